@@ -1,0 +1,1 @@
+//! Expression analysis of frames and streams.

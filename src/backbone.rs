@@ -1,0 +1,1 @@
+//! Networks that turn a face into an embedding.

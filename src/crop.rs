@@ -1,0 +1,1 @@
+//! Crops faces and brings them to a network's input.

@@ -1,0 +1,1 @@
+//! Opens the device that networks run on.

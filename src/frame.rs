@@ -1,0 +1,104 @@
+//! One picture: a video frame, a photo, or a crop of either.
+
+use thiserror::Error;
+
+/// An 8-bit RGB picture, rows from top to bottom, pixels from left to right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    width: u32,
+    height: u32,
+    pixels: Vec<u8>,
+}
+
+/// Why bytes do not make a [`Frame`].
+#[derive(Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FrameError {
+    /// Width or height is zero.
+    #[error("picture is {width}x{height}, expected at least 1x1 pixels")]
+    Empty {
+        /// Width, pixels.
+        width: u32,
+        /// Height, pixels.
+        height: u32,
+    },
+    /// The byte count does not match the size.
+    #[error("picture of {width}x{height} pixels has {got} bytes, expected {expected}")]
+    Length {
+        /// Width, pixels.
+        width: u32,
+        /// Height, pixels.
+        height: u32,
+        /// Bytes that the size asks for.
+        expected: usize,
+        /// Bytes that came.
+        got: usize,
+    },
+}
+
+impl Frame {
+    /// Takes `width * height * 3` RGB bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`FrameError`] for an empty picture or a wrong byte count.
+    pub fn from_rgb(width: u32, height: u32, pixels: Vec<u8>) -> Result<Self, FrameError> {
+        check_length(width, height, 3, pixels.len())?;
+        Ok(Self { width, height, pixels })
+    }
+
+    /// Copies `width * height * 4` RGBA bytes; alpha is dropped, not blended.
+    ///
+    /// # Errors
+    ///
+    /// [`FrameError`] for an empty picture or a wrong byte count.
+    pub fn from_rgba(width: u32, height: u32, rgba: &[u8]) -> Result<Self, FrameError> {
+        check_length(width, height, 4, rgba.len())?;
+        let pixels = rgba.chunks_exact(4).flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect();
+        Ok(Self { width, height, pixels })
+    }
+
+    /// Width, pixels.
+    pub fn width(&self) -> u32 {
+        self.width
+    }
+
+    /// Height, pixels.
+    pub fn height(&self) -> u32 {
+        self.height
+    }
+
+    /// RGB bytes, `width * height * 3` of them.
+    pub fn pixels(&self) -> &[u8] {
+        &self.pixels
+    }
+}
+
+fn check_length(width: u32, height: u32, channels: usize, got: usize) -> Result<(), FrameError> {
+    if width == 0 || height == 0 {
+        return Err(FrameError::Empty { width, height });
+    }
+    let expected = (width as usize).saturating_mul(height as usize).saturating_mul(channels);
+    if got != expected {
+        return Err(FrameError::Length { width, height, expected, got });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alpha_is_dropped() {
+        let frame = Frame::from_rgba(2, 1, &[1, 2, 3, 0, 4, 5, 6, 255]).expect("two pixels");
+        assert_eq!(frame.pixels(), [1, 2, 3, 4, 5, 6]);
+    }
+
+    #[test]
+    fn empty_and_misshapen_pictures_are_refused() {
+        assert_eq!(Frame::from_rgb(0, 4, vec![]), Err(FrameError::Empty { width: 0, height: 4 }));
+        let error = Frame::from_rgb(2, 2, vec![0; 11]).expect_err("one byte is missing");
+        assert_eq!(error.to_string(), "picture of 2x2 pixels has 11 bytes, expected 12");
+    }
+}

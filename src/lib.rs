@@ -1,0 +1,25 @@
+//! Facial expression from pictures, video and webcams, in the browser and natively, on Burn.
+
+pub mod affect;
+pub mod backbone;
+pub mod calibration;
+#[cfg(feature = "native")]
+pub mod cli;
+pub mod crop;
+pub mod detect;
+pub mod device;
+pub mod face;
+pub mod filtering;
+pub mod frame;
+pub mod gaps;
+pub mod head;
+pub mod label;
+pub mod metrics;
+pub mod report;
+pub mod smoothing;
+pub mod tracking;
+#[cfg(feature = "train")]
+pub mod train;
+#[cfg(feature = "web")]
+mod web;
+pub mod weights;

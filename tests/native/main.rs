@@ -1,0 +1,1 @@
+//! Tests that link the whole crate, in one binary.
