@@ -31,7 +31,7 @@ pub(super) struct Args {
     #[arg(long, value_enum, value_delimiter = ',', default_value = "expression")]
     tasks: Vec<Task>,
     /// Where reports go: FILE.jsonl or FILE.csv; standard output without it.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = report_file)]
     out: Option<PathBuf>,
     /// Format on standard output.
     #[arg(long, value_enum, default_value_t)]
@@ -73,6 +73,19 @@ enum Format {
     Csv,
 }
 
+fn format_of(file: &Path) -> Option<Format> {
+    match file.extension()?.to_str()? {
+        "jsonl" | "ndjson" => Some(Format::Jsonl),
+        "csv" => Some(Format::Csv),
+        _ => None,
+    }
+}
+
+fn report_file(text: &str) -> Result<PathBuf, String> {
+    let file = PathBuf::from(text);
+    if format_of(&file).is_some() { Ok(file) } else { Err("expected a name ending in .jsonl or .csv".to_owned()) }
+}
+
 fn probability(text: &str) -> Result<f32, String> {
     text.parse().ok().filter(|value| (0.0..=1.0).contains(value)).ok_or_else(|| "expected a number from 0 to 1".to_owned())
 }
@@ -84,7 +97,7 @@ fn frame_rate(text: &str) -> Result<f64, String> {
 
 /// Analyses the input; files that fail are reported and skipped, and make the result an error at the end.
 pub(super) fn run(args: &Args) -> Result<()> {
-    let format = args.format()?;
+    let format = args.format();
     let inputs = args.inputs()?;
     let weights = args.weights.load()?;
     let device = args.device.open()?;
@@ -115,13 +128,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
 }
 
 impl Args {
-    fn format(&self) -> Result<Format> {
-        let Some(out) = &self.out else { return Ok(self.format) };
-        match out.extension().and_then(|it| it.to_str()) {
-            Some("jsonl" | "json" | "ndjson") => Ok(Format::Jsonl),
-            Some("csv") => Ok(Format::Csv),
-            _ => bail!("--out `{}` ends in neither .jsonl nor .csv", out.display()),
-        }
+    fn format(&self) -> Format {
+        self.out.as_deref().and_then(format_of).unwrap_or(self.format)
     }
 
     fn inputs(&self) -> Result<Vec<PathBuf>> {
