@@ -110,20 +110,19 @@ pub(super) fn run(args: &Args) -> Result<()> {
     lens.configure(controls)?;
 
     let several = inputs.len() > 1;
-    let mut output = Output::open(args.out.as_deref(), format, lens.classifier().classes().to_vec())?;
+    let mut output = Output::new(args.out.clone(), format, lens.classifier().classes().to_vec());
     let mut failures = Failures::default();
     for path in inputs {
         let mut clip = Clip { lens: &mut lens, output: &mut output, failures: &mut failures, path: &path, named: several };
         let done = Input::open(&path).and_then(|input| clip.analyze(input, args.fps));
         lens.reset();
         match done {
-            Ok(()) => {}
+            Ok(()) => output.open()?,
             // The reader of our output has seen enough.
             Err(error) if is_closed_pipe(&error) => return Ok(()),
             Err(error) => failures.add(&error),
         }
     }
-    output.close()?;
     failures.into_result()
 }
 
@@ -247,9 +246,11 @@ impl Failures {
     }
 }
 
-/// Reports as they come: every line is whole and flushed, so that an interrupted run leaves valid output.
+/// Reports as they come: every line is whole and flushed, so that an interrupted run leaves valid output. A file
+/// that exists is overwritten only once there is something to say.
 struct Output {
-    sink: Box<dyn Write>,
+    path: Option<PathBuf>,
+    sink: Option<Box<dyn Write>>,
     format: Format,
     classes: Vec<Expression>,
 }
@@ -263,19 +264,27 @@ struct NamedReport<'a> {
 }
 
 impl Output {
-    fn open(out: Option<&Path>, format: Format, classes: Vec<Expression>) -> Result<Self> {
-        let sink: Box<dyn Write> = match out {
+    fn new(path: Option<PathBuf>, format: Format, classes: Vec<Expression>) -> Self {
+        Self { path, sink: None, format, classes }
+    }
+
+    fn open(&mut self) -> Result<()> {
+        if self.sink.is_some() {
+            return Ok(());
+        }
+        self.sink = Some(match &self.path {
             Some(path) => Box::new(File::create(path).with_context(|| format!("--out `{}`", path.display()))?),
             None => Box::new(io::stdout().lock()),
-        };
-        let mut output = Self { sink, format, classes };
-        if format == Format::Csv {
-            let columns = ["file", "frame", "time_ms", "id", "x", "y", "width", "height", "score", "label", "confidence", "source"];
-            let columns = columns.into_iter().chain(output.classes.iter().map(|class| class.name()));
+        });
+        if self.format == Format::Csv {
+            let columns = [
+                "file", "frame", "time_ms", "id", "x", "y", "width", "height", "score", "label", "confidence", "source",
+            ];
+            let columns = columns.into_iter().chain(self.classes.iter().map(|class| class.name()));
             let header = csv_line(columns)?;
-            output.emit(&header)?;
+            self.emit(&header)?;
         }
-        Ok(output)
+        Ok(())
     }
 
     fn write(&mut self, file: Option<&str>, report: &FrameReport) -> Result<()> {
@@ -309,11 +318,9 @@ impl Output {
     }
 
     fn emit(&mut self, bytes: &[u8]) -> Result<()> {
-        self.sink.write_all(bytes).and_then(|()| self.sink.flush()).context("writing reports")
-    }
-
-    fn close(mut self) -> Result<()> {
-        self.sink.flush().context("writing reports")
+        self.open()?;
+        let Some(sink) = &mut self.sink else { return Ok(()) };
+        sink.write_all(bytes).and_then(|()| sink.flush()).context("writing reports")
     }
 }
 

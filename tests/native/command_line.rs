@@ -162,8 +162,11 @@ fn files_that_are_no_video_are_refused_before_the_output_is_touched() {
     let folder = tempfile::tempdir().expect("a folder");
     let noise = folder.path().join("noise.mp4");
     fs::write(&noise, vec![7; 4096]).expect("written");
-    let output = affectlens(&["analyze", text(&noise), "--device", "cpu"]);
+    let out = folder.path().join("reports.jsonl");
+    fs::write(&out, b"{}\n").expect("written");
+    let output = affectlens(&["analyze", text(&noise), "--device", "cpu", "--out", text(&out)]);
     assert_eq!(output.status.code(), Some(1));
+    assert_eq!(fs::read(&out).expect("still there"), b"{}\n");
     assert!(stderr(&output).contains("noise.mp4` is neither a picture nor a video"), "{}", stderr(&output));
 }
 
