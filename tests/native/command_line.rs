@@ -23,7 +23,9 @@ fn stderr(output: &Output) -> String {
 
 fn reports(output: &Output) -> Vec<Value> {
     let text = String::from_utf8_lossy(&output.stdout);
-    text.lines().map(|line| serde_json::from_str(line).expect("every line is JSON")).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).expect("every line is JSON"))
+        .collect()
 }
 
 fn cache() -> PathBuf {
@@ -37,7 +39,15 @@ fn clip() -> String {
 /// Frames of the clip as numbered PNG files.
 fn extract_frames(folder: &Path, count: u32) {
     let done = Command::new("ffmpeg")
-        .args(["-nostdin", "-v", "error", "-i", &clip(), "-frames:v", &count.to_string()])
+        .args([
+            "-nostdin",
+            "-v",
+            "error",
+            "-i",
+            &clip(),
+            "-frames:v",
+            &count.to_string(),
+        ])
         .arg(folder.join("%03d.png"))
         .status()
         .expect("ffmpeg starts");
@@ -69,9 +79,15 @@ fn inputs_that_cannot_be_read_are_named() {
     let empty = folder.path().join("empty.mp4");
     fs::write(&empty, b"").expect("written");
     for (input, message) in [
-        ("no/such/file.png", "affectlens: `no/such/file.png`: No such file or directory"),
+        (
+            "no/such/file.png",
+            "affectlens: `no/such/file.png`: No such file or directory",
+        ),
         (text(&empty), "empty.mp4` is empty"),
-        (text(folder.path()), "has no pictures, expected files ending in bmp, jpeg, jpg, png, webp"),
+        (
+            text(folder.path()),
+            "has no pictures, expected files ending in bmp, jpeg, jpg, png, webp",
+        ),
     ] {
         let output = affectlens(&["analyze", input]);
         assert_eq!(output.status.code(), Some(1));
@@ -88,7 +104,8 @@ fn missing_weights_say_how_to_get_them() {
     image::RgbImage::new(8, 8).save(&picture).expect("saved");
     let output = affectlens(&["analyze", text(&picture), "--weights", text(folder.path())]);
     assert_eq!(output.status.code(), Some(1));
-    let expected = "weights `blazeface-short-range` are not installed; run `affectlens weights fetch blazeface-short-range`";
+    let expected =
+        "weights `blazeface-short-range` are not installed; run `affectlens weights fetch blazeface-short-range`";
     assert!(stderr(&output).contains(expected), "{}", stderr(&output));
 }
 
@@ -122,7 +139,12 @@ fn files_of_a_list_are_named_in_their_reports() {
         .spawn()
         .expect("the command starts");
     let list = format!("{}\nmissing.png\n{}\n", text(&good), text(&good));
-    process.stdin.take().expect("piped").write_all(list.as_bytes()).expect("written");
+    process
+        .stdin
+        .take()
+        .expect("piped")
+        .write_all(list.as_bytes())
+        .expect("written");
     let output = process.wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("`missing.png`"), "{}", stderr(&output));
@@ -138,7 +160,19 @@ fn damaged_videos_keep_what_was_read() {
     let folder = tempfile::tempdir().expect("a folder");
     let short = folder.path().join("short.mkv");
     let done = Command::new("ffmpeg")
-        .args(["-nostdin", "-v", "error", "-i", &clip(), "-frames:v", "12", "-c:v", "libx264", "-g", "1"])
+        .args([
+            "-nostdin",
+            "-v",
+            "error",
+            "-i",
+            &clip(),
+            "-frames:v",
+            "12",
+            "-c:v",
+            "libx264",
+            "-g",
+            "1",
+        ])
         .arg(&short)
         .status()
         .expect("ffmpeg starts");
@@ -147,13 +181,30 @@ fn damaged_videos_keep_what_was_read() {
     let cut = folder.path().join("cut.mkv");
     fs::write(&cut, &whole[..whole.len() * 2 / 3]).expect("written");
     let out = folder.path().join("reports.csv");
-    let output = affectlens(&["analyze", text(&cut), "--device", "cpu", "--half-window", "2", "--out", text(&out)]);
+    let output = affectlens(&[
+        "analyze",
+        text(&cut),
+        "--device",
+        "cpu",
+        "--half-window",
+        "2",
+        "--out",
+        text(&out),
+    ]);
     let table = fs::read_to_string(&out).expect("the table is there");
     let rows: Vec<_> = table.lines().collect();
     assert!(rows[0].starts_with("file,frame,time_ms,id,x,y,width,height,score,label,confidence,source,neutral"));
-    assert!((5..=12).contains(&(rows.len() - 1)), "{} rows; {}", rows.len(), stderr(&output));
+    assert!(
+        (5..=12).contains(&(rows.len() - 1)),
+        "{} rows; {}",
+        rows.len(),
+        stderr(&output)
+    );
     let columns = rows[0].split(',').count();
-    assert!(rows.iter().all(|row| row.split(',').count() == columns), "every row is whole");
+    assert!(
+        rows.iter().all(|row| row.split(',').count() == columns),
+        "every row is whole"
+    );
 }
 
 #[test]
@@ -167,7 +218,11 @@ fn files_that_are_no_video_are_refused_before_the_output_is_touched() {
     let output = affectlens(&["analyze", text(&noise), "--device", "cpu", "--out", text(&out)]);
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(fs::read(&out).expect("still there"), b"{}\n");
-    assert!(stderr(&output).contains("noise.mp4` is neither a picture nor a video"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("noise.mp4` is neither a picture nor a video"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[test]

@@ -33,10 +33,27 @@ fn golden(name: &str) -> Frame {
 #[track_caller]
 fn assert_close(name: &str, got: &Frame) {
     let expected = golden(name);
-    assert_eq!((got.width(), got.height()), (expected.width(), expected.height()), "{name}");
-    let differing = got.pixels().iter().zip(expected.pixels()).filter(|(got, expected)| got != expected).count();
-    let worst = got.pixels().iter().zip(expected.pixels()).map(|(got, expected)| got.abs_diff(*expected)).max();
-    println!("{name}: {differing} of {} values differ, at most by {worst:?}", got.pixels().len());
+    assert_eq!(
+        (got.width(), got.height()),
+        (expected.width(), expected.height()),
+        "{name}"
+    );
+    let differing = got
+        .pixels()
+        .iter()
+        .zip(expected.pixels())
+        .filter(|(got, expected)| got != expected)
+        .count();
+    let worst = got
+        .pixels()
+        .iter()
+        .zip(expected.pixels())
+        .map(|(got, expected)| got.abs_diff(*expected))
+        .max();
+    println!(
+        "{name}: {differing} of {} values differ, at most by {worst:?}",
+        got.pixels().len()
+    );
     assert!(worst <= Some(LEVELS), "{name} differs by {worst:?} levels");
 }
 
@@ -50,15 +67,31 @@ fn resized_pictures_equal_pillow_within_one_level() {
 
 #[test]
 fn cropped_face_equals_pillow_within_one_level() {
-    let region = BoundingBox { x: 211.7, y: 47.2, width: 216.9, height: 253.95 };
-    assert_close("shrink-crop", &crop_face(&picture(640, 360), &region, 64).expect("inside the frame"));
+    let region = BoundingBox {
+        x: 211.7,
+        y: 47.2,
+        width: 216.9,
+        height: 253.95,
+    };
+    assert_close(
+        "shrink-crop",
+        &crop_face(&picture(640, 360), &region, 64).expect("inside the frame"),
+    );
 }
 
 #[test]
 fn crop_then_resize_is_crop_face() {
     let frame = picture(64, 48);
-    let region = BoundingBox { x: -3.0, y: 10.0, width: 40.0, height: 90.0 };
+    let region = BoundingBox {
+        x: -3.0,
+        y: 10.0,
+        width: 40.0,
+        height: 90.0,
+    };
     let face = crop(&frame, &region).expect("partly inside");
     assert_eq!((face.width(), face.height()), (37, 38));
-    assert_eq!(crop_face(&frame, &region, 20).expect("partly inside"), resize(&face, 20));
+    assert_eq!(
+        crop_face(&frame, &region, 20).expect("partly inside"),
+        resize(&face, 20)
+    );
 }

@@ -43,7 +43,9 @@ const MODULES: [(&str, Layer); 22] = [
 fn may_use(from: &str, to: &str) -> bool {
     let layer = |name: &str| {
         let found = MODULES.iter().find(|(module, _)| *module == name);
-        found.unwrap_or_else(|| panic!("module `{name}` has no layer; add it to the table")).1
+        found
+            .unwrap_or_else(|| panic!("module `{name}` has no layer; add it to the table"))
+            .1
     };
     let allowed: &[Layer] = match layer(from) {
         Words => &[Words],
@@ -74,9 +76,16 @@ fn sources(folder: &Path) -> Vec<(String, String)> {
 
 /// Crate modules that code names: `crate::name` and the members of `use crate::{...}`.
 fn uses(code: &str) -> Vec<String> {
-    let word = |text: &str| text.chars().take_while(|it| it.is_alphanumeric() || *it == '_').collect::<String>();
-    let code: String =
-        code.lines().filter(|line| !line.trim_start().starts_with("//")).map(|line| format!("{line}\n")).collect();
+    let word = |text: &str| {
+        text.chars()
+            .take_while(|it| it.is_alphanumeric() || *it == '_')
+            .collect::<String>()
+    };
+    let code: String = code
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .map(|line| format!("{line}\n"))
+        .collect();
     let mut found = Vec::new();
     for after in code.split("crate::").skip(1) {
         let Some(group) = after.strip_prefix('{') else {
@@ -116,7 +125,9 @@ fn modules_only_use_what_lies_below_them() {
                 wrong.push(format!("{relative} uses `{used}`"));
             }
         }
-        let is_plain = MODULES.iter().any(|(name, layer)| *name == module && matches!(layer, Words | Numbers));
+        let is_plain = MODULES
+            .iter()
+            .any(|(name, layer)| *name == module && matches!(layer, Words | Numbers));
         if is_plain && code.contains("burn::") {
             wrong.push(format!("{relative} uses burn"));
         }
@@ -128,8 +139,13 @@ fn modules_only_use_what_lies_below_them() {
 fn every_module_has_a_layer() {
     let lib = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).expect("lib.rs");
     for line in lib.lines() {
-        let Some(name) = line.trim().trim_start_matches("pub ").strip_prefix("mod ") else { continue };
-        assert!(MODULES.iter().any(|(module, _)| name.trim_end_matches(';') == *module), "`{name}` has no layer");
+        let Some(name) = line.trim().trim_start_matches("pub ").strip_prefix("mod ") else {
+            continue;
+        };
+        assert!(
+            MODULES.iter().any(|(module, _)| name.trim_end_matches(';') == *module),
+            "`{name}` has no layer"
+        );
     }
 }
 

@@ -55,21 +55,11 @@ pub fn all(options: &Options) -> Result<()> {
 
 fn lint() -> Result<()> {
     step("formatting and lints");
-    run(
-        &mut command("cargo", ["fmt", "--all", "--check"]),
-        minutes(2),
-    )?;
+    run(&mut command("cargo", ["fmt", "--all", "--check"]), minutes(2))?;
     run(
         &mut command(
             "cargo",
-            [
-                "clippy",
-                "--workspace",
-                "--all-targets",
-                "--",
-                "-D",
-                "warnings",
-            ],
+            ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
         ),
         minutes(30),
     )
@@ -100,10 +90,7 @@ fn wasm() -> Result<()> {
     let path = std::env::var("PATH").unwrap_or_default();
     run(
         command("cargo", arguments)
-            .env(
-                "PATH",
-                format!("{}:{path}", paths::tools().join("bin").display()),
-            )
+            .env("PATH", format!("{}:{path}", paths::tools().join("bin").display()))
             .env("CHROMEDRIVER", "/usr/bin/chromedriver")
             .env("WASM_BINDGEN_TEST_TIMEOUT", "300"),
         minutes(45),
