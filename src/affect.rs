@@ -10,8 +10,13 @@ mod stream;
 use thiserror::Error;
 
 use crate::{
-    calibration::CalibrationError, crop::CropError, detect::DetectError, device::DeviceError, filtering::FilterError,
-    smoothing::SmoothingError, weights::{Weights, WeightsError},
+    calibration::CalibrationError,
+    crop::CropError,
+    detect::DetectError,
+    device::DeviceError,
+    filtering::FilterError,
+    smoothing::SmoothingError,
+    weights::{Weights, WeightsError},
 };
 
 pub use classifier::{ExpressionClassifier, ExpressionControls, FaceScores};
@@ -44,7 +49,9 @@ pub enum AffectError {
         source: WeightsError,
     },
     /// Neither the backbone nor a file classifies.
-    #[error("no classifier: backbone `{backbone}` has none of its own, and neither a pretrained classifier nor a head was given")]
+    #[error(
+        "no classifier: backbone `{backbone}` has none of its own, and neither a pretrained classifier nor a head was given"
+    )]
     NoClassifier {
         /// Architecture of the backbone.
         backbone: String,

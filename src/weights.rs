@@ -130,12 +130,7 @@ impl Weights {
     /// # Errors
     ///
     /// [`WeightsError::Malformed`] if the value count does not match the shape.
-    pub fn insert(
-        &mut self,
-        name: impl Into<String>,
-        shape: Vec<usize>,
-        values: Vec<f32>,
-    ) -> Result<(), WeightsError> {
+    pub fn insert(&mut self, name: impl Into<String>, shape: Vec<usize>, values: Vec<f32>) -> Result<(), WeightsError> {
         let name = name.into();
         let expected = shape
             .iter()
@@ -162,9 +157,7 @@ impl Weights {
 
     /// All parameters in the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &WeightTensor)> {
-        self.tensors
-            .iter()
-            .map(|(name, tensor)| (name.as_str(), tensor))
+        self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor))
     }
 
     /// Number of parameters.
@@ -235,10 +228,7 @@ impl Weights {
             .collect();
         let hint = match (near.is_empty(), self.tensors.keys().next()) {
             (false, _) => format!(" (the file has `{}`)", near.join("`, `")),
-            (true, Some(first)) => format!(
-                " (the file has {} weights, the first is `{first}`)",
-                self.tensors.len()
-            ),
+            (true, Some(first)) => format!(" (the file has {} weights, the first is `{first}`)", self.tensors.len()),
             (true, None) => " (the file has no weights)".to_owned(),
         };
         WeightsError::Missing {

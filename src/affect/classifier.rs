@@ -66,9 +66,15 @@ impl ExpressionClassifier {
         let backbone = Backbone::load(&weights.backbone, &device.device).map_err(at("backbone"))?;
         let architecture = &weights.backbone.metadata.architecture;
         let load_mlp = |part: &'static str, weights: &Option<Weights>| -> Result<_, AffectError> {
-            let Some(weights) = weights else { return Ok((None, Vec::new())) };
+            let Some(weights) = weights else {
+                return Ok((None, Vec::new()));
+            };
             if let Some(expected) = weights.metadata.extra.get("embedding").filter(|it| *it != architecture) {
-                return Err(AffectError::Embedding { part, expected: expected.clone(), got: architecture.clone() });
+                return Err(AffectError::Embedding {
+                    part,
+                    expected: expected.clone(),
+                    got: architecture.clone(),
+                });
             }
             let mlp = Mlp::load(weights, &device.device).map_err(at(part))?;
             Ok((Some(mlp), weights.metadata.classes.clone()))
@@ -79,7 +85,9 @@ impl ExpressionClassifier {
             pretrained_classes = backbone.classes().to_vec();
         }
         if head.is_none() && pretrained_classes.is_empty() {
-            return Err(AffectError::NoClassifier { backbone: architecture.clone() });
+            return Err(AffectError::NoClassifier {
+                backbone: architecture.clone(),
+            });
         }
         let settings = match &weights.head {
             Some(head) => ExpressionSettings::read(&head.metadata.extra, head_classes.len())?,
@@ -136,12 +144,20 @@ impl ExpressionClassifier {
     pub fn check(&self, controls: &ExpressionControls) -> Result<(), AffectError> {
         for (name, value) in [("confidence", controls.confidence), ("blend", controls.blend)] {
             if !(0.0..=1.0).contains(&value) {
-                return Err(AffectError::Control { name, expected: "a number from 0 to 1", got: f64::from(value) });
+                return Err(AffectError::Control {
+                    name,
+                    expected: "a number from 0 to 1",
+                    got: f64::from(value),
+                });
             }
         }
         if controls.half_window > 1000 {
             let got = controls.half_window as f64;
-            return Err(AffectError::Control { name: "half_window", expected: "at most 1000 frames", got });
+            return Err(AffectError::Control {
+                name: "half_window",
+                expected: "at most 1000 frames",
+                got,
+            });
         }
         Ok(())
     }
@@ -182,13 +198,20 @@ impl ExpressionClassifier {
         let pretrained_logits = match &self.pretrained {
             Some(pretrained) => Some(pretrained.forward(embedded.embedding)),
             // Multi-task classifiers append valence and arousal to the classes.
-            None => embedded.logits.map(|logits| logits.narrow(1, 0, self.pretrained_classes.len())),
+            None => embedded
+                .logits
+                .map(|logits| logits.narrow(1, 0, self.pretrained_classes.len())),
         };
         columns.extend(pretrained_logits.map(|logits| softmax(logits, 1)));
         let read_back = |reason: String| AffectError::ReadBack { reason };
-        let scores = Tensor::cat(columns, 1).into_data_async().await.map_err(|error| read_back(error.to_string()))?;
+        let scores = Tensor::cat(columns, 1)
+            .into_data_async()
+            .await
+            .map_err(|error| read_back(error.to_string()))?;
         self.device.check()?;
-        let scores = scores.into_vec::<f32>().map_err(|error| read_back(format!("{error:?}")))?;
+        let scores = scores
+            .into_vec::<f32>()
+            .map_err(|error| read_back(format!("{error:?}")))?;
         if scores.iter().any(|score| !score.is_finite()) {
             return Err(read_back("a score is not a number".to_owned()));
         }
@@ -197,7 +220,10 @@ impl ExpressionClassifier {
             .chunks_exact(width)
             .map(|row| {
                 let (head, pretrained) = row.split_at(self.head_classes.len());
-                FaceScores { head: head.to_vec(), pretrained: pretrained.to_vec() }
+                FaceScores {
+                    head: head.to_vec(),
+                    pretrained: pretrained.to_vec(),
+                }
             })
             .collect())
     }
@@ -215,7 +241,11 @@ impl ExpressionClassifier {
     }
 
     fn calibrate(&self, scores: &FaceScores, controls: &ExpressionControls) -> Vec<f32> {
-        if controls.gla { self.settings.gla.adjust(&scores.head) } else { scores.head.clone() }
+        if controls.gla {
+            self.settings.gla.adjust(&scores.head)
+        } else {
+            scores.head.clone()
+        }
     }
 
     fn blend(&self, scores: &FaceScores, controls: &ExpressionControls) -> Vec<f32> {
@@ -223,7 +253,11 @@ impl ExpressionClassifier {
         let (classes, pretrained) = (&self.classes, &scores.pretrained);
         let head = complete_classes(&head, &self.head_classes, pretrained, &self.pretrained_classes, classes);
         let pretrained = complete_classes(pretrained, &self.pretrained_classes, &head, classes, classes);
-        if controls.blend >= 1.0 { head } else { blend_logarithms(&head, &pretrained, controls.blend) }
+        if controls.blend >= 1.0 {
+            head
+        } else {
+            blend_logarithms(&head, &pretrained, controls.blend)
+        }
     }
 
     /// Decides on a (smoothed) row of [`Self::combine`].
@@ -233,7 +267,11 @@ impl ExpressionClassifier {
     /// [`AffectError::Filter`] if the row has the wrong width.
     pub fn decide(&self, row: &[f32], controls: &ExpressionControls) -> Result<ExpressionReport, AffectError> {
         let (combined, pretrained) = row.split_at(self.classes.len().min(row.len()));
-        let known: &[Expression] = if pretrained.is_empty() { &[] } else { &self.pretrained_classes };
+        let known: &[Expression] = if pretrained.is_empty() {
+            &[]
+        } else {
+            &self.pretrained_classes
+        };
         // Without a head the pretrained classifier decides however unsure it is.
         let threshold = if self.head.is_some() { controls.confidence } else { -1.0 };
         let decision = filtering::decide(combined, &self.classes, pretrained, known, threshold)?;

@@ -51,8 +51,11 @@ impl ExpressionLens {
     ///
     /// [`AffectError`] if the weights do not fit.
     pub fn load(weights: &ExpressionWeights, device: &OpenedDevice) -> Result<Self, AffectError> {
-        let detector = FaceDetector::load(&weights.detector, &device.device)
-            .map_err(|source| AffectError::Weights { part: "face detector", source })?;
+        let detector =
+            FaceDetector::load(&weights.detector, &device.device).map_err(|source| AffectError::Weights {
+                part: "face detector",
+                source,
+            })?;
         let classifier = ExpressionClassifier::load(weights, device)?;
         let controls = classifier.default_controls();
         Ok(Self {
@@ -112,9 +115,16 @@ impl ExpressionLens {
     /// [`AffectError`]; the frame then counts as one without faces, and the stream goes on.
     pub async fn analyze(&mut self, frame: &Frame, time_ms: f64) -> Result<FrameReport, AffectError> {
         let pending = self.take_frame(frame, time_ms, SmoothingMode::Trailing).await?;
-        let faces = pending.faces.iter().filter_map(|(id, detection)| self.report_face(pending.frame, *id, detection));
+        let faces = pending
+            .faces
+            .iter()
+            .filter_map(|(id, detection)| self.report_face(pending.frame, *id, detection));
         let faces = faces.collect::<Result<_, _>>()?;
-        Ok(FrameReport { frame: pending.frame, time_ms, faces })
+        Ok(FrameReport {
+            frame: pending.frame,
+            time_ms,
+            faces,
+        })
     }
 
     /// Takes a frame, and reports those whose centred window is complete, in order.
@@ -179,7 +189,11 @@ impl ExpressionLens {
             self.extend_track(*id, number, scores, mode)?;
         }
         self.forget_tracks();
-        Ok(PendingFrame { frame: number, time_ms, faces })
+        Ok(PendingFrame {
+            frame: number,
+            time_ms,
+            faces,
+        })
     }
 
     async fn find_faces(&self, frame: &Frame) -> Result<(Vec<Detection>, Vec<FaceScores>), AffectError> {
@@ -207,7 +221,13 @@ impl ExpressionLens {
         update.ids
     }
 
-    fn extend_track(&mut self, id: u64, frame: u64, scores: FaceScores, mode: SmoothingMode) -> Result<(), AffectError> {
+    fn extend_track(
+        &mut self,
+        id: u64,
+        frame: u64,
+        scores: FaceScores,
+        mode: SmoothingMode,
+    ) -> Result<(), AffectError> {
         let half_window = self.controls.half_window;
         let row = self.classifier.combine(&scores, &self.controls);
         let track = self.tracks.entry(id).or_insert_with(|| Track {
@@ -227,16 +247,26 @@ impl ExpressionLens {
     // A track that has ended is kept only for the frames that wait for its rows.
     fn forget_tracks(&mut self) {
         let oldest = self.pending.front().map_or(self.next_frame, |pending| pending.frame);
-        self.tracks.retain(|_, track| !track.smoother.is_closed() || track.smoother.last().is_some_and(|it| it >= oldest));
+        self.tracks
+            .retain(|_, track| !track.smoother.is_closed() || track.smoother.last().is_some_and(|it| it >= oldest));
     }
 
     fn complete(&mut self) -> Result<Vec<FrameReport>, AffectError> {
         let mut reports = Vec::new();
         while let Some(pending) = self.pending.front() {
-            let faces = pending.faces.iter().map(|(id, detection)| self.report_face(pending.frame, *id, detection));
-            let Some(faces) = faces.collect::<Option<Vec<_>>>() else { break };
+            let faces = pending
+                .faces
+                .iter()
+                .map(|(id, detection)| self.report_face(pending.frame, *id, detection));
+            let Some(faces) = faces.collect::<Option<Vec<_>>>() else {
+                break;
+            };
             let faces = faces.into_iter().collect::<Result<_, _>>()?;
-            reports.push(FrameReport { frame: pending.frame, time_ms: pending.time_ms, faces });
+            reports.push(FrameReport {
+                frame: pending.frame,
+                time_ms: pending.time_ms,
+                faces,
+            });
             self.pending.pop_front();
         }
         Ok(reports)
@@ -245,11 +275,15 @@ impl ExpressionLens {
     /// `None` while the face's window waits for later frames.
     fn report_face(&self, frame: u64, id: u64, detection: &Detection) -> Option<Result<FaceReport, AffectError>> {
         let row = self.tracks.get(&id)?.smoother.smoothed(frame)?;
-        Some(self.classifier.decide(&row, &self.controls).map(|expression| FaceReport {
-            id,
-            bounding_box: detection.bounding_box,
-            score: detection.score,
-            expression,
-        }))
+        Some(
+            self.classifier
+                .decide(&row, &self.controls)
+                .map(|expression| FaceReport {
+                    id,
+                    bounding_box: detection.bounding_box,
+                    score: detection.score,
+                    expression,
+                }),
+        )
     }
 }

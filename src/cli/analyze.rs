@@ -15,12 +15,7 @@ use super::{
     DeviceOption, WeightsOptions,
     sources::{Input, Video, read_picture},
 };
-use crate::{
-    affect::ExpressionLens,
-    frame::Frame,
-    label::Expression,
-    report::FrameReport,
-};
+use crate::{affect::ExpressionLens, frame::Frame, label::Expression, report::FrameReport};
 
 /// Options of `affectlens analyze`.
 #[derive(clap::Args, Debug)]
@@ -83,16 +78,24 @@ fn format_of(file: &Path) -> Option<Format> {
 
 fn report_file(text: &str) -> Result<PathBuf, String> {
     let file = PathBuf::from(text);
-    if format_of(&file).is_some() { Ok(file) } else { Err("expected a name ending in .jsonl or .csv".to_owned()) }
+    if format_of(&file).is_some() {
+        Ok(file)
+    } else {
+        Err("expected a name ending in .jsonl or .csv".to_owned())
+    }
 }
 
 fn probability(text: &str) -> Result<f32, String> {
-    text.parse().ok().filter(|value| (0.0..=1.0).contains(value)).ok_or_else(|| "expected a number from 0 to 1".to_owned())
+    text.parse()
+        .ok()
+        .filter(|value| (0.0..=1.0).contains(value))
+        .ok_or_else(|| "expected a number from 0 to 1".to_owned())
 }
 
 fn frame_rate(text: &str) -> Result<f64, String> {
     let rate: Option<f64> = text.parse().ok();
-    rate.filter(|rate| *rate > 0.0 && rate.is_finite()).ok_or_else(|| "expected a number above 0".to_owned())
+    rate.filter(|rate| *rate > 0.0 && rate.is_finite())
+        .ok_or_else(|| "expected a number above 0".to_owned())
 }
 
 /// Analyses the input; files that fail are reported and skipped, and make the result an error at the end.
@@ -113,7 +116,13 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let mut output = Output::new(args.out.clone(), format, lens.classifier().classes().to_vec());
     let mut failures = Failures::default();
     for path in inputs {
-        let mut clip = Clip { lens: &mut lens, output: &mut output, failures: &mut failures, path: &path, named: several };
+        let mut clip = Clip {
+            lens: &mut lens,
+            output: &mut output,
+            failures: &mut failures,
+            path: &path,
+            named: several,
+        };
         let done = Input::open(&path).and_then(|input| clip.analyze(input, args.fps));
         lens.reset();
         match done {
@@ -137,8 +146,16 @@ impl Args {
             Input::open(&self.input)?;
             return Ok(vec![self.input.clone()]);
         }
-        let lines = io::stdin().lock().lines().collect::<Result<Vec<_>, _>>().context("reading the list of files")?;
-        let paths: Vec<_> = lines.iter().filter(|line| !line.trim().is_empty()).map(PathBuf::from).collect();
+        let lines = io::stdin()
+            .lock()
+            .lines()
+            .collect::<Result<Vec<_>, _>>()
+            .context("reading the list of files")?;
+        let paths: Vec<_> = lines
+            .iter()
+            .filter(|line| !line.trim().is_empty())
+            .map(PathBuf::from)
+            .collect();
         if paths.is_empty() {
             bail!("the list of files is empty");
         }
@@ -166,7 +183,8 @@ impl Clip<'_> {
 
     fn picture(&mut self, path: &Path) -> Result<()> {
         let frame = read_picture(path)?;
-        let report = pollster::block_on(self.lens.analyze(&frame, 0.0)).with_context(|| format!("`{}`", path.display()))?;
+        let report =
+            pollster::block_on(self.lens.analyze(&frame, 0.0)).with_context(|| format!("`{}`", path.display()))?;
         self.write(&[report])
     }
 
@@ -223,7 +241,9 @@ impl Clip<'_> {
 
     fn write(&mut self, reports: &[FrameReport]) -> Result<()> {
         let file = self.named.then(|| self.path.display().to_string());
-        reports.iter().try_for_each(|report| self.output.write(file.as_deref(), report))
+        reports
+            .iter()
+            .try_for_each(|report| self.output.write(file.as_deref(), report))
     }
 }
 
@@ -265,7 +285,12 @@ struct NamedReport<'a> {
 
 impl Output {
     fn new(path: Option<PathBuf>, format: Format, classes: Vec<Expression>) -> Self {
-        Self { path, sink: None, format, classes }
+        Self {
+            path,
+            sink: None,
+            format,
+            classes,
+        }
     }
 
     fn open(&mut self) -> Result<()> {
@@ -278,7 +303,18 @@ impl Output {
         });
         if self.format == Format::Csv {
             let columns = [
-                "file", "frame", "time_ms", "id", "x", "y", "width", "height", "score", "label", "confidence", "source",
+                "file",
+                "frame",
+                "time_ms",
+                "id",
+                "x",
+                "y",
+                "width",
+                "height",
+                "score",
+                "label",
+                "confidence",
+                "source",
             ];
             let columns = columns.into_iter().chain(self.classes.iter().map(|class| class.name()));
             let header = csv_line(columns)?;
@@ -308,7 +344,12 @@ impl Output {
                     fields.push(expression.label.name().to_owned());
                     fields.push(expression.confidence.to_string());
                     fields.push(expression.source.name().to_owned());
-                    fields.extend(expression.probabilities.iter().map(|(_, probability)| probability.to_string()));
+                    fields.extend(
+                        expression
+                            .probabilities
+                            .iter()
+                            .map(|(_, probability)| probability.to_string()),
+                    );
                     lines.extend(csv_line(&fields)?);
                 }
                 lines
@@ -320,7 +361,9 @@ impl Output {
     fn emit(&mut self, bytes: &[u8]) -> Result<()> {
         self.open()?;
         let Some(sink) = &mut self.sink else { return Ok(()) };
-        sink.write_all(bytes).and_then(|()| sink.flush()).context("writing reports")
+        sink.write_all(bytes)
+            .and_then(|()| sink.flush())
+            .context("writing reports")
     }
 }
 
@@ -332,11 +375,18 @@ fn csv_line<I: IntoIterator<Item = T>, T: AsRef<[u8]>>(fields: I) -> Result<Vec<
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
     let closed = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
-    error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>()).any(closed)
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(closed)
 }
 
 fn progress(frames: Option<u64>) -> ProgressBar {
-    let target = if io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let target = if io::stderr().is_terminal() {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
     let bar = ProgressBar::with_draw_target(frames, target);
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} frames, {per_sec}, {eta} left");
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))

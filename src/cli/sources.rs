@@ -34,14 +34,22 @@ impl Input {
         if metadata.is_dir() {
             let frames = list_frames(path)?;
             if frames.is_empty() {
-                bail!("`{}` has no pictures, expected files ending in {}", path.display(), PICTURES.join(", "));
+                bail!(
+                    "`{}` has no pictures, expected files ending in {}",
+                    path.display(),
+                    PICTURES.join(", ")
+                );
             }
             return Ok(Self::Folder(frames));
         }
         if metadata.len() == 0 {
             bail!("`{}` is empty", path.display());
         }
-        Ok(if is_picture(path) { Self::Picture(path.to_owned()) } else { Self::Video(path.to_owned()) })
+        Ok(if is_picture(path) {
+            Self::Picture(path.to_owned())
+        } else {
+            Self::Video(path.to_owned())
+        })
     }
 }
 
@@ -82,7 +90,9 @@ fn natural_key(name: &str) -> Vec<(u128, String)> {
     while !rest.is_empty() {
         let text_end = rest.find(|letter: char| letter.is_ascii_digit()).unwrap_or(rest.len());
         let (text, after) = rest.split_at(text_end);
-        let digits_end = after.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(after.len());
+        let digits_end = after
+            .find(|letter: char| !letter.is_ascii_digit())
+            .unwrap_or(after.len());
         let (digits, after) = after.split_at(digits_end);
         key.push((0, text.to_owned()));
         key.push((digits.parse().unwrap_or(u128::MAX), String::new()));
@@ -117,7 +127,13 @@ impl Video {
             .context("cannot start `ffmpeg`; install it to read videos")?;
         let frames = process.stdout.take().context("ffmpeg has no output")?;
         let complaints = process.stderr.take().map(|stderr| thread::spawn(|| drain(stderr)));
-        Ok(Self { process, frames: BufReader::new(frames), complaints, rate, expected_frames })
+        Ok(Self {
+            process,
+            frames: BufReader::new(frames),
+            complaints,
+            rate,
+            expected_frames,
+        })
     }
 
     /// The next frame; `None` at the end.
@@ -131,7 +147,11 @@ impl Video {
     /// Waits for the decoder; gives what it complained about.
     pub(super) fn close(mut self) -> Result<Option<String>> {
         let status = self.process.wait().context("waiting for ffmpeg")?;
-        let complaints = self.complaints.take().and_then(|reader| reader.join().ok()).unwrap_or_default();
+        let complaints = self
+            .complaints
+            .take()
+            .and_then(|reader| reader.join().ok())
+            .unwrap_or_default();
         let complaints = complaints.trim();
         Ok(match (status.success(), complaints.is_empty()) {
             (true, true) => None,
@@ -171,14 +191,21 @@ fn summarise(complaints: &str) -> String {
 fn probe(path: &Path) -> Result<(f64, Option<u64>)> {
     let output = Command::new("ffprobe")
         .args(["-v", "error", "-select_streams", "v:0", "-of", "json"])
-        .args(["-show_entries", "stream=avg_frame_rate,r_frame_rate,nb_frames:format=duration"])
+        .args([
+            "-show_entries",
+            "stream=avg_frame_rate,r_frame_rate,nb_frames:format=duration",
+        ])
         .arg(ffmpeg_path(path))
         .stdin(Stdio::null())
         .output()
         .context("cannot start `ffprobe`; install ffmpeg to read videos")?;
     let complaints = String::from_utf8_lossy(&output.stderr);
     if !output.status.success() {
-        bail!("`{}` is neither a picture nor a video: {}", path.display(), summarise(complaints.trim()));
+        bail!(
+            "`{}` is neither a picture nor a video: {}",
+            path.display(),
+            summarise(complaints.trim())
+        );
     }
     let described: Value = serde_json::from_slice(&output.stdout).context("ffprobe gave no JSON")?;
     let stream = &described["streams"][0];
@@ -191,8 +218,14 @@ fn probe(path: &Path) -> Result<(f64, Option<u64>)> {
         .next()
         .with_context(|| format!("`{}` has no frame rate", path.display()))?;
     let counted = stream["nb_frames"].as_str().and_then(|text| text.parse().ok());
-    let duration = described["format"]["duration"].as_str().and_then(|text| text.parse::<f64>().ok());
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count for the progress bar")]
+    let duration = described["format"]["duration"]
+        .as_str()
+        .and_then(|text| text.parse::<f64>().ok());
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a count for the progress bar"
+    )]
     let estimated = duration.map(|seconds| (seconds * rate).round() as u64);
     Ok((rate, counted.or(estimated)))
 }
@@ -215,9 +248,10 @@ fn read_ppm(reader: &mut impl BufRead) -> Result<Frame> {
         bail!("ffmpeg gave `{}`, expected a PPM header", text.trim());
     };
     let side = |text: &str| -> Result<u32> {
-        text.parse().ok().filter(|side| (1..=MAX_SIDE).contains(side)).with_context(|| {
-            format!("frame side is `{text}`, expected 1 to {MAX_SIDE} pixels")
-        })
+        text.parse()
+            .ok()
+            .filter(|side| (1..=MAX_SIDE).contains(side))
+            .with_context(|| format!("frame side is `{text}`, expected 1 to {MAX_SIDE} pixels"))
     };
     let (width, height) = (side(width)?, side(height)?);
     let mut pixels = vec![0; width as usize * height as usize * 3];
