@@ -1,1 +1,143 @@
-//! Opens the device that networks run on.
+//! Opens the device that networks run on, and says what it is.
+
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
+
+use burn::tensor::{
+    Device,
+    wgpu::wgpu::{AdapterInfo, DeviceType},
+};
+use serde::Serialize;
+use thiserror::Error;
+
+/// What a caller asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// A hardware GPU if there is one, else the CPU.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// The GPU (Vulkan natively, WebGPU in a browser), also where it is emulated in software.
+    Gpu,
+}
+
+/// What a caller got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeviceKind {
+    /// Burn's flex backend.
+    Cpu,
+    /// Burn's wgpu backend on Vulkan.
+    Vulkan,
+    /// Burn's wgpu backend on WebGPU.
+    WebGpu,
+}
+
+/// A device ready for tensors.
+#[derive(Clone, Debug)]
+pub struct OpenedDevice {
+    /// The Burn device.
+    pub device: Device,
+    /// Which kind it is.
+    pub kind: DeviceKind,
+    /// Name of the adapter, as the driver gives it.
+    pub adapter: String,
+    /// Why [`DeviceChoice::Auto`] did not take the GPU.
+    pub fallback: Option<String>,
+}
+
+/// Why a device cannot be used.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DeviceError {
+    /// No GPU adapter, or it refused.
+    #[error("no usable GPU: {reason}")]
+    Unavailable {
+        /// What the graphics stack said.
+        reason: String,
+    },
+    /// The GPU was reset, removed or ran out of memory while in use.
+    #[error("the GPU device was lost; load again to go on")]
+    Lost,
+}
+
+struct Gpu {
+    device: Device,
+    adapter: AdapterInfo,
+}
+
+// Burn's wgpu runtime can be set up once a process; later openings share it.
+static GPU: OnceLock<Gpu> = OnceLock::new();
+static GPU_LOST: AtomicBool = AtomicBool::new(false);
+
+/// Opens a device.
+///
+/// # Errors
+///
+/// [`DeviceError::Unavailable`] if [`DeviceChoice::Gpu`] is asked for and there is none.
+pub async fn open(choice: DeviceChoice) -> Result<OpenedDevice, DeviceError> {
+    match choice {
+        DeviceChoice::Cpu => Ok(cpu(None)),
+        DeviceChoice::Gpu => open_gpu().await.map(describe),
+        DeviceChoice::Auto => Ok(match open_gpu().await {
+            Ok(gpu) if is_software(&gpu.adapter) => {
+                cpu(Some(format!("the only GPU adapter is emulated in software ({})", adapter_name(&gpu.adapter))))
+            }
+            Ok(gpu) => describe(gpu),
+            Err(error) => cpu(Some(error.to_string())),
+        }),
+    }
+}
+
+impl OpenedDevice {
+    /// Confirms that the device still computes.
+    ///
+    /// # Errors
+    ///
+    /// [`DeviceError::Lost`] once the GPU is gone: what is read from it then is not a result.
+    pub fn check(&self) -> Result<(), DeviceError> {
+        if self.kind != DeviceKind::Cpu && GPU_LOST.load(Ordering::Acquire) {
+            return Err(DeviceError::Lost);
+        }
+        Ok(())
+    }
+}
+
+fn cpu(fallback: Option<String>) -> OpenedDevice {
+    OpenedDevice { device: Device::flex(), kind: DeviceKind::Cpu, adapter: "CPU".to_owned(), fallback }
+}
+
+async fn open_gpu() -> Result<&'static Gpu, DeviceError> {
+    if let Some(gpu) = GPU.get() {
+        return Ok(gpu);
+    }
+    let (device, setup) = Device::wgpu_options()
+        .init_with_setup_async()
+        .await
+        .map_err(|error| DeviceError::Unavailable { reason: error.to_string() })?;
+    setup.device.set_device_lost_callback(|_, _| GPU_LOST.store(true, Ordering::Release));
+    Ok(GPU.get_or_init(|| Gpu { device, adapter: setup.adapter.get_info() }))
+}
+
+fn describe(gpu: &Gpu) -> OpenedDevice {
+    let kind = if cfg!(target_family = "wasm") { DeviceKind::WebGpu } else { DeviceKind::Vulkan };
+    OpenedDevice { device: gpu.device.clone(), kind, adapter: adapter_name(&gpu.adapter), fallback: None }
+}
+
+// Browsers leave most fields empty; what they fill in differs.
+fn adapter_name(adapter: &AdapterInfo) -> String {
+    let parts: Vec<_> = [&adapter.name, &adapter.driver, &adapter.driver_info]
+        .into_iter()
+        .map(|part| part.trim())
+        .filter(|part| !part.is_empty())
+        .collect();
+    if parts.is_empty() { "unnamed GPU".to_owned() } else { parts.join(", ") }
+}
+
+fn is_software(adapter: &AdapterInfo) -> bool {
+    let name = adapter_name(adapter).to_ascii_lowercase();
+    adapter.device_type == DeviceType::Cpu || ["swiftshader", "llvmpipe", "lavapipe"].iter().any(|it| name.contains(it))
+}

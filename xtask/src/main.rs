@@ -1,1 +1,40 @@
-fn main(){}
+//! Set-up, demo, tests and packages of affectlens: `cargo xtask demo` and `cargo xtask test` do everything.
+
+mod demo;
+mod package;
+mod paths;
+mod setup;
+mod shell;
+mod test;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Set-up, demo, tests and packages of affectlens")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Builds everything and serves the demo page.
+    Demo(demo::Options),
+    /// Does all set-up and runs every test.
+    Test(test::Options),
+    /// Makes the npm packages in pkg-config/dist.
+    Package,
+}
+
+fn main() -> Result<()> {
+    match Arguments::parse().task {
+        Task::Demo(options) => demo::run(&options),
+        Task::Test(options) => test::run(&options),
+        Task::Package => {
+            setup::for_package()?;
+            package::build()?;
+            Ok(())
+        }
+    }
+}

