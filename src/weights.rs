@@ -23,6 +23,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use thiserror::Error;
 
 pub use metadata::{Metadata, Normalisation};
+pub use published::{GraphConvolution, PublishedWeights};
 pub use safetensors_file::Precision;
 
 /// One parameter: its shape, and its values in row-major order.
