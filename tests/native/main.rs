@@ -1,1 +1,2 @@
 //! Tests that link the whole crate, in one binary.
+mod crop;
