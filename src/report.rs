@@ -76,7 +76,12 @@ mod tests {
             time_ms: 480.0,
             faces: vec![FaceReport {
                 id: 0,
-                bounding_box: BoundingBox { x: 1.0, y: 2.0, width: 3.0, height: 4.0 },
+                bounding_box: BoundingBox {
+                    x: 1.0,
+                    y: 2.0,
+                    width: 3.0,
+                    height: 4.0,
+                },
                 score: 0.5,
                 expression: ExpressionReport {
                     label: Expression::Happiness,
