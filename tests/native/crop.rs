@@ -8,6 +8,9 @@ use affectlens::frame::Frame;
 /// rounding boundary, never further.
 const LEVELS: u8 = 1;
 
+/// Share of values that may do so; 0.5 % was measured. Passes in the wrong order give 20 %.
+const DIFFERING: f64 = 0.01;
+
 /// The same pixels as `picture` in tests/goldens/crop.py.
 fn picture(width: u32, height: u32) -> Frame {
     let mut pixels = Vec::new();
@@ -33,10 +36,28 @@ fn golden(name: &str) -> Frame {
 #[track_caller]
 fn assert_close(name: &str, got: &Frame) {
     let expected = golden(name);
-    assert_eq!((got.width(), got.height()), (expected.width(), expected.height()), "{name}");
-    let differing = got.pixels().iter().zip(expected.pixels()).filter(|(got, expected)| got != expected).count();
-    let worst = got.pixels().iter().zip(expected.pixels()).map(|(got, expected)| got.abs_diff(*expected)).max();
-    println!("{name}: {differing} of {} values differ, at most by {worst:?}", got.pixels().len());
+    assert_eq!(
+        (got.width(), got.height()),
+        (expected.width(), expected.height()),
+        "{name}"
+    );
+    let differing = got
+        .pixels()
+        .iter()
+        .zip(expected.pixels())
+        .filter(|(got, expected)| got != expected)
+        .count();
+    let worst = got
+        .pixels()
+        .iter()
+        .zip(expected.pixels())
+        .map(|(got, expected)| got.abs_diff(*expected))
+        .max();
+    let share = differing as f64 / got.pixels().len() as f64;
+    assert!(
+        share <= DIFFERING,
+        "{name}: {share} of the values differ, at most {DIFFERING} may"
+    );
     assert!(worst <= Some(LEVELS), "{name} differs by {worst:?} levels");
 }
 
@@ -50,15 +71,31 @@ fn resized_pictures_equal_pillow_within_one_level() {
 
 #[test]
 fn cropped_face_equals_pillow_within_one_level() {
-    let region = BoundingBox { x: 211.7, y: 47.2, width: 216.9, height: 253.95 };
-    assert_close("shrink-crop", &crop_face(&picture(640, 360), &region, 64).expect("inside the frame"));
+    let region = BoundingBox {
+        x: 211.7,
+        y: 47.2,
+        width: 216.9,
+        height: 253.95,
+    };
+    assert_close(
+        "shrink-crop",
+        &crop_face(&picture(640, 360), &region, 64).expect("inside the frame"),
+    );
 }
 
 #[test]
 fn crop_then_resize_is_crop_face() {
     let frame = picture(64, 48);
-    let region = BoundingBox { x: -3.0, y: 10.0, width: 40.0, height: 90.0 };
+    let region = BoundingBox {
+        x: -3.0,
+        y: 10.0,
+        width: 40.0,
+        height: 90.0,
+    };
     let face = crop(&frame, &region).expect("partly inside");
     assert_eq!((face.width(), face.height()), (37, 38));
-    assert_eq!(crop_face(&frame, &region, 20).expect("partly inside"), resize(&face, 20));
+    assert_eq!(
+        crop_face(&frame, &region, 20).expect("partly inside"),
+        resize(&face, 20)
+    );
 }
