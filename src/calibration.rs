@@ -1,1 +1,260 @@
-//! Numbers.
+//! Class weights for training, class biases and thresholds tuned on validation data.
+//!
+//! The bias search is the one behind the published results of HSEmotion at ABAW-10, named there after
+//! "generalised logit adjustment" (GLA): a coordinate search over one log-bias a class.
+
+mod gla;
+mod settings;
+
+use thiserror::Error;
+
+pub use gla::{Gla, GlaTuning, tune_gla};
+pub use settings::ExpressionSettings;
+
+/// Added to a probability before its logarithm, so that 0 stays finite.
+pub const PROBABILITY_FLOOR: f32 = 1e-12;
+
+/// Why there is no calibration.
+#[derive(Clone, Debug, Error, PartialEq)]
+#[non_exhaustive]
+pub enum CalibrationError {
+    /// There is nothing to calibrate on.
+    #[error("calibration has no {0}, expected at least one")]
+    Empty(&'static str),
+    /// A class has no training example, so its frequency says nothing.
+    #[error("class {class} has no training example, expected at least one")]
+    AbsentClass {
+        /// Index of the class.
+        class: usize,
+    },
+    /// Lists that belong together differ in length.
+    #[error("{got} {what}, expected {expected}")]
+    Count {
+        /// What was counted.
+        what: &'static str,
+        /// Length that the other list asks for.
+        expected: usize,
+        /// Length that came.
+        got: usize,
+    },
+    /// A row of probabilities has the wrong width.
+    #[error("row {row} has {got} probabilities, expected {expected}")]
+    Width {
+        /// Index of the row.
+        row: usize,
+        /// Number of classes.
+        expected: usize,
+        /// Probabilities in the row.
+        got: usize,
+    },
+    /// A probability is negative, not finite, or not a number.
+    #[error("row {row} has probability {value}, expected a number of at least 0")]
+    Probability {
+        /// Index of the row.
+        row: usize,
+        /// The value.
+        value: f32,
+    },
+    /// A label is not one of the classes.
+    #[error("row {row} has label {label}, expected less than {classes}")]
+    Label {
+        /// Index of the row.
+        row: usize,
+        /// The label.
+        label: usize,
+        /// Number of classes.
+        classes: usize,
+    },
+    /// A setting in a weights file cannot be read.
+    #[error("setting `{key}` is `{got}`, expected {expected}")]
+    Setting {
+        /// Key in the metadata.
+        key: &'static str,
+        /// What a valid value looks like.
+        expected: &'static str,
+        /// Value in the metadata.
+        got: String,
+    },
+}
+
+/// What to do with a class that has no training example.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AbsentClasses {
+    /// Refuse: a class without examples is usually a mistake in the data.
+    Refuse,
+    /// Give it weight 0, so that it takes no part in the loss, and leave its bias at 0.
+    Zero,
+}
+
+/// Loss weight of each class: the largest class count over its own.
+///
+/// # Errors
+///
+/// [`CalibrationError::AbsentClass`] for a count of 0, unless `absent` allows it;
+/// [`CalibrationError::Empty`] if no class has an example.
+pub fn class_weights(counts: &[usize], absent: AbsentClasses) -> Result<Vec<f32>, CalibrationError> {
+    let largest = largest_count(counts)?;
+    if let (AbsentClasses::Refuse, Some(class)) = (absent, counts.iter().position(|&count| count == 0)) {
+        return Err(CalibrationError::AbsentClass { class });
+    }
+    Ok(counts
+        .iter()
+        .map(|&count| if count == 0 { 0.0 } else { ratio(largest, count) })
+        .collect())
+}
+
+/// Loss weight of each class by its effective number of samples: `(1 - beta) / (1 - beta^count)`, scaled so
+/// that the weights sum to the number of classes. A class without examples gets 0.
+///
+/// # Errors
+///
+/// [`CalibrationError::Empty`] if no class has an example.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "weights are computed in f64 and used in f32"
+)]
+pub fn class_balanced_weights(counts: &[usize], beta: f64) -> Result<Vec<f32>, CalibrationError> {
+    largest_count(counts)?;
+    let raw: Vec<f64> = counts
+        .iter()
+        .map(|&count| {
+            if count == 0 {
+                0.0
+            } else {
+                (1.0 - beta) / (1.0 - beta.powf(count as f64) + 1e-12)
+            }
+        })
+        .collect();
+    let scale = counts.len() as f64 / raw.iter().sum::<f64>();
+    Ok(raw.iter().map(|weight| (weight * scale) as f32).collect())
+}
+
+fn largest_count(counts: &[usize]) -> Result<usize, CalibrationError> {
+    counts
+        .iter()
+        .copied()
+        .max()
+        .filter(|&largest| largest > 0)
+        .ok_or(CalibrationError::Empty("training example"))
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "ratios are computed in f64 and used in f32"
+)]
+fn ratio(largest: usize, count: usize) -> f32 {
+    (largest as f64 / count as f64) as f32
+}
+
+/// The threshold among .1, .2, ... .9 at which "probability at or above it" has the best F1, and that F1.
+///
+/// The first of equally good thresholds wins. F1 is 0 where it is undefined.
+///
+/// # Errors
+///
+/// [`CalibrationError::Count`] if labels and probabilities differ in number.
+pub fn best_threshold(probabilities: &[f32], labels: &[bool]) -> Result<(f32, f64), CalibrationError> {
+    if probabilities.len() != labels.len() {
+        return Err(CalibrationError::Count {
+            what: "labels",
+            expected: probabilities.len(),
+            got: labels.len(),
+        });
+    }
+    let mut best = (0.1, f64::NEG_INFINITY);
+    for tenth in 1_u8..=9 {
+        let threshold = f32::from(tenth) / 10.0;
+        let (mut hits, mut predicted, mut positive) = (0_u32, 0_u32, 0_u32);
+        for (&probability, &label) in probabilities.iter().zip(labels) {
+            let above = probability >= threshold;
+            hits += u32::from(above && label);
+            predicted += u32::from(above);
+            positive += u32::from(label);
+        }
+        let total = predicted + positive;
+        let f1 = if total == 0 {
+            0.0
+        } else {
+            f64::from(2 * hits) / f64::from(total)
+        };
+        if f1 > best.1 {
+            best = (threshold, f1);
+        }
+    }
+    Ok(best)
+}
+
+/// Probabilities that are proportional to the exponentials of `scores`; empty for no scores.
+pub fn softmax(scores: &[f32]) -> Vec<f32> {
+    let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let mut probabilities: Vec<f32> = scores.iter().map(|score| (score - largest).exp()).collect();
+    let sum: f32 = probabilities.iter().sum();
+    for probability in &mut probabilities {
+        *probability /= sum;
+    }
+    probabilities
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Neutral, anger, disgust, fear, happiness, sadness, surprise, other in the training part of Aff-Wild2.
+    const AFF_WILD2_COUNTS: [usize; 8] = [177_197, 16_573, 10_771, 9_080, 95_462, 78_751, 31_615, 165_868];
+
+    fn assert_close(got: &[f32], expected: &[f32], tolerance: f32) {
+        assert_eq!(got.len(), expected.len());
+        for (got_one, expected_one) in got.iter().zip(expected) {
+            assert!(
+                (got_one - expected_one).abs() <= tolerance,
+                "{got:?}, expected {expected:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn rare_classes_weigh_more() {
+        let weights = class_weights(&AFF_WILD2_COUNTS, AbsentClasses::Refuse).expect("no class is absent");
+        assert_close(
+            &weights,
+            &[1.0, 10.6919, 16.4513, 19.5151, 1.8562, 2.2501, 5.6048, 1.0683],
+            1e-4,
+        );
+    }
+
+    #[test]
+    fn absent_class_is_refused_unless_told_otherwise() {
+        assert_eq!(
+            class_weights(&[4, 0, 2], AbsentClasses::Refuse),
+            Err(CalibrationError::AbsentClass { class: 1 })
+        );
+        assert_eq!(class_weights(&[4, 0, 2], AbsentClasses::Zero), Ok(vec![1.0, 0.0, 2.0]));
+        let empty = Err(CalibrationError::Empty("training example"));
+        assert_eq!(class_weights(&[0, 0], AbsentClasses::Zero), empty);
+        assert_eq!(class_weights(&[], AbsentClasses::Zero), empty);
+    }
+
+    #[test]
+    fn balanced_weights_follow_the_effective_number_of_samples() {
+        let weights = class_balanced_weights(&[200, 50, 5], 0.99).expect("no class is absent");
+        assert_close(&weights, &[0.143_796_7, 0.315_272_9, 2.540_930_4], 1e-6);
+        let large = class_balanced_weights(&AFF_WILD2_COUNTS, 0.99).expect("no class is absent");
+        assert_eq!(large, [1.0; 8]);
+    }
+
+    #[test]
+    fn first_best_threshold_is_found() {
+        let labels = [true, true, false, false, true];
+        let (threshold, f1) = best_threshold(&[0.9, 0.45, 0.5, 0.2, 0.35], &labels).expect("five labels");
+        assert_eq!(threshold, 0.3);
+        assert!((f1 - 0.857_142_857).abs() < 1e-9);
+        assert_eq!(best_threshold(&[], &[]), Ok((0.1, 0.0)));
+        assert!(best_threshold(&[0.5], &[]).is_err());
+    }
+
+    #[test]
+    fn softmax_survives_large_scores() {
+        assert_close(&softmax(&[1000.0, 1000.0, 0.0]), &[0.5, 0.5, 0.0], 1e-7);
+        assert!(softmax(&[]).is_empty());
+    }
+}

@@ -83,9 +83,10 @@ pub async fn open(choice: DeviceChoice) -> Result<OpenedDevice, DeviceError> {
         DeviceChoice::Cpu => Ok(cpu(None)),
         DeviceChoice::Gpu => open_gpu().await.map(describe),
         DeviceChoice::Auto => Ok(match open_gpu().await {
-            Ok(gpu) if is_software(&gpu.adapter) => {
-                cpu(Some(format!("the only GPU adapter is emulated in software ({})", adapter_name(&gpu.adapter))))
-            }
+            Ok(gpu) if is_software(&gpu.adapter) => cpu(Some(format!(
+                "the only GPU adapter is emulated in software ({})",
+                adapter_name(&gpu.adapter)
+            ))),
             Ok(gpu) => describe(gpu),
             Err(error) => cpu(Some(error.to_string())),
         }),
@@ -107,7 +108,12 @@ impl OpenedDevice {
 }
 
 fn cpu(fallback: Option<String>) -> OpenedDevice {
-    OpenedDevice { device: Device::flex(), kind: DeviceKind::Cpu, adapter: "CPU".to_owned(), fallback }
+    OpenedDevice {
+        device: Device::flex(),
+        kind: DeviceKind::Cpu,
+        adapter: "CPU".to_owned(),
+        fallback,
+    }
 }
 
 async fn open_gpu() -> Result<&'static Gpu, DeviceError> {
@@ -117,14 +123,30 @@ async fn open_gpu() -> Result<&'static Gpu, DeviceError> {
     let (device, setup) = Device::wgpu_options()
         .init_with_setup_async()
         .await
-        .map_err(|error| DeviceError::Unavailable { reason: error.to_string() })?;
-    setup.device.set_device_lost_callback(|_, _| GPU_LOST.store(true, Ordering::Release));
-    Ok(GPU.get_or_init(|| Gpu { device, adapter: setup.adapter.get_info() }))
+        .map_err(|error| DeviceError::Unavailable {
+            reason: error.to_string(),
+        })?;
+    setup
+        .device
+        .set_device_lost_callback(|_, _| GPU_LOST.store(true, Ordering::Release));
+    Ok(GPU.get_or_init(|| Gpu {
+        device,
+        adapter: setup.adapter.get_info(),
+    }))
 }
 
 fn describe(gpu: &Gpu) -> OpenedDevice {
-    let kind = if cfg!(target_family = "wasm") { DeviceKind::WebGpu } else { DeviceKind::Vulkan };
-    OpenedDevice { device: gpu.device.clone(), kind, adapter: adapter_name(&gpu.adapter), fallback: None }
+    let kind = if cfg!(target_family = "wasm") {
+        DeviceKind::WebGpu
+    } else {
+        DeviceKind::Vulkan
+    };
+    OpenedDevice {
+        device: gpu.device.clone(),
+        kind,
+        adapter: adapter_name(&gpu.adapter),
+        fallback: None,
+    }
 }
 
 // Browsers leave most fields empty; what they fill in differs.
@@ -134,10 +156,17 @@ fn adapter_name(adapter: &AdapterInfo) -> String {
         .map(|part| part.trim())
         .filter(|part| !part.is_empty())
         .collect();
-    if parts.is_empty() { "unnamed GPU".to_owned() } else { parts.join(", ") }
+    if parts.is_empty() {
+        "unnamed GPU".to_owned()
+    } else {
+        parts.join(", ")
+    }
 }
 
 fn is_software(adapter: &AdapterInfo) -> bool {
     let name = adapter_name(adapter).to_ascii_lowercase();
-    adapter.device_type == DeviceType::Cpu || ["swiftshader", "llvmpipe", "lavapipe"].iter().any(|it| name.contains(it))
+    adapter.device_type == DeviceType::Cpu
+        || ["swiftshader", "llvmpipe", "lavapipe"]
+            .iter()
+            .any(|it| name.contains(it))
 }

@@ -1,1 +1,172 @@
-//! Numbers.
+//! The confident filter: where the pretrained model is sure, it decides; elsewhere the adapted head does.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::label::Expression;
+
+/// Which model an expression comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// The pretrained classifier was confident.
+    Pretrained,
+    /// The adapted head decided.
+    Head,
+}
+
+/// The expression of one face in one frame.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Decision {
+    /// The expression.
+    pub label: Expression,
+    /// Probability that the deciding model gives it, in `[0, 1]`.
+    pub confidence: f32,
+    /// The deciding model.
+    pub source: Source,
+}
+
+/// Why there is no decision.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FilterError {
+    /// Probabilities and class list differ in length.
+    #[error("{model} model gives {got} probabilities, expected {expected}, one a class")]
+    Classes {
+        /// `head` or `pretrained`.
+        model: &'static str,
+        /// Length of the class list.
+        expected: usize,
+        /// Probabilities that came.
+        got: usize,
+    },
+    /// No class can be chosen.
+    #[error("head has no classes, expected at least one")]
+    Empty,
+}
+
+/// Decides between two models, each with smoothed probabilities over its own classes.
+///
+/// The pretrained model's best class wins if its probability is **above** `threshold`; contempt and `other`
+/// are never its answer, though they take mass. Otherwise the head's best class wins. Ties go to the lowest
+/// index. A threshold of 1 or more leaves every decision to the head.
+///
+/// # Errors
+///
+/// [`FilterError`] if probabilities and classes do not pair up.
+pub fn decide(
+    head: &[f32],
+    head_classes: &[Expression],
+    pretrained: &[f32],
+    pretrained_classes: &[Expression],
+    threshold: f32,
+) -> Result<Decision, FilterError> {
+    check("head", head, head_classes)?;
+    check("pretrained", pretrained, pretrained_classes)?;
+    let sure = best(pretrained, pretrained_classes, |class| {
+        !matches!(class, Expression::Contempt | Expression::Other)
+    });
+    if let Some((label, confidence)) = sure.filter(|&(_, confidence)| confidence > threshold) {
+        return Ok(Decision {
+            label,
+            confidence,
+            source: Source::Pretrained,
+        });
+    }
+    let (label, confidence) = best(head, head_classes, |_| true).ok_or(FilterError::Empty)?;
+    Ok(Decision {
+        label,
+        confidence,
+        source: Source::Head,
+    })
+}
+
+fn best(
+    probabilities: &[f32],
+    classes: &[Expression],
+    allowed: impl Fn(Expression) -> bool,
+) -> Option<(Expression, f32)> {
+    let mut best: Option<(Expression, f32)> = None;
+    for (&class, &probability) in classes.iter().zip(probabilities).filter(|(class, _)| allowed(**class)) {
+        if best.is_none_or(|(_, highest)| probability > highest) {
+            best = Some((class, probability));
+        }
+    }
+    best
+}
+
+fn check(model: &'static str, probabilities: &[f32], classes: &[Expression]) -> Result<(), FilterError> {
+    if probabilities.len() == classes.len() {
+        return Ok(());
+    }
+    Err(FilterError::Classes {
+        model,
+        expected: classes.len(),
+        got: probabilities.len(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::label::{AFF_WILD2, AFFECTNET_8};
+
+    const HEAD: [f32; 8] = [0.1, 0.1, 0.1, 0.1, 0.1, 0.3, 0.1, 0.1];
+
+    #[test]
+    fn confident_pretrained_model_wins() {
+        let sure = [0.05, 0.02, 0.01, 0.01, 0.82, 0.03, 0.02, 0.04];
+        let decision = decide(&HEAD, &AFF_WILD2, &sure, &AFF_WILD2, 0.8).expect("eight classes");
+        assert_eq!(
+            decision,
+            Decision {
+                label: Expression::Happiness,
+                confidence: 0.82,
+                source: Source::Pretrained
+            }
+        );
+    }
+
+    #[test]
+    fn value_at_the_threshold_is_not_enough() {
+        let just = [0.05, 0.02, 0.01, 0.01, 0.8, 0.03, 0.02, 0.06];
+        let decision = decide(&HEAD, &AFF_WILD2, &just, &AFF_WILD2, 0.8).expect("eight classes");
+        assert_eq!(
+            decision,
+            Decision {
+                label: Expression::Sadness,
+                confidence: 0.3,
+                source: Source::Head
+            }
+        );
+    }
+
+    #[test]
+    fn contempt_is_never_the_filters_answer() {
+        let contempt = [0.05, 0.01, 0.01, 0.01, 0.01, 0.01, 0.0, 0.90];
+        let mapped = decide(&HEAD, &AFF_WILD2, &contempt, &AFF_WILD2, 0.8).expect("eight classes");
+        assert_eq!(mapped.source, Source::Head);
+        let affectnet = [0.01, 0.95, 0.0, 0.0, 0.01, 0.01, 0.01, 0.01];
+        let own_order = decide(&HEAD, &AFF_WILD2, &affectnet, &AFFECTNET_8, 0.5).expect("eight classes");
+        assert_eq!(own_order.source, Source::Head);
+    }
+
+    #[test]
+    fn models_may_have_different_classes() {
+        let classes = [Expression::Neutral, Expression::Fear];
+        let decision = decide(&[1.0], &[Expression::Anger], &[0.05, 0.95], &classes, 0.9).expect("two lists");
+        assert_eq!(decision.label, Expression::Fear);
+        let unsure = decide(&[1.0], &[Expression::Anger], &[0.2, 0.8], &classes, 0.9).expect("two lists");
+        assert_eq!(unsure.label, Expression::Anger);
+    }
+
+    #[test]
+    fn lists_that_do_not_pair_up_are_refused() {
+        let error = decide(&[1.0], &[], &[], &[], 0.8).expect_err("no class for the probability");
+        assert_eq!(
+            error.to_string(),
+            "head model gives 1 probabilities, expected 0, one a class"
+        );
+        assert_eq!(decide(&[], &[], &[], &[], 0.8), Err(FilterError::Empty));
+    }
+}

@@ -44,7 +44,11 @@ impl Frame {
     /// [`FrameError`] for an empty picture or a wrong byte count.
     pub fn from_rgb(width: u32, height: u32, pixels: Vec<u8>) -> Result<Self, FrameError> {
         check_length(width, height, 3, pixels.len())?;
-        Ok(Self { width, height, pixels })
+        Ok(Self {
+            width,
+            height,
+            pixels,
+        })
     }
 
     /// Copies `width * height * 4` RGBA bytes; alpha is dropped, not blended.
@@ -54,8 +58,15 @@ impl Frame {
     /// [`FrameError`] for an empty picture or a wrong byte count.
     pub fn from_rgba(width: u32, height: u32, rgba: &[u8]) -> Result<Self, FrameError> {
         check_length(width, height, 4, rgba.len())?;
-        let pixels = rgba.chunks_exact(4).flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect();
-        Ok(Self { width, height, pixels })
+        let pixels = rgba
+            .chunks_exact(4)
+            .flat_map(|pixel| [pixel[0], pixel[1], pixel[2]])
+            .collect();
+        Ok(Self {
+            width,
+            height,
+            pixels,
+        })
     }
 
     /// Width, pixels.
@@ -78,9 +89,16 @@ fn check_length(width: u32, height: u32, channels: usize, got: usize) -> Result<
     if width == 0 || height == 0 {
         return Err(FrameError::Empty { width, height });
     }
-    let expected = (width as usize).saturating_mul(height as usize).saturating_mul(channels);
+    let expected = (width as usize)
+        .saturating_mul(height as usize)
+        .saturating_mul(channels);
     if got != expected {
-        return Err(FrameError::Length { width, height, expected, got });
+        return Err(FrameError::Length {
+            width,
+            height,
+            expected,
+            got,
+        });
     }
     Ok(())
 }
@@ -97,8 +115,17 @@ mod tests {
 
     #[test]
     fn empty_and_misshapen_pictures_are_refused() {
-        assert_eq!(Frame::from_rgb(0, 4, vec![]), Err(FrameError::Empty { width: 0, height: 4 }));
+        assert_eq!(
+            Frame::from_rgb(0, 4, vec![]),
+            Err(FrameError::Empty {
+                width: 0,
+                height: 4
+            })
+        );
         let error = Frame::from_rgb(2, 2, vec![0; 11]).expect_err("one byte is missing");
-        assert_eq!(error.to_string(), "picture of 2x2 pixels has 11 bytes, expected 12");
+        assert_eq!(
+            error.to_string(),
+            "picture of 2x2 pixels has 11 bytes, expected 12"
+        );
     }
 }

@@ -11,6 +11,7 @@ pub mod device;
 pub mod face;
 pub mod filtering;
 pub mod frame;
+pub mod fusion;
 pub mod gaps;
 pub mod head;
 pub mod label;

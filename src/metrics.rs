@@ -1,1 +1,216 @@
-//! Numbers.
+//! Scores of predicted classes: confusion, accuracy, F1.
+
+use serde::{Serialize, Serializer, ser::SerializeMap};
+
+use crate::label::Expression;
+
+/// How often each class was taken for each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Confusion {
+    classes: usize,
+    counts: Vec<u64>,
+}
+
+impl Confusion {
+    /// An empty table for that many classes.
+    pub fn new(classes: usize) -> Self {
+        Self {
+            classes,
+            counts: vec![0; classes * classes],
+        }
+    }
+
+    /// Counts pairs of true and predicted classes.
+    ///
+    /// # Panics
+    ///
+    /// If a class is not below `classes`, or the slices differ in length.
+    pub fn from_pairs(classes: usize, truths: &[usize], predictions: &[usize]) -> Self {
+        assert_eq!(truths.len(), predictions.len(), "every truth needs one prediction");
+        let mut confusion = Self::new(classes);
+        for (&truth, &prediction) in truths.iter().zip(predictions) {
+            confusion.add(truth, prediction);
+        }
+        confusion
+    }
+
+    /// Counts one example.
+    ///
+    /// # Panics
+    ///
+    /// If a class is not below the number of classes.
+    pub fn add(&mut self, truth: usize, prediction: usize) {
+        let cell = self.cell(truth, prediction);
+        self.counts[cell] += 1;
+    }
+
+    /// Moves one example of class `truth` from prediction `from` to prediction `to`.
+    pub(crate) fn shift(&mut self, truth: usize, from: usize, to: usize) {
+        let (from, to) = (self.cell(truth, from), self.cell(truth, to));
+        self.counts[from] -= 1;
+        self.counts[to] += 1;
+    }
+
+    /// Examples of class `truth` that were taken for class `prediction`.
+    pub fn get(&self, truth: usize, prediction: usize) -> u64 {
+        self.counts[self.cell(truth, prediction)]
+    }
+
+    /// Number of classes.
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// Number of examples.
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// One row a true class, one column a predicted class.
+    pub fn rows(&self) -> Vec<Vec<u64>> {
+        self.counts.chunks(self.classes.max(1)).map(<[u64]>::to_vec).collect()
+    }
+
+    /// Share of examples that were predicted right, in `[0, 1]`; 0 without examples.
+    pub fn accuracy(&self) -> f64 {
+        let right: u64 = (0..self.classes).map(|class| self.get(class, class)).sum();
+        ratio(right, self.count())
+    }
+
+    /// F1 of a class; `None` if it is neither a label nor a prediction.
+    pub fn f1(&self, class: usize) -> Option<f64> {
+        let labelled: u64 = (0..self.classes).map(|other| self.get(class, other)).sum();
+        let predicted: u64 = (0..self.classes).map(|other| self.get(other, class)).sum();
+        let total = labelled + predicted;
+        (total > 0).then(|| ratio(2 * self.get(class, class), total))
+    }
+
+    /// Mean F1 over the classes that occur as a label or as a prediction (scikit-learn's default); 0 without examples.
+    pub fn macro_f1(&self) -> f64 {
+        let (sum, occurring) = (0..self.classes)
+            .filter_map(|class| self.f1(class))
+            .fold((0.0, 0_u32), |(sum, n), f1| (sum + f1, n + 1));
+        if occurring == 0 {
+            0.0
+        } else {
+            sum / f64::from(occurring)
+        }
+    }
+
+    fn cell(&self, truth: usize, prediction: usize) -> usize {
+        assert!(
+            truth < self.classes && prediction < self.classes,
+            "class must be below {}",
+            self.classes
+        );
+        truth * self.classes + prediction
+    }
+}
+
+fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+/// The report of an evaluation, as the command line prints it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Scores {
+    /// Share of examples predicted right.
+    pub accuracy: f64,
+    /// Mean F1 over the classes in `per_class`.
+    pub macro_f1: f64,
+    /// F1 of each class that occurs as a label or a prediction.
+    #[serde(serialize_with = "as_map")]
+    pub per_class: Vec<(Expression, f64)>,
+    /// One row a true class, one column a predicted class, in the order of `classes`.
+    pub confusion: Vec<Vec<u64>>,
+    /// Number of examples.
+    pub count: u64,
+    /// Order of the rows and columns of `confusion`.
+    pub classes: Vec<Expression>,
+}
+
+impl Scores {
+    /// Scores of a confusion table whose classes have names.
+    ///
+    /// # Panics
+    ///
+    /// If there are not as many names as classes.
+    pub fn new(confusion: &Confusion, classes: &[Expression]) -> Self {
+        assert_eq!(confusion.classes(), classes.len(), "every class needs one name");
+        Self {
+            accuracy: confusion.accuracy(),
+            macro_f1: confusion.macro_f1(),
+            per_class: classes
+                .iter()
+                .enumerate()
+                .filter_map(|(class, &name)| confusion.f1(class).map(|f1| (name, f1)))
+                .collect(),
+            confusion: confusion.rows(),
+            count: confusion.count(),
+            classes: classes.to_vec(),
+        }
+    }
+}
+
+fn as_map<S: Serializer>(per_class: &[(Expression, f64)], serializer: S) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(Some(per_class.len()))?;
+    for (class, f1) in per_class {
+        map.serialize_entry(class.name(), f1)?;
+    }
+    map.end()
+}
+
+/// Index of the largest value; the lowest index on a tie, `None` for an empty slice.
+pub fn argmax(values: &[f32]) -> Option<usize> {
+    let mut best: Option<(usize, f32)> = None;
+    for (index, &value) in values.iter().enumerate() {
+        if best.is_none_or(|(_, largest)| value > largest) {
+            best = Some((index, value));
+        }
+    }
+    best.map(|(index, _)| index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // scikit-learn: f1_score([0,0,1,2,2,2], [0,1,1,2,2,0], average=None) = [0.5, 2/3, 0.8]
+    #[test]
+    fn scores_are_those_of_scikit_learn() {
+        let confusion = Confusion::from_pairs(3, &[0, 0, 1, 2, 2, 2], &[0, 1, 1, 2, 2, 0]);
+        assert_eq!(confusion.rows(), [[1, 1, 0], [0, 1, 0], [1, 0, 2]]);
+        assert_eq!(confusion.accuracy(), 4.0 / 6.0);
+        assert_eq!(
+            [confusion.f1(0), confusion.f1(1), confusion.f1(2)],
+            [Some(0.5), Some(2.0 / 3.0), Some(0.8)]
+        );
+        assert!((confusion.macro_f1() - (0.5 + 2.0 / 3.0 + 0.8) / 3.0).abs() < 1e-15);
+    }
+
+    #[test]
+    fn macro_f1_spans_labels_and_predictions_but_not_absent_classes() {
+        let never_seen = Confusion::from_pairs(4, &[0, 1], &[0, 1]);
+        assert_eq!(never_seen.macro_f1(), 1.0);
+        let only_predicted = Confusion::from_pairs(4, &[0, 1], &[0, 3]);
+        assert_eq!(only_predicted.f1(2), None);
+        assert_eq!(only_predicted.macro_f1(), 1.0 / 3.0);
+        assert_eq!(Confusion::new(3).macro_f1(), 0.0);
+    }
+
+    #[test]
+    fn report_names_classes_in_order_and_leaves_absent_ones_out() {
+        let confusion = Confusion::from_pairs(3, &[0, 2], &[0, 0]);
+        let scores = Scores::new(&confusion, &[Expression::Neutral, Expression::Fear, Expression::Anger]);
+        assert_eq!(
+            serde_json::to_string(&scores).expect("plain data"),
+            r#"{"accuracy":0.5,"macro_f1":0.3333333333333333,"per_class":{"neutral":0.6666666666666666,"anger":0.0},"confusion":[[1,0,0],[0,0,0],[1,0,0]],"count":2,"classes":["neutral","fear","anger"]}"#
+        );
+    }
+
+    #[test]
+    fn ties_go_to_the_lowest_index() {
+        assert_eq!(argmax(&[0.2, 0.4, 0.4]), Some(1));
+        assert_eq!(argmax(&[]), None);
+    }
+}

@@ -53,11 +53,23 @@ pub struct ExpressionReport {
     pub probabilities: Vec<(Expression, f32)>,
 }
 
-fn box_as_array<S: Serializer>(bounding_box: &BoundingBox, serializer: S) -> Result<S::Ok, S::Error> {
-    [bounding_box.x, bounding_box.y, bounding_box.width, bounding_box.height].serialize(serializer)
+fn box_as_array<S: Serializer>(
+    bounding_box: &BoundingBox,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    [
+        bounding_box.x,
+        bounding_box.y,
+        bounding_box.width,
+        bounding_box.height,
+    ]
+    .serialize(serializer)
 }
 
-fn pairs_as_map<S: Serializer>(pairs: &[(Expression, f32)], serializer: S) -> Result<S::Ok, S::Error> {
+fn pairs_as_map<S: Serializer>(
+    pairs: &[(Expression, f32)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     let mut map = serializer.serialize_map(Some(pairs.len()))?;
     for (expression, probability) in pairs {
         map.serialize_entry(expression.name(), probability)?;
@@ -76,7 +88,12 @@ mod tests {
             time_ms: 480.0,
             faces: vec![FaceReport {
                 id: 0,
-                bounding_box: BoundingBox { x: 1.0, y: 2.0, width: 3.0, height: 4.0 },
+                bounding_box: BoundingBox {
+                    x: 1.0,
+                    y: 2.0,
+                    width: 3.0,
+                    height: 4.0,
+                },
                 score: 0.5,
                 expression: ExpressionReport {
                     label: Expression::Happiness,

@@ -6,16 +6,16 @@
 
 #[cfg(feature = "native")]
 mod catalog;
+mod metadata;
 #[cfg(feature = "native")]
 mod onnx;
+mod safetensors_file;
 #[cfg(feature = "native")]
 mod tfjs;
 #[cfg(feature = "native")]
 mod tflite;
 #[cfg(feature = "native")]
 mod torch;
-mod metadata;
-mod safetensors_file;
 
 use std::collections::BTreeMap;
 
@@ -119,7 +119,10 @@ pub enum WeightsError {
 impl Weights {
     /// An empty table.
     pub fn new(metadata: Metadata) -> Self {
-        Self { metadata, tensors: BTreeMap::new() }
+        Self {
+            metadata,
+            tensors: BTreeMap::new(),
+        }
     }
 
     /// Adds or replaces a parameter.
@@ -127,9 +130,16 @@ impl Weights {
     /// # Errors
     ///
     /// [`WeightsError::Malformed`] if the value count does not match the shape.
-    pub fn insert(&mut self, name: impl Into<String>, shape: Vec<usize>, values: Vec<f32>) -> Result<(), WeightsError> {
+    pub fn insert(
+        &mut self,
+        name: impl Into<String>,
+        shape: Vec<usize>,
+        values: Vec<f32>,
+    ) -> Result<(), WeightsError> {
         let name = name.into();
-        let expected = shape.iter().try_fold(1_usize, |product, &axis| product.checked_mul(axis));
+        let expected = shape
+            .iter()
+            .try_fold(1_usize, |product, &axis| product.checked_mul(axis));
         if expected != Some(values.len()) {
             return Err(WeightsError::Malformed {
                 format: "weights",
@@ -152,7 +162,9 @@ impl Weights {
 
     /// All parameters in the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &WeightTensor)> {
-        self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor))
+        self.tensors
+            .iter()
+            .map(|(name, tensor)| (name.as_str(), tensor))
     }
 
     /// Number of parameters.
@@ -206,17 +218,32 @@ impl Weights {
         if self.metadata.architecture == expected {
             return Ok(());
         }
-        Err(WeightsError::Architecture { expected: expected.to_owned(), got: self.metadata.architecture.clone() })
+        Err(WeightsError::Architecture {
+            expected: expected.to_owned(),
+            got: self.metadata.architecture.clone(),
+        })
     }
 
     fn missing(&self, name: &str) -> WeightsError {
         let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
-        let near: Vec<_> = self.tensors.keys().filter(|key| key.contains(stem)).take(3).cloned().collect();
+        let near: Vec<_> = self
+            .tensors
+            .keys()
+            .filter(|key| key.contains(stem))
+            .take(3)
+            .cloned()
+            .collect();
         let hint = match (near.is_empty(), self.tensors.keys().next()) {
             (false, _) => format!(" (the file has `{}`)", near.join("`, `")),
-            (true, Some(first)) => format!(" (the file has {} weights, the first is `{first}`)", self.tensors.len()),
+            (true, Some(first)) => format!(
+                " (the file has {} weights, the first is `{first}`)",
+                self.tensors.len()
+            ),
             (true, None) => " (the file has no weights)".to_owned(),
         };
-        WeightsError::Missing { name: name.to_owned(), hint }
+        WeightsError::Missing {
+            name: name.to_owned(),
+            hint,
+        }
     }
 }

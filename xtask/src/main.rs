@@ -11,7 +11,10 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", about = "Set-up, demo, tests and packages of affectlens")]
+#[command(
+    name = "cargo xtask",
+    about = "Set-up, demo, tests and packages of affectlens"
+)]
 struct Arguments {
     #[command(subcommand)]
     task: Task,
@@ -29,8 +32,8 @@ enum Task {
 
 fn main() -> Result<()> {
     match Arguments::parse().task {
-        Task::Demo(options) => demo::run(&options),
-        Task::Test(options) => test::run(&options),
+        Task::Demo(options) => demo::start(&options),
+        Task::Test(options) => test::all(&options),
         Task::Package => {
             setup::for_package()?;
             package::build()?;

@@ -1,1 +1,193 @@
+//! Makes the npm packages: the library with its wasm, and the converted default weights.
 
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    paths,
+    shell::{command, copy_folder, minutes, run, step},
+};
+
+/// Tarballs that `npm install` takes.
+pub struct Packages {
+    /// `affectlens`.
+    pub library: PathBuf,
+    /// `affectlens-weights`.
+    pub weights: PathBuf,
+}
+
+/// Builds wasm, manifests and tarballs; what has not changed is kept.
+pub fn build() -> Result<Packages> {
+    let version = crate_version()?;
+    let wasm = build_wasm()?;
+    step("packing the npm packages");
+    Ok(Packages {
+        library: pack_library(&wasm, &version)?,
+        weights: pack_weights(&version)?,
+    })
+}
+
+fn build_wasm() -> Result<PathBuf> {
+    step("building the wasm module (the first build takes 10 to 20 minutes)");
+    let arguments = [
+        "build",
+        "--lib",
+        "--release",
+        "--target",
+        "wasm32-unknown-unknown",
+        "--no-default-features",
+        "--features",
+        "web",
+    ];
+    run(&mut command("cargo", arguments), minutes(60))?;
+    let built = paths::target().join("wasm32-unknown-unknown/release/affectlens.wasm");
+    let out = paths::target().join("package/wasm");
+    let stamp = out.join("stamp");
+    let digest = hex_digest(&built)?;
+    if fs::read_to_string(&stamp).is_ok_and(|done| done == digest) {
+        return Ok(out);
+    }
+    step("shrinking the wasm module");
+    fs::create_dir_all(&out)?;
+    let bindgen = paths::tools().join("bin/wasm-bindgen");
+    run(
+        command(
+            &bindgen.to_string_lossy(),
+            ["--target", "web", "--out-name", "affectlens", "--out-dir"],
+        )
+        .arg(&out)
+        .arg(&built),
+        minutes(5),
+    )?;
+    let module = out.join("affectlens_bg.wasm");
+    let smaller = out.join("smaller.wasm");
+    let wasm_opt = paths::tools().join("node_modules/binaryen/bin/wasm-opt");
+    run(
+        command(&wasm_opt.to_string_lossy(), ["-O2", "--all-features", "-o"])
+            .arg(&smaller)
+            .arg(&module),
+        minutes(20),
+    )?;
+    fs::rename(&smaller, &module)?;
+    fs::write(stamp, digest)?;
+    Ok(out)
+}
+
+fn pack_library(wasm: &Path, version: &str) -> Result<PathBuf> {
+    let folder = fresh_folder("affectlens")?;
+    copy_folder(&paths::root().join("pkg-config/affectlens"), &folder)?;
+    for file in [
+        "affectlens.js",
+        "affectlens.d.ts",
+        "affectlens_bg.wasm",
+        "affectlens_bg.wasm.d.ts",
+    ] {
+        fs::copy(wasm.join(file), folder.join(file))
+            .with_context(|| format!("wasm-bindgen made no {file}"))?;
+    }
+    finish(&folder, version)
+}
+
+fn pack_weights(version: &str) -> Result<PathBuf> {
+    let folder = fresh_folder("affectlens-weights")?;
+    copy_folder(
+        &paths::root().join("pkg-config/affectlens-weights"),
+        &folder,
+    )?;
+    let mut files = serde_json::Map::new();
+    let sources = [
+        ("blazeface-short-range", paths::cache().join("weights")),
+        ("faceres", paths::cache().join("weights")),
+        ("expression-pretrained", paths::root().join("models")),
+        ("expression-head", paths::root().join("models")),
+    ];
+    for (name, source) in sources {
+        let file = format!("{name}.safetensors");
+        let from = source.join(&file);
+        let bytes =
+            fs::copy(&from, folder.join(&file)).with_context(|| from.display().to_string())?;
+        files.insert(
+            name.to_owned(),
+            json!({ "file": file, "bytes": bytes, "sha256": hex_digest(&from)? }),
+        );
+    }
+    let manifest = json!({ "version": version, "weights": files });
+    fs::write(
+        folder.join("manifest.json"),
+        serde_json::to_string_pretty(&manifest)? + "\n",
+    )?;
+    finish(&folder, version)
+}
+
+fn fresh_folder(name: &str) -> Result<PathBuf> {
+    let folder = paths::dist().join(name);
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
+
+/// Completes the manifest from Cargo.toml, adds the licence, packs.
+fn finish(folder: &Path, version: &str) -> Result<PathBuf> {
+    let template = folder.join("package.template.json");
+    let mut manifest: Value =
+        serde_json::from_str(&fs::read_to_string(&template)?).context("package.template.json")?;
+    let package = cargo_package()?;
+    manifest["version"] = json!(version);
+    for field in ["license", "keywords"] {
+        if manifest.get(field).is_none() {
+            manifest[field] = package[field].clone();
+        }
+    }
+    fs::remove_file(template)?;
+    fs::write(
+        folder.join("package.json"),
+        serde_json::to_string_pretty(&manifest)? + "\n",
+    )?;
+    fs::copy(paths::root().join("LICENSE"), folder.join("LICENSE"))?;
+    run(
+        command("npm", ["pack", "--silent", "--pack-destination", ".."]).current_dir(folder),
+        minutes(2),
+    )?;
+    let name = manifest["name"]
+        .as_str()
+        .context("package.template.json has no name")?;
+    Ok(paths::dist().join(format!("{name}-{version}.tgz")))
+}
+
+fn crate_version() -> Result<String> {
+    Ok(cargo_package()?["version"]
+        .as_str()
+        .context("Cargo.toml has no version")?
+        .to_owned())
+}
+
+fn cargo_package() -> Result<Value> {
+    let output = command("cargo", ["metadata", "--no-deps", "--format-version", "1"]).output()?;
+    let metadata: Value =
+        serde_json::from_slice(&output.stdout).context("`cargo metadata` gave no JSON")?;
+    let packages = metadata["packages"]
+        .as_array()
+        .context("`cargo metadata` lists no packages")?;
+    packages
+        .iter()
+        .find(|package| package["name"] == "affectlens")
+        .cloned()
+        .context("no package `affectlens`")
+}
+
+/// sha256 of a file, hexadecimal.
+pub fn hex_digest(file: &Path) -> Result<String> {
+    let bytes = fs::read(file).with_context(|| file.display().to_string())?;
+    Ok(Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
+}

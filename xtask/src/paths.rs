@@ -7,7 +7,10 @@ use std::{
 
 /// The checkout.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .map(Path::to_owned)
+        .unwrap_or_default()
 }
 
 /// Downloads, tools and converted weights that survive between runs; `AFFECTLENS_CACHE` moves it.
@@ -16,7 +19,8 @@ pub fn cache() -> PathBuf {
         return PathBuf::from(cache);
     }
     let base = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    base.unwrap_or_else(|| PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".cache")).join("affectlens")
+    base.unwrap_or_else(|| PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".cache"))
+        .join("affectlens")
 }
 
 /// Cargo's output: outside the checkout in CI, where each run is a fresh clone.
@@ -24,7 +28,11 @@ pub fn target() -> PathBuf {
     if let Some(target) = env::var_os("CARGO_TARGET_DIR") {
         return PathBuf::from(target);
     }
-    if env::var_os("CI").is_some() { cache().join("target") } else { root().join("target") }
+    if env::var_os("CI").is_some() {
+        cache().join("target")
+    } else {
+        root().join("target")
+    }
 }
 
 /// Command-line programs that set-up installs.

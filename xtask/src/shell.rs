@@ -39,7 +39,10 @@ pub fn command<A: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item
 pub fn run(command: &mut Command, limit: Duration) -> Result<()> {
     let shown = show(command);
     eprintln!("    {shown}");
-    let child = command.process_group(0).spawn().with_context(|| format!("cannot start `{shown}`"))?;
+    let child = command
+        .process_group(0)
+        .spawn()
+        .with_context(|| format!("cannot start `{shown}`"))?;
     let started = Instant::now();
     let status = wait(child, limit).with_context(|| format!("`{shown}`"))?;
     if !status.success() {
@@ -54,8 +57,15 @@ pub fn run(command: &mut Command, limit: Duration) -> Result<()> {
 
 /// Whether a program is there and answers `--version` (or the given arguments) with success.
 pub fn answers(program: impl AsRef<OsStr>, arguments: &[&str]) -> Option<String> {
-    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    let output = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .ok()?;
+    output
+        .status
+        .success()
+        .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 fn wait(mut child: Child, limit: Duration) -> Result<ExitStatus> {
@@ -67,7 +77,10 @@ fn wait(mut child: Child, limit: Duration) -> Result<ExitStatus> {
         }
         if started.elapsed() > limit {
             end_group(&mut child);
-            bail!("did not end within {} minutes and was stopped", limit.as_secs() / 60);
+            bail!(
+                "did not end within {} minutes and was stopped",
+                limit.as_secs() / 60
+            );
         }
         if started.elapsed().as_secs() / 60 >= announced {
             eprintln!("    ... still at it after {announced} min");
@@ -80,7 +93,10 @@ fn wait(mut child: Child, limit: Duration) -> Result<ExitStatus> {
 /// Ends a program together with those that it started.
 pub fn end_group(child: &mut Child) {
     let group = format!("-{}", child.id());
-    let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
+    let _ = Command::new("kill")
+        .args(["-KILL", "--", &group])
+        .stderr(Stdio::null())
+        .status();
     let _ = child.wait();
 }
 
@@ -88,7 +104,10 @@ fn show(command: &Command) -> String {
     let mut shown = String::new();
     for (name, value) in command.get_envs() {
         let name = name.to_string_lossy();
-        if let (Some(value), false) = (value, name == "CARGO_TARGET_DIR" || name == "AFFECTLENS_CACHE") {
+        if let (Some(value), false) = (
+            value,
+            name == "CARGO_TARGET_DIR" || name == "AFFECTLENS_CACHE",
+        ) {
             let _ = write!(shown, "{name}={} ", value.to_string_lossy());
         }
     }
@@ -117,7 +136,8 @@ pub fn copy_folder(from: &Path, to: &Path) -> Result<()> {
         if entry.file_type()?.is_dir() {
             copy_folder(&entry.path(), &target)?;
         } else {
-            std::fs::copy(entry.path(), &target).with_context(|| entry.path().display().to_string())?;
+            std::fs::copy(entry.path(), &target)
+                .with_context(|| entry.path().display().to_string())?;
         }
     }
     Ok(())

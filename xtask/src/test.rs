@@ -1,1 +1,125 @@
+//! Every test: native, software Vulkan, headless Chromium.
 
+use anyhow::{Result, bail};
+use clap::{Args, ValueEnum};
+
+use crate::{
+    demo, paths, setup,
+    shell::{command, minutes, run, step},
+};
+
+#[derive(Args)]
+pub struct Options {
+    /// Runs one part only.
+    #[arg(long, value_enum)]
+    only: Option<Part>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Formatting and lints.
+    Lint,
+    /// Native tests, those on software Vulkan included.
+    Native,
+    /// The pipeline compiled to wasm, in Chromium.
+    Wasm,
+    /// The npm packages and the real page, in Node and Chromium.
+    Page,
+}
+
+/// Sets up and runs the tests; all parts run even if one fails.
+pub fn all(options: &Options) -> Result<()> {
+    setup::for_tests()?;
+    let parts: [(Part, &str, fn() -> Result<()>); 4] = [
+        (Part::Native, "native", native),
+        (Part::Wasm, "wasm", wasm),
+        (Part::Page, "page", page),
+        (Part::Lint, "lint", lint),
+    ];
+    let mut failed = Vec::new();
+    for (part, name, test) in parts {
+        if options.only.is_some_and(|only| only != part) {
+            continue;
+        }
+        if let Err(error) = test() {
+            eprintln!("    {name}: {error:#}");
+            failed.push(name);
+        }
+    }
+    if failed.is_empty() {
+        step("all tests passed");
+        return Ok(());
+    }
+    bail!("failed: {}", failed.join(", "))
+}
+
+fn lint() -> Result<()> {
+    step("formatting and lints");
+    run(
+        &mut command("cargo", ["fmt", "--all", "--check"]),
+        minutes(2),
+    )?;
+    run(
+        &mut command(
+            "cargo",
+            [
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--",
+                "-D",
+                "warnings",
+            ],
+        ),
+        minutes(30),
+    )
+}
+
+fn native() -> Result<()> {
+    step("native tests (CPU, software Vulkan, command line)");
+    // Set-up has put in place what ignored tests wait for.
+    run(
+        &mut command("cargo", ["test", "--workspace", "--", "--include-ignored"]),
+        minutes(60),
+    )
+}
+
+fn wasm() -> Result<()> {
+    step("wasm tests in headless Chromium (WebGPU in software, and CPU)");
+    let arguments = [
+        "test",
+        "--release",
+        "--target",
+        "wasm32-unknown-unknown",
+        "--no-default-features",
+        "--features",
+        "web",
+        "--test",
+        "pipeline",
+    ];
+    let path = std::env::var("PATH").unwrap_or_default();
+    run(
+        command("cargo", arguments)
+            .env(
+                "PATH",
+                format!("{}:{path}", paths::tools().join("bin").display()),
+            )
+            .env("CHROMEDRIVER", "/usr/bin/chromedriver")
+            .env("WASM_BINDGEN_TEST_TIMEOUT", "300"),
+        minutes(45),
+    )
+}
+
+fn page() -> Result<()> {
+    let packages = demo::build_page()?;
+    step("npm package and page tests in Node and headless Chromium");
+    run(
+        command("npm", ["test"])
+            .current_dir(paths::root().join("www"))
+            .env("AFFECTLENS_BIN", paths::binary())
+            .env("AFFECTLENS_TARBALL", &packages.library)
+            .env("AFFECTLENS_WEIGHTS_TARBALL", &packages.weights)
+            .env("AFFECTLENS_MEDIA", paths::cache().join("media")),
+        minutes(20),
+    )
+}

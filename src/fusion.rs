@@ -1,0 +1,143 @@
+//! Two models, one answer: class lists brought together, probabilities blended.
+
+use crate::calibration::{PROBABILITY_FLOOR, softmax};
+use crate::label::Expression;
+
+/// Scores in the class order `to`, taken by name from scores in the order `from`.
+///
+/// A class that `from` lacks gets 0. A class that `to` lacks is dropped and its mass with it, so that a
+/// model that believes in it grows less confident in the rest. One exception, from the published pipeline:
+/// AffectNet's contempt stands in Aff-Wild2's column of `other`, where it takes mass but is never predicted
+/// (see [`decide`](crate::filtering::decide)).
+///
+/// # Panics
+///
+/// If `scores` and `from` differ in length.
+pub fn map_classes(scores: &[f32], from: &[Expression], to: &[Expression]) -> Vec<f32> {
+    assert_eq!(scores.len(), from.len(), "every class needs one score");
+    let column = |class| from.iter().position(|&candidate| candidate == class);
+    to.iter()
+        .map(|&class| {
+            let stand_in = class == Expression::Other && !to.contains(&Expression::Contempt);
+            let source = column(class).or_else(|| stand_in.then(|| column(Expression::Contempt)).flatten());
+            source.map_or(0.0, |index| scores[index])
+        })
+        .collect()
+}
+
+/// Completes a model that lacks some classes with another that has them.
+///
+/// `scores` (probabilities over `classes`) keeps its proportions and shares what `other` (probabilities over
+/// `other_classes`) leaves after its own belief in the missing classes. Classes that neither has get 0.
+///
+/// # Panics
+///
+/// If scores and classes differ in length.
+pub fn complete_classes(
+    scores: &[f32],
+    classes: &[Expression],
+    other: &[f32],
+    other_classes: &[Expression],
+    to: &[Expression],
+) -> Vec<f32> {
+    let own = map_classes(scores, classes, to);
+    let foreign = map_classes(other, other_classes, to);
+    let missing: f32 = to
+        .iter()
+        .zip(&foreign)
+        .filter(|(class, _)| !classes.contains(class))
+        .map(|(_, p)| p)
+        .sum();
+    let share = (1.0 - missing).max(0.0);
+    to.iter()
+        .zip(own.iter().zip(&foreign))
+        .map(|(class, (own, foreign))| if classes.contains(class) { own * share } else { *foreign })
+        .collect()
+}
+
+/// Weighted mean of probabilities: `weight` for `first`, the rest for `second`.
+///
+/// # Panics
+///
+/// If the slices differ in length.
+pub fn blend(first: &[f32], second: &[f32], weight: f32) -> Vec<f32> {
+    assert_eq!(first.len(), second.len(), "blended rows need the same classes");
+    first
+        .iter()
+        .zip(second)
+        .map(|(first, second)| weight * first + (1.0 - weight) * second)
+        .collect()
+}
+
+/// Weighted mean of log-probabilities, brought back to probabilities that sum to 1.
+///
+/// A class is likely only if both models allow it; `weight` belongs to `first`.
+///
+/// # Panics
+///
+/// If the slices differ in length.
+pub fn blend_logarithms(first: &[f32], second: &[f32], weight: f32) -> Vec<f32> {
+    assert_eq!(first.len(), second.len(), "blended rows need the same classes");
+    let logarithm = |p: f32| (p + PROBABILITY_FLOOR).ln();
+    let scores: Vec<f32> = first
+        .iter()
+        .zip(second)
+        .map(|(&first, &second)| weight * logarithm(first) + (1.0 - weight) * logarithm(second))
+        .collect();
+    softmax(&scores)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::label::{AFF_WILD2, AFFECTNET_7, AFFECTNET_8};
+    use Expression::{Anger, Fear, Happiness, Neutral};
+
+    #[test]
+    fn affectnet_becomes_aff_wild2_with_contempt_in_the_column_of_other() {
+        let logits = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0];
+        assert_eq!(
+            map_classes(&logits, &AFFECTNET_8, &AFF_WILD2),
+            [5.0, 0.0, 2.0, 3.0, 4.0, 6.0, 7.0, 1.0]
+        );
+    }
+
+    #[test]
+    fn seven_classes_leave_the_column_of_other_empty() {
+        let scores = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+        assert_eq!(
+            map_classes(&scores, &AFFECTNET_7, &AFF_WILD2),
+            [4.0, 0.0, 1.0, 2.0, 3.0, 5.0, 6.0, 0.0]
+        );
+        assert_eq!(map_classes(&[0.3, 0.7], &[Anger, Fear], &[Fear, Neutral]), [0.7, 0.0]);
+    }
+
+    #[test]
+    fn contempt_keeps_its_own_column_where_there_is_one() {
+        let to = [Expression::Contempt, Expression::Other];
+        assert_eq!(map_classes(&[0.4], &[Expression::Contempt], &to), [0.4, 0.0]);
+    }
+
+    #[test]
+    fn missing_class_is_taken_from_the_other_model_and_the_rest_shares_what_is_left() {
+        let to = [Neutral, Fear, Happiness];
+        let completed = complete_classes(&[0.25, 0.75], &[Neutral, Happiness], &[0.2, 0.3, 0.5], &to, &to);
+        assert_eq!(completed[1], 0.3);
+        assert!(
+            (completed[0] - 0.175).abs() < 1e-6 && (completed[2] - 0.525).abs() < 1e-6,
+            "{completed:?}"
+        );
+        assert!((completed.iter().sum::<f32>() - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn blends_are_weighted_means() {
+        let mixed = blend(&[1.0, 0.0], &[0.0, 1.0], 0.6);
+        assert!((mixed[0] - 0.6).abs() < 1e-6 && (mixed[1] - 0.4).abs() < 1e-6);
+        // sqrt(.9 * .5) : sqrt(.1 * .5) = 3 : 1
+        let pooled = blend_logarithms(&[0.9, 0.1], &[0.5, 0.5], 0.5);
+        assert!((pooled[0] - 0.75).abs() < 1e-6, "{pooled:?}");
+        let alone = blend_logarithms(&[0.9, 0.1], &[0.5, 0.5], 1.0);
+        assert!((alone[0] - 0.9).abs() < 1e-6, "{alone:?}");
+    }
+}
