@@ -6,9 +6,11 @@
 
 #[cfg(feature = "native")]
 mod catalog;
+mod element;
 mod metadata;
 #[cfg(feature = "native")]
 mod onnx;
+mod published;
 mod safetensors_file;
 #[cfg(feature = "native")]
 mod tfjs;
@@ -23,6 +25,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use thiserror::Error;
 
 pub use metadata::{Metadata, Normalisation};
+pub use published::{GraphConvolution, PublishedWeights};
 pub use safetensors_file::Precision;
 
 /// One parameter: its shape, and its values in row-major order.
@@ -130,12 +133,7 @@ impl Weights {
     /// # Errors
     ///
     /// [`WeightsError::Malformed`] if the value count does not match the shape.
-    pub fn insert(
-        &mut self,
-        name: impl Into<String>,
-        shape: Vec<usize>,
-        values: Vec<f32>,
-    ) -> Result<(), WeightsError> {
+    pub fn insert(&mut self, name: impl Into<String>, shape: Vec<usize>, values: Vec<f32>) -> Result<(), WeightsError> {
         let name = name.into();
         let expected = shape
             .iter()
@@ -162,9 +160,7 @@ impl Weights {
 
     /// All parameters in the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &WeightTensor)> {
-        self.tensors
-            .iter()
-            .map(|(name, tensor)| (name.as_str(), tensor))
+        self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor))
     }
 
     /// Number of parameters.
@@ -235,10 +231,7 @@ impl Weights {
             .collect();
         let hint = match (near.is_empty(), self.tensors.keys().next()) {
             (false, _) => format!(" (the file has `{}`)", near.join("`, `")),
-            (true, Some(first)) => format!(
-                " (the file has {} weights, the first is `{first}`)",
-                self.tensors.len()
-            ),
+            (true, Some(first)) => format!(" (the file has {} weights, the first is `{first}`)", self.tensors.len()),
             (true, None) => " (the file has no weights)".to_owned(),
         };
         WeightsError::Missing {
