@@ -1,1 +1,113 @@
 //! Expression analysis of frames and streams.
+//!
+//! Frame, detect, track, crop, embed, classify; then, read back, calibrate, blend, fill gaps, smooth and
+//! filter. The order is the published one (SPEC 3.8): bias first, then blend, then gaps, then the window,
+//! and the confident filter on pretrained probabilities smoothed in the same way.
+
+mod classifier;
+mod stream;
+
+use thiserror::Error;
+
+use crate::{
+    calibration::CalibrationError, crop::CropError, detect::DetectError, device::DeviceError, filtering::FilterError,
+    smoothing::SmoothingError, weights::{Weights, WeightsError},
+};
+
+pub use classifier::{ExpressionClassifier, ExpressionControls, FaceScores};
+pub use stream::ExpressionLens;
+
+/// Files that the expression pipeline is made of.
+#[derive(Clone, Debug)]
+pub struct ExpressionWeights {
+    /// Face detector, architecture `blazeface-short-range`.
+    pub detector: Weights,
+    /// Backbone that embeds a face.
+    pub backbone: Weights,
+    /// Classifier that plays the pretrained part, architecture `mlp`; a backbone with a classifier of its own
+    /// needs none.
+    pub pretrained: Option<Weights>,
+    /// Classifier adapted to the data at hand, architecture `mlp`; its metadata carries the settings.
+    pub head: Option<Weights>,
+}
+
+/// Why a frame has no report.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum AffectError {
+    /// Weights do not fit.
+    #[error("{part}: {source}")]
+    Weights {
+        /// Which of the files.
+        part: &'static str,
+        /// What is wrong with it.
+        source: WeightsError,
+    },
+    /// Neither the backbone nor a file classifies.
+    #[error("no classifier: backbone `{backbone}` has none of its own, and neither a pretrained classifier nor a head was given")]
+    NoClassifier {
+        /// Architecture of the backbone.
+        backbone: String,
+    },
+    /// A head was trained on other embeddings.
+    #[error("{part} was trained on embeddings of `{expected}`, the backbone is `{got}`")]
+    Embedding {
+        /// `pretrained classifier` or `head`.
+        part: &'static str,
+        /// Backbone that the head's metadata names.
+        expected: String,
+        /// Backbone in use.
+        got: String,
+    },
+    /// The head's settings cannot be read.
+    #[error("head: {0}")]
+    Calibration(#[from] CalibrationError),
+    /// A control is out of range.
+    #[error("`{name}` is {got}, expected {expected}")]
+    Control {
+        /// Name of the control.
+        name: &'static str,
+        /// Range.
+        expected: &'static str,
+        /// Value that came.
+        got: f64,
+    },
+    /// The detector failed.
+    #[error(transparent)]
+    Detect(#[from] DetectError),
+    /// A face could not be cropped.
+    #[error(transparent)]
+    Crop(#[from] CropError),
+    /// The device failed.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// Results could not be read back from the device.
+    #[error("results could not be read from the device: {reason}")]
+    ReadBack {
+        /// What the device said.
+        reason: String,
+    },
+    /// Probabilities and classes do not pair up.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+    /// Frames came out of order.
+    #[error(transparent)]
+    Smoothing(#[from] SmoothingError),
+}
+
+impl AffectError {
+    /// A stable word for programs; the message is for people.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Weights { .. } | Self::NoClassifier { .. } | Self::Embedding { .. } | Self::Calibration(_) => {
+                "weights-malformed"
+            }
+            Self::Control { .. } => "bad-argument",
+            Self::Crop(_) => "picture-size",
+            Self::Device(DeviceError::Lost) => "device-lost",
+            Self::Device(DeviceError::Unavailable { .. }) => "webgpu-unavailable",
+            Self::Detect(_) | Self::ReadBack { .. } => "device-failed",
+            Self::Filter(_) | Self::Smoothing(_) => "internal",
+        }
+    }
+}

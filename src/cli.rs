@@ -1,1 +1,143 @@
 //! The command line.
+
+#![expect(clippy::print_stdout, reason = "results go to standard output")]
+
+mod analyze;
+mod convert;
+mod embed;
+#[cfg(feature = "train")]
+mod evaluate;
+mod sources;
+#[cfg(feature = "train")]
+mod train;
+mod weights;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::{
+    affect::ExpressionWeights,
+    device::{self, DeviceChoice, OpenedDevice},
+    weights::Weights,
+};
+
+/// Facial expression from pictures and videos.
+#[derive(Parser)]
+#[command(name = "affectlens", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Finds faces and reports their expressions.
+    Analyze(analyze::Args),
+    /// Embeds whole pictures as faces.
+    Embed(embed::Args),
+    /// Brings a published weights file into the canonical form.
+    Convert(convert::Args),
+    /// Trains a head.
+    #[cfg(feature = "train")]
+    Train(train::Args),
+    /// Scores a model on labelled data.
+    #[cfg(feature = "train")]
+    Evaluate(evaluate::Args),
+    /// Lists, fetches and verifies weights.
+    Weights(weights::Args),
+}
+
+/// Runs the command that the process was started with: 0 done, 1 the input is at fault, 2 wrong usage.
+pub fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Analyze(args) => analyze::run(&args),
+        Command::Embed(args) => embed::run(args),
+        Command::Convert(args) => convert::run(args),
+        #[cfg(feature = "train")]
+        Command::Train(args) => train::run(args),
+        #[cfg(feature = "train")]
+        Command::Evaluate(args) => evaluate::run(args),
+        Command::Weights(args) => weights::run(args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("affectlens: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `--device`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum DeviceOption {
+    /// Vulkan on a hardware GPU, else the CPU.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// Vulkan, also where it is emulated in software.
+    Vulkan,
+}
+
+impl DeviceOption {
+    fn open(self) -> Result<OpenedDevice> {
+        let choice = match self {
+            Self::Auto => DeviceChoice::Auto,
+            Self::Cpu => DeviceChoice::Cpu,
+            Self::Vulkan => DeviceChoice::Gpu,
+        };
+        let opened = pollster::block_on(device::open(choice)).context("--device")?;
+        if let Some(reason) = &opened.fallback {
+            eprintln!("affectlens: on the CPU: {reason}");
+        }
+        Ok(opened)
+    }
+}
+
+/// Where weights are read from.
+#[derive(clap::Args, Clone, Debug)]
+struct WeightsOptions {
+    /// Folder with weights files; the default is the cache that `affectlens weights fetch` fills.
+    #[arg(long = "weights", value_name = "DIR")]
+    folder: Option<PathBuf>,
+    /// Backbone that embeds faces.
+    #[arg(long, value_name = "NAME", default_value = "faceres")]
+    backbone: String,
+}
+
+const PRETRAINED: &[u8] = include_bytes!("../models/expression-pretrained.safetensors");
+const HEAD: &[u8] = include_bytes!("../models/expression-head.safetensors");
+
+impl WeightsOptions {
+    fn folder(&self) -> PathBuf {
+        self.folder.clone().unwrap_or_else(|| crate::weights::cache_dir().join("weights"))
+    }
+
+    fn read(&self, name: &str) -> Result<Weights> {
+        let path = self.folder().join(format!("{name}.safetensors"));
+        let read = Weights::read(&path);
+        if path.exists() { Ok(read?) } else { read.with_context(|| format!("weights `{name}` are not installed; run `affectlens weights fetch {name}`")) }
+    }
+
+    /// A classifier from the folder, else the built-in one; none that was trained for another backbone.
+    fn classifier(&self, name: &str, built_in: &[u8]) -> Result<Option<Weights>> {
+        let path = self.folder().join(format!("{name}.safetensors"));
+        if path.exists() {
+            return Ok(Some(Weights::read(&path)?));
+        }
+        let weights = Weights::from_safetensors(built_in).with_context(|| format!("built-in `{name}`"))?;
+        Ok((weights.metadata.extra.get("embedding") == Some(&self.backbone)).then_some(weights))
+    }
+
+    fn load(&self) -> Result<ExpressionWeights> {
+        Ok(ExpressionWeights {
+            detector: self.read("blazeface-short-range")?,
+            backbone: self.read(&self.backbone)?,
+            pretrained: self.classifier("expression-pretrained", PRETRAINED)?,
+            head: self.classifier("expression-head", HEAD)?,
+        })
+    }
+}

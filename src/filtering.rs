@@ -15,6 +15,16 @@ pub enum Source {
     Head,
 }
 
+impl Source {
+    /// The name used in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pretrained => "pretrained",
+            Self::Head => "head",
+        }
+    }
+}
+
 /// The expression of one face in one frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Decision {

@@ -1,1 +1,5 @@
-fn main() {}
+//! The `affectlens` command.
+
+fn main() -> std::process::ExitCode {
+    affectlens::cli::main()
+}

@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use crate::{face::BoundingBox, label::Expression};
+use crate::{face::BoundingBox, filtering::Source, label::Expression};
 
 /// All that was found in one frame.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -29,15 +29,6 @@ pub struct FaceReport {
     pub expression: ExpressionReport,
 }
 
-/// Which of the two models decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Source {
-    /// The pretrained classifier, because it was confident.
-    Pretrained,
-    /// The adapted head.
-    Head,
-}
 
 /// The expression of one face.
 #[derive(Clone, Debug, PartialEq, Serialize)]

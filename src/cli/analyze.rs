@@ -1,0 +1,343 @@
+//! `affectlens analyze`: pictures, folders of frames and videos to reports.
+
+use std::{
+    fs::File,
+    io::{self, BufRead as _, IsTerminal as _, Write},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, bail};
+use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+use super::{
+    DeviceOption, WeightsOptions,
+    sources::{Input, Video, read_picture},
+};
+use crate::{
+    affect::ExpressionLens,
+    frame::Frame,
+    label::Expression,
+    report::FrameReport,
+};
+
+/// Options of `affectlens analyze`.
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    /// Picture, video, folder of frames, or `-` for a list of files on standard input.
+    input: PathBuf,
+    /// What to analyse.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "expression")]
+    tasks: Vec<Task>,
+    /// Where reports go: FILE.jsonl or FILE.csv; standard output without it.
+    #[arg(long, value_name = "FILE", value_parser = report_file)]
+    out: Option<PathBuf>,
+    /// Format on standard output.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Where networks run.
+    #[arg(long, value_enum, default_value_t)]
+    device: DeviceOption,
+    /// Frames to each side that are averaged; pictures are never smoothed.
+    #[arg(long, value_name = "FRAMES", value_parser = clap::value_parser!(u16).range(0..=1000))]
+    half_window: Option<u16>,
+    /// Probability above which the pretrained classifier decides.
+    #[arg(long, value_name = "P", value_parser = probability)]
+    confidence: Option<f32>,
+    /// Weight of the adapted head against the pretrained classifier.
+    #[arg(long, value_name = "W", value_parser = probability)]
+    blend: Option<f32>,
+    /// Leave out the head's class biases.
+    #[arg(long)]
+    no_gla: bool,
+    /// Frames a second of a folder of frames.
+    #[arg(long, value_name = "RATE", default_value_t = 25.0, value_parser = frame_rate)]
+    fps: f64,
+    #[command(flatten)]
+    weights: WeightsOptions,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Task {
+    /// Facial expression.
+    Expression,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// One JSON object a line.
+    #[default]
+    Jsonl,
+    /// One line a face.
+    Csv,
+}
+
+fn format_of(file: &Path) -> Option<Format> {
+    match file.extension()?.to_str()? {
+        "jsonl" | "ndjson" => Some(Format::Jsonl),
+        "csv" => Some(Format::Csv),
+        _ => None,
+    }
+}
+
+fn report_file(text: &str) -> Result<PathBuf, String> {
+    let file = PathBuf::from(text);
+    if format_of(&file).is_some() { Ok(file) } else { Err("expected a name ending in .jsonl or .csv".to_owned()) }
+}
+
+fn probability(text: &str) -> Result<f32, String> {
+    text.parse().ok().filter(|value| (0.0..=1.0).contains(value)).ok_or_else(|| "expected a number from 0 to 1".to_owned())
+}
+
+fn frame_rate(text: &str) -> Result<f64, String> {
+    let rate: Option<f64> = text.parse().ok();
+    rate.filter(|rate| *rate > 0.0 && rate.is_finite()).ok_or_else(|| "expected a number above 0".to_owned())
+}
+
+/// Analyses the input; files that fail are reported and skipped, and make the result an error at the end.
+pub(super) fn run(args: &Args) -> Result<()> {
+    let format = args.format();
+    let inputs = args.inputs()?;
+    let weights = args.weights.load()?;
+    let device = args.device.open()?;
+    let mut lens = ExpressionLens::load(&weights, &device)?;
+    let mut controls = lens.controls().clone();
+    controls.gla &= !args.no_gla;
+    controls.half_window = args.half_window.map_or(controls.half_window, usize::from);
+    controls.confidence = args.confidence.unwrap_or(controls.confidence);
+    controls.blend = args.blend.unwrap_or(controls.blend);
+    lens.configure(controls)?;
+
+    let several = inputs.len() > 1;
+    let mut output = Output::new(args.out.clone(), format, lens.classifier().classes().to_vec());
+    let mut failures = Failures::default();
+    for path in inputs {
+        let mut clip = Clip { lens: &mut lens, output: &mut output, failures: &mut failures, path: &path, named: several };
+        let done = Input::open(&path).and_then(|input| clip.analyze(input, args.fps));
+        lens.reset();
+        match done {
+            Ok(()) => output.open()?,
+            // The reader of our output has seen enough.
+            Err(error) if is_closed_pipe(&error) => return Ok(()),
+            Err(error) => failures.add(&error),
+        }
+    }
+    failures.into_result()
+}
+
+impl Args {
+    fn format(&self) -> Format {
+        self.out.as_deref().and_then(format_of).unwrap_or(self.format)
+    }
+
+    fn inputs(&self) -> Result<Vec<PathBuf>> {
+        if self.input.as_os_str() != "-" {
+            // Before weights are loaded: a mistyped name is answered at once.
+            Input::open(&self.input)?;
+            return Ok(vec![self.input.clone()]);
+        }
+        let lines = io::stdin().lock().lines().collect::<Result<Vec<_>, _>>().context("reading the list of files")?;
+        let paths: Vec<_> = lines.iter().filter(|line| !line.trim().is_empty()).map(PathBuf::from).collect();
+        if paths.is_empty() {
+            bail!("the list of files is empty");
+        }
+        Ok(paths)
+    }
+}
+
+/// One input on its way to the output.
+struct Clip<'a> {
+    lens: &'a mut ExpressionLens,
+    output: &'a mut Output,
+    failures: &'a mut Failures,
+    path: &'a Path,
+    named: bool,
+}
+
+impl Clip<'_> {
+    fn analyze(&mut self, input: Input, fps: f64) -> Result<()> {
+        match input {
+            Input::Picture(path) => self.picture(&path),
+            Input::Folder(frames) => self.folder(&frames, fps),
+            Input::Video(path) => self.video(&path),
+        }
+    }
+
+    fn picture(&mut self, path: &Path) -> Result<()> {
+        let frame = read_picture(path)?;
+        let report = pollster::block_on(self.lens.analyze(&frame, 0.0)).with_context(|| format!("`{}`", path.display()))?;
+        self.write(&[report])
+    }
+
+    fn folder(&mut self, frames: &[PathBuf], fps: f64) -> Result<()> {
+        let bar = progress(Some(frames.len() as u64));
+        for (number, path) in frames.iter().enumerate() {
+            match read_picture(path) {
+                Ok(frame) => self.push(&frame, number as f64 * 1000.0 / fps)?,
+                Err(error) => {
+                    self.lens.skip();
+                    bar.suspend(|| self.failures.add(&error));
+                }
+            }
+            bar.inc(1);
+        }
+        self.finish(&bar)
+    }
+
+    fn video(&mut self, path: &Path) -> Result<()> {
+        let mut video = Video::open(path)?;
+        let bar = progress(video.expected_frames);
+        let mut number = 0_u64;
+        let broken = loop {
+            match video.next_frame() {
+                Ok(Some(frame)) => self.push(&frame, number as f64 * 1000.0 / video.rate)?,
+                Ok(None) => break None,
+                Err(error) => break Some(error),
+            }
+            number += 1;
+            bar.inc(1);
+        };
+        self.finish(&bar)?;
+        let complaint = match broken {
+            Some(error) => Some(format!("{error:#}")),
+            None => video.close()?,
+        };
+        match complaint {
+            Some(complaint) => bail!("`{}`: {complaint} ({number} frames were read)", path.display()),
+            None if number == 0 => bail!("`{}` has no frames", path.display()),
+            None => Ok(()),
+        }
+    }
+
+    fn push(&mut self, frame: &Frame, time_ms: f64) -> Result<()> {
+        let reports = pollster::block_on(self.lens.push(frame, time_ms))?;
+        self.write(&reports)
+    }
+
+    fn finish(&mut self, bar: &ProgressBar) -> Result<()> {
+        let reports = self.lens.finish()?;
+        bar.finish_and_clear();
+        self.write(&reports)
+    }
+
+    fn write(&mut self, reports: &[FrameReport]) -> Result<()> {
+        let file = self.named.then(|| self.path.display().to_string());
+        reports.iter().try_for_each(|report| self.output.write(file.as_deref(), report))
+    }
+}
+
+/// What went wrong so far.
+#[derive(Default)]
+struct Failures(usize);
+
+impl Failures {
+    fn add(&mut self, error: &anyhow::Error) {
+        self.0 += 1;
+        eprintln!("affectlens: skipped: {error:#}");
+    }
+
+    fn into_result(self) -> Result<()> {
+        match self.0 {
+            0 => Ok(()),
+            1 => bail!("1 input failed"),
+            count => bail!("{count} inputs failed"),
+        }
+    }
+}
+
+/// Reports as they come: every line is whole and flushed, so that an interrupted run leaves valid output. A file
+/// that exists is overwritten only once there is something to say.
+struct Output {
+    path: Option<PathBuf>,
+    sink: Option<Box<dyn Write>>,
+    format: Format,
+    classes: Vec<Expression>,
+}
+
+#[derive(Serialize)]
+struct NamedReport<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<&'a str>,
+    #[serde(flatten)]
+    report: &'a FrameReport,
+}
+
+impl Output {
+    fn new(path: Option<PathBuf>, format: Format, classes: Vec<Expression>) -> Self {
+        Self { path, sink: None, format, classes }
+    }
+
+    fn open(&mut self) -> Result<()> {
+        if self.sink.is_some() {
+            return Ok(());
+        }
+        self.sink = Some(match &self.path {
+            Some(path) => Box::new(File::create(path).with_context(|| format!("--out `{}`", path.display()))?),
+            None => Box::new(io::stdout().lock()),
+        });
+        if self.format == Format::Csv {
+            let columns = [
+                "file", "frame", "time_ms", "id", "x", "y", "width", "height", "score", "label", "confidence", "source",
+            ];
+            let columns = columns.into_iter().chain(self.classes.iter().map(|class| class.name()));
+            let header = csv_line(columns)?;
+            self.emit(&header)?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, file: Option<&str>, report: &FrameReport) -> Result<()> {
+        let lines = match self.format {
+            Format::Jsonl => {
+                let mut line = serde_json::to_vec(&NamedReport { file, report })?;
+                line.push(b'\n');
+                line
+            }
+            Format::Csv => {
+                let mut lines = Vec::new();
+                for face in &report.faces {
+                    let (place, expression) = (&face.bounding_box, &face.expression);
+                    let mut fields = vec![
+                        file.unwrap_or_default().to_owned(),
+                        report.frame.to_string(),
+                        report.time_ms.to_string(),
+                        face.id.to_string(),
+                    ];
+                    fields.extend([place.x, place.y, place.width, place.height, face.score].map(|it| it.to_string()));
+                    fields.push(expression.label.name().to_owned());
+                    fields.push(expression.confidence.to_string());
+                    fields.push(expression.source.name().to_owned());
+                    fields.extend(expression.probabilities.iter().map(|(_, probability)| probability.to_string()));
+                    lines.extend(csv_line(&fields)?);
+                }
+                lines
+            }
+        };
+        self.emit(&lines)
+    }
+
+    fn emit(&mut self, bytes: &[u8]) -> Result<()> {
+        self.open()?;
+        let Some(sink) = &mut self.sink else { return Ok(()) };
+        sink.write_all(bytes).and_then(|()| sink.flush()).context("writing reports")
+    }
+}
+
+fn csv_line<I: IntoIterator<Item = T>, T: AsRef<[u8]>>(fields: I) -> Result<Vec<u8>> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(fields)?;
+    writer.into_inner().context("writing CSV")
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let closed = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
+    error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>()).any(closed)
+}
+
+fn progress(frames: Option<u64>) -> ProgressBar {
+    let target = if io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let bar = ProgressBar::with_draw_target(frames, target);
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} frames, {per_sec}, {eta} left");
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
