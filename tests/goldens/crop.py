@@ -2,7 +2,9 @@
 
 The pictures come from integer arithmetic that tests/native/crop.rs repeats, so only results are stored.
 
-    pip install pillow==13.0.0 numpy
+Pillow 11 is what the published features were made with; 13 swaps the two passes of tall pictures.
+
+    pip install pillow==11.3.0 numpy
     python tests/goldens/crop.py
 """
 
