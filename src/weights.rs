@@ -15,6 +15,7 @@ mod tflite;
 #[cfg(feature = "native")]
 mod torch;
 mod metadata;
+mod published;
 mod safetensors_file;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use thiserror::Error;
 
 pub use metadata::{Metadata, Normalisation};
+pub use published::{GraphConvolution, PublishedWeights};
 pub use safetensors_file::Precision;
 
 /// One parameter: its shape, and its values in row-major order.
