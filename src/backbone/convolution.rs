@@ -1,0 +1,171 @@
+//! A convolution with bias and activation: the one piece that every backbone here is made of.
+//!
+//! Batch norm is folded into weight and bias before the weights get here. Padding is TensorFlow's SAME:
+//! the output has `ceil(side / stride)` pixels, and where the padding is odd the extra pixel lies at the
+//! bottom and right.
+
+use burn::module::{Module, Param};
+use burn::tensor::activation::silu;
+use burn::tensor::module::conv2d;
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Device, Tensor};
+
+use super::cpu;
+use super::parameters::Parameters;
+use crate::weights::WeightsError;
+
+/// What happens to the output of a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Activation {
+    /// Nothing.
+    Identity,
+    /// `x * sigmoid(x)`.
+    Silu,
+    /// `min(max(x, 0), 6)`.
+    Relu6,
+}
+
+/// How a convolution couples channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Coupling {
+    /// Every output channel sees every input channel.
+    Dense {
+        /// Input channels.
+        inputs: usize,
+        /// Output channels.
+        outputs: usize,
+    },
+    /// Every output channel sees its own input channel only.
+    Depthwise {
+        /// Input and output channels.
+        channels: usize,
+    },
+}
+
+/// Facts of one convolution; `init` is [`load`](Self::load), since these networks are only ever pretrained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ConvolutionConfig {
+    pub(super) coupling: Coupling,
+    /// Side of the square kernel, pixels.
+    pub(super) kernel: usize,
+    /// Step between outputs, pixels.
+    pub(super) stride: usize,
+    pub(super) activation: Activation,
+}
+
+impl ConvolutionConfig {
+    /// A dense 1x1 convolution of stride one.
+    pub(super) fn pointwise(inputs: usize, outputs: usize, activation: Activation) -> Self {
+        Self { coupling: Coupling::Dense { inputs, outputs }, kernel: 1, stride: 1, activation }
+    }
+
+    /// A convolution of each channel on its own.
+    pub(super) fn depthwise(channels: usize, kernel: usize, stride: usize, activation: Activation) -> Self {
+        Self { coupling: Coupling::Depthwise { channels }, kernel, stride, activation }
+    }
+
+    /// A dense convolution.
+    pub(super) fn dense(inputs: usize, outputs: usize, kernel: usize, stride: usize, activation: Activation) -> Self {
+        Self { coupling: Coupling::Dense { inputs, outputs }, kernel, stride, activation }
+    }
+
+    /// Shape of the weight: `[outputs, inputs of one output, kernel, kernel]`.
+    pub(super) fn weight_shape(&self) -> [usize; 4] {
+        match self.coupling {
+            Coupling::Dense { inputs, outputs } => [outputs, inputs, self.kernel, self.kernel],
+            Coupling::Depthwise { channels } => [channels, 1, self.kernel, self.kernel],
+        }
+    }
+
+    /// Takes `name.weight` and `name.bias`.
+    pub(super) fn load(&self, name: &str, parameters: &mut Parameters<'_>) -> Result<Convolution, WeightsError> {
+        let shape = self.weight_shape();
+        Ok(Convolution {
+            weight: parameters.take(&format!("{name}.weight"), shape)?,
+            bias: parameters.take(&format!("{name}.bias"), [shape[0]])?,
+            config: *self,
+        })
+    }
+}
+
+/// `activation(convolve(x, weight) + bias)`.
+#[derive(Module, Debug)]
+pub(super) struct Convolution {
+    weight: Param<Tensor<4>>,
+    bias: Param<Tensor<1>>,
+    #[module(skip)]
+    config: ConvolutionConfig,
+}
+
+impl Convolution {
+    /// Convolves feature maps.
+    ///
+    /// # Shapes
+    ///
+    /// - maps: `[batch, inputs, height, width]`
+    /// - output: `[batch, outputs, ceil(height / stride), ceil(width / stride)]`
+    pub(super) fn forward(&self, maps: Tensor<4>) -> Tensor<4> {
+        if runs_on_cpu(&maps.device()) {
+            return cpu::convolve(maps, self.weight.val(), self.bias.val(), &self.config);
+        }
+        self.forward_plain(maps)
+    }
+
+    /// The same in Burn's own operations: for GPUs, and what the CPU form is compared with.
+    pub(super) fn forward_plain(&self, maps: Tensor<4>) -> Tensor<4> {
+        let [_, _, height, width] = maps.dims();
+        let ConvolutionConfig { coupling, kernel, stride, activation } = self.config;
+        let groups = match coupling {
+            Coupling::Dense { .. } => 1,
+            Coupling::Depthwise { channels } => channels,
+        };
+        let padding = [same_padding(height, kernel, stride), same_padding(width, kernel, stride)];
+        let options = ConvOptions::new_with_padding([stride; 2], padding, [1; 2], groups);
+        let maps = conv2d(maps, self.weight.val(), Some(self.bias.val()), options);
+        match activation {
+            Activation::Identity => maps,
+            Activation::Silu => silu(maps),
+            Activation::Relu6 => maps.clamp(0.0, 6.0),
+        }
+    }
+}
+
+/// Whether tensors of this device live in main memory and carry no gradients, so that own loops may run on them.
+fn runs_on_cpu(device: &Device) -> bool {
+    !device.is_autodiff() && *device == Device::flex()
+}
+
+/// Pixels to add before and after an axis.
+pub(super) fn same_padding(side: usize, kernel: usize, stride: usize) -> (usize, usize) {
+    let outputs = side.div_ceil(stride);
+    let total = ((outputs - 1) * stride + kernel).saturating_sub(side);
+    (total / 2, total - total / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn same_padding_matches_the_published_tables() {
+        let of = |side, kernel, stride| same_padding(side, kernel, stride);
+        // EfficientNet-B0 at 224 pixels.
+        assert_eq!([of(224, 3, 2), of(112, 3, 2), of(56, 5, 2), of(28, 3, 2), of(14, 5, 2)], [
+            (0, 1),
+            (0, 1),
+            (1, 2),
+            (0, 1),
+            (1, 2)
+        ]);
+        // EfficientNet-B2 at 260 pixels.
+        assert_eq!([of(260, 3, 2), of(130, 3, 2), of(65, 5, 2), of(33, 3, 2), of(17, 5, 2)], [
+            (0, 1),
+            (0, 1),
+            (2, 2),
+            (1, 1),
+            (2, 2)
+        ]);
+        // Stride one is symmetric.
+        assert_eq!([of(7, 3, 1), of(7, 5, 1), of(7, 1, 1)], [(1, 1), (2, 2), (0, 0)]);
+    }
+}

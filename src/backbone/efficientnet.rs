@@ -1,0 +1,327 @@
+//! EfficientNet as timm's `tf_efficientnet_b0` and `_b2`, the trunk of EmotiEffNet.
+//!
+//! Tan and Le, "EfficientNet: Rethinking model scaling for convolutional neural networks" (2019), table 1.
+//! Inverted residual blocks with squeeze-and-excitation and SiLU; the larger networks multiply the table's
+//! channels and repeats.
+
+use burn::module::{Module, Param};
+use burn::tensor::activation::sigmoid;
+use burn::tensor::{Device, Tensor};
+
+use super::convolution::{Activation, Convolution, ConvolutionConfig};
+use super::parameters::Parameters;
+use crate::label::Expression;
+use crate::weights::{Weights, WeightsError};
+
+/// One row of the published table: blocks of equal kernel and output width.
+struct Stage {
+    expansion: usize,
+    kernel: usize,
+    stride: usize,
+    channels: usize,
+    repeats: usize,
+}
+
+const fn stage(expansion: usize, kernel: usize, stride: usize, channels: usize, repeats: usize) -> Stage {
+    Stage { expansion, kernel, stride, channels, repeats }
+}
+
+/// B0; the other sizes scale it.
+#[rustfmt::skip]
+const STAGES: [Stage; 7] = [
+    //    expansion kernel stride channels repeats
+    stage(1,        3,     1,     16,      1),
+    stage(6,        3,     2,     24,      2),
+    stage(6,        5,     2,     40,      2),
+    stage(6,        3,     2,     80,      3),
+    stage(6,        5,     1,     112,     3),
+    stage(6,        5,     2,     192,     4),
+    stage(6,        3,     1,     320,     1),
+];
+const STEM_CHANNELS: usize = 32;
+const HEAD_CHANNELS: usize = 1280;
+/// Squeeze width as a part of the block's *input* channels.
+const SQUEEZE_DIVISOR: usize = 4;
+
+/// Which EfficientNet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EfficientNetConfig {
+    /// Architecture name in weights files.
+    pub name: &'static str,
+    /// Side of the input, pixels.
+    pub side: u32,
+    /// Channels relative to B0, in tenths.
+    width_tenths: usize,
+    /// Repeats relative to B0, in tenths.
+    depth_tenths: usize,
+}
+
+/// One block of the network, spelled out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct BlockConfig {
+    /// `blocks.STAGE.INDEX`.
+    pub(super) name: String,
+    /// `conv_pw`, where the block expands.
+    pub(super) expand: Option<ConvolutionConfig>,
+    /// `conv_dw`.
+    pub(super) depthwise: ConvolutionConfig,
+    /// `se.conv_reduce`.
+    pub(super) reduce: ConvolutionConfig,
+    /// `se.conv_expand`.
+    pub(super) excite: ConvolutionConfig,
+    /// `conv_pwl`, or `conv_pw` where the block does not expand.
+    pub(super) project: ConvolutionConfig,
+    /// Whether the block's input is added to its output.
+    pub(super) residual: bool,
+}
+
+impl EfficientNetConfig {
+    /// EmotiEffNet-B0: 224 pixels, 1280 features.
+    pub const B0: Self = Self { name: "emotieffnet-b0", side: 224, width_tenths: 10, depth_tenths: 10 };
+    /// EmotiEffNet-B2: 260 pixels, 1408 features.
+    pub const B2: Self = Self { name: "emotieffnet-b2", side: 260, width_tenths: 11, depth_tenths: 12 };
+
+    /// The network of that architecture name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::B0, Self::B2].into_iter().find(|config| config.name == name)
+    }
+
+    /// Length of the embedding.
+    pub fn width(&self) -> usize {
+        self.channels(HEAD_CHANNELS)
+    }
+
+    /// `conv_stem`.
+    pub(super) fn stem(&self) -> ConvolutionConfig {
+        ConvolutionConfig::dense(3, self.channels(STEM_CHANNELS), 3, 2, Activation::Silu)
+    }
+
+    /// `conv_head`.
+    pub(super) fn head(&self) -> ConvolutionConfig {
+        let last = self.channels(STAGES[STAGES.len() - 1].channels);
+        ConvolutionConfig::pointwise(last, self.width(), Activation::Silu)
+    }
+
+    /// Every block in order.
+    pub(super) fn blocks(&self) -> Vec<BlockConfig> {
+        let mut blocks = Vec::new();
+        let mut inputs = self.channels(STEM_CHANNELS);
+        for (stage_index, stage) in STAGES.iter().enumerate() {
+            let outputs = self.channels(stage.channels);
+            let repeats = (stage.repeats * self.depth_tenths).div_ceil(10);
+            for index in 0..repeats {
+                let stride = if index == 0 { stage.stride } else { 1 };
+                let hidden = inputs * stage.expansion;
+                let squeezed = inputs / SQUEEZE_DIVISOR;
+                blocks.push(BlockConfig {
+                    name: format!("blocks.{stage_index}.{index}"),
+                    expand: (stage.expansion > 1)
+                        .then(|| ConvolutionConfig::pointwise(inputs, hidden, Activation::Silu)),
+                    depthwise: ConvolutionConfig::depthwise(hidden, stage.kernel, stride, Activation::Silu),
+                    reduce: ConvolutionConfig::pointwise(hidden, squeezed, Activation::Silu),
+                    excite: ConvolutionConfig::pointwise(squeezed, hidden, Activation::Identity),
+                    project: ConvolutionConfig::pointwise(hidden, outputs, Activation::Identity),
+                    residual: stride == 1 && inputs == outputs,
+                });
+                inputs = outputs;
+            }
+        }
+        blocks
+    }
+
+    /// Scaled channels: the nearest multiple of eight that does not lose more than a tenth.
+    fn channels(&self, base: usize) -> usize {
+        let scaled_tenths = base * self.width_tenths;
+        let rounded = (scaled_tenths + 40) / 80 * 8;
+        if rounded * 100 < scaled_tenths * 9 { rounded + 8 } else { rounded }
+    }
+}
+
+impl BlockConfig {
+    /// Name of the projecting convolution.
+    pub(super) fn project_name(&self) -> &'static str {
+        if self.expand.is_some() { "conv_pwl" } else { "conv_pw" }
+    }
+}
+
+/// EfficientNet with or without its classifier.
+#[derive(Module, Debug)]
+pub struct EfficientNet {
+    stem: Convolution,
+    blocks: Vec<Block>,
+    head: Convolution,
+    classifier: Option<Classifier>,
+    #[module(skip)]
+    config: EfficientNetConfig,
+    #[module(skip)]
+    classes: Vec<Expression>,
+}
+
+#[derive(Module, Debug)]
+struct Block {
+    expand: Option<Convolution>,
+    depthwise: Convolution,
+    reduce: Convolution,
+    excite: Convolution,
+    project: Convolution,
+    residual: bool,
+}
+
+#[derive(Module, Debug)]
+struct Classifier {
+    /// `[classes, width]`
+    weight: Param<Tensor<2>>,
+    bias: Param<Tensor<1>>,
+}
+
+impl EfficientNet {
+    /// Takes timm's parameters with batch norm folded: `conv_stem`, `blocks.STAGE.INDEX.*`, `conv_head`, and
+    /// `classifier` where there is one, each with `weight` and `bias`.
+    ///
+    /// # Errors
+    ///
+    /// [`WeightsError`] for a missing, misshapen or unexpected parameter, or classes that do not fit the
+    /// classifier.
+    pub fn load(config: EfficientNetConfig, weights: &Weights, device: &Device) -> Result<Self, WeightsError> {
+        let mut parameters = Parameters::new(weights, device);
+        let stem = config.stem().load("conv_stem", &mut parameters)?;
+        let mut blocks = Vec::new();
+        for block in config.blocks() {
+            let name = &block.name;
+            let expand = block.expand.map(|expand| expand.load(&format!("{name}.conv_pw"), &mut parameters));
+            blocks.push(Block {
+                expand: expand.transpose()?,
+                depthwise: block.depthwise.load(&format!("{name}.conv_dw"), &mut parameters)?,
+                reduce: block.reduce.load(&format!("{name}.se.conv_reduce"), &mut parameters)?,
+                excite: block.excite.load(&format!("{name}.se.conv_expand"), &mut parameters)?,
+                project: block.project.load(&format!("{name}.{}", block.project_name()), &mut parameters)?,
+                residual: block.residual,
+            });
+        }
+        let head = config.head().load("conv_head", &mut parameters)?;
+        let classifier = match weights.get("classifier.weight") {
+            None => None,
+            Some(weight) => {
+                let outputs = weight.shape.first().copied().unwrap_or_default();
+                Some(Classifier {
+                    weight: parameters.take("classifier.weight", [outputs, config.width()])?,
+                    bias: parameters.take("classifier.bias", [outputs])?,
+                })
+            }
+        };
+        parameters.finish(config.name)?;
+        let classes = weights.metadata.classes.clone();
+        let outputs = classifier.as_ref().map_or(0, |classifier| classifier.bias.dims()[0]);
+        if classes.len() > outputs {
+            return Err(WeightsError::Malformed {
+                format: "weights",
+                reason: format!("{} classes are named, but the classifier has {outputs} outputs", classes.len()),
+            });
+        }
+        Ok(Self { stem, blocks, head, classifier, config, classes })
+    }
+
+    /// Which EfficientNet this is.
+    pub fn config(&self) -> EfficientNetConfig {
+        self.config
+    }
+
+    /// What the first logits stand for; empty without a classifier or where its classes are unknown.
+    pub fn classes(&self) -> &[Expression] {
+        &self.classes
+    }
+
+    /// Embeds faces.
+    ///
+    /// # Shapes
+    ///
+    /// - faces: `[batch, 3, side, side]`, RGB, normalised
+    /// - output: `[batch, width]`, not unit length
+    pub fn forward(&self, faces: Tensor<4>) -> Tensor<2> {
+        let mut maps = self.stem.forward(faces);
+        for block in &self.blocks {
+            maps = block.forward(maps);
+        }
+        pool(self.head.forward(maps)).flatten(1, 3)
+    }
+
+    /// Classifies embeddings, where the weights have a classifier.
+    ///
+    /// # Shapes
+    ///
+    /// - embedding: `[batch, width]`
+    /// - output: `[batch, outputs]`, before softmax
+    pub fn classify(&self, embedding: Tensor<2>) -> Option<Tensor<2>> {
+        let classifier = self.classifier.as_ref()?;
+        Some(embedding.matmul(classifier.weight.val().transpose()) + classifier.bias.val().unsqueeze())
+    }
+}
+
+impl Block {
+    fn forward(&self, maps: Tensor<4>) -> Tensor<4> {
+        let shortcut = self.residual.then(|| maps.clone());
+        let maps = match &self.expand {
+            Some(expand) => expand.forward(maps),
+            None => maps,
+        };
+        let maps = self.depthwise.forward(maps);
+        let squeezed = self.reduce.forward(pool(maps.clone()));
+        let gate = sigmoid(self.excite.forward(squeezed));
+        let maps = self.project.forward(maps * gate);
+        match shortcut {
+            Some(shortcut) => maps + shortcut,
+            None => maps,
+        }
+    }
+}
+
+/// Means over pixels, `[batch, channels, 1, 1]`.
+fn pool(maps: Tensor<4>) -> Tensor<4> {
+    let [batch, channels, height, width] = maps.dims();
+    maps.reshape([batch, channels, height * width]).mean_dim(2).reshape([batch, channels, 1, 1])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Parameters without the classifier, batch norm counted as two numbers a channel and no bias beside it.
+    fn unfolded_parameters(config: EfficientNetConfig) -> usize {
+        let normalised = |convolution: ConvolutionConfig| {
+            let shape = convolution.weight_shape();
+            shape.iter().product::<usize>() + 2 * shape[0]
+        };
+        let biased = |convolution: ConvolutionConfig| {
+            let shape = convolution.weight_shape();
+            shape.iter().product::<usize>() + shape[0]
+        };
+        let blocks: usize = config
+            .blocks()
+            .into_iter()
+            .map(|block| {
+                block.expand.map_or(0, normalised)
+                    + normalised(block.depthwise)
+                    + biased(block.reduce)
+                    + biased(block.excite)
+                    + normalised(block.project)
+            })
+            .sum();
+        normalised(config.stem()) + blocks + normalised(config.head())
+    }
+
+    #[test]
+    fn parameter_counts_are_the_published_ones() {
+        assert_eq!(unfolded_parameters(EfficientNetConfig::B0), 4_007_548);
+        assert_eq!(unfolded_parameters(EfficientNetConfig::B2), 7_700_994);
+    }
+
+    #[test]
+    fn b2_has_the_published_squeeze_widths() {
+        let widths: Vec<_> =
+            EfficientNetConfig::B2.blocks().iter().map(|block| block.reduce.weight_shape()[0]).collect();
+        let expected =
+            [8, 4, 4, 6, 6, 6, 12, 12, 12, 22, 22, 22, 22, 30, 30, 30, 30, 52, 52, 52, 52, 52, 88];
+        assert_eq!(widths, expected);
+        assert_eq!([EfficientNetConfig::B0.width(), EfficientNetConfig::B2.width()], [1280, 1408]);
+    }
+}
