@@ -15,10 +15,15 @@ const QUOTED_LINES: usize = 5;
 ///
 /// [`WeightsError::Command`] if it cannot start, fails, or is not done after `limit`; then it is ended.
 pub(super) fn run(program: &str, arguments: &[&str], limit: Duration) -> Result<(), WeightsError> {
-    let failed = |reason: String| WeightsError::Command { command: [&[program], arguments].concat().join(" "), reason };
+    let failed = |reason: String| WeightsError::Command {
+        command: [&[program], arguments].concat().join(" "),
+        reason,
+    };
     // A file instead of a pipe: a program that writes much cannot block on a reader that waits for it.
     let mut errors = tempfile::tempfile().map_err(|error| failed(format!("cannot be started: {error}")))?;
-    let stderr = errors.try_clone().map_err(|error| failed(format!("cannot be started: {error}")))?;
+    let stderr = errors
+        .try_clone()
+        .map_err(|error| failed(format!("cannot be started: {error}")))?;
     let mut child = Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
@@ -53,7 +58,11 @@ pub(super) fn run(program: &str, arguments: &[&str], limit: Duration) -> Result<
 
 fn last_lines(file: &mut std::fs::File) -> String {
     let mut bytes = Vec::new();
-    if file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_end(&mut bytes)).is_err() {
+    if file
+        .seek(SeekFrom::Start(0))
+        .and_then(|_| file.read_to_end(&mut bytes))
+        .is_err()
+    {
         return "its error output is lost".to_owned();
     }
     let text = String::from_utf8_lossy(&bytes);
@@ -81,7 +90,10 @@ mod tests {
     fn the_last_lines_of_a_failure_are_quoted() {
         let script = "for i in 1 2 3 4 5 6 7; do echo line $i >&2; done; exit 3";
         let text = run("sh", &["-c", script], LIMIT).expect_err("exit 3").to_string();
-        assert!(text.ends_with("failed (exit status: 3): line 3 / line 4 / line 5 / line 6 / line 7"), "{text}");
+        assert!(
+            text.ends_with("failed (exit status: 3): line 3 / line 4 / line 5 / line 6 / line 7"),
+            "{text}"
+        );
     }
 
     #[cfg(unix)]
