@@ -6,9 +6,11 @@
 
 #[cfg(feature = "native")]
 mod catalog;
+mod element;
 mod metadata;
 #[cfg(feature = "native")]
 mod onnx;
+mod published;
 mod safetensors_file;
 #[cfg(feature = "native")]
 mod tfjs;
