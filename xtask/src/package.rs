@@ -1,6 +1,7 @@
 //! Makes the npm packages: the library with its wasm, and the converted default weights.
 
 use std::{
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
 };
@@ -97,22 +98,31 @@ fn pack_weights(version: &str) -> Result<PathBuf> {
     let folder = fresh_folder("affectlens-weights")?;
     copy_folder(&paths::root().join("pkg-config/affectlens-weights"), &folder)?;
     let mut files = serde_json::Map::new();
+    let mut module = format!("export default {{\n  version: \"{version}\",\n  files: {{\n");
     let sources = [
-        ("blazeface-short-range", paths::cache().join("weights")),
-        ("faceres", paths::cache().join("weights")),
-        ("expression-pretrained", paths::root().join("models")),
-        ("expression-head", paths::root().join("models")),
+        ("detector", "blazeface-short-range", paths::cache().join("weights")),
+        ("backbone", "faceres", paths::cache().join("weights")),
+        ("pretrained", "expression-pretrained", paths::root().join("models")),
+        ("head", "expression-head", paths::root().join("models")),
     ];
-    for (name, source) in sources {
+    for (role, name, source) in sources {
         let file = format!("{name}.safetensors");
         let from = source.join(&file);
         let bytes = fs::copy(&from, folder.join(&file)).with_context(|| from.display().to_string())?;
+        let sha256 = hex_digest(&from)?;
+        // Bundlers find each file by its `new URL` expression.
+        writeln!(
+            module,
+            "    {role}: {{ url: new URL(\"./{file}\", import.meta.url).href, bytes: {bytes}, sha256: \"{sha256}\" }},"
+        )?;
         files.insert(
-            name.to_owned(),
-            json!({ "file": file, "bytes": bytes, "sha256": hex_digest(&from)? }),
+            role.to_owned(),
+            json!({ "file": file, "bytes": bytes, "sha256": sha256 }),
         );
     }
-    let manifest = json!({ "version": version, "weights": files });
+    module.push_str("  },\n};\n");
+    fs::write(folder.join("index.js"), module)?;
+    let manifest = json!({ "version": version, "files": files });
     fs::write(
         folder.join("manifest.json"),
         serde_json::to_string_pretty(&manifest)? + "\n",
