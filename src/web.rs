@@ -11,7 +11,7 @@ use serde::Serialize;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 
 use crate::{
-    affect::{AffectError, ExpressionLens, ExpressionSettings, ExpressionWeights},
+    affect::{AffectError, ExpressionControls, ExpressionLens, ExpressionWeights},
     device::{self, DeviceChoice, DeviceError, DeviceKind, OpenedDevice},
     frame::Frame,
     weights::{Weights, WeightsError},
@@ -81,7 +81,7 @@ impl Lens {
         };
         let device = device::open(choice).await.map_err(|error| error.to_js())?;
         let expression =
-            ExpressionLens::load(&weights, &device.device).map_err(|error| error.to_js())?;
+            ExpressionLens::load(&weights, &device).map_err(|error| error.to_js())?;
         Ok(Self { device, expression })
     }
 
@@ -116,7 +116,7 @@ impl Lens {
     ///
     /// None in practice.
     pub fn settings(&self) -> Result<JsValue, JsValue> {
-        to_js(self.expression.settings())
+        to_js(self.expression.controls())
     }
 
     /// Replaces the settings from the next frame on.
@@ -125,10 +125,9 @@ impl Lens {
     ///
     /// A JavaScript `Error` with the code `bad-argument`.
     pub fn configure(&mut self, settings: JsValue) -> Result<(), JsValue> {
-        let settings: ExpressionSettings = serde_wasm_bindgen::from_value(settings)
+        let settings: ExpressionControls = serde_wasm_bindgen::from_value(settings)
             .map_err(|error| failure("bad-argument", &format!("settings: {error}")))?;
-        self.expression.configure(settings);
-        Ok(())
+        self.expression.configure(settings).map_err(|error| error.to_js())
     }
 
     /// The report on the next frame of the stream; `rgba` has `width * height * 4` bytes.
@@ -201,9 +200,7 @@ impl ToJs for WeightsError {
             | Self::Unexpected { .. }
             | Self::Architecture { .. } => "weights-mismatch",
             Self::Digest { .. } => "weights-digest",
-            Self::Malformed { .. } | Self::Unsupported { .. } | Self::Io { .. } => {
-                "weights-malformed"
-            }
+            _ => "weights-malformed",
         }
     }
 }
@@ -211,9 +208,13 @@ impl ToJs for WeightsError {
 impl ToJs for AffectError {
     fn code(&self) -> &'static str {
         match self {
-            Self::Weights(error) => error.code(),
+            Self::Weights { source, .. } => source.code(),
+            Self::NoClassifier { .. } | Self::Embedding { .. } | Self::Calibration(_) => "weights-mismatch",
+            Self::Control { .. } => "bad-argument",
+            Self::Crop(_) => "picture-size",
             Self::Device(error) => error.code(),
-            _ => "weights-mismatch",
+            Self::Detect(_) | Self::ReadBack { .. } => "device-failed",
+            Self::Filter(_) | Self::Smoothing(_) => "crashed",
         }
     }
 }
