@@ -12,8 +12,6 @@ mod command;
 mod disk;
 mod element;
 #[cfg(feature = "native")]
-mod faceres;
-#[cfg(feature = "native")]
 mod layout;
 mod metadata;
 #[cfg(feature = "native")]
@@ -37,7 +35,7 @@ pub use catalog::{
     CATALOG, CatalogEntry, FetchStep, PublishedFile, Registry, Status, cache_dir, fetch, status, weights_path,
 };
 #[cfg(feature = "native")]
-pub use faceres::faceres_from_tfjs;
+pub use disk::file_sha256;
 pub use metadata::{Metadata, Normalisation};
 #[cfg(feature = "native")]
 pub use onnx::{OnnxAttribute, OnnxGraph, OnnxNode, read_graph as read_onnx};
