@@ -14,7 +14,7 @@ use super::element::malformed;
 use super::tfjs::from_tfjs;
 use super::tflite::{read_graph, read_task_member};
 use super::{Metadata, Normalisation, Precision, PublishedWeights, Weights, WeightsError};
-use crate::backbone;
+use crate::{backbone, detect};
 
 /// How long one package may take to come.
 const DOWNLOAD_LIMIT: Duration = Duration::from_secs(600);
@@ -400,18 +400,9 @@ fn faceres(json: &[u8], shard: &[u8]) -> Result<Weights, WeightsError> {
     backbone::canonical_weights("faceres", &PublishedWeights::Named(published))
 }
 
-/// The detector's convolutions in execution order, `convolutions.N.weight` and `.bias`.
 fn blazeface(task: &[u8]) -> Result<Weights, WeightsError> {
     let graph = read_graph(&read_task_member(task, "face_detector.tflite")?)?;
-    let mut weights = Weights::default();
-    for (index, convolution) in graph.convolutions.into_iter().enumerate() {
-        let (weight, bias) = (convolution.weight, convolution.bias);
-        weights.insert(format!("convolutions.{index}.weight"), weight.shape, weight.values)?;
-        if let Some(bias) = bias {
-            weights.insert(format!("convolutions.{index}.bias"), bias.shape, bias.values)?;
-        }
-    }
-    Ok(weights)
+    detect::canonical_weights(&graph.into())
 }
 
 #[cfg(test)]
