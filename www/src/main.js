@@ -59,6 +59,8 @@ let loading;
 let showing = "nothing";
 /** @type {ImageBitmap | undefined} */
 let stillPicture;
+/** @type {"none" | "once" | "again"} */
+let stillLook = "none";
 /** Counts sources and jumps: a report that was asked for before one is not drawn after it. */
 let era = 0;
 let stats = new Stats();
@@ -293,7 +295,8 @@ async function look(by, picture, timeMs) {
     stats.add(now - asked, now, found.faces.length > 0);
     log.add(found, lastTimeMs < timeMs ? Math.max(lastTimeMs, timeMs - 1000) : timeMs);
     lastTimeMs = timeMs;
-    clearTrouble("look");
+    // After a failure the lens may have started anew, on another device.
+    if (clearTrouble("look")) showDevice(by);
     showReport(found);
   } catch (error) {
     const code = /** @type {{ code?: string }} */ (error).code;
@@ -303,12 +306,22 @@ async function look(by, picture, timeMs) {
   }
 }
 
+/** Looks at the still picture; a call during a look makes it look once more, however many there are. */
 async function lookAtStill() {
-  if (!lens || !stillPicture) return;
-  const [by, picture] = [lens, stillPicture];
-  forgetStream();
-  log = new ReportLog();
-  await look(by, picture, 0);
+  if (stillLook !== "none") {
+    stillLook = "again";
+    return;
+  }
+  do {
+    stillLook = "once";
+    if (lens && stillPicture) {
+      forgetStream();
+      log = new ReportLog();
+      await look(lens, stillPicture, 0);
+    }
+    // Another call may have changed it meanwhile.
+  } while (/** @type {string} */ (stillLook) === "again");
+  stillLook = "none";
 }
 
 /** After a jump in time nothing of before may be smoothed into what comes. */
@@ -344,6 +357,7 @@ function redraw() {
   if (showing === "clip") {
     scrub.value = String(video.currentTime);
     at("clock").textContent = `${clock(video.currentTime)} / ${clock(video.duration || 0)}`;
+    scrub.setAttribute("aria-valuetext", `${clock(video.currentTime)} of ${clock(video.duration || 0)}`);
     const isPlaying = !video.paused && !video.ended;
     at("play").textContent = isPlaying ? "Pause" : "Play";
     at("play").setAttribute("aria-pressed", String(isPlaying));
@@ -397,7 +411,9 @@ function report(about, message, state = about) {
 
 /** @param {"model" | "source" | "look"} about */
 function clearTrouble(about) {
-  if (troubles.delete(about)) showTroubles();
+  const wasThere = troubles.delete(about);
+  if (wasThere) showTroubles();
+  return wasThere;
 }
 
 function showTroubles() {

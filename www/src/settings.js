@@ -8,6 +8,9 @@ const OFF = 1;
 /** Where the slider stands while the filter is off. */
 const SUGGESTED_CONFIDENCE = 0.8;
 
+/** Frames; a live picture must not lag behind the face by seconds, as the window for recordings would. */
+const LIVE_HALF_WINDOW = 5;
+
 /** Two-way: shows settings, tells of changes as they are made. */
 export class SettingsForm {
   #form;
@@ -37,15 +40,15 @@ export class SettingsForm {
   }
 
   /**
-   * Shows the settings that the weights were tuned for; what a user had chosen before is chosen again.
+   * Takes the settings that the weights were tuned for; what a user had chosen before is chosen again.
    *
    * @param {Settings} tuned
    */
   show(tuned) {
     const isFirst = this.#tuned === undefined;
-    this.#tuned = tuned;
-    if (isFirst) this.#write(tuned);
-    else this.#onChange(this.#read());
+    this.#tuned = { ...tuned, halfWindow: Math.min(tuned.halfWindow, LIVE_HALF_WINDOW) };
+    if (isFirst) this.#write(this.#tuned);
+    this.#onChange(this.#read());
   }
 
   /** @param {string} name */
