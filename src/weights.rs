@@ -39,12 +39,16 @@ pub use catalog::{
 #[cfg(feature = "native")]
 pub use faceres::faceres_from_tfjs;
 pub use metadata::{Metadata, Normalisation};
+#[cfg(feature = "native")]
+pub use onnx::{OnnxAttribute, OnnxGraph, OnnxNode, read_graph as read_onnx};
 pub use published::{GraphConvolution, PublishedWeights};
 pub use safetensors_file::Precision;
 #[cfg(feature = "native")]
 pub use tfjs::{from_tfjs, read_tfjs};
 #[cfg(feature = "native")]
 pub use tflite::{TfliteGraph, read_graph as read_tflite, read_task_member};
+#[cfg(feature = "native")]
+pub use torch::read_torch;
 
 /// One parameter: its shape, and its values in row-major order.
 #[derive(Clone, Debug, PartialEq)]

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::{Precision, PublishedWeights, Weights, WeightsError, onnx, tfjs, tflite, torch};
 
 /// Largest file that is read into memory: twice the largest published one here.
-const MAX_FILE_BYTES: u64 = 1 << 30;
+pub(super) const MAX_FILE_BYTES: u64 = 1 << 30;
 
 impl Weights {
     /// Reads a safetensors file.
