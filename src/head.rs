@@ -1,1 +1,5 @@
 //! Small classifiers over embeddings.
+
+mod mlp;
+
+pub use mlp::{Mlp, MlpConfig};

@@ -1,1 +1,239 @@
-//! The JavaScript surface.
+//! The JavaScript surface: what the worker of the npm package calls. It holds no decisions.
+#![expect(
+    unsafe_code,
+    reason = "the constructors are called by hand, once, and wasm-bindgen's exports are unsafe items"
+)]
+
+use std::{cell::RefCell, panic};
+
+use js_sys::{Error, JSON, Reflect};
+use serde::Serialize;
+use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
+
+use crate::{
+    affect::{AffectError, ExpressionControls, ExpressionLens, ExpressionWeights},
+    device::{self, DeviceChoice, DeviceError, DeviceKind, OpenedDevice},
+    frame::Frame,
+    weights::{Weights, WeightsError},
+};
+
+thread_local! {
+    static LAST_PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+unsafe extern "C" {
+    fn __wasm_call_ctors();
+}
+
+/// Registers Burn's backends and the panic hook; wasm-bindgen calls it when the module starts.
+///
+/// Without this call wasm-ld makes every exported function run all constructors again.
+#[wasm_bindgen(start)]
+pub fn start() {
+    // SAFETY: the linker defines it, and this is the only call.
+    unsafe { __wasm_call_ctors() };
+    panic::set_hook(Box::new(|panic| {
+        LAST_PANIC.set(Some(panic.to_string()));
+        console_error_panic_hook::hook(panic);
+    }));
+}
+
+/// What the last panic said: a panic itself reaches JavaScript as a bare trap.
+#[must_use]
+#[wasm_bindgen(js_name = lastPanic)]
+pub fn last_panic() -> Option<String> {
+    LAST_PANIC.with_borrow(Clone::clone)
+}
+
+/// A device and the networks on it.
+#[wasm_bindgen]
+pub struct Lens {
+    device: OpenedDevice,
+    expression: ExpressionLens,
+}
+
+#[wasm_bindgen]
+impl Lens {
+    /// Opens `device` ("auto", "webgpu" or "cpu") and builds the networks from safetensors files.
+    ///
+    /// # Errors
+    ///
+    /// A JavaScript `Error` with a `code`.
+    pub async fn open(
+        device: String,
+        detector: Vec<u8>,
+        backbone: Vec<u8>,
+        pretrained: Option<Vec<u8>>,
+        head: Option<Vec<u8>>,
+    ) -> Result<Self, JsValue> {
+        let choice = match device.as_str() {
+            "webgpu" => DeviceChoice::Gpu,
+            "cpu" => DeviceChoice::Cpu,
+            _ => DeviceChoice::Auto,
+        };
+        let weights = ExpressionWeights {
+            detector: read("detector", &detector)?,
+            backbone: read("backbone", &backbone)?,
+            pretrained: pretrained
+                .map(|bytes| read("pretrained", &bytes))
+                .transpose()?,
+            head: head.map(|bytes| read("head", &bytes)).transpose()?,
+        };
+        let device = device::open(choice).await.map_err(|error| error.to_js())?;
+        let expression =
+            ExpressionLens::load(&weights, &device).map_err(|error| error.to_js())?;
+        Ok(Self { device, expression })
+    }
+
+    /// `{ kind, adapter, fallback }` of the open device.
+    ///
+    /// # Errors
+    ///
+    /// None in practice.
+    pub fn device(&self) -> Result<JsValue, JsValue> {
+        #[derive(Serialize)]
+        struct Device<'a> {
+            kind: DeviceKind,
+            adapter: &'a str,
+            fallback: Option<&'a str>,
+        }
+        let OpenedDevice {
+            kind,
+            adapter,
+            fallback,
+            ..
+        } = &self.device;
+        to_js(&Device {
+            kind: *kind,
+            adapter,
+            fallback: fallback.as_deref(),
+        })
+    }
+
+    /// The settings in force.
+    ///
+    /// # Errors
+    ///
+    /// None in practice.
+    pub fn settings(&self) -> Result<JsValue, JsValue> {
+        to_js(self.expression.controls())
+    }
+
+    /// Replaces the settings from the next frame on.
+    ///
+    /// # Errors
+    ///
+    /// A JavaScript `Error` with the code `bad-argument`.
+    pub fn configure(&mut self, settings: JsValue) -> Result<(), JsValue> {
+        let settings: ExpressionControls = serde_wasm_bindgen::from_value(settings)
+            .map_err(|error| failure("bad-argument", &format!("settings: {error}")))?;
+        self.expression.configure(settings).map_err(|error| error.to_js())
+    }
+
+    /// The report on the next frame of the stream; `rgba` has `width * height * 4` bytes.
+    ///
+    /// # Errors
+    ///
+    /// A JavaScript `Error` with a `code`.
+    pub async fn analyze(
+        &mut self,
+        width: u32,
+        height: u32,
+        rgba: Vec<u8>,
+        time_ms: f64,
+    ) -> Result<JsValue, JsValue> {
+        let frame = Frame::from_rgba(width, height, &rgba)
+            .map_err(|error| failure("picture-size", &error.to_string()))?;
+        let report = self.expression.analyze(&frame, time_ms).await;
+        self.device.check().map_err(|error| error.to_js())?;
+        to_js(&report.map_err(|error| error.to_js())?)
+    }
+
+    /// The expression of a face that fills the picture.
+    ///
+    /// # Errors
+    ///
+    /// A JavaScript `Error` with a `code`.
+    #[wasm_bindgen(js_name = analyzeFace)]
+    pub async fn analyze_face(
+        &self,
+        width: u32,
+        height: u32,
+        rgba: Vec<u8>,
+    ) -> Result<JsValue, JsValue> {
+        let crop = Frame::from_rgba(width, height, &rgba)
+            .map_err(|error| failure("picture-size", &error.to_string()))?;
+        let report = self.expression.analyze_face(&crop).await;
+        self.device.check().map_err(|error| error.to_js())?;
+        to_js(&report.map_err(|error| error.to_js())?)
+    }
+
+    /// Forgets the stream.
+    pub fn reset(&mut self) {
+        self.expression.reset();
+    }
+}
+
+/// An error as JavaScript sees it: the same text, and a code that stays.
+trait ToJs: std::error::Error {
+    fn code(&self) -> &'static str;
+
+    fn to_js(&self) -> JsValue {
+        failure(self.code(), &self.to_string())
+    }
+}
+
+impl ToJs for DeviceError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Unavailable { .. } => "webgpu-unavailable",
+            Self::Lost => "device-lost",
+        }
+    }
+}
+
+impl ToJs for WeightsError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Missing { .. }
+            | Self::Shape { .. }
+            | Self::Unexpected { .. }
+            | Self::Architecture { .. } => "weights-mismatch",
+            Self::Digest { .. } => "weights-digest",
+            _ => "weights-malformed",
+        }
+    }
+}
+
+impl ToJs for AffectError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Weights { source, .. } => source.code(),
+            Self::NoClassifier { .. } | Self::Embedding { .. } | Self::Calibration(_) => "weights-mismatch",
+            Self::Control { .. } => "bad-argument",
+            Self::Crop(_) => "picture-size",
+            Self::Device(error) => error.code(),
+            Self::Detect(_) | Self::ReadBack { .. } => "device-failed",
+            Self::Filter(_) | Self::Smoothing(_) => "crashed",
+        }
+    }
+}
+
+fn read(role: &str, bytes: &[u8]) -> Result<Weights, JsValue> {
+    Weights::from_safetensors(bytes)
+        .map_err(|error| failure(error.code(), &format!("`{role}`: {error}")))
+}
+
+fn failure(code: &str, message: &str) -> JsValue {
+    let error = Error::new(message);
+    // Setting a field of a fresh object cannot fail.
+    let _ = Reflect::set(&error, &"code".into(), &code.into());
+    error.into()
+}
+
+// Through JSON text, so that numbers read the same as on the command line: 0.93, not 0.9300000071525574.
+fn to_js(value: &impl Serialize) -> Result<JsValue, JsValue> {
+    let text =
+        serde_json::to_string(value).map_err(|error| failure("crashed", &error.to_string()))?;
+    JSON::parse(&text)
+}

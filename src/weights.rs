@@ -6,7 +6,15 @@
 
 #[cfg(feature = "native")]
 mod catalog;
+#[cfg(feature = "native")]
+mod command;
+#[cfg(feature = "native")]
+mod disk;
 mod element;
+#[cfg(feature = "native")]
+mod faceres;
+#[cfg(feature = "native")]
+mod layout;
 mod metadata;
 #[cfg(feature = "native")]
 mod onnx;
@@ -24,9 +32,19 @@ use std::collections::BTreeMap;
 use burn::tensor::{Device, Tensor, TensorData};
 use thiserror::Error;
 
+#[cfg(feature = "native")]
+pub use catalog::{
+    CATALOG, CatalogEntry, FetchStep, PublishedFile, Registry, Status, cache_dir, fetch, status, weights_path,
+};
+#[cfg(feature = "native")]
+pub use faceres::faceres_from_tfjs;
 pub use metadata::{Metadata, Normalisation};
 pub use published::{GraphConvolution, PublishedWeights};
 pub use safetensors_file::Precision;
+#[cfg(feature = "native")]
+pub use tfjs::{from_tfjs, read_tfjs};
+#[cfg(feature = "native")]
+pub use tflite::{TfliteGraph, read_graph as read_tflite, read_task_member};
 
 /// One parameter: its shape, and its values in row-major order.
 #[derive(Clone, Debug, PartialEq)]
@@ -108,6 +126,22 @@ pub enum WeightsError {
         expected: String,
         /// Digest of the bytes that came.
         got: String,
+    },
+    /// No default weights go by that name.
+    #[error("no default weights `{name}` (there are `{known}`)")]
+    Unknown {
+        /// Name that was asked for.
+        name: String,
+        /// Names that exist.
+        known: String,
+    },
+    /// A program that fetches packages is missing, failed or hung.
+    #[error("`{command}` {reason}")]
+    Command {
+        /// The command line.
+        command: String,
+        /// What happened, with the last lines that it wrote.
+        reason: String,
     },
     /// The file system failed.
     #[error("`{path}`: {source}")]

@@ -4,12 +4,16 @@
 //! Inverted residual blocks with squeeze-and-excitation and SiLU; the larger networks multiply the table's
 //! channels and repeats.
 
+mod published;
+
 use burn::module::{Module, Param};
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor};
 
 use super::convolution::{Activation, Convolution, ConvolutionConfig};
 use super::parameters::Parameters;
+pub(super) use published::canonical;
+
 use crate::label::Expression;
 use crate::weights::{Weights, WeightsError};
 

@@ -1,6 +1,7 @@
 //! Makes the npm packages: the library with its wasm, and the converted default weights.
 
 use std::{
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
 };
@@ -97,26 +98,28 @@ fn pack_weights(version: &str) -> Result<PathBuf> {
     let folder = fresh_folder("affectlens-weights")?;
     copy_folder(&paths::root().join("pkg-config/affectlens-weights"), &folder)?;
     let mut files = serde_json::Map::new();
-    let sources = [
-        ("blazeface-short-range", paths::cache().join("weights")),
-        ("faceres", paths::cache().join("weights")),
-        ("expression-pretrained", paths::root().join("models")),
-        ("expression-head", paths::root().join("models")),
-    ];
-    for (name, source) in sources {
+    let mut entries = String::new();
+    let fetched = paths::cache().join("weights");
+    let trained = paths::root().join("models");
+    for (role, name, source) in [
+        ("detector", "blazeface-short-range", &fetched),
+        ("backbone", "faceres", &fetched),
+        ("pretrained", "expression-pretrained", &trained),
+        ("head", "expression-head", &trained),
+    ] {
         let file = format!("{name}.safetensors");
         let from = source.join(&file);
         let bytes = fs::copy(&from, folder.join(&file)).with_context(|| from.display().to_string())?;
-        files.insert(
-            name.to_owned(),
-            json!({ "file": file, "bytes": bytes, "sha256": hex_digest(&from)? }),
-        );
+        let sha256 = hex_digest(&from)?;
+        // Bundlers find the file by this very form of address.
+        let address = format!("new URL(\"./{file}\", import.meta.url).href");
+        writeln!(entries, "    {role}: {{ url: {address}, bytes: {bytes}, sha256: \"{sha256}\" }},")?;
+        files.insert(role.to_owned(), json!({ "file": file, "bytes": bytes, "sha256": sha256 }));
     }
-    let manifest = json!({ "version": version, "weights": files });
-    fs::write(
-        folder.join("manifest.json"),
-        serde_json::to_string_pretty(&manifest)? + "\n",
-    )?;
+    let module = format!("export default {{\n  version: \"{version}\",\n  files: {{\n{entries}  }},\n}};\n");
+    fs::write(folder.join("index.js"), module)?;
+    let manifest = json!({ "version": version, "files": files });
+    fs::write(folder.join("manifest.json"), serde_json::to_string_pretty(&manifest)? + "\n")?;
     finish(&folder, version)
 }
 

@@ -1,0 +1,208 @@
+/** Loads weights and module and gives a lens that is ready to look at pictures. Safe to import anywhere; runs in browsers. */
+export function load(options?: LoadOptions): Promise<Lens>;
+
+export interface LoadOptions {
+  /** What to report; only `expression` so far. */
+  tasks?: Task[];
+  /** `auto` (the default) takes WebGPU and falls back to the CPU, saying why in `lens.device.fallback`. */
+  device?: "auto" | "webgpu" | "cpu";
+  /**
+   * Where the weights are:
+   * - an address: a folder with a `manifest.json` (default `./weights/`, seen from the document), or a manifest itself;
+   * - a manifest with addresses: `import weights from "affectlens-weights"`;
+   * - the bytes of the files (copied; the caller vouches for them).
+   */
+  weights?: string | URL | WeightsManifest | WeightsBytes;
+  /** Address of `affectlens_bg.wasm`, if a bundler or server moved it. */
+  wasmUrl?: string | URL;
+  /** Address of `worker.js`, if a bundler or server moved it. */
+  workerUrl?: string | URL;
+  /** Runs the networks once while loading (the default), so that the first picture is not slow. */
+  warmUp?: boolean;
+  /** Told how loading goes on. */
+  onProgress?: (progress: Progress) => void;
+  /** Stops loading; `load` then rejects with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+export type Task = "expression";
+
+export type WeightsRole = "detector" | "backbone" | "pretrained" | "head";
+
+/** What is in `manifest.json` of `affectlens-weights`. */
+export interface WeightsManifest {
+  files: { [role in WeightsRole]?: WeightsFile };
+}
+
+export interface WeightsFile {
+  /** Address of the file; either this or `file`. */
+  url?: string;
+  /** Name of the file beside the manifest. */
+  file?: string;
+  /** Length of the file. */
+  bytes: number;
+  /** 64 hexadecimal digits. */
+  sha256: string;
+  [fact: string]: unknown;
+}
+
+/** `detector` and `backbone` are needed, and one of `pretrained` and `head`. */
+export type WeightsBytes = { [role in WeightsRole]?: ArrayBuffer | Uint8Array };
+
+export interface Progress {
+  stage: "weights" | "device" | "warm-up";
+  /** Of the stage `weights`. */
+  loadedBytes?: number;
+  /** Of the stage `weights`; 0 until known. */
+  totalBytes?: number;
+  /** Whether all files so far came from the Cache API. */
+  cached?: boolean;
+}
+
+/** What can be looked at; the source stays yours and is not changed. */
+export type Picture =
+  | HTMLVideoElement
+  | VideoFrame
+  | ImageBitmap
+  | ImageData
+  | HTMLCanvasElement
+  | OffscreenCanvas
+  | HTMLImageElement
+  | { data: Uint8ClampedArray | Uint8Array; width: number; height: number };
+
+/** A model in a worker. Calls are answered one after the other, in the order in which their pictures arrive. */
+export interface Lens {
+  /** Looks for faces in a picture of a stream: ids are kept and expressions smoothed from call to call. */
+  analyze(picture: Picture, options?: AnalyzeOptions): Promise<FrameReport>;
+  /** The expression of one face that fills the picture; not part of the stream, never smoothed. */
+  analyzeFace(picture: Picture): Promise<ExpressionReport>;
+  /** Changes some settings from the next picture on; gives all of them. */
+  configure(settings: Partial<Settings>): Promise<Settings>;
+  /** Forgets the stream: ids, smoothing, frame count. Call it after a jump in time. */
+  reset(): Promise<void>;
+  /** Ends the worker and frees its memory. Later calls reject with the code `disposed`. May be called again. */
+  dispose(): void;
+  /** What the networks run on. */
+  readonly device: DeviceReport;
+  /** The settings in force; at first those that the weights were tuned for. */
+  readonly settings: Settings;
+  readonly timings: Timings;
+  /** Network requests that the worker made since it was loaded: 0. */
+  readonly requestsAfterLoad: number;
+  readonly disposed: boolean;
+}
+
+export interface AnalyzeOptions {
+  /** Time of the picture in its stream; by default a video's own time, else the clock. */
+  timeMs?: number;
+}
+
+export interface Settings {
+  /** Corrects for how rare each expression was in training (per-class biases found on validation data). */
+  gla: boolean;
+  /** Frames on each side of the smoothing window; 0 is off. */
+  halfWindow: number;
+  /** Above this probability the pretrained classifier decides instead of the head; `null` is off. */
+  confidence: number | null;
+  /** Share of the head in the mean of head and pretrained classifier. */
+  blend: number;
+  /** Waits for the frames after a frame and smooths over both sides, instead of over past frames only. */
+  delayed: boolean;
+}
+
+export interface DeviceReport {
+  kind: string;
+  /** Name of the graphics adapter; empty on the CPU. */
+  adapter: string;
+  /** Why WebGPU is not used although `auto` would have; else `null`. */
+  fallback: string | null;
+}
+
+export interface Timings {
+  /** All of `load`. */
+  loadMs: number;
+  /** Weights and module together. */
+  gatherMs: number;
+  /** Fetching and compiling the module alone. */
+  moduleMs: number;
+  /** Opening the device and building the networks. */
+  openMs: number;
+  warmUpMs: number;
+  /** The first call of `analyze` or `analyzeFace`; `null` until then. */
+  firstResultMs: number | null;
+}
+
+export type ExpressionName =
+  | "neutral"
+  | "anger"
+  | "disgust"
+  | "fear"
+  | "happiness"
+  | "sadness"
+  | "surprise"
+  | "other"
+  | "contempt";
+
+/** The same JSON as the command line's. */
+export interface FrameReport {
+  frame: number;
+  time_ms: number;
+  faces: FaceReport[];
+}
+
+export interface FaceReport {
+  /** Stays with a face from picture to picture. */
+  id: number;
+  /** x, y, width, height in picture pixels; may reach over the border. */
+  box: [number, number, number, number];
+  /** How sure the detector is, 0 to 1. */
+  score: number;
+  expression: ExpressionReport;
+}
+
+/** What a face shows; not what the person feels. */
+export interface ExpressionReport {
+  label: ExpressionName;
+  confidence: number;
+  /** Which classifier decided. */
+  source: "pretrained" | "head";
+  probabilities: { [name in ExpressionName]?: number };
+}
+
+/** An error with a stable `code`; the message is for people and may change. */
+export class AffectLensError extends Error {
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions);
+  readonly code: ErrorCode;
+}
+
+export type ErrorCode =
+  /** An argument of the wrong kind or out of range. */
+  | "bad-argument"
+  /** A picture of no pixels, or whose bytes do not match its size. */
+  | "picture-size"
+  /** A picture that is closed or not loaded. */
+  | "picture-empty"
+  /** A picture from another origin without CORS. */
+  | "picture-tainted"
+  /** A weights file that is not there, or that the model needs. */
+  | "weights-missing"
+  /** Bytes that are not a weights file or manifest, or cut short. */
+  | "weights-malformed"
+  /** Not the published bytes. */
+  | "weights-digest"
+  /** Weights of another network. */
+  | "weights-mismatch"
+  /** `device: "webgpu"` where there is none. */
+  | "webgpu-unavailable"
+  /** The GPU went away. The call failed; the next one starts a new worker. */
+  | "device-lost"
+  /** The model stopped. The call failed; the next one starts a new worker. */
+  | "crashed"
+  /** The worker or the wasm module cannot be fetched or started. */
+  | "module-failed"
+  /** Weights cannot be checked outside https and localhost. */
+  | "insecure-context"
+  /** No browser. */
+  | "unsupported"
+  /** The lens was disposed. */
+  | "disposed";

@@ -1,0 +1,248 @@
+// @ts-check
+// Gets the weights files: from the caller, the Cache API or the network, and checks each against its digest.
+// Runs in the worker.
+
+import { AffectLensError } from "./errors.js";
+
+/** What the networks are for; a file of each of the first two is needed. */
+export const ROLES = /** @type {const} */ (["detector", "backbone", "pretrained", "head"]);
+
+/** @typedef {(typeof ROLES)[number]} Role */
+/** @typedef {{ url: string, bytes: number, sha256: string }} RemoteFile */
+
+/**
+ * Where weights come from, as the page says it to the worker.
+ *
+ * @typedef {{ kind: "manifest", url: string }
+ *   | { kind: "remote", files: Partial<Record<Role, RemoteFile>> }
+ *   | { kind: "bytes", files: Partial<Record<Role, Uint8Array>> }} WeightsSource
+ */
+
+/** @typedef {(progress: { loadedBytes: number, totalBytes: number, cached: boolean }) => void} OnBytes */
+
+const CACHE_NAME = "affectlens-weights";
+/** No file of ours comes near; a manifest that asks for more is broken. */
+const MAX_FILE_BYTES = 2 ** 30;
+
+/**
+ * The bytes of every file that the source names.
+ *
+ * @param {WeightsSource} source
+ * @param {OnBytes} onBytes
+ * @returns {Promise<Partial<Record<Role, Uint8Array>>>}
+ */
+export async function gatherWeights(source, onBytes) {
+  if (source.kind === "bytes") return source.files;
+  const files = source.kind === "manifest" ? await fetchManifest(source.url) : source.files;
+  const wanted = ROLES.flatMap((role) => {
+    const file = files[role];
+    return file ? [{ role, file }] : [];
+  });
+  const totalBytes = wanted.reduce((sum, { file }) => sum + file.bytes, 0);
+  let loadedBytes = 0;
+  let cached = true;
+  const cache = await openCache();
+  const bytes = await Promise.all(
+    wanted.map(async ({ role, file }) => {
+      const kept = await takeFromCache(cache, file);
+      if (kept) {
+        loadedBytes += kept.length;
+        onBytes({ loadedBytes, totalBytes, cached });
+        return kept;
+      }
+      cached = false;
+      const fetched = await fetchFile(role, file, (count) => {
+        loadedBytes += count;
+        onBytes({ loadedBytes, totalBytes, cached });
+      });
+      await keepInCache(cache, file, fetched);
+      return fetched;
+    }),
+  );
+  return Object.fromEntries(wanted.map(({ role }, index) => [role, bytes[index]]));
+}
+
+/**
+ * The files that a weights package's `manifest.json` lists, with whole addresses.
+ *
+ * @param {unknown} manifest
+ * @param {string} base address that file names are relative to
+ * @returns {Partial<Record<Role, RemoteFile>>}
+ */
+export function readManifest(manifest, base) {
+  const listed = /** @type {any} */ (manifest)?.files;
+  if (typeof listed !== "object" || listed === null) throw malformed(base, "has no `files`");
+  /** @type {Partial<Record<Role, RemoteFile>>} */
+  const files = {};
+  for (const role of ROLES) {
+    const file = listed[role];
+    if (file === undefined || file === null) continue;
+    const { bytes, sha256 } = file;
+    const address = file.url ?? file.file;
+    if (typeof address !== "string" || address === "") throw malformed(base, `names no file for \`${role}\``);
+    if (!Number.isInteger(bytes) || bytes <= 0 || bytes > MAX_FILE_BYTES) {
+      throw malformed(base, `gives \`${role}\` ${bytes} bytes, expected 1 to ${MAX_FILE_BYTES}`);
+    }
+    if (typeof sha256 !== "string" || !/^[0-9a-f]{64}$/.test(sha256)) {
+      throw malformed(base, `gives \`${role}\` no sha256 of 64 hexadecimal digits`);
+    }
+    files[role] = { url: new URL(address, base).href, bytes, sha256 };
+  }
+  return files;
+}
+
+/** @param {string} url */
+async function fetchManifest(url) {
+  const cache = await openCache();
+  let text;
+  try {
+    const response = await get(url, { cache: "no-cache" });
+    text = await response.text();
+  } catch (error) {
+    // Offline: the files that were checked before are still good.
+    text = await (await cache?.match(url))?.text();
+    if (text === undefined) throw error;
+    return parseManifest(text, url);
+  }
+  const files = parseManifest(text, url);
+  await cache?.put(url, new Response(text)).catch(() => {});
+  return files;
+}
+
+/**
+ * @param {string} text
+ * @param {string} url
+ */
+function parseManifest(text, url) {
+  let manifest;
+  try {
+    manifest = JSON.parse(text);
+  } catch (cause) {
+    throw malformed(url, "is not JSON", cause);
+  }
+  return readManifest(manifest, url);
+}
+
+/**
+ * @param {Role} role
+ * @param {RemoteFile} file
+ * @param {(count: number) => void} onBytes
+ */
+async function fetchFile(role, file, onBytes) {
+  const response = await get(file.url);
+  const bytes = new Uint8Array(file.bytes);
+  let filled = 0;
+  const reader = response.body?.getReader();
+  for (;;) {
+    const chunk = await reader?.read();
+    if (!chunk?.value) break;
+    const length = filled + chunk.value.length;
+    if (length > bytes.length) {
+      await reader?.cancel();
+      throw wrongLength(role, file, `more than ${file.bytes}`);
+    }
+    bytes.set(chunk.value, filled);
+    filled = length;
+    onBytes(chunk.value.length);
+  }
+  if (filled < bytes.length) throw wrongLength(role, file, String(filled));
+  const got = await sha256(bytes);
+  if (got !== file.sha256) {
+    throw new AffectLensError("weights-digest", `\`${role}\` has sha256 ${got}, expected ${file.sha256}`);
+  }
+  return bytes;
+}
+
+/**
+ * @param {string} url
+ * @param {RequestInit} [init]
+ */
+async function get(url, init) {
+  let response;
+  try {
+    response = await fetch(url, { credentials: "same-origin", ...init });
+  } catch (cause) {
+    throw new AffectLensError("weights-missing", `weights \`${url}\` cannot be fetched`, { cause });
+  }
+  if (!response.ok) throw new AffectLensError("weights-missing", `weights \`${url}\` answered ${response.status}`);
+  return response;
+}
+
+/** @returns {Promise<Cache | undefined>} nothing where the browser denies storage */
+async function openCache() {
+  try {
+    return await globalThis.caches?.open(CACHE_NAME);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * A kept copy that is still what it should be; a spoilt one is thrown away.
+ *
+ * @param {Cache | undefined} cache
+ * @param {RemoteFile} file
+ */
+async function takeFromCache(cache, file) {
+  const key = cacheKey(file);
+  const response = await cache?.match(key).catch(() => undefined);
+  if (!response) return undefined;
+  const bytes = new Uint8Array(await response.arrayBuffer());
+  if (bytes.length === file.bytes && (await sha256(bytes)) === file.sha256) return bytes;
+  await cache?.delete(key);
+  return undefined;
+}
+
+/**
+ * @param {Cache | undefined} cache
+ * @param {RemoteFile} file
+ * @param {Uint8Array<ArrayBuffer>} bytes
+ */
+async function keepInCache(cache, file, bytes) {
+  if (!cache) return;
+  try {
+    const key = cacheKey(file);
+    // One version of a file is kept: an older one at the same address would never be asked for again.
+    for (const request of await cache.keys(file.url, { ignoreSearch: true })) {
+      if (request.url !== key && new URL(request.url).searchParams.has("sha256")) await cache.delete(request);
+    }
+    await cache.put(key, new Response(bytes));
+  } catch {
+    // No room: the next visit downloads again.
+  }
+}
+
+/** @param {RemoteFile} file */
+function cacheKey(file) {
+  const key = new URL(file.url);
+  key.searchParams.set("sha256", file.sha256);
+  return key.href;
+}
+
+/** @param {Uint8Array<ArrayBuffer>} bytes */
+async function sha256(bytes) {
+  if (!globalThis.crypto?.subtle) {
+    const message = "weights cannot be checked: SHA-256 needs a secure context (https or localhost)";
+    throw new AffectLensError("insecure-context", message);
+  }
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/**
+ * @param {Role} role
+ * @param {RemoteFile} file
+ * @param {string} got
+ */
+function wrongLength(role, file, got) {
+  return new AffectLensError("weights-malformed", `\`${role}\` has ${got} bytes, expected ${file.bytes}`);
+}
+
+/**
+ * @param {string} url
+ * @param {string} reason
+ * @param {unknown} [cause]
+ */
+function malformed(url, reason, cause) {
+  return new AffectLensError("weights-malformed", `weights manifest \`${url}\` ${reason}`, { cause });
+}

@@ -1,0 +1,2 @@
+// The worker's messages are private to the package: pass this file's address as `workerUrl`, and no more.
+export {};

@@ -1,0 +1,197 @@
+// @ts-check
+/// <reference lib="webworker" />
+// Owns the model: gets weights and module, then answers one request after the other.
+
+import initialise, { Lens, lastPanic } from "./affectlens.js";
+import { AffectLensError } from "./errors.js";
+import { gatherWeights } from "./weights.js";
+
+/**
+ * @typedef {import("./messages.js").Request} Request
+ * @typedef {import("./messages.js").LoadRequest} LoadRequest
+ * @typedef {import("./messages.js").Reply} Reply
+ * @typedef {import("./picture.js").Picture} Picture
+ */
+
+const scope = /** @type {DedicatedWorkerGlobalScope} */ (/** @type {unknown} */ (self));
+
+/** @type {Lens | undefined} */
+let lens;
+/** @type {Promise<void>} */
+let queue = Promise.resolve();
+/** @type {OffscreenCanvasRenderingContext2D | null} */
+let canvas = null;
+
+scope.addEventListener("message", ({ data }) => {
+  const { id, request } = /** @type {{ id: number, request: Request }} */ (data);
+  queue = queue.then(() => answer(id, request));
+});
+// A panic inside an asynchronous call leaves its promise unsettled and surfaces here.
+scope.addEventListener("error", (event) => stop(event.error ?? event.message));
+scope.addEventListener("unhandledrejection", (event) => stop(event.reason));
+
+/**
+ * @param {number} id
+ * @param {Request} request
+ */
+async function answer(id, request) {
+  try {
+    reply({ kind: "done", id, value: await act(request) });
+  } catch (error) {
+    const { code, message, fatal } = explain(error);
+    reply({ kind: "failed", id, code, message, fatal });
+  }
+}
+
+/** @param {Request} request */
+async function act(request) {
+  if (request.kind === "load") return load(request);
+  if (!lens) throw new AffectLensError("bad-argument", "the worker has no model yet");
+  switch (request.kind) {
+    case "analyze": {
+      const { width, height, rgba } = readPixels(request.picture);
+      return lens.analyze(width, height, rgba, request.timeMs);
+    }
+    case "analyzeFace": {
+      const { width, height, rgba } = readPixels(request.picture);
+      return lens.analyzeFace(width, height, rgba);
+    }
+    case "configure":
+      lens.configure({ ...lens.settings(), ...request.settings });
+      return lens.settings();
+    case "reset":
+      return lens.reset();
+  }
+}
+
+/** @param {LoadRequest} request */
+async function load({ device, weights, wasmUrl, warmUp, settings }) {
+  const started = performance.now();
+  progress("weights", 0, 0, false);
+  const [files, moduleMs] = await Promise.all([
+    gatherWeights(weights, ({ loadedBytes, totalBytes, cached }) => progress("weights", loadedBytes, totalBytes, cached)),
+    startModule(wasmUrl),
+  ]);
+  if (!files.detector || !files.backbone) {
+    const missing = files.detector ? "backbone" : "detector";
+    throw new AffectLensError("weights-missing", `weights have no \`${missing}\``);
+  }
+  const gathered = performance.now();
+  progress("device");
+  lens = await Lens.open(device, files.detector, files.backbone, files.pretrained, files.head);
+  if (settings) lens.configure({ ...lens.settings(), ...settings });
+  const opened = performance.now();
+  if (warmUp) {
+    progress("warm-up");
+    await runOnce(lens);
+  }
+  const ended = performance.now();
+  watchRequests();
+  return {
+    device: lens.device(),
+    settings: lens.settings(),
+    timings: { gatherMs: gathered - started, moduleMs, openMs: opened - gathered, warmUpMs: ended - opened },
+  };
+}
+
+/** @param {string | undefined} wasmUrl */
+async function startModule(wasmUrl) {
+  const started = performance.now();
+  try {
+    await initialise({ module_or_path: wasmUrl ?? new URL("./affectlens_bg.wasm", import.meta.url) });
+  } catch (cause) {
+    throw new AffectLensError("module-failed", `the wasm module does not start: ${textOf(cause)}`, { cause });
+  }
+  return performance.now() - started;
+}
+
+/**
+ * Compiles every shader and allocates every buffer before the first real picture: without it the first
+ * result takes seconds where later ones take milliseconds.
+ *
+ * @param {Lens} lens
+ */
+async function runOnce(lens) {
+  const [width, height] = [224, 224];
+  const grey = new Uint8Array(width * height * 4).fill(128);
+  await lens.analyze(width, height, grey, 0);
+  await lens.analyzeFace(width, height, grey);
+  lens.reset();
+}
+
+/**
+ * @param {Picture} picture
+ * @returns {{ width: number, height: number, rgba: Uint8Array }}
+ */
+function readPixels(picture) {
+  if (picture.kind === "rgba") {
+    const { buffer, byteOffset, byteLength } = picture.rgba;
+    return { width: picture.width, height: picture.height, rgba: new Uint8Array(buffer, byteOffset, byteLength) };
+  }
+  const { image } = picture;
+  const [width, height] =
+    "displayWidth" in image ? [image.displayWidth, image.displayHeight] : [image.width, image.height];
+  try {
+    canvas ??= new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+    if (!canvas) throw new AffectLensError("module-failed", "the browser gives no 2d canvas to the worker");
+    if (canvas.canvas.width !== width || canvas.canvas.height !== height) {
+      canvas.canvas.width = width;
+      canvas.canvas.height = height;
+    }
+    canvas.globalCompositeOperation = "copy";
+    canvas.drawImage(image, 0, 0, width, height);
+    const { data } = canvas.getImageData(0, 0, width, height);
+    return { width, height, rgba: new Uint8Array(data.buffer) };
+  } finally {
+    image.close();
+  }
+}
+
+/** Tells the page of every request that this worker makes from now on: there should be none. */
+function watchRequests() {
+  new PerformanceObserver((list) => {
+    for (const { name } of list.getEntries()) reply({ kind: "request", url: name });
+  }).observe({ type: "resource" });
+}
+
+/** @param {unknown} error */
+function stop(error) {
+  const { code, message } = explain(error);
+  reply({ kind: "stopped", code: code === "device-lost" ? code : "crashed", message });
+}
+
+/**
+ * @param {unknown} error
+ * @returns {{ code: import("./index.js").ErrorCode, message: string, fatal: boolean }}
+ */
+function explain(error) {
+  if (error instanceof WebAssembly.RuntimeError) {
+    const message = lastPanic() ?? error.message;
+    // The GPU layer panics when its device goes away under it.
+    const code = /device\b.*\blost\b/is.test(message) ? "device-lost" : "crashed";
+    return { code, message, fatal: true };
+  }
+  const code = /** @type {any} */ (error)?.code;
+  if (typeof code !== "string") return { code: "crashed", message: textOf(error), fatal: true };
+  return { code: /** @type {any} */ (code), message: textOf(error), fatal: code === "device-lost" };
+}
+
+/** @param {unknown} error */
+function textOf(error) {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/**
+ * @param {import("./index.js").Progress["stage"]} stage
+ * @param {number} [loadedBytes]
+ * @param {number} [totalBytes]
+ * @param {boolean} [cached]
+ */
+function progress(stage, loadedBytes, totalBytes, cached) {
+  reply({ kind: "progress", progress: { stage, loadedBytes, totalBytes, cached } });
+}
+
+/** @param {Reply} message */
+function reply(message) {
+  scope.postMessage(message);
+}

@@ -1,0 +1,151 @@
+// The packed packages as a stranger gets them: installed by name, imported in Node, compiled against.
+//
+// AFFECTLENS_TARBALL and AFFECTLENS_WEIGHTS_TARBALL name the tarballs; see www/tests/harness.mjs for the defaults.
+
+import assert from "node:assert/strict";
+import { execFileSync, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join, resolve } from "node:path";
+import { before, test } from "node:test";
+
+import { readJson, scratch, tarballs } from "../../www/tests/harness.mjs";
+
+const www = resolve(import.meta.dirname, "../../www");
+const folder = scratch();
+const installed = (name) => join(folder, "node_modules", name);
+
+before(() => {
+  writeFileSync(join(folder, "package.json"), JSON.stringify({ name: "stranger", private: true, type: "module" }));
+  const options = ["--no-audit", "--no-fund", "--offline", "--ignore-scripts"];
+  execFileSync("npm", ["install", ...options, tarballs.library, tarballs.weights], { cwd: folder, stdio: "pipe" });
+});
+
+/** Runs a module in the stranger's folder; gives what it prints, read as JSON. */
+function runModule(source) {
+  const { stdout, stderr, status } = spawnSync("node", ["--input-type=module", "--eval", source], {
+    cwd: folder,
+    encoding: "utf8",
+    timeout: 30_000,
+  });
+  assert.equal(status, 0, stderr);
+  assert.equal(stderr, "");
+  return JSON.parse(stdout);
+}
+
+test("the package is imported by name in Node without a browser", () => {
+  const names = runModule(`console.log(JSON.stringify(Object.keys(await import("affectlens"))))`);
+  assert.deepEqual(names.sort(), ["AffectLensError", "load"]);
+});
+
+test("loading in Node is refused with a code", () => {
+  const refusal = runModule(`
+    import { AffectLensError, load } from "affectlens";
+    const error = await load({ weights: "https://example.invalid/weights/" }).catch((error) => error);
+    console.log(JSON.stringify({ isOurs: error instanceof AffectLensError, code: error.code, message: error.message }));
+  `);
+  assert.deepEqual(refusal, {
+    isOurs: true,
+    code: "unsupported",
+    message: "affectlens runs in a browser: there is no Worker here",
+  });
+});
+
+test("every published entry resolves to a file, and inner files do not", () => {
+  const entries = [
+    "affectlens",
+    "affectlens/worker",
+    "affectlens/affectlens_bg.wasm",
+    "affectlens/package.json",
+    "affectlens-weights",
+    "affectlens-weights/manifest.json",
+    "affectlens-weights/faceres.safetensors",
+    "affectlens-weights/package.json",
+  ];
+  const urls = runModule(`console.log(JSON.stringify(${JSON.stringify(entries)}.map((it) => import.meta.resolve(it))))`);
+  for (const url of urls) assert.ok(existsSync(new URL(url)), `${url} is missing`);
+  const inner = runModule(`
+    import("affectlens/weights.js").catch(({ code }) => console.log(JSON.stringify(code)));
+  `);
+  assert.equal(inner, "ERR_PACKAGE_PATH_NOT_EXPORTED");
+});
+
+test("the library carries code, types and licence, and no weights", () => {
+  const listed = execFileSync("tar", ["tzf", tarballs.library], { encoding: "utf8" }).trim().split("\n").sort();
+  assert.deepEqual(
+    listed,
+    [
+      "LICENSE",
+      "README.md",
+      "affectlens.js",
+      "affectlens_bg.wasm",
+      "errors.js",
+      "index.d.ts",
+      "index.js",
+      "package.json",
+      "picture.js",
+      "weights.js",
+      "worker.d.ts",
+      "worker.js",
+    ].map((name) => `package/${name}`),
+  );
+});
+
+test("both packages have the crate's version", () => {
+  const crate = /^version = "(.+)"$/m.exec(readFileSync(resolve(www, "../Cargo.toml"), "utf8"))?.[1];
+  for (const name of ["affectlens", "affectlens-weights"]) {
+    assert.equal(readJson(join(installed(name), "package.json")).version, crate);
+  }
+});
+
+test("weights are what their manifest says", () => {
+  const { files } = readJson(join(installed("affectlens-weights"), "manifest.json"));
+  assert.deepEqual(Object.keys(files).sort(), ["backbone", "detector", "head", "pretrained"]);
+  const exported = runModule(`
+    import weights from "affectlens-weights";
+    console.log(JSON.stringify(weights.files));
+  `);
+  for (const [role, { file, bytes, sha256 }] of Object.entries(files)) {
+    const content = readFileSync(join(installed("affectlens-weights"), file));
+    assert.equal(content.length, bytes, file);
+    assert.equal(createHash("sha256").update(content).digest("hex"), sha256, file);
+    assert.equal(exported[role].sha256, sha256);
+    assert.ok(existsSync(new URL(exported[role].url)), exported[role].url);
+  }
+});
+
+test("every weights file has its notice", () => {
+  const notice = readFileSync(join(installed("affectlens-weights"), "NOTICE.md"), "utf8");
+  const { files } = readJson(join(installed("affectlens-weights"), "manifest.json"));
+  for (const { file } of Object.values(files)) assert.ok(notice.includes(`\`${file}\``), `${file} has no notice`);
+});
+
+for (const module of ["nodenext", "bundler"]) {
+  test(`types hold for a TypeScript user with ${module} resolution`, () => {
+    const project = join(folder, module);
+    mkdirSync(project, { recursive: true });
+    writeFileSync(join(project, "consumer.ts"), readFileSync(join(import.meta.dirname, "consumer.ts.txt")));
+    const compilerOptions = {
+      lib: ["es2022", "dom"],
+      module: module === "bundler" ? "esnext" : module,
+      moduleResolution: module,
+      noEmit: true,
+      strict: true,
+      target: "es2022",
+      types: [],
+    };
+    writeFileSync(join(project, "tsconfig.json"), JSON.stringify({ compilerOptions }));
+    const compiler = join(www, "node_modules/.bin/tsc");
+    const { stdout, status } = spawnSync(compiler, ["--project", project], { encoding: "utf8", timeout: 60_000 });
+    assert.equal(status, 0, stdout);
+  });
+}
+
+test("publint has nothing to say about the manifests", async () => {
+  const { publint } = await import(createRequire(join(www, "package.json")).resolve("publint"));
+  for (const name of ["affectlens", "affectlens-weights"]) {
+    const { messages } = await publint({ pkgDir: installed(name), pack: false, level: "warning", strict: true });
+    assert.deepEqual(messages, [], name);
+  }
+});

@@ -1,0 +1,232 @@
+//! A multi-layer perceptron with one hidden layer: `Linear -> ReLU -> Linear`.
+//!
+//! The classifier of the HSEmotion systems; keys and layout are those of PyTorch's
+//! `Sequential(Linear, ReLU, Linear)` under the name `net`.
+
+use burn::module::{Module, Param};
+use burn::nn::Linear;
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Tensor, TensorData};
+
+use crate::weights::{Metadata, Weights, WeightsError};
+
+/// Architecture name in weights files.
+const ARCHITECTURE: &str = "mlp";
+const KEYS: [&str; 4] = ["net.0.weight", "net.0.bias", "net.2.weight", "net.2.bias"];
+
+/// Sizes of an [`Mlp`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MlpConfig {
+    /// Length of the embedding.
+    pub inputs: usize,
+    /// Hidden units.
+    pub hidden: usize,
+    /// Outputs.
+    pub classes: usize,
+}
+
+/// Classifies embeddings.
+#[derive(Module, Debug)]
+pub struct Mlp {
+    hidden: Linear,
+    output: Linear,
+}
+
+impl MlpConfig {
+    /// A network with random weights, the same for the same seed on every device.
+    ///
+    /// Weights and biases are uniform in `±1 / sqrt(inputs of the layer)`, PyTorch's default.
+    ///
+    /// ```
+    /// use affectlens::head::MlpConfig;
+    /// use burn::tensor::{Device, Tensor};
+    ///
+    /// let device = Device::flex();
+    /// let mlp = MlpConfig { inputs: 4, hidden: 3, classes: 2 }.init(7, &device);
+    /// assert_eq!(mlp.forward(Tensor::zeros([5, 4], &device)).dims(), [5, 2]);
+    /// ```
+    pub fn init(&self, seed: u64, device: &Device) -> Mlp {
+        let mut uniform = Uniform { state: seed };
+        Mlp {
+            hidden: uniform.linear(self.inputs, self.hidden, device),
+            output: uniform.linear(self.hidden, self.classes, device),
+        }
+    }
+}
+
+impl Mlp {
+    /// Sizes of the network.
+    pub fn config(&self) -> MlpConfig {
+        let [inputs, hidden] = self.hidden.weight.dims();
+        let [_, classes] = self.output.weight.dims();
+        MlpConfig { inputs, hidden, classes }
+    }
+
+    /// Takes `net.0` and `net.2`; the sizes are those of the weights.
+    ///
+    /// # Errors
+    ///
+    /// [`WeightsError`] for another architecture, or a missing, misshapen or unexpected parameter.
+    pub fn load(weights: &Weights, device: &Device) -> Result<Self, WeightsError> {
+        weights.expect_architecture(ARCHITECTURE)?;
+        if let Some((name, _)) = weights.iter().find(|(name, _)| !KEYS.contains(name)) {
+            return Err(WeightsError::Unexpected { name: name.to_owned(), architecture: ARCHITECTURE.to_owned() });
+        }
+        // A missing or odd weight has no sizes to offer; the reads below then say what is wrong with it.
+        let [hidden, inputs] = sizes(weights, KEYS[0]);
+        let [classes, _] = sizes(weights, KEYS[2]);
+        let linear = |weight: &str, bias: &str, [outputs, inputs]: [usize; 2]| -> Result<Linear, WeightsError> {
+            let weight = weights.tensor(weight, [outputs, inputs], device)?.transpose();
+            let bias = weights.tensor(bias, [outputs], device)?;
+            Ok(Linear { weight: Param::from_tensor(weight), bias: Some(Param::from_tensor(bias)) })
+        };
+        Ok(Self {
+            hidden: linear(KEYS[0], KEYS[1], [hidden, inputs])?,
+            output: linear(KEYS[2], KEYS[3], [classes, hidden])?,
+        })
+    }
+
+    /// The parameters in PyTorch's layout, `[outputs, inputs]`; the metadata names the architecture only.
+    ///
+    /// Reads back from the device; in a browser only a network on the CPU can be asked.
+    pub fn to_weights(&self) -> Weights {
+        let mut weights = Weights::new(Metadata { architecture: ARCHITECTURE.to_owned(), ..Metadata::default() });
+        for (keys, linear) in [(&KEYS[..2], &self.hidden), (&KEYS[2..], &self.output)] {
+            let [inputs, outputs] = linear.weight.dims();
+            let bias = linear.bias.as_ref().expect("both layers have a bias").val();
+            for (key, shape, tensor) in [
+                (keys[0], vec![outputs, inputs], linear.weight.val().transpose().flatten::<1>(0, 1)),
+                (keys[1], vec![outputs], bias),
+            ] {
+                let values = tensor.into_data().convert::<f32>().try_into_vec().expect("just converted to f32");
+                weights.insert(key, shape, values).expect("the shape is the tensor's own");
+            }
+        }
+        weights
+    }
+
+    /// Classifies embeddings.
+    ///
+    /// # Shapes
+    ///
+    /// - embeddings: `[batch, inputs]`
+    /// - output: `[batch, classes]`, before softmax
+    pub fn forward(&self, embeddings: Tensor<2>) -> Tensor<2> {
+        self.output.forward(relu(self.hidden.forward(embeddings)))
+    }
+}
+
+fn sizes(weights: &Weights, name: &str) -> [usize; 2] {
+    weights.get(name).and_then(|tensor| tensor.shape.clone().try_into().ok()).unwrap_or_default()
+}
+
+/// SplitMix64: Burn's own generators differ from device to device and are seeded globally.
+struct Uniform {
+    state: u64,
+}
+
+impl Uniform {
+    /// In `[0, 1)`, 24 bits.
+    fn next(&mut self) -> f32 {
+        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut bits = self.state;
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        bits ^= bits >> 31;
+        (bits >> 40) as f32 / (1_u32 << 24) as f32
+    }
+
+    fn linear(&mut self, inputs: usize, outputs: usize, device: &Device) -> Linear {
+        let bound = 1.0 / (inputs as f32).sqrt();
+        let mut values = |count| -> Vec<f32> { (0..count).map(|_| (2.0 * self.next() - 1.0) * bound).collect() };
+        let weight = Tensor::from_data(TensorData::new(values(inputs * outputs), [inputs, outputs]), device);
+        let bias = Tensor::from_data(TensorData::new(values(outputs), [outputs]), device);
+        Linear { weight: Param::from_tensor(weight), bias: Some(Param::from_tensor(bias)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: MlpConfig = MlpConfig { inputs: 2, hidden: 2, classes: 2 };
+
+    fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+        tensor.into_data().try_into_vec().expect("f32")
+    }
+
+    fn by_hand() -> Weights {
+        let mut weights = SMALL.init(0, &Device::flex()).to_weights();
+        weights.insert("net.0.weight", vec![2, 2], vec![1.0, 2.0, -3.0, 4.0]).expect("four values");
+        weights.insert("net.0.bias", vec![2], vec![0.5, -100.0]).expect("two values");
+        weights.insert("net.2.weight", vec![2, 2], vec![1.0, 10.0, -2.0, 10.0]).expect("four values");
+        weights.insert("net.2.bias", vec![2], vec![0.0, 0.25]).expect("two values");
+        weights
+    }
+
+    #[test]
+    fn known_weights_give_known_logits() {
+        let device = Device::flex();
+        let mlp = Mlp::load(&by_hand(), &device).expect("loads");
+        // Hidden: 1*1 + 2*3 + 0.5 = 7.5, and -3 + 12 - 100 cut to 0.
+        let logits = mlp.forward(Tensor::from_data([[1.0, 3.0]], &device));
+        assert_eq!(values(logits), [7.5, -14.75]);
+    }
+
+    #[test]
+    fn weights_survive_the_round_trip() {
+        assert_eq!(Mlp::load(&by_hand(), &Device::flex()).expect("loads").to_weights(), by_hand());
+    }
+
+    #[test]
+    fn parameter_counts_are_the_published_ones() {
+        let count = |inputs| MlpConfig { inputs, hidden: 128, classes: 8 }.init(0, &Device::flex()).num_params();
+        assert_eq!([count(1280), count(768)], [165_000, 99_464]);
+    }
+
+    #[test]
+    fn the_seed_decides_the_weights() {
+        let init = |seed| MlpConfig { inputs: 64, hidden: 32, classes: 4 }.init(seed, &Device::flex()).to_weights();
+        assert_eq!(init(3), init(3));
+        assert_ne!(init(3), init(4));
+        let weights = init(3);
+        let weight = &weights.get("net.0.weight").expect("is there").values;
+        let bound = 1.0 / 8.0;
+        assert!(weight.iter().all(|value| value.abs() <= bound));
+        let mean_square = weight.iter().map(|value| value * value).sum::<f32>() / weight.len() as f32;
+        assert!((mean_square / (bound * bound / 3.0) - 1.0).abs() < 0.1, "not uniform: {mean_square}");
+    }
+
+    #[test]
+    fn every_parameter_learns() {
+        let device = Device::flex().autodiff();
+        let mlp = MlpConfig { inputs: 8, hidden: 16, classes: 3 }.init(1, &device);
+        let gradients = mlp.forward(Tensor::ones([4, 8], &device)).sum().backward();
+        for linear in [&mlp.hidden, &mlp.output] {
+            assert!(linear.weight.grad(&gradients).is_some());
+            assert!(linear.bias.as_ref().expect("has one").grad(&gradients).is_some());
+        }
+    }
+
+    #[test]
+    fn foreign_weights_are_refused() {
+        let refusal = |change: fn(&mut Weights)| {
+            let mut weights = by_hand();
+            change(&mut weights);
+            Mlp::load(&weights, &Device::flex()).expect_err("must be refused").to_string()
+        };
+        assert_eq!(
+            refusal(|weights| weights.metadata.architecture = "faceres".to_owned()),
+            "weights are for architecture `faceres`, expected `mlp`"
+        );
+        assert_eq!(
+            refusal(|weights| weights.insert("net.4.bias", vec![0], vec![]).expect("empty")),
+            "weight `net.4.bias` does not belong to mlp"
+        );
+        assert_eq!(
+            refusal(|weights| weights.insert("net.2.weight", vec![2, 1], vec![0.0; 2]).expect("two values")),
+            "weight `net.2.weight` has shape [2, 1], expected [2, 2]"
+        );
+        assert!(refusal(|weights| _ = weights.remove("net.0.weight")).starts_with("weight `net.0.weight` is missing"));
+    }
+}

@@ -1,0 +1,9 @@
+declare module "@media/*" {
+  const url: string;
+  export default url;
+}
+declare module "*?url" {
+  const url: string;
+  export default url;
+}
+declare module "*.css";

@@ -1,0 +1,123 @@
+// @ts-check
+// The cards beside the picture: one a face.
+
+import { percent } from "./overlay.js";
+
+/** Says what decided, in the user's words. */
+const SOURCES = { head: "adapted head", pretrained: "pretrained classifier" };
+
+/** Cards that follow the faces of the latest report. */
+export class FaceCards {
+  #holder;
+  /** @type {Map<number, ReturnType<typeof makeCard>>} */
+  #cards = new Map();
+  #onChoose;
+  /** @type {number | undefined} */
+  chosen;
+
+  /**
+   * @param {HTMLElement} holder
+   * @param {(id: number) => void} onChoose
+   */
+  constructor(holder, onChoose) {
+    this.#holder = holder;
+    this.#onChoose = onChoose;
+  }
+
+  /** @param {readonly import("affectlens").FaceReport[]} faces */
+  show(faces) {
+    for (const [id, card] of this.#cards) {
+      if (faces.some((face) => face.id === id)) continue;
+      card.root.remove();
+      this.#cards.delete(id);
+    }
+    if (faces.length > 0 && !faces.some(({ id }) => id === this.chosen)) this.#choose(faces[0].id);
+    for (const face of faces) {
+      let card = this.#cards.get(face.id);
+      if (!card) {
+        card = makeCard(face.id, () => this.#choose(face.id));
+        this.#cards.set(face.id, card);
+        this.#holder.append(card.root);
+      }
+      card.radio.checked = face.id === this.chosen;
+      card.show(face);
+    }
+    this.#holder.classList.toggle("single", faces.length < 2);
+  }
+
+  clear() {
+    this.show([]);
+    this.chosen = undefined;
+  }
+
+  /** @param {number} id */
+  #choose(id) {
+    this.chosen = id;
+    this.#onChoose(id);
+  }
+}
+
+/**
+ * @param {number} id
+ * @param {() => void} onChoose
+ */
+function makeCard(id, onChoose) {
+  const root = element("article", "face");
+  const radio = Object.assign(document.createElement("input"), { type: "radio", name: "face", value: String(id) });
+  radio.addEventListener("change", onChoose);
+  const pick = element("label", "pick");
+  pick.append(radio, `Face ${id}`);
+  const label = element("strong", "label");
+  const confidence = element("span", "confidence");
+  const source = element("span", "source");
+  const head = element("header");
+  head.append(pick, label, confidence, source);
+  const bars = element("ul", "bars");
+  root.append(head, bars);
+  /** @type {Map<string, { row: HTMLElement, bar: HTMLElement, value: HTMLElement }>} */
+  const rows = new Map();
+
+  /** @param {import("affectlens").FaceReport} face */
+  function show({ expression }) {
+    label.textContent = expression.label;
+    confidence.textContent = percent(expression.confidence);
+    source.textContent = SOURCES[expression.source];
+    for (const [name, probability] of Object.entries(expression.probabilities)) {
+      let row = rows.get(name);
+      if (!row) {
+        row = makeRow(name);
+        rows.set(name, row);
+        bars.append(row.row);
+      }
+      row.row.classList.toggle("top", name === expression.label);
+      row.bar.style.setProperty("--share", String(probability));
+      row.value.textContent = percent(probability);
+    }
+  }
+
+  return { root, radio, show };
+}
+
+/** @param {string} name */
+function makeRow(name) {
+  const row = element("li");
+  row.dataset.expression = name;
+  const title = element("span", "name");
+  title.textContent = name;
+  const track = element("span", "track");
+  const bar = element("span", "fill");
+  track.append(bar);
+  const value = element("span", "value");
+  row.append(title, track, value);
+  return { row, bar, value };
+}
+
+/**
+ * @param {string} tag
+ * @param {string} [className]
+ */
+function element(tag, className) {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  return made;
+}

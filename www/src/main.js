@@ -1,0 +1,537 @@
+// @ts-check
+// The demo page: opens a source, hands its frames to the lens, draws the reports. It decides nothing about faces.
+//
+// Query: ?device=auto|webgpu|cpu  &source=camera|clip  &autostart=1
+// For tests, `window.__affectlens` shows counters; it cannot change anything.
+
+import { load } from "affectlens";
+import { version } from "affectlens/package.json";
+import weights from "affectlens-weights";
+import noticeUrl from "affectlens-weights/NOTICE.md?url";
+import clipLicenceUrl from "@media/LICENSE.txt?url";
+import clipUrl from "@media/cap12_edit.webm?url";
+
+import { FaceCards } from "./faces.js";
+import { ReportLog, expressionNames, toCsv, toJsonLines } from "./log.js";
+import { drawFaces, percent } from "./overlay.js";
+import { RequestCounter } from "./requests.js";
+import { SettingsForm } from "./settings.js";
+import { SourceError, listCameras, openCamera, releaseVideo, showVideo } from "./source.js";
+import { Stats } from "./stats.js";
+import { Timeline } from "./timeline.js";
+import { FrameWatch } from "./watch.js";
+import "./style.css";
+
+/**
+ * @typedef {import("affectlens").Lens} Lens
+ * @typedef {import("affectlens").FrameReport} FrameReport
+ * @typedef {"nothing" | "camera" | "clip" | "still"} Showing
+ */
+
+/** A screen reader is told at most this often. */
+const SPOKEN_EVERY_MS = 4000;
+/** The chart and the figures need not follow every frame. */
+const REDRAW_EVERY_MS = matchMedia("(prefers-reduced-motion: reduce)").matches ? 1000 : 250;
+/** A report this near stands for the moment a clip is paused at. */
+const NEAR_MS = 60;
+
+/**
+ * @template {HTMLElement} T
+ * @param {string} id
+ * @returns {T}
+ */
+const at = (id) => /** @type {T} */ (document.getElementById(id));
+
+const video = /** @type {HTMLVideoElement} */ (at("video"));
+const still = /** @type {HTMLImageElement} */ (at("still"));
+const overlay = /** @type {HTMLCanvasElement} */ (at("overlay"));
+const stage = at("stage");
+const scrub = /** @type {HTMLInputElement} */ (at("scrub"));
+const deviceChoice = /** @type {HTMLSelectElement} */ (at("device"));
+const cameraChoice = /** @type {HTMLSelectElement} */ (at("camera"));
+const query = new URLSearchParams(location.search);
+
+/** @type {Lens | undefined} */
+let lens;
+/** @type {AbortController | undefined} */
+let loading;
+/** @type {Showing} */
+let showing = "nothing";
+/** @type {ImageBitmap | undefined} */
+let stillPicture;
+/** Counts sources and jumps: a report that was asked for before one is not drawn after it. */
+let era = 0;
+let stats = new Stats();
+let log = new ReportLog();
+/** @type {FrameReport | undefined} */
+let latest;
+let lastTimeMs = -Infinity;
+/** What is wrong, for tests; the user reads the notice. */
+let trouble = "";
+/** The sample clip, fetched once with the page so that playing it is no request. @type {Promise<Blob> | undefined} */
+let clip;
+
+const requests = new RequestCounter(showNumbers);
+const cards = new FaceCards(at("faces"), () => redraw());
+const timeline = new Timeline(at("timeline"), seek);
+const settings = new SettingsForm(/** @type {HTMLFormElement} */ (at("settings")), configure);
+const watch = new FrameWatch(video, {
+  look: async (timeMs) => {
+    if (lens) await look(lens, video, timeMs);
+  },
+  onDrop: (count) => {
+    // Frames that pass while the model is still loading are not dropped: nobody is looking yet.
+    if (lens) stats.dropped += count;
+  },
+});
+
+// ---- the model
+
+async function loadLens() {
+  loading?.abort();
+  lens?.dispose();
+  lens = undefined;
+  requests.stop();
+  const attempt = new AbortController();
+  loading = attempt;
+  showBadge("loading", "loading");
+  at("fallback").hidden = true;
+  at("loading").hidden = false;
+  try {
+    const device = /** @type {"auto" | "webgpu" | "cpu"} */ (deviceChoice.value);
+    clip ??= fetch(clipUrl).then((response) => response.blob());
+    const [loaded] = await Promise.all([
+      load({ weights, device, signal: attempt.signal, onProgress: showProgress }),
+      clip,
+    ]);
+    if (attempt !== loading) return loaded.dispose();
+    lens = loaded;
+    requests.start();
+    settings.show(loaded.settings);
+    showDevice(loaded);
+    clearTrouble("model");
+    begin();
+  } catch (error) {
+    if (attempt !== loading) return;
+    showBadge("none", "not loaded");
+    report("model", `The model cannot be loaded: ${textOf(error)}`);
+  } finally {
+    if (attempt === loading) at("loading").hidden = true;
+    showNumbers();
+  }
+}
+
+/** @param {Lens} loaded */
+function showDevice({ device: { kind, adapter, fallback } }) {
+  showBadge(kind, kind === "cpu" ? "CPU" : `WebGPU · ${adapter}`);
+  at("fallback").textContent = fallback ? `Not on WebGPU: ${fallback}.` : "";
+  at("fallback").hidden = !fallback;
+}
+
+/**
+ * @param {string} kind
+ * @param {string} text
+ */
+function showBadge(kind, text) {
+  at("badge").dataset.kind = kind;
+  at("badge").textContent = text;
+}
+
+/** @param {import("affectlens").Progress} progress */
+function showProgress({ stage: step, loadedBytes = 0, totalBytes = 0, cached }) {
+  const bar = /** @type {HTMLProgressElement} */ (at("progress"));
+  const texts = {
+    weights: totalBytes > 0 && !cached ? `Loading the model: ${megabytes(loadedBytes)} of ${megabytes(totalBytes)} MB` : "Loading the model",
+    device: "Preparing the networks",
+    "warm-up": "Warming up",
+  };
+  at("progress-text").textContent = texts[step];
+  if (step === "weights" && totalBytes > 0 && loadedBytes < totalBytes) {
+    bar.max = totalBytes;
+    bar.value = loadedBytes;
+  } else {
+    bar.removeAttribute("value");
+  }
+}
+
+/** @param {Partial<import("affectlens").Settings>} changed */
+async function configure(changed) {
+  try {
+    await lens?.configure(changed);
+  } catch (error) {
+    return report("model", textOf(error));
+  }
+  if (showing === "still") await lookAtStill();
+}
+
+// ---- sources
+
+/** @param {string} [deviceId] */
+async function useCamera(deviceId) {
+  await open("camera", async () => {
+    const stream = await openCamera(deviceId);
+    await showVideo(video, stream, "the camera");
+    const [track] = stream.getVideoTracks();
+    track.addEventListener("ended", () => {
+      if (video.srcObject !== stream) return;
+      stop();
+      report("source", "The camera was unplugged or taken away.", "gone");
+    });
+    await showCameras(track.getSettings().deviceId);
+  });
+}
+
+async function useClip() {
+  await open("clip", async () => {
+    clip ??= fetch(clipUrl).then((response) => response.blob());
+    await showVideo(video, URL.createObjectURL(await clip), "the sample clip");
+  });
+}
+
+/** @param {File} file */
+async function useFile(file) {
+  const isPicture = file.type.startsWith("image/");
+  await open(isPicture ? "still" : "clip", async () => {
+    const url = URL.createObjectURL(file);
+    if (!isPicture) return showVideo(video, url, file.name);
+    still.src = url;
+    try {
+      stillPicture = await createImageBitmap(file);
+    } catch (cause) {
+      throw new SourceError("unreadable", `This browser cannot read ${file.name}.`, { cause });
+    }
+  });
+}
+
+/**
+ * @param {Showing} kind
+ * @param {() => Promise<void>} show
+ */
+async function open(kind, show) {
+  stop();
+  const mine = era;
+  clearTrouble("source");
+  try {
+    await show();
+  } catch (error) {
+    if (mine !== era) return;
+    stop();
+    return report("source", textOf(error), error instanceof SourceError ? error.state : "none");
+  }
+  if (mine !== era) {
+    // Another source was chosen while this one opened; it has released the element already.
+    return;
+  }
+  [stats, log] = [new Stats(), new ReportLog()];
+  setShowing(kind);
+  begin();
+}
+
+/** Starts looking, once there is both something to look at and a model. */
+function begin() {
+  if (showing === "nothing") return;
+  if (showing === "still") return void lookAtStill();
+  if (document.hidden) return;
+  watch.start();
+  if (showing === "clip") void video.play();
+  else void video.play();
+}
+
+function stop() {
+  era += 1;
+  watch.stop();
+  watch.rewind();
+  releaseVideo(video);
+  if (still.src) URL.revokeObjectURL(still.src);
+  still.removeAttribute("src");
+  stillPicture?.close();
+  stillPicture = undefined;
+  forgetStream();
+  setShowing("nothing");
+}
+
+/** @param {Showing} kind */
+function setShowing(kind) {
+  showing = kind;
+  stage.dataset.showing = kind;
+  at("intro").hidden = kind !== "nothing";
+  still.hidden = kind !== "still";
+  at("transport").hidden = kind !== "clip";
+  at("camera-choice").hidden = kind !== "camera" || cameraChoice.options.length < 2;
+  /** @type {HTMLButtonElement} */ (at("stop")).disabled = kind === "nothing";
+  const size = kind === "still" ? stillPicture : undefined;
+  const [width, height] = size ? [size.width, size.height] : [video.videoWidth, video.videoHeight];
+  stage.style.setProperty("--ratio", kind === "nothing" || !width ? "4 / 3" : `${width} / ${height}`);
+  if (kind === "clip") scrub.max = String(video.duration || 1);
+  redraw();
+}
+
+/** @param {string | undefined} current */
+async function showCameras(current) {
+  const cameras = await listCameras();
+  cameraChoice.replaceChildren(
+    ...cameras.map(({ deviceId, label }, index) => new Option(label || `Camera ${index + 1}`, deviceId, false, deviceId === current)),
+  );
+}
+
+// ---- looking
+
+/**
+ * @param {Lens} by
+ * @param {HTMLVideoElement | ImageBitmap} picture
+ * @param {number} timeMs
+ */
+async function look(by, picture, timeMs) {
+  const mine = era;
+  const asked = performance.now();
+  try {
+    const found = await by.analyze(picture, { timeMs });
+    if (mine !== era) return;
+    const now = performance.now();
+    stats.add(now - asked, now, found.faces.length > 0);
+    log.add(found, lastTimeMs < timeMs ? Math.max(lastTimeMs, timeMs - 1000) : timeMs);
+    lastTimeMs = timeMs;
+    clearTrouble("look");
+    showReport(found);
+  } catch (error) {
+    const code = /** @type {{ code?: string }} */ (error).code;
+    if (mine !== era || code === "disposed") return;
+    stats.failed += 1;
+    report("look", `A frame could not be analysed: ${textOf(error)}`);
+  }
+}
+
+async function lookAtStill() {
+  if (!lens || !stillPicture) return;
+  const [by, picture] = [lens, stillPicture];
+  forgetStream();
+  log = new ReportLog();
+  await look(by, picture, 0);
+}
+
+/** After a jump in time nothing of before may be smoothed into what comes. */
+function forgetStream() {
+  era += 1;
+  lastTimeMs = -Infinity;
+  latest = undefined;
+  lens?.reset().catch(() => {});
+}
+
+/** @param {FrameReport} found */
+function showReport(found) {
+  latest = found;
+  cards.show(found.faces);
+  at("no-faces").hidden = found.faces.length > 0;
+  drawLatest();
+}
+
+function drawLatest() {
+  const size = stillPicture ?? { width: video.videoWidth || 4, height: video.videoHeight || 3 };
+  drawFaces(overlay, { width: size.width, height: size.height, isMirrored: showing === "camera" }, latest?.faces ?? [], cards.chosen);
+}
+
+/** Draws all that does not follow every frame. */
+function redraw() {
+  if (!latest) cards.clear();
+  at("no-faces").hidden = Boolean(latest?.faces.length);
+  drawLatest();
+  const reports = log.reports;
+  const clipTimes = showing === "clip" ? { durationSeconds: video.duration || 1, positionSeconds: video.currentTime } : {};
+  timeline.show(reports, expressionNames(reports.slice(-50)), cards.chosen, clipTimes);
+  at("timeline-face").textContent = cards.chosen === undefined ? "" : `of face ${cards.chosen}`;
+  if (showing === "clip") {
+    scrub.value = String(video.currentTime);
+    at("clock").textContent = `${clock(video.currentTime)} / ${clock(video.duration || 0)}`;
+    const isPlaying = !video.paused && !video.ended;
+    at("play").textContent = isPlaying ? "Pause" : "Play";
+    at("play").setAttribute("aria-pressed", String(isPlaying));
+  }
+  showNumbers();
+}
+
+function showNumbers() {
+  const pageRequests = requests.count;
+  const all = pageRequests === undefined ? undefined : pageRequests + (lens?.requestsAfterLoad ?? 0);
+  at("n-requests").textContent = all === undefined ? "–" : String(all);
+  at("n-requests").dataset.state = all === undefined ? "unknown" : all === 0 ? "none" : "some";
+  at("n-p50").textContent = milliseconds(stats.latency(0.5));
+  at("n-p95").textContent = milliseconds(stats.latency(0.95));
+  at("n-analysed").textContent = String(stats.analysed);
+  at("n-fps").textContent = stats.rate?.toFixed(1) ?? "–";
+  at("n-dropped").textContent = String(stats.dropped);
+  at("n-load").textContent = milliseconds(lens?.timings.loadMs);
+  at("n-first").textContent = milliseconds(lens?.timings.firstResultMs ?? undefined);
+  const count = log.reports.length;
+  for (const id of ["save-json", "save-csv"]) /** @type {HTMLButtonElement} */ (at(id)).disabled = count === 0;
+  const forgotten = log.forgotten > 0 ? `, the oldest ${log.forgotten} were let go` : "";
+  at("kept").textContent = count === 0 ? "No reports to save yet." : `${count} reports kept in this tab${forgotten}.`;
+}
+
+function speak() {
+  const said = latest?.faces.map(({ id, expression: { label, confidence } }) => `Face ${id}: ${label}, ${percent(confidence)}`);
+  const text = showing === "nothing" ? "" : said?.join(". ") || "No face";
+  if (at("spoken").textContent !== text) at("spoken").textContent = text;
+}
+
+/** @param {number} seconds */
+function seek(seconds) {
+  if (showing === "clip") video.currentTime = Math.min(Math.max(0, seconds), video.duration);
+}
+
+// ---- trouble
+
+/** @type {Map<string, { message: string, state: string }>} */
+const troubles = new Map();
+
+/**
+ * @param {"model" | "source" | "look"} about
+ * @param {string} message
+ * @param {string} [state]
+ */
+function report(about, message, state = about) {
+  troubles.set(about, { message, state });
+  showTroubles();
+}
+
+/** @param {"model" | "source" | "look"} about */
+function clearTrouble(about) {
+  if (troubles.delete(about)) showTroubles();
+}
+
+function showTroubles() {
+  const all = [...troubles.values()];
+  trouble = all[0]?.state ?? "";
+  at("notice").textContent = all.map(({ message }) => message).join(" ");
+  at("notice").hidden = all.length === 0;
+}
+
+// ---- small words
+
+/** @param {unknown} error */
+function textOf(error) {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** @param {number | undefined} value */
+function milliseconds(value) {
+  if (value === undefined) return "–";
+  return value < 1000 ? `${Math.round(value)} ms` : `${(value / 1000).toFixed(1)} s`;
+}
+
+/** @param {number} bytes */
+function megabytes(bytes) {
+  return (bytes / 1e6).toFixed(1);
+}
+
+/** @param {number} seconds */
+function clock(seconds) {
+  return `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
+}
+
+/**
+ * @param {string} name
+ * @param {string} type
+ * @param {string} text
+ */
+function save(name, type, text) {
+  const url = URL.createObjectURL(new Blob([text], { type }));
+  Object.assign(document.createElement("a"), { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+}
+
+// ---- wiring
+
+at("use-camera").addEventListener("click", () => useCamera());
+at("use-clip").addEventListener("click", () => useClip());
+at("use-file").addEventListener("click", () => at("file").click());
+at("stop").addEventListener("click", stop);
+at("save-json").addEventListener("click", () => save("affectlens.jsonl", "application/jsonl", toJsonLines(log.reports)));
+at("save-csv").addEventListener("click", () => save("affectlens.csv", "text/csv", toCsv(log.reports)));
+cameraChoice.addEventListener("change", () => useCamera(cameraChoice.value));
+deviceChoice.addEventListener("change", () => {
+  forgetStream();
+  void loadLens();
+});
+const file = /** @type {HTMLInputElement} */ (at("file"));
+file.addEventListener("change", () => {
+  if (file.files?.[0]) void useFile(file.files[0]);
+  file.value = "";
+});
+
+at("play").addEventListener("click", () => (video.paused || video.ended ? video.play() : video.pause()));
+scrub.addEventListener("input", () => seek(Number(scrub.value)));
+video.addEventListener("seeking", () => {
+  if (showing !== "clip") return;
+  forgetStream();
+  const known = log.nearest(video.currentTime * 1000, NEAR_MS);
+  if (known) showReport(known);
+});
+for (const event of ["play", "pause", "ended", "seeked"]) video.addEventListener(event, redraw);
+new ResizeObserver(drawLatest).observe(stage);
+
+document.addEventListener("visibilitychange", () => {
+  if (showing !== "camera" && showing !== "clip") return;
+  if (document.hidden) {
+    watch.stop();
+    if (showing === "clip") video.pause();
+  } else {
+    begin();
+  }
+});
+navigator.mediaDevices?.addEventListener("devicechange", () => {
+  const { srcObject } = video;
+  if (srcObject instanceof MediaStream) void showCameras(srcObject.getVideoTracks()[0]?.getSettings().deviceId);
+});
+
+document.addEventListener("dragover", (event) => {
+  event.preventDefault();
+  at("drop-hint").hidden = false;
+});
+document.addEventListener("dragleave", (event) => {
+  if (event.relatedTarget === null) at("drop-hint").hidden = true;
+});
+document.addEventListener("drop", (event) => {
+  event.preventDefault();
+  at("drop-hint").hidden = true;
+  const dropped = event.dataTransfer?.files[0];
+  if (dropped) void useFile(dropped);
+});
+addEventListener("pagehide", () => {
+  stop();
+  lens?.dispose();
+});
+
+setInterval(redraw, REDRAW_EVERY_MS);
+setInterval(speak, SPOKEN_EVERY_MS);
+
+Object.defineProperty(window, "__affectlens", {
+  value: Object.freeze({
+    get counters() {
+      const { analysed, withFace, dropped, failed } = stats;
+      return {
+        analysed,
+        withFace,
+        dropped,
+        failed,
+        isLoaded: lens !== undefined,
+        isWatching: watch.isRunning,
+        showing,
+        trouble,
+        device: lens?.device,
+        timings: lens?.timings,
+        latencyMs: { p50: stats.latency(0.5), p95: stats.latency(0.95) },
+        requests: requests.count === undefined || !lens ? undefined : requests.count + lens.requestsAfterLoad,
+        latest,
+      };
+    },
+  }),
+});
+
+at("version").textContent = version;
+/** @type {HTMLAnchorElement} */ (at("clip-licence")).href = clipLicenceUrl;
+/** @type {HTMLAnchorElement} */ (at("weights-notice")).href = noticeUrl;
+deviceChoice.value = query.get("device") ?? "auto";
+if (deviceChoice.selectedIndex < 0) deviceChoice.value = "auto";
+setShowing("nothing");
+void loadLens();
+if (query.get("autostart") === "1") void (query.get("source") === "clip" ? useClip() : useCamera());

@@ -1,0 +1,38 @@
+// @ts-check
+// Counts what the page fetches. Blobs and data URLs are in memory: no request.
+
+/** Network requests of the page since `start`. */
+export class RequestCounter {
+  #count = 0;
+  #counting = false;
+  /** @type {PerformanceObserver} */
+  #observer;
+
+  /** @param {() => void} onChange */
+  constructor(onChange) {
+    this.#observer = new PerformanceObserver((list) => {
+      const fetched = list.getEntries().filter(({ name }) => /^https?:/.test(name));
+      if (!this.#counting || fetched.length === 0) return;
+      this.#count += fetched.length;
+      onChange();
+    });
+    this.#observer.observe({ type: "resource" });
+  }
+
+  /** Counts from now on. */
+  start() {
+    this.#observer.takeRecords();
+    this.#counting = true;
+    this.#count = 0;
+  }
+
+  /** Stops counting: something is about to be loaded on purpose. */
+  stop() {
+    this.#counting = false;
+  }
+
+  /** Requests so far; nothing while not counting. */
+  get count() {
+    return this.#counting ? this.#count : undefined;
+  }
+}

