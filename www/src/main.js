@@ -62,6 +62,8 @@ let stillPicture;
 /** Counts sources and jumps: a report that was asked for before one is not drawn after it. */
 let era = 0;
 let stats = new Stats();
+/** Of the source whose reports are in the log. */
+let sourceName = "";
 let log = new ReportLog();
 /** @type {FrameReport | undefined} */
 let latest;
@@ -168,7 +170,7 @@ async function configure(changed) {
 
 /** @param {string} [deviceId] */
 async function useCamera(deviceId) {
-  await open("camera", async () => {
+  await open("camera", "camera", async () => {
     const stream = await openCamera(deviceId);
     await showVideo(video, stream, "the camera");
     const [track] = stream.getVideoTracks();
@@ -182,7 +184,7 @@ async function useCamera(deviceId) {
 }
 
 async function useClip() {
-  await open("clip", async () => {
+  await open("clip", "cap12_edit.webm", async () => {
     clip ??= fetch(clipUrl).then((response) => response.blob());
     await showVideo(video, URL.createObjectURL(await clip), "the sample clip");
   });
@@ -191,7 +193,7 @@ async function useClip() {
 /** @param {File} file */
 async function useFile(file) {
   const isPicture = file.type.startsWith("image/");
-  await open(isPicture ? "still" : "clip", async () => {
+  await open(isPicture ? "still" : "clip", file.name, async () => {
     const url = URL.createObjectURL(file);
     if (!isPicture) return showVideo(video, url, file.name);
     still.src = url;
@@ -205,9 +207,10 @@ async function useFile(file) {
 
 /**
  * @param {Showing} kind
+ * @param {string} name
  * @param {() => Promise<void>} show
  */
-async function open(kind, show) {
+async function open(kind, name, show) {
   stop();
   const mine = era;
   clearTrouble("source");
@@ -222,7 +225,7 @@ async function open(kind, show) {
     // Another source was chosen while this one opened; it has released the element already.
     return;
   }
-  [stats, log] = [new Stats(), new ReportLog()];
+  [stats, log, sourceName] = [new Stats(), new ReportLog(), name];
   setShowing(kind);
   begin();
 }
@@ -233,8 +236,7 @@ function begin() {
   if (showing === "still") return void lookAtStill();
   if (document.hidden) return;
   watch.start();
-  if (showing === "clip") void video.play();
-  else void video.play();
+  void video.play();
 }
 
 function stop() {
@@ -446,7 +448,7 @@ at("use-clip").addEventListener("click", () => useClip());
 at("use-file").addEventListener("click", () => at("file").click());
 at("stop").addEventListener("click", stop);
 at("save-json").addEventListener("click", () => save("affectlens.jsonl", "application/jsonl", toJsonLines(log.reports)));
-at("save-csv").addEventListener("click", () => save("affectlens.csv", "text/csv", toCsv(log.reports)));
+at("save-csv").addEventListener("click", () => save("affectlens.csv", "text/csv", toCsv(log.reports, sourceName)));
 cameraChoice.addEventListener("change", () => useCamera(cameraChoice.value));
 deviceChoice.addEventListener("change", () => {
   forgetStream();
