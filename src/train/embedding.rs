@@ -91,15 +91,15 @@ pub fn extract_embeddings(
     for chunk in paths.chunks(CHUNK) {
         let file = cache.folder.join(format!("{}.safetensors", digest(chunk, &cache.key)));
         // A cache file that cannot be read is as good as none.
-        let kept = read(&file).and_then(|weights| unpack(chunk, &weights));
+        let kept = Weights::read(&file).ok().and_then(|weights| unpack(chunk, &weights));
         let embedded = match kept {
             Some(embedded) => embedded,
             None => {
                 let done = all.rows.len();
                 let computed = compute(chunk, &mut prepare, &mut embed, |count| progress(done + count))?;
                 let weights = pack(&computed).map_err(|error| at(&file, error))?;
-                write(&weights, &file).map_err(|error| at(&file, error))?;
-                read(&file).and_then(|weights| unpack(chunk, &weights)).unwrap_or(computed)
+                weights.write(&file, Precision::Half).map_err(|error| at(&file, error))?;
+                Weights::read(&file).ok().and_then(|weights| unpack(chunk, &weights)).unwrap_or(computed)
             }
         };
         all.rows.extend(embedded.rows);
@@ -184,9 +184,6 @@ fn digest(paths: &[PathBuf], key: &str) -> String {
     }
     hasher.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
-
-fn read(path: &Path) -> Option<Weights> { Weights::from_safetensors(&std::fs::read(path).ok()?).ok() }
-fn write(weights: &Weights, path: &Path) -> Result<(), Box<dyn std::error::Error + Send + Sync>> { Ok(std::fs::write(path, weights.to_safetensors(Precision::Half)?)?) }
 
 fn at(path: &Path, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ExtractionError {
     ExtractionError::Cache { path: path.to_owned(), source: source.into() }

@@ -1,11 +1,11 @@
 //! The training loop of a small classifier over embeddings.
 
 use burn::{
-    module::{Module, ModuleMapper, Param},
+    module::Module,
     optim::{AdamConfig, GradientsParams, ModuleOptimizer, decay::WeightDecayConfig},
     tensor::{Device, Int, Tensor, TensorData},
 };
-use rand::{RngExt, SeedableRng, rngs::StdRng, seq::SliceRandom};
+use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 use thiserror::Error;
 
 use super::loss::{focal_loss, weighted_cross_entropy};
@@ -79,10 +79,10 @@ pub struct EpochReport {
     pub epoch: usize,
     /// Mean loss of its steps.
     pub loss: f64,
-    /// Macro-F1 on the validation data.
-    pub macro_f1: f64,
-    /// Accuracy on the validation data.
-    pub accuracy: f64,
+    /// Macro-F1 on the validation data, if there is any.
+    pub macro_f1: Option<f64>,
+    /// Accuracy on the validation data, if there is any.
+    pub accuracy: Option<f64>,
 }
 
 /// A trained classifier.
@@ -90,7 +90,7 @@ pub struct EpochReport {
 pub struct TrainedMlp {
     /// The state of the best epoch, without gradients.
     pub mlp: Mlp,
-    /// The epoch with the highest macro-F1, the first of equals.
+    /// The epoch with the highest macro-F1, the first of equals; the last one without validation data.
     pub best: EpochReport,
     /// All epochs.
     pub epochs: Vec<EpochReport>,
@@ -158,7 +158,8 @@ pub enum FitError {
     Classes(#[from] CalibrationError),
 }
 
-/// Trains a classifier and keeps the epoch with the best macro-F1 on the validation data.
+/// Trains a classifier and keeps the epoch with the best macro-F1 on the validation data; without such data, the
+/// last epoch.
 ///
 /// The same data, configuration and seed give the same classifier on the same machine.
 ///
@@ -167,14 +168,16 @@ pub enum FitError {
 /// [`FitError`] for data that does not fit together, a class without training examples, or a loss that diverges.
 pub fn train_mlp(
     training: &LabelledEmbeddings,
-    validation: &LabelledEmbeddings,
+    validation: Option<&LabelledEmbeddings>,
     classes: usize,
     config: &TrainingConfig,
     mut on_epoch: impl FnMut(&EpochReport),
 ) -> Result<TrainedMlp, FitError> {
     let width = training.rows.first().ok_or(FitError::Empty("training"))?.len();
     training.check("training", width, classes)?;
-    validation.check("validation", width, classes)?;
+    if let Some(validation) = validation {
+        validation.check("validation", width, classes)?;
+    }
     config.check()?;
     let counts = class_counts(&training.labels, classes);
     // A class without examples would never be predicted: to leave it out is the caller's decision.
@@ -189,7 +192,7 @@ pub fn train_mlp(
     let device = Device::flex().autodiff();
     let weights = Tensor::<1>::from_data(weights.as_slice(), &device);
     let mut random = StdRng::seed_from_u64(config.seed);
-    let mut mlp = initial(width, config.hidden, classes, &mut random, &device);
+    let mut mlp = MlpConfig { inputs: width, hidden: config.hidden, classes }.init(config.seed, &device);
     let mut adam = adam(config);
     let mut order: Vec<usize> = (0..training.rows.len()).collect();
     let mut epochs: Vec<EpochReport> = Vec::with_capacity(config.epochs);
@@ -212,11 +215,18 @@ pub fn train_mlp(
         if !loss.is_finite() {
             return Err(FitError::Diverged { epoch });
         }
-        let confusion = confusion(&mlp.valid(), validation, classes);
-        let report = EpochReport { epoch, loss, macro_f1: confusion.macro_f1(), accuracy: confusion.accuracy() };
+        let confusion = validation.map(|data| confusion(&mlp.valid(), data, classes));
+        let report = EpochReport {
+            epoch,
+            loss,
+            macro_f1: confusion.as_ref().map(Confusion::macro_f1),
+            accuracy: confusion.as_ref().map(Confusion::accuracy),
+        };
         on_epoch(&report);
         epochs.push(report);
-        if best.as_ref().is_none_or(|(_, best)| report.macro_f1 > best.macro_f1) {
+        // Without validation data there is nothing to compare: each epoch replaces the one before.
+        let is_better = |best: f64| report.macro_f1.is_none_or(|macro_f1| macro_f1 > best);
+        if best.as_ref().and_then(|(_, best)| best.macro_f1).is_none_or(is_better) {
             best = Some((mlp.valid(), report));
         }
     }
@@ -241,36 +251,6 @@ pub fn predict(mlp: &Mlp, rows: &[Vec<f32>], device: &Device) -> Vec<Vec<f32>> {
         probabilities.extend(values.chunks(classes).map(softmax));
     }
     probabilities
-}
-
-/// A classifier whose weights and biases are uniform within `1 / sqrt(inputs)` of their layer, as PyTorch starts.
-///
-/// The numbers come from `random`, not from Burn's generator: that one is shared by the whole process, and what
-/// else runs in it would change the result.
-fn initial(inputs: usize, hidden: usize, classes: usize, random: &mut StdRng, device: &Device) -> Mlp {
-    MlpConfig { inputs, hidden, classes }.init(device).map(&mut Uniform { random, inputs })
-}
-
-struct Uniform<'a> {
-    random: &'a mut StdRng,
-    /// Inputs of the layer whose weight came last; its bias follows.
-    inputs: usize,
-}
-
-impl ModuleMapper for Uniform<'_> {
-    fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        parameter.map(|tensor| {
-            let shape = tensor.dims();
-            if D == 2 {
-                self.inputs = shape[0];
-            }
-            let bound = 1.0 / (self.inputs as f32).sqrt();
-            let values: Vec<f32> =
-                (0..shape.iter().product()).map(|_| self.random.random_range(-bound..bound)).collect();
-            // A new tensor is a new leaf: it has to be tracked again.
-            Tensor::from_data(TensorData::new(values, shape), &tensor.device()).require_grad()
-        })
-    }
 }
 
 /// Number of examples of each class.
@@ -351,6 +331,8 @@ fn tensor<'a>(rows: impl ExactSizeIterator<Item = &'a Vec<f32>>, device: &Device
 
 #[cfg(test)]
 mod tests {
+    use rand::RngExt;
+
     use super::*;
 
     /// Three clouds in the plane, ten points of the first for each of the last.
@@ -375,11 +357,11 @@ mod tests {
         for loss in [Loss::WeightedCrossEntropy, Loss::Focal { gamma: 2.0, beta: 0.99 }] {
             let config = TrainingConfig { loss, ..config() };
             let validation = clouds(2);
-            let trained = train_mlp(&clouds(1), &validation, 3, &config, |_| {}).expect("valid data");
-            assert!(trained.best.macro_f1 > 0.97, "{:?}", trained.epochs);
-            let highest = trained.epochs.iter().map(|epoch| epoch.macro_f1).fold(0.0, f64::max);
-            assert_eq!(trained.best.macro_f1, highest);
-            let first = trained.epochs.iter().find(|epoch| epoch.macro_f1 == highest).expect("some epoch");
+            let trained = train_mlp(&clouds(1), Some(&validation), 3, &config, |_| {}).expect("valid data");
+            let highest = trained.epochs.iter().filter_map(|epoch| epoch.macro_f1).fold(0.0, f64::max);
+            assert!(highest > 0.97, "{:?}", trained.epochs);
+            assert_eq!(trained.best.macro_f1, Some(highest));
+            let first = trained.epochs.iter().find(|epoch| epoch.macro_f1 == Some(highest)).expect("some epoch");
             assert_eq!(trained.best, *first, "the first of equal epochs");
             assert_eq!(confusion(&trained.mlp, &validation, 3).macro_f1(), highest, "the state is that epoch's");
         }
@@ -390,7 +372,7 @@ mod tests {
         let (training, validation) = (clouds(1), clouds(2));
         let run = |seed| {
             let config = TrainingConfig { seed, epochs: 2, ..config() };
-            let trained = train_mlp(&training, &validation, 3, &config, |_| {}).expect("valid data");
+            let trained = train_mlp(&training, Some(&validation), 3, &config, |_| {}).expect("valid data");
             predict(&trained.mlp, &validation.rows, &Device::flex())
         };
         assert_eq!(run(7), run(7));
@@ -398,10 +380,16 @@ mod tests {
     }
 
     #[test]
+    fn last_epoch_is_kept_without_validation_data() {
+        let trained = train_mlp(&clouds(1), None, 3, &config(), |_| {}).expect("valid data");
+        assert_eq!((trained.best.epoch, trained.best.macro_f1), (8, None));
+    }
+
+    #[test]
     fn data_that_does_not_fit_is_refused() {
         let data = clouds(1);
         let refuse = |training: &LabelledEmbeddings, validation: &LabelledEmbeddings, classes| {
-            train_mlp(training, validation, classes, &config(), |_| {}).expect_err("invalid data").to_string()
+            train_mlp(training, Some(validation), classes, &config(), |_| {}).expect_err("invalid data").to_string()
         };
         let empty = LabelledEmbeddings::default();
         assert_eq!(refuse(&empty, &data, 3), "training data has no examples, expected at least one");
