@@ -1,4 +1,5 @@
 //! Tests that link the whole crate, in one binary.
 mod command_line;
 mod crop;
+mod detect;
 mod layering;
