@@ -12,8 +12,6 @@ mod command;
 mod disk;
 mod element;
 #[cfg(feature = "native")]
-mod faceres;
-#[cfg(feature = "native")]
 mod layout;
 mod metadata;
 #[cfg(feature = "native")]
@@ -37,14 +35,18 @@ pub use catalog::{
     CATALOG, CatalogEntry, FetchStep, PublishedFile, Registry, Status, cache_dir, fetch, status, weights_path,
 };
 #[cfg(feature = "native")]
-pub use faceres::faceres_from_tfjs;
+pub use disk::file_sha256;
 pub use metadata::{Metadata, Normalisation};
+#[cfg(feature = "native")]
+pub use onnx::{OnnxAttribute, OnnxGraph, OnnxNode, read_graph as read_onnx};
 pub use published::{GraphConvolution, PublishedWeights};
 pub use safetensors_file::Precision;
 #[cfg(feature = "native")]
 pub use tfjs::{from_tfjs, read_tfjs};
 #[cfg(feature = "native")]
 pub use tflite::{TfliteGraph, read_graph as read_tflite, read_task_member};
+#[cfg(feature = "native")]
+pub use torch::read_torch;
 
 /// One parameter: its shape, and its values in row-major order.
 #[derive(Clone, Debug, PartialEq)]

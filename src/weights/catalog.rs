@@ -8,15 +8,13 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
-
 use super::command;
-use super::disk::{at, read_file, replace_file};
+use super::disk::{at, read_file, replace_file, sha256};
 use super::element::malformed;
-use super::faceres::faceres_from_tfjs;
 use super::tfjs::from_tfjs;
 use super::tflite::{read_graph, read_task_member};
-use super::{Metadata, Normalisation, Precision, Weights, WeightsError};
+use super::{Metadata, Normalisation, Precision, PublishedWeights, Weights, WeightsError};
+use crate::backbone;
 
 /// How long one package may take to come.
 const DOWNLOAD_LIMIT: Duration = Duration::from_secs(600);
@@ -111,7 +109,7 @@ pub const CATALOG: [CatalogEntry; 2] = [
             mean: [123.68, 116.779, 103.939],
             std: [1.0; 3],
         },
-        convert: |files| faceres_from_tfjs(&from_tfjs(&files[1], |_| Ok(files[0].clone()))?),
+        convert: |files| faceres(&files[1], &files[0]),
     },
 ];
 
@@ -273,7 +271,7 @@ impl PublishedFile {
             let reason = format!("`{}` has {} bytes, expected {}", self.path, bytes.len(), self.bytes);
             return Err(malformed("published", reason));
         }
-        let got = hexadecimal(&Sha256::digest(bytes));
+        let got = sha256(bytes);
         if got != self.sha256 {
             return Err(WeightsError::Digest {
                 name: self.path.to_owned(),
@@ -390,8 +388,16 @@ fn all_found(
         .collect()
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// The tfjs graph is MobileNetV1 1.0, its input going straight into the first convolution: nothing is subtracted
+/// inside. The package's own caller feeds plain 0-255 pixels; the network was trained (HSE_FaceRec_tf) on RGB less
+/// (123.68, 116.779, 103.939), and that is what the metadata says. `global_pooling/Mean` gives the embedding; the
+/// age and gender layers that follow are left out.
+///
+/// Every published number is a 16-bit float. The depthwise kernels are multiplied by their batch-norm scale, and
+/// the product of two such floats fits 32 bits exactly: storing those in 32 bits and the rest in 16 loses nothing.
+fn faceres(json: &[u8], shard: &[u8]) -> Result<Weights, WeightsError> {
+    let published = from_tfjs(json, |_| Ok(shard.to_vec()))?;
+    backbone::canonical_weights("faceres", &PublishedWeights::Named(published))
 }
 
 /// The detector's convolutions in execution order, `convolutions.N.weight` and `.bias`.

@@ -4,10 +4,12 @@ use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::path::Path;
 
+use sha2::{Digest, Sha256};
+
 use super::{Precision, PublishedWeights, Weights, WeightsError, onnx, tfjs, tflite, torch};
 
 /// Largest file that is read into memory: twice the largest published one here.
-const MAX_FILE_BYTES: u64 = 1 << 30;
+pub(super) const MAX_FILE_BYTES: u64 = 1 << 30;
 
 impl Weights {
     /// Reads a safetensors file.
@@ -48,16 +50,40 @@ impl PublishedWeights {
             "pt" | "pth" | "bin" => torch::read_torch(path).map(Self::Named),
             "onnx" => Ok(onnx::read_graph(&read_file(path, "onnx")?)?.into()),
             "tflite" => Ok(tflite::read_graph(&read_file(path, "tflite")?)?.into()),
-            "task" => Err(WeightsError::Unsupported {
-                format: "task",
-                what: "several networks: unzip it and name one of its .tflite members".to_owned(),
-            }),
+            "task" => {
+                let what = "several networks, of which one must be named".to_owned();
+                Err(WeightsError::Unsupported { format: "task", what })
+            }
             _ => Err(WeightsError::Unsupported {
                 format: "weights",
                 what: format!("the extension `.{extension}` (known: .safetensors .json .tflite .onnx .pt .pth .bin)"),
             }),
         }
     }
+    /// Reads one `.tflite` network out of a `.task` archive.
+    ///
+    /// # Errors
+    ///
+    /// [`WeightsError::Io`], and what [`read_task_member`](super::read_task_member) and
+    /// [`read_tflite`](super::read_tflite) refuse.
+    pub fn read_member(archive: &Path, member: &str) -> Result<Self, WeightsError> {
+        let bytes = tflite::read_task_member(&read_file(archive, "task")?, member)?;
+        Ok(tflite::read_graph(&bytes)?.into())
+    }
+}
+
+/// The sha256 of a file, hexadecimal.
+///
+/// # Errors
+///
+/// [`WeightsError::Io`], [`WeightsError::Malformed`] for a file beyond a gigabyte.
+pub fn file_sha256(path: &Path) -> Result<String, WeightsError> {
+    Ok(sha256(&read_file(path, "weights")?))
+}
+
+/// The sha256 of bytes, hexadecimal.
+pub(super) fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The bytes of a file of bounded size.
