@@ -93,7 +93,7 @@ impl ExpressionClassifier {
             Some(head) => ExpressionSettings::read(&head.metadata.extra, head_classes.len())?,
             None => ExpressionSettings::neutral(0),
         };
-        // A head that knows fewer classes borrows the others from the pretrained classifier.
+        // A head may know fewer classes; the others are the pretrained classifier's, where it is confident.
         let knows = |class: &Expression| head_classes.contains(class) || pretrained_classes.contains(class);
         let classes = match head {
             Some(_) => Expression::ALL.into_iter().filter(knows).collect(),
@@ -251,7 +251,9 @@ impl ExpressionClassifier {
     fn blend(&self, scores: &FaceScores, controls: &ExpressionControls) -> Vec<f32> {
         let head = self.calibrate(scores, controls);
         let (classes, pretrained) = (&self.classes, &scores.pretrained);
-        let head = complete_classes(&head, &self.head_classes, pretrained, &self.pretrained_classes, classes);
+        // A class that only the pretrained classifier knows is left to the confident filter: lent to the head it
+        // was right once in a hundred times (fear on press photos).
+        let head = map_classes(&head, &self.head_classes, classes);
         let pretrained = complete_classes(pretrained, &self.pretrained_classes, &head, classes, classes);
         if controls.blend >= 1.0 {
             head
