@@ -155,6 +155,7 @@ impl Phases {
     }
 
     /// Where the pixels that a kernel tap sees begin.
+    #[inline]
     fn offset(&self, tap_row: usize, tap_column: usize) -> usize {
         let phase = tap_row % self.stride * self.stride + tap_column % self.stride;
         phase * self.rows * self.columns + tap_row / self.stride * self.columns + tap_column / self.stride
