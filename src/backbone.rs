@@ -26,7 +26,10 @@ const FACERES: &str = "faceres";
 pub const NAMES: [&str; 3] = [FACERES, EfficientNetConfig::B0.name, EfficientNetConfig::B2.name];
 
 /// Pixels less the means of VGGFace2's publisher, as the published `faceres` expects them.
-const FACERES_NORMALISATION: Normalisation = Normalisation { mean: [123.68, 116.779, 103.939], std: [1.0; 3] };
+const FACERES_NORMALISATION: Normalisation = Normalisation {
+    mean: [123.68, 116.779, 103.939],
+    std: [1.0; 3],
+};
 
 /// ImageNet's mean and standard deviation on pixels from 0 to 255.
 const IMAGENET_NORMALISATION: Normalisation = Normalisation {
@@ -121,12 +124,23 @@ impl Backbone {
     pub fn forward(&self, faces: Tensor<4>) -> Embedded {
         let [_, channels, height, width] = faces.dims();
         let side = self.input_side() as usize;
-        assert_eq!([channels, height, width], [3, side, side], "faces for {}: [channels, height, width]", self.name());
+        assert_eq!(
+            [channels, height, width],
+            [3, side, side],
+            "faces for {}: [channels, height, width]",
+            self.name()
+        );
         match self {
-            Self::FaceRes(network) => Embedded { embedding: network.forward(faces), logits: None },
+            Self::FaceRes(network) => Embedded {
+                embedding: network.forward(faces),
+                logits: None,
+            },
             Self::EmotiEffNet(network) => {
                 let embedding = network.forward(faces);
-                Embedded { logits: network.classify(embedding.clone()), embedding }
+                Embedded {
+                    logits: network.classify(embedding.clone()),
+                    embedding,
+                }
             }
         }
     }
@@ -163,5 +177,8 @@ pub fn canonical_weights(name: &str, published: &PublishedWeights) -> Result<Wei
 }
 
 fn unknown(name: &str) -> WeightsError {
-    WeightsError::Architecture { expected: NAMES.join("`, `"), got: name.to_owned() }
+    WeightsError::Architecture {
+        expected: NAMES.join("`, `"),
+        got: name.to_owned(),
+    }
 }

@@ -56,17 +56,32 @@ pub(super) struct ConvolutionConfig {
 impl ConvolutionConfig {
     /// A dense 1x1 convolution of stride one.
     pub(super) fn pointwise(inputs: usize, outputs: usize, activation: Activation) -> Self {
-        Self { coupling: Coupling::Dense { inputs, outputs }, kernel: 1, stride: 1, activation }
+        Self {
+            coupling: Coupling::Dense { inputs, outputs },
+            kernel: 1,
+            stride: 1,
+            activation,
+        }
     }
 
     /// A convolution of each channel on its own.
     pub(super) fn depthwise(channels: usize, kernel: usize, stride: usize, activation: Activation) -> Self {
-        Self { coupling: Coupling::Depthwise { channels }, kernel, stride, activation }
+        Self {
+            coupling: Coupling::Depthwise { channels },
+            kernel,
+            stride,
+            activation,
+        }
     }
 
     /// A dense convolution.
     pub(super) fn dense(inputs: usize, outputs: usize, kernel: usize, stride: usize, activation: Activation) -> Self {
-        Self { coupling: Coupling::Dense { inputs, outputs }, kernel, stride, activation }
+        Self {
+            coupling: Coupling::Dense { inputs, outputs },
+            kernel,
+            stride,
+            activation,
+        }
     }
 
     /// Shape of the weight: `[outputs, inputs of one output, kernel, kernel]`.
@@ -114,12 +129,20 @@ impl Convolution {
     /// The same in Burn's own operations: for GPUs, and what the CPU form is compared with.
     pub(super) fn forward_plain(&self, maps: Tensor<4>) -> Tensor<4> {
         let [_, _, height, width] = maps.dims();
-        let ConvolutionConfig { coupling, kernel, stride, activation } = self.config;
+        let ConvolutionConfig {
+            coupling,
+            kernel,
+            stride,
+            activation,
+        } = self.config;
         let groups = match coupling {
             Coupling::Dense { .. } => 1,
             Coupling::Depthwise { channels } => channels,
         };
-        let padding = [same_padding(height, kernel, stride), same_padding(width, kernel, stride)];
+        let padding = [
+            same_padding(height, kernel, stride),
+            same_padding(width, kernel, stride),
+        ];
         let options = ConvOptions::new_with_padding([stride; 2], padding, [1; 2], groups);
         let maps = conv2d(maps, self.weight.val(), Some(self.bias.val()), options);
         match activation {
@@ -169,19 +192,32 @@ mod tests {
             }
             cases.push(ConvolutionConfig::dense(3, 4, 3, 2, activation));
         }
-        for (case, (height, width)) in cases.iter().flat_map(|case| [(7, 7), (14, 9), (1, 2), (65, 40)].map(|side| (case, side))) {
+        for (case, (height, width)) in cases
+            .iter()
+            .flat_map(|case| [(7, 7), (14, 9), (1, 2), (65, 40)].map(|side| (case, side)))
+        {
             let shape = case.weight_shape();
             let mut weights = Weights::default();
-            let values = noise(shape.iter().product(), 1).iter().map(|value| value * 4.0).collect();
-            weights.insert("a.weight", shape.to_vec(), values).expect("as many values");
-            weights.insert("a.bias", vec![shape[0]], noise(shape[0], 2)).expect("as many values");
+            let values = noise(shape.iter().product(), 1)
+                .iter()
+                .map(|value| value * 4.0)
+                .collect();
+            weights
+                .insert("a.weight", shape.to_vec(), values)
+                .expect("as many values");
+            weights
+                .insert("a.bias", vec![shape[0]], noise(shape[0], 2))
+                .expect("as many values");
             let convolution = case.load("a", &mut Parameters::new(&weights, &device)).expect("loads");
             let maps = noise(2 * 3 * height * width, 3);
             let maps = Tensor::<1>::from_floats(maps.as_slice(), &device).reshape([2, 3, height, width]);
             let (fast, plain) = (convolution.forward(maps.clone()), convolution.forward_plain(maps));
             assert_eq!(fast.dims(), plain.dims(), "{case:?}");
             let difference: f32 = (fast - plain).abs().max().into_scalar();
-            assert!(difference < TOLERANCE, "{case:?} on {height}x{width} differs by {difference}");
+            assert!(
+                difference < TOLERANCE,
+                "{case:?} on {height}x{width} differs by {difference}"
+            );
         }
     }
 
@@ -189,21 +225,15 @@ mod tests {
     fn same_padding_matches_the_published_tables() {
         let of = |side, kernel, stride| same_padding(side, kernel, stride);
         // EfficientNet-B0 at 224 pixels.
-        assert_eq!([of(224, 3, 2), of(112, 3, 2), of(56, 5, 2), of(28, 3, 2), of(14, 5, 2)], [
-            (0, 1),
-            (0, 1),
-            (1, 2),
-            (0, 1),
-            (1, 2)
-        ]);
+        assert_eq!(
+            [of(224, 3, 2), of(112, 3, 2), of(56, 5, 2), of(28, 3, 2), of(14, 5, 2)],
+            [(0, 1), (0, 1), (1, 2), (0, 1), (1, 2)]
+        );
         // EfficientNet-B2 at 260 pixels.
-        assert_eq!([of(260, 3, 2), of(130, 3, 2), of(65, 5, 2), of(33, 3, 2), of(17, 5, 2)], [
-            (0, 1),
-            (0, 1),
-            (2, 2),
-            (1, 1),
-            (2, 2)
-        ]);
+        assert_eq!(
+            [of(260, 3, 2), of(130, 3, 2), of(65, 5, 2), of(33, 3, 2), of(17, 5, 2)],
+            [(0, 1), (0, 1), (2, 2), (1, 1), (2, 2)]
+        );
         // Stride one is symmetric.
         assert_eq!([of(7, 3, 1), of(7, 5, 1), of(7, 1, 1)], [(1, 1), (2, 2), (0, 0)]);
     }

@@ -40,27 +40,34 @@ fn multiply(maps: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, activation: Act
     let [outputs, ..] = weight.dims();
     let pixels = height * width;
     let product: TensorData = if batch == 1 {
-        weight.reshape([outputs, inputs]).matmul(maps.reshape([inputs, pixels])).into_data()
+        weight
+            .reshape([outputs, inputs])
+            .matmul(maps.reshape([inputs, pixels]))
+            .into_data()
     } else {
-        weight.reshape([1, outputs, inputs]).matmul(maps.reshape([batch, inputs, pixels])).into_data()
+        weight
+            .reshape([1, outputs, inputs])
+            .matmul(maps.reshape([batch, inputs, pixels]))
+            .into_data()
     };
     let bias = bias.into_data();
     let bias = values(&bias);
     let mut product = product;
-    for (plane, &bias) in values_mut(&mut product).chunks_exact_mut(pixels).zip(bias.iter().cycle()) {
+    for (plane, &bias) in values_mut(&mut product)
+        .chunks_exact_mut(pixels)
+        .zip(bias.iter().cycle())
+    {
         finish(plane, bias, activation);
     }
     let (bytes, _, dtype) = product.into_parts();
-    Tensor::from_data(TensorData::from_bytes(bytes, [batch, outputs, height, width], dtype), &device)
+    Tensor::from_data(
+        TensorData::from_bytes(bytes, [batch, outputs, height, width], dtype),
+        &device,
+    )
 }
 
 /// A convolution with a kernel of `K` by `K` pixels, depthwise or with few input channels.
-fn slide<const K: usize>(
-    maps: Tensor<4>,
-    weight: Tensor<4>,
-    bias: Tensor<1>,
-    config: &ConvolutionConfig,
-) -> Tensor<4> {
+fn slide<const K: usize>(maps: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, config: &ConvolutionConfig) -> Tensor<4> {
     let device = maps.device();
     let [batch, inputs, height, width] = maps.dims();
     let [outputs, fan_in, ..] = weight.dims();
@@ -76,10 +83,16 @@ fn slide<const K: usize>(
     for (index, plane) in output.chunks_exact_mut(pixels).enumerate() {
         let (image, channel) = (index / outputs, index % outputs);
         if is_depthwise {
-            phases.split(&maps[(image * inputs + channel) * height * width..][..height * width], &mut split);
+            phases.split(
+                &maps[(image * inputs + channel) * height * width..][..height * width],
+                &mut split,
+            );
         } else if channel == 0 {
             let image = &maps[image * inputs * height * width..][..inputs * height * width];
-            for (plane, split) in image.chunks_exact(height * width).zip(split.chunks_exact_mut(phases.len())) {
+            for (plane, split) in image
+                .chunks_exact(height * width)
+                .zip(split.chunks_exact_mut(phases.len()))
+            {
                 phases.split(plane, split);
             }
         }
@@ -91,7 +104,10 @@ fn slide<const K: usize>(
             row.copy_from_slice(&flat[..phases.width]);
         }
     }
-    Tensor::from_data(TensorData::new(output, [batch, outputs, phases.height, phases.width]), &device)
+    Tensor::from_data(
+        TensorData::new(output, [batch, outputs, phases.height, phases.width]),
+        &device,
+    )
 }
 
 /// A padded plane taken apart into `stride * stride` planes, one for each remainder of row and column.
@@ -110,11 +126,22 @@ struct Phases {
 
 impl Phases {
     fn new(height: usize, width: usize, kernel: usize, stride: usize) -> Self {
-        let before = [same_padding(height, kernel, stride).0, same_padding(width, kernel, stride).0];
+        let before = [
+            same_padding(height, kernel, stride).0,
+            same_padding(width, kernel, stride).0,
+        ];
         let input_width = width;
         let [height, width] = [height.div_ceil(stride), width.div_ceil(stride)];
         let reach = (kernel - 1) / stride;
-        Self { stride, before, input_width, height, width, rows: height + reach, columns: width + reach }
+        Self {
+            stride,
+            before,
+            input_width,
+            height,
+            width,
+            rows: height + reach,
+            columns: width + reach,
+        }
     }
 
     /// Floats of one split plane.
@@ -128,6 +155,7 @@ impl Phases {
     }
 
     /// Where the pixels that a kernel tap sees begin.
+    #[inline]
     fn offset(&self, tap_row: usize, tap_column: usize) -> usize {
         let phase = tap_row % self.stride * self.stride + tap_column % self.stride;
         phase * self.rows * self.columns + tap_row / self.stride * self.columns + tap_column / self.stride
@@ -249,7 +277,6 @@ fn values(data: &TensorData) -> &[f32] {
 fn values_mut(data: &mut TensorData) -> &mut [f32] {
     data.as_mut_slice().expect("networks compute in f32")
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -29,7 +29,13 @@ struct Stage {
 }
 
 const fn stage(expansion: usize, kernel: usize, stride: usize, channels: usize, repeats: usize) -> Stage {
-    Stage { expansion, kernel, stride, channels, repeats }
+    Stage {
+        expansion,
+        kernel,
+        stride,
+        channels,
+        repeats,
+    }
 }
 
 /// B0; the other sizes scale it.
@@ -83,9 +89,19 @@ pub(super) struct BlockConfig {
 
 impl EfficientNetConfig {
     /// EmotiEffNet-B0: 224 pixels, 1280 features.
-    pub const B0: Self = Self { name: "emotieffnet-b0", side: 224, width_tenths: 10, depth_tenths: 10 };
+    pub const B0: Self = Self {
+        name: "emotieffnet-b0",
+        side: 224,
+        width_tenths: 10,
+        depth_tenths: 10,
+    };
     /// EmotiEffNet-B2: 260 pixels, 1408 features.
-    pub const B2: Self = Self { name: "emotieffnet-b2", side: 260, width_tenths: 11, depth_tenths: 12 };
+    pub const B2: Self = Self {
+        name: "emotieffnet-b2",
+        side: 260,
+        width_tenths: 11,
+        depth_tenths: 12,
+    };
 
     /// The network of that architecture name.
     pub fn from_name(name: &str) -> Option<Self> {
@@ -139,7 +155,11 @@ impl EfficientNetConfig {
     fn channels(&self, base: usize) -> usize {
         let scaled_tenths = base * self.width_tenths;
         let rounded = (scaled_tenths + 40) / 80 * 8;
-        if rounded * 100 < scaled_tenths * 9 { rounded + 8 } else { rounded }
+        if rounded * 100 < scaled_tenths * 9 {
+            rounded + 8
+        } else {
+            rounded
+        }
     }
 }
 
@@ -194,13 +214,17 @@ impl EfficientNet {
         let mut blocks = Vec::new();
         for block in config.blocks() {
             let name = &block.name;
-            let expand = block.expand.map(|expand| expand.load(&format!("{name}.conv_pw"), &mut parameters));
+            let expand = block
+                .expand
+                .map(|expand| expand.load(&format!("{name}.conv_pw"), &mut parameters));
             blocks.push(Block {
                 expand: expand.transpose()?,
                 depthwise: block.depthwise.load(&format!("{name}.conv_dw"), &mut parameters)?,
                 reduce: block.reduce.load(&format!("{name}.se.conv_reduce"), &mut parameters)?,
                 excite: block.excite.load(&format!("{name}.se.conv_expand"), &mut parameters)?,
-                project: block.project.load(&format!("{name}.{}", block.project_name()), &mut parameters)?,
+                project: block
+                    .project
+                    .load(&format!("{name}.{}", block.project_name()), &mut parameters)?,
                 residual: block.residual,
             });
         }
@@ -221,10 +245,20 @@ impl EfficientNet {
         if classes.len() > outputs {
             return Err(WeightsError::Malformed {
                 format: "weights",
-                reason: format!("{} classes are named, but the classifier has {outputs} outputs", classes.len()),
+                reason: format!(
+                    "{} classes are named, but the classifier has {outputs} outputs",
+                    classes.len()
+                ),
             });
         }
-        Ok(Self { stem, blocks, head, classifier, config, classes })
+        Ok(Self {
+            stem,
+            blocks,
+            head,
+            classifier,
+            config,
+            classes,
+        })
     }
 
     /// Which EfficientNet this is.
@@ -284,7 +318,9 @@ impl Block {
 /// Means over pixels, `[batch, channels, 1, 1]`.
 fn pool(maps: Tensor<4>) -> Tensor<4> {
     let [batch, channels, height, width] = maps.dims();
-    maps.reshape([batch, channels, height * width]).mean_dim(2).reshape([batch, channels, 1, 1])
+    maps.reshape([batch, channels, height * width])
+        .mean_dim(2)
+        .reshape([batch, channels, 1, 1])
 }
 
 #[cfg(test)]
@@ -323,11 +359,18 @@ mod tests {
 
     #[test]
     fn b2_has_the_published_squeeze_widths() {
-        let widths: Vec<_> =
-            EfficientNetConfig::B2.blocks().iter().map(|block| block.reduce.weight_shape()[0]).collect();
-        let expected =
-            [8, 4, 4, 6, 6, 6, 12, 12, 12, 22, 22, 22, 22, 30, 30, 30, 30, 52, 52, 52, 52, 52, 88];
+        let widths: Vec<_> = EfficientNetConfig::B2
+            .blocks()
+            .iter()
+            .map(|block| block.reduce.weight_shape()[0])
+            .collect();
+        let expected = [
+            8, 4, 4, 6, 6, 6, 12, 12, 12, 22, 22, 22, 22, 30, 30, 30, 30, 52, 52, 52, 52, 52, 88,
+        ];
         assert_eq!(widths, expected);
-        assert_eq!([EfficientNetConfig::B0.width(), EfficientNetConfig::B2.width()], [1280, 1408]);
+        assert_eq!(
+            [EfficientNetConfig::B0.width(), EfficientNetConfig::B2.width()],
+            [1280, 1408]
+        );
     }
 }

@@ -17,7 +17,11 @@ pub(super) struct Parameters<'a> {
 impl<'a> Parameters<'a> {
     /// Begins with nothing taken.
     pub(super) fn new(weights: &'a Weights, device: &'a Device) -> Self {
-        Self { weights, device, taken: BTreeSet::new() }
+        Self {
+            weights,
+            device,
+            taken: BTreeSet::new(),
+        }
     }
 
     /// The parameter of that name and shape, frozen.
@@ -35,9 +39,10 @@ impl<'a> Parameters<'a> {
     pub(super) fn finish(self, architecture: &str) -> Result<(), WeightsError> {
         match self.weights.iter().find(|(name, _)| !self.taken.contains(*name)) {
             None => Ok(()),
-            Some((name, _)) => {
-                Err(WeightsError::Unexpected { name: name.to_owned(), architecture: architecture.to_owned() })
-            }
+            Some((name, _)) => Err(WeightsError::Unexpected {
+                name: name.to_owned(),
+                architecture: architecture.to_owned(),
+            }),
         }
     }
 }

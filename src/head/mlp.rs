@@ -59,7 +59,11 @@ impl Mlp {
     pub fn config(&self) -> MlpConfig {
         let [inputs, hidden] = self.hidden.weight.dims();
         let [_, classes] = self.output.weight.dims();
-        MlpConfig { inputs, hidden, classes }
+        MlpConfig {
+            inputs,
+            hidden,
+            classes,
+        }
     }
 
     /// Takes `net.0` and `net.2`; the sizes are those of the weights.
@@ -70,7 +74,10 @@ impl Mlp {
     pub fn load(weights: &Weights, device: &Device) -> Result<Self, WeightsError> {
         weights.expect_architecture(ARCHITECTURE)?;
         if let Some((name, _)) = weights.iter().find(|(name, _)| !KEYS.contains(name)) {
-            return Err(WeightsError::Unexpected { name: name.to_owned(), architecture: ARCHITECTURE.to_owned() });
+            return Err(WeightsError::Unexpected {
+                name: name.to_owned(),
+                architecture: ARCHITECTURE.to_owned(),
+            });
         }
         // A missing or odd weight has no sizes to offer; the reads below then say what is wrong with it.
         let [hidden, inputs] = sizes(weights, KEYS[0]);
@@ -78,7 +85,10 @@ impl Mlp {
         let linear = |weight: &str, bias: &str, [outputs, inputs]: [usize; 2]| -> Result<Linear, WeightsError> {
             let weight = weights.tensor(weight, [outputs, inputs], device)?.transpose();
             let bias = weights.tensor(bias, [outputs], device)?;
-            Ok(Linear { weight: Param::from_tensor(weight), bias: Some(Param::from_tensor(bias)) })
+            Ok(Linear {
+                weight: Param::from_tensor(weight),
+                bias: Some(Param::from_tensor(bias)),
+            })
         };
         Ok(Self {
             hidden: linear(KEYS[0], KEYS[1], [hidden, inputs])?,
@@ -90,16 +100,29 @@ impl Mlp {
     ///
     /// Reads back from the device; in a browser only a network on the CPU can be asked.
     pub fn to_weights(&self) -> Weights {
-        let mut weights = Weights::new(Metadata { architecture: ARCHITECTURE.to_owned(), ..Metadata::default() });
+        let mut weights = Weights::new(Metadata {
+            architecture: ARCHITECTURE.to_owned(),
+            ..Metadata::default()
+        });
         for (keys, linear) in [(&KEYS[..2], &self.hidden), (&KEYS[2..], &self.output)] {
             let [inputs, outputs] = linear.weight.dims();
             let bias = linear.bias.as_ref().expect("both layers have a bias").val();
             for (key, shape, tensor) in [
-                (keys[0], vec![outputs, inputs], linear.weight.val().transpose().flatten::<1>(0, 1)),
+                (
+                    keys[0],
+                    vec![outputs, inputs],
+                    linear.weight.val().transpose().flatten::<1>(0, 1),
+                ),
                 (keys[1], vec![outputs], bias),
             ] {
-                let values = tensor.into_data().convert::<f32>().try_into_vec().expect("just converted to f32");
-                weights.insert(key, shape, values).expect("the shape is the tensor's own");
+                let values = tensor
+                    .into_data()
+                    .convert::<f32>()
+                    .try_into_vec()
+                    .expect("just converted to f32");
+                weights
+                    .insert(key, shape, values)
+                    .expect("the shape is the tensor's own");
             }
         }
         weights
@@ -117,7 +140,10 @@ impl Mlp {
 }
 
 fn sizes(weights: &Weights, name: &str) -> [usize; 2] {
-    weights.get(name).and_then(|tensor| tensor.shape.clone().try_into().ok()).unwrap_or_default()
+    weights
+        .get(name)
+        .and_then(|tensor| tensor.shape.clone().try_into().ok())
+        .unwrap_or_default()
 }
 
 /// SplitMix64: Burn's own generators differ from device to device and are seeded globally.
@@ -141,7 +167,10 @@ impl Uniform {
         let mut values = |count| -> Vec<f32> { (0..count).map(|_| (2.0 * self.next() - 1.0) * bound).collect() };
         let weight = Tensor::from_data(TensorData::new(values(inputs * outputs), [inputs, outputs]), device);
         let bias = Tensor::from_data(TensorData::new(values(outputs), [outputs]), device);
-        Linear { weight: Param::from_tensor(weight), bias: Some(Param::from_tensor(bias)) }
+        Linear {
+            weight: Param::from_tensor(weight),
+            bias: Some(Param::from_tensor(bias)),
+        }
     }
 }
 
@@ -149,7 +178,11 @@ impl Uniform {
 mod tests {
     use super::*;
 
-    const SMALL: MlpConfig = MlpConfig { inputs: 2, hidden: 2, classes: 2 };
+    const SMALL: MlpConfig = MlpConfig {
+        inputs: 2,
+        hidden: 2,
+        classes: 2,
+    };
 
     fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
         tensor.into_data().try_into_vec().expect("f32")
@@ -157,10 +190,18 @@ mod tests {
 
     fn by_hand() -> Weights {
         let mut weights = SMALL.init(0, &Device::flex()).to_weights();
-        weights.insert("net.0.weight", vec![2, 2], vec![1.0, 2.0, -3.0, 4.0]).expect("four values");
-        weights.insert("net.0.bias", vec![2], vec![0.5, -100.0]).expect("two values");
-        weights.insert("net.2.weight", vec![2, 2], vec![1.0, 10.0, -2.0, 10.0]).expect("four values");
-        weights.insert("net.2.bias", vec![2], vec![0.0, 0.25]).expect("two values");
+        weights
+            .insert("net.0.weight", vec![2, 2], vec![1.0, 2.0, -3.0, 4.0])
+            .expect("four values");
+        weights
+            .insert("net.0.bias", vec![2], vec![0.5, -100.0])
+            .expect("two values");
+        weights
+            .insert("net.2.weight", vec![2, 2], vec![1.0, 10.0, -2.0, 10.0])
+            .expect("four values");
+        weights
+            .insert("net.2.bias", vec![2], vec![0.0, 0.25])
+            .expect("two values");
         weights
     }
 
@@ -175,18 +216,37 @@ mod tests {
 
     #[test]
     fn weights_survive_the_round_trip() {
-        assert_eq!(Mlp::load(&by_hand(), &Device::flex()).expect("loads").to_weights(), by_hand());
+        assert_eq!(
+            Mlp::load(&by_hand(), &Device::flex()).expect("loads").to_weights(),
+            by_hand()
+        );
     }
 
     #[test]
     fn parameter_counts_are_the_published_ones() {
-        let count = |inputs| MlpConfig { inputs, hidden: 128, classes: 8 }.init(0, &Device::flex()).num_params();
+        let count = |inputs| {
+            MlpConfig {
+                inputs,
+                hidden: 128,
+                classes: 8,
+            }
+            .init(0, &Device::flex())
+            .num_params()
+        };
         assert_eq!([count(1280), count(768)], [165_000, 99_464]);
     }
 
     #[test]
     fn the_seed_decides_the_weights() {
-        let init = |seed| MlpConfig { inputs: 64, hidden: 32, classes: 4 }.init(seed, &Device::flex()).to_weights();
+        let init = |seed| {
+            MlpConfig {
+                inputs: 64,
+                hidden: 32,
+                classes: 4,
+            }
+            .init(seed, &Device::flex())
+            .to_weights()
+        };
         assert_eq!(init(3), init(3));
         assert_ne!(init(3), init(4));
         let weights = init(3);
@@ -194,13 +254,21 @@ mod tests {
         let bound = 1.0 / 8.0;
         assert!(weight.iter().all(|value| value.abs() <= bound));
         let mean_square = weight.iter().map(|value| value * value).sum::<f32>() / weight.len() as f32;
-        assert!((mean_square / (bound * bound / 3.0) - 1.0).abs() < 0.1, "not uniform: {mean_square}");
+        assert!(
+            (mean_square / (bound * bound / 3.0) - 1.0).abs() < 0.1,
+            "not uniform: {mean_square}"
+        );
     }
 
     #[test]
     fn every_parameter_learns() {
         let device = Device::flex().autodiff();
-        let mlp = MlpConfig { inputs: 8, hidden: 16, classes: 3 }.init(1, &device);
+        let mlp = MlpConfig {
+            inputs: 8,
+            hidden: 16,
+            classes: 3,
+        }
+        .init(1, &device);
         let gradients = mlp.forward(Tensor::ones([4, 8], &device)).sum().backward();
         for linear in [&mlp.hidden, &mlp.output] {
             assert!(linear.weight.grad(&gradients).is_some());
@@ -213,7 +281,9 @@ mod tests {
         let refusal = |change: fn(&mut Weights)| {
             let mut weights = by_hand();
             change(&mut weights);
-            Mlp::load(&weights, &Device::flex()).expect_err("must be refused").to_string()
+            Mlp::load(&weights, &Device::flex())
+                .expect_err("must be refused")
+                .to_string()
         };
         assert_eq!(
             refusal(|weights| weights.metadata.architecture = "faceres".to_owned()),
@@ -224,7 +294,9 @@ mod tests {
             "weight `net.4.bias` does not belong to mlp"
         );
         assert_eq!(
-            refusal(|weights| weights.insert("net.2.weight", vec![2, 1], vec![0.0; 2]).expect("two values")),
+            refusal(|weights| weights
+                .insert("net.2.weight", vec![2, 1], vec![0.0; 2])
+                .expect("two values")),
             "weight `net.2.weight` has shape [2, 1], expected [2, 2]"
         );
         assert!(refusal(|weights| _ = weights.remove("net.0.weight")).starts_with("weight `net.0.weight` is missing"));

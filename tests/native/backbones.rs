@@ -29,7 +29,9 @@ struct Golden {
 }
 
 fn golden_file(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/goldens").join(name)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/goldens")
+        .join(name)
 }
 
 fn golden(name: &str) -> Golden {
@@ -71,7 +73,9 @@ fn parameter(name: &str, shape: &[usize]) -> Vec<f32> {
 fn state_dict(golden: &Golden) -> Weights {
     let mut weights = Weights::default();
     for (name, shape) in &golden.shapes {
-        weights.insert(name, shape.clone(), parameter(name, shape)).expect("as many values");
+        weights
+            .insert(name, shape.clone(), parameter(name, shape))
+            .expect("as many values");
     }
     weights
 }
@@ -80,7 +84,9 @@ fn state_dict(golden: &Golden) -> Weights {
 fn folded(golden: &Golden, name: &str) -> Vec<f32> {
     let (layer, kind) = name.rsplit_once('.').expect("layer.kind");
     let value = |name: &str| parameter(name, &golden.shapes[name]);
-    let (block, convolution) = layer.rsplit_once('.').map_or(("", layer), |(block, name)| (block, name));
+    let (block, convolution) = layer
+        .rsplit_once('.')
+        .map_or(("", layer), |(block, name)| (block, name));
     let expands = golden.shapes.contains_key(&format!("{block}.conv_pwl.weight"));
     let number = match (convolution, expands) {
         ("conv_stem", _) | ("conv_pw", true) | ("conv_dw", false) => 1,
@@ -88,7 +94,11 @@ fn folded(golden: &Golden, name: &str) -> Vec<f32> {
         ("conv_pwl", _) => 3,
         _ => return value(name),
     };
-    let batch_norm = if block.is_empty() { format!("bn{number}") } else { format!("{block}.bn{number}") };
+    let batch_norm = if block.is_empty() {
+        format!("bn{number}")
+    } else {
+        format!("{block}.bn{number}")
+    };
     let [gamma, beta, mean, variance] =
         ["weight", "bias", "running_mean", "running_var"].map(|part| value(&format!("{batch_norm}.{part}")));
     let scale = |channel: usize| f64::from(gamma[channel]) / (f64::from(variance[channel]) + 1e-3).sqrt();
@@ -99,7 +109,11 @@ fn folded(golden: &Golden, name: &str) -> Vec<f32> {
     }
     let weight = value(name);
     let fan_in = weight.len() / gamma.len();
-    weight.iter().enumerate().map(|(index, &value)| (f64::from(value) * scale(index / fan_in)) as f32).collect()
+    weight
+        .iter()
+        .enumerate()
+        .map(|(index, &value)| (f64::from(value) * scale(index / fan_in)) as f32)
+        .collect()
 }
 
 /// As much of `onnx.proto` as it takes to put the initializers' bytes back; nodes pass through unread.
@@ -135,30 +149,46 @@ fn onnx_file(name: &str, golden: &Golden) -> Vec<u8> {
     let mut model = Model::decode(stripped.as_slice()).expect("exported");
     for tensor in &mut model.graph.as_mut().expect("has a graph").initializers {
         if let Some(parameter) = golden.layers.get(&tensor.name) {
-            tensor.raw_data = folded(golden, parameter).iter().flat_map(|value| value.to_le_bytes()).collect();
+            tensor.raw_data = folded(golden, parameter)
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect();
         }
     }
     model.encode_to_vec()
 }
 
 fn values(tensor: Tensor<2>) -> Vec<f32> {
-    pollster::block_on(tensor.into_data_async()).expect("read back").try_into_vec().expect("f32")
+    pollster::block_on(tensor.into_data_async())
+        .expect("read back")
+        .try_into_vec()
+        .expect("f32")
 }
 
 /// Largest difference, relative to the largest expected value.
 fn difference(got: &[f32], expected: &[f32]) -> f32 {
     assert_eq!(got.len(), expected.len());
     let largest = expected.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
-    got.iter().zip(expected).map(|(got, expected)| (got - expected).abs()).fold(0.0, f32::max) / largest
+    got.iter()
+        .zip(expected)
+        .map(|(got, expected)| (got - expected).abs())
+        .fold(0.0, f32::max)
+        / largest
 }
 
 fn assert_close(got: &[f32], expected: &[f32], tolerance: f32) {
     let difference = difference(got, expected);
-    assert!(difference < tolerance, "relative difference {difference}, tolerated {tolerance}");
+    assert!(
+        difference < tolerance,
+        "relative difference {difference}, tolerated {tolerance}"
+    );
 }
 
 fn seeded_faces(count: usize, side: usize, device: &Device) -> Tensor<4> {
-    let faces = uniform("input", count * 3 * side * side).into_iter().map(|value| 2.0 * value).collect();
+    let faces = uniform("input", count * 3 * side * side)
+        .into_iter()
+        .map(|value| 2.0 * value)
+        .collect();
     Tensor::from_data(TensorData::new(faces, [count, 3, side, side]), device)
 }
 
@@ -169,21 +199,31 @@ fn assert_golden(weights: &Weights, golden: &Golden) {
     assert_eq!(network.classes(), AFFECTNET_8);
     let embedded = network.forward(seeded_faces(1, network.input_side() as usize, &device));
     assert_close(&values(embedded.embedding), &golden.embedding, RELATIVE);
-    assert_close(&values(embedded.logits.expect("has a classifier")), &golden.logits, RELATIVE);
+    assert_close(
+        &values(embedded.logits.expect("has a classifier")),
+        &golden.logits,
+        RELATIVE,
+    );
 }
 
 #[test]
 fn emotieffnet_b0_equals_timm() {
     let golden = golden("emotieffnet-b0");
     let published = PublishedWeights::Named(state_dict(&golden));
-    assert_golden(&canonical_weights("emotieffnet-b0", &published).expect("timm's layout"), &golden);
+    assert_golden(
+        &canonical_weights("emotieffnet-b0", &published).expect("timm's layout"),
+        &golden,
+    );
 }
 
 #[test]
 fn emotieffnet_b2_equals_timm() {
     let golden = golden("emotieffnet-b2");
     let published = PublishedWeights::Named(state_dict(&golden));
-    assert_golden(&canonical_weights("emotieffnet-b2", &published).expect("timm's layout"), &golden);
+    assert_golden(
+        &canonical_weights("emotieffnet-b2", &published).expect("timm's layout"),
+        &golden,
+    );
 }
 
 #[test]
@@ -209,8 +249,12 @@ fn classes_follow_the_number_of_outputs() {
         weights.remove("classifier.weight");
         weights.remove("classifier.bias");
         if outputs > 0 {
-            weights.insert(format!("{name}.weight"), vec![outputs, 1280], vec![0.0; outputs * 1280]).expect("counted");
-            weights.insert(format!("{name}.bias"), vec![outputs], vec![0.0; outputs]).expect("counted");
+            weights
+                .insert(format!("{name}.weight"), vec![outputs, 1280], vec![0.0; outputs * 1280])
+                .expect("counted");
+            weights
+                .insert(format!("{name}.bias"), vec![outputs], vec![0.0; outputs])
+                .expect("counted");
         }
         canonical_weights("emotieffnet-b0", &PublishedWeights::Named(weights)).expect("any classifier")
     };
@@ -221,7 +265,10 @@ fn classes_follow_the_number_of_outputs() {
     assert_eq!(metadata(10).extra["outputs"], "affectnet8+va");
     assert_eq!(metadata(1000).classes, []);
     let multi_task = canonical(10, "classifier");
-    assert_eq!(multi_task.get("classifier.weight").expect("kept whole").shape, [10, 1280]);
+    assert_eq!(
+        multi_task.get("classifier.weight").expect("kept whole").shape,
+        [10, 1280]
+    );
     assert!(canonical(0, "").get("classifier.weight").is_none());
 }
 
@@ -232,14 +279,17 @@ fn published_weights_of_another_network_are_refused() {
         let mut weights = state_dict(&golden);
         change(&mut weights);
         let published = PublishedWeights::Named(weights);
-        canonical_weights(name, &published).expect_err("must be refused").to_string()
+        canonical_weights(name, &published)
+            .expect_err("must be refused")
+            .to_string()
     };
     assert_eq!(
         refusal("emotieffnet-b2", |_| ()),
         "weight `blocks.0.1.conv_dw.weight` is missing (the file has 311 weights, the first is `blocks.0.0.bn1.bias`)"
     );
     assert_eq!(
-        refusal("emotieffnet-b0", |weights| _ = weights.insert("fc.bias", vec![1], vec![0.0])),
+        refusal("emotieffnet-b0", |weights| _ =
+            weights.insert("fc.bias", vec![1], vec![0.0])),
         "weight `fc.bias` does not belong to emotieffnet-b0"
     );
     assert_eq!(
@@ -251,7 +301,10 @@ fn published_weights_of_another_network_are_refused() {
 /// `faceres` with seeded weights that keep some activations between 0 and 6.
 fn seeded_faceres() -> Weights {
     let channels = [32, 64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024];
-    let mut weights = Weights::new(Metadata { architecture: "faceres".to_owned(), ..Metadata::default() });
+    let mut weights = Weights::new(Metadata {
+        architecture: "faceres".to_owned(),
+        ..Metadata::default()
+    });
     let mut add = |name: String, shape: Vec<usize>| {
         for (part, shape) in [("bias", shape[..1].to_vec()), ("weight", shape)] {
             let name = format!("{name}.{part}");
@@ -270,15 +323,26 @@ fn seeded_faceres() -> Weights {
 #[test]
 fn a_batch_of_two_equals_two_singles() {
     let device = Device::flex();
-    let b0 = canonical_weights("emotieffnet-b0", &PublishedWeights::Named(state_dict(&golden("emotieffnet-b0"))));
+    let b0 = canonical_weights(
+        "emotieffnet-b0",
+        &PublishedWeights::Named(state_dict(&golden("emotieffnet-b0"))),
+    );
     for weights in [seeded_faceres(), b0.expect("timm's layout")] {
         let network = Backbone::load(&weights, &device).expect("canonical");
-        let faces = seeded_faces(2, 224, &device);
+        // Noise is alike once it is averaged; a face of other contrast is not.
+        let [weak, strong] = [1.0, 4.0].map(|contrast| seeded_faces(1, 224, &device) * contrast);
+        let faces = Tensor::cat(vec![weak, strong], 0);
         let both = values(network.forward(faces.clone()).embedding);
-        let singles = faces.split(1, 0).into_iter().flat_map(|face| values(network.forward(face).embedding));
+        let singles = faces
+            .split(1, 0)
+            .into_iter()
+            .flat_map(|face| values(network.forward(face).embedding));
         assert_close(&both, &singles.collect::<Vec<_>>(), RELATIVE_SELF);
         assert!(both.iter().all(|value| value.is_finite()));
-        assert!(difference(&both[..network.width()], &both[network.width()..]) > 0.01, "features collapsed");
+        assert!(
+            difference(&both[..network.width()], &both[network.width()..]) > 0.01,
+            "features collapsed"
+        );
     }
 }
 
@@ -295,10 +359,14 @@ fn canonical_weights_of_another_shape_are_refused() {
     let refusal = |change: fn(&mut Weights)| {
         let mut weights = seeded_faceres();
         change(&mut weights);
-        Backbone::load(&weights, &Device::flex()).expect_err("must be refused").to_string()
+        Backbone::load(&weights, &Device::flex())
+            .expect_err("must be refused")
+            .to_string()
     };
     assert_eq!(
-        refusal(|weights| weights.insert("conv_stem.bias", vec![31], vec![0.0; 31]).expect("counted")),
+        refusal(|weights| weights
+            .insert("conv_stem.bias", vec![31], vec![0.0; 31])
+            .expect("counted")),
         "weight `conv_stem.bias` has shape [31], expected [32]"
     );
     assert_eq!(
@@ -313,8 +381,14 @@ fn canonical_weights_of_another_shape_are_refused() {
 
 #[test]
 fn names_lead_to_the_network() {
-    assert_eq!(affectlens::backbone::NAMES, ["faceres", "emotieffnet-b0", "emotieffnet-b2"]);
-    assert_eq!(EfficientNetConfig::from_name("emotieffnet-b2"), Some(EfficientNetConfig::B2));
+    assert_eq!(
+        affectlens::backbone::NAMES,
+        ["faceres", "emotieffnet-b0", "emotieffnet-b2"]
+    );
+    assert_eq!(
+        EfficientNetConfig::from_name("emotieffnet-b2"),
+        Some(EfficientNetConfig::B2)
+    );
 }
 
 #[test]
@@ -355,6 +429,8 @@ fn faceres_on_the_gpu_equals_the_cpu() {
         let network = Backbone::load(&seeded_faceres(), device).expect("canonical");
         values(network.forward(seeded_faces(1, 224, device)).embedding)
     };
-    let gpu = pollster::block_on(device::open(DeviceChoice::Gpu)).expect("a Vulkan adapter").device;
+    let gpu = pollster::block_on(device::open(DeviceChoice::Gpu))
+        .expect("a Vulkan adapter")
+        .device;
     assert_close(&embed(&gpu), &embed(&Device::flex()), RELATIVE_SELF);
 }

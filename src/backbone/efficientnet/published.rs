@@ -32,7 +32,12 @@ fn layers(config: EfficientNetConfig) -> Vec<Layer> {
         let prefix = format!("{}.", block.name);
         let mut batch_norms = ["bn1", "bn2", "bn3"].into_iter();
         let mut normalised = |name: &str, config| {
-            normalised(&prefix, name, batch_norms.next().expect("a block has at most three"), config)
+            normalised(
+                &prefix,
+                name,
+                batch_norms.next().expect("a block has at most three"),
+                config,
+            )
         };
         if let Some(expand) = block.expand {
             layers.push(normalised("conv_pw", expand));
@@ -40,7 +45,11 @@ fn layers(config: EfficientNetConfig) -> Vec<Layer> {
         layers.push(normalised("conv_dw", block.depthwise));
         let project = normalised(block.project_name(), block.project);
         for (name, config) in [("se.conv_reduce", block.reduce), ("se.conv_expand", block.excite)] {
-            layers.push(Layer { name: format!("{prefix}{name}"), config, batch_norm: None });
+            layers.push(Layer {
+                name: format!("{prefix}{name}"),
+                config,
+                batch_norm: None,
+            });
         }
         layers.push(project);
     }
@@ -57,9 +66,11 @@ pub(in super::super) fn canonical(
     metadata.classes.clear();
     let mut weights = match published {
         PublishedWeights::Named(named) => from_state_dict(config, named)?,
-        PublishedWeights::Graph { convolutions, classifier, .. } => {
-            from_graph(config, convolutions, classifier.as_ref())?
-        }
+        PublishedWeights::Graph {
+            convolutions,
+            classifier,
+            ..
+        } => from_graph(config, convolutions, classifier.as_ref())?,
     };
     match weights.get("classifier.bias").map(|bias| bias.values.len()) {
         Some(8) => metadata.classes = AFFECTNET_8.to_vec(),
@@ -78,7 +89,12 @@ pub(in super::super) fn canonical(
 fn from_state_dict(config: EfficientNetConfig, named: &Weights) -> Result<Weights, WeightsError> {
     let mut weights = Weights::default();
     let mut rest = named.clone();
-    for Layer { name, config, batch_norm } in layers(config) {
+    for Layer {
+        name,
+        config,
+        batch_norm,
+    } in layers(config)
+    {
         let (weight_name, bias_name) = (format!("{name}.weight"), format!("{name}.bias"));
         let shape = config.weight_shape();
         let weight = named.values(&weight_name, &shape)?;
@@ -94,8 +110,12 @@ fn from_state_dict(config: EfficientNetConfig, named: &Weights) -> Result<Weight
                     rest.remove(&name);
                     named.values(&name, &shape[..1])
                 };
-                let batch_norm =
-                    [take("weight")?, take("bias")?, take("running_mean")?, take("running_var")?];
+                let batch_norm = [
+                    take("weight")?,
+                    take("bias")?,
+                    take("running_mean")?,
+                    take("running_var")?,
+                ];
                 fold(weight, batch_norm)
             }
         };
@@ -116,9 +136,10 @@ fn from_state_dict(config: EfficientNetConfig, named: &Weights) -> Result<Weight
     }
     match rest.iter().next() {
         None => Ok(weights),
-        Some((name, _)) => {
-            Err(WeightsError::Unexpected { name: name.to_owned(), architecture: config.name.to_owned() })
-        }
+        Some((name, _)) => Err(WeightsError::Unexpected {
+            name: name.to_owned(),
+            architecture: config.name.to_owned(),
+        }),
     }
 }
 
@@ -146,7 +167,10 @@ fn from_graph(
     convolutions: &[GraphConvolution],
     classifier: Option<&(WeightTensor, Option<WeightTensor>)>,
 ) -> Result<Weights, WeightsError> {
-    let malformed = |reason| WeightsError::Malformed { format: "graph", reason };
+    let malformed = |reason| WeightsError::Malformed {
+        format: "graph",
+        reason,
+    };
     let layers = layers(config);
     let mut weights = Weights::default();
     for (index, (layer, found)) in layers.iter().zip(convolutions).enumerate() {
@@ -161,9 +185,7 @@ fn from_graph(
         if found.groups != groups || found.strides != [config.stride; 2] {
             return Err(malformed(format!(
                 "{described} has groups {} and strides {:?}, expected {groups} and {:?}",
-                found.groups,
-                found.strides,
-                [config.stride; 2]
+                found.groups, found.strides, [config.stride; 2]
             )));
         }
         let bias = found.bias.as_ref().ok_or_else(|| WeightsError::Missing {
@@ -213,7 +235,11 @@ fn expect_shape<'a>(
     if tensor.shape == expected {
         return Ok(&tensor.values);
     }
-    Err(WeightsError::Shape { name: name(), expected: expected.to_vec(), got: tensor.shape.clone() })
+    Err(WeightsError::Shape {
+        name: name(),
+        expected: expected.to_vec(),
+        got: tensor.shape.clone(),
+    })
 }
 
 #[cfg(test)]
@@ -222,22 +248,31 @@ mod tests {
 
     #[test]
     fn folding_gives_what_batch_norm_gives() {
-        let (weight, bias) = fold(&[2.0, -4.0, 1.0, 3.0], [&[3.0, 1.0], &[0.5, 0.0], &[7.0, 1.0], &[0.249, 3.999]]);
+        let (weight, bias) = fold(
+            &[2.0, -4.0, 1.0, 3.0],
+            [&[3.0, 1.0], &[0.5, 0.0], &[7.0, 1.0], &[0.249, 3.999]],
+        );
         assert_eq!(weight, [12.0, -24.0, 0.5, 1.5]);
         assert_eq!(bias, [0.5 - 42.0, -0.5]);
     }
 
     #[test]
     fn layers_are_in_execution_order() {
-        let names: Vec<_> = layers(EfficientNetConfig::B0).into_iter().map(|layer| layer.name).collect();
+        let names: Vec<_> = layers(EfficientNetConfig::B0)
+            .into_iter()
+            .map(|layer| layer.name)
+            .collect();
         assert_eq!(names.len(), 81);
-        assert_eq!(names[..5], [
-            "conv_stem",
-            "blocks.0.0.conv_dw",
-            "blocks.0.0.se.conv_reduce",
-            "blocks.0.0.se.conv_expand",
-            "blocks.0.0.conv_pw"
-        ]);
+        assert_eq!(
+            names[..5],
+            [
+                "conv_stem",
+                "blocks.0.0.conv_dw",
+                "blocks.0.0.se.conv_reduce",
+                "blocks.0.0.se.conv_expand",
+                "blocks.0.0.conv_pw"
+            ]
+        );
         assert_eq!(names[5..7], ["blocks.1.0.conv_pw", "blocks.1.0.conv_dw"]);
         assert_eq!(names[79..], ["blocks.6.0.conv_pwl", "conv_head"]);
     }
@@ -250,7 +285,9 @@ mod tests {
             classifier: None,
         };
         let refusal = |published: &PublishedWeights| {
-            canonical(EfficientNetConfig::B0, published, Metadata::default()).expect_err("must be refused").to_string()
+            canonical(EfficientNetConfig::B0, published, Metadata::default())
+                .expect_err("must be refused")
+                .to_string()
         };
         assert_eq!(
             refusal(&graph(vec![])),
@@ -258,7 +295,10 @@ mod tests {
         );
         let stem = GraphConvolution {
             name: "624".to_owned(),
-            weight: WeightTensor { shape: vec![16, 3, 3, 3], values: vec![0.0; 16 * 27] },
+            weight: WeightTensor {
+                shape: vec![16, 3, 3, 3],
+                values: vec![0.0; 16 * 27],
+            },
             bias: None,
             groups: 1,
             strides: [2, 2],
