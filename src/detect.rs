@@ -58,7 +58,11 @@ impl FaceDetector {
     /// [`WeightsError`] unless these are the weights of [`ARCHITECTURE`], all of them and nothing else.
     pub fn load(weights: &Weights, device: &Device) -> Result<Self, WeightsError> {
         let network = BlazeFace::load(weights, device)?;
-        Ok(Self { network, device: device.clone(), threshold: DEFAULT_THRESHOLD })
+        Ok(Self {
+            network,
+            device: device.clone(),
+            threshold: DEFAULT_THRESHOLD,
+        })
     }
 
     /// Sets the score, in `[0, 1]`, that a face must reach.
@@ -77,12 +81,15 @@ impl FaceDetector {
     /// [`DetectError`] if the device fails.
     pub async fn detect(&self, frame: &Frame) -> Result<Vec<Detection>, DetectError> {
         let fitted = letterbox::letterbox(frame, INPUT_SIDE);
-        let input = batch(std::slice::from_ref(&fitted.picture), &NORMALISATION, &self.device)
-            .expect("one picture is a batch");
+        let input =
+            batch(std::slice::from_ref(&fitted.picture), &NORMALISATION, &self.device).expect("one picture is a batch");
         let output = self.network.forward(input).into_data_async().await;
-        let values = output.map_err(|error| DetectError::Read { reason: error.to_string() })?;
-        let values: Vec<f32> =
-            values.try_into_vec().map_err(|error| DetectError::Read { reason: error.to_string() })?;
+        let values = output.map_err(|error| DetectError::Read {
+            reason: error.to_string(),
+        })?;
+        let values: Vec<f32> = values.try_into_vec().map_err(|error| DetectError::Read {
+            reason: error.to_string(),
+        })?;
         check_scores(&values)?;
         let candidates = anchors::decode(&values, self.threshold);
         let faces = suppression::suppress(candidates, suppression::SAME_FACE_OVERLAP);
@@ -91,7 +98,9 @@ impl FaceDetector {
 }
 
 fn check_scores(values: &[f32]) -> Result<(), DetectError> {
-    let scores = values.chunks_exact(blazeface::ANCHOR_VALUES).map(|anchor| anchor[blazeface::ANCHOR_VALUES - 1]);
+    let scores = values
+        .chunks_exact(blazeface::ANCHOR_VALUES)
+        .map(|anchor| anchor[blazeface::ANCHOR_VALUES - 1]);
     let anchors = scores.len();
     match scores.filter(|score| !score.is_finite()).count() {
         0 => Ok(()),
@@ -104,7 +113,12 @@ fn in_frame(face: Detection, fitted: &Letterbox) -> Detection {
     let [left, top] = fitted.to_frame([x, y]);
     let [right, bottom] = fitted.to_frame([x + width, y + height]);
     Detection {
-        bounding_box: BoundingBox { x: left, y: top, width: right - left, height: bottom - top },
+        bounding_box: BoundingBox {
+            x: left,
+            y: top,
+            width: right - left,
+            height: bottom - top,
+        },
         score: face.score,
         keypoints: face.keypoints.map(|point| fitted.to_frame(point)),
     }

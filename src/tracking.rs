@@ -28,7 +28,11 @@ pub struct TrackerConfig {
 
 impl Default for TrackerConfig {
     fn default() -> Self {
-        Self { min_overlap: 0.3, max_gap: 10, smoothing: 0.0 }
+        Self {
+            min_overlap: 0.3,
+            max_gap: 10,
+            smoothing: 0.0,
+        }
     }
 }
 
@@ -81,7 +85,11 @@ struct Track {
 impl Tracker {
     /// Follows nobody yet; the first face gets number 0.
     pub fn new(config: TrackerConfig) -> Self {
-        Self { config, tracks: Vec::new(), next_id: 0 }
+        Self {
+            config,
+            tracks: Vec::new(),
+            next_id: 0,
+        }
     }
 
     /// Numbers the faces of the next frame; a frame without faces counts too.
@@ -129,7 +137,11 @@ impl Tracker {
                 return 0;
             };
             let overlap = detection.bounding_box.intersection_over_union(expected);
-            if overlap >= self.config.min_overlap { in_steps(overlap) } else { 0 }
+            if overlap >= self.config.min_overlap {
+                in_steps(overlap)
+            } else {
+                0
+            }
         });
         let (_, columns) = kuhn_munkres(&overlaps);
         let is_face = |(row, &column): (usize, &usize)| (overlaps[(row, column)] > 0).then_some(column);
@@ -139,7 +151,13 @@ impl Tracker {
 
 impl Track {
     fn new(id: u64, detection: &Detection) -> Self {
-        Self { id, seen: detection.bounding_box, smoothed: detection.clone(), velocity: [0.0; 2], missing: 0 }
+        Self {
+            id,
+            seen: detection.bounding_box,
+            smoothed: detection.clone(),
+            velocity: [0.0; 2],
+            missing: 0,
+        }
     }
 
     /// Where the face should be in the coming frame.
@@ -190,11 +208,17 @@ fn between(now: &Detection, before: &Detection, share: f32) -> Detection {
 }
 
 fn centre(bounding_box: &BoundingBox) -> [f32; 2] {
-    [bounding_box.x + bounding_box.width / 2.0, bounding_box.y + bounding_box.height / 2.0]
+    [
+        bounding_box.x + bounding_box.width / 2.0,
+        bounding_box.y + bounding_box.height / 2.0,
+    ]
 }
 
 fn in_steps(overlap: f32) -> i64 {
-    #[expect(clippy::cast_possible_truncation, reason = "an overlap is at most 1, so at most a million steps")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "an overlap is at most 1, so at most a million steps"
+    )]
     let steps = (overlap * OVERLAP_STEPS) as i64;
     steps
 }
@@ -208,12 +232,24 @@ mod tests {
     use super::*;
 
     fn face(x: f32, y: f32) -> Detection {
-        let bounding_box = BoundingBox { x, y, width: 40.0, height: 40.0 };
-        Detection { bounding_box, score: 0.9, keypoints: [[x, y]; 6] }
+        let bounding_box = BoundingBox {
+            x,
+            y,
+            width: 40.0,
+            height: 40.0,
+        };
+        Detection {
+            bounding_box,
+            score: 0.9,
+            keypoints: [[x, y]; 6],
+        }
     }
 
     fn tracker(max_gap: u32) -> Tracker {
-        Tracker::new(TrackerConfig { max_gap, ..TrackerConfig::default() })
+        Tracker::new(TrackerConfig {
+            max_gap,
+            ..TrackerConfig::default()
+        })
     }
 
     #[test]
@@ -230,7 +266,11 @@ mod tests {
             let way = 6.0 * step as f32;
             // They pass each other at a third of a face's height; the order in which they come changes too.
             let (right, left) = (face(way, 0.0), face(120.0 - way, 13.0));
-            let (faces, expected) = if step % 2 == 0 { ([right, left], [0, 1]) } else { ([left, right], [1, 0]) };
+            let (faces, expected) = if step % 2 == 0 {
+                ([right, left], [0, 1])
+            } else {
+                ([left, right], [1, 0])
+            };
             assert_eq!(tracker.update(&faces).ids, expected, "step {step}");
         }
     }
@@ -247,11 +287,11 @@ mod tests {
     fn short_gap_is_survived_and_a_longer_one_is_not() {
         let mut tracker = tracker(2);
         assert_eq!(tracker.update(&[face(0.0, 0.0)]).ids, [0]);
-        assert_eq!(tracker.update(&[]).ended, []);
-        assert_eq!(tracker.update(&[]).ended, []);
+        assert!(tracker.update(&[]).ended.is_empty());
+        assert!(tracker.update(&[]).ended.is_empty());
         assert_eq!(tracker.update(&[face(5.0, 0.0)]).ids, [0]);
-        assert_eq!(tracker.update(&[]).ended, []);
-        assert_eq!(tracker.update(&[]).ended, []);
+        assert!(tracker.update(&[]).ended.is_empty());
+        assert!(tracker.update(&[]).ended.is_empty());
         assert_eq!(tracker.update(&[]).ended, [0]);
         let update = tracker.update(&[face(5.0, 0.0)]);
         assert_eq!((update.ids, update.ended), (vec![1], vec![]));
@@ -285,7 +325,10 @@ mod tests {
         plain.update(&[face(0.0, 0.0)]);
         assert_eq!(plain.update(&[face(8.0, 0.0)]).detections, [face(8.0, 0.0)]);
 
-        let mut smoothing = Tracker::new(TrackerConfig { smoothing: 0.75, ..TrackerConfig::default() });
+        let mut smoothing = Tracker::new(TrackerConfig {
+            smoothing: 0.75,
+            ..TrackerConfig::default()
+        });
         smoothing.update(&[face(0.0, 0.0)]);
         assert_eq!(smoothing.update(&[face(8.0, 0.0)]).detections, [face(2.0, 0.0)]);
         assert_eq!(smoothing.update(&[face(8.0, 0.0)]).detections, [face(3.5, 0.0)]);

@@ -47,7 +47,11 @@ fn decode_anchor(values: &[f32], centre: [f32; 2], threshold: f32) -> Option<Det
         height,
     };
     let keypoints = std::array::from_fn(|point| [place[4 + 2 * point] + centre[0], place[5 + 2 * point] + centre[1]]);
-    Some(Detection { bounding_box, score, keypoints })
+    Some(Detection {
+        bounding_box,
+        score,
+        keypoints,
+    })
 }
 
 fn side() -> f32 {
@@ -69,7 +73,10 @@ mod tests {
         assert_eq!(centres.len(), 896);
         assert_eq!(centres[..3], [[4.0, 4.0], [4.0, 4.0], [12.0, 4.0]]);
         assert_eq!(centres[511], [124.0, 124.0]);
-        assert_eq!(centres[512..519], [[8.0, 8.0]; 6].into_iter().chain([[24.0, 8.0]]).collect::<Vec<_>>()[..]);
+        assert_eq!(
+            centres[512..519],
+            [[8.0, 8.0]; 6].into_iter().chain([[24.0, 8.0]]).collect::<Vec<_>>()[..]
+        );
         assert_eq!(centres[895], [120.0, 120.0]);
     }
 
@@ -86,7 +93,15 @@ mod tests {
         third[ANCHOR_VALUES - 1] = 0.0;
         let found = decode(&values, 0.5);
         assert_eq!(found.len(), 1);
-        assert_eq!(found[0].bounding_box, BoundingBox { x: 11.0, y: 3.5, width: 2.0, height: 3.0 });
+        assert_eq!(
+            found[0].bounding_box,
+            BoundingBox {
+                x: 11.0,
+                y: 3.5,
+                width: 2.0,
+                height: 3.0
+            }
+        );
         assert_eq!(found[0].score, 0.5);
         assert_eq!(found[0].keypoints[0], [16.0, 9.0]);
         assert_eq!(found[0].keypoints[5], [26.0, 19.0]);

@@ -88,7 +88,10 @@ impl BlazeFace {
         let coarse_blocks = blocks.split_off(HEADS[0].0);
         Ok(Self {
             stem: convolution(
-                (weights.values("stem.weight", &[STEM_CHANNELS, 3, 5, 5])?.to_vec(), [STEM_CHANNELS, 3, 5, 5]),
+                (
+                    weights.values("stem.weight", &[STEM_CHANNELS, 3, 5, 5])?.to_vec(),
+                    [STEM_CHANNELS, 3, 5, 5],
+                ),
                 Some(weights.values("stem.bias", &[STEM_CHANNELS])?.to_vec()),
                 2,
                 1,
@@ -112,7 +115,10 @@ impl BlazeFace {
     pub fn forward(&self, pictures: Tensor<4>) -> Tensor<3> {
         let x = relu(self.stem.forward(pictures));
         let fine = self.fine_blocks.iter().fold(x, |x, block| block.forward(x));
-        let coarse = self.coarse_blocks.iter().fold(fine.clone(), |x, block| block.forward(x));
+        let coarse = self
+            .coarse_blocks
+            .iter()
+            .fold(fine.clone(), |x, block| block.forward(x));
         let fine = anchors_last(self.fine_head.forward(fine));
         let coarse = anchors_last(self.coarse_head.forward(coarse));
         Tensor::cat(vec![fine, coarse], 1)
@@ -136,11 +142,29 @@ impl Block {
         let bias = pointwise
             .chunks_exact(channels_in)
             .zip(pointwise_bias)
-            .map(|(row, bias)| bias + row.iter().zip(depthwise_bias).map(|(weight, bias)| weight * bias).sum::<f32>())
+            .map(|(row, bias)| {
+                bias + row
+                    .iter()
+                    .zip(depthwise_bias)
+                    .map(|(weight, bias)| weight * bias)
+                    .sum::<f32>()
+            })
             .collect();
         Ok(Self {
-            depthwise: convolution((depthwise.to_vec(), [channels_in, 1, 3, 3]), None, stride, channels_in, device),
-            pointwise: convolution((pointwise.to_vec(), [channels_out, channels_in, 1, 1]), Some(bias), 1, 1, device),
+            depthwise: convolution(
+                (depthwise.to_vec(), [channels_in, 1, 3, 3]),
+                None,
+                stride,
+                channels_in,
+                device,
+            ),
+            pointwise: convolution(
+                (pointwise.to_vec(), [channels_out, channels_in, 1, 1]),
+                Some(bias),
+                1,
+                1,
+                device,
+            ),
             pool: (stride > 1).then(|| MaxPool2dConfig::new([stride, stride]).init()),
         })
     }
@@ -221,15 +245,35 @@ struct Expected {
 
 /// Every convolution in the order of the published graph.
 fn published_order() -> Vec<Expected> {
-    let row = |name: String, weight, groups, stride| Expected { name, weight, groups, stride };
+    let row = |name: String, weight, groups, stride| Expected {
+        name,
+        weight,
+        groups,
+        stride,
+    };
     let mut rows = vec![row("stem".into(), [STEM_CHANNELS, 3, 5, 5], 1, 2)];
     for (index, (channels_in, channels_out, stride)) in BLOCKS.into_iter().enumerate() {
-        rows.push(row(format!("blocks.{index}.depthwise"), [channels_in, 1, 3, 3], channels_in, stride));
-        rows.push(row(format!("blocks.{index}.pointwise"), [channels_out, channels_in, 1, 1], 1, 1));
+        rows.push(row(
+            format!("blocks.{index}.depthwise"),
+            [channels_in, 1, 3, 3],
+            channels_in,
+            stride,
+        ));
+        rows.push(row(
+            format!("blocks.{index}.pointwise"),
+            [channels_out, channels_in, 1, 1],
+            1,
+            1,
+        ));
     }
     for (part, values) in [("scores", 1), ("boxes", BOX_VALUES)] {
         for (index, (_, channels, _, anchors)) in HEADS.into_iter().enumerate() {
-            rows.push(row(format!("heads.{index}.{part}"), [anchors * values, channels, 1, 1], 1, 1));
+            rows.push(row(
+                format!("heads.{index}.{part}"),
+                [anchors * values, channels, 1, 1],
+                1,
+                1,
+            ));
         }
     }
     rows
@@ -243,9 +287,10 @@ fn refuse_unknown(weights: &Weights) -> Result<(), WeightsError> {
         })
     };
     match weights.iter().find(|(name, _)| !is_known(name)) {
-        Some((name, _)) => {
-            Err(WeightsError::Unexpected { name: name.to_owned(), architecture: ARCHITECTURE.to_owned() })
-        }
+        Some((name, _)) => Err(WeightsError::Unexpected {
+            name: name.to_owned(),
+            architecture: ARCHITECTURE.to_owned(),
+        }),
         None => Ok(()),
     }
 }
@@ -259,9 +304,17 @@ fn refuse_unknown(weights: &Weights) -> Result<(), WeightsError> {
 /// [`WeightsError::Malformed`] for a file without a graph or another number of convolutions, strides or groups,
 /// [`WeightsError::Shape`] and [`WeightsError::Missing`] for the first convolution that is not BlazeFace's.
 pub fn canonical_weights(published: &PublishedWeights) -> Result<Weights, WeightsError> {
-    let malformed = |reason| WeightsError::Malformed { format: "tflite", reason };
-    let PublishedWeights::Graph { convolutions, named, .. } = published else {
-        return Err(malformed(format!("{ARCHITECTURE} is published as a graph, got a table of named weights")));
+    let malformed = |reason| WeightsError::Malformed {
+        format: "tflite",
+        reason,
+    };
+    let PublishedWeights::Graph {
+        convolutions, named, ..
+    } = published
+    else {
+        return Err(malformed(format!(
+            "{ARCHITECTURE} is published as a graph, got a table of named weights"
+        )));
     };
     let expected = published_order();
     if convolutions.len() != expected.len() {
@@ -276,7 +329,16 @@ pub fn canonical_weights(published: &PublishedWeights) -> Result<Weights, Weight
     metadata.input_side = Some(INPUT_SIDE);
     metadata.normalisation = Some(NORMALISATION);
     let mut weights = Weights::new(metadata);
-    for (convolution, Expected { name, weight, groups, stride }) in convolutions.iter().zip(expected) {
+    for (
+        convolution,
+        Expected {
+            name,
+            weight,
+            groups,
+            stride,
+        },
+    ) in convolutions.iter().zip(expected)
+    {
         let named_as = format!("{name} ({})", convolution.name);
         if convolution.weight.shape != weight {
             return Err(WeightsError::Shape {
@@ -293,10 +355,10 @@ pub fn canonical_weights(published: &PublishedWeights) -> Result<Weights, Weight
                 [stride, stride]
             )));
         }
-        let bias = convolution
-            .bias
-            .as_ref()
-            .ok_or_else(|| WeightsError::Missing { name: format!("{name}.bias"), hint: String::new() })?;
+        let bias = convolution.bias.as_ref().ok_or_else(|| WeightsError::Missing {
+            name: format!("{name}.bias"),
+            hint: String::new(),
+        })?;
         if bias.shape != weight[..1] {
             return Err(WeightsError::Shape {
                 name: format!("{name}.bias"),
@@ -304,8 +366,168 @@ pub fn canonical_weights(published: &PublishedWeights) -> Result<Weights, Weight
                 got: bias.shape.clone(),
             });
         }
-        weights.insert(format!("{name}.weight"), weight.to_vec(), convolution.weight.values.clone())?;
+        weights.insert(
+            format!("{name}.weight"),
+            weight.to_vec(),
+            convolution.weight.values.clone(),
+        )?;
         weights.insert(format!("{name}.bias"), bias.shape.clone(), bias.values.clone())?;
     }
     Ok(weights)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::weights::{GraphConvolution, WeightTensor};
+
+    /// Small numbers without a pattern that a wrong order would keep.
+    fn values(count: usize, seed: usize) -> Vec<f32> {
+        let number = |index: usize| ((index * 7919 + seed * 104_729) % 1009) as f32;
+        (0..count).map(|index| (number(index) - 504.0) / 5000.0).collect()
+    }
+
+    fn convolutions() -> Vec<GraphConvolution> {
+        let published = |(seed, expected): (usize, Expected)| GraphConvolution {
+            name: format!("conv2d_{seed}"),
+            weight: WeightTensor {
+                shape: expected.weight.to_vec(),
+                values: values(expected.weight.iter().product(), seed),
+            },
+            bias: Some(WeightTensor {
+                shape: vec![expected.weight[0]],
+                values: values(expected.weight[0], seed + 50),
+            }),
+            groups: expected.groups,
+            strides: [expected.stride; 2],
+        };
+        published_order().into_iter().enumerate().map(published).collect()
+    }
+
+    fn convert(convolutions: Vec<GraphConvolution>) -> Result<Weights, WeightsError> {
+        canonical_weights(&PublishedWeights::Graph {
+            named: Weights::default(),
+            convolutions,
+            classifier: None,
+        })
+    }
+
+    fn picture(device: &Device) -> Tensor<4> {
+        Tensor::from_data(TensorData::new(values(3 * 128 * 128, 3), [1, 3, 128, 128]), device)
+    }
+
+    #[test]
+    fn published_graph_loads_and_gives_896_anchors() {
+        let device = Device::flex();
+        let weights = convert(convolutions()).expect("the published graph");
+        assert_eq!(weights.len(), 74);
+        let network = BlazeFace::load(&weights, &device).expect("canonical weights");
+        assert_eq!(network.forward(picture(&device)).dims(), [1, 896, 17]);
+    }
+
+    #[test]
+    fn folded_network_gives_what_the_separate_convolutions_give() {
+        let device = Device::flex();
+        let weights = convert(convolutions()).expect("the published graph");
+        let plain = |name: &str, groups: usize, stride: usize, x: Tensor<4>| {
+            let tensor = |part: &str| weights.get(&format!("{name}.{part}")).expect("canonical name").clone();
+            let (weight, bias) = (tensor("weight"), tensor("bias"));
+            let shape = [weight.shape[0], weight.shape[1], weight.shape[2], weight.shape[3]];
+            convolution((weight.values, shape), Some(bias.values), stride, groups, &device).forward(x)
+        };
+        let mut x = relu(plain("stem", 1, 2, picture(&device)));
+        let mut expected = Vec::new();
+        for (index, (channels_in, channels_out, stride)) in BLOCKS.into_iter().enumerate() {
+            let name = format!("blocks.{index}");
+            let branch = plain(&format!("{name}.depthwise"), channels_in, stride, x.clone());
+            let branch = plain(&format!("{name}.pointwise"), 1, 1, branch);
+            let shortcut = if stride == 2 {
+                MaxPool2dConfig::new([2, 2]).init().forward(x)
+            } else {
+                x
+            };
+            let [batch, _, height, width] = shortcut.dims();
+            let zeros = Tensor::zeros([batch, channels_out - channels_in, height, width], &device);
+            let shortcut = if channels_out > channels_in {
+                Tensor::cat(vec![shortcut, zeros], 1)
+            } else {
+                shortcut
+            };
+            x = relu(branch + shortcut);
+            if let Some(head) = HEADS.iter().position(|&(blocks, ..)| blocks == index + 1) {
+                let flat = |part: &str, values: usize| {
+                    let y = plain(&format!("heads.{head}.{part}"), 1, 1, x.clone()).permute([0, 2, 3, 1]);
+                    let count = y.dims().iter().product::<usize>() / values;
+                    y.reshape([1, count, values])
+                };
+                expected.push(Tensor::cat(vec![flat("boxes", 16), flat("scores", 1)], 2));
+            }
+        }
+        let expected: Vec<f32> = Tensor::cat(expected, 1).into_data().try_into_vec().expect("f32");
+        let network = BlazeFace::load(&weights, &device).expect("canonical weights");
+        let got: Vec<f32> = network
+            .forward(picture(&device))
+            .into_data()
+            .try_into_vec()
+            .expect("f32");
+        let scale = expected.iter().fold(0.0_f32, |scale, value| scale.max(value.abs()));
+        let worst = got
+            .iter()
+            .zip(&expected)
+            .map(|(got, expected)| (got - expected).abs())
+            .fold(0.0, f32::max);
+        assert!(scale > 0.0 && worst <= 1e-4 * scale, "{worst} of {scale}");
+    }
+
+    #[test]
+    fn graph_of_another_network_is_refused() {
+        let mut short = convolutions();
+        short.pop();
+        let error = convert(short).expect_err("one convolution too few");
+        let expected = "tflite file is malformed: graph has 36 convolutions, blazeface-short-range has 37";
+        assert_eq!(error.to_string(), expected);
+
+        let mut misshapen = convolutions();
+        misshapen[2].weight.shape = vec![24, 12, 1, 2];
+        let error = convert(misshapen).expect_err("another shape");
+        let expected = "weight `blocks.0.pointwise (conv2d_2)` has shape [24, 12, 1, 2], expected [24, 24, 1, 1]";
+        assert_eq!(error.to_string(), expected);
+
+        let mut slow = convolutions();
+        slow[0].strides = [1, 1];
+        let error = convert(slow).expect_err("another stride");
+        assert!(
+            error.to_string().contains("strides [1, 1], expected 1 and [2, 2]"),
+            "{error}"
+        );
+
+        let mut unbiased = convolutions();
+        unbiased[36].bias = None;
+        let error = convert(unbiased).expect_err("no bias");
+        assert_eq!(error.to_string(), "weight `heads.1.boxes.bias` is missing");
+    }
+
+    #[test]
+    fn unknown_and_missing_parameters_are_refused() {
+        let device = Device::flex();
+        let mut weights = convert(convolutions()).expect("the published graph");
+        weights
+            .insert("blocks.16.depthwise.weight", vec![1], vec![0.0])
+            .expect("one value");
+        let error = BlazeFace::load(&weights, &device).expect_err("a block too many");
+        let expected = "weight `blocks.16.depthwise.weight` does not belong to blazeface-short-range";
+        assert_eq!(error.to_string(), expected);
+        weights.remove("blocks.16.depthwise.weight");
+        weights.remove("heads.1.scores.bias");
+        let error = BlazeFace::load(&weights, &device).expect_err("a bias too few");
+        assert!(
+            error.to_string().starts_with("weight `heads.1.scores.bias` is missing"),
+            "{error}"
+        );
+        weights.metadata.architecture = "faceres".to_owned();
+        assert!(matches!(
+            BlazeFace::load(&weights, &device),
+            Err(WeightsError::Architecture { .. })
+        ));
+    }
 }

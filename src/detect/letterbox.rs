@@ -31,7 +31,10 @@ pub(super) fn letterbox(frame: &Frame, side: u32) -> Letterbox {
     let (row_bytes, resized_bytes) = (side as usize * 3, width as usize * 3);
     let mut pixels = vec![0; row_bytes * side as usize];
     let first = offset[1] as usize * row_bytes + offset[0] as usize * 3;
-    for (target, row) in pixels[first..].chunks_mut(row_bytes).zip(resized.pixels().chunks_exact(resized_bytes)) {
+    for (target, row) in pixels[first..]
+        .chunks_mut(row_bytes)
+        .zip(resized.pixels().chunks_exact(resized_bytes))
+    {
         target[..resized_bytes].copy_from_slice(row);
     }
     Letterbox {
@@ -44,7 +47,10 @@ pub(super) fn letterbox(frame: &Frame, side: u32) -> Letterbox {
 impl Letterbox {
     /// A point of the square in frame pixels.
     pub(super) fn to_frame(&self, [x, y]: [f32; 2]) -> [f32; 2] {
-        [(x - pixels(self.offset[0])) * self.scale[0], (y - pixels(self.offset[1])) * self.scale[1]]
+        [
+            (x - pixels(self.offset[0])) * self.scale[0],
+            (y - pixels(self.offset[1])) * self.scale[1],
+        ]
     }
 }
 
@@ -82,8 +88,14 @@ mod tests {
             assert_eq!(first, [0.0, 0.0], "{width}x{height}");
             let last = fitted.to_frame([pixels(fitted.offset[0] + shown[0]), pixels(fitted.offset[1] + shown[1])]);
             // Half a pixel of the square at most, where the bars differ by one.
-            assert!((last[0] - pixels(width)).abs() <= fitted.scale[0], "{width}x{height}: {last:?}");
-            assert!((last[1] - pixels(height)).abs() <= fitted.scale[1], "{width}x{height}: {last:?}");
+            assert!(
+                (last[0] - pixels(width)).abs() <= fitted.scale[0],
+                "{width}x{height}: {last:?}"
+            );
+            assert!(
+                (last[1] - pixels(height)).abs() <= fitted.scale[1],
+                "{width}x{height}: {last:?}"
+            );
         }
     }
 }

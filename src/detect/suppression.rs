@@ -31,7 +31,10 @@ pub(super) fn suppress(mut candidates: Vec<Detection>, overlap: f32) -> Vec<Dete
 fn blend(same: &[Detection], score: f32) -> Detection {
     let total: f32 = same.iter().map(|detection| detection.score).sum();
     let mean = |value: &dyn Fn(&Detection) -> f32| {
-        same.iter().map(|detection| detection.score * value(detection)).sum::<f32>() / total
+        same.iter()
+            .map(|detection| detection.score * value(detection))
+            .sum::<f32>()
+            / total
     };
     let mut blended = same[0].clone();
     if same.len() > 1 && total > 0.0 {
@@ -59,13 +62,25 @@ mod tests {
     use super::*;
 
     fn detection(x: f32, y: f32, side: f32, score: f32) -> Detection {
-        let bounding_box = BoundingBox { x, y, width: side, height: side };
-        Detection { bounding_box, score, keypoints: [[x + side / 2.0, y]; 6] }
+        let bounding_box = BoundingBox {
+            x,
+            y,
+            width: side,
+            height: side,
+        };
+        Detection {
+            bounding_box,
+            score,
+            keypoints: [[x + side / 2.0, y]; 6],
+        }
     }
 
     #[test]
     fn overlapping_boxes_blend_by_score() {
-        let faces = suppress(vec![detection(0.0, 0.0, 10.0, 0.6), detection(2.0, 0.0, 10.0, 0.9)], 0.3);
+        let faces = suppress(
+            vec![detection(0.0, 0.0, 10.0, 0.6), detection(2.0, 0.0, 10.0, 0.9)],
+            0.3,
+        );
         assert_eq!(faces.len(), 1);
         assert_eq!(faces[0].score, 0.9);
         assert!((faces[0].bounding_box.x - 1.2).abs() < 1e-6);
@@ -74,7 +89,10 @@ mod tests {
 
     #[test]
     fn separate_faces_stay_separate_and_sorted() {
-        let faces = suppress(vec![detection(0.0, 0.0, 10.0, 0.6), detection(50.0, 0.0, 10.0, 0.9)], 0.3);
+        let faces = suppress(
+            vec![detection(0.0, 0.0, 10.0, 0.6), detection(50.0, 0.0, 10.0, 0.9)],
+            0.3,
+        );
         assert_eq!(faces.iter().map(|face| face.score).collect::<Vec<_>>(), [0.9, 0.6]);
         assert_eq!(faces[1], detection(0.0, 0.0, 10.0, 0.6));
     }

