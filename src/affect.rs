@@ -101,3 +101,20 @@ pub enum AffectError {
     #[error(transparent)]
     Smoothing(#[from] SmoothingError),
 }
+
+impl AffectError {
+    /// A stable word for programs; the message is for people.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Weights { .. } | Self::NoClassifier { .. } | Self::Embedding { .. } | Self::Calibration(_) => {
+                "weights-malformed"
+            }
+            Self::Control { .. } => "bad-argument",
+            Self::Crop(_) => "picture-size",
+            Self::Device(DeviceError::Lost) => "device-lost",
+            Self::Device(DeviceError::Unavailable { .. }) => "webgpu-unavailable",
+            Self::Detect(_) | Self::ReadBack { .. } => "device-failed",
+            Self::Filter(_) | Self::Smoothing(_) => "internal",
+        }
+    }
+}

@@ -15,7 +15,9 @@ pub use efficientnet::{EfficientNet, EfficientNetConfig};
 pub use mobilenet_v1::MobileNetV1;
 
 use crate::label::Expression;
-use crate::weights::{Metadata, Normalisation, PublishedWeights, Weights, WeightsError};
+#[cfg(feature = "native")]
+use crate::weights::{Metadata, PublishedWeights, faceres_from_tfjs};
+use crate::weights::{Normalisation, Weights, WeightsError};
 
 /// Architecture name of [`Backbone::FaceRes`].
 const FACERES: &str = "faceres";
@@ -138,15 +140,17 @@ impl Backbone {
 /// # Errors
 ///
 /// [`WeightsError`] for an unknown name, or a missing, misshapen or unexpected parameter.
+#[cfg(feature = "native")]
 pub fn canonical_weights(name: &str, published: &PublishedWeights) -> Result<Weights, WeightsError> {
     if name == FACERES {
-        let metadata = Metadata {
+        let mut weights = faceres_from_tfjs(published.named())?;
+        weights.metadata = Metadata {
             architecture: name.to_owned(),
             input_side: Some(MobileNetV1::SIDE),
             normalisation: Some(FACERES_NORMALISATION),
             ..published.named().metadata.clone()
         };
-        return mobilenet_v1::canonical(published.named(), metadata);
+        return Ok(weights);
     }
     let config = EfficientNetConfig::from_name(name).ok_or_else(|| unknown(name))?;
     let metadata = Metadata {

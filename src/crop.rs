@@ -165,7 +165,7 @@ fn convolve(pixels: &[u8], width: u32, height: u32, new_width: u32, new_height: 
     Resizer::new()
         .resize(&source, &mut target, &options)
         .expect("both pictures are RGB");
-    Frame::from_rgb(width, height, target.into_vec()).expect("the target was made in this size")
+    target.into_vec()
 }
 
 /// First and one past the last whole pixel of `start..start + length` inside `0..limit`.

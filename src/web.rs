@@ -14,7 +14,7 @@ use crate::{
     affect::{AffectError, ExpressionControls, ExpressionLens, ExpressionWeights},
     device::{self, DeviceChoice, DeviceError, DeviceKind, OpenedDevice},
     frame::Frame,
-    weights::{Weights, WeightsError},
+    weights::Weights,
 };
 
 thread_local! {
@@ -74,14 +74,11 @@ impl Lens {
         let weights = ExpressionWeights {
             detector: read("detector", &detector)?,
             backbone: read("backbone", &backbone)?,
-            pretrained: pretrained
-                .map(|bytes| read("pretrained", &bytes))
-                .transpose()?,
+            pretrained: pretrained.map(|bytes| read("pretrained", &bytes)).transpose()?,
             head: head.map(|bytes| read("head", &bytes)).transpose()?,
         };
         let device = device::open(choice).await.map_err(|error| error.to_js())?;
-        let expression =
-            ExpressionLens::load(&weights, &device).map_err(|error| error.to_js())?;
+        let expression = ExpressionLens::load(&weights, &device).map_err(|error| error.to_js())?;
         Ok(Self { device, expression })
     }
 
@@ -135,15 +132,9 @@ impl Lens {
     /// # Errors
     ///
     /// A JavaScript `Error` with a `code`.
-    pub async fn analyze(
-        &mut self,
-        width: u32,
-        height: u32,
-        rgba: Vec<u8>,
-        time_ms: f64,
-    ) -> Result<JsValue, JsValue> {
-        let frame = Frame::from_rgba(width, height, &rgba)
-            .map_err(|error| failure("picture-size", &error.to_string()))?;
+    pub async fn analyze(&mut self, width: u32, height: u32, rgba: Vec<u8>, time_ms: f64) -> Result<JsValue, JsValue> {
+        let frame =
+            Frame::from_rgba(width, height, &rgba).map_err(|error| failure("picture-size", &error.to_string()))?;
         let report = self.expression.analyze(&frame, time_ms).await;
         self.device.check().map_err(|error| error.to_js())?;
         to_js(&report.map_err(|error| error.to_js())?)
@@ -155,14 +146,9 @@ impl Lens {
     ///
     /// A JavaScript `Error` with a `code`.
     #[wasm_bindgen(js_name = analyzeFace)]
-    pub async fn analyze_face(
-        &self,
-        width: u32,
-        height: u32,
-        rgba: Vec<u8>,
-    ) -> Result<JsValue, JsValue> {
-        let crop = Frame::from_rgba(width, height, &rgba)
-            .map_err(|error| failure("picture-size", &error.to_string()))?;
+    pub async fn analyze_face(&self, width: u32, height: u32, rgba: Vec<u8>) -> Result<JsValue, JsValue> {
+        let crop =
+            Frame::from_rgba(width, height, &rgba).map_err(|error| failure("picture-size", &error.to_string()))?;
         let report = self.expression.analyze_face(&crop).await;
         self.device.check().map_err(|error| error.to_js())?;
         to_js(&report.map_err(|error| error.to_js())?)
@@ -192,36 +178,14 @@ impl ToJs for DeviceError {
     }
 }
 
-impl ToJs for WeightsError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Missing { .. }
-            | Self::Shape { .. }
-            | Self::Unexpected { .. }
-            | Self::Architecture { .. } => "weights-mismatch",
-            Self::Digest { .. } => "weights-digest",
-            _ => "weights-malformed",
-        }
-    }
-}
-
 impl ToJs for AffectError {
     fn code(&self) -> &'static str {
-        match self {
-            Self::Weights { source, .. } => source.code(),
-            Self::NoClassifier { .. } | Self::Embedding { .. } | Self::Calibration(_) => "weights-mismatch",
-            Self::Control { .. } => "bad-argument",
-            Self::Crop(_) => "picture-size",
-            Self::Device(error) => error.code(),
-            Self::Detect(_) | Self::ReadBack { .. } => "device-failed",
-            Self::Filter(_) | Self::Smoothing(_) => "crashed",
-        }
+        Self::code(self)
     }
 }
 
 fn read(role: &str, bytes: &[u8]) -> Result<Weights, JsValue> {
-    Weights::from_safetensors(bytes)
-        .map_err(|error| failure(error.code(), &format!("`{role}`: {error}")))
+    Weights::from_safetensors(bytes).map_err(|error| failure("weights-malformed", &format!("{role}: {error}")))
 }
 
 fn failure(code: &str, message: &str) -> JsValue {
@@ -233,7 +197,6 @@ fn failure(code: &str, message: &str) -> JsValue {
 
 // Through JSON text, so that numbers read the same as on the command line: 0.93, not 0.9300000071525574.
 fn to_js(value: &impl Serialize) -> Result<JsValue, JsValue> {
-    let text =
-        serde_json::to_string(value).map_err(|error| failure("crashed", &error.to_string()))?;
+    let text = serde_json::to_string(value).map_err(|error| failure("internal", &error.to_string()))?;
     JSON::parse(&text)
 }

@@ -100,14 +100,12 @@ export interface AnalyzeOptions {
 export interface Settings {
   /** Corrects for how rare each expression was in training (per-class biases found on validation data). */
   gla: boolean;
-  /** Frames on each side of the smoothing window; 0 is off. */
+  /** The window holds this frame and twice as many before it as this says; 0 is off. */
   halfWindow: number;
-  /** Above this probability the pretrained classifier decides instead of the head; `null` is off. */
-  confidence: number | null;
-  /** Share of the head in the mean of head and pretrained classifier. */
+  /** Above this probability the pretrained classifier decides instead of the head; 1 leaves all to the head. */
+  confidence: number;
+  /** Weight of the head in the average of log-probabilities with the pretrained classifier, 0 to 1. */
   blend: number;
-  /** Waits for the frames after a frame and smooths over both sides, instead of over past frames only. */
-  delayed: boolean;
 }
 
 export interface DeviceReport {
@@ -186,22 +184,24 @@ export type ErrorCode =
   | "picture-tainted"
   /** A weights file that is not there, or that the model needs. */
   | "weights-missing"
-  /** Bytes that are not a weights file or manifest, or cut short. */
+  /** Bytes that are not a weights file or manifest, are cut short, or belong to another network. */
   | "weights-malformed"
   /** Not the published bytes. */
   | "weights-digest"
-  /** Weights of another network. */
-  | "weights-mismatch"
   /** `device: "webgpu"` where there is none. */
   | "webgpu-unavailable"
   /** The GPU went away. The call failed; the next one starts a new worker. */
   | "device-lost"
+  /** The device gave no result for this picture. */
+  | "device-failed"
   /** The model stopped. The call failed; the next one starts a new worker. */
   | "crashed"
   /** The worker or the wasm module cannot be fetched or started. */
   | "module-failed"
   /** Weights cannot be checked outside https and localhost. */
   | "insecure-context"
+  /** A broken promise of our own: please report it. */
+  | "internal"
   /** No browser. */
   | "unsupported"
   /** The lens was disposed. */

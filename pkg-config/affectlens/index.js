@@ -20,7 +20,7 @@ export { AffectLensError };
 const TASKS = ["expression"];
 const DEVICES = ["auto", "webgpu", "cpu"];
 /** Failures of a device, after which the same model may still run elsewhere. */
-const DEVICE_FAILURES = ["device-lost", "crashed", "webgpu-unavailable"];
+const DEVICE_FAILURES = ["device-lost", "device-failed", "crashed", "webgpu-unavailable"];
 
 /**
  * Loads weights and module and gives a lens that is ready to look at pictures.
@@ -356,10 +356,9 @@ function checkSettings(settings) {
   /** @type {Record<string, [(value: any) => boolean, string]>} */
   const rules = {
     gla: [(value) => typeof value === "boolean", "a boolean"],
-    halfWindow: [(value) => Number.isInteger(value) && value >= 0 && value <= 10_000, "a whole number from 0 to 10000"],
-    confidence: [(value) => value === null || isShare(value), "a number from 0 to 1, or null"],
+    halfWindow: [(value) => Number.isInteger(value) && value >= 0 && value <= 1000, "a whole number from 0 to 1000"],
+    confidence: [isShare, "a number from 0 to 1"],
     blend: [isShare, "a number from 0 to 1"],
-    delayed: [(value) => typeof value === "boolean", "a boolean"],
   };
   for (const [name, value] of Object.entries(settings)) {
     if (!Object.hasOwn(rules, name)) throw bad("settings", name, `one of ${Object.keys(rules).join(", ")}`);

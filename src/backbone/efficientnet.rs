@@ -4,6 +4,7 @@
 //! Inverted residual blocks with squeeze-and-excitation and SiLU; the larger networks multiply the table's
 //! channels and repeats.
 
+#[cfg(feature = "native")]
 mod published;
 
 use burn::module::{Module, Param};
@@ -12,6 +13,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::convolution::{Activation, Convolution, ConvolutionConfig};
 use super::parameters::Parameters;
+#[cfg(feature = "native")]
 pub(super) use published::canonical;
 
 use crate::label::Expression;

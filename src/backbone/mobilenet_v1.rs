@@ -9,7 +9,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::convolution::{Activation, Convolution, ConvolutionConfig};
 use super::parameters::Parameters;
-use crate::weights::{Metadata, Weights, WeightsError};
+use crate::weights::{Weights, WeightsError};
 
 const STEM_CHANNELS: usize = 32;
 
@@ -87,61 +87,4 @@ impl MobileNetV1 {
         }
         maps.flatten::<3>(2, 3).mean_dim(2).squeeze_dim(2)
     }
-}
-
-/// Brings the published tfjs table into canonical form.
-///
-/// Published names are `conv1`, `conv_dw_1`, `conv_pw_1` and so on. Kernels lie `[height, width, in, out]`, those
-/// of depthwise convolutions `[height, width, channels, 1]`; batch norm is folded into the dense kernels, and
-/// is a product (`mul`) and a sum (`sub`, whatever the name says) beside the depthwise ones. The age and gender
-/// layers that follow the pooling are left out.
-pub(super) fn canonical(published: &Weights, metadata: Metadata) -> Result<Weights, WeightsError> {
-    let mut weights = Weights::new(metadata);
-    dense(published, "conv1", "conv_stem", [3, 3, 3, STEM_CHANNELS], &mut weights)?;
-    let mut channels = STEM_CHANNELS;
-    for (index, (_, outputs)) in BLOCKS.into_iter().enumerate() {
-        let number = index + 1;
-        let block = format!("blocks.{index}");
-        depthwise(published, &format!("conv_dw_{number}"), &format!("{block}.conv_dw"), channels, &mut weights)?;
-        let shape = [1, 1, channels, outputs];
-        dense(published, &format!("conv_pw_{number}"), &format!("{block}.conv_pw"), shape, &mut weights)?;
-        channels = outputs;
-    }
-    Ok(weights)
-}
-
-fn dense(
-    published: &Weights,
-    from: &str,
-    to: &str,
-    shape: [usize; 4],
-    weights: &mut Weights,
-) -> Result<(), WeightsError> {
-    let [height, width, inputs, outputs] = shape;
-    let kernel = published.values(&format!("{from}/convolution/merged_input"), &shape)?;
-    let taps = height * width;
-    let mut values = Vec::with_capacity(kernel.len());
-    for output in 0..outputs {
-        for input in 0..inputs {
-            values.extend((0..taps).map(|tap| kernel[(tap * inputs + input) * outputs + output]));
-        }
-    }
-    let bias = published.values(&format!("{from}_bn/batchnorm_1/sub"), &[outputs])?;
-    weights.insert(format!("{to}.weight"), vec![outputs, inputs, height, width], values)?;
-    weights.insert(format!("{to}.bias"), vec![outputs], bias.to_vec())
-}
-
-fn depthwise(
-    published: &Weights,
-    from: &str,
-    to: &str,
-    channels: usize,
-    weights: &mut Weights,
-) -> Result<(), WeightsError> {
-    let kernel = published.values(&format!("{from}/depthwise_kernel"), &[3, 3, channels, 1])?;
-    let scale = published.values(&format!("{from}_bn/batchnorm_1/mul"), &[channels])?;
-    let bias = published.values(&format!("{from}_bn/batchnorm_1/sub"), &[channels])?;
-    let values = (0..channels).flat_map(|channel| (0..9).map(move |tap| kernel[tap * channels + channel] * scale[channel]));
-    weights.insert(format!("{to}.weight"), vec![channels, 1, 3, 3], values.collect())?;
-    weights.insert(format!("{to}.bias"), vec![channels], bias.to_vec())
 }

@@ -74,15 +74,17 @@ export function toJsonLines(reports) {
 }
 
 /**
- * One face a row.
+ * One face a row, in the command line's columns.
  *
  * @param {readonly FrameReport[]} reports
+ * @param {string} file what was looked at
  */
-export function toCsv(reports) {
+export function toCsv(reports, file) {
   const names = expressionNames(reports);
-  const header = ["frame", "time_ms", "id", "x", "y", "width", "height", "score", "label", "confidence", "source"];
+  const header = ["file", "frame", "time_ms", "id", "x", "y", "width", "height", "score", "label", "confidence", "source"];
   const rows = reports.flatMap(({ frame, time_ms, faces }) =>
     faces.map(({ id, box, score, expression: { label, confidence, source, probabilities } }) => [
+      quote(file),
       frame,
       time_ms,
       id,
@@ -95,6 +97,11 @@ export function toCsv(reports) {
     ]),
   );
   return [[...header, ...names], ...rows].map((row) => `${row.join(",")}\n`).join("");
+}
+
+/** @param {string} text */
+function quote(text) {
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
 /**

@@ -59,9 +59,13 @@ let loading;
 let showing = "nothing";
 /** @type {ImageBitmap | undefined} */
 let stillPicture;
+/** @type {"none" | "once" | "again"} */
+let stillLook = "none";
 /** Counts sources and jumps: a report that was asked for before one is not drawn after it. */
 let era = 0;
 let stats = new Stats();
+/** Of the source whose reports are in the log. */
+let sourceName = "";
 let log = new ReportLog();
 /** @type {FrameReport | undefined} */
 let latest;
@@ -168,7 +172,7 @@ async function configure(changed) {
 
 /** @param {string} [deviceId] */
 async function useCamera(deviceId) {
-  await open("camera", async () => {
+  await open("camera", "camera", async () => {
     const stream = await openCamera(deviceId);
     await showVideo(video, stream, "the camera");
     const [track] = stream.getVideoTracks();
@@ -182,7 +186,7 @@ async function useCamera(deviceId) {
 }
 
 async function useClip() {
-  await open("clip", async () => {
+  await open("clip", "cap12_edit.webm", async () => {
     clip ??= fetch(clipUrl).then((response) => response.blob());
     await showVideo(video, URL.createObjectURL(await clip), "the sample clip");
   });
@@ -191,7 +195,7 @@ async function useClip() {
 /** @param {File} file */
 async function useFile(file) {
   const isPicture = file.type.startsWith("image/");
-  await open(isPicture ? "still" : "clip", async () => {
+  await open(isPicture ? "still" : "clip", file.name, async () => {
     const url = URL.createObjectURL(file);
     if (!isPicture) return showVideo(video, url, file.name);
     still.src = url;
@@ -205,9 +209,10 @@ async function useFile(file) {
 
 /**
  * @param {Showing} kind
+ * @param {string} name
  * @param {() => Promise<void>} show
  */
-async function open(kind, show) {
+async function open(kind, name, show) {
   stop();
   const mine = era;
   clearTrouble("source");
@@ -222,7 +227,7 @@ async function open(kind, show) {
     // Another source was chosen while this one opened; it has released the element already.
     return;
   }
-  [stats, log] = [new Stats(), new ReportLog()];
+  [stats, log, sourceName] = [new Stats(), new ReportLog(), name];
   setShowing(kind);
   begin();
 }
@@ -233,8 +238,7 @@ function begin() {
   if (showing === "still") return void lookAtStill();
   if (document.hidden) return;
   watch.start();
-  if (showing === "clip") void video.play();
-  else void video.play();
+  void video.play();
 }
 
 function stop() {
@@ -291,7 +295,8 @@ async function look(by, picture, timeMs) {
     stats.add(now - asked, now, found.faces.length > 0);
     log.add(found, lastTimeMs < timeMs ? Math.max(lastTimeMs, timeMs - 1000) : timeMs);
     lastTimeMs = timeMs;
-    clearTrouble("look");
+    // After a failure the lens may have started anew, on another device.
+    if (clearTrouble("look")) showDevice(by);
     showReport(found);
   } catch (error) {
     const code = /** @type {{ code?: string }} */ (error).code;
@@ -301,12 +306,22 @@ async function look(by, picture, timeMs) {
   }
 }
 
+/** Looks at the still picture; a call during a look makes it look once more, however many there are. */
 async function lookAtStill() {
-  if (!lens || !stillPicture) return;
-  const [by, picture] = [lens, stillPicture];
-  forgetStream();
-  log = new ReportLog();
-  await look(by, picture, 0);
+  if (stillLook !== "none") {
+    stillLook = "again";
+    return;
+  }
+  do {
+    stillLook = "once";
+    if (lens && stillPicture) {
+      forgetStream();
+      log = new ReportLog();
+      await look(lens, stillPicture, 0);
+    }
+    // Another call may have changed it meanwhile.
+  } while (/** @type {string} */ (stillLook) === "again");
+  stillLook = "none";
 }
 
 /** After a jump in time nothing of before may be smoothed into what comes. */
@@ -342,6 +357,7 @@ function redraw() {
   if (showing === "clip") {
     scrub.value = String(video.currentTime);
     at("clock").textContent = `${clock(video.currentTime)} / ${clock(video.duration || 0)}`;
+    scrub.setAttribute("aria-valuetext", `${clock(video.currentTime)} of ${clock(video.duration || 0)}`);
     const isPlaying = !video.paused && !video.ended;
     at("play").textContent = isPlaying ? "Pause" : "Play";
     at("play").setAttribute("aria-pressed", String(isPlaying));
@@ -395,7 +411,9 @@ function report(about, message, state = about) {
 
 /** @param {"model" | "source" | "look"} about */
 function clearTrouble(about) {
-  if (troubles.delete(about)) showTroubles();
+  const wasThere = troubles.delete(about);
+  if (wasThere) showTroubles();
+  return wasThere;
 }
 
 function showTroubles() {
@@ -446,7 +464,7 @@ at("use-clip").addEventListener("click", () => useClip());
 at("use-file").addEventListener("click", () => at("file").click());
 at("stop").addEventListener("click", stop);
 at("save-json").addEventListener("click", () => save("affectlens.jsonl", "application/jsonl", toJsonLines(log.reports)));
-at("save-csv").addEventListener("click", () => save("affectlens.csv", "text/csv", toCsv(log.reports)));
+at("save-csv").addEventListener("click", () => save("affectlens.csv", "text/csv", toCsv(log.reports, sourceName)));
 cameraChoice.addEventListener("change", () => useCamera(cameraChoice.value));
 deviceChoice.addEventListener("change", () => {
   forgetStream();

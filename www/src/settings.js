@@ -3,8 +3,13 @@
 
 /** @typedef {import("affectlens").Settings} Settings */
 
+/** No probability is above it. */
+const OFF = 1;
 /** Where the slider stands while the filter is off. */
 const SUGGESTED_CONFIDENCE = 0.8;
+
+/** Frames; a live picture must not lag behind the face by seconds, as the window for recordings would. */
+const LIVE_HALF_WINDOW = 5;
 
 /** Two-way: shows settings, tells of changes as they are made. */
 export class SettingsForm {
@@ -35,15 +40,15 @@ export class SettingsForm {
   }
 
   /**
-   * Shows the settings that the weights were tuned for; what a user had chosen before is chosen again.
+   * Takes the settings that the weights were tuned for; what a user had chosen before is chosen again.
    *
    * @param {Settings} tuned
    */
   show(tuned) {
     const isFirst = this.#tuned === undefined;
-    this.#tuned = tuned;
-    if (isFirst) this.#write(tuned);
-    else this.#onChange(this.#read());
+    this.#tuned = { ...tuned, halfWindow: Math.min(tuned.halfWindow, LIVE_HALF_WINDOW) };
+    if (isFirst) this.#write(this.#tuned);
+    this.#onChange(this.#read());
   }
 
   /** @param {string} name */
@@ -55,8 +60,8 @@ export class SettingsForm {
   #write({ gla, halfWindow, confidence, blend }) {
     this.#input("gla").checked = gla;
     this.#input("halfWindow").value = String(halfWindow);
-    this.#input("filter").checked = confidence !== null;
-    this.#input("confidence").value = String(confidence ?? SUGGESTED_CONFIDENCE);
+    this.#input("filter").checked = confidence < 1;
+    this.#input("confidence").value = String(confidence < 1 ? confidence : SUGGESTED_CONFIDENCE);
     this.#input("blend").value = String(blend);
     this.#showValues();
   }
@@ -66,7 +71,7 @@ export class SettingsForm {
     return {
       gla: this.#input("gla").checked,
       halfWindow: this.#input("halfWindow").valueAsNumber,
-      confidence: this.#input("filter").checked ? this.#input("confidence").valueAsNumber : null,
+      confidence: this.#input("filter").checked ? this.#input("confidence").valueAsNumber : OFF,
       blend: this.#input("blend").valueAsNumber,
     };
   }
@@ -75,7 +80,7 @@ export class SettingsForm {
     const isFiltering = this.#input("filter").checked;
     this.#input("confidence").disabled = !isFiltering;
     const frames = this.#input("halfWindow").valueAsNumber;
-    this.#say("halfWindow", frames === 0 ? "off" : `±${frames}`);
+    this.#say("halfWindow", frames === 0 ? "off" : `${2 * frames + 1} frames`);
     this.#say("confidence", isFiltering ? this.#input("confidence").valueAsNumber.toFixed(2) : "off");
     this.#say("blend", this.#input("blend").valueAsNumber.toFixed(2));
   }

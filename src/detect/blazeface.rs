@@ -1,0 +1,311 @@
+//! BlazeFace, short range: the face detector for faces within about two metres of the camera.
+//!
+//! Bazarevsky et al., "BlazeFace: Sub-millisecond Neural Face Detection on Mobile GPUs", 2019, in the form
+//! that MediaPipe publishes: 16 single blocks (depthwise 3x3, pointwise, shortcut) and two heads.
+
+use burn::module::{Module, Param};
+use burn::nn::PaddingConfig2d;
+use burn::nn::conv::Conv2d;
+use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Tensor, TensorData};
+
+use crate::weights::{Normalisation, PublishedWeights, Weights, WeightsError};
+
+/// Name of the architecture in a weights file.
+pub const ARCHITECTURE: &str = "blazeface-short-range";
+
+/// Side of the square input, pixels.
+pub const INPUT_SIDE: u32 = 128;
+
+/// Pixels to `[-1, 1]`.
+pub const NORMALISATION: Normalisation = Normalisation {
+    mean: [127.5; 3],
+    std: [127.5; 3],
+};
+
+/// Numbers that the network gives for each anchor: 4 of the box, 2 for each of 6 keypoints, 1 score.
+pub(super) const ANCHOR_VALUES: usize = BOX_VALUES + 1;
+const BOX_VALUES: usize = 16;
+
+const STEM_CHANNELS: usize = 24;
+
+/// The blocks: channels in, channels out, stride.
+const BLOCKS: [(usize, usize, usize); 16] = [
+    (24, 24, 1),
+    (24, 28, 1),
+    (28, 32, 2),
+    (32, 36, 1),
+    (36, 42, 1),
+    (42, 48, 2),
+    (48, 56, 1),
+    (56, 64, 1),
+    (64, 72, 1),
+    (72, 80, 1),
+    (80, 88, 1),
+    (88, 96, 2),
+    (96, 96, 1),
+    (96, 96, 1),
+    (96, 96, 1),
+    (96, 96, 1),
+];
+
+/// The heads: blocks before it, channels there, cells along each side, anchors in each cell.
+pub(super) const HEADS: [(usize, usize, usize, usize); 2] = [(11, 88, 16, 2), (16, 96, 8, 6)];
+
+/// The network.
+#[derive(Module, Debug)]
+pub struct BlazeFace {
+    stem: Conv2d,
+    fine_blocks: Vec<Block>,
+    fine_head: Conv2d,
+    coarse_blocks: Vec<Block>,
+    coarse_head: Conv2d,
+}
+
+/// Depthwise and pointwise convolution beside a shortcut.
+#[derive(Module, Debug)]
+struct Block {
+    depthwise: Conv2d,
+    pointwise: Conv2d,
+    pool: Option<MaxPool2d>,
+}
+
+impl BlazeFace {
+    /// Takes the parameters by their canonical names.
+    ///
+    /// # Errors
+    ///
+    /// [`WeightsError`] for weights of another architecture, a missing, misshapen or unknown parameter.
+    pub fn load(weights: &Weights, device: &Device) -> Result<Self, WeightsError> {
+        weights.expect_architecture(ARCHITECTURE)?;
+        refuse_unknown(weights)?;
+        let mut blocks = BLOCKS
+            .iter()
+            .enumerate()
+            .map(|(index, &row)| Block::load(weights, index, row, device))
+            .collect::<Result<Vec<_>, _>>()?;
+        let coarse_blocks = blocks.split_off(HEADS[0].0);
+        Ok(Self {
+            stem: convolution(
+                (weights.values("stem.weight", &[STEM_CHANNELS, 3, 5, 5])?.to_vec(), [STEM_CHANNELS, 3, 5, 5]),
+                Some(weights.values("stem.bias", &[STEM_CHANNELS])?.to_vec()),
+                2,
+                1,
+                device,
+            ),
+            fine_blocks: blocks,
+            fine_head: load_head(weights, 0, device)?,
+            coarse_blocks,
+            coarse_head: load_head(weights, 1, device)?,
+        })
+    }
+
+    /// Gives box, keypoints and score for each anchor.
+    ///
+    /// # Shapes
+    ///
+    /// - pictures: `[batch, 3, 128, 128]`, RGB, normalised by [`NORMALISATION`]
+    /// - output: `[batch, 896, 17]`: centre x, centre y, width, height and six keypoints x, y, all in input
+    ///   pixels and but for the size relative to the anchor; last the score's logit. Anchors run over the 16x16
+    ///   cells row by row, two in each, then over the 8x8 cells, six in each.
+    pub fn forward(&self, pictures: Tensor<4>) -> Tensor<3> {
+        let x = relu(self.stem.forward(pictures));
+        let fine = self.fine_blocks.iter().fold(x, |x, block| block.forward(x));
+        let coarse = self.coarse_blocks.iter().fold(fine.clone(), |x, block| block.forward(x));
+        let fine = anchors_last(self.fine_head.forward(fine));
+        let coarse = anchors_last(self.coarse_head.forward(coarse));
+        Tensor::cat(vec![fine, coarse], 1)
+    }
+}
+
+impl Block {
+    fn load(
+        weights: &Weights,
+        index: usize,
+        (channels_in, channels_out, stride): (usize, usize, usize),
+        device: &Device,
+    ) -> Result<Self, WeightsError> {
+        let name = |part: &str| format!("blocks.{index}.{part}");
+        let depthwise = weights.values(&name("depthwise.weight"), &[channels_in, 1, 3, 3])?;
+        let depthwise_bias = weights.values(&name("depthwise.bias"), &[channels_in])?;
+        let pointwise = weights.values(&name("pointwise.weight"), &[channels_out, channels_in, 1, 1])?;
+        let pointwise_bias = weights.values(&name("pointwise.bias"), &[channels_out])?;
+        // Nothing stands between the two convolutions, so the first bias goes through the second weight into the
+        // second bias: one pass over the picture less.
+        let bias = pointwise
+            .chunks_exact(channels_in)
+            .zip(pointwise_bias)
+            .map(|(row, bias)| bias + row.iter().zip(depthwise_bias).map(|(weight, bias)| weight * bias).sum::<f32>())
+            .collect();
+        Ok(Self {
+            depthwise: convolution((depthwise.to_vec(), [channels_in, 1, 3, 3]), None, stride, channels_in, device),
+            pointwise: convolution((pointwise.to_vec(), [channels_out, channels_in, 1, 1]), Some(bias), 1, 1, device),
+            pool: (stride > 1).then(|| MaxPool2dConfig::new([stride, stride]).init()),
+        })
+    }
+
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let branch = self.pointwise.forward(self.depthwise.forward(x.clone()));
+        let shortcut = match &self.pool {
+            Some(pool) => pool.forward(x),
+            None => x,
+        };
+        let added = branch.dims()[1] - shortcut.dims()[1];
+        let shortcut = if added > 0 {
+            shortcut.pad([(0, 0), (0, added), (0, 0), (0, 0)], 0.0)
+        } else {
+            shortcut
+        };
+        relu(branch + shortcut)
+    }
+}
+
+/// Scores and boxes from one convolution, the values of an anchor side by side.
+fn load_head(weights: &Weights, index: usize, device: &Device) -> Result<Conv2d, WeightsError> {
+    let (_, channels, _, anchors) = HEADS[index];
+    let name = |part: &str| format!("heads.{index}.{part}");
+    let box_weight = weights.values(&name("boxes.weight"), &[anchors * BOX_VALUES, channels, 1, 1])?;
+    let box_bias = weights.values(&name("boxes.bias"), &[anchors * BOX_VALUES])?;
+    let score_weight = weights.values(&name("scores.weight"), &[anchors, channels, 1, 1])?;
+    let score_bias = weights.values(&name("scores.bias"), &[anchors])?;
+    let weight = interleave(box_weight, score_weight, BOX_VALUES * channels, channels);
+    let bias = interleave(box_bias, score_bias, BOX_VALUES, 1);
+    let shape = [anchors * ANCHOR_VALUES, channels, 1, 1];
+    Ok(convolution((weight, shape), Some(bias), 1, 1, device))
+}
+
+/// `first_length` values of `first`, `second_length` of `second`, and so on in turn.
+fn interleave(first: &[f32], second: &[f32], first_length: usize, second_length: usize) -> Vec<f32> {
+    first
+        .chunks_exact(first_length)
+        .zip(second.chunks_exact(second_length))
+        .flat_map(|(first, second)| first.iter().chain(second))
+        .copied()
+        .collect()
+}
+
+/// `[batch, anchors * values, height, width]` to `[batch, height * width * anchors, values]`.
+fn anchors_last(x: Tensor<4>) -> Tensor<3> {
+    let [batch, channels, height, width] = x.dims();
+    let anchors = height * width * channels / ANCHOR_VALUES;
+    x.permute([0, 2, 3, 1]).reshape([batch, anchors, ANCHOR_VALUES])
+}
+
+/// A convolution with TensorFlow's `SAME` padding: at stride 2 more below and to the right.
+fn convolution(
+    (weight, shape): (Vec<f32>, [usize; 4]),
+    bias: Option<Vec<f32>>,
+    stride: usize,
+    groups: usize,
+    device: &Device,
+) -> Conv2d {
+    Conv2d {
+        weight: Param::from_tensor(Tensor::from_data(TensorData::new(weight, shape), device)),
+        bias: bias.map(|bias| Param::from_tensor(Tensor::from_data(TensorData::new(bias, [shape[0]]), device))),
+        stride: [stride, stride],
+        kernel_size: [shape[2], shape[3]],
+        dilation: [1, 1],
+        groups,
+        padding: PaddingConfig2d::Same,
+    }
+}
+
+/// One convolution as the file should have it.
+struct Expected {
+    name: String,
+    weight: [usize; 4],
+    groups: usize,
+    stride: usize,
+}
+
+/// Every convolution in the order of the published graph.
+fn published_order() -> Vec<Expected> {
+    let row = |name: String, weight, groups, stride| Expected { name, weight, groups, stride };
+    let mut rows = vec![row("stem".into(), [STEM_CHANNELS, 3, 5, 5], 1, 2)];
+    for (index, (channels_in, channels_out, stride)) in BLOCKS.into_iter().enumerate() {
+        rows.push(row(format!("blocks.{index}.depthwise"), [channels_in, 1, 3, 3], channels_in, stride));
+        rows.push(row(format!("blocks.{index}.pointwise"), [channels_out, channels_in, 1, 1], 1, 1));
+    }
+    for (part, values) in [("scores", 1), ("boxes", BOX_VALUES)] {
+        for (index, (_, channels, _, anchors)) in HEADS.into_iter().enumerate() {
+            rows.push(row(format!("heads.{index}.{part}"), [anchors * values, channels, 1, 1], 1, 1));
+        }
+    }
+    rows
+}
+
+fn refuse_unknown(weights: &Weights) -> Result<(), WeightsError> {
+    let known = published_order();
+    let is_known = |name: &str| {
+        name.rsplit_once('.').is_some_and(|(stem, part)| {
+            matches!(part, "weight" | "bias") && known.iter().any(|expected| expected.name == stem)
+        })
+    };
+    match weights.iter().find(|(name, _)| !is_known(name)) {
+        Some((name, _)) => {
+            Err(WeightsError::Unexpected { name: name.to_owned(), architecture: ARCHITECTURE.to_owned() })
+        }
+        None => Ok(()),
+    }
+}
+
+/// Gives MediaPipe's `face_detector.tflite` its canonical names.
+///
+/// Licence, source and digest are taken over from the published table.
+///
+/// # Errors
+///
+/// [`WeightsError::Malformed`] for a file without a graph or another number of convolutions, strides or groups,
+/// [`WeightsError::Shape`] and [`WeightsError::Missing`] for the first convolution that is not BlazeFace's.
+pub fn canonical_weights(published: &PublishedWeights) -> Result<Weights, WeightsError> {
+    let malformed = |reason| WeightsError::Malformed { format: "tflite", reason };
+    let PublishedWeights::Graph { convolutions, named, .. } = published else {
+        return Err(malformed(format!("{ARCHITECTURE} is published as a graph, got a table of named weights")));
+    };
+    let expected = published_order();
+    if convolutions.len() != expected.len() {
+        return Err(malformed(format!(
+            "graph has {} convolutions, {ARCHITECTURE} has {}",
+            convolutions.len(),
+            expected.len()
+        )));
+    }
+    let mut metadata = named.metadata.clone();
+    metadata.architecture = ARCHITECTURE.to_owned();
+    metadata.input_side = Some(INPUT_SIDE);
+    metadata.normalisation = Some(NORMALISATION);
+    let mut weights = Weights::new(metadata);
+    for (convolution, Expected { name, weight, groups, stride }) in convolutions.iter().zip(expected) {
+        let named_as = format!("{name} ({})", convolution.name);
+        if convolution.weight.shape != weight {
+            return Err(WeightsError::Shape {
+                name: named_as,
+                expected: weight.to_vec(),
+                got: convolution.weight.shape.clone(),
+            });
+        }
+        if (convolution.groups, convolution.strides) != (groups, [stride, stride]) {
+            return Err(malformed(format!(
+                "`{named_as}` has {} groups and strides {:?}, expected {groups} and {:?}",
+                convolution.groups,
+                convolution.strides,
+                [stride, stride]
+            )));
+        }
+        let bias = convolution
+            .bias
+            .as_ref()
+            .ok_or_else(|| WeightsError::Missing { name: format!("{name}.bias"), hint: String::new() })?;
+        if bias.shape != weight[..1] {
+            return Err(WeightsError::Shape {
+                name: format!("{name}.bias"),
+                expected: weight[..1].to_vec(),
+                got: bias.shape.clone(),
+            });
+        }
+        weights.insert(format!("{name}.weight"), weight.to_vec(), convolution.weight.values.clone())?;
+        weights.insert(format!("{name}.bias"), bias.shape.clone(), bias.values.clone())?;
+    }
+    Ok(weights)
+}

@@ -1,0 +1,255 @@
+//! Embeddings of many pictures, computed once and kept.
+
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+use super::dataset::read_picture;
+use crate::{
+    frame::Frame,
+    weights::{Metadata, Precision, Weights, WeightsError},
+};
+
+/// Pictures that share one cache file: what an interruption can cost, against the number of files.
+const CHUNK: usize = 512;
+/// Pictures that go through the network together.
+const BATCH: usize = 16;
+/// Raised when the meaning of cached files changes.
+const CACHE_VERSION: &str = "affectlens embeddings 1";
+
+/// Where embeddings are kept between runs, and what they depend on besides the pictures.
+#[derive(Clone, Debug)]
+pub struct EmbeddingCache {
+    /// Folder of the cache files; made if it is not there.
+    pub folder: PathBuf,
+    /// Everything about the network and the crop that changes an embedding: weights digest, side, cropping.
+    pub key: String,
+}
+
+/// Embeddings of a list of pictures.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EmbeddedPictures {
+    /// One row a picture, in the order of the list; `None` for a picture that was skipped.
+    pub rows: Vec<Option<Vec<f32>>>,
+    /// What was skipped, and why.
+    pub failures: Vec<Failure>,
+}
+
+/// A picture that was skipped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The file.
+    pub path: PathBuf,
+    /// Why it has no embedding.
+    pub reason: String,
+}
+
+/// Why embeddings cannot be computed or kept.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ExtractionError {
+    /// The cache cannot be written.
+    #[error("cache `{}`: {source}", path.display())]
+    Cache {
+        /// File or folder.
+        path: PathBuf,
+        /// What went wrong.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The network gave another number of rows than pictures.
+    #[error("network gave {got} embeddings, expected {expected}")]
+    Count {
+        /// Pictures that went in.
+        expected: usize,
+        /// Rows that came out.
+        got: usize,
+    },
+}
+
+/// Embeds pictures, reading from the cache what is there and writing what is not.
+///
+/// Every 512 pictures are one cache file, named by a digest of the pictures' bytes and the cache's key, so an
+/// interrupted run goes on where it stopped, and a changed picture or network is computed anew. Rows are kept
+/// as 16-bit floats and come back so from the first run on: a second run gives the same numbers.
+///
+/// `prepare` turns a picture into the network's input picture or says why it cannot; `embed` maps a few of
+/// those to one row each; `progress` is told the number of pictures that are done.
+///
+/// # Errors
+///
+/// [`ExtractionError`]; a picture that cannot be read or prepared is a [`Failure`], not an error.
+pub fn extract_embeddings(
+    paths: &[PathBuf],
+    cache: &EmbeddingCache,
+    mut prepare: impl FnMut(&Frame) -> Result<Frame, String>,
+    mut embed: impl FnMut(&[Frame]) -> Vec<Vec<f32>>,
+    mut progress: impl FnMut(usize),
+) -> Result<EmbeddedPictures, ExtractionError> {
+    std::fs::create_dir_all(&cache.folder).map_err(|error| at(&cache.folder, error))?;
+    let mut all = EmbeddedPictures::default();
+    for chunk in paths.chunks(CHUNK) {
+        let file = cache.folder.join(format!("{}.safetensors", digest(chunk, &cache.key)));
+        // A cache file that cannot be read is as good as none.
+        let kept = Weights::read(&file).ok().and_then(|weights| unpack(chunk, &weights));
+        let embedded = match kept {
+            Some(embedded) => embedded,
+            None => {
+                let done = all.rows.len();
+                let computed = compute(chunk, &mut prepare, &mut embed, |count| progress(done + count))?;
+                let weights = pack(&computed).map_err(|error| at(&file, error))?;
+                weights.write(&file, Precision::Half).map_err(|error| at(&file, error))?;
+                Weights::read(&file).ok().and_then(|weights| unpack(chunk, &weights)).unwrap_or(computed)
+            }
+        };
+        all.rows.extend(embedded.rows);
+        all.failures.extend(embedded.failures);
+        progress(all.rows.len());
+    }
+    Ok(all)
+}
+
+fn compute(
+    paths: &[PathBuf],
+    prepare: &mut impl FnMut(&Frame) -> Result<Frame, String>,
+    embed: &mut impl FnMut(&[Frame]) -> Vec<Vec<f32>>,
+    mut progress: impl FnMut(usize),
+) -> Result<EmbeddedPictures, ExtractionError> {
+    let mut embedded = EmbeddedPictures { rows: vec![None; paths.len()], failures: vec![] };
+    for (batch, batch_paths) in paths.chunks(BATCH).enumerate() {
+        let (mut places, mut pictures) = (vec![], vec![]);
+        for (place, path) in batch_paths.iter().enumerate() {
+            let picture = read_picture(path).map_err(|error| error.reason).and_then(|picture| prepare(&picture));
+            match picture {
+                Ok(picture) => {
+                    places.push(batch * BATCH + place);
+                    pictures.push(picture);
+                }
+                Err(reason) => embedded.failures.push(Failure { path: path.clone(), reason }),
+            }
+        }
+        let rows = if pictures.is_empty() { vec![] } else { embed(&pictures) };
+        if rows.len() != places.len() {
+            return Err(ExtractionError::Count { expected: places.len(), got: rows.len() });
+        }
+        for (place, row) in places.into_iter().zip(rows) {
+            embedded.rows[place] = Some(row);
+        }
+        progress((batch * BATCH + BATCH).min(paths.len()));
+    }
+    Ok(embedded)
+}
+
+const ROWS: &str = "embeddings";
+const ARCHITECTURE: &str = "embeddings";
+
+fn pack(embedded: &EmbeddedPictures) -> Result<Weights, WeightsError> {
+    let mut weights = Weights::new(Metadata { architecture: ARCHITECTURE.to_owned(), ..Metadata::default() });
+    let rows: Vec<&Vec<f32>> = embedded.rows.iter().flatten().collect();
+    let width = rows.first().map_or(0, |row| row.len());
+    let values = rows.iter().flat_map(|row| row.iter().copied()).collect();
+    weights.insert(ROWS, vec![rows.len(), width], values)?;
+    for (place, _) in embedded.rows.iter().enumerate().filter(|(_, row)| row.is_none()) {
+        let missing = embedded.rows[..place].iter().filter(|row| row.is_none()).count();
+        let reason = embedded.failures.get(missing).map_or("", |failure| &failure.reason);
+        weights.metadata.extra.insert(format!("skipped {place}"), reason.to_owned());
+    }
+    Ok(weights)
+}
+
+fn unpack(paths: &[PathBuf], weights: &Weights) -> Option<EmbeddedPictures> {
+    weights.expect_architecture(ARCHITECTURE).ok()?;
+    let tensor = weights.get(ROWS)?;
+    let &[count, width] = tensor.shape.as_slice() else { return None };
+    let mut embedded = EmbeddedPictures::default();
+    let mut rows = tensor.values.chunks(width.max(1));
+    for (place, path) in paths.iter().enumerate() {
+        if let Some(reason) = weights.metadata.extra.get(&format!("skipped {place}")) {
+            embedded.rows.push(None);
+            embedded.failures.push(Failure { path: path.clone(), reason: reason.clone() });
+        } else {
+            embedded.rows.push(Some(rows.next()?.to_vec()));
+        }
+    }
+    (embedded.rows.iter().flatten().count() == count).then_some(embedded)
+}
+
+/// Names a chunk by the bytes of its pictures; an unreadable one counts as empty.
+fn digest(paths: &[PathBuf], key: &str) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update(CACHE_VERSION);
+    hasher.update(key);
+    for path in paths {
+        hasher.update(Sha256::digest(std::fs::read(path).unwrap_or_default()));
+    }
+    hasher.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn at(path: &Path, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ExtractionError {
+    ExtractionError::Cache { path: path.to_owned(), source: source.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn embed(pictures: &[Frame]) -> Vec<Vec<f32>> {
+        pictures.iter().map(|picture| vec![f32::from(picture.pixels()[0]), picture.width() as f32]).collect()
+    }
+
+    fn save(folder: &Path, name: &str, level: u8) -> PathBuf {
+        let path = folder.join(name);
+        image::GrayImage::from_pixel(2, 2, image::Luma([level])).save(&path).expect("temporary file");
+        path
+    }
+
+    #[test]
+    fn second_run_reads_the_cache_and_a_changed_picture_is_computed_anew() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let broken = folder.path().join("b.png");
+        std::fs::write(&broken, b"not a picture").expect("temporary file");
+        let paths = vec![save(folder.path(), "a.png", 3), broken, save(folder.path(), "c.png", 5)];
+        let cache = EmbeddingCache { folder: folder.path().join("cache"), key: "net".to_owned() };
+        let mut computed = 0;
+        let mut run = |cache: &EmbeddingCache| {
+            let mut calls = 0;
+            let embedded = extract_embeddings(
+                &paths,
+                cache,
+                |picture| Ok(picture.clone()),
+                |pictures| {
+                    calls += pictures.len();
+                    embed(pictures)
+                },
+                |_| {},
+            )
+            .expect("writable folder");
+            computed = calls;
+            (embedded, calls)
+        };
+        let (first, calls) = run(&cache);
+        assert_eq!(first.rows, [Some(vec![3.0, 2.0]), None, Some(vec![5.0, 2.0])]);
+        assert_eq!((first.failures.len(), &first.failures[0].path), (1, &paths[1]));
+        assert_eq!(calls, 2);
+        assert_eq!(run(&cache), (first.clone(), 0), "all is in the cache");
+        let other = EmbeddingCache { key: "other net".to_owned(), ..cache.clone() };
+        assert_eq!(run(&other), (first, 2), "another network has its own cache");
+        save(folder.path(), "c.png", 9);
+        assert_eq!(run(&cache).0.rows[2], Some(vec![9.0, 2.0]));
+    }
+
+    #[test]
+    fn picture_that_cannot_be_prepared_is_skipped_with_its_reason() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let paths = vec![save(folder.path(), "a.png", 3), save(folder.path(), "b.png", 4)];
+        let cache = EmbeddingCache { folder: folder.path().to_owned(), key: String::new() };
+        for _ in 0..2 {
+            let prepare = |picture: &Frame| {
+                if picture.pixels()[0] == 3 { Err("no face found".to_owned()) } else { Ok(picture.clone()) }
+            };
+            let embedded = extract_embeddings(&paths, &cache, prepare, embed, |_| {}).expect("writable folder");
+            assert_eq!(embedded.rows, [None, Some(vec![4.0, 2.0])]);
+            assert_eq!(embedded.failures, [Failure { path: paths[0].clone(), reason: "no face found".to_owned() }]);
+        }
+    }
+}

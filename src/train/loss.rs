@@ -1,0 +1,116 @@
+//! Losses of classifiers that see rare classes.
+
+use burn::tensor::{Int, Tensor, activation::log_softmax};
+
+/// Mean cross-entropy in which every example counts with the weight of its class, divided by the **sum of the
+/// weights** of the batch (as PyTorch does), not by its size.
+///
+/// # Shapes
+///
+/// - logits: `[batch, classes]`
+/// - labels: `[batch]`
+/// - weights: `[classes]`; at least one example of the batch has a weight above 0
+/// - output: `[1]`
+pub fn weighted_cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>, weights: Tensor<1>) -> Tensor<1> {
+    let weights = weights.select(0, labels.clone());
+    let losses = -log_likelihood(logits, labels);
+    (losses * weights.clone()).sum() / weights.sum()
+}
+
+/// Focal loss: cross-entropy scaled by `(1 - p)^gamma`, which fades out what is already right, and by the
+/// weight of the class; divided by the batch size.
+///
+/// # Shapes
+///
+/// As [`weighted_cross_entropy`].
+pub fn focal_loss(logits: Tensor<2>, labels: Tensor<1, Int>, weights: Tensor<1>, gamma: f32) -> Tensor<1> {
+    let weights = weights.select(0, labels.clone());
+    let likelihood = log_likelihood(logits, labels);
+    // Rounding can lift p above 1, and a power of a negative number is not a number.
+    let miss = (likelihood.clone().exp().neg() + 1.0).clamp_min(1e-6);
+    (miss.powf_scalar(gamma) * -likelihood * weights).mean()
+}
+
+/// Log-probability of each label, `[batch]`.
+fn log_likelihood(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
+    log_softmax(logits, 1).gather(1, labels.unsqueeze_dim(1)).squeeze_dim(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+
+    /// Losses are sums of a few logarithms in f32.
+    const TOLERANCE: f32 = 1e-6;
+
+    const LOGITS: [[f32; 3]; 3] = [[2.0, 0.0, -1.0], [0.0, 1.0, 0.0], [0.5, 0.5, 2.0]];
+    const LABELS: [i64; 3] = [0, 1, 0];
+    const WEIGHTS: [f32; 3] = [1.0, 10.0, 20.0];
+    /// Cross-entropy of each row, computed by hand.
+    const LOSSES: [f32; 3] = [0.169_846, 0.551_444_7, 1.868_981_1];
+
+    fn batch(device: &Device) -> (Tensor<2>, Tensor<1, Int>, Tensor<1>) {
+        (
+            Tensor::from_data(LOGITS, device),
+            Tensor::from_data(LABELS, device),
+            Tensor::from_data(WEIGHTS, device),
+        )
+    }
+
+    fn value(loss: Tensor<1>) -> f32 {
+        loss.into_scalar::<f32>()
+    }
+
+    #[test]
+    fn weighted_cross_entropy_divides_by_the_sum_of_weights() {
+        let (logits, labels, weights) = batch(&Device::flex());
+        let loss = value(weighted_cross_entropy(logits, labels, weights));
+        assert!((loss - 0.629_439_5).abs() < TOLERANCE, "{loss}");
+    }
+
+    #[test]
+    fn focal_loss_without_focus_is_the_weighted_mean_over_the_batch() {
+        let (logits, labels, weights) = batch(&Device::flex());
+        let expected = (LOSSES[0] + 10.0 * LOSSES[1] + LOSSES[2]) / 3.0;
+        let loss = value(focal_loss(logits, labels, weights, 0.0));
+        assert!((loss - expected).abs() < 10.0 * TOLERANCE, "{loss}, expected {expected}");
+    }
+
+    #[test]
+    fn focal_loss_fades_out_what_is_right() {
+        let (logits, labels, _) = batch(&Device::flex());
+        let weights = Tensor::from_data([1.0_f32, 1.0, 1.0], &Device::flex());
+        let expected: f32 = LOSSES.iter().map(|loss| (1.0 - (-loss).exp()).powi(2) * loss).sum::<f32>() / 3.0;
+        let loss = value(focal_loss(logits, labels, weights, 2.0));
+        assert!((loss - expected).abs() < TOLERANCE, "{loss}, expected {expected}");
+    }
+
+    #[test]
+    fn gradients_are_those_of_finite_differences() {
+        /// Central differences of an f32 loss around 1 with this step are right to about 1e-3.
+        const STEP: f32 = 1e-2;
+        let plain = Device::flex();
+        let device = Device::flex().autodiff();
+        let losses: [fn(Tensor<2>, Tensor<1, Int>, Tensor<1>) -> Tensor<1>; 2] =
+            [weighted_cross_entropy, |logits, labels, weights| focal_loss(logits, labels, weights, 2.0)];
+        for loss in losses {
+            let (logits, labels, weights) = batch(&device);
+            let logits = logits.require_grad();
+            let gradients = loss(logits.clone(), labels, weights).backward();
+            let gradient = logits.grad(&gradients).expect("logits were tracked").into_data();
+            let gradient = gradient.as_slice::<f32>().expect("f32 gradient").to_vec();
+            for (index, gradient) in gradient.iter().enumerate() {
+                let moved = |step: f32| {
+                    let mut values = LOGITS;
+                    values[index / 3][index % 3] += step;
+                    let (_, labels, weights) = batch(&plain);
+                    value(loss(Tensor::from_data(values, &plain), labels, weights))
+                };
+                let expected = (moved(STEP) - moved(-STEP)) / (2.0 * STEP);
+                assert!((gradient - expected).abs() < 2e-3, "logit {index}: {gradient}, expected {expected}");
+            }
+        }
+    }
+}

@@ -1,0 +1,360 @@
+//! Backbones against the published implementations, with seeded weights or the published ones.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use affectlens::backbone::{Backbone, EfficientNetConfig, canonical_weights};
+use affectlens::device::{self, DeviceChoice};
+use affectlens::label::{AFFECTNET_7, AFFECTNET_8};
+use affectlens::weights::{Metadata, PublishedWeights, Weights, cache_dir, read_onnx, weights_path};
+use burn::tensor::{Device, Tensor, TensorData};
+use prost::Message;
+use serde::Deserialize;
+
+/// Against timm: f32 sums in another order over some 80 layers.
+const RELATIVE: f32 = 1e-4;
+/// Against TensorFlow.js on its CPU backend, which sums in f32 too.
+const RELATIVE_FACERES: f32 = 1e-3;
+/// Between batch sizes or devices.
+const RELATIVE_SELF: f32 = 1e-4;
+
+/// What `tests/goldens/backbones.py` wrote.
+#[derive(Deserialize)]
+struct Golden {
+    shapes: BTreeMap<String, Vec<usize>>,
+    /// ONNX initializer -> timm parameter.
+    layers: BTreeMap<String, String>,
+    embedding: Vec<f32>,
+    logits: Vec<f32>,
+}
+
+fn golden_file(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/goldens").join(name)
+}
+
+fn golden(name: &str) -> Golden {
+    let text = std::fs::read_to_string(golden_file(&format!("backbones/{name}.json"))).expect("committed");
+    serde_json::from_str(&text).expect("generated")
+}
+
+/// `uniform` of the generator script: `count` numbers in [-1, 1).
+fn uniform(name: &str, count: usize) -> Vec<f32> {
+    let seed = name.bytes().fold(0xCBF2_9CE4_8422_2325_u64, |state, byte| {
+        (state ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
+    });
+    (1..=count as u64)
+        .map(|index| {
+            let mut x = seed.wrapping_add(index.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+            x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            x ^= x >> 31;
+            (x >> 40) as f32 / (1 << 23) as f32 - 1.0
+        })
+        .collect()
+}
+
+/// `parameter` of the generator script.
+fn parameter(name: &str, shape: &[usize]) -> Vec<f32> {
+    let mut values = uniform(name, shape.iter().product());
+    let fan_in: usize = shape.iter().skip(1).product();
+    for value in &mut values {
+        *value = match name {
+            _ if name.ends_with("running_var") => 1.0 + 0.5 * *value,
+            _ if name.ends_with("running_mean") || name.ends_with("bias") => 0.25 * *value,
+            _ if shape.len() == 1 => 1.0 + 0.25 * *value,
+            _ => *value * (4.5 / fan_in as f32).sqrt(),
+        };
+    }
+    values
+}
+
+fn state_dict(golden: &Golden) -> Weights {
+    let mut weights = Weights::default();
+    for (name, shape) in &golden.shapes {
+        weights.insert(name, shape.clone(), parameter(name, shape)).expect("as many values");
+    }
+    weights
+}
+
+/// Batch norm folded into the timm parameter `name`, as the exporter does.
+fn folded(golden: &Golden, name: &str) -> Vec<f32> {
+    let (layer, kind) = name.rsplit_once('.').expect("layer.kind");
+    let value = |name: &str| parameter(name, &golden.shapes[name]);
+    let (block, convolution) = layer.rsplit_once('.').map_or(("", layer), |(block, name)| (block, name));
+    let expands = golden.shapes.contains_key(&format!("{block}.conv_pwl.weight"));
+    let number = match (convolution, expands) {
+        ("conv_stem", _) | ("conv_pw", true) | ("conv_dw", false) => 1,
+        ("conv_head", _) | ("conv_dw", true) | ("conv_pw", false) => 2,
+        ("conv_pwl", _) => 3,
+        _ => return value(name),
+    };
+    let batch_norm = if block.is_empty() { format!("bn{number}") } else { format!("{block}.bn{number}") };
+    let [gamma, beta, mean, variance] =
+        ["weight", "bias", "running_mean", "running_var"].map(|part| value(&format!("{batch_norm}.{part}")));
+    let scale = |channel: usize| f64::from(gamma[channel]) / (f64::from(variance[channel]) + 1e-3).sqrt();
+    if kind == "bias" {
+        return (0..gamma.len())
+            .map(|channel| (f64::from(beta[channel]) - f64::from(mean[channel]) * scale(channel)) as f32)
+            .collect();
+    }
+    let weight = value(name);
+    let fan_in = weight.len() / gamma.len();
+    weight.iter().enumerate().map(|(index, &value)| (f64::from(value) * scale(index / fan_in)) as f32).collect()
+}
+
+/// As much of `onnx.proto` as it takes to put the initializers' bytes back; nodes pass through unread.
+#[derive(Clone, PartialEq, Message)]
+struct Model {
+    #[prost(message, optional, tag = "7")]
+    graph: Option<Graph>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Graph {
+    #[prost(bytes = "vec", repeated, tag = "1")]
+    nodes: Vec<Vec<u8>>,
+    #[prost(message, repeated, tag = "5")]
+    initializers: Vec<Initializer>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Initializer {
+    #[prost(int64, repeated, tag = "1")]
+    dims: Vec<i64>,
+    #[prost(int32, tag = "2")]
+    data_type: i32,
+    #[prost(string, tag = "8")]
+    name: String,
+    #[prost(bytes = "vec", tag = "9")]
+    raw_data: Vec<u8>,
+}
+
+/// The exported file, complete again.
+fn onnx_file(name: &str, golden: &Golden) -> Vec<u8> {
+    let stripped = std::fs::read(golden_file(&format!("backbones/{name}.onnx"))).expect("committed");
+    let mut model = Model::decode(stripped.as_slice()).expect("exported");
+    for tensor in &mut model.graph.as_mut().expect("has a graph").initializers {
+        if let Some(parameter) = golden.layers.get(&tensor.name) {
+            tensor.raw_data = folded(golden, parameter).iter().flat_map(|value| value.to_le_bytes()).collect();
+        }
+    }
+    model.encode_to_vec()
+}
+
+fn values(tensor: Tensor<2>) -> Vec<f32> {
+    pollster::block_on(tensor.into_data_async()).expect("read back").try_into_vec().expect("f32")
+}
+
+/// Largest difference, relative to the largest expected value.
+fn difference(got: &[f32], expected: &[f32]) -> f32 {
+    assert_eq!(got.len(), expected.len());
+    let largest = expected.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
+    got.iter().zip(expected).map(|(got, expected)| (got - expected).abs()).fold(0.0, f32::max) / largest
+}
+
+fn assert_close(got: &[f32], expected: &[f32], tolerance: f32) {
+    let difference = difference(got, expected);
+    assert!(difference < tolerance, "relative difference {difference}, tolerated {tolerance}");
+}
+
+fn seeded_faces(count: usize, side: usize, device: &Device) -> Tensor<4> {
+    let faces = uniform("input", count * 3 * side * side).into_iter().map(|value| 2.0 * value).collect();
+    Tensor::from_data(TensorData::new(faces, [count, 3, side, side]), device)
+}
+
+fn assert_golden(weights: &Weights, golden: &Golden) {
+    let device = Device::flex();
+    let network = Backbone::load(weights, &device).expect("canonical");
+    assert_eq!(network.name(), weights.metadata.architecture);
+    assert_eq!(network.classes(), AFFECTNET_8);
+    let embedded = network.forward(seeded_faces(1, network.input_side() as usize, &device));
+    assert_close(&values(embedded.embedding), &golden.embedding, RELATIVE);
+    assert_close(&values(embedded.logits.expect("has a classifier")), &golden.logits, RELATIVE);
+}
+
+#[test]
+fn emotieffnet_b0_equals_timm() {
+    let golden = golden("emotieffnet-b0");
+    let published = PublishedWeights::Named(state_dict(&golden));
+    assert_golden(&canonical_weights("emotieffnet-b0", &published).expect("timm's layout"), &golden);
+}
+
+#[test]
+fn emotieffnet_b2_equals_timm() {
+    let golden = golden("emotieffnet-b2");
+    let published = PublishedWeights::Named(state_dict(&golden));
+    assert_golden(&canonical_weights("emotieffnet-b2", &published).expect("timm's layout"), &golden);
+}
+
+#[test]
+fn onnx_layout_gives_the_weights_of_the_state_dict() {
+    for name in ["emotieffnet-b0", "emotieffnet-b2"] {
+        let golden = golden(name);
+        let graph = read_onnx(&onnx_file(name, &golden)).expect("EmotiEffLib's layout");
+        let from_graph = canonical_weights(name, &graph.into()).expect("EmotiEffLib's layout");
+        let from_names = canonical_weights(name, &PublishedWeights::Named(state_dict(&golden))).expect("timm's layout");
+        assert_eq!(from_graph.len(), from_names.len());
+        for (key, expected) in from_names.iter() {
+            assert_eq!(from_graph.get(key), Some(expected), "{key}");
+        }
+        assert_eq!(from_graph.metadata, from_names.metadata);
+    }
+}
+
+#[test]
+fn classes_follow_the_number_of_outputs() {
+    let golden = golden("emotieffnet-b0");
+    let canonical = |outputs: usize, name: &str| {
+        let mut weights = state_dict(&golden);
+        weights.remove("classifier.weight");
+        weights.remove("classifier.bias");
+        if outputs > 0 {
+            weights.insert(format!("{name}.weight"), vec![outputs, 1280], vec![0.0; outputs * 1280]).expect("counted");
+            weights.insert(format!("{name}.bias"), vec![outputs], vec![0.0; outputs]).expect("counted");
+        }
+        canonical_weights("emotieffnet-b0", &PublishedWeights::Named(weights)).expect("any classifier")
+    };
+    let metadata = |outputs| canonical(outputs, "classifier.0").metadata;
+    assert_eq!(metadata(8).classes, AFFECTNET_8);
+    assert_eq!(metadata(7).classes, AFFECTNET_7);
+    assert_eq!(metadata(10).classes, AFFECTNET_8);
+    assert_eq!(metadata(10).extra["outputs"], "affectnet8+va");
+    assert_eq!(metadata(1000).classes, []);
+    let multi_task = canonical(10, "classifier");
+    assert_eq!(multi_task.get("classifier.weight").expect("kept whole").shape, [10, 1280]);
+    assert!(canonical(0, "").get("classifier.weight").is_none());
+}
+
+#[test]
+fn published_weights_of_another_network_are_refused() {
+    let golden = golden("emotieffnet-b0");
+    let refusal = |name: &str, change: fn(&mut Weights)| {
+        let mut weights = state_dict(&golden);
+        change(&mut weights);
+        let published = PublishedWeights::Named(weights);
+        canonical_weights(name, &published).expect_err("must be refused").to_string()
+    };
+    assert_eq!(
+        refusal("emotieffnet-b2", |_| ()),
+        "weight `blocks.0.1.conv_dw.weight` is missing (the file has 311 weights, the first is `blocks.0.0.bn1.bias`)"
+    );
+    assert_eq!(
+        refusal("emotieffnet-b0", |weights| _ = weights.insert("fc.bias", vec![1], vec![0.0])),
+        "weight `fc.bias` does not belong to emotieffnet-b0"
+    );
+    assert_eq!(
+        refusal("resnet-152", |_| ()),
+        "weights are for architecture `resnet-152`, expected `faceres`, `emotieffnet-b0`, `emotieffnet-b2`"
+    );
+}
+
+/// `faceres` with seeded weights that keep some activations between 0 and 6.
+fn seeded_faceres() -> Weights {
+    let channels = [32, 64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024];
+    let mut weights = Weights::new(Metadata { architecture: "faceres".to_owned(), ..Metadata::default() });
+    let mut add = |name: String, shape: Vec<usize>| {
+        for (part, shape) in [("bias", shape[..1].to_vec()), ("weight", shape)] {
+            let name = format!("{name}.{part}");
+            let values = parameter(&name, &shape);
+            weights.insert(name, shape, values).expect("as many values");
+        }
+    };
+    add("conv_stem".to_owned(), vec![32, 3, 3, 3]);
+    for (index, pair) in channels.windows(2).enumerate() {
+        add(format!("blocks.{index}.conv_dw"), vec![pair[0], 1, 3, 3]);
+        add(format!("blocks.{index}.conv_pw"), vec![pair[1], pair[0], 1, 1]);
+    }
+    weights
+}
+
+#[test]
+fn a_batch_of_two_equals_two_singles() {
+    let device = Device::flex();
+    let b0 = canonical_weights("emotieffnet-b0", &PublishedWeights::Named(state_dict(&golden("emotieffnet-b0"))));
+    for weights in [seeded_faceres(), b0.expect("timm's layout")] {
+        let network = Backbone::load(&weights, &device).expect("canonical");
+        let faces = seeded_faces(2, 224, &device);
+        let both = values(network.forward(faces.clone()).embedding);
+        let singles = faces.split(1, 0).into_iter().flat_map(|face| values(network.forward(face).embedding));
+        assert_close(&both, &singles.collect::<Vec<_>>(), RELATIVE_SELF);
+        assert!(both.iter().all(|value| value.is_finite()));
+        assert!(difference(&both[..network.width()], &both[network.width()..]) > 0.01, "features collapsed");
+    }
+}
+
+#[test]
+#[should_panic(expected = "faces for faceres: [channels, height, width]")]
+fn faces_of_another_size_are_refused() {
+    let device = Device::flex();
+    let network = Backbone::load(&seeded_faceres(), &device).expect("canonical");
+    network.forward(Tensor::zeros([1, 3, 112, 112], &device));
+}
+
+#[test]
+fn canonical_weights_of_another_shape_are_refused() {
+    let refusal = |change: fn(&mut Weights)| {
+        let mut weights = seeded_faceres();
+        change(&mut weights);
+        Backbone::load(&weights, &Device::flex()).expect_err("must be refused").to_string()
+    };
+    assert_eq!(
+        refusal(|weights| weights.insert("conv_stem.bias", vec![31], vec![0.0; 31]).expect("counted")),
+        "weight `conv_stem.bias` has shape [31], expected [32]"
+    );
+    assert_eq!(
+        refusal(|weights| weights.insert("age.bias", vec![0], vec![]).expect("empty")),
+        "weight `age.bias` does not belong to faceres"
+    );
+    assert!(
+        refusal(|weights| _ = weights.remove("blocks.12.conv_pw.weight"))
+            .starts_with("weight `blocks.12.conv_pw.weight` is missing")
+    );
+}
+
+#[test]
+fn names_lead_to_the_network() {
+    assert_eq!(affectlens::backbone::NAMES, ["faceres", "emotieffnet-b0", "emotieffnet-b2"]);
+    assert_eq!(EfficientNetConfig::from_name("emotieffnet-b2"), Some(EfficientNetConfig::B2));
+}
+
+#[test]
+#[ignore = "needs fetched weights: run cargo xtask test"]
+fn faceres_equals_the_published_graph() {
+    #[derive(Deserialize)]
+    struct FaceRes {
+        embedding: Vec<f32>,
+    }
+    let text = std::fs::read_to_string(golden_file("faceres.json")).expect("committed");
+    let golden: FaceRes = serde_json::from_str(&text).expect("generated");
+    let weights = Weights::read(&weights_path(&cache_dir(), "faceres")).expect("fetched");
+    let device = Device::flex();
+    let network = Backbone::load(&weights, &device).expect("canonical");
+    assert_eq!(weights.metadata.normalisation, Some(network.normalisation()));
+    let embedded = network.forward(patterned_face(network.normalisation().mean, &device));
+    assert_close(&values(embedded.embedding), &golden.embedding, RELATIVE_FACERES);
+    assert!(embedded.logits.is_none());
+}
+
+/// The input of `tests/goldens/faceres.mjs`.
+fn patterned_face(mean: [f32; 3], device: &Device) -> Tensor<4> {
+    let mut faces = Vec::with_capacity(3 * 224 * 224);
+    for (channel, mean) in (0..3_i32).zip(mean) {
+        for (y, x) in (0..224).flat_map(|y| (0..224).map(move |x| (y, x))) {
+            let ramp = x * (channel + 1) + y * (3 - channel);
+            let rings = ((x - 112) * (x - 112) + (y - 90) * (y - 90)) >> (6 + channel);
+            faces.push(((ramp + 4 * rings) & 255) as f32 - mean);
+        }
+    }
+    Tensor::from_data(TensorData::new(faces, [1, 3, 224, 224]), device)
+}
+
+#[test]
+#[ignore = "needs a Vulkan adapter: run cargo xtask test"]
+fn faceres_on_the_gpu_equals_the_cpu() {
+    let embed = |device: &Device| {
+        let network = Backbone::load(&seeded_faceres(), device).expect("canonical");
+        values(network.forward(seeded_faces(1, 224, device)).embedding)
+    };
+    let gpu = pollster::block_on(device::open(DeviceChoice::Gpu)).expect("a Vulkan adapter").device;
+    assert_close(&embed(&gpu), &embed(&Device::flex()), RELATIVE_SELF);
+}

