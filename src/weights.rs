@@ -12,6 +12,8 @@ mod command;
 mod disk;
 mod element;
 #[cfg(feature = "native")]
+mod faceres;
+#[cfg(feature = "native")]
 mod layout;
 mod metadata;
 #[cfg(feature = "native")]
@@ -36,6 +38,8 @@ pub use catalog::{
 };
 #[cfg(feature = "native")]
 pub use disk::file_sha256;
+#[cfg(feature = "native")]
+pub use faceres::faceres_from_tfjs;
 pub use metadata::{Metadata, Normalisation};
 #[cfg(feature = "native")]
 pub use onnx::{OnnxAttribute, OnnxGraph, OnnxNode, read_graph as read_onnx};

@@ -11,10 +11,11 @@ use std::time::Duration;
 use super::command;
 use super::disk::{at, read_file, replace_file, sha256};
 use super::element::malformed;
+use super::faceres::faceres_from_tfjs;
 use super::tfjs::from_tfjs;
 use super::tflite::{read_graph, read_task_member};
-use super::{Metadata, Normalisation, Precision, PublishedWeights, Weights, WeightsError};
-use crate::{backbone, detect};
+use super::{Metadata, Normalisation, Precision, Weights, WeightsError};
+use crate::detect;
 
 /// How long one package may take to come.
 const DOWNLOAD_LIMIT: Duration = Duration::from_secs(600);
@@ -388,16 +389,9 @@ fn all_found(
         .collect()
 }
 
-/// The tfjs graph is MobileNetV1 1.0, its input going straight into the first convolution: nothing is subtracted
-/// inside. The package's own caller feeds plain 0-255 pixels; the network was trained (HSE_FaceRec_tf) on RGB less
-/// (123.68, 116.779, 103.939), and that is what the metadata says. `global_pooling/Mean` gives the embedding; the
-/// age and gender layers that follow are left out.
-///
-/// Every published number is a 16-bit float. The depthwise kernels are multiplied by their batch-norm scale, and
-/// the product of two such floats fits 32 bits exactly: storing those in 32 bits and the rest in 16 loses nothing.
 fn faceres(json: &[u8], shard: &[u8]) -> Result<Weights, WeightsError> {
     let published = from_tfjs(json, |_| Ok(shard.to_vec()))?;
-    backbone::canonical_weights("faceres", &PublishedWeights::Named(published))
+    faceres_from_tfjs(&published)
 }
 
 fn blazeface(task: &[u8]) -> Result<Weights, WeightsError> {

@@ -56,25 +56,34 @@ impl From<TfliteGraph> for PublishedWeights {
 ///
 /// [`WeightsError::Malformed`] if the archive is not valid, has no such member, or the member is too large.
 pub fn read_task_member(archive: &[u8], member: &str) -> Result<Vec<u8>, WeightsError> {
+    member_within(archive, member, MAX_MEMBER_BYTES)
+}
+
+fn member_within(archive: &[u8], member: &str, limit: u64) -> Result<Vec<u8>, WeightsError> {
     let broken = |error: &dyn std::fmt::Display| malformed("task", error.to_string());
     let mut zip = zip::ZipArchive::new(Cursor::new(archive)).map_err(|error| broken(&error))?;
-    let names = zip.file_names().filter_map(Result::ok).collect::<Vec<_>>().join("`, `");
+    let names: Vec<_> = zip
+        .file_names()
+        .filter_map(Result::ok)
+        .map(|name| name.into_owned())
+        .collect();
     let file = match zip.by_name(member) {
         Ok(file) => file,
         Err(zip::result::ZipError::FileNotFound) => {
+            let names = names.join("`, `");
             return Err(malformed("task", format!("no member `{member}` (there are `{names}`)")));
         }
         Err(error) => return Err(broken(&error)),
     };
     // The declared size may lie, so what comes out is bounded as well.
     let mut bytes = Vec::new();
-    file.take(MAX_MEMBER_BYTES + 1)
+    file.take(limit + 1)
         .read_to_end(&mut bytes)
         .map_err(|error| broken(&error))?;
-    if bytes.len() as u64 > MAX_MEMBER_BYTES {
+    if bytes.len() as u64 > limit {
         return Err(malformed(
             "task",
-            format!("member `{member}` is larger than {MAX_MEMBER_BYTES} bytes"),
+            format!("member `{member}` is larger than {limit} bytes"),
         ));
     }
     Ok(bytes)
@@ -387,5 +396,193 @@ impl<'a> Constants<'a> {
         };
         let bias = self.bias(operator, outputs)?;
         Ok((weight, bias))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use proptest::prelude::*;
+    use zip::write::SimpleFileOptions;
+
+    use super::*;
+
+    const SMALL: &[u8] = include_bytes!("../../tests/goldens/weights/small.tflite");
+
+    /// The fixture with one run of bytes, which must be in it once, replaced.
+    fn patched(from: &[u8], to: &[u8]) -> Vec<u8> {
+        let places: Vec<_> = (0..SMALL.len() - from.len())
+            .filter(|&at| SMALL[at..].starts_with(from))
+            .collect();
+        let [place] = places.as_slice() else {
+            panic!("{} places", places.len())
+        };
+        let mut bytes = SMALL.to_vec();
+        bytes[*place..*place + to.len()].copy_from_slice(to);
+        bytes
+    }
+
+    fn numbers(values: &[i32]) -> Vec<u8> {
+        values.iter().flat_map(|value| value.to_le_bytes()).collect()
+    }
+
+    fn refusal(bytes: &[u8]) -> String {
+        read_graph(bytes).expect_err("must be refused").to_string()
+    }
+
+    #[test]
+    fn constants_go_by_the_names_that_operators_consume() {
+        let graph = read_graph(SMALL).expect("valid model");
+        let names: Vec<_> = graph.named.iter().map(|(name, _)| name).collect();
+        let expected = [
+            "dense/bias_dequantize",
+            "dense/weight",
+            "depthwise/kernel_dequantize",
+            "stem/bias",
+            "stem/kernel_dequantize",
+        ];
+        assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn convolutions_come_in_execution_order_with_their_axes_turned() {
+        let graph = read_graph(SMALL).expect("valid model");
+        let [stem, depthwise] = graph.convolutions.as_slice() else {
+            panic!("two convolutions")
+        };
+        assert_eq!(
+            (stem.name.as_str(), stem.groups, stem.strides),
+            ("stem/kernel_dequantize", 1, [2, 1])
+        );
+        // [out, height, width, in] = [2, 1, 2, 3] counts up; [out, in, height, width] is asked for.
+        assert_eq!(stem.weight.shape, [2, 3, 1, 2]);
+        assert_eq!(
+            stem.weight.values,
+            [0.0, 3.0, 1.0, 4.0, 2.0, 5.0, 6.0, 9.0, 7.0, 10.0, 8.0, 11.0]
+        );
+        assert_eq!(
+            stem.bias,
+            Some(WeightTensor {
+                shape: vec![2],
+                values: vec![0.5, -0.5]
+            })
+        );
+        assert_eq!(
+            (depthwise.groups, depthwise.strides, &depthwise.bias),
+            (2, [1, 1], &None)
+        );
+        assert_eq!(depthwise.weight.shape, [2, 1, 3, 1]);
+        assert_eq!(depthwise.weight.values, [0.0, 2.0, 4.0, 1.0, 3.0, 5.0]);
+        let (weight, bias) = graph.classifier.expect("a dense operator");
+        assert_eq!(weight.shape, [3, 2]);
+        assert_eq!(bias.expect("three values").values, [1.0, 2.0, 3.0]);
+    }
+
+    #[test]
+    fn other_files_are_refused() {
+        assert_eq!(refusal(b""), "tflite file is malformed: no identifier `TFL3` at byte 4");
+        assert_eq!(
+            refusal(&patched(b"TFL3", b"TFL9")),
+            "tflite file is malformed: no identifier `TFL3` at byte 4"
+        );
+    }
+
+    #[test]
+    fn every_truncation_of_the_data_is_refused_or_harmless() {
+        let whole = read_graph(SMALL).expect("valid model");
+        for length in 0..SMALL.len() {
+            if let Ok(graph) = read_graph(&SMALL[..length]) {
+                assert_eq!(graph, whole, "{length} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn misshapen_constants_are_refused() {
+        assert_eq!(
+            refusal(&patched(&numbers(&[2, 3, 2]), &numbers(&[2, 3, 3]))),
+            "tflite file is malformed: weight `dense/weight` of shape [3, 3] has 24 bytes, expected 36"
+        );
+        assert_eq!(
+            refusal(&patched(&numbers(&[2, 3, 2]), &numbers(&[2, 2, 3]))),
+            "weight `dense/bias_dequantize` has shape [3], expected [2]"
+        );
+        assert_eq!(
+            refusal(&patched(&numbers(&[2, 3, 2]), &numbers(&[2, -3, 2]))),
+            "tflite file is malformed: weight `dense/weight` has axis -3"
+        );
+    }
+
+    #[test]
+    fn constants_that_are_not_finite_are_refused() {
+        let bias = [0.5_f32.to_le_bytes(), (-0.5_f32).to_le_bytes()].concat();
+        assert_eq!(
+            refusal(&patched(&bias, &f32::NAN.to_le_bytes())),
+            "tflite file is malformed: weight `stem/bias` is not finite at index 0"
+        );
+    }
+
+    fn archive(name: &str, bytes: &[u8]) -> Vec<u8> {
+        let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        zip.start_file(name, SimpleFileOptions::default()).expect("in memory");
+        zip.write_all(bytes).expect("in memory");
+        zip.finish().expect("in memory").into_inner()
+    }
+
+    #[test]
+    fn members_of_an_archive_are_read_by_name() {
+        let task = archive("small.tflite", SMALL);
+        assert_eq!(read_task_member(&task, "small.tflite").expect("there"), SMALL);
+        assert_eq!(
+            read_task_member(&task, "large.tflite")
+                .expect_err("not there")
+                .to_string(),
+            "task file is malformed: no member `large.tflite` (there are `small.tflite`)"
+        );
+        let text = read_task_member(&task[..100], "small.tflite")
+            .expect_err("truncated")
+            .to_string();
+        assert!(text.starts_with("task file is malformed: "), "{text}");
+    }
+
+    #[test]
+    fn members_that_unpack_to_too_much_are_refused() {
+        let bomb = archive("a", &[0; 100_000]);
+        assert!(bomb.len() < 1000);
+        assert_eq!(
+            member_within(&bomb, "a", 1000).expect_err("too large").to_string(),
+            "task file is malformed: member `a` is larger than 1000 bytes"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_models_never_panic(
+            cut in 0_usize..2000,
+            flips in prop::collection::vec((0_usize..2000, any::<u8>()), 0..8),
+        ) {
+            let mut bytes = SMALL.to_vec();
+            for (index, mask) in flips {
+                let index = index % bytes.len();
+                bytes[index] ^= mask;
+            }
+            bytes.truncate(cut);
+            let _ = read_graph(&bytes);
+        }
+
+        #[test]
+        fn damaged_archives_never_panic(
+            cut in 0_usize..2000,
+            flips in prop::collection::vec((0_usize..2000, any::<u8>()), 0..8),
+        ) {
+            let mut bytes = archive("small.tflite", SMALL);
+            for (index, mask) in flips {
+                let index = index % bytes.len();
+                bytes[index] ^= mask;
+            }
+            bytes.truncate(cut);
+            let _ = member_within(&bytes, "small.tflite", 10_000);
+        }
     }
 }

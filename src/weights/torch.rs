@@ -77,3 +77,89 @@ fn refusal(error: PytorchError) -> WeightsError {
         error => malformed(FORMAT, error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ZIP: &[u8] = include_bytes!("../../tests/goldens/weights/zip.pth");
+    const LEGACY: &[u8] = include_bytes!("../../tests/goldens/weights/legacy.pth");
+    const NESTED: &[u8] = include_bytes!("../../tests/goldens/weights/nested.pth");
+    const MODULE: &[u8] = include_bytes!("../../tests/goldens/weights/module.pt");
+
+    fn read(bytes: &[u8]) -> Result<Weights, WeightsError> {
+        let file = tempfile::NamedTempFile::new().expect("temporary file");
+        std::fs::write(file.path(), bytes).expect("temporary file");
+        read_torch(file.path())
+    }
+
+    #[test]
+    fn strided_kernels_are_gathered_from_both_containers() {
+        for bytes in [ZIP, LEGACY, NESTED] {
+            let weights = read(bytes).expect("valid checkpoint");
+            let counting: Vec<_> = (0..24_u8).map(f32::from).collect();
+            assert_eq!(weights.values("conv.weight", &[2, 3, 2, 2]).expect("there"), counting);
+            assert_eq!(weights.values("conv.bias", &[2]).expect("there"), [0.5, -1.5]);
+            assert_eq!(weights.values("double", &[2, 1]).expect("there"), [2.0, 4.0]);
+            assert_eq!(weights.values("brain", &[2]).expect("there"), [1.0, -3.0]);
+            assert_eq!(weights.values("view", &[3]).expect("there"), [4.0, 5.0, 6.0]);
+            // Neither the integer counter nor the optimiser beside the nested parameters.
+            assert_eq!(weights.len(), 5);
+        }
+    }
+
+    #[test]
+    fn a_pickled_module_is_read_as_its_state() {
+        let weights = read(MODULE).expect("a plain module");
+        assert_eq!(weights.get("0.weight").expect("there").shape, [3, 2]);
+        assert_eq!(weights.get("0.bias").expect("there").shape, [3]);
+    }
+
+    #[test]
+    fn other_files_are_refused() {
+        for bytes in [
+            &b""[..],
+            b"not a checkpoint",
+            b"PK\x03\x04 nonsense",
+            b"\x80\x02]q\x00.",
+        ] {
+            let text = read(bytes).expect_err("not a checkpoint").to_string();
+            assert!(text.starts_with("torch file "), "{text}");
+        }
+        let text = read_torch(Path::new("nowhere/a.pth"))
+            .expect_err("no such file")
+            .to_string();
+        assert!(text.starts_with("`nowhere/a.pth`: "), "{text}");
+    }
+
+    #[test]
+    fn truncated_checkpoints_are_refused() {
+        for bytes in [ZIP, LEGACY] {
+            for part in 1..8 {
+                let text = read(&bytes[..bytes.len() * part / 8])
+                    .expect_err("truncated")
+                    .to_string();
+                assert!(text.starts_with("torch file is malformed: "), "{text}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_checkpoints_never_panic(
+            legacy: bool,
+            cut in 0_usize..3500,
+            flips in prop::collection::vec((0_usize..3500, any::<u8>()), 0..8),
+        ) {
+            let mut bytes = if legacy { LEGACY.to_vec() } else { ZIP.to_vec() };
+            for (index, mask) in flips {
+                let index = index % bytes.len();
+                bytes[index] ^= mask;
+            }
+            bytes.truncate(cut);
+            let _ = read(&bytes);
+        }
+    }
+}

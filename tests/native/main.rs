@@ -4,3 +4,4 @@ mod command_line;
 mod crop;
 mod detect;
 mod layering;
+mod weights;
