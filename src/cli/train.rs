@@ -86,6 +86,9 @@ pub(super) struct Args {
     /// like the training pictures.
     #[arg(long, value_name = "PART", default_value_t = 0.0, allow_negative_numbers = true)]
     crop_margin: f32,
+    /// Part of the detector's box by which the cropped region is moved up, kept in the file.
+    #[arg(long, value_name = "PART", default_value_t = 0.0, allow_negative_numbers = true)]
+    crop_rise: f32,
     /// Rights in the trained parameters, kept in the file.
     #[arg(long, value_name = "TEXT", default_value = "not stated; depends on the rights in the training pictures")]
     licence: String,
@@ -195,6 +198,7 @@ impl Args {
             blend: self.blend,
             half_window: self.half_window,
             crop_margin: self.crop_margin,
+            crop_rise: self.crop_rise,
             ..ExpressionSettings::neutral(0)
         };
         let mut extra = Default::default();
