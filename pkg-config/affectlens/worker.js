@@ -88,7 +88,7 @@ async function load({ device, weights, wasmUrl, warmUp, settings }) {
   const ended = performance.now();
   watchRequests();
   return {
-    device: lens.device(),
+    device: await nameAdapter(lens.device()),
     settings: lens.settings(),
     timings: { gatherMs: gathered - started, moduleMs, openMs: opened - gathered, warmUpMs: ended - opened },
   };
@@ -145,6 +145,19 @@ function readPixels(picture) {
   } finally {
     image.close();
   }
+}
+
+/**
+ * Browsers name the adapter to scripts, not to the GPU layer of the module.
+ *
+ * @param {import("./index.js").DeviceReport} device
+ */
+async function nameAdapter(device) {
+  if (device.kind !== "webgpu") return device;
+  const gpu = /** @type {any} */ (navigator).gpu;
+  const info = (await gpu?.requestAdapter({ powerPreference: "high-performance" }))?.info;
+  const names = [info?.vendor, info?.architecture, info?.device, info?.description].filter(Boolean);
+  return names.length > 0 ? { ...device, adapter: names.join(" ") } : device;
 }
 
 /** Tells the page of every request that this worker makes from now on: there should be none. */

@@ -237,6 +237,8 @@ function begin() {
   if (showing === "nothing") return;
   if (showing === "still") return void lookAtStill();
   if (document.hidden) return;
+  // A clip waits for the model; a camera shows that it is on.
+  if (showing === "clip" && !lens) return;
   watch.start();
   void video.play();
 }

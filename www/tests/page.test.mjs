@@ -42,7 +42,7 @@ async function visit(context, query, wanted) {
   page.context().on("request", (request) => /^https?:/.test(request.url()) && requests.push(request.url()));
   await page.goto(`${server.url}?${query}`);
   await page.waitForFunction(() => window.__affectlens?.counters.isLoaded, undefined, LOADED);
-  return { page, trouble, requests, counters: () => page.evaluate(() => window.__affectlens.counters) };
+  return { browser, page, trouble, requests, counters: () => page.evaluate(() => window.__affectlens.counters) };
 }
 
 const analysed = (page, count) =>
@@ -75,6 +75,23 @@ describe("webcam", LIMIT, () => {
       assert.deepEqual(trouble, []);
     });
   }
+
+  test("a GPU that is lost costs one frame, which is not made up, and the page goes on", async (context) => {
+    const { page, browser, counters } = await visit(context, "device=webgpu", { webgpu: true, camera: webcam });
+    await page.click("#use-camera");
+    await analysed(page, 1);
+    const protocol = await browser.newBrowserCDPSession();
+    // The answer comes, if at all, from the process that is gone.
+    protocol.send("Browser.crashGpuProcess").catch(() => {});
+    await page.waitForFunction(() => window.__affectlens.counters.trouble === "look", undefined, LOADED);
+    assert.match(await page.textContent("#notice"), /A frame could not be analysed: the GPU device was lost/);
+    const { analysed: before } = await counters();
+    await analysed(page, before + 1);
+    const after = await counters();
+    assert.equal(after.failed, 1);
+    assert.equal(after.trouble, "");
+    assert.equal(after.device.kind, "webgpu");
+  });
 
   test("stop releases the camera", async (context) => {
     const { page, counters } = await visit(context, "device=cpu", { camera: webcam });

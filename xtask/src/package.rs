@@ -37,8 +37,10 @@ pub fn build() -> Result<Packages> {
 fn build_wasm() -> Result<PathBuf> {
     step("building the wasm module (the first build takes 10 to 20 minutes)");
     let arguments = [
-        "build",
+        "rustc",
         "--lib",
+        "--crate-type",
+        "cdylib",
         "--release",
         "--target",
         "wasm32-unknown-unknown",
