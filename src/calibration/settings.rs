@@ -42,6 +42,7 @@ impl ExpressionSettings {
             blend: 1.0,
             half_window: 50,
             crop_margin: 0.0,
+            crop_rise: 0.0,
         }
     }
 

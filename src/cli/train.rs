@@ -252,7 +252,7 @@ impl Embedder {
         let batch = crop::batch(faces, &self.backbone.normalisation(), &self.device.device);
         let Ok(batch) = batch else { return Vec::new() };
         let rows = pollster::block_on(self.backbone.forward(batch).embedding.into_data_async());
-        let values = rows.ok().and_then(|rows| rows.into_vec::<f32>().ok()).unwrap_or_default();
+        let values = rows.ok().and_then(|rows| rows.try_into_vec::<f32>().ok()).unwrap_or_default();
         values.chunks(self.backbone.width()).map(<[f32]>::to_vec).collect()
     }
 }
@@ -265,10 +265,23 @@ fn show(epoch: &EpochReport) {
     eprintln!("epoch {}: loss {:.4}{scores}", epoch.epoch, epoch.loss);
 }
 
-/// The command as it was given, without the place of the program.
+/// The command as it was given, without what does not change the parameters: the place of the program, of the
+/// file and of the weights, and the licence, which the metadata has anyway.
 fn command_line() -> String {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    format!("affectlens {}", arguments.join(" "))
+    let mut command = "affectlens".to_owned();
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        let name = argument.split('=').next().unwrap_or_default();
+        if ["--out", "--licence", "--weights"].contains(&name) {
+            if name == argument {
+                arguments.next();
+            }
+            continue;
+        }
+        command.push(' ');
+        command.push_str(&argument);
+    }
+    command
 }
 
 fn join(counts: &[usize]) -> String {
