@@ -162,20 +162,13 @@ impl ExpressionClassifier {
         Ok(())
     }
 
-    /// Cuts a detected face out of its frame, with the margin that the head was trained with.
+    /// Cuts a detected face out of its frame, framed like the pictures that the head was trained on.
     ///
     /// # Errors
     ///
     /// [`AffectError::Crop`] if the box lies outside the frame.
     pub fn crop(&self, frame: &Frame, bounding_box: &BoundingBox) -> Result<Frame, AffectError> {
-        let [dx, dy] = [bounding_box.width, bounding_box.height].map(|side| side * self.settings.crop_margin);
-        let region = BoundingBox {
-            x: bounding_box.x - dx,
-            y: bounding_box.y - dy,
-            width: bounding_box.width + 2.0 * dx,
-            height: bounding_box.height + 2.0 * dy,
-        };
-        Ok(crop::crop(frame, &region)?)
+        Ok(crop::crop(frame, &self.settings.face_region(bounding_box))?)
     }
 
     /// Scores face crops of any size; all of them go through the networks as one batch, with one read-back.

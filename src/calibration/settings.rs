@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{CalibrationError, Gla};
+use crate::face::BoundingBox;
 
 /// What the adapted head was tuned to be used with.
 ///
@@ -20,6 +21,9 @@ pub struct ExpressionSettings {
     pub half_window: usize,
     /// Part of the detector's box that is added on each side before cropping; 0.1 makes it a fifth wider and higher.
     pub crop_margin: f32,
+    /// Part of the box's height by which the cropped region is moved up: detectors box the features, training
+    /// pictures show the whole head.
+    pub crop_rise: f32,
 }
 
 const GLA: &str = "gla";
@@ -27,6 +31,7 @@ const CONFIDENCE: &str = "confidence";
 const BLEND: &str = "blend";
 const HALF_WINDOW: &str = "half_window";
 const CROP_MARGIN: &str = "crop_margin";
+const CROP_RISE: &str = "crop_rise";
 
 impl ExpressionSettings {
     /// Settings that leave a head of `classes` classes as it is; the window is the paper's.
@@ -37,6 +42,18 @@ impl ExpressionSettings {
             blend: 1.0,
             half_window: 50,
             crop_margin: 0.0,
+            crop_rise: 0.0,
+        }
+    }
+
+    /// The part of a frame that is cropped for a face that the detector boxed.
+    pub fn face_region(&self, face: &BoundingBox) -> BoundingBox {
+        let (dx, dy) = (face.width * self.crop_margin, face.height * self.crop_margin);
+        BoundingBox {
+            x: face.x - dx,
+            y: face.y - dy - face.height * self.crop_rise,
+            width: face.width + 2.0 * dx,
+            height: face.height + 2.0 * dy,
         }
     }
 
@@ -49,6 +66,7 @@ impl ExpressionSettings {
             (BLEND, self.blend.to_string()),
             (HALF_WINDOW, self.half_window.to_string()),
             (CROP_MARGIN, self.crop_margin.to_string()),
+            (CROP_RISE, self.crop_rise.to_string()),
         ] {
             extra.insert(key.to_owned(), value);
         }
@@ -123,6 +141,7 @@ mod tests {
             blend: 0.7,
             half_window: 12,
             crop_margin: 0.05,
+            crop_rise: 0.1,
         };
         let mut extra = BTreeMap::new();
         settings.write(&mut extra);
@@ -131,6 +150,15 @@ mod tests {
             ExpressionSettings::read(&BTreeMap::new(), 2),
             Ok(ExpressionSettings::neutral(2))
         );
+    }
+
+    #[test]
+    fn face_region_grows_on_all_sides_and_moves_up() {
+        let settings = ExpressionSettings { crop_margin: 0.25, crop_rise: 0.5, ..ExpressionSettings::neutral(1) };
+        let face = BoundingBox { x: 10.0, y: 20.0, width: 8.0, height: 4.0 };
+        let expected = BoundingBox { x: 8.0, y: 17.0, width: 12.0, height: 6.0 };
+        assert_eq!(settings.face_region(&face), expected);
+        assert_eq!(ExpressionSettings::neutral(1).face_region(&face), face);
     }
 
     #[test]

@@ -86,6 +86,9 @@ pub(super) struct Args {
     /// like the training pictures.
     #[arg(long, value_name = "PART", default_value_t = 0.0, allow_negative_numbers = true)]
     crop_margin: f32,
+    /// Part of the detector's box by which the cropped region is moved up, kept in the file.
+    #[arg(long, value_name = "PART", default_value_t = 0.0, allow_negative_numbers = true)]
+    crop_rise: f32,
     /// Rights in the trained parameters, kept in the file.
     #[arg(long, value_name = "TEXT", default_value = "not stated; depends on the rights in the training pictures")]
     licence: String,
@@ -195,6 +198,7 @@ impl Args {
             blend: self.blend,
             half_window: self.half_window,
             crop_margin: self.crop_margin,
+            crop_rise: self.crop_rise,
             ..ExpressionSettings::neutral(0)
         };
         let mut extra = Default::default();
@@ -248,7 +252,7 @@ impl Embedder {
         let batch = crop::batch(faces, &self.backbone.normalisation(), &self.device.device);
         let Ok(batch) = batch else { return Vec::new() };
         let rows = pollster::block_on(self.backbone.forward(batch).embedding.into_data_async());
-        let values = rows.ok().and_then(|rows| rows.into_vec::<f32>().ok()).unwrap_or_default();
+        let values = rows.ok().and_then(|rows| rows.try_into_vec::<f32>().ok()).unwrap_or_default();
         values.chunks(self.backbone.width()).map(<[f32]>::to_vec).collect()
     }
 }
@@ -261,10 +265,23 @@ fn show(epoch: &EpochReport) {
     eprintln!("epoch {}: loss {:.4}{scores}", epoch.epoch, epoch.loss);
 }
 
-/// The command as it was given, without the place of the program.
+/// The command as it was given, without what does not change the parameters: the place of the program, of the
+/// file and of the weights, and the licence, which the metadata has anyway.
 fn command_line() -> String {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    format!("affectlens {}", arguments.join(" "))
+    let mut command = "affectlens".to_owned();
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        let name = argument.split('=').next().unwrap_or_default();
+        if ["--out", "--licence", "--weights"].contains(&name) {
+            if name == argument {
+                arguments.next();
+            }
+            continue;
+        }
+        command.push(' ');
+        command.push_str(&argument);
+    }
+    command
 }
 
 fn join(counts: &[usize]) -> String {
