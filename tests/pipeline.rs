@@ -1,4 +1,5 @@
 //! The same pipeline natively and in a browser, on the CPU and on the GPU, with seeded weights.
+#![expect(clippy::cast_possible_truncation, reason = "noise is made into pixels")]
 
 use affectlens::{
     affect::{ExpressionLens, ExpressionWeights},

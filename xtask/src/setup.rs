@@ -135,7 +135,7 @@ fn wasm_opt() -> Result<()> {
     let package = format!("binaryen@{BINARYEN}");
     let tools = paths::tools();
     run(
-        &mut command("npm", ["install", "--no-save", "--no-audit", "--no-fund", "--prefix"])
+        command("npm", ["install", "--no-save", "--no-audit", "--no-fund", "--prefix"])
             .arg(&tools)
             .arg(package),
         minutes(5),

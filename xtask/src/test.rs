@@ -27,10 +27,12 @@ enum Part {
     Page,
 }
 
+type Test = fn() -> Result<()>;
+
 /// Sets up and runs the tests; all parts run even if one fails.
 pub fn all(options: &Options) -> Result<()> {
     setup::for_tests()?;
-    let parts: [(Part, &str, fn() -> Result<()>); 4] = [
+    let parts: [(Part, &str, Test); 4] = [
         (Part::Native, "native", native),
         (Part::Wasm, "wasm", wasm),
         (Part::Page, "page", page),
