@@ -96,6 +96,7 @@ impl ExpressionSettings {
             2.0,
             "a number from -0.4 to 2",
         )?;
+        settings.crop_rise = number(extra, CROP_RISE, settings.crop_rise, -1.0, 1.0, "a number from -1 to 1")?;
         if let Some(text) = extra.get(HALF_WINDOW) {
             settings.half_window = text.parse().map_err(|_| refuse(HALF_WINDOW, "a whole number", text))?;
         }
