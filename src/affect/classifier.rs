@@ -89,9 +89,11 @@ impl ExpressionClassifier {
                 backbone: architecture.clone(),
             });
         }
-        let settings = match &weights.head {
-            Some(head) => ExpressionSettings::read(&head.metadata.extra, head_classes.len())?,
-            None => ExpressionSettings::neutral(0),
+        // Biases, blend and threshold are the head's; how a face is cropped the pretrained file says as well.
+        let settings = match (&weights.head, &weights.pretrained) {
+            (Some(head), _) => ExpressionSettings::read(&head.metadata.extra, head_classes.len())?,
+            (None, Some(pretrained)) => ExpressionSettings::read(&pretrained.metadata.extra, pretrained_classes.len())?,
+            (None, None) => ExpressionSettings::neutral(0),
         };
         // A head may know fewer classes; the others are the pretrained classifier's, where it is confident.
         let knows = |class: &Expression| head_classes.contains(class) || pretrained_classes.contains(class);
