@@ -39,6 +39,7 @@ const IMAGENET_NORMALISATION: Normalisation = Normalisation {
 
 /// A network with its weights, ready on a device.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one in a process")]
 pub enum Backbone {
     /// MobileNetV1, trained to recognise persons.
     FaceRes(MobileNetV1),

@@ -1,4 +1,5 @@
 //! The same pipeline natively and in a browser, on the CPU and on the GPU, with seeded weights.
+#![expect(clippy::cast_possible_truncation, reason = "noise is made into pixels")]
 
 use affectlens::{
     affect::{ExpressionLens, ExpressionWeights},
@@ -92,7 +93,7 @@ fn assert_close(report: &ExpressionReport, expected: &[f32]) {
 }
 
 /// What the CPU gives natively.
-const RECORDED: [f32; 7] = [0.0; 7];
+const RECORDED: [f32; 7] = [0.14178774, 0.20108175, 0.08894943, 0.26253703, 0.19286165, 0.06307298, 0.0497094];
 
 async fn the_cpu_gives_the_recorded_probabilities() {
     assert_close(&classify(DeviceChoice::Cpu).await, &RECORDED);

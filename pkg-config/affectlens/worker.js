@@ -78,7 +78,9 @@ async function load({ device, weights, wasmUrl, warmUp, settings }) {
   }
   const gathered = performance.now();
   progress("device");
-  lens = await Lens.open(device, files.detector, files.backbone, files.pretrained, files.head);
+  const obstacle = device === "cpu" ? undefined : await findObstacle();
+  if (obstacle && device === "webgpu") throw new AffectLensError("webgpu-unavailable", obstacle);
+  lens = await Lens.open(obstacle ? "cpu" : device, files.detector, files.backbone, files.pretrained, files.head);
   if (settings) lens.configure({ ...lens.settings(), ...settings });
   const opened = performance.now();
   if (warmUp) {
@@ -88,7 +90,7 @@ async function load({ device, weights, wasmUrl, warmUp, settings }) {
   const ended = performance.now();
   watchRequests();
   return {
-    device: await nameAdapter(lens.device()),
+    device: await describeDevice(lens.device(), obstacle),
     settings: lens.settings(),
     timings: { gatherMs: gathered - started, moduleMs, openMs: opened - gathered, warmUpMs: ended - opened },
   };
@@ -147,17 +149,32 @@ function readPixels(picture) {
   }
 }
 
+/** Why there is no WebGPU, where the browser itself can tell. */
+async function findObstacle() {
+  if (!navigatorGpu()) return "this browser has no WebGPU";
+  return (await requestAdapter()) ? undefined : "the browser offers no WebGPU adapter";
+}
+
 /**
  * Browsers name the adapter to scripts, not to the GPU layer of the module.
  *
  * @param {import("./index.js").DeviceReport} device
+ * @param {string | undefined} obstacle
  */
-async function nameAdapter(device) {
-  if (device.kind !== "webgpu") return device;
-  const gpu = /** @type {any} */ (navigator).gpu;
-  const info = (await gpu?.requestAdapter({ powerPreference: "high-performance" }))?.info;
+async function describeDevice(device, obstacle) {
+  if (device.kind !== "webgpu") return { ...device, fallback: obstacle ?? device.fallback };
+  const info = (await requestAdapter())?.info;
   const names = [info?.vendor, info?.architecture, info?.device, info?.description].filter(Boolean);
   return names.length > 0 ? { ...device, adapter: names.join(" ") } : device;
+}
+
+async function requestAdapter() {
+  return navigatorGpu()?.requestAdapter({ powerPreference: "high-performance" });
+}
+
+/** WebGPU's types are not in every TypeScript library yet. */
+function navigatorGpu() {
+  return /** @type {any} */ (navigator).gpu;
 }
 
 /** Tells the page of every request that this worker makes from now on: there should be none. */

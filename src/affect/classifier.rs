@@ -203,7 +203,7 @@ impl ExpressionClassifier {
             .map_err(|error| read_back(error.to_string()))?;
         self.device.check()?;
         let scores = scores
-            .into_vec::<f32>()
+            .try_into_vec::<f32>()
             .map_err(|error| read_back(format!("{error:?}")))?;
         if scores.iter().any(|score| !score.is_finite()) {
             return Err(read_back("a score is not a number".to_owned()));

@@ -235,12 +235,15 @@ mod tests {
     const TOY_LABELS: [usize; 10] = [2, 0, 2, 1, 0, 1, 1, 2, 1, 0];
     const TOY_COUNTS: [usize; 3] = [100, 40, 10];
 
+    /// Pass, class, grid step, macro-F1.
+    type Step = (usize, usize, f32, f64);
+
     /// The search as it is described: every trial predicts everything anew. Returns the accepted steps too.
     fn tune_naively(
         probabilities: &[Vec<f32>],
         labels: &[usize],
         counts: &[usize],
-    ) -> (Vec<f32>, f64, Vec<(usize, usize, f32, f64)>) {
+    ) -> (Vec<f32>, f64, Vec<Step>) {
         let score = |biases: &[f32]| {
             let mut confusion = Confusion::new(biases.len());
             for (row, &label) in probabilities.iter().zip(labels) {

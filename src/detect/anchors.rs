@@ -35,8 +35,7 @@ pub(super) fn decode(values: &[f32], threshold: f32) -> Vec<Detection> {
 fn decode_anchor(values: &[f32], centre: [f32; 2], threshold: f32) -> Option<Detection> {
     let (place, logit) = values.split_at(ANCHOR_VALUES - 1);
     let score = 1.0 / (1.0 + (-logit[0].clamp(-LOGIT_LIMIT, LOGIT_LIMIT)).exp());
-    // Written so that a score or a place that is not a number is left out.
-    if !(score >= threshold) || !place.iter().all(|value| value.is_finite()) {
+    if score.is_nan() || score < threshold || !place.iter().all(|value| value.is_finite()) {
         return None;
     }
     let (width, height) = (place[2], place[3]);

@@ -56,6 +56,7 @@ fn blend(same: &[Detection], score: f32) -> Detection {
 }
 
 #[cfg(test)]
+#[expect(clippy::cast_possible_truncation, reason = "the oracle sums in f64")]
 mod tests {
     use proptest::prelude::*;
 

@@ -123,7 +123,7 @@ impl TrackSmoother {
             self.start = oldest;
         }
         for missing in (last + 1).max(oldest)..frame {
-            let filled = interpolate(&before, row, (missing - last) as usize, (frame - last) as usize);
+            let filled = interpolate(&before, row, frames(missing - last), frames(frame - last));
             self.rows.push_back(filled);
         }
         self.rows.push_back(row.to_vec());
@@ -152,7 +152,7 @@ impl TrackSmoother {
     /// Frames by which a result waits for later ones.
     pub fn delay(&self) -> usize {
         match self.mode {
-            SmoothingMode::Delayed => self.half_window as usize,
+            SmoothingMode::Delayed => frames(self.half_window),
             SmoothingMode::Trailing => 0,
         }
     }
@@ -180,7 +180,7 @@ impl TrackSmoother {
             return None;
         }
         let first = frame.saturating_sub(reach_back).max(self.start) - self.start;
-        let window = self.rows.range(first as usize..=(end.min(last) - self.start) as usize);
+        let window = self.rows.range(frames(first)..=frames(end.min(last) - self.start));
         let count = window.len();
         let mut sums = vec![0.0_f64; self.rows.front()?.len()];
         for row in window {
@@ -195,6 +195,11 @@ impl TrackSmoother {
     fn kept(&self) -> u64 {
         self.half_window.saturating_mul(2).saturating_add(READER_LAG)
     }
+}
+
+// Rows are in memory, so there are never more of them than a `usize` counts.
+fn frames(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]

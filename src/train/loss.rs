@@ -87,13 +87,15 @@ mod tests {
         assert!((loss - expected).abs() < TOLERANCE, "{loss}, expected {expected}");
     }
 
+    type Loss = fn(Tensor<2>, Tensor<1, Int>, Tensor<1>) -> Tensor<1>;
+
     #[test]
     fn gradients_are_those_of_finite_differences() {
         /// Central differences of an f32 loss around 1 with this step are right to about 1e-3.
         const STEP: f32 = 1e-2;
         let plain = Device::flex();
         let device = Device::flex().autodiff();
-        let losses: [fn(Tensor<2>, Tensor<1, Int>, Tensor<1>) -> Tensor<1>; 2] =
+        let losses: [Loss; 2] =
             [weighted_cross_entropy, |logits, labels, weights| focal_loss(logits, labels, weights, 2.0)];
         for loss in losses {
             let (logits, labels, weights) = batch(&device);

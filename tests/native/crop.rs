@@ -57,6 +57,8 @@ fn assert_close(name: &str, got: &Frame) {
         "{name}: {differing} of {} values differ, at most by {worst:?}",
         got.pixels().len()
     );
+    let share = differing as f64 / got.pixels().len() as f64;
+    assert!(share <= DIFFERING, "{name}: {share} of the values differ");
     assert!(worst <= Some(LEVELS), "{name} differs by {worst:?} levels");
 }
 

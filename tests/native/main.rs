@@ -1,4 +1,10 @@
 //! Tests that link the whole crate, in one binary.
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::print_stdout,
+    reason = "reference values are made in f64; what was measured is printed"
+)]
+
 mod backbones;
 mod command_line;
 mod crop;

