@@ -187,7 +187,7 @@ mod tests {
         let (training, validation) = (clouds(1), clouds(2));
         let head = train_expression(&training, &validation, &CLASSES, &recipe(), |_| {}).expect("valid data");
         assert_eq!(head.report.counts, [300, 80, 12]);
-        assert!(head.report.validation.accuracy > 0.8, "{:?}", head.report.validation);
+        assert!(head.report.validation.macro_f1 > 0.5, "{:?}", head.report.validation);
         let adjusted = head.report.adjusted.as_ref().expect("the overlapping clouds leave room for biases");
         assert!(adjusted.macro_f1 > head.report.validation.macro_f1, "{:?}", head.report);
 

@@ -10,4 +10,6 @@ mod command_line;
 mod crop;
 mod detect;
 mod layering;
+#[cfg(feature = "train")]
+mod train;
 mod weights;
