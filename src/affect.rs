@@ -106,9 +106,10 @@ impl AffectError {
     /// A stable word for programs; the message is for people.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Weights { .. } | Self::NoClassifier { .. } | Self::Embedding { .. } | Self::Calibration(_) => {
-                "weights-malformed"
-            }
+            Self::Weights { .. }
+            | Self::NoClassifier { .. }
+            | Self::Embedding { .. }
+            | Self::Calibration(_) => "weights-malformed",
             Self::Control { .. } => "bad-argument",
             Self::Crop(_) => "picture-size",
             Self::Device(DeviceError::Lost) => "device-lost",

@@ -23,7 +23,11 @@ use crate::weights::{Normalisation, Weights, WeightsError};
 const FACERES: &str = "faceres";
 
 /// Every backbone, as weights files and the command line name it.
-pub const NAMES: [&str; 3] = [FACERES, EfficientNetConfig::B0.name, EfficientNetConfig::B2.name];
+pub const NAMES: [&str; 3] = [
+    FACERES,
+    EfficientNetConfig::B0.name,
+    EfficientNetConfig::B2.name,
+];
 
 /// Pixels less the means of VGGFace2's publisher, as the published `faceres` expects them.
 const FACERES_NORMALISATION: Normalisation = Normalisation {
@@ -69,7 +73,9 @@ impl Backbone {
             return Ok(Self::FaceRes(MobileNetV1::load(weights, device)?));
         }
         let config = EfficientNetConfig::from_name(name).ok_or_else(|| unknown(name))?;
-        Ok(Self::EmotiEffNet(EfficientNet::load(config, weights, device)?))
+        Ok(Self::EmotiEffNet(EfficientNet::load(
+            config, weights, device,
+        )?))
     }
 
     /// Architecture name, one of [`NAMES`].
@@ -156,7 +162,10 @@ impl Backbone {
 ///
 /// [`WeightsError`] for an unknown name, or a missing, misshapen or unexpected parameter.
 #[cfg(feature = "native")]
-pub fn canonical_weights(name: &str, published: &PublishedWeights) -> Result<Weights, WeightsError> {
+pub fn canonical_weights(
+    name: &str,
+    published: &PublishedWeights,
+) -> Result<Weights, WeightsError> {
     if name == FACERES {
         let mut weights = faceres_from_tfjs(published.named())?;
         weights.metadata = Metadata {

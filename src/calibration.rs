@@ -92,14 +92,25 @@ pub enum AbsentClasses {
 ///
 /// [`CalibrationError::AbsentClass`] for a count of 0, unless `absent` allows it;
 /// [`CalibrationError::Empty`] if no class has an example.
-pub fn class_weights(counts: &[usize], absent: AbsentClasses) -> Result<Vec<f32>, CalibrationError> {
+pub fn class_weights(
+    counts: &[usize],
+    absent: AbsentClasses,
+) -> Result<Vec<f32>, CalibrationError> {
     let largest = largest_count(counts)?;
-    if let (AbsentClasses::Refuse, Some(class)) = (absent, counts.iter().position(|&count| count == 0)) {
+    if let (AbsentClasses::Refuse, Some(class)) =
+        (absent, counts.iter().position(|&count| count == 0))
+    {
         return Err(CalibrationError::AbsentClass { class });
     }
     Ok(counts
         .iter()
-        .map(|&count| if count == 0 { 0.0 } else { ratio(largest, count) })
+        .map(|&count| {
+            if count == 0 {
+                0.0
+            } else {
+                ratio(largest, count)
+            }
+        })
         .collect())
 }
 
@@ -153,7 +164,10 @@ fn ratio(largest: usize, count: usize) -> f32 {
 /// # Errors
 ///
 /// [`CalibrationError::Count`] if labels and probabilities differ in number.
-pub fn best_threshold(probabilities: &[f32], labels: &[bool]) -> Result<(f32, f64), CalibrationError> {
+pub fn best_threshold(
+    probabilities: &[f32],
+    labels: &[bool],
+) -> Result<(f32, f64), CalibrationError> {
     if probabilities.len() != labels.len() {
         return Err(CalibrationError::Count {
             what: "labels",
@@ -200,7 +214,9 @@ mod tests {
     use super::*;
 
     // Neutral, anger, disgust, fear, happiness, sadness, surprise, other in the training part of Aff-Wild2.
-    const AFF_WILD2_COUNTS: [usize; 8] = [177_197, 16_573, 10_771, 9_080, 95_462, 78_751, 31_615, 165_868];
+    const AFF_WILD2_COUNTS: [usize; 8] = [
+        177_197, 16_573, 10_771, 9_080, 95_462, 78_751, 31_615, 165_868,
+    ];
 
     fn assert_close(got: &[f32], expected: &[f32], tolerance: f32) {
         assert_eq!(got.len(), expected.len());
@@ -214,10 +230,13 @@ mod tests {
 
     #[test]
     fn rare_classes_weigh_more() {
-        let weights = class_weights(&AFF_WILD2_COUNTS, AbsentClasses::Refuse).expect("no class is absent");
+        let weights =
+            class_weights(&AFF_WILD2_COUNTS, AbsentClasses::Refuse).expect("no class is absent");
         assert_close(
             &weights,
-            &[1.0, 10.6919, 16.4513, 19.5151, 1.8562, 2.2501, 5.6048, 1.0683],
+            &[
+                1.0, 10.6919, 16.4513, 19.5151, 1.8562, 2.2501, 5.6048, 1.0683,
+            ],
             1e-4,
         );
     }
@@ -228,7 +247,10 @@ mod tests {
             class_weights(&[4, 0, 2], AbsentClasses::Refuse),
             Err(CalibrationError::AbsentClass { class: 1 })
         );
-        assert_eq!(class_weights(&[4, 0, 2], AbsentClasses::Zero), Ok(vec![1.0, 0.0, 2.0]));
+        assert_eq!(
+            class_weights(&[4, 0, 2], AbsentClasses::Zero),
+            Ok(vec![1.0, 0.0, 2.0])
+        );
         let empty = Err(CalibrationError::Empty("training example"));
         assert_eq!(class_weights(&[0, 0], AbsentClasses::Zero), empty);
         assert_eq!(class_weights(&[], AbsentClasses::Zero), empty);
@@ -245,7 +267,8 @@ mod tests {
     #[test]
     fn first_best_threshold_is_found() {
         let labels = [true, true, false, false, true];
-        let (threshold, f1) = best_threshold(&[0.9, 0.45, 0.5, 0.2, 0.35], &labels).expect("five labels");
+        let (threshold, f1) =
+            best_threshold(&[0.9, 0.45, 0.5, 0.2, 0.35], &labels).expect("five labels");
         assert_eq!(threshold, 0.3);
         assert!((f1 - 0.857_142_857).abs() < 1e-9);
         assert_eq!(best_threshold(&[], &[]), Ok((0.1, 0.0)));

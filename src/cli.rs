@@ -113,13 +113,21 @@ const HEAD: &[u8] = include_bytes!("../models/expression-head.safetensors");
 
 impl WeightsOptions {
     fn folder(&self) -> PathBuf {
-        self.folder.clone().unwrap_or_else(|| crate::weights::cache_dir().join("weights"))
+        self.folder
+            .clone()
+            .unwrap_or_else(|| crate::weights::cache_dir().join("weights"))
     }
 
     fn read(&self, name: &str) -> Result<Weights> {
         let path = self.folder().join(format!("{name}.safetensors"));
         let read = Weights::read(&path);
-        if path.exists() { Ok(read?) } else { read.with_context(|| format!("weights `{name}` are not installed; run `affectlens weights fetch {name}`")) }
+        if path.exists() {
+            Ok(read?)
+        } else {
+            read.with_context(|| {
+                format!("weights `{name}` are not installed; run `affectlens weights fetch {name}`")
+            })
+        }
     }
 
     /// A classifier from the folder, else the built-in one; none that was trained for another backbone.
@@ -128,7 +136,8 @@ impl WeightsOptions {
         if path.exists() {
             return Ok(Some(Weights::read(&path)?));
         }
-        let weights = Weights::from_safetensors(built_in).with_context(|| format!("built-in `{name}`"))?;
+        let weights =
+            Weights::from_safetensors(built_in).with_context(|| format!("built-in `{name}`"))?;
         Ok((weights.metadata.extra.get("embedding") == Some(&self.backbone)).then_some(weights))
     }
 

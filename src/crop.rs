@@ -78,8 +78,12 @@ pub fn crop(frame: &Frame, region: &BoundingBox) -> Result<Frame, CropError> {
         .chunks_exact(stride)
         .take(bottom as usize)
         .skip(top as usize);
-    let pixels = rows.flat_map(|row| &row[columns.clone()]).copied().collect();
-    Ok(Frame::from_rgb(right - left, bottom - top, pixels).expect("a clamped region holds whole pixels"))
+    let pixels = rows
+        .flat_map(|row| &row[columns.clone()])
+        .copied()
+        .collect();
+    Ok(Frame::from_rgb(right - left, bottom - top, pixels)
+        .expect("a clamped region holds whole pixels"))
 }
 
 /// Squashes a frame to a square; the aspect ratio is not kept.
@@ -126,18 +130,31 @@ pub fn normalise(frame: &Frame, normalisation: &Normalisation) -> Vec<f32> {
 /// # Errors
 ///
 /// [`CropError::NoPictures`] or [`CropError::Size`].
-pub fn batch(pictures: &[Frame], normalisation: &Normalisation, device: &Device) -> Result<Tensor<4>, CropError> {
+pub fn batch(
+    pictures: &[Frame],
+    normalisation: &Normalisation,
+    device: &Device,
+) -> Result<Tensor<4>, CropError> {
     let first = pictures.first().ok_or(CropError::NoPictures)?;
     let expected = (first.width(), first.height());
     let mut values = Vec::with_capacity(pictures.len() * first.pixels().len());
     for (index, picture) in pictures.iter().enumerate() {
         let got = (picture.width(), picture.height());
         if got != expected {
-            return Err(CropError::Size { index, expected, got });
+            return Err(CropError::Size {
+                index,
+                expected,
+                got,
+            });
         }
         values.extend(normalise(picture, normalisation));
     }
-    let shape = [pictures.len(), 3, first.height() as usize, first.width() as usize];
+    let shape = [
+        pictures.len(),
+        3,
+        first.height() as usize,
+        first.width() as usize,
+    ];
     Ok(Tensor::from_data(TensorData::new(values, shape), device))
 }
 
@@ -152,14 +169,21 @@ pub(crate) fn resize_to(frame: &Frame, width: u32, height: u32) -> Frame {
     }
     // Pillow (up to 12; later releases choose by shape) resizes along the rows first and rounds before it goes on
     // to the columns. In one call the resizer would take the columns first: a fifth of the values one level off.
-    let narrowed = convolve(frame.pixels(), frame.width(), frame.height(), width, frame.height());
+    let narrowed = convolve(
+        frame.pixels(),
+        frame.width(),
+        frame.height(),
+        width,
+        frame.height(),
+    );
     let resized = convolve(&narrowed, width, frame.height(), width, height);
     Frame::from_rgb(width, height, resized).expect("the picture was made in this size")
 }
 
 /// Resizes RGB bytes with a triangle filter.
 fn convolve(pixels: &[u8], width: u32, height: u32, new_width: u32, new_height: u32) -> Vec<u8> {
-    let source = ImageRef::new(width, height, pixels, PixelType::U8x3).expect("a picture has three bytes a pixel");
+    let source = ImageRef::new(width, height, pixels, PixelType::U8x3)
+        .expect("a picture has three bytes a pixel");
     let mut target = Image::new(new_width, new_height, PixelType::U8x3);
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
     Resizer::new()
@@ -196,14 +220,22 @@ mod tests {
     }
 
     fn region(x: f32, y: f32, width: f32, height: f32) -> BoundingBox {
-        BoundingBox { x, y, width, height }
+        BoundingBox {
+            x,
+            y,
+            width,
+            height,
+        }
     }
 
     #[test]
     fn edges_are_truncated_not_rounded() {
         let face = crop(&numbered(5, 4), &region(1.9, 1.2, 2.0, 1.9)).expect("inside");
         assert_eq!((face.width(), face.height()), (2, 2));
-        assert_eq!(face.pixels(), [18, 19, 20, 21, 22, 23, 33, 34, 35, 36, 37, 38]);
+        assert_eq!(
+            face.pixels(),
+            [18, 19, 20, 21, 22, 23, 33, 34, 35, 36, 37, 38]
+        );
     }
 
     #[test]
@@ -259,7 +291,10 @@ mod tests {
             mean: [10.0, 0.0, 30.0],
             std: [1.0, 10.0, 2.0],
         };
-        assert_eq!(normalise(&frame, &normalisation), [0.0, 30.0, 2.0, 5.0, 0.0, 15.0]);
+        assert_eq!(
+            normalise(&frame, &normalisation),
+            [0.0, 30.0, 2.0, 5.0, 0.0, 15.0]
+        );
     }
 
     #[test]
@@ -269,10 +304,22 @@ mod tests {
             std: [1.0; 3],
         };
         let (first, second) = (numbered(2, 3), resize_to(&numbered(3, 3), 2, 3));
-        let tensor = batch(&[first.clone(), second.clone()], &normalisation, &Device::flex()).expect("equal sizes");
+        let tensor = batch(
+            &[first.clone(), second.clone()],
+            &normalisation,
+            &Device::flex(),
+        )
+        .expect("equal sizes");
         assert_eq!(tensor.dims(), [2, 3, 3, 2]);
-        let expected = [normalise(&first, &normalisation), normalise(&second, &normalisation)].concat();
-        assert_eq!(tensor.into_data().try_into_vec::<f32>().expect("f32"), expected);
+        let expected = [
+            normalise(&first, &normalisation),
+            normalise(&second, &normalisation),
+        ]
+        .concat();
+        assert_eq!(
+            tensor.into_data().try_into_vec::<f32>().expect("f32"),
+            expected
+        );
     }
 
     #[test]
@@ -286,7 +333,8 @@ mod tests {
             batch(&[], &normalisation, &device).expect_err("no pictures"),
             CropError::NoPictures
         );
-        let error = batch(&[numbered(2, 2), numbered(2, 3)], &normalisation, &device).expect_err("unequal");
+        let error =
+            batch(&[numbered(2, 2), numbered(2, 3)], &normalisation, &device).expect_err("unequal");
         assert_eq!(
             error.to_string(),
             "picture 1 of the batch is 2x3 pixels, expected 2x2 like the first"

@@ -81,8 +81,12 @@ impl FaceDetector {
     /// [`DetectError`] if the device fails.
     pub async fn detect(&self, frame: &Frame) -> Result<Vec<Detection>, DetectError> {
         let fitted = letterbox::letterbox(frame, INPUT_SIDE);
-        let input =
-            batch(std::slice::from_ref(&fitted.picture), &NORMALISATION, &self.device).expect("one picture is a batch");
+        let input = batch(
+            std::slice::from_ref(&fitted.picture),
+            &NORMALISATION,
+            &self.device,
+        )
+        .expect("one picture is a batch");
         let output = self.network.forward(input).into_data_async().await;
         let values = output.map_err(|error| DetectError::Read {
             reason: error.to_string(),
@@ -93,7 +97,10 @@ impl FaceDetector {
         check_scores(&values)?;
         let candidates = anchors::decode(&values, self.threshold);
         let faces = suppression::suppress(candidates, suppression::SAME_FACE_OVERLAP);
-        Ok(faces.into_iter().map(|face| in_frame(face, &fitted)).collect())
+        Ok(faces
+            .into_iter()
+            .map(|face| in_frame(face, &fitted))
+            .collect())
     }
 }
 
@@ -109,7 +116,12 @@ fn check_scores(values: &[f32]) -> Result<(), DetectError> {
 }
 
 fn in_frame(face: Detection, fitted: &Letterbox) -> Detection {
-    let BoundingBox { x, y, width, height } = face.bounding_box;
+    let BoundingBox {
+        x,
+        y,
+        width,
+        height,
+    } = face.bounding_box;
     let [left, top] = fitted.to_frame([x, y]);
     let [right, bottom] = fitted.to_frame([x + width, y + height]);
     Detection {

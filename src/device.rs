@@ -120,13 +120,12 @@ async fn open_gpu() -> Result<&'static Gpu, DeviceError> {
     if let Some(gpu) = GPU.get() {
         return Ok(gpu);
     }
-    let (device, setup) =
-        Device::wgpu_options()
-            .init_with_setup_async()
-            .await
-            .map_err(|error| DeviceError::Unavailable {
-                reason: error.to_string(),
-            })?;
+    let (device, setup) = Device::wgpu_options()
+        .init_with_setup_async()
+        .await
+        .map_err(|error| DeviceError::Unavailable {
+            reason: error.to_string(),
+        })?;
     setup
         .device
         .set_device_lost_callback(|_, _| GPU_LOST.store(true, Ordering::Release));

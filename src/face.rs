@@ -27,7 +27,11 @@ impl BoundingBox {
         let height = (self.y + self.height).min(other.y + other.height) - self.y.max(other.y);
         let intersection = width.max(0.0) * height.max(0.0);
         let union = self.area() + other.area() - intersection;
-        if union > 0.0 { intersection / union } else { 0.0 }
+        if union > 0.0 {
+            intersection / union
+        } else {
+            0.0
+        }
     }
 }
 
@@ -57,7 +61,10 @@ mod tests {
         let shifted = BoundingBox { x: 1.0, ..unit };
         assert_eq!(unit.intersection_over_union(&unit), 1.0);
         assert_eq!(unit.intersection_over_union(&shifted), 2.0 / 6.0);
-        assert_eq!(unit.intersection_over_union(&BoundingBox { x: 5.0, ..unit }), 0.0);
+        assert_eq!(
+            unit.intersection_over_union(&BoundingBox { x: 5.0, ..unit }),
+            0.0
+        );
         assert_eq!(
             BoundingBox::default().intersection_over_union(&BoundingBox::default()),
             0.0

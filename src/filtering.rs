@@ -97,7 +97,11 @@ fn best(
     allowed: impl Fn(Expression) -> bool,
 ) -> Option<(Expression, f32)> {
     let mut best: Option<(Expression, f32)> = None;
-    for (&class, &probability) in classes.iter().zip(probabilities).filter(|(class, _)| allowed(**class)) {
+    for (&class, &probability) in classes
+        .iter()
+        .zip(probabilities)
+        .filter(|(class, _)| allowed(**class))
+    {
         if best.is_none_or(|(_, highest)| probability > highest) {
             best = Some((class, probability));
         }
@@ -105,7 +109,11 @@ fn best(
     best
 }
 
-fn check(model: &'static str, probabilities: &[f32], classes: &[Expression]) -> Result<(), FilterError> {
+fn check(
+    model: &'static str,
+    probabilities: &[f32],
+    classes: &[Expression],
+) -> Result<(), FilterError> {
     if probabilities.len() == classes.len() {
         return Ok(());
     }
@@ -157,16 +165,19 @@ mod tests {
         let mapped = decide(&HEAD, &AFF_WILD2, &contempt, &AFF_WILD2, 0.8).expect("eight classes");
         assert_eq!(mapped.source, Source::Head);
         let affectnet = [0.01, 0.95, 0.0, 0.0, 0.01, 0.01, 0.01, 0.01];
-        let own_order = decide(&HEAD, &AFF_WILD2, &affectnet, &AFFECTNET_8, 0.5).expect("eight classes");
+        let own_order =
+            decide(&HEAD, &AFF_WILD2, &affectnet, &AFFECTNET_8, 0.5).expect("eight classes");
         assert_eq!(own_order.source, Source::Head);
     }
 
     #[test]
     fn models_may_have_different_classes() {
         let classes = [Expression::Neutral, Expression::Fear];
-        let decision = decide(&[1.0], &[Expression::Anger], &[0.05, 0.95], &classes, 0.9).expect("two lists");
+        let decision =
+            decide(&[1.0], &[Expression::Anger], &[0.05, 0.95], &classes, 0.9).expect("two lists");
         assert_eq!(decision.label, Expression::Fear);
-        let unsure = decide(&[1.0], &[Expression::Anger], &[0.2, 0.8], &classes, 0.9).expect("two lists");
+        let unsure =
+            decide(&[1.0], &[Expression::Anger], &[0.2, 0.8], &classes, 0.9).expect("two lists");
         assert_eq!(unsure.label, Expression::Anger);
     }
 

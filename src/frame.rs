@@ -44,7 +44,11 @@ impl Frame {
     /// [`FrameError`] for an empty picture or a wrong byte count.
     pub fn from_rgb(width: u32, height: u32, pixels: Vec<u8>) -> Result<Self, FrameError> {
         check_length(width, height, 3, pixels.len())?;
-        Ok(Self { width, height, pixels })
+        Ok(Self {
+            width,
+            height,
+            pixels,
+        })
     }
 
     /// Copies `width * height * 4` RGBA bytes; alpha is dropped, not blended.
@@ -58,7 +62,11 @@ impl Frame {
             .chunks_exact(4)
             .flat_map(|pixel| [pixel[0], pixel[1], pixel[2]])
             .collect();
-        Ok(Self { width, height, pixels })
+        Ok(Self {
+            width,
+            height,
+            pixels,
+        })
     }
 
     /// Width, pixels.
@@ -109,9 +117,15 @@ mod tests {
     fn empty_and_misshapen_pictures_are_refused() {
         assert_eq!(
             Frame::from_rgb(0, 4, vec![]),
-            Err(FrameError::Empty { width: 0, height: 4 })
+            Err(FrameError::Empty {
+                width: 0,
+                height: 4
+            })
         );
         let error = Frame::from_rgb(2, 2, vec![0; 11]).expect_err("one byte is missing");
-        assert_eq!(error.to_string(), "picture of 2x2 pixels has 11 bytes, expected 12");
+        assert_eq!(
+            error.to_string(),
+            "picture of 2x2 pixels has 11 bytes, expected 12"
+        );
     }
 }

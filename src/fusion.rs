@@ -19,7 +19,8 @@ pub fn map_classes(scores: &[f32], from: &[Expression], to: &[Expression]) -> Ve
     to.iter()
         .map(|&class| {
             let stand_in = class == Expression::Other && !to.contains(&Expression::Contempt);
-            let source = column(class).or_else(|| stand_in.then(|| column(Expression::Contempt)).flatten());
+            let source =
+                column(class).or_else(|| stand_in.then(|| column(Expression::Contempt)).flatten());
             source.map_or(0.0, |index| scores[index])
         })
         .collect()
@@ -51,7 +52,13 @@ pub fn complete_classes(
     let share = (1.0 - missing).max(0.0);
     to.iter()
         .zip(own.iter().zip(&foreign))
-        .map(|(class, (own, foreign))| if classes.contains(class) { own * share } else { *foreign })
+        .map(|(class, (own, foreign))| {
+            if classes.contains(class) {
+                own * share
+            } else {
+                *foreign
+            }
+        })
         .collect()
 }
 
@@ -61,7 +68,11 @@ pub fn complete_classes(
 ///
 /// If the slices differ in length.
 pub fn blend(first: &[f32], second: &[f32], weight: f32) -> Vec<f32> {
-    assert_eq!(first.len(), second.len(), "blended rows need the same classes");
+    assert_eq!(
+        first.len(),
+        second.len(),
+        "blended rows need the same classes"
+    );
     first
         .iter()
         .zip(second)
@@ -77,7 +88,11 @@ pub fn blend(first: &[f32], second: &[f32], weight: f32) -> Vec<f32> {
 ///
 /// If the slices differ in length.
 pub fn blend_logarithms(first: &[f32], second: &[f32], weight: f32) -> Vec<f32> {
-    assert_eq!(first.len(), second.len(), "blended rows need the same classes");
+    assert_eq!(
+        first.len(),
+        second.len(),
+        "blended rows need the same classes"
+    );
     let logarithm = |p: f32| (p + PROBABILITY_FLOOR).ln();
     let scores: Vec<f32> = first
         .iter()
@@ -109,19 +124,31 @@ mod tests {
             map_classes(&scores, &AFFECTNET_7, &AFF_WILD2),
             [4.0, 0.0, 1.0, 2.0, 3.0, 5.0, 6.0, 0.0]
         );
-        assert_eq!(map_classes(&[0.3, 0.7], &[Anger, Fear], &[Fear, Neutral]), [0.7, 0.0]);
+        assert_eq!(
+            map_classes(&[0.3, 0.7], &[Anger, Fear], &[Fear, Neutral]),
+            [0.7, 0.0]
+        );
     }
 
     #[test]
     fn contempt_keeps_its_own_column_where_there_is_one() {
         let to = [Expression::Contempt, Expression::Other];
-        assert_eq!(map_classes(&[0.4], &[Expression::Contempt], &to), [0.4, 0.0]);
+        assert_eq!(
+            map_classes(&[0.4], &[Expression::Contempt], &to),
+            [0.4, 0.0]
+        );
     }
 
     #[test]
     fn missing_class_is_taken_from_the_other_model_and_the_rest_shares_what_is_left() {
         let to = [Neutral, Fear, Happiness];
-        let completed = complete_classes(&[0.25, 0.75], &[Neutral, Happiness], &[0.2, 0.3, 0.5], &to, &to);
+        let completed = complete_classes(
+            &[0.25, 0.75],
+            &[Neutral, Happiness],
+            &[0.2, 0.3, 0.5],
+            &to,
+            &to,
+        );
         assert_eq!(completed[1], 0.3);
         assert!(
             (completed[0] - 0.175).abs() < 1e-6 && (completed[2] - 0.525).abs() < 1e-6,

@@ -51,7 +51,11 @@ pub enum GapError {
 /// # Errors
 ///
 /// [`GapError`] for numbers and rows that do not fit each other.
-pub fn fill_gaps<R: AsRef<[f32]>>(present: &[usize], rows: &[R], length: usize) -> Result<Vec<Vec<f32>>, GapError> {
+pub fn fill_gaps<R: AsRef<[f32]>>(
+    present: &[usize],
+    rows: &[R],
+    length: usize,
+) -> Result<Vec<Vec<f32>>, GapError> {
     if present.len() != rows.len() {
         return Err(GapError::Count {
             frames: present.len(),
@@ -117,7 +121,10 @@ mod tests {
         let dense = fill_gaps(&[3, 4, 7], &[[10.0], [20.0], [50.0]], 9).expect("valid rows");
         let expected = [10.0, 10.0, 10.0, 20.0, 30.0, 40.0, 50.0, 50.0, 50.0];
         for (row, expected) in dense.iter().zip(expected) {
-            assert!((row[0] - expected).abs() < 1e-5, "{row:?}, expected {expected}");
+            assert!(
+                (row[0] - expected).abs() < 1e-5,
+                "{row:?}, expected {expected}"
+            );
         }
         assert_eq!(dense.len(), 9);
     }
@@ -130,14 +137,23 @@ mod tests {
     #[test]
     fn numbers_that_do_not_fit_are_refused() {
         let rows = [[0.0], [1.0]];
-        assert_eq!(fill_gaps(&[1], &rows, 2), Err(GapError::Count { frames: 1, rows: 2 }));
+        assert_eq!(
+            fill_gaps(&[1], &rows, 2),
+            Err(GapError::Count { frames: 1, rows: 2 })
+        );
         assert_eq!(
             fill_gaps(&[0, 1], &rows, 2),
-            Err(GapError::Order { previous: 0, got: 0 })
+            Err(GapError::Order {
+                previous: 0,
+                got: 0
+            })
         );
         assert_eq!(
             fill_gaps(&[2, 2], &rows, 2),
-            Err(GapError::Order { previous: 2, got: 2 })
+            Err(GapError::Order {
+                previous: 2,
+                got: 2
+            })
         );
         assert_eq!(
             fill_gaps(&[1, 7], &rows, 6),

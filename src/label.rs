@@ -67,18 +67,25 @@ impl Expression {
             "surprised" => "surprise",
             other => other,
         };
-        Self::ALL.into_iter().find(|expression| expression.name() == alias)
+        Self::ALL
+            .into_iter()
+            .find(|expression| expression.name() == alias)
     }
 }
 
 use Expression::{Anger, Contempt, Disgust, Fear, Happiness, Neutral, Other, Sadness, Surprise};
 
 /// Output order of AffectNet 8-class models (alphabetical).
-pub const AFFECTNET_8: [Expression; 8] = [Anger, Contempt, Disgust, Fear, Happiness, Neutral, Sadness, Surprise];
+pub const AFFECTNET_8: [Expression; 8] = [
+    Anger, Contempt, Disgust, Fear, Happiness, Neutral, Sadness, Surprise,
+];
 /// Output order of AffectNet 7-class models (alphabetical).
-pub const AFFECTNET_7: [Expression; 7] = [Anger, Disgust, Fear, Happiness, Neutral, Sadness, Surprise];
+pub const AFFECTNET_7: [Expression; 7] =
+    [Anger, Disgust, Fear, Happiness, Neutral, Sadness, Surprise];
 /// Class order of Aff-Wild2.
-pub const AFF_WILD2: [Expression; 8] = [Neutral, Anger, Disgust, Fear, Happiness, Sadness, Surprise, Other];
+pub const AFF_WILD2: [Expression; 8] = [
+    Neutral, Anger, Disgust, Fear, Happiness, Sadness, Surprise, Other,
+];
 
 #[cfg(test)]
 mod tests {

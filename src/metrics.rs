@@ -26,7 +26,11 @@ impl Confusion {
     ///
     /// If a class is not below `classes`, or the slices differ in length.
     pub fn from_pairs(classes: usize, truths: &[usize], predictions: &[usize]) -> Self {
-        assert_eq!(truths.len(), predictions.len(), "every truth needs one prediction");
+        assert_eq!(
+            truths.len(),
+            predictions.len(),
+            "every truth needs one prediction"
+        );
         let mut confusion = Self::new(classes);
         for (&truth, &prediction) in truths.iter().zip(predictions) {
             confusion.add(truth, prediction);
@@ -68,7 +72,10 @@ impl Confusion {
 
     /// One row a true class, one column a predicted class.
     pub fn rows(&self) -> Vec<Vec<u64>> {
-        self.counts.chunks(self.classes.max(1)).map(<[u64]>::to_vec).collect()
+        self.counts
+            .chunks(self.classes.max(1))
+            .map(<[u64]>::to_vec)
+            .collect()
     }
 
     /// Share of examples that were predicted right, in `[0, 1]`; 0 without examples.
@@ -108,7 +115,11 @@ impl Confusion {
 }
 
 fn ratio(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+    if whole == 0 {
+        0.0
+    } else {
+        part as f64 / whole as f64
+    }
 }
 
 /// The report of an evaluation, as the command line prints it.
@@ -136,7 +147,11 @@ impl Scores {
     ///
     /// If there are not as many names as classes.
     pub fn new(confusion: &Confusion, classes: &[Expression]) -> Self {
-        assert_eq!(confusion.classes(), classes.len(), "every class needs one name");
+        assert_eq!(
+            confusion.classes(),
+            classes.len(),
+            "every class needs one name"
+        );
         Self {
             accuracy: confusion.accuracy(),
             macro_f1: confusion.macro_f1(),
@@ -152,7 +167,10 @@ impl Scores {
     }
 }
 
-fn as_map<S: Serializer>(per_class: &[(Expression, f64)], serializer: S) -> Result<S::Ok, S::Error> {
+fn as_map<S: Serializer>(
+    per_class: &[(Expression, f64)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     let mut map = serializer.serialize_map(Some(per_class.len()))?;
     for (class, f1) in per_class {
         map.serialize_entry(class.name(), f1)?;
@@ -201,7 +219,10 @@ mod tests {
     #[test]
     fn report_names_classes_in_order_and_leaves_absent_ones_out() {
         let confusion = Confusion::from_pairs(3, &[0, 2], &[0, 0]);
-        let scores = Scores::new(&confusion, &[Expression::Neutral, Expression::Fear, Expression::Anger]);
+        let scores = Scores::new(
+            &confusion,
+            &[Expression::Neutral, Expression::Fear, Expression::Anger],
+        );
         assert_eq!(
             serde_json::to_string(&scores).expect("plain data"),
             r#"{"accuracy":0.5,"macro_f1":0.3333333333333333,"per_class":{"neutral":0.6666666666666666,"anger":0.0},"confusion":[[1,0,0],[0,0,0],[1,0,0]],"count":2,"classes":["neutral","fear","anger"]}"#

@@ -43,11 +43,23 @@ pub struct ExpressionReport {
     pub probabilities: Vec<(Expression, f32)>,
 }
 
-fn box_as_array<S: Serializer>(bounding_box: &BoundingBox, serializer: S) -> Result<S::Ok, S::Error> {
-    [bounding_box.x, bounding_box.y, bounding_box.width, bounding_box.height].serialize(serializer)
+fn box_as_array<S: Serializer>(
+    bounding_box: &BoundingBox,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    [
+        bounding_box.x,
+        bounding_box.y,
+        bounding_box.width,
+        bounding_box.height,
+    ]
+    .serialize(serializer)
 }
 
-fn pairs_as_map<S: Serializer>(pairs: &[(Expression, f32)], serializer: S) -> Result<S::Ok, S::Error> {
+fn pairs_as_map<S: Serializer>(
+    pairs: &[(Expression, f32)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     let mut map = serializer.serialize_map(Some(pairs.len()))?;
     for (expression, probability) in pairs {
         map.serialize_entry(expression.name(), probability)?;

@@ -28,7 +28,9 @@ pub fn smooth_centred<R: AsRef<[f32]>>(rows: &[R], half_window: usize) -> Vec<Ve
 ///
 /// If a row has another width than the first.
 pub fn smooth_trailing<R: AsRef<[f32]>>(rows: &[R], window: usize) -> Vec<Vec<f32>> {
-    average_windows(rows, |frame| (frame.saturating_sub(window.saturating_sub(1)), frame))
+    average_windows(rows, |frame| {
+        (frame.saturating_sub(window.saturating_sub(1)), frame)
+    })
 }
 
 /// Median over the frames `i - half_window ..= i + half_window`, as far as they exist; the mean of the two
@@ -41,8 +43,8 @@ pub fn smooth_median<R: AsRef<[f32]>>(rows: &[R], half_window: usize) -> Vec<Vec
     let width = width(rows);
     (0..rows.len())
         .map(|frame| {
-            let window =
-                &rows[frame.saturating_sub(half_window)..=frame.saturating_add(half_window).min(rows.len() - 1)];
+            let window = &rows[frame.saturating_sub(half_window)
+                ..=frame.saturating_add(half_window).min(rows.len() - 1)];
             (0..width)
                 .map(|column| median(window.iter().map(|row| row.as_ref()[column]).collect()))
                 .collect()
@@ -51,7 +53,10 @@ pub fn smooth_median<R: AsRef<[f32]>>(rows: &[R], half_window: usize) -> Vec<Vec
 }
 
 /// Averages a window a frame, given its first and last frame; running sums make the cost independent of its size.
-fn average_windows<R: AsRef<[f32]>>(rows: &[R], window: impl Fn(usize) -> (usize, usize)) -> Vec<Vec<f32>> {
+fn average_windows<R: AsRef<[f32]>>(
+    rows: &[R],
+    window: impl Fn(usize) -> (usize, usize),
+) -> Vec<Vec<f32>> {
     let width = width(rows);
     // Sums of all rows before each one; in f64 the difference of two is exact enough for hours of video.
     let mut sums = vec![0.0_f64; width];
@@ -140,7 +145,8 @@ mod tests {
         for half_window in [0, 1, 7, 50, 400] {
             let smooth = smooth_centred(&clip, half_window);
             for frame in 0..clip.len() {
-                let window = &clip[frame.saturating_sub(half_window)..=(frame + half_window).min(clip.len() - 1)];
+                let window = &clip
+                    [frame.saturating_sub(half_window)..=(frame + half_window).min(clip.len() - 1)];
                 for column in 0..2 {
                     let sum: f32 = window.iter().map(|row| row[column]).sum();
                     let expected = sum / window.len() as f32;

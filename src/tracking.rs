@@ -133,7 +133,8 @@ impl Tracker {
         // Square, because the assignment needs at least as many columns as rows; what is added overlaps nothing.
         let size = expected.len().max(detections.len());
         let overlaps = Matrix::from_fn(size, size, |(row, column)| {
-            let (Some(detection), Some(expected)) = (detections.get(row), expected.get(column)) else {
+            let (Some(detection), Some(expected)) = (detections.get(row), expected.get(column))
+            else {
                 return 0;
             };
             let overlap = detection.bounding_box.intersection_over_union(expected);
@@ -144,8 +145,14 @@ impl Tracker {
             }
         });
         let (_, columns) = kuhn_munkres(&overlaps);
-        let is_face = |(row, &column): (usize, &usize)| (overlaps[(row, column)] > 0).then_some(column);
-        columns.iter().enumerate().map(is_face).take(detections.len()).collect()
+        let is_face =
+            |(row, &column): (usize, &usize)| (overlaps[(row, column)] > 0).then_some(column);
+        columns
+            .iter()
+            .enumerate()
+            .map(is_face)
+            .take(detections.len())
+            .collect()
     }
 }
 
@@ -162,7 +169,10 @@ impl Track {
 
     /// Where the face should be in the coming frame.
     fn expected(&self) -> BoundingBox {
-        #[expect(clippy::cast_precision_loss, reason = "a gap is a small number of frames")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a gap is a small number of frames"
+        )]
         let frames = (self.missing + 1) as f32;
         BoundingBox {
             x: self.seen.x + self.velocity[0] * frames,
@@ -172,7 +182,10 @@ impl Track {
     }
 
     fn see(&mut self, detection: &Detection, smoothing: f32) {
-        #[expect(clippy::cast_precision_loss, reason = "a gap is a small number of frames")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a gap is a small number of frames"
+        )]
         let frames = self.missing as f32;
         let (before, now) = (centre(&self.seen), centre(&detection.bounding_box));
         for axis in 0..2 {
@@ -255,8 +268,14 @@ mod tests {
     #[test]
     fn faces_keep_their_numbers_in_any_order() {
         let mut tracker = tracker(2);
-        assert_eq!(tracker.update(&[face(0.0, 0.0), face(100.0, 0.0)]).ids, [0, 1]);
-        assert_eq!(tracker.update(&[face(102.0, 3.0), face(1.0, 2.0)]).ids, [1, 0]);
+        assert_eq!(
+            tracker.update(&[face(0.0, 0.0), face(100.0, 0.0)]).ids,
+            [0, 1]
+        );
+        assert_eq!(
+            tracker.update(&[face(102.0, 3.0), face(1.0, 2.0)]).ids,
+            [1, 0]
+        );
     }
 
     #[test]
@@ -280,7 +299,10 @@ mod tests {
         let mut tracker = tracker(0);
         tracker.update(&[face(0.0, 0.0), face(20.0, 0.0)]);
         // The box at 12 overlaps the second most, but then the first would have to take the one at 34.
-        assert_eq!(tracker.update(&[face(12.0, 0.0), face(34.0, 0.0)]).ids, [0, 1]);
+        assert_eq!(
+            tracker.update(&[face(12.0, 0.0), face(34.0, 0.0)]).ids,
+            [0, 1]
+        );
     }
 
     #[test]
@@ -313,10 +335,16 @@ mod tests {
     fn faces_enter_and_leave() {
         let mut tracker = tracker(0);
         assert_eq!(tracker.update(&[face(0.0, 0.0)]).ids, [0]);
-        assert_eq!(tracker.update(&[face(200.0, 0.0), face(0.0, 0.0)]).ids, [1, 0]);
+        assert_eq!(
+            tracker.update(&[face(200.0, 0.0), face(0.0, 0.0)]).ids,
+            [1, 0]
+        );
         let update = tracker.update(&[face(200.0, 0.0)]);
         assert_eq!((update.ids, update.ended), (vec![1], vec![0]));
-        assert_eq!(tracker.update(&[face(0.0, 0.0), face(200.0, 0.0)]).ids, [2, 1]);
+        assert_eq!(
+            tracker.update(&[face(0.0, 0.0), face(200.0, 0.0)]).ids,
+            [2, 1]
+        );
     }
 
     #[test]
@@ -330,17 +358,29 @@ mod tests {
             ..TrackerConfig::default()
         });
         smoothing.update(&[face(0.0, 0.0)]);
-        assert_eq!(smoothing.update(&[face(8.0, 0.0)]).detections, [face(2.0, 0.0)]);
-        assert_eq!(smoothing.update(&[face(8.0, 0.0)]).detections, [face(3.5, 0.0)]);
+        assert_eq!(
+            smoothing.update(&[face(8.0, 0.0)]).detections,
+            [face(2.0, 0.0)]
+        );
+        assert_eq!(
+            smoothing.update(&[face(8.0, 0.0)]).detections,
+            [face(3.5, 0.0)]
+        );
         smoothing.update(&[]);
-        assert_eq!(smoothing.update(&[face(9.0, 0.0)]).detections, [face(9.0, 0.0)]);
+        assert_eq!(
+            smoothing.update(&[face(9.0, 0.0)]).detections,
+            [face(9.0, 0.0)]
+        );
     }
 
     #[test]
     fn boxes_that_are_no_numbers_are_faces_of_their_own() {
         let mut tracker = tracker(1);
         let broken = face(f32::NAN, f32::INFINITY);
-        assert_eq!(tracker.update(&[broken.clone(), face(0.0, 0.0)]).ids, [0, 1]);
+        assert_eq!(
+            tracker.update(&[broken.clone(), face(0.0, 0.0)]).ids,
+            [0, 1]
+        );
         assert_eq!(tracker.update(&[broken, face(0.0, 0.0)]).ids, [2, 1]);
     }
 

@@ -7,7 +7,13 @@ mod fit;
 mod loss;
 
 pub use dataset::{DatasetError, LabelledPictures, PictureError, read_picture};
-pub use embedding::{EmbeddedPictures, EmbeddingCache, ExtractionError, Failure, extract_embeddings};
-pub use expression::{ExpressionRecipe, RecipeError, TrainedHead, TrainingReport, train_expression};
-pub use fit::{EpochReport, FitError, LabelledEmbeddings, Loss, TrainedMlp, TrainingConfig, predict, train_mlp};
+pub use embedding::{
+    EmbeddedPictures, EmbeddingCache, ExtractionError, Failure, extract_embeddings,
+};
+pub use expression::{
+    ExpressionRecipe, RecipeError, TrainedHead, TrainingReport, train_expression,
+};
+pub use fit::{
+    EpochReport, FitError, LabelledEmbeddings, Loss, TrainedMlp, TrainingConfig, predict, train_mlp,
+};
 pub use loss::{focal_loss, weighted_cross_entropy};

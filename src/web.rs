@@ -78,7 +78,9 @@ impl Lens {
         let weights = ExpressionWeights {
             detector: read("detector", &detector)?,
             backbone: read("backbone", &backbone)?,
-            pretrained: pretrained.map(|bytes| read("pretrained", &bytes)).transpose()?,
+            pretrained: pretrained
+                .map(|bytes| read("pretrained", &bytes))
+                .transpose()?,
             head: head.map(|bytes| read("head", &bytes)).transpose()?,
         };
         let device = device::open(choice).await.map_err(|error| error.to_js())?;
@@ -128,7 +130,9 @@ impl Lens {
     pub fn configure(&mut self, settings: JsValue) -> Result<(), JsValue> {
         let settings: ExpressionControls = serde_wasm_bindgen::from_value(settings)
             .map_err(|error| failure("bad-argument", &format!("settings: {error}")))?;
-        self.expression.configure(settings).map_err(|error| error.to_js())
+        self.expression
+            .configure(settings)
+            .map_err(|error| error.to_js())
     }
 
     /// The report on the next frame of the stream; `rgba` has `width * height * 4` bytes.
@@ -136,9 +140,15 @@ impl Lens {
     /// # Errors
     ///
     /// A JavaScript `Error` with a `code`.
-    pub async fn analyze(&mut self, width: u32, height: u32, rgba: Vec<u8>, time_ms: f64) -> Result<JsValue, JsValue> {
-        let frame =
-            Frame::from_rgba(width, height, &rgba).map_err(|error| failure("picture-size", &error.to_string()))?;
+    pub async fn analyze(
+        &mut self,
+        width: u32,
+        height: u32,
+        rgba: Vec<u8>,
+        time_ms: f64,
+    ) -> Result<JsValue, JsValue> {
+        let frame = Frame::from_rgba(width, height, &rgba)
+            .map_err(|error| failure("picture-size", &error.to_string()))?;
         let report = self.expression.analyze(&frame, time_ms).await;
         self.device.check().map_err(|error| error.to_js())?;
         to_js(&report.map_err(|error| error.to_js())?)
@@ -150,9 +160,14 @@ impl Lens {
     ///
     /// A JavaScript `Error` with a `code`.
     #[wasm_bindgen(js_name = analyzeFace)]
-    pub async fn analyze_face(&self, width: u32, height: u32, rgba: Vec<u8>) -> Result<JsValue, JsValue> {
-        let crop =
-            Frame::from_rgba(width, height, &rgba).map_err(|error| failure("picture-size", &error.to_string()))?;
+    pub async fn analyze_face(
+        &self,
+        width: u32,
+        height: u32,
+        rgba: Vec<u8>,
+    ) -> Result<JsValue, JsValue> {
+        let crop = Frame::from_rgba(width, height, &rgba)
+            .map_err(|error| failure("picture-size", &error.to_string()))?;
         let report = self.expression.analyze_face(&crop).await;
         self.device.check().map_err(|error| error.to_js())?;
         to_js(&report.map_err(|error| error.to_js())?)
@@ -189,7 +204,8 @@ impl ToJs for AffectError {
 }
 
 fn read(role: &str, bytes: &[u8]) -> Result<Weights, JsValue> {
-    Weights::from_safetensors(bytes).map_err(|error| failure("weights-malformed", &format!("{role}: {error}")))
+    Weights::from_safetensors(bytes)
+        .map_err(|error| failure("weights-malformed", &format!("{role}: {error}")))
 }
 
 fn failure(code: &str, message: &str) -> JsValue {
@@ -201,6 +217,7 @@ fn failure(code: &str, message: &str) -> JsValue {
 
 // Through JSON text, so that numbers read the same as on the command line: 0.93, not 0.9300000071525574.
 fn to_js(value: &impl Serialize) -> Result<JsValue, JsValue> {
-    let text = serde_json::to_string(value).map_err(|error| failure("internal", &error.to_string()))?;
+    let text =
+        serde_json::to_string(value).map_err(|error| failure("internal", &error.to_string()))?;
     JSON::parse(&text)
 }

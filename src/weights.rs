@@ -34,7 +34,8 @@ use thiserror::Error;
 
 #[cfg(feature = "native")]
 pub use catalog::{
-    CATALOG, CatalogEntry, FetchStep, PublishedFile, Registry, Status, cache_dir, fetch, status, weights_path,
+    CATALOG, CatalogEntry, FetchStep, PublishedFile, Registry, Status, cache_dir, fetch, status,
+    weights_path,
 };
 #[cfg(feature = "native")]
 pub use disk::file_sha256;
@@ -173,7 +174,12 @@ impl Weights {
     /// # Errors
     ///
     /// [`WeightsError::Malformed`] if the value count does not match the shape.
-    pub fn insert(&mut self, name: impl Into<String>, shape: Vec<usize>, values: Vec<f32>) -> Result<(), WeightsError> {
+    pub fn insert(
+        &mut self,
+        name: impl Into<String>,
+        shape: Vec<usize>,
+        values: Vec<f32>,
+    ) -> Result<(), WeightsError> {
         let name = name.into();
         let expected = shape
             .iter()
@@ -200,7 +206,9 @@ impl Weights {
 
     /// All parameters in the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &WeightTensor)> {
-        self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor))
+        self.tensors
+            .iter()
+            .map(|(name, tensor)| (name.as_str(), tensor))
     }
 
     /// Number of parameters.
@@ -271,7 +279,10 @@ impl Weights {
             .collect();
         let hint = match (near.is_empty(), self.tensors.keys().next()) {
             (false, _) => format!(" (the file has `{}`)", near.join("`, `")),
-            (true, Some(first)) => format!(" (the file has {} weights, the first is `{first}`)", self.tensors.len()),
+            (true, Some(first)) => format!(
+                " (the file has {} weights, the first is `{first}`)",
+                self.tensors.len()
+            ),
             (true, None) => " (the file has no weights)".to_owned(),
         };
         WeightsError::Missing {

@@ -29,22 +29,42 @@ fn noise(seed: u32) -> impl FnMut() -> f32 {
 }
 
 fn insert_seeded(weights: &mut Weights, name: &str, shape: &[usize]) {
-    let seed = name.bytes().fold(7_u32, |seed, byte| seed.wrapping_mul(31).wrapping_add(u32::from(byte)));
+    let seed = name.bytes().fold(7_u32, |seed, byte| {
+        seed.wrapping_mul(31).wrapping_add(u32::from(byte))
+    });
     let mut noise = noise(seed);
     let fan_in = shape.iter().skip(1).product::<usize>() as f32;
-    let scale = if name.ends_with("bias") { 0.1 } else { (6.0 / fan_in).sqrt() };
-    let values = (0..shape.iter().product()).map(|_| scale * noise()).collect();
-    weights.insert(name, shape.to_vec(), values).expect("as many values as the shape says");
+    let scale = if name.ends_with("bias") {
+        0.1
+    } else {
+        (6.0 / fan_in).sqrt()
+    };
+    let values = (0..shape.iter().product())
+        .map(|_| scale * noise())
+        .collect();
+    weights
+        .insert(name, shape.to_vec(), values)
+        .expect("as many values as the shape says");
 }
 
 /// Lets a network say which parameters it misses until it has them all.
-fn seeded<T>(architecture: &str, load: impl Fn(&Weights, &Device) -> Result<T, WeightsError>) -> Weights {
-    let mut weights = Weights::new(Metadata { architecture: architecture.to_owned(), ..Metadata::default() });
+fn seeded<T>(
+    architecture: &str,
+    load: impl Fn(&Weights, &Device) -> Result<T, WeightsError>,
+) -> Weights {
+    let mut weights = Weights::new(Metadata {
+        architecture: architecture.to_owned(),
+        ..Metadata::default()
+    });
     loop {
         match load(&weights, &Device::flex()) {
             Ok(_) => return weights,
-            Err(WeightsError::Missing { name, .. }) => weights.insert(name, vec![], vec![0.0]).expect("a scalar"),
-            Err(WeightsError::Shape { name, expected, .. }) => insert_seeded(&mut weights, &name, &expected),
+            Err(WeightsError::Missing { name, .. }) => {
+                weights.insert(name, vec![], vec![0.0]).expect("a scalar")
+            }
+            Err(WeightsError::Shape { name, expected, .. }) => {
+                insert_seeded(&mut weights, &name, &expected)
+            }
             Err(error) => panic!("{error}"),
         }
     }
@@ -58,8 +78,14 @@ fn classifier(seed_name: &str) -> Weights {
     });
     insert_seeded(&mut weights, seed_name, &[16, 1024]);
     let first = weights.remove(seed_name).expect("just inserted");
-    weights.insert("net.0.weight", first.shape, first.values).expect("as before");
-    for (name, shape) in [("net.0.bias", &[16][..]), ("net.2.weight", &[7, 16]), ("net.2.bias", &[7])] {
+    weights
+        .insert("net.0.weight", first.shape, first.values)
+        .expect("as before");
+    for (name, shape) in [
+        ("net.0.bias", &[16][..]),
+        ("net.2.weight", &[7, 16]),
+        ("net.2.bias", &[7]),
+    ] {
         insert_seeded(&mut weights, name, shape);
     }
     weights
@@ -76,24 +102,40 @@ fn weights() -> ExpressionWeights {
 
 fn picture(width: u32, height: u32) -> Frame {
     let mut noise = noise(42);
-    let pixels = (0..width * height * 3).map(|_| (127.5 + 127.0 * noise()) as u8).collect();
+    let pixels = (0..width * height * 3)
+        .map(|_| (127.5 + 127.0 * noise()) as u8)
+        .collect();
     Frame::from_rgb(width, height, pixels).expect("as many bytes as pixels")
 }
 
 async fn classify(choice: DeviceChoice) -> ExpressionReport {
     let device = device::open(choice).await.expect("the device opens");
     let lens = ExpressionLens::load(&weights(), &device).expect("seeded weights fit");
-    lens.analyze_face(&picture(150, 190)).await.expect("the face is classified")
+    lens.analyze_face(&picture(150, 190))
+        .await
+        .expect("the face is classified")
 }
 
 fn assert_close(report: &ExpressionReport, expected: &[f32]) {
-    let got: Vec<_> = report.probabilities.iter().map(|(_, probability)| *probability).collect();
-    let far = got.iter().zip(expected).any(|(got, expected)| (got - expected).abs() > TOLERANCE);
-    assert!(!far && got.len() == expected.len(), "got {got:?}, expected {expected:?}");
+    let got: Vec<_> = report
+        .probabilities
+        .iter()
+        .map(|(_, probability)| *probability)
+        .collect();
+    let far = got
+        .iter()
+        .zip(expected)
+        .any(|(got, expected)| (got - expected).abs() > TOLERANCE);
+    assert!(
+        !far && got.len() == expected.len(),
+        "got {got:?}, expected {expected:?}"
+    );
 }
 
 /// What the CPU gives natively.
-const RECORDED: [f32; 7] = [0.14178774, 0.20108175, 0.08894943, 0.26253703, 0.19286165, 0.06307298, 0.0497094];
+const RECORDED: [f32; 7] = [
+    0.14178774, 0.20108175, 0.08894943, 0.26253703, 0.19286165, 0.06307298, 0.0497094,
+];
 
 async fn the_cpu_gives_the_recorded_probabilities() {
     assert_close(&classify(DeviceChoice::Cpu).await, &RECORDED);
@@ -104,12 +146,20 @@ async fn the_gpu_gives_the_recorded_probabilities() {
 }
 
 async fn frames_are_counted_and_a_stream_can_start_again() {
-    let device = device::open(DeviceChoice::Cpu).await.expect("there is always a CPU");
+    let device = device::open(DeviceChoice::Cpu)
+        .await
+        .expect("there is always a CPU");
     let mut lens = ExpressionLens::load(&weights(), &device).expect("seeded weights fit");
     let frame = picture(64, 48);
     for number in 0..2 {
-        let report = lens.analyze(&frame, 40.0 * number as f64).await.expect("a report");
-        assert_eq!((report.frame, report.time_ms), (number, 40.0 * number as f64));
+        let report = lens
+            .analyze(&frame, 40.0 * number as f64)
+            .await
+            .expect("a report");
+        assert_eq!(
+            (report.frame, report.time_ms),
+            (number, 40.0 * number as f64)
+        );
     }
     lens.reset();
     assert_eq!(lens.analyze(&frame, 0.0).await.expect("a report").frame, 0);

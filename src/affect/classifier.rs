@@ -69,7 +69,12 @@ impl ExpressionClassifier {
             let Some(weights) = weights else {
                 return Ok((None, Vec::new()));
             };
-            if let Some(expected) = weights.metadata.extra.get("embedding").filter(|it| *it != architecture) {
+            if let Some(expected) = weights
+                .metadata
+                .extra
+                .get("embedding")
+                .filter(|it| *it != architecture)
+            {
                 return Err(AffectError::Embedding {
                     part,
                     expected: expected.clone(),
@@ -79,7 +84,8 @@ impl ExpressionClassifier {
             let mlp = Mlp::load(weights, &device.device).map_err(at(part))?;
             Ok((Some(mlp), weights.metadata.classes.clone()))
         };
-        let (pretrained, mut pretrained_classes) = load_mlp("pretrained classifier", &weights.pretrained)?;
+        let (pretrained, mut pretrained_classes) =
+            load_mlp("pretrained classifier", &weights.pretrained)?;
         let (head, head_classes) = load_mlp("head", &weights.head)?;
         if pretrained.is_none() {
             pretrained_classes = backbone.classes().to_vec();
@@ -92,11 +98,14 @@ impl ExpressionClassifier {
         // Biases, blend and threshold are the head's; how a face is cropped the pretrained file says as well.
         let settings = match (&weights.head, &weights.pretrained) {
             (Some(head), _) => ExpressionSettings::read(&head.metadata.extra, head_classes.len())?,
-            (None, Some(pretrained)) => ExpressionSettings::read(&pretrained.metadata.extra, pretrained_classes.len())?,
+            (None, Some(pretrained)) => {
+                ExpressionSettings::read(&pretrained.metadata.extra, pretrained_classes.len())?
+            }
             (None, None) => ExpressionSettings::neutral(0),
         };
         // A head may know fewer classes; the others are the pretrained classifier's, where it is confident.
-        let knows = |class: &Expression| head_classes.contains(class) || pretrained_classes.contains(class);
+        let knows =
+            |class: &Expression| head_classes.contains(class) || pretrained_classes.contains(class);
         let classes = match head {
             Some(_) => Expression::ALL.into_iter().filter(knows).collect(),
             None => pretrained_classes.clone(),
@@ -144,7 +153,10 @@ impl ExpressionClassifier {
     ///
     /// [`AffectError::Control`].
     pub fn check(&self, controls: &ExpressionControls) -> Result<(), AffectError> {
-        for (name, value) in [("confidence", controls.confidence), ("blend", controls.blend)] {
+        for (name, value) in [
+            ("confidence", controls.confidence),
+            ("blend", controls.blend),
+        ] {
             if !(0.0..=1.0).contains(&value) {
                 return Err(AffectError::Control {
                     name,
@@ -228,7 +240,11 @@ impl ExpressionClassifier {
     pub fn combine(&self, scores: &FaceScores, controls: &ExpressionControls) -> Vec<f32> {
         let mut row = match (scores.head.is_empty(), scores.pretrained.is_empty()) {
             (true, _) => scores.pretrained.clone(),
-            (false, true) => map_classes(&self.calibrate(scores, controls), &self.head_classes, &self.classes),
+            (false, true) => map_classes(
+                &self.calibrate(scores, controls),
+                &self.head_classes,
+                &self.classes,
+            ),
             (false, false) => self.blend(scores, controls),
         };
         row.extend(&scores.pretrained);
@@ -249,7 +265,13 @@ impl ExpressionClassifier {
         // A class that only the pretrained classifier knows is left to the confident filter: lent to the head it
         // was right once in a hundred times (fear on press photos).
         let head = map_classes(&head, &self.head_classes, classes);
-        let pretrained = complete_classes(pretrained, &self.pretrained_classes, &head, classes, classes);
+        let pretrained = complete_classes(
+            pretrained,
+            &self.pretrained_classes,
+            &head,
+            classes,
+            classes,
+        );
         if controls.blend >= 1.0 {
             head
         } else {
@@ -262,7 +284,11 @@ impl ExpressionClassifier {
     /// # Errors
     ///
     /// [`AffectError::Filter`] if the row has the wrong width.
-    pub fn decide(&self, row: &[f32], controls: &ExpressionControls) -> Result<ExpressionReport, AffectError> {
+    pub fn decide(
+        &self,
+        row: &[f32],
+        controls: &ExpressionControls,
+    ) -> Result<ExpressionReport, AffectError> {
         let (combined, pretrained) = row.split_at(self.classes.len().min(row.len()));
         let known: &[Expression] = if pretrained.is_empty() {
             &[]
@@ -270,7 +296,11 @@ impl ExpressionClassifier {
             &self.pretrained_classes
         };
         // Without a head the pretrained classifier decides however unsure it is.
-        let threshold = if self.head.is_some() { controls.confidence } else { -1.0 };
+        let threshold = if self.head.is_some() {
+            controls.confidence
+        } else {
+            -1.0
+        };
         let decision = filtering::decide(combined, &self.classes, pretrained, known, threshold)?;
         let probabilities = match decision.source {
             Source::Head => combined.to_vec(),

@@ -51,11 +51,12 @@ impl ExpressionLens {
     ///
     /// [`AffectError`] if the weights do not fit.
     pub fn load(weights: &ExpressionWeights, device: &OpenedDevice) -> Result<Self, AffectError> {
-        let detector =
-            FaceDetector::load(&weights.detector, &device.device).map_err(|source| AffectError::Weights {
+        let detector = FaceDetector::load(&weights.detector, &device.device).map_err(|source| {
+            AffectError::Weights {
                 part: "face detector",
                 source,
-            })?;
+            }
+        })?;
         let classifier = ExpressionClassifier::load(weights, device)?;
         let controls = classifier.default_controls();
         Ok(Self {
@@ -113,8 +114,14 @@ impl ExpressionLens {
     /// # Errors
     ///
     /// [`AffectError`]; the frame then counts as one without faces, and the stream goes on.
-    pub async fn analyze(&mut self, frame: &Frame, time_ms: f64) -> Result<FrameReport, AffectError> {
-        let pending = self.take_frame(frame, time_ms, SmoothingMode::Trailing).await?;
+    pub async fn analyze(
+        &mut self,
+        frame: &Frame,
+        time_ms: f64,
+    ) -> Result<FrameReport, AffectError> {
+        let pending = self
+            .take_frame(frame, time_ms, SmoothingMode::Trailing)
+            .await?;
         let faces = pending
             .faces
             .iter()
@@ -132,8 +139,14 @@ impl ExpressionLens {
     /// # Errors
     ///
     /// As [`Self::analyze`].
-    pub async fn push(&mut self, frame: &Frame, time_ms: f64) -> Result<Vec<FrameReport>, AffectError> {
-        let pending = self.take_frame(frame, time_ms, SmoothingMode::Delayed).await?;
+    pub async fn push(
+        &mut self,
+        frame: &Frame,
+        time_ms: f64,
+    ) -> Result<Vec<FrameReport>, AffectError> {
+        let pending = self
+            .take_frame(frame, time_ms, SmoothingMode::Delayed)
+            .await?;
         self.pending.push_back(pending);
         self.complete()
     }
@@ -196,7 +209,10 @@ impl ExpressionLens {
         })
     }
 
-    async fn find_faces(&self, frame: &Frame) -> Result<(Vec<Detection>, Vec<FaceScores>), AffectError> {
+    async fn find_faces(
+        &self,
+        frame: &Frame,
+    ) -> Result<(Vec<Detection>, Vec<FaceScores>), AffectError> {
         let mut faces = Vec::new();
         let mut crops = Vec::new();
         for detection in self.detector.detect(frame).await? {
@@ -238,7 +254,11 @@ impl ExpressionLens {
         track.smoother.push(frame, &row)?;
         track.scores.push_back((frame, scores));
         // The window can be widened to 1000 frames; what is older never counts again.
-        while track.scores.front().is_some_and(|(oldest, _)| oldest + 2001 < frame) {
+        while track
+            .scores
+            .front()
+            .is_some_and(|(oldest, _)| oldest + 2001 < frame)
+        {
             track.scores.pop_front();
         }
         Ok(())
@@ -246,9 +266,13 @@ impl ExpressionLens {
 
     // A track that has ended is kept only for the frames that wait for its rows.
     fn forget_tracks(&mut self) {
-        let oldest = self.pending.front().map_or(self.next_frame, |pending| pending.frame);
-        self.tracks
-            .retain(|_, track| !track.smoother.is_closed() || track.smoother.last().is_some_and(|it| it >= oldest));
+        let oldest = self
+            .pending
+            .front()
+            .map_or(self.next_frame, |pending| pending.frame);
+        self.tracks.retain(|_, track| {
+            !track.smoother.is_closed() || track.smoother.last().is_some_and(|it| it >= oldest)
+        });
     }
 
     fn complete(&mut self) -> Result<Vec<FrameReport>, AffectError> {
@@ -273,7 +297,12 @@ impl ExpressionLens {
     }
 
     /// `None` while the face's window waits for later frames.
-    fn report_face(&self, frame: u64, id: u64, detection: &Detection) -> Option<Result<FaceReport, AffectError>> {
+    fn report_face(
+        &self,
+        frame: u64,
+        id: u64,
+        detection: &Detection,
+    ) -> Option<Result<FaceReport, AffectError>> {
         let row = self.tracks.get(&id)?.smoother.smoothed(frame)?;
         Some(
             self.classifier

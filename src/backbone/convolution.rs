@@ -65,7 +65,12 @@ impl ConvolutionConfig {
     }
 
     /// A convolution of each channel on its own.
-    pub(super) fn depthwise(channels: usize, kernel: usize, stride: usize, activation: Activation) -> Self {
+    pub(super) fn depthwise(
+        channels: usize,
+        kernel: usize,
+        stride: usize,
+        activation: Activation,
+    ) -> Self {
         Self {
             coupling: Coupling::Depthwise { channels },
             kernel,
@@ -75,7 +80,13 @@ impl ConvolutionConfig {
     }
 
     /// A dense convolution.
-    pub(super) fn dense(inputs: usize, outputs: usize, kernel: usize, stride: usize, activation: Activation) -> Self {
+    pub(super) fn dense(
+        inputs: usize,
+        outputs: usize,
+        kernel: usize,
+        stride: usize,
+        activation: Activation,
+    ) -> Self {
         Self {
             coupling: Coupling::Dense { inputs, outputs },
             kernel,
@@ -93,7 +104,11 @@ impl ConvolutionConfig {
     }
 
     /// Takes `name.weight` and `name.bias`.
-    pub(super) fn load(&self, name: &str, parameters: &mut Parameters<'_>) -> Result<Convolution, WeightsError> {
+    pub(super) fn load(
+        &self,
+        name: &str,
+        parameters: &mut Parameters<'_>,
+    ) -> Result<Convolution, WeightsError> {
         let shape = self.weight_shape();
         Ok(Convolution {
             weight: parameters.take(&format!("{name}.weight"), shape)?,
@@ -208,10 +223,16 @@ mod tests {
             weights
                 .insert("a.bias", vec![shape[0]], noise(shape[0], 2))
                 .expect("as many values");
-            let convolution = case.load("a", &mut Parameters::new(&weights, &device)).expect("loads");
+            let convolution = case
+                .load("a", &mut Parameters::new(&weights, &device))
+                .expect("loads");
             let maps = noise(2 * 3 * height * width, 3);
-            let maps = Tensor::<1>::from_floats(maps.as_slice(), &device).reshape([2, 3, height, width]);
-            let (fast, plain) = (convolution.forward(maps.clone()), convolution.forward_plain(maps));
+            let maps =
+                Tensor::<1>::from_floats(maps.as_slice(), &device).reshape([2, 3, height, width]);
+            let (fast, plain) = (
+                convolution.forward(maps.clone()),
+                convolution.forward_plain(maps),
+            );
             assert_eq!(fast.dims(), plain.dims(), "{case:?}");
             let difference: f32 = (fast - plain).abs().max().into_scalar();
             assert!(
@@ -226,15 +247,30 @@ mod tests {
         let of = |side, kernel, stride| same_padding(side, kernel, stride);
         // EfficientNet-B0 at 224 pixels.
         assert_eq!(
-            [of(224, 3, 2), of(112, 3, 2), of(56, 5, 2), of(28, 3, 2), of(14, 5, 2)],
+            [
+                of(224, 3, 2),
+                of(112, 3, 2),
+                of(56, 5, 2),
+                of(28, 3, 2),
+                of(14, 5, 2)
+            ],
             [(0, 1), (0, 1), (1, 2), (0, 1), (1, 2)]
         );
         // EfficientNet-B2 at 260 pixels.
         assert_eq!(
-            [of(260, 3, 2), of(130, 3, 2), of(65, 5, 2), of(33, 3, 2), of(17, 5, 2)],
+            [
+                of(260, 3, 2),
+                of(130, 3, 2),
+                of(65, 5, 2),
+                of(33, 3, 2),
+                of(17, 5, 2)
+            ],
             [(0, 1), (0, 1), (2, 2), (1, 1), (2, 2)]
         );
         // Stride one is symmetric.
-        assert_eq!([of(7, 3, 1), of(7, 5, 1), of(7, 1, 1)], [(1, 1), (2, 2), (0, 0)]);
+        assert_eq!(
+            [of(7, 3, 1), of(7, 5, 1), of(7, 1, 1)],
+            [(1, 1), (2, 2), (0, 0)]
+        );
     }
 }

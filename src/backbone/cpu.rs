@@ -9,7 +9,10 @@
 //! Tensors go to slices and back without a copy, and there is no unsafe code: the loops are plain, compiled
 //! once for each instruction set, and vectorised by the compiler.
 
-#![expect(clippy::extra_unused_type_parameters, reason = "loops are compiled once for each instruction set")]
+#![expect(
+    clippy::extra_unused_type_parameters,
+    reason = "loops are compiled once for each instruction set"
+)]
 
 use std::array;
 
@@ -26,7 +29,12 @@ use super::convolution::{Activation, ConvolutionConfig, Coupling, same_padding};
 /// - weight: `[outputs, inputs of one output, kernel, kernel]`
 /// - bias: `[outputs]`
 /// - output: `[batch, outputs, ceil(height / stride), ceil(width / stride)]`
-pub(super) fn convolve(maps: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, config: &ConvolutionConfig) -> Tensor<4> {
+pub(super) fn convolve(
+    maps: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Tensor<1>,
+    config: &ConvolutionConfig,
+) -> Tensor<4> {
     match (config.coupling, config.kernel, config.stride) {
         (Coupling::Dense { .. }, 1, 1) => multiply(maps, weight, bias, config.activation),
         (_, 3, _) => slide::<3>(maps, weight, bias, config),
@@ -36,7 +44,12 @@ pub(super) fn convolve(maps: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, conf
 }
 
 /// A pointwise convolution: a matrix product over channels.
-fn multiply(maps: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, activation: Activation) -> Tensor<4> {
+fn multiply(
+    maps: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Tensor<1>,
+    activation: Activation,
+) -> Tensor<4> {
     let device = maps.device();
     let [batch, inputs, height, width] = maps.dims();
     let [outputs, ..] = weight.dims();
@@ -69,7 +82,12 @@ fn multiply(maps: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, activation: Act
 }
 
 /// A convolution with a kernel of `K` by `K` pixels, depthwise or with few input channels.
-fn slide<const K: usize>(maps: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, config: &ConvolutionConfig) -> Tensor<4> {
+fn slide<const K: usize>(
+    maps: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Tensor<1>,
+    config: &ConvolutionConfig,
+) -> Tensor<4> {
     let device = maps.device();
     let [batch, inputs, height, width] = maps.dims();
     let [outputs, fan_in, ..] = weight.dims();
@@ -102,7 +120,10 @@ fn slide<const K: usize>(maps: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, co
         let weight = &weight[channel * fan_in * K * K..][..fan_in * K * K];
         accumulate::<K>(&mut flat, &split, weight, &phases);
         finish(&mut flat, 0.0, config.activation);
-        for (row, flat) in plane.chunks_exact_mut(phases.width).zip(flat.chunks(phases.columns)) {
+        for (row, flat) in plane
+            .chunks_exact_mut(phases.width)
+            .zip(flat.chunks(phases.columns))
+        {
             row.copy_from_slice(&flat[..phases.width]);
         }
     }
@@ -160,7 +181,9 @@ impl Phases {
     #[inline]
     fn offset(&self, tap_row: usize, tap_column: usize) -> usize {
         let phase = tap_row % self.stride * self.stride + tap_column % self.stride;
-        phase * self.rows * self.columns + tap_row / self.stride * self.columns + tap_column / self.stride
+        phase * self.rows * self.columns
+            + tap_row / self.stride * self.columns
+            + tap_column / self.stride
     }
 
     /// Distributes a plane; the padding is what is left alone, so `split` starts as zeros.
@@ -190,11 +213,15 @@ const BLOCK: usize = 2048;
 fn accumulate<const K: usize>(flat: &mut [f32], split: &[f32], weight: &[f32], phases: &Phases) {
     for (block_index, block) in flat.chunks_mut(BLOCK).enumerate() {
         let start = block_index * BLOCK;
-        for (weight, split) in weight.chunks_exact(K * K).zip(split.chunks_exact(phases.len())) {
+        for (weight, split) in weight
+            .chunks_exact(K * K)
+            .zip(split.chunks_exact(phases.len()))
+        {
             for (tap_row, weight) in weight.chunks_exact(K).enumerate() {
                 let weight: [f32; K] = array::from_fn(|tap| weight[tap]);
-                let taps: [&[f32]; K] =
-                    array::from_fn(|tap| &split[phases.offset(tap_row, tap) + start..][..block.len()]);
+                let taps: [&[f32]; K] = array::from_fn(|tap| {
+                    &split[phases.offset(tap_row, tap) + start..][..block.len()]
+                });
                 accumulate_row(block, taps, weight);
             }
         }
@@ -257,7 +284,13 @@ fn exponential<S: Simd>(x: f32) -> f32 {
     let n = shifted - ROUND;
     let r = multiply_add::<S>(n, -LN_2_LOW, multiply_add::<S>(n, -LN_2_HIGH, x));
     let mut tail = 1.987_569_2e-4;
-    for coefficient in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_66, 0.5] {
+    for coefficient in [
+        1.398_199_9e-3,
+        8.333_452e-3,
+        4.166_579_6e-2,
+        0.166_666_66,
+        0.5,
+    ] {
         tail = multiply_add::<S>(tail, r, coefficient);
     }
     let fraction = multiply_add::<S>(tail, r * r, r) + 1.0;
@@ -269,7 +302,11 @@ fn exponential<S: Simd>(x: f32) -> f32 {
 #[inline(always)]
 fn multiply_add<S: Simd>(a: f32, b: f32, c: f32) -> f32 {
     // Eight lanes mean AVX2 or better, which has the instruction; elsewhere `mul_add` may be a library call.
-    if S::lanes32() >= 8 { a.mul_add(b, c) } else { a * b + c }
+    if S::lanes32() >= 8 {
+        a.mul_add(b, c)
+    } else {
+        a * b + c
+    }
 }
 
 fn values(data: &TensorData) -> &[f32] {

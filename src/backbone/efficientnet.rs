@@ -28,7 +28,13 @@ struct Stage {
     repeats: usize,
 }
 
-const fn stage(expansion: usize, kernel: usize, stride: usize, channels: usize, repeats: usize) -> Stage {
+const fn stage(
+    expansion: usize,
+    kernel: usize,
+    stride: usize,
+    channels: usize,
+    repeats: usize,
+) -> Stage {
     Stage {
         expansion,
         kernel,
@@ -105,7 +111,9 @@ impl EfficientNetConfig {
 
     /// The network of that architecture name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::B0, Self::B2].into_iter().find(|config| config.name == name)
+        [Self::B0, Self::B2]
+            .into_iter()
+            .find(|config| config.name == name)
     }
 
     /// Length of the embedding.
@@ -139,7 +147,12 @@ impl EfficientNetConfig {
                     name: format!("blocks.{stage_index}.{index}"),
                     expand: (stage.expansion > 1)
                         .then(|| ConvolutionConfig::pointwise(inputs, hidden, Activation::Silu)),
-                    depthwise: ConvolutionConfig::depthwise(hidden, stage.kernel, stride, Activation::Silu),
+                    depthwise: ConvolutionConfig::depthwise(
+                        hidden,
+                        stage.kernel,
+                        stride,
+                        Activation::Silu,
+                    ),
                     reduce: ConvolutionConfig::pointwise(hidden, squeezed, Activation::Silu),
                     excite: ConvolutionConfig::pointwise(squeezed, hidden, Activation::Identity),
                     project: ConvolutionConfig::pointwise(hidden, outputs, Activation::Identity),
@@ -166,7 +179,11 @@ impl EfficientNetConfig {
 impl BlockConfig {
     /// Name of the projecting convolution.
     pub(super) fn project_name(&self) -> &'static str {
-        if self.expand.is_some() { "conv_pwl" } else { "conv_pw" }
+        if self.expand.is_some() {
+            "conv_pwl"
+        } else {
+            "conv_pw"
+        }
     }
 }
 
@@ -208,7 +225,11 @@ impl EfficientNet {
     ///
     /// [`WeightsError`] for a missing, misshapen or unexpected parameter, or classes that do not fit the
     /// classifier.
-    pub fn load(config: EfficientNetConfig, weights: &Weights, device: &Device) -> Result<Self, WeightsError> {
+    pub fn load(
+        config: EfficientNetConfig,
+        weights: &Weights,
+        device: &Device,
+    ) -> Result<Self, WeightsError> {
         let mut parameters = Parameters::new(weights, device);
         let stem = config.stem().load("conv_stem", &mut parameters)?;
         let mut blocks = Vec::new();
@@ -219,9 +240,15 @@ impl EfficientNet {
                 .map(|expand| expand.load(&format!("{name}.conv_pw"), &mut parameters));
             blocks.push(Block {
                 expand: expand.transpose()?,
-                depthwise: block.depthwise.load(&format!("{name}.conv_dw"), &mut parameters)?,
-                reduce: block.reduce.load(&format!("{name}.se.conv_reduce"), &mut parameters)?,
-                excite: block.excite.load(&format!("{name}.se.conv_expand"), &mut parameters)?,
+                depthwise: block
+                    .depthwise
+                    .load(&format!("{name}.conv_dw"), &mut parameters)?,
+                reduce: block
+                    .reduce
+                    .load(&format!("{name}.se.conv_reduce"), &mut parameters)?,
+                excite: block
+                    .excite
+                    .load(&format!("{name}.se.conv_expand"), &mut parameters)?,
                 project: block
                     .project
                     .load(&format!("{name}.{}", block.project_name()), &mut parameters)?,
@@ -241,7 +268,9 @@ impl EfficientNet {
         };
         parameters.finish(config.name)?;
         let classes = weights.metadata.classes.clone();
-        let outputs = classifier.as_ref().map_or(0, |classifier| classifier.bias.dims()[0]);
+        let outputs = classifier
+            .as_ref()
+            .map_or(0, |classifier| classifier.bias.dims()[0]);
         if classes.len() > outputs {
             return Err(WeightsError::Malformed {
                 format: "weights",
@@ -293,7 +322,10 @@ impl EfficientNet {
     /// - output: `[batch, outputs]`, before softmax
     pub fn classify(&self, embedding: Tensor<2>) -> Option<Tensor<2>> {
         let classifier = self.classifier.as_ref()?;
-        Some(embedding.matmul(classifier.weight.val().transpose()) + classifier.bias.val().unsqueeze())
+        Some(
+            embedding.matmul(classifier.weight.val().transpose())
+                + classifier.bias.val().unsqueeze(),
+        )
     }
 }
 
@@ -369,7 +401,10 @@ mod tests {
         ];
         assert_eq!(widths, expected);
         assert_eq!(
-            [EfficientNetConfig::B0.width(), EfficientNetConfig::B2.width()],
+            [
+                EfficientNetConfig::B0.width(),
+                EfficientNetConfig::B2.width()
+            ],
             [1280, 1408]
         );
     }

@@ -37,7 +37,11 @@ impl<'a> Parameters<'a> {
 
     /// Confirms that the table held nothing else.
     pub(super) fn finish(self, architecture: &str) -> Result<(), WeightsError> {
-        match self.weights.iter().find(|(name, _)| !self.taken.contains(*name)) {
+        match self
+            .weights
+            .iter()
+            .find(|(name, _)| !self.taken.contains(*name))
+        {
             None => Ok(()),
             Some((name, _)) => Err(WeightsError::Unexpected {
                 name: name.to_owned(),

@@ -47,12 +47,21 @@ impl Gla {
     ///
     /// If there are not as many probabilities as biases.
     pub fn adjust_unnormalised(&self, probabilities: &[f32]) -> Vec<f32> {
-        self.pairs(probabilities).map(|(p, bias)| p * bias.exp()).collect()
+        self.pairs(probabilities)
+            .map(|(p, bias)| p * bias.exp())
+            .collect()
     }
 
     fn pairs<'a>(&'a self, probabilities: &'a [f32]) -> impl Iterator<Item = (f32, f32)> + 'a {
-        assert_eq!(probabilities.len(), self.biases.len(), "every class needs one bias");
-        probabilities.iter().copied().zip(self.biases.iter().copied())
+        assert_eq!(
+            probabilities.len(),
+            self.biases.len(),
+            "every class needs one bias"
+        );
+        probabilities
+            .iter()
+            .copied()
+            .zip(self.biases.iter().copied())
     }
 }
 
@@ -92,8 +101,13 @@ pub fn tune_gla<R: AsRef<[f32]>>(
 ) -> Result<GlaTuning, CalibrationError> {
     let logarithms = check(probabilities, labels, counts.len())?;
     let weights = class_weights(counts, AbsentClasses::Zero)?;
-    let absent: Vec<usize> = (0..counts.len()).filter(|&class| counts[class] == 0).collect();
-    let mut biases: Vec<f32> = weights.iter().map(|&w| if w == 0.0 { 0.0 } else { w.ln() }).collect();
+    let absent: Vec<usize> = (0..counts.len())
+        .filter(|&class| counts[class] == 0)
+        .collect();
+    let mut biases: Vec<f32> = weights
+        .iter()
+        .map(|&w| if w == 0.0 { 0.0 } else { w.ln() })
+        .collect();
 
     let before = confusion(&logarithms, labels, &vec![0.0; biases.len()]).macro_f1();
     let initial = confusion(&logarithms, labels, &biases).macro_f1();
@@ -120,9 +134,17 @@ pub fn tune_gla<R: AsRef<[f32]>>(
 }
 
 /// One class's turn: tries the whole grid in ascending order and returns the best score.
-fn sweep(logarithms: &[f32], labels: &[usize], biases: &mut [f32], class: usize, mut best: f64) -> f64 {
+fn sweep(
+    logarithms: &[f32],
+    labels: &[usize],
+    biases: &mut [f32],
+    class: usize,
+    mut best: f64,
+) -> f64 {
     let classes = biases.len();
-    let trials: Vec<f32> = (0..GRID_STEPS).map(|step| biases[class] + grid(step)).collect();
+    let trials: Vec<f32> = (0..GRID_STEPS)
+        .map(|step| biases[class] + grid(step))
+        .collect();
     // Moves by the step at which they happen; what never moves is dropped.
     let mut moves: Vec<Vec<(usize, usize)>> = vec![vec![]; trials.len()];
     let mut confusion = Confusion::new(classes);
@@ -182,7 +204,11 @@ fn confusion(logarithms: &[f32], labels: &[usize], biases: &[f32]) -> Confusion 
 }
 
 /// Log-probabilities of valid data, rows one after another.
-fn check<R: AsRef<[f32]>>(probabilities: &[R], labels: &[usize], classes: usize) -> Result<Vec<f32>, CalibrationError> {
+fn check<R: AsRef<[f32]>>(
+    probabilities: &[R],
+    labels: &[usize],
+    classes: usize,
+) -> Result<Vec<f32>, CalibrationError> {
     if probabilities.is_empty() {
         return Err(CalibrationError::Empty("validation example"));
     }
@@ -204,9 +230,16 @@ fn check<R: AsRef<[f32]>>(probabilities: &[R], labels: &[usize], classes: usize)
             });
         }
         if label >= classes {
-            return Err(CalibrationError::Label { row, label, classes });
+            return Err(CalibrationError::Label {
+                row,
+                label,
+                classes,
+            });
         }
-        if let Some(&value) = values.iter().find(|value| !value.is_finite() || **value < 0.0) {
+        if let Some(&value) = values
+            .iter()
+            .find(|value| !value.is_finite() || **value < 0.0)
+        {
             return Err(CalibrationError::Probability { row, value });
         }
         logarithms.extend(values.iter().map(|p| (p + PROBABILITY_FLOOR).ln()));
@@ -299,14 +332,22 @@ mod tests {
         assert_eq!(steps.len(), expected.len(), "{steps:?}");
         for (got, expected) in steps.iter().zip(expected) {
             assert_eq!((got.0, got.1, got.2), (expected.0, expected.1, expected.2));
-            assert!((got.3 - expected.3).abs() < 1e-6, "{got:?}, expected {expected:?}");
+            assert!(
+                (got.3 - expected.3).abs() < 1e-6,
+                "{got:?}, expected {expected:?}"
+            );
         }
     }
 
     #[test]
     fn toy_search_ends_where_the_reference_ends() {
         let tuning = tune_gla(&TOY, &TOY_LABELS, &TOY_COUNTS).expect("valid data");
-        for (got, expected) in tuning.gla.biases.iter().zip([2.3, 2.616_290_7, 0.302_585_1]) {
+        for (got, expected) in tuning
+            .gla
+            .biases
+            .iter()
+            .zip([2.3, 2.616_290_7, 0.302_585_1])
+        {
             assert!((got - expected).abs() < 1e-6, "{tuning:?}");
         }
         assert!(
@@ -314,7 +355,11 @@ mod tests {
             "{tuning:?}"
         );
         assert!((tuning.after - 0.488_888_9).abs() < 1e-7, "{tuning:?}");
-        assert_eq!(tuning.passes.len(), 3, "the third pass finds nothing: {tuning:?}");
+        assert_eq!(
+            tuning.passes.len(),
+            3,
+            "the third pass finds nothing: {tuning:?}"
+        );
     }
 
     proptest! {

@@ -48,7 +48,10 @@ impl ExpressionSettings {
 
     /// The part of a frame that is cropped for a face that the detector boxed.
     pub fn face_region(&self, face: &BoundingBox) -> BoundingBox {
-        let (dx, dy) = (face.width * self.crop_margin, face.height * self.crop_margin);
+        let (dx, dy) = (
+            face.width * self.crop_margin,
+            face.height * self.crop_margin,
+        );
         BoundingBox {
             x: face.x - dx,
             y: face.y - dy - face.height * self.crop_rise,
@@ -77,17 +80,41 @@ impl ExpressionSettings {
     /// # Errors
     ///
     /// [`CalibrationError::Setting`] for a value that cannot be read or is out of range.
-    pub fn read(extra: &BTreeMap<String, String>, classes: usize) -> Result<Self, CalibrationError> {
+    pub fn read(
+        extra: &BTreeMap<String, String>,
+        classes: usize,
+    ) -> Result<Self, CalibrationError> {
         let mut settings = Self::neutral(classes);
         if let Some(text) = extra.get(GLA) {
-            let biases = text.split_whitespace().map(str::parse).collect::<Result<Vec<f32>, _>>();
+            let biases = text
+                .split_whitespace()
+                .map(str::parse)
+                .collect::<Result<Vec<f32>, _>>();
             settings.gla.biases = biases
                 .ok()
-                .filter(|biases| biases.len() == classes && biases.iter().all(|bias| bias.is_finite()))
-                .ok_or_else(|| refuse(GLA, "one finite number a class, separated by spaces", text))?;
+                .filter(|biases| {
+                    biases.len() == classes && biases.iter().all(|bias| bias.is_finite())
+                })
+                .ok_or_else(|| {
+                    refuse(GLA, "one finite number a class, separated by spaces", text)
+                })?;
         }
-        settings.confidence = number(extra, CONFIDENCE, settings.confidence, 0.0, 1.0, "a number from 0 to 1")?;
-        settings.blend = number(extra, BLEND, settings.blend, 0.0, 1.0, "a number from 0 to 1")?;
+        settings.confidence = number(
+            extra,
+            CONFIDENCE,
+            settings.confidence,
+            0.0,
+            1.0,
+            "a number from 0 to 1",
+        )?;
+        settings.blend = number(
+            extra,
+            BLEND,
+            settings.blend,
+            0.0,
+            1.0,
+            "a number from 0 to 1",
+        )?;
         settings.crop_margin = number(
             extra,
             CROP_MARGIN,
@@ -96,9 +123,18 @@ impl ExpressionSettings {
             2.0,
             "a number from -0.4 to 2",
         )?;
-        settings.crop_rise = number(extra, CROP_RISE, settings.crop_rise, -1.0, 1.0, "a number from -1 to 1")?;
+        settings.crop_rise = number(
+            extra,
+            CROP_RISE,
+            settings.crop_rise,
+            -1.0,
+            1.0,
+            "a number from -1 to 1",
+        )?;
         if let Some(text) = extra.get(HALF_WINDOW) {
-            settings.half_window = text.parse().map_err(|_| refuse(HALF_WINDOW, "a whole number", text))?;
+            settings.half_window = text
+                .parse()
+                .map_err(|_| refuse(HALF_WINDOW, "a whole number", text))?;
         }
         Ok(settings)
     }
@@ -112,7 +148,9 @@ fn number(
     highest: f32,
     expected: &'static str,
 ) -> Result<f32, CalibrationError> {
-    let Some(text) = extra.get(key) else { return Ok(default) };
+    let Some(text) = extra.get(key) else {
+        return Ok(default);
+    };
     let value = text
         .parse::<f32>()
         .ok()
@@ -155,9 +193,23 @@ mod tests {
 
     #[test]
     fn face_region_grows_on_all_sides_and_moves_up() {
-        let settings = ExpressionSettings { crop_margin: 0.25, crop_rise: 0.5, ..ExpressionSettings::neutral(1) };
-        let face = BoundingBox { x: 10.0, y: 20.0, width: 8.0, height: 4.0 };
-        let expected = BoundingBox { x: 8.0, y: 17.0, width: 12.0, height: 6.0 };
+        let settings = ExpressionSettings {
+            crop_margin: 0.25,
+            crop_rise: 0.5,
+            ..ExpressionSettings::neutral(1)
+        };
+        let face = BoundingBox {
+            x: 10.0,
+            y: 20.0,
+            width: 8.0,
+            height: 4.0,
+        };
+        let expected = BoundingBox {
+            x: 8.0,
+            y: 17.0,
+            width: 12.0,
+            height: 6.0,
+        };
         assert_eq!(settings.face_region(&face), expected);
         assert_eq!(ExpressionSettings::neutral(1).face_region(&face), face);
     }

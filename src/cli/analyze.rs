@@ -113,7 +113,11 @@ pub(super) fn run(args: &Args) -> Result<()> {
     lens.configure(controls)?;
 
     let several = inputs.len() > 1;
-    let mut output = Output::new(args.out.clone(), format, lens.classifier().classes().to_vec());
+    let mut output = Output::new(
+        args.out.clone(),
+        format,
+        lens.classifier().classes().to_vec(),
+    );
     let mut failures = Failures::default();
     for path in inputs {
         let mut clip = Clip {
@@ -137,7 +141,10 @@ pub(super) fn run(args: &Args) -> Result<()> {
 
 impl Args {
     fn format(&self) -> Format {
-        self.out.as_deref().and_then(format_of).unwrap_or(self.format)
+        self.out
+            .as_deref()
+            .and_then(format_of)
+            .unwrap_or(self.format)
     }
 
     fn inputs(&self) -> Result<Vec<PathBuf>> {
@@ -183,8 +190,8 @@ impl Clip<'_> {
 
     fn picture(&mut self, path: &Path) -> Result<()> {
         let frame = read_picture(path)?;
-        let report =
-            pollster::block_on(self.lens.analyze(&frame, 0.0)).with_context(|| format!("`{}`", path.display()))?;
+        let report = pollster::block_on(self.lens.analyze(&frame, 0.0))
+            .with_context(|| format!("`{}`", path.display()))?;
         self.write(&[report])
     }
 
@@ -222,7 +229,10 @@ impl Clip<'_> {
             None => video.close()?,
         };
         match complaint {
-            Some(complaint) => bail!("`{}`: {complaint} ({number} frames were read)", path.display()),
+            Some(complaint) => bail!(
+                "`{}`: {complaint} ({number} frames were read)",
+                path.display()
+            ),
             None if number == 0 => bail!("`{}` has no frames", path.display()),
             None => Ok(()),
         }
@@ -298,7 +308,9 @@ impl Output {
             return Ok(());
         }
         self.sink = Some(match &self.path {
-            Some(path) => Box::new(File::create(path).with_context(|| format!("--out `{}`", path.display()))?),
+            Some(path) => {
+                Box::new(File::create(path).with_context(|| format!("--out `{}`", path.display()))?)
+            }
             None => Box::new(io::stdout().lock()),
         });
         if self.format == Format::Csv {
@@ -316,7 +328,9 @@ impl Output {
                 "confidence",
                 "source",
             ];
-            let columns = columns.into_iter().chain(self.classes.iter().map(|class| class.name()));
+            let columns = columns
+                .into_iter()
+                .chain(self.classes.iter().map(|class| class.name()));
             let header = csv_line(columns)?;
             self.emit(&header)?;
         }
@@ -340,7 +354,10 @@ impl Output {
                         report.time_ms.to_string(),
                         face.id.to_string(),
                     ];
-                    fields.extend([place.x, place.y, place.width, place.height, face.score].map(|it| it.to_string()));
+                    fields.extend(
+                        [place.x, place.y, place.width, place.height, face.score]
+                            .map(|it| it.to_string()),
+                    );
                     fields.push(expression.label.name().to_owned());
                     fields.push(expression.confidence.to_string());
                     fields.push(expression.source.name().to_owned());
@@ -360,7 +377,9 @@ impl Output {
 
     fn emit(&mut self, bytes: &[u8]) -> Result<()> {
         self.open()?;
-        let Some(sink) = &mut self.sink else { return Ok(()) };
+        let Some(sink) = &mut self.sink else {
+            return Ok(());
+        };
         sink.write_all(bytes)
             .and_then(|()| sink.flush())
             .context("writing reports")

@@ -42,7 +42,10 @@ enum Storage {
 /// Runs `affectlens convert`.
 pub(super) fn run(args: Args) -> Result<()> {
     let mut weights = canonical(&args.input, &args.backbone)?;
-    let file = args.input.file_name().map(|name| name.to_string_lossy().into_owned());
+    let file = args
+        .input
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned());
     weights.metadata.source = file.unwrap_or_default();
     weights.metadata.source_sha256 = file_sha256(&args.input)?;
     if let Some(licence) = args.licence {
@@ -55,7 +58,11 @@ pub(super) fn run(args: Args) -> Result<()> {
     };
     weights.write(&args.output, precision)?;
     let count: usize = weights.iter().map(|(_, tensor)| tensor.values.len()).sum();
-    println!("{}: {} weights, {count} values", args.output.display(), weights.len());
+    println!(
+        "{}: {} weights, {count} values",
+        args.output.display(),
+        weights.len()
+    );
     Ok(())
 }
 

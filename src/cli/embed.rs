@@ -43,8 +43,8 @@ struct Line<'a> {
 
 /// Runs `affectlens embed`.
 pub(super) fn run(args: Args) -> Result<()> {
-    let weights =
-        read_weights(&args.backbone, &args.weights).with_context(|| format!("`{}`", args.weights.display()))?;
+    let weights = read_weights(&args.backbone, &args.weights)
+        .with_context(|| format!("`{}`", args.weights.display()))?;
     let opened = args.device.open()?;
     let network = Backbone::load(&weights, &opened.device)?;
     drop(weights);

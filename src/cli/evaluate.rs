@@ -77,7 +77,9 @@ pub(super) fn run(args: Args) -> Result<()> {
     let weights = args.weights.load()?;
     let classifier = ExpressionClassifier::load(&weights, &args.device.open()?)?;
     let gla = match &weights.head {
-        Some(head) if !args.no_gla => ExpressionSettings::read(&head.metadata.extra, classifier.head_classes().len())?.gla,
+        Some(head) if !args.no_gla => {
+            ExpressionSettings::read(&head.metadata.extra, classifier.head_classes().len())?.gla
+        }
         _ => Gla::neutral(classifier.head_classes().len()),
     };
     let defaults = classifier.default_controls();
@@ -95,7 +97,10 @@ pub(super) fn run(args: Args) -> Result<()> {
         Model::Full => classifier.classes(),
     };
     if classes.is_empty() {
-        bail!("there is no such model for backbone `{}`", args.weights.backbone);
+        bail!(
+            "there is no such model for backbone `{}`",
+            args.weights.backbone
+        );
     }
     let labels = pictures.class_indices(classes)?;
     let predict = |scores: &FaceScores| -> Result<usize> {
@@ -103,7 +108,8 @@ pub(super) fn run(args: Args) -> Result<()> {
             Model::Pretrained => argmax(&scores.pretrained),
             Model::Head => argmax(&gla.adjust(&scores.head)),
             Model::Full => {
-                let decision = classifier.decide(&classifier.combine(scores, &controls), &controls)?;
+                let decision =
+                    classifier.decide(&classifier.combine(scores, &controls), &controls)?;
                 classes.iter().position(|&class| class == decision.label)
             }
         };
@@ -126,7 +132,8 @@ fn score(
     classes: usize,
     predict: impl Fn(&FaceScores) -> Result<usize>,
 ) -> Result<Confusion> {
-    let style = ProgressStyle::with_template("scoring {wide_bar} {pos}/{len} {eta}").expect("a valid template");
+    let style = ProgressStyle::with_template("scoring {wide_bar} {pos}/{len} {eta}")
+        .expect("a valid template");
     let bar = ProgressBar::new(pictures.len() as u64).with_style(style);
     let mut confusion = Confusion::new(classes);
     for (paths, labels) in pictures.paths.chunks(BATCH).zip(labels.chunks(BATCH)) {
@@ -140,7 +147,10 @@ fn score(
                 Err(error) => bar.suspend(|| eprintln!("affectlens: skipped {error}")),
             }
         }
-        for (scores, truth) in pollster::block_on(classifier.score(&faces))?.iter().zip(truths) {
+        for (scores, truth) in pollster::block_on(classifier.score(&faces))?
+            .iter()
+            .zip(truths)
+        {
             confusion.add(truth, predict(scores)?);
         }
         bar.inc(paths.len() as u64);
@@ -153,7 +163,10 @@ fn score(
 }
 
 fn print(scores: &Scores) {
-    println!("accuracy {:.4}, macro-F1 {:.4}, {} pictures", scores.accuracy, scores.macro_f1, scores.count);
+    println!(
+        "accuracy {:.4}, macro-F1 {:.4}, {} pictures",
+        scores.accuracy, scores.macro_f1, scores.count
+    );
     println!("{:>10} {:>7}  taken for", "", "F1");
     for (class, row) in scores.classes.iter().zip(&scores.confusion) {
         let f1 = scores.per_class.iter().find(|(name, _)| name == class);

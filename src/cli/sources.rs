@@ -67,7 +67,9 @@ pub(super) fn read_picture(path: &Path) -> Result<Frame> {
 }
 
 fn is_picture(path: &Path) -> bool {
-    let extension = path.extension().map(|it| it.to_string_lossy().to_ascii_lowercase());
+    let extension = path
+        .extension()
+        .map(|it| it.to_string_lossy().to_ascii_lowercase());
     extension.is_some_and(|it| PICTURES.contains(&it.as_str()))
 }
 
@@ -80,7 +82,9 @@ fn list_frames(folder: &Path) -> Result<Vec<PathBuf>> {
         }
     }
     // Numbers by value, so that 10.jpg follows 9.jpg.
-    frames.sort_by_cached_key(|path| natural_key(&path.file_name().unwrap_or_default().to_string_lossy()));
+    frames.sort_by_cached_key(|path| {
+        natural_key(&path.file_name().unwrap_or_default().to_string_lossy())
+    });
     Ok(frames)
 }
 
@@ -88,7 +92,9 @@ fn natural_key(name: &str) -> Vec<(u128, String)> {
     let mut key = Vec::new();
     let mut rest = name;
     while !rest.is_empty() {
-        let text_end = rest.find(|letter: char| letter.is_ascii_digit()).unwrap_or(rest.len());
+        let text_end = rest
+            .find(|letter: char| letter.is_ascii_digit())
+            .unwrap_or(rest.len());
         let (text, after) = rest.split_at(text_end);
         let digits_end = after
             .find(|letter: char| !letter.is_ascii_digit())
@@ -126,7 +132,10 @@ impl Video {
             .spawn()
             .context("cannot start `ffmpeg`; install it to read videos")?;
         let frames = process.stdout.take().context("ffmpeg has no output")?;
-        let complaints = process.stderr.take().map(|stderr| thread::spawn(|| drain(stderr)));
+        let complaints = process
+            .stderr
+            .take()
+            .map(|stderr| thread::spawn(|| drain(stderr)));
         Ok(Self {
             process,
             frames: BufReader::new(frames),
@@ -138,7 +147,12 @@ impl Video {
 
     /// The next frame; `None` at the end.
     pub(super) fn next_frame(&mut self) -> Result<Option<Frame>> {
-        if self.frames.fill_buf().context("reading from ffmpeg")?.is_empty() {
+        if self
+            .frames
+            .fill_buf()
+            .context("reading from ffmpeg")?
+            .is_empty()
+        {
             return Ok(None);
         }
         read_ppm(&mut self.frames).map(Some)
@@ -183,7 +197,9 @@ fn drain(mut stderr: ChildStderr) -> String {
 fn summarise(complaints: &str) -> String {
     let lines: Vec<_> = complaints.lines().collect();
     match lines.as_slice() {
-        [first, .., last] if lines.len() > 2 => format!("{first} ... ({} lines) ... {last}", lines.len()),
+        [first, .., last] if lines.len() > 2 => {
+            format!("{first} ... ({} lines) ... {last}", lines.len())
+        }
         _ => lines.join("; "),
     }
 }
@@ -207,7 +223,8 @@ fn probe(path: &Path) -> Result<(f64, Option<u64>)> {
             summarise(complaints.trim())
         );
     }
-    let described: Value = serde_json::from_slice(&output.stdout).context("ffprobe gave no JSON")?;
+    let described: Value =
+        serde_json::from_slice(&output.stdout).context("ffprobe gave no JSON")?;
     let stream = &described["streams"][0];
     if stream.is_null() {
         bail!("`{}` has no video stream", path.display());
@@ -217,7 +234,9 @@ fn probe(path: &Path) -> Result<(f64, Option<u64>)> {
         .filter_map(|field| parse_ratio(stream[*field].as_str()?))
         .next()
         .with_context(|| format!("`{}` has no frame rate", path.display()))?;
-    let counted = stream["nb_frames"].as_str().and_then(|text| text.parse().ok());
+    let counted = stream["nb_frames"]
+        .as_str()
+        .and_then(|text| text.parse().ok());
     let duration = described["format"]["duration"]
         .as_str()
         .and_then(|text| text.parse::<f64>().ok());
@@ -255,10 +274,12 @@ fn read_ppm(reader: &mut impl BufRead) -> Result<Frame> {
     };
     let (width, height) = (side(width)?, side(height)?);
     let mut pixels = vec![0; width as usize * height as usize * 3];
-    reader.read_exact(&mut pixels).map_err(|error| match error.kind() {
-        io::ErrorKind::UnexpectedEof => anyhow::anyhow!("the last frame is cut off"),
-        _ => error.into(),
-    })?;
+    reader
+        .read_exact(&mut pixels)
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => anyhow::anyhow!("the last frame is cut off"),
+            _ => error.into(),
+        })?;
     Ok(Frame::from_rgb(width, height, pixels)?)
 }
 
@@ -270,7 +291,10 @@ mod tests {
     fn frames_sort_by_number() {
         let mut names = ["frame10.png", "frame9.png", "a.png", "frame010.png"];
         names.sort_by_cached_key(|name| natural_key(name));
-        assert_eq!(names, ["a.png", "frame9.png", "frame10.png", "frame010.png"]);
+        assert_eq!(
+            names,
+            ["a.png", "frame9.png", "frame10.png", "frame010.png"]
+        );
     }
 
     #[test]
@@ -284,8 +308,14 @@ mod tests {
     fn malformed_frames_are_refused() {
         for (bytes, message) in [
             (&b"P6\n1 1\n255\nab"[..], "the last frame is cut off"),
-            (b"P5\n1 1\n255\nab", "ffmpeg gave `P5\n1 1\n255`, expected a PPM header"),
-            (b"P6\n0 99999\n255\n", "frame side is `0`, expected 1 to 16384 pixels"),
+            (
+                b"P5\n1 1\n255\nab",
+                "ffmpeg gave `P5\n1 1\n255`, expected a PPM header",
+            ),
+            (
+                b"P6\n0 99999\n255\n",
+                "frame side is `0`, expected 1 to 16384 pixels",
+            ),
         ] {
             let error = read_ppm(&mut &*bytes).expect_err("the frame is malformed");
             assert_eq!(error.to_string(), message);

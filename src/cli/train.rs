@@ -16,8 +16,8 @@ use crate::{
     frame::Frame,
     label::Expression,
     train::{
-        EmbeddingCache, EpochReport, ExpressionRecipe, LabelledEmbeddings, LabelledPictures, Loss, TrainingConfig,
-        TrainingReport, extract_embeddings, train_expression,
+        EmbeddingCache, EpochReport, ExpressionRecipe, LabelledEmbeddings, LabelledPictures, Loss,
+        TrainingConfig, TrainingReport, extract_embeddings, train_expression,
     },
     weights::{Metadata, Precision, cache_dir},
 };
@@ -32,10 +32,20 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR", required_unless_present_all = ["training", "validation"])]
     data: Option<PathBuf>,
     /// Folder LABEL/*.jpg of training pictures, instead of DIR/train; may be given several times.
-    #[arg(long, value_name = "DIR", requires = "validation", conflicts_with = "data")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        requires = "validation",
+        conflicts_with = "data"
+    )]
     training: Vec<PathBuf>,
     /// Folder LABEL/*.jpg of validation pictures, instead of DIR/validation; may be given several times.
-    #[arg(long, value_name = "DIR", requires = "training", conflicts_with = "data")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        requires = "training",
+        conflicts_with = "data"
+    )]
     validation: Vec<PathBuf>,
     /// The weights file to write.
     #[arg(long, value_name = "FILE")]
@@ -84,13 +94,27 @@ pub(super) struct Args {
     half_window: usize,
     /// Part of the detector's box to add on each side of a face, kept in the file: what makes a detected face look
     /// like the training pictures.
-    #[arg(long, value_name = "PART", default_value_t = 0.0, allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "PART",
+        default_value_t = 0.0,
+        allow_negative_numbers = true
+    )]
     crop_margin: f32,
     /// Part of the detector's box by which the cropped region is moved up, kept in the file.
-    #[arg(long, value_name = "PART", default_value_t = 0.0, allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "PART",
+        default_value_t = 0.0,
+        allow_negative_numbers = true
+    )]
     crop_rise: f32,
     /// Rights in the trained parameters, kept in the file.
-    #[arg(long, value_name = "TEXT", default_value = "not stated; depends on the rights in the training pictures")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "not stated; depends on the rights in the training pictures"
+    )]
     licence: String,
     /// Where networks run.
     #[arg(long, value_enum, default_value_t)]
@@ -128,13 +152,21 @@ pub(super) fn run(args: Args) -> Result<()> {
         }
     }
     let classes = training.classes();
-    let labels = [training.class_indices(&classes)?, validation.class_indices(&classes)?];
+    let labels = [
+        training.class_indices(&classes)?,
+        validation.class_indices(&classes)?,
+    ];
 
     let backbone_weights = args.weights.read(&args.weights.backbone)?;
-    let embedder = Embedder::load(&args.weights.backbone, &backbone_weights, args.device.open()?)?;
+    let embedder = Embedder::load(
+        &args.weights.backbone,
+        &backbone_weights,
+        args.device.open()?,
+    )?;
     let [labels_training, labels_validation] = labels;
     let (training, skipped_training) = embedder.embed(&training, &labels_training, "training")?;
-    let (validation, skipped_validation) = embedder.embed(&validation, &labels_validation, "validation")?;
+    let (validation, skipped_validation) =
+        embedder.embed(&validation, &labels_validation, "validation")?;
 
     let trained = train_expression(&training, &validation, &classes, &args.recipe(), show)?;
     let mut weights = trained.weights;
@@ -145,12 +177,29 @@ pub(super) fn run(args: Args) -> Result<()> {
         ..weights.metadata
     };
     let extra = &mut weights.metadata.extra;
-    ExpressionSettings { gla: trained.gla, ..settings }.write(extra);
-    extra.insert("embedding".to_owned(), backbone_weights.metadata.architecture.clone());
+    ExpressionSettings {
+        gla: trained.gla,
+        ..settings
+    }
+    .write(extra);
+    extra.insert(
+        "embedding".to_owned(),
+        backbone_weights.metadata.architecture.clone(),
+    );
     extra.insert("counts".to_owned(), join(&trained.report.counts));
-    let scores = trained.report.adjusted.as_ref().unwrap_or(&trained.report.validation);
-    extra.insert("validation_accuracy".to_owned(), format!("{:.4}", scores.accuracy));
-    extra.insert("validation_macro_f1".to_owned(), format!("{:.4}", scores.macro_f1));
+    let scores = trained
+        .report
+        .adjusted
+        .as_ref()
+        .unwrap_or(&trained.report.validation);
+    extra.insert(
+        "validation_accuracy".to_owned(),
+        format!("{:.4}", scores.accuracy),
+    );
+    extra.insert(
+        "validation_macro_f1".to_owned(),
+        format!("{:.4}", scores.macro_f1),
+    );
     weights.write(&args.out, Precision::Half)?;
 
     let summary = Summary {
@@ -171,7 +220,10 @@ impl Args {
                 LabelledPictures::read(&data.join("train"))?,
                 LabelledPictures::read(&data.join("validation"))?,
             ],
-            None => [LabelledPictures::read_all(&self.training)?, LabelledPictures::read_all(&self.validation)?],
+            None => [
+                LabelledPictures::read_all(&self.training)?,
+                LabelledPictures::read_all(&self.validation)?,
+            ],
         })
     }
 
@@ -183,7 +235,12 @@ impl Args {
                 batch: self.batch,
                 learning_rate: self.learning_rate,
                 weight_decay: self.weight_decay,
-                loss: self.focal.map_or(Loss::WeightedCrossEntropy, |gamma| Loss::Focal { gamma, beta: self.beta }),
+                loss: self
+                    .focal
+                    .map_or(Loss::WeightedCrossEntropy, |gamma| Loss::Focal {
+                        gamma,
+                        beta: self.beta,
+                    }),
                 seed: self.seed,
             },
             holdout: self.holdout,
@@ -216,22 +273,42 @@ struct Embedder {
 
 impl Embedder {
     fn load(name: &str, weights: &crate::weights::Weights, device: OpenedDevice) -> Result<Self> {
-        let backbone = Backbone::load(weights, &device.device).with_context(|| format!("backbone `{name}`"))?;
+        let backbone = Backbone::load(weights, &device.device)
+            .with_context(|| format!("backbone `{name}`"))?;
         let metadata = &weights.metadata;
         if metadata.source_sha256.is_empty() {
-            bail!("weights of `{name}` do not say which file they came from; convert or fetch them again");
+            bail!(
+                "weights of `{name}` do not say which file they came from; convert or fetch them again"
+            );
         }
         let cache = EmbeddingCache {
             folder: cache_dir().join("embeddings"),
-            key: format!("{} {} whole picture {}", metadata.architecture, metadata.source_sha256, backbone.input_side()),
+            key: format!(
+                "{} {} whole picture {}",
+                metadata.architecture,
+                metadata.source_sha256,
+                backbone.input_side()
+            ),
         };
-        Ok(Self { backbone, device, cache })
+        Ok(Self {
+            backbone,
+            device,
+            cache,
+        })
     }
 
     /// Embeddings of the readable pictures with their labels, and how many were skipped.
-    fn embed(&self, pictures: &LabelledPictures, labels: &[usize], part: &str) -> Result<(LabelledEmbeddings, usize)> {
-        let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}").expect("a valid template");
-        let bar = ProgressBar::new(pictures.len() as u64).with_style(style).with_message(format!("embedding {part}"));
+    fn embed(
+        &self,
+        pictures: &LabelledPictures,
+        labels: &[usize],
+        part: &str,
+    ) -> Result<(LabelledEmbeddings, usize)> {
+        let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}")
+            .expect("a valid template");
+        let bar = ProgressBar::new(pictures.len() as u64)
+            .with_style(style)
+            .with_message(format!("embedding {part}"));
         let embedded = extract_embeddings(
             &pictures.paths,
             &self.cache,
@@ -241,10 +318,16 @@ impl Embedder {
         )?;
         bar.finish_and_clear();
         for failure in &embedded.failures {
-            eprintln!("affectlens: skipped `{}`: {}", failure.path.display(), failure.reason);
+            eprintln!(
+                "affectlens: skipped `{}`: {}",
+                failure.path.display(),
+                failure.reason
+            );
         }
         let examples = embedded.rows.into_iter().zip(labels);
-        let (rows, labels) = examples.filter_map(|(row, &label)| Some((row?, label))).unzip();
+        let (rows, labels) = examples
+            .filter_map(|(row, &label)| Some((row?, label)))
+            .unzip();
         Ok((LabelledEmbeddings { rows, labels }, embedded.failures.len()))
     }
 
@@ -252,8 +335,14 @@ impl Embedder {
         let batch = crop::batch(faces, &self.backbone.normalisation(), &self.device.device);
         let Ok(batch) = batch else { return Vec::new() };
         let rows = pollster::block_on(self.backbone.forward(batch).embedding.into_data_async());
-        let values = rows.ok().and_then(|rows| rows.try_into_vec::<f32>().ok()).unwrap_or_default();
-        values.chunks(self.backbone.width()).map(<[f32]>::to_vec).collect()
+        let values = rows
+            .ok()
+            .and_then(|rows| rows.try_into_vec::<f32>().ok())
+            .unwrap_or_default();
+        values
+            .chunks(self.backbone.width())
+            .map(<[f32]>::to_vec)
+            .collect()
     }
 }
 
@@ -285,7 +374,11 @@ fn command_line() -> String {
 }
 
 fn join(counts: &[usize]) -> String {
-    counts.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    counts
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// Reads an expression's name.

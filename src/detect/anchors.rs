@@ -45,7 +45,12 @@ fn decode_anchor(values: &[f32], centre: [f32; 2], threshold: f32) -> Option<Det
         width,
         height,
     };
-    let keypoints = std::array::from_fn(|point| [place[4 + 2 * point] + centre[0], place[5 + 2 * point] + centre[1]]);
+    let keypoints = std::array::from_fn(|point| {
+        [
+            place[4 + 2 * point] + centre[0],
+            place[5 + 2 * point] + centre[1],
+        ]
+    });
     Some(Detection {
         bounding_box,
         score,
@@ -57,7 +62,10 @@ fn side() -> f32 {
     number(INPUT_SIDE as usize)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "cells and pixels of a 128-pixel square")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "cells and pixels of a 128-pixel square"
+)]
 fn number(count: usize) -> f32 {
     count as f32
 }
@@ -74,7 +82,10 @@ mod tests {
         assert_eq!(centres[511], [124.0, 124.0]);
         assert_eq!(
             centres[512..519],
-            [[8.0, 8.0]; 6].into_iter().chain([[24.0, 8.0]]).collect::<Vec<_>>()[..]
+            [[8.0, 8.0]; 6]
+                .into_iter()
+                .chain([[24.0, 8.0]])
+                .collect::<Vec<_>>()[..]
         );
         assert_eq!(centres[895], [120.0, 120.0]);
     }

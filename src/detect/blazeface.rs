@@ -89,7 +89,9 @@ impl BlazeFace {
         Ok(Self {
             stem: convolution(
                 (
-                    weights.values("stem.weight", &[STEM_CHANNELS, 3, 5, 5])?.to_vec(),
+                    weights
+                        .values("stem.weight", &[STEM_CHANNELS, 3, 5, 5])?
+                        .to_vec(),
                     [STEM_CHANNELS, 3, 5, 5],
                 ),
                 Some(weights.values("stem.bias", &[STEM_CHANNELS])?.to_vec()),
@@ -135,7 +137,10 @@ impl Block {
         let name = |part: &str| format!("blocks.{index}.{part}");
         let depthwise = weights.values(&name("depthwise.weight"), &[channels_in, 1, 3, 3])?;
         let depthwise_bias = weights.values(&name("depthwise.bias"), &[channels_in])?;
-        let pointwise = weights.values(&name("pointwise.weight"), &[channels_out, channels_in, 1, 1])?;
+        let pointwise = weights.values(
+            &name("pointwise.weight"),
+            &[channels_out, channels_in, 1, 1],
+        )?;
         let pointwise_bias = weights.values(&name("pointwise.bias"), &[channels_out])?;
         // Nothing stands between the two convolutions, so the first bias goes through the second weight into the
         // second bias: one pass over the picture less.
@@ -189,7 +194,10 @@ impl Block {
 fn load_head(weights: &Weights, index: usize, device: &Device) -> Result<Conv2d, WeightsError> {
     let (_, channels, _, anchors) = HEADS[index];
     let name = |part: &str| format!("heads.{index}.{part}");
-    let box_weight = weights.values(&name("boxes.weight"), &[anchors * BOX_VALUES, channels, 1, 1])?;
+    let box_weight = weights.values(
+        &name("boxes.weight"),
+        &[anchors * BOX_VALUES, channels, 1, 1],
+    )?;
     let box_bias = weights.values(&name("boxes.bias"), &[anchors * BOX_VALUES])?;
     let score_weight = weights.values(&name("scores.weight"), &[anchors, channels, 1, 1])?;
     let score_bias = weights.values(&name("scores.bias"), &[anchors])?;
@@ -200,7 +208,12 @@ fn load_head(weights: &Weights, index: usize, device: &Device) -> Result<Conv2d,
 }
 
 /// `first_length` values of `first`, `second_length` of `second`, and so on in turn.
-fn interleave(first: &[f32], second: &[f32], first_length: usize, second_length: usize) -> Vec<f32> {
+fn interleave(
+    first: &[f32],
+    second: &[f32],
+    first_length: usize,
+    second_length: usize,
+) -> Vec<f32> {
     first
         .chunks_exact(first_length)
         .zip(second.chunks_exact(second_length))
@@ -213,7 +226,8 @@ fn interleave(first: &[f32], second: &[f32], first_length: usize, second_length:
 fn anchors_last(x: Tensor<4>) -> Tensor<3> {
     let [batch, channels, height, width] = x.dims();
     let anchors = height * width * channels / ANCHOR_VALUES;
-    x.permute([0, 2, 3, 1]).reshape([batch, anchors, ANCHOR_VALUES])
+    x.permute([0, 2, 3, 1])
+        .reshape([batch, anchors, ANCHOR_VALUES])
 }
 
 /// A convolution with TensorFlow's `SAME` padding: at stride 2 more below and to the right.
@@ -226,7 +240,9 @@ fn convolution(
 ) -> Conv2d {
     Conv2d {
         weight: Param::from_tensor(Tensor::from_data(TensorData::new(weight, shape), device)),
-        bias: bias.map(|bias| Param::from_tensor(Tensor::from_data(TensorData::new(bias, [shape[0]]), device))),
+        bias: bias.map(|bias| {
+            Param::from_tensor(Tensor::from_data(TensorData::new(bias, [shape[0]]), device))
+        }),
         stride: [stride, stride],
         kernel_size: [shape[2], shape[3]],
         dilation: [1, 1],
@@ -309,7 +325,9 @@ pub fn canonical_weights(published: &PublishedWeights) -> Result<Weights, Weight
         reason,
     };
     let PublishedWeights::Graph {
-        convolutions, named, ..
+        convolutions,
+        named,
+        ..
     } = published
     else {
         return Err(malformed(format!(
@@ -355,10 +373,13 @@ pub fn canonical_weights(published: &PublishedWeights) -> Result<Weights, Weight
                 [stride, stride]
             )));
         }
-        let bias = convolution.bias.as_ref().ok_or_else(|| WeightsError::Missing {
-            name: format!("{name}.bias"),
-            hint: String::new(),
-        })?;
+        let bias = convolution
+            .bias
+            .as_ref()
+            .ok_or_else(|| WeightsError::Missing {
+                name: format!("{name}.bias"),
+                hint: String::new(),
+            })?;
         if bias.shape != weight[..1] {
             return Err(WeightsError::Shape {
                 name: format!("{name}.bias"),
@@ -371,7 +392,11 @@ pub fn canonical_weights(published: &PublishedWeights) -> Result<Weights, Weight
             weight.to_vec(),
             convolution.weight.values.clone(),
         )?;
-        weights.insert(format!("{name}.bias"), bias.shape.clone(), bias.values.clone())?;
+        weights.insert(
+            format!("{name}.bias"),
+            bias.shape.clone(),
+            bias.values.clone(),
+        )?;
     }
     Ok(weights)
 }
@@ -384,7 +409,9 @@ mod tests {
     /// Small numbers without a pattern that a wrong order would keep.
     fn values(count: usize, seed: usize) -> Vec<f32> {
         let number = |index: usize| ((index * 7919 + seed * 104_729) % 1009) as f32;
-        (0..count).map(|index| (number(index) - 504.0) / 5000.0).collect()
+        (0..count)
+            .map(|index| (number(index) - 504.0) / 5000.0)
+            .collect()
     }
 
     fn convolutions() -> Vec<GraphConvolution> {
@@ -401,7 +428,11 @@ mod tests {
             groups: expected.groups,
             strides: [expected.stride; 2],
         };
-        published_order().into_iter().enumerate().map(published).collect()
+        published_order()
+            .into_iter()
+            .enumerate()
+            .map(published)
+            .collect()
     }
 
     fn convert(convolutions: Vec<GraphConvolution>) -> Result<Weights, WeightsError> {
@@ -413,7 +444,10 @@ mod tests {
     }
 
     fn picture(device: &Device) -> Tensor<4> {
-        Tensor::from_data(TensorData::new(values(3 * 128 * 128, 3), [1, 3, 128, 128]), device)
+        Tensor::from_data(
+            TensorData::new(values(3 * 128 * 128, 3), [1, 3, 128, 128]),
+            device,
+        )
     }
 
     #[test]
@@ -430,10 +464,27 @@ mod tests {
         let device = Device::flex();
         let weights = convert(convolutions()).expect("the published graph");
         let plain = |name: &str, groups: usize, stride: usize, x: Tensor<4>| {
-            let tensor = |part: &str| weights.get(&format!("{name}.{part}")).expect("canonical name").clone();
+            let tensor = |part: &str| {
+                weights
+                    .get(&format!("{name}.{part}"))
+                    .expect("canonical name")
+                    .clone()
+            };
             let (weight, bias) = (tensor("weight"), tensor("bias"));
-            let shape = [weight.shape[0], weight.shape[1], weight.shape[2], weight.shape[3]];
-            convolution((weight.values, shape), Some(bias.values), stride, groups, &device).forward(x)
+            let shape = [
+                weight.shape[0],
+                weight.shape[1],
+                weight.shape[2],
+                weight.shape[3],
+            ];
+            convolution(
+                (weight.values, shape),
+                Some(bias.values),
+                stride,
+                groups,
+                &device,
+            )
+            .forward(x)
         };
         let mut x = relu(plain("stem", 1, 2, picture(&device)));
         let mut expected = Vec::new();
@@ -456,21 +507,27 @@ mod tests {
             x = relu(branch + shortcut);
             if let Some(head) = HEADS.iter().position(|&(blocks, ..)| blocks == index + 1) {
                 let flat = |part: &str, values: usize| {
-                    let y = plain(&format!("heads.{head}.{part}"), 1, 1, x.clone()).permute([0, 2, 3, 1]);
+                    let y = plain(&format!("heads.{head}.{part}"), 1, 1, x.clone())
+                        .permute([0, 2, 3, 1]);
                     let count = y.dims().iter().product::<usize>() / values;
                     y.reshape([1, count, values])
                 };
                 expected.push(Tensor::cat(vec![flat("boxes", 16), flat("scores", 1)], 2));
             }
         }
-        let expected: Vec<f32> = Tensor::cat(expected, 1).into_data().try_into_vec().expect("f32");
+        let expected: Vec<f32> = Tensor::cat(expected, 1)
+            .into_data()
+            .try_into_vec()
+            .expect("f32");
         let network = BlazeFace::load(&weights, &device).expect("canonical weights");
         let got: Vec<f32> = network
             .forward(picture(&device))
             .into_data()
             .try_into_vec()
             .expect("f32");
-        let scale = expected.iter().fold(0.0_f32, |scale, value| scale.max(value.abs()));
+        let scale = expected
+            .iter()
+            .fold(0.0_f32, |scale, value| scale.max(value.abs()));
         let worst = got
             .iter()
             .zip(&expected)
@@ -484,7 +541,8 @@ mod tests {
         let mut short = convolutions();
         short.pop();
         let error = convert(short).expect_err("one convolution too few");
-        let expected = "tflite file is malformed: graph has 36 convolutions, blazeface-short-range has 37";
+        let expected =
+            "tflite file is malformed: graph has 36 convolutions, blazeface-short-range has 37";
         assert_eq!(error.to_string(), expected);
 
         let mut misshapen = convolutions();
@@ -497,7 +555,9 @@ mod tests {
         slow[0].strides = [1, 1];
         let error = convert(slow).expect_err("another stride");
         assert!(
-            error.to_string().contains("strides [1, 1], expected 1 and [2, 2]"),
+            error
+                .to_string()
+                .contains("strides [1, 1], expected 1 and [2, 2]"),
             "{error}"
         );
 
@@ -515,13 +575,16 @@ mod tests {
             .insert("blocks.16.depthwise.weight", vec![1], vec![0.0])
             .expect("one value");
         let error = BlazeFace::load(&weights, &device).expect_err("a block too many");
-        let expected = "weight `blocks.16.depthwise.weight` does not belong to blazeface-short-range";
+        let expected =
+            "weight `blocks.16.depthwise.weight` does not belong to blazeface-short-range";
         assert_eq!(error.to_string(), expected);
         weights.remove("blocks.16.depthwise.weight");
         weights.remove("heads.1.scores.bias");
         let error = BlazeFace::load(&weights, &device).expect_err("a bias too few");
         assert!(
-            error.to_string().starts_with("weight `heads.1.scores.bias` is missing"),
+            error
+                .to_string()
+                .starts_with("weight `heads.1.scores.bias` is missing"),
             "{error}"
         );
         weights.metadata.architecture = "faceres".to_owned();

@@ -58,7 +58,10 @@ fn ratio(frame: u32, square: u32) -> f32 {
     pixels(frame) / pixels(square)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "pictures are narrower than 2^24 pixels")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "pictures are narrower than 2^24 pixels"
+)]
 fn pixels(length: u32) -> f32 {
     length as f32
 }
@@ -68,14 +71,17 @@ mod tests {
     use super::*;
 
     fn grey(width: u32, height: u32) -> Frame {
-        Frame::from_rgb(width, height, vec![200; (width * height * 3) as usize]).expect("a full picture")
+        Frame::from_rgb(width, height, vec![200; (width * height * 3) as usize])
+            .expect("a full picture")
     }
 
     #[test]
     fn wide_frame_is_centred_between_black_bars() {
         let fitted = letterbox(&grey(1280, 720), 128);
-        let is_bright = |row: usize| fitted.picture.pixels()[row * 128 * 3..][..128 * 3] == [200; 128 * 3];
-        let is_black = |row: usize| fitted.picture.pixels()[row * 128 * 3..][..128 * 3] == [0; 128 * 3];
+        let is_bright =
+            |row: usize| fitted.picture.pixels()[row * 128 * 3..][..128 * 3] == [200; 128 * 3];
+        let is_black =
+            |row: usize| fitted.picture.pixels()[row * 128 * 3..][..128 * 3] == [0; 128 * 3];
         assert!((0..28).all(is_black) && (28..100).all(is_bright) && (100..128).all(is_black));
     }
 
@@ -86,7 +92,10 @@ mod tests {
             let shown = [128 - 2 * fitted.offset[0], 128 - 2 * fitted.offset[1]];
             let first = fitted.to_frame([pixels(fitted.offset[0]), pixels(fitted.offset[1])]);
             assert_eq!(first, [0.0, 0.0], "{width}x{height}");
-            let last = fitted.to_frame([pixels(fitted.offset[0] + shown[0]), pixels(fitted.offset[1] + shown[1])]);
+            let last = fitted.to_frame([
+                pixels(fitted.offset[0] + shown[0]),
+                pixels(fitted.offset[1] + shown[1]),
+            ]);
             // Half a pixel of the square at most, where the bars differ by one.
             assert!(
                 (last[0] - pixels(width)).abs() <= fitted.scale[0],

@@ -19,7 +19,11 @@ pub(super) fn suppress(mut candidates: Vec<Detection>, overlap: f32) -> Vec<Dete
             .enumerate()
             // The first is the best itself, also where its box is empty and overlaps nothing.
             .partition(|(index, candidate)| {
-                *index == 0 || best.bounding_box.intersection_over_union(&candidate.bounding_box) > overlap
+                *index == 0
+                    || best
+                        .bounding_box
+                        .intersection_over_union(&candidate.bounding_box)
+                        > overlap
             });
         let same: Vec<_> = same.into_iter().map(|(_, candidate)| candidate).collect();
         faces.push(blend(&same, best.score));
@@ -79,7 +83,10 @@ mod tests {
     #[test]
     fn overlapping_boxes_blend_by_score() {
         let faces = suppress(
-            vec![detection(0.0, 0.0, 10.0, 0.6), detection(2.0, 0.0, 10.0, 0.9)],
+            vec![
+                detection(0.0, 0.0, 10.0, 0.6),
+                detection(2.0, 0.0, 10.0, 0.9),
+            ],
             0.3,
         );
         assert_eq!(faces.len(), 1);
@@ -91,16 +98,28 @@ mod tests {
     #[test]
     fn separate_faces_stay_separate_and_sorted() {
         let faces = suppress(
-            vec![detection(0.0, 0.0, 10.0, 0.6), detection(50.0, 0.0, 10.0, 0.9)],
+            vec![
+                detection(0.0, 0.0, 10.0, 0.6),
+                detection(50.0, 0.0, 10.0, 0.9),
+            ],
             0.3,
         );
-        assert_eq!(faces.iter().map(|face| face.score).collect::<Vec<_>>(), [0.9, 0.6]);
+        assert_eq!(
+            faces.iter().map(|face| face.score).collect::<Vec<_>>(),
+            [0.9, 0.6]
+        );
         assert_eq!(faces[1], detection(0.0, 0.0, 10.0, 0.6));
     }
 
     #[test]
     fn empty_boxes_do_not_hang() {
-        let faces = suppress(vec![detection(0.0, 0.0, 0.0, 0.6), detection(0.0, 0.0, -1.0, 0.7)], 0.3);
+        let faces = suppress(
+            vec![
+                detection(0.0, 0.0, 0.0, 0.6),
+                detection(0.0, 0.0, -1.0, 0.7),
+            ],
+            0.3,
+        );
         assert_eq!(faces.len(), 2);
     }
 
@@ -120,8 +139,15 @@ mod tests {
             }
         }
         let weigh = |group: &[usize], value: fn(&BoundingBox) -> f32| {
-            let sum = |f: &dyn Fn(&Detection) -> f64| group.iter().map(|&index| f(&candidates[index])).sum::<f64>();
-            let weighted = sum(&|candidate| f64::from(candidate.score) * f64::from(value(&candidate.bounding_box)));
+            let sum = |f: &dyn Fn(&Detection) -> f64| {
+                group
+                    .iter()
+                    .map(|&index| f(&candidates[index]))
+                    .sum::<f64>()
+            };
+            let weighted = sum(&|candidate| {
+                f64::from(candidate.score) * f64::from(value(&candidate.bounding_box))
+            });
             (weighted / sum(&|candidate| f64::from(candidate.score))) as f32
         };
         groups

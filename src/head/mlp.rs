@@ -82,8 +82,13 @@ impl Mlp {
         // A missing or odd weight has no sizes to offer; the reads below then say what is wrong with it.
         let [hidden, inputs] = sizes(weights, KEYS[0]);
         let [classes, _] = sizes(weights, KEYS[2]);
-        let linear = |weight: &str, bias: &str, [outputs, inputs]: [usize; 2]| -> Result<Linear, WeightsError> {
-            let weight = weights.tensor(weight, [outputs, inputs], device)?.transpose();
+        let linear = |weight: &str,
+                      bias: &str,
+                      [outputs, inputs]: [usize; 2]|
+         -> Result<Linear, WeightsError> {
+            let weight = weights
+                .tensor(weight, [outputs, inputs], device)?
+                .transpose();
             let bias = weights.tensor(bias, [outputs], device)?;
             Ok(Linear {
                 weight: Param::from_tensor(weight),
@@ -164,8 +169,15 @@ impl Uniform {
 
     fn linear(&mut self, inputs: usize, outputs: usize, device: &Device) -> Linear {
         let bound = 1.0 / (inputs as f32).sqrt();
-        let mut values = |count| -> Vec<f32> { (0..count).map(|_| (2.0 * self.next() - 1.0) * bound).collect() };
-        let weight = Tensor::from_data(TensorData::new(values(inputs * outputs), [inputs, outputs]), device);
+        let mut values = |count| -> Vec<f32> {
+            (0..count)
+                .map(|_| (2.0 * self.next() - 1.0) * bound)
+                .collect()
+        };
+        let weight = Tensor::from_data(
+            TensorData::new(values(inputs * outputs), [inputs, outputs]),
+            device,
+        );
         let bias = Tensor::from_data(TensorData::new(values(outputs), [outputs]), device);
         Linear {
             weight: Param::from_tensor(weight),
@@ -217,7 +229,9 @@ mod tests {
     #[test]
     fn weights_survive_the_round_trip() {
         assert_eq!(
-            Mlp::load(&by_hand(), &Device::flex()).expect("loads").to_weights(),
+            Mlp::load(&by_hand(), &Device::flex())
+                .expect("loads")
+                .to_weights(),
             by_hand()
         );
     }
@@ -253,7 +267,8 @@ mod tests {
         let weight = &weights.get("net.0.weight").expect("is there").values;
         let bound = 1.0 / 8.0;
         assert!(weight.iter().all(|value| value.abs() <= bound));
-        let mean_square = weight.iter().map(|value| value * value).sum::<f32>() / weight.len() as f32;
+        let mean_square =
+            weight.iter().map(|value| value * value).sum::<f32>() / weight.len() as f32;
         assert!(
             (mean_square / (bound * bound / 3.0) - 1.0).abs() < 0.1,
             "not uniform: {mean_square}"
@@ -272,7 +287,14 @@ mod tests {
         let gradients = mlp.forward(Tensor::ones([4, 8], &device)).sum().backward();
         for linear in [&mlp.hidden, &mlp.output] {
             assert!(linear.weight.grad(&gradients).is_some());
-            assert!(linear.bias.as_ref().expect("has one").grad(&gradients).is_some());
+            assert!(
+                linear
+                    .bias
+                    .as_ref()
+                    .expect("has one")
+                    .grad(&gradients)
+                    .is_some()
+            );
         }
     }
 
@@ -290,7 +312,9 @@ mod tests {
             "weights are for architecture `faceres`, expected `mlp`"
         );
         assert_eq!(
-            refusal(|weights| weights.insert("net.4.bias", vec![0], vec![]).expect("empty")),
+            refusal(|weights| weights
+                .insert("net.4.bias", vec![0], vec![])
+                .expect("empty")),
             "weight `net.4.bias` does not belong to mlp"
         );
         assert_eq!(
@@ -299,6 +323,9 @@ mod tests {
                 .expect("two values")),
             "weight `net.2.weight` has shape [2, 1], expected [2, 2]"
         );
-        assert!(refusal(|weights| _ = weights.remove("net.0.weight")).starts_with("weight `net.0.weight` is missing"));
+        assert!(
+            refusal(|weights| _ = weights.remove("net.0.weight"))
+                .starts_with("weight `net.0.weight` is missing")
+        );
     }
 }

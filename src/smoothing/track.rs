@@ -180,7 +180,9 @@ impl TrackSmoother {
             return None;
         }
         let first = frame.saturating_sub(reach_back).max(self.start) - self.start;
-        let window = self.rows.range(frames(first)..=frames(end.min(last) - self.start));
+        let window = self
+            .rows
+            .range(frames(first)..=frames(end.min(last) - self.start));
         let count = window.len();
         let mut sums = vec![0.0_f64; self.rows.front()?.len()];
         for row in window {
@@ -193,7 +195,9 @@ impl TrackSmoother {
 
     /// Rows that are kept before the newest one.
     fn kept(&self) -> u64 {
-        self.half_window.saturating_mul(2).saturating_add(READER_LAG)
+        self.half_window
+            .saturating_mul(2)
+            .saturating_add(READER_LAG)
     }
 }
 
@@ -284,7 +288,9 @@ mod tests {
     fn window_changes_while_running() {
         let mut track = TrackSmoother::new(SmoothingMode::Trailing, 0);
         for frame in 0..5_u8 {
-            track.push(frame.into(), &[f32::from(frame)]).expect("ascending frames");
+            track
+                .push(frame.into(), &[f32::from(frame)])
+                .expect("ascending frames");
         }
         assert_eq!(track.smoothed(4), Some(vec![4.0]));
         track.set_half_window(1);
@@ -295,7 +301,10 @@ mod tests {
     fn row_that_does_not_fit_is_refused_and_changes_nothing() {
         let mut track = TrackSmoother::new(SmoothingMode::Trailing, 1);
         track.push(3, &[1.0]).expect("first frame");
-        assert_eq!(track.push(3, &[2.0]), Err(SmoothingError::Order { last: 3, got: 3 }));
+        assert_eq!(
+            track.push(3, &[2.0]),
+            Err(SmoothingError::Order { last: 3, got: 3 })
+        );
         assert_eq!(
             track.push(4, &[2.0, 3.0]),
             Err(SmoothingError::Width {
@@ -306,6 +315,9 @@ mod tests {
         );
         assert_eq!(track.smoothed(3), Some(vec![1.0]));
         track.close();
-        assert_eq!(track.push(5, &[1.0]), Err(SmoothingError::Closed { frame: 5 }));
+        assert_eq!(
+            track.push(5, &[1.0]),
+            Err(SmoothingError::Closed { frame: 5 })
+        );
     }
 }

@@ -77,13 +77,18 @@ impl LabelledPictures {
             let Some(label) = name.and_then(Expression::from_name) else {
                 return Err(DatasetError::UnknownLabel { path: label_folder });
             };
-            for path in list(&label_folder)?.into_iter().filter(|path| is_picture(path)) {
+            for path in list(&label_folder)?
+                .into_iter()
+                .filter(|path| is_picture(path))
+            {
                 pictures.paths.push(path);
                 pictures.labels.push(label);
             }
         }
         if pictures.paths.is_empty() {
-            return Err(DatasetError::Empty { path: folder.to_owned() });
+            return Err(DatasetError::Empty {
+                path: folder.to_owned(),
+            });
         }
         Ok(pictures)
     }
@@ -116,14 +121,21 @@ impl LabelledPictures {
     /// Leaves out the pictures of some labels; returns how many were left out.
     pub fn remove_labels(&mut self, labels: &[Expression]) -> usize {
         let before = self.len();
-        let kept = self.paths.drain(..).zip(self.labels.drain(..)).filter(|(_, label)| !labels.contains(label));
+        let kept = self
+            .paths
+            .drain(..)
+            .zip(self.labels.drain(..))
+            .filter(|(_, label)| !labels.contains(label));
         (self.paths, self.labels) = kept.collect::<Vec<_>>().into_iter().unzip();
         before - self.len()
     }
 
     /// The expressions that occur, in the order of [`Expression::ALL`].
     pub fn classes(&self) -> Vec<Expression> {
-        Expression::ALL.into_iter().filter(|class| self.labels.contains(class)).collect()
+        Expression::ALL
+            .into_iter()
+            .filter(|class| self.labels.contains(class))
+            .collect()
     }
 
     /// The labels as indices into a model's class list.
@@ -133,11 +145,18 @@ impl LabelledPictures {
     /// [`DatasetError::ForeignLabel`] for a label that the model does not have.
     pub fn class_indices(&self, classes: &[Expression]) -> Result<Vec<usize>, DatasetError> {
         let index = |(label, path): (&Expression, &PathBuf)| {
-            classes.iter().position(|class| class == label).ok_or_else(|| DatasetError::ForeignLabel {
-                path: path.parent().unwrap_or(path).to_owned(),
-                label: label.name(),
-                classes: classes.iter().map(|class| class.name()).collect::<Vec<_>>().join(", "),
-            })
+            classes
+                .iter()
+                .position(|class| class == label)
+                .ok_or_else(|| DatasetError::ForeignLabel {
+                    path: path.parent().unwrap_or(path).to_owned(),
+                    label: label.name(),
+                    classes: classes
+                        .iter()
+                        .map(|class| class.name())
+                        .collect::<Vec<_>>()
+                        .join(", "),
+                })
         };
         self.labels.iter().zip(&self.paths).map(index).collect()
     }
@@ -149,7 +168,10 @@ impl LabelledPictures {
 ///
 /// [`PictureError`] if the file cannot be read or decoded.
 pub fn read_picture(path: &Path) -> Result<Frame, PictureError> {
-    let refuse = |reason: String| PictureError { path: path.to_owned(), reason };
+    let refuse = |reason: String| PictureError {
+        path: path.to_owned(),
+        reason,
+    };
     let picture = image::ImageReader::open(path)
         .and_then(image::ImageReader::with_guessed_format)
         .map_err(|error| refuse(error.to_string()))?
@@ -161,19 +183,27 @@ pub fn read_picture(path: &Path) -> Result<Frame, PictureError> {
 }
 
 fn list(folder: &Path) -> Result<Vec<PathBuf>, DatasetError> {
-    let at = |source| DatasetError::Io { path: folder.to_owned(), source };
+    let at = |source| DatasetError::Io {
+        path: folder.to_owned(),
+        source,
+    };
     let mut paths = std::fs::read_dir(folder)
         .map_err(at)?
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<Result<Vec<_>, _>>()
         .map_err(at)?;
-    paths.retain(|path| path.file_name().is_some_and(|name| !name.to_string_lossy().starts_with('.')));
+    paths.retain(|path| {
+        path.file_name()
+            .is_some_and(|name| !name.to_string_lossy().starts_with('.'))
+    });
     paths.sort();
     Ok(paths)
 }
 
 fn is_picture(path: &Path) -> bool {
-    let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
+    let extension = path
+        .extension()
+        .map(|extension| extension.to_string_lossy().to_ascii_lowercase());
     extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
 }
 
@@ -187,21 +217,46 @@ mod tests {
 
     fn touch(folder: &Path, file: &str) {
         let path = folder.join(file);
-        std::fs::create_dir_all(path.parent().expect("file in a folder")).expect("temporary folder");
+        std::fs::create_dir_all(path.parent().expect("file in a folder"))
+            .expect("temporary folder");
         std::fs::write(path, b"").expect("temporary file");
     }
 
     #[test]
     fn folders_become_labels_in_a_stable_order() {
         let folder = tempfile::tempdir().expect("temporary folder");
-        for file in ["happy/b.JPG", "happy/a.png", "anger/c.jpeg", "anger/notes.txt", "anger/.hidden.jpg", "readme"] {
+        for file in [
+            "happy/b.JPG",
+            "happy/a.png",
+            "anger/c.jpeg",
+            "anger/notes.txt",
+            "anger/.hidden.jpg",
+            "readme",
+        ] {
             touch(folder.path(), file);
         }
         let pictures = LabelledPictures::read(folder.path()).expect("valid folders");
-        let names: Vec<_> = pictures.paths.iter().map(|path| path.strip_prefix(folder.path()).expect("inside")).collect();
-        assert_eq!(names, ["anger/c.jpeg", "happy/a.png", "happy/b.JPG"].map(Path::new));
-        assert_eq!(pictures.labels, [Expression::Anger, Expression::Happiness, Expression::Happiness]);
-        assert_eq!(pictures.classes(), [Expression::Anger, Expression::Happiness]);
+        let names: Vec<_> = pictures
+            .paths
+            .iter()
+            .map(|path| path.strip_prefix(folder.path()).expect("inside"))
+            .collect();
+        assert_eq!(
+            names,
+            ["anger/c.jpeg", "happy/a.png", "happy/b.JPG"].map(Path::new)
+        );
+        assert_eq!(
+            pictures.labels,
+            [
+                Expression::Anger,
+                Expression::Happiness,
+                Expression::Happiness
+            ]
+        );
+        assert_eq!(
+            pictures.classes(),
+            [Expression::Anger, Expression::Happiness]
+        );
     }
 
     #[test]
@@ -209,7 +264,12 @@ mod tests {
         let folder = tempfile::tempdir().expect("temporary folder");
         touch(folder.path(), "joy/a.jpg");
         let error = LabelledPictures::read(folder.path()).expect_err("joy is not an expression");
-        assert!(error.to_string().contains("joy` is not named after an expression"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .contains("joy` is not named after an expression"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -218,20 +278,33 @@ mod tests {
             paths: vec!["x/anger/a.jpg".into(), "x/contempt/b.jpg".into()],
             labels: vec![Expression::Anger, Expression::Contempt],
         };
-        let error = pictures.class_indices(&[Expression::Anger, Expression::Fear]).expect_err("no contempt");
+        let error = pictures
+            .class_indices(&[Expression::Anger, Expression::Fear])
+            .expect_err("no contempt");
         assert_eq!(
             error.to_string(),
             "folder `x/contempt` is labelled contempt, which the model does not know (its classes: anger, fear)"
         );
         assert_eq!(pictures.remove_labels(&[Expression::Contempt]), 1);
-        assert_eq!(pictures.class_indices(&[Expression::Fear, Expression::Anger]).expect("anger is left"), [1]);
+        assert_eq!(
+            pictures
+                .class_indices(&[Expression::Fear, Expression::Anger])
+                .expect("anger is left"),
+            [1]
+        );
     }
 
     #[test]
     fn empty_and_missing_folders_are_refused() {
         let folder = tempfile::tempdir().expect("temporary folder");
-        assert!(matches!(LabelledPictures::read(folder.path()), Err(DatasetError::Empty { .. })));
-        assert!(matches!(LabelledPictures::read(&folder.path().join("x")), Err(DatasetError::Io { .. })));
+        assert!(matches!(
+            LabelledPictures::read(folder.path()),
+            Err(DatasetError::Empty { .. })
+        ));
+        assert!(matches!(
+            LabelledPictures::read(&folder.path().join("x")),
+            Err(DatasetError::Io { .. })
+        ));
     }
 
     #[test]
@@ -241,7 +314,9 @@ mod tests {
         let error = read_picture(&folder.path().join("empty.jpg")).expect_err("no bytes");
         assert!(error.to_string().contains("empty.jpg"), "{error}");
         let path = folder.path().join("grey.png");
-        image::GrayImage::from_pixel(2, 1, image::Luma([7])).save(&path).expect("temporary file");
+        image::GrayImage::from_pixel(2, 1, image::Luma([7]))
+            .save(&path)
+            .expect("temporary file");
         assert_eq!(read_picture(&path).expect("a picture").pixels(), [7; 6]);
     }
 }

@@ -89,17 +89,28 @@ pub fn extract_embeddings(
     std::fs::create_dir_all(&cache.folder).map_err(|error| at(&cache.folder, error))?;
     let mut all = EmbeddedPictures::default();
     for chunk in paths.chunks(CHUNK) {
-        let file = cache.folder.join(format!("{}.safetensors", digest(chunk, &cache.key)));
+        let file = cache
+            .folder
+            .join(format!("{}.safetensors", digest(chunk, &cache.key)));
         // A cache file that cannot be read is as good as none.
-        let kept = Weights::read(&file).ok().and_then(|weights| unpack(chunk, &weights));
+        let kept = Weights::read(&file)
+            .ok()
+            .and_then(|weights| unpack(chunk, &weights));
         let embedded = match kept {
             Some(embedded) => embedded,
             None => {
                 let done = all.rows.len();
-                let computed = compute(chunk, &mut prepare, &mut embed, |count| progress(done + count))?;
+                let computed = compute(chunk, &mut prepare, &mut embed, |count| {
+                    progress(done + count)
+                })?;
                 let weights = pack(&computed).map_err(|error| at(&file, error))?;
-                weights.write(&file, Precision::Half).map_err(|error| at(&file, error))?;
-                Weights::read(&file).ok().and_then(|weights| unpack(chunk, &weights)).unwrap_or(computed)
+                weights
+                    .write(&file, Precision::Half)
+                    .map_err(|error| at(&file, error))?;
+                Weights::read(&file)
+                    .ok()
+                    .and_then(|weights| unpack(chunk, &weights))
+                    .unwrap_or(computed)
             }
         };
         all.rows.extend(embedded.rows);
@@ -115,22 +126,37 @@ fn compute(
     embed: &mut impl FnMut(&[Frame]) -> Vec<Vec<f32>>,
     mut progress: impl FnMut(usize),
 ) -> Result<EmbeddedPictures, ExtractionError> {
-    let mut embedded = EmbeddedPictures { rows: vec![None; paths.len()], failures: vec![] };
+    let mut embedded = EmbeddedPictures {
+        rows: vec![None; paths.len()],
+        failures: vec![],
+    };
     for (batch, batch_paths) in paths.chunks(BATCH).enumerate() {
         let (mut places, mut pictures) = (vec![], vec![]);
         for (place, path) in batch_paths.iter().enumerate() {
-            let picture = read_picture(path).map_err(|error| error.reason).and_then(|picture| prepare(&picture));
+            let picture = read_picture(path)
+                .map_err(|error| error.reason)
+                .and_then(|picture| prepare(&picture));
             match picture {
                 Ok(picture) => {
                     places.push(batch * BATCH + place);
                     pictures.push(picture);
                 }
-                Err(reason) => embedded.failures.push(Failure { path: path.clone(), reason }),
+                Err(reason) => embedded.failures.push(Failure {
+                    path: path.clone(),
+                    reason,
+                }),
             }
         }
-        let rows = if pictures.is_empty() { vec![] } else { embed(&pictures) };
+        let rows = if pictures.is_empty() {
+            vec![]
+        } else {
+            embed(&pictures)
+        };
         if rows.len() != places.len() {
-            return Err(ExtractionError::Count { expected: places.len(), got: rows.len() });
+            return Err(ExtractionError::Count {
+                expected: places.len(),
+                got: rows.len(),
+            });
         }
         for (place, row) in places.into_iter().zip(rows) {
             embedded.rows[place] = Some(row);
@@ -144,15 +170,32 @@ const ROWS: &str = "embeddings";
 const ARCHITECTURE: &str = "embeddings";
 
 fn pack(embedded: &EmbeddedPictures) -> Result<Weights, WeightsError> {
-    let mut weights = Weights::new(Metadata { architecture: ARCHITECTURE.to_owned(), ..Metadata::default() });
+    let mut weights = Weights::new(Metadata {
+        architecture: ARCHITECTURE.to_owned(),
+        ..Metadata::default()
+    });
     let rows: Vec<&Vec<f32>> = embedded.rows.iter().flatten().collect();
     let width = rows.first().map_or(0, |row| row.len());
     let values = rows.iter().flat_map(|row| row.iter().copied()).collect();
     weights.insert(ROWS, vec![rows.len(), width], values)?;
-    for (place, _) in embedded.rows.iter().enumerate().filter(|(_, row)| row.is_none()) {
-        let missing = embedded.rows[..place].iter().filter(|row| row.is_none()).count();
-        let reason = embedded.failures.get(missing).map_or("", |failure| &failure.reason);
-        weights.metadata.extra.insert(format!("skipped {place}"), reason.to_owned());
+    for (place, _) in embedded
+        .rows
+        .iter()
+        .enumerate()
+        .filter(|(_, row)| row.is_none())
+    {
+        let missing = embedded.rows[..place]
+            .iter()
+            .filter(|row| row.is_none())
+            .count();
+        let reason = embedded
+            .failures
+            .get(missing)
+            .map_or("", |failure| &failure.reason);
+        weights
+            .metadata
+            .extra
+            .insert(format!("skipped {place}"), reason.to_owned());
     }
     Ok(weights)
 }
@@ -160,13 +203,18 @@ fn pack(embedded: &EmbeddedPictures) -> Result<Weights, WeightsError> {
 fn unpack(paths: &[PathBuf], weights: &Weights) -> Option<EmbeddedPictures> {
     weights.expect_architecture(ARCHITECTURE).ok()?;
     let tensor = weights.get(ROWS)?;
-    let &[count, width] = tensor.shape.as_slice() else { return None };
+    let &[count, width] = tensor.shape.as_slice() else {
+        return None;
+    };
     let mut embedded = EmbeddedPictures::default();
     let mut rows = tensor.values.chunks(width.max(1));
     for (place, path) in paths.iter().enumerate() {
         if let Some(reason) = weights.metadata.extra.get(&format!("skipped {place}")) {
             embedded.rows.push(None);
-            embedded.failures.push(Failure { path: path.clone(), reason: reason.clone() });
+            embedded.failures.push(Failure {
+                path: path.clone(),
+                reason: reason.clone(),
+            });
         } else {
             embedded.rows.push(Some(rows.next()?.to_vec()));
         }
@@ -182,11 +230,19 @@ fn digest(paths: &[PathBuf], key: &str) -> String {
     for path in paths {
         hasher.update(Sha256::digest(std::fs::read(path).unwrap_or_default()));
     }
-    hasher.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    hasher
+        .finalize()
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 fn at(path: &Path, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ExtractionError {
-    ExtractionError::Cache { path: path.to_owned(), source: source.into() }
+    ExtractionError::Cache {
+        path: path.to_owned(),
+        source: source.into(),
+    }
 }
 
 #[cfg(test)]
@@ -194,12 +250,17 @@ mod tests {
     use super::*;
 
     fn embed(pictures: &[Frame]) -> Vec<Vec<f32>> {
-        pictures.iter().map(|picture| vec![f32::from(picture.pixels()[0]), picture.width() as f32]).collect()
+        pictures
+            .iter()
+            .map(|picture| vec![f32::from(picture.pixels()[0]), picture.width() as f32])
+            .collect()
     }
 
     fn save(folder: &Path, name: &str, level: u8) -> PathBuf {
         let path = folder.join(name);
-        image::GrayImage::from_pixel(2, 2, image::Luma([level])).save(&path).expect("temporary file");
+        image::GrayImage::from_pixel(2, 2, image::Luma([level]))
+            .save(&path)
+            .expect("temporary file");
         path
     }
 
@@ -208,8 +269,15 @@ mod tests {
         let folder = tempfile::tempdir().expect("temporary folder");
         let broken = folder.path().join("b.png");
         std::fs::write(&broken, b"not a picture").expect("temporary file");
-        let paths = vec![save(folder.path(), "a.png", 3), broken, save(folder.path(), "c.png", 5)];
-        let cache = EmbeddingCache { folder: folder.path().join("cache"), key: "net".to_owned() };
+        let paths = vec![
+            save(folder.path(), "a.png", 3),
+            broken,
+            save(folder.path(), "c.png", 5),
+        ];
+        let cache = EmbeddingCache {
+            folder: folder.path().join("cache"),
+            key: "net".to_owned(),
+        };
         let mut computed = 0;
         let mut run = |cache: &EmbeddingCache| {
             let mut calls = 0;
@@ -228,11 +296,20 @@ mod tests {
             (embedded, calls)
         };
         let (first, calls) = run(&cache);
-        assert_eq!(first.rows, [Some(vec![3.0, 2.0]), None, Some(vec![5.0, 2.0])]);
-        assert_eq!((first.failures.len(), &first.failures[0].path), (1, &paths[1]));
+        assert_eq!(
+            first.rows,
+            [Some(vec![3.0, 2.0]), None, Some(vec![5.0, 2.0])]
+        );
+        assert_eq!(
+            (first.failures.len(), &first.failures[0].path),
+            (1, &paths[1])
+        );
         assert_eq!(calls, 2);
         assert_eq!(run(&cache), (first.clone(), 0), "all is in the cache");
-        let other = EmbeddingCache { key: "other net".to_owned(), ..cache.clone() };
+        let other = EmbeddingCache {
+            key: "other net".to_owned(),
+            ..cache.clone()
+        };
         assert_eq!(run(&other), (first, 2), "another network has its own cache");
         save(folder.path(), "c.png", 9);
         assert_eq!(run(&cache).0.rows[2], Some(vec![9.0, 2.0]));
@@ -241,15 +318,32 @@ mod tests {
     #[test]
     fn picture_that_cannot_be_prepared_is_skipped_with_its_reason() {
         let folder = tempfile::tempdir().expect("temporary folder");
-        let paths = vec![save(folder.path(), "a.png", 3), save(folder.path(), "b.png", 4)];
-        let cache = EmbeddingCache { folder: folder.path().to_owned(), key: String::new() };
+        let paths = vec![
+            save(folder.path(), "a.png", 3),
+            save(folder.path(), "b.png", 4),
+        ];
+        let cache = EmbeddingCache {
+            folder: folder.path().to_owned(),
+            key: String::new(),
+        };
         for _ in 0..2 {
             let prepare = |picture: &Frame| {
-                if picture.pixels()[0] == 3 { Err("no face found".to_owned()) } else { Ok(picture.clone()) }
+                if picture.pixels()[0] == 3 {
+                    Err("no face found".to_owned())
+                } else {
+                    Ok(picture.clone())
+                }
             };
-            let embedded = extract_embeddings(&paths, &cache, prepare, embed, |_| {}).expect("writable folder");
+            let embedded = extract_embeddings(&paths, &cache, prepare, embed, |_| {})
+                .expect("writable folder");
             assert_eq!(embedded.rows, [None, Some(vec![4.0, 2.0])]);
-            assert_eq!(embedded.failures, [Failure { path: paths[0].clone(), reason: "no face found".to_owned() }]);
+            assert_eq!(
+                embedded.failures,
+                [Failure {
+                    path: paths[0].clone(),
+                    reason: "no face found".to_owned()
+                }]
+            );
         }
     }
 }

@@ -6,7 +6,8 @@ use serde::Serialize;
 use thiserror::Error;
 
 use super::fit::{
-    EpochReport, FitError, LabelledEmbeddings, TrainedMlp, TrainingConfig, class_counts, predict, train_mlp,
+    EpochReport, FitError, LabelledEmbeddings, TrainedMlp, TrainingConfig, class_counts, predict,
+    train_mlp,
 };
 use crate::{
     calibration::{CalibrationError, Gla, tune_gla},
@@ -110,9 +111,15 @@ pub fn train_expression(
         Scores::new(&confusion, classes)
     };
     let plain = Gla::neutral(classes.len());
-    let tuning = if recipe.without_gla { None } else { Some(tune_gla(&probabilities, &validation.labels, &counts)?) };
+    let tuning = if recipe.without_gla {
+        None
+    } else {
+        Some(tune_gla(&probabilities, &validation.labels, &counts)?)
+    };
     // The search is local and starts from biases that hurt: it can end below no biases at all.
-    let gla = tuning.filter(|tuning| tuning.after > tuning.before).map(|tuning| tuning.gla);
+    let gla = tuning
+        .filter(|tuning| tuning.after > tuning.before)
+        .map(|tuning| tuning.gla);
     let report = TrainingReport {
         classes: classes.to_vec(),
         counts,
@@ -121,7 +128,11 @@ pub fn train_expression(
         adjusted: gla.as_ref().map(scores),
         gla: gla.as_ref().unwrap_or(&plain).biases.clone(),
     };
-    Ok(TrainedHead { weights, gla: gla.unwrap_or(plain), report })
+    Ok(TrainedHead {
+        weights,
+        gla: gla.unwrap_or(plain),
+        report,
+    })
 }
 
 fn fit(
@@ -132,26 +143,57 @@ fn fit(
     mut on_epoch: impl FnMut(&EpochReport),
 ) -> Result<TrainedMlp, RecipeError> {
     if !(0.0..1.0).contains(&recipe.holdout) {
-        return Err(RecipeError::Holdout { got: recipe.holdout });
+        return Err(RecipeError::Holdout {
+            got: recipe.holdout,
+        });
     }
     if recipe.holdout == 0.0 {
-        return Ok(train_mlp(training, Some(validation), classes, &recipe.training, on_epoch)?);
+        return Ok(train_mlp(
+            training,
+            Some(validation),
+            classes,
+            &recipe.training,
+            on_epoch,
+        )?);
     }
     let (kept, held_out) = split(training, recipe.holdout, recipe.training.seed);
-    let search = train_mlp(&kept, Some(&held_out), classes, &recipe.training, &mut on_epoch)?;
-    let config = TrainingConfig { epochs: search.best.epoch, ..recipe.training.clone() };
+    let search = train_mlp(
+        &kept,
+        Some(&held_out),
+        classes,
+        &recipe.training,
+        &mut on_epoch,
+    )?;
+    let config = TrainingConfig {
+        epochs: search.best.epoch,
+        ..recipe.training.clone()
+    };
     Ok(train_mlp(training, None, classes, &config, on_epoch)?)
 }
 
 /// Sets a random part aside; returns what is kept and that part.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a part of the number of examples")]
-fn split(data: &LabelledEmbeddings, part: f64, seed: u64) -> (LabelledEmbeddings, LabelledEmbeddings) {
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a part of the number of examples"
+)]
+fn split(
+    data: &LabelledEmbeddings,
+    part: f64,
+    seed: u64,
+) -> (LabelledEmbeddings, LabelledEmbeddings) {
     let mut order: Vec<usize> = (0..data.rows.len()).collect();
     order.shuffle(&mut StdRng::seed_from_u64(seed));
     let kept = order.split_off((data.rows.len() as f64 * part).round() as usize);
     let select = |examples: &[usize]| LabelledEmbeddings {
-        rows: examples.iter().map(|&example| data.rows[example].clone()).collect(),
-        labels: examples.iter().map(|&example| data.labels[example]).collect(),
+        rows: examples
+            .iter()
+            .map(|&example| data.rows[example].clone())
+            .collect(),
+        labels: examples
+            .iter()
+            .map(|&example| data.labels[example])
+            .collect(),
     };
     (select(&kept), select(&order))
 }
@@ -168,9 +210,17 @@ mod tests {
     fn clouds(seed: u64) -> LabelledEmbeddings {
         let mut random = StdRng::seed_from_u64(seed);
         let mut data = LabelledEmbeddings::default();
-        for (label, (centre, count)) in [([0.0, 0.0], 300), ([1.5, 0.0], 80), ([0.0, 1.5], 12)].into_iter().enumerate() {
+        for (label, (centre, count)) in [([0.0, 0.0], 300), ([1.5, 0.0], 80), ([0.0, 1.5], 12)]
+            .into_iter()
+            .enumerate()
+        {
             for _ in 0..count {
-                data.rows.push(centre.iter().map(|c| c + random.random_range(-1.0..1.0_f32)).collect());
+                data.rows.push(
+                    centre
+                        .iter()
+                        .map(|c| c + random.random_range(-1.0..1.0_f32))
+                        .collect(),
+                );
                 data.labels.push(label);
             }
         }
@@ -178,20 +228,45 @@ mod tests {
     }
 
     fn recipe() -> ExpressionRecipe {
-        let training = TrainingConfig { hidden: 8, epochs: 6, batch: 64, learning_rate: 1e-2, ..TrainingConfig::default() };
-        ExpressionRecipe { training, ..ExpressionRecipe::default() }
+        let training = TrainingConfig {
+            hidden: 8,
+            epochs: 6,
+            batch: 64,
+            learning_rate: 1e-2,
+            ..TrainingConfig::default()
+        };
+        ExpressionRecipe {
+            training,
+            ..ExpressionRecipe::default()
+        }
     }
 
     #[test]
     fn head_is_trained_calibrated_and_survives_its_file() {
         let (training, validation) = (clouds(1), clouds(2));
-        let head = train_expression(&training, &validation, &CLASSES, &recipe(), |_| {}).expect("valid data");
+        let head = train_expression(&training, &validation, &CLASSES, &recipe(), |_| {})
+            .expect("valid data");
         assert_eq!(head.report.counts, [300, 80, 12]);
-        assert!(head.report.validation.macro_f1 > 0.5, "{:?}", head.report.validation);
-        let adjusted = head.report.adjusted.as_ref().expect("the overlapping clouds leave room for biases");
-        assert!(adjusted.macro_f1 > head.report.validation.macro_f1, "{:?}", head.report);
+        assert!(
+            head.report.validation.macro_f1 > 0.5,
+            "{:?}",
+            head.report.validation
+        );
+        let adjusted = head
+            .report
+            .adjusted
+            .as_ref()
+            .expect("the overlapping clouds leave room for biases");
+        assert!(
+            adjusted.macro_f1 > head.report.validation.macro_f1,
+            "{:?}",
+            head.report
+        );
 
-        let bytes = head.weights.to_safetensors(Precision::Half).expect("a small table");
+        let bytes = head
+            .weights
+            .to_safetensors(Precision::Half)
+            .expect("a small table");
         let read = Weights::from_safetensors(&bytes).expect("own file");
         assert_eq!(read, head.weights);
         assert_eq!(read.metadata.classes, CLASSES);
@@ -201,19 +276,31 @@ mod tests {
             .zip(&validation.labels)
             .filter(|(row, label)| argmax(row) == Some(**label))
             .count();
-        assert_eq!(right as f64 / validation.rows.len() as f64, head.report.validation.accuracy);
+        assert_eq!(
+            right as f64 / validation.rows.len() as f64,
+            head.report.validation.accuracy
+        );
     }
 
     #[test]
     fn holdout_finds_the_number_of_epochs_without_the_validation_data() {
-        let recipe = ExpressionRecipe { holdout: 0.25, without_gla: true, ..recipe() };
+        let recipe = ExpressionRecipe {
+            holdout: 0.25,
+            without_gla: true,
+            ..recipe()
+        };
         let mut epochs = vec![];
         let training = clouds(1);
-        let head = train_expression(&training, &clouds(2), &CLASSES, &recipe, |epoch| epochs.push(*epoch))
-            .expect("valid data");
+        let head = train_expression(&training, &clouds(2), &CLASSES, &recipe, |epoch| {
+            epochs.push(*epoch)
+        })
+        .expect("valid data");
         let (search, last) = epochs.split_at(6);
         assert_eq!(last.len(), head.report.epoch);
-        assert!(search.iter().all(|epoch| epoch.macro_f1.is_some()) && last.iter().all(|epoch| epoch.macro_f1.is_none()));
+        assert!(
+            search.iter().all(|epoch| epoch.macro_f1.is_some())
+                && last.iter().all(|epoch| epoch.macro_f1.is_none())
+        );
         assert_eq!(head.gla, Gla::neutral(3));
         let (kept, held_out) = split(&training, 0.25, 0);
         assert_eq!((kept.rows.len(), held_out.rows.len()), (294, 98));
@@ -221,8 +308,15 @@ mod tests {
 
     #[test]
     fn holdout_of_everything_is_refused() {
-        let recipe = ExpressionRecipe { holdout: 1.0, ..recipe() };
-        let error = train_expression(&clouds(1), &clouds(2), &CLASSES, &recipe, |_| {}).expect_err("nothing is left");
-        assert_eq!(error.to_string(), "holdout is 1, expected at least 0 and less than 1");
+        let recipe = ExpressionRecipe {
+            holdout: 1.0,
+            ..recipe()
+        };
+        let error = train_expression(&clouds(1), &clouds(2), &CLASSES, &recipe, |_| {})
+            .expect_err("nothing is left");
+        assert_eq!(
+            error.to_string(),
+            "holdout is 1, expected at least 0 and less than 1"
+        );
     }
 }

@@ -10,7 +10,9 @@ use thiserror::Error;
 
 use super::loss::{focal_loss, weighted_cross_entropy};
 use crate::{
-    calibration::{AbsentClasses, CalibrationError, class_balanced_weights, class_weights, softmax},
+    calibration::{
+        AbsentClasses, CalibrationError, class_balanced_weights, class_weights, softmax,
+    },
     head::{Mlp, MlpConfig},
     metrics::{Confusion, argmax},
 };
@@ -173,7 +175,11 @@ pub fn train_mlp(
     config: &TrainingConfig,
     mut on_epoch: impl FnMut(&EpochReport),
 ) -> Result<TrainedMlp, FitError> {
-    let width = training.rows.first().ok_or(FitError::Empty("training"))?.len();
+    let width = training
+        .rows
+        .first()
+        .ok_or(FitError::Empty("training"))?
+        .len();
     training.check("training", width, classes)?;
     if let Some(validation) = validation {
         validation.check("validation", width, classes)?;
@@ -192,7 +198,12 @@ pub fn train_mlp(
     let device = Device::flex().autodiff();
     let weights = Tensor::<1>::from_data(weights.as_slice(), &device);
     let mut random = StdRng::seed_from_u64(config.seed);
-    let mut mlp = MlpConfig { inputs: width, hidden: config.hidden, classes }.init(config.seed, &device);
+    let mut mlp = MlpConfig {
+        inputs: width,
+        hidden: config.hidden,
+        classes,
+    }
+    .init(config.seed, &device);
     let mut adam = adam(config);
     let mut order: Vec<usize> = (0..training.rows.len()).collect();
     let mut epochs: Vec<EpochReport> = Vec::with_capacity(config.epochs);
@@ -204,7 +215,9 @@ pub fn train_mlp(
             let (rows, labels) = training.batch(batch, &device);
             let logits = mlp.forward(rows);
             let loss = match config.loss {
-                Loss::WeightedCrossEntropy => weighted_cross_entropy(logits, labels, weights.clone()),
+                Loss::WeightedCrossEntropy => {
+                    weighted_cross_entropy(logits, labels, weights.clone())
+                }
                 Loss::Focal { gamma, .. } => focal_loss(logits, labels, weights.clone(), gamma),
             };
             let gradients = GradientsParams::from_grads(loss.backward(), &mlp);
@@ -226,7 +239,11 @@ pub fn train_mlp(
         epochs.push(report);
         // Without validation data there is nothing to compare: each epoch replaces the one before.
         let is_better = |best: f64| report.macro_f1.is_none_or(|macro_f1| macro_f1 > best);
-        if best.as_ref().and_then(|(_, best)| best.macro_f1).is_none_or(is_better) {
+        if best
+            .as_ref()
+            .and_then(|(_, best)| best.macro_f1)
+            .is_none_or(is_better)
+        {
             best = Some((mlp.valid(), report));
         }
     }
@@ -247,7 +264,9 @@ pub fn predict(mlp: &Mlp, rows: &[Vec<f32>], device: &Device) -> Vec<Vec<f32>> {
         let logits = mlp.forward(tensor(batch.iter(), device));
         let [_, classes] = logits.dims();
         let logits = logits.into_data();
-        let values = logits.as_slice::<f32>().expect("a classifier over f32 gives f32");
+        let values = logits
+            .as_slice::<f32>()
+            .expect("a classifier over f32 gives f32");
         probabilities.extend(values.chunks(classes).map(softmax));
     }
     probabilities
@@ -264,7 +283,10 @@ pub(super) fn class_counts(labels: &[usize], classes: usize) -> Vec<usize> {
 
 fn confusion(mlp: &Mlp, data: &LabelledEmbeddings, classes: usize) -> Confusion {
     let mut confusion = Confusion::new(classes);
-    for (row, &label) in predict(mlp, &data.rows, &Device::flex()).iter().zip(&data.labels) {
+    for (row, &label) in predict(mlp, &data.rows, &Device::flex())
+        .iter()
+        .zip(&data.labels)
+    {
         confusion.add(label, argmax(row).unwrap_or_default());
     }
     confusion
@@ -273,24 +295,45 @@ fn confusion(mlp: &Mlp, data: &LabelledEmbeddings, classes: usize) -> Confusion 
 fn adam(config: &TrainingConfig) -> ModuleOptimizer {
     let decay = (config.weight_decay > 0.0).then(|| WeightDecayConfig::new(config.weight_decay));
     // Burn's default epsilon is 1e-5; the published recipe has PyTorch's.
-    AdamConfig::new().with_epsilon(1e-8).with_weight_decay(decay).init()
+    AdamConfig::new()
+        .with_epsilon(1e-8)
+        .with_weight_decay(decay)
+        .init()
 }
 
 impl TrainingConfig {
     fn check(&self) -> Result<(), FitError> {
-        let refuse = |what, expected, got| Err(FitError::Setting { what, expected, got });
-        for (what, value) in [("hidden width", self.hidden), ("epochs", self.epochs), ("batch", self.batch)] {
+        let refuse = |what, expected, got| {
+            Err(FitError::Setting {
+                what,
+                expected,
+                got,
+            })
+        };
+        for (what, value) in [
+            ("hidden width", self.hidden),
+            ("epochs", self.epochs),
+            ("batch", self.batch),
+        ] {
             if value == 0 {
                 return refuse(what, "at least 1", value.to_string());
             }
         }
         if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
-            return refuse("learning rate", "a number above 0", self.learning_rate.to_string());
+            return refuse(
+                "learning rate",
+                "a number above 0",
+                self.learning_rate.to_string(),
+            );
         }
         if let Loss::Focal { gamma, beta } = self.loss
             && !(gamma >= 0.0 && (0.0..1.0).contains(&beta))
         {
-            return refuse("focal loss", "gamma of at least 0 and beta from 0 to below 1", format!("{gamma} and {beta}"));
+            return refuse(
+                "focal loss",
+                "gamma of at least 0 and beta from 0 to below 1",
+                format!("{gamma} and {beta}"),
+            );
         }
         Ok(())
     }
@@ -302,14 +345,28 @@ impl LabelledEmbeddings {
             return Err(FitError::Empty(part));
         }
         if self.rows.len() != self.labels.len() {
-            return Err(FitError::Count { part, rows: self.rows.len(), labels: self.labels.len() });
+            return Err(FitError::Count {
+                part,
+                rows: self.rows.len(),
+                labels: self.labels.len(),
+            });
         }
         for (row, (values, &label)) in self.rows.iter().zip(&self.labels).enumerate() {
             if values.len() != width {
-                return Err(FitError::Width { part, row, expected: width, got: values.len() });
+                return Err(FitError::Width {
+                    part,
+                    row,
+                    expected: width,
+                    got: values.len(),
+                });
             }
             if label >= classes {
-                return Err(FitError::Label { part, row, label, classes });
+                return Err(FitError::Label {
+                    part,
+                    row,
+                    label,
+                    classes,
+                });
             }
         }
         Ok(())
@@ -317,8 +374,14 @@ impl LabelledEmbeddings {
 
     /// Rows `[batch, width]` and labels `[batch]` of some examples.
     fn batch(&self, examples: &[usize], device: &Device) -> (Tensor<2>, Tensor<1, Int>) {
-        let labels: Vec<i64> = examples.iter().map(|&example| self.labels[example] as i64).collect();
-        (tensor(examples.iter().map(|&example| &self.rows[example]), device), Tensor::from_data(labels.as_slice(), device))
+        let labels: Vec<i64> = examples
+            .iter()
+            .map(|&example| self.labels[example] as i64)
+            .collect();
+        (
+            tensor(examples.iter().map(|&example| &self.rows[example]), device),
+            Tensor::from_data(labels.as_slice(), device),
+        )
     }
 }
 
@@ -339,9 +402,17 @@ mod tests {
     fn clouds(seed: u64) -> LabelledEmbeddings {
         let mut random = StdRng::seed_from_u64(seed);
         let mut data = LabelledEmbeddings::default();
-        for (label, (centre, count)) in [([0.0, 0.0], 200), ([3.0, 0.0], 60), ([0.0, 3.0], 20)].into_iter().enumerate() {
+        for (label, (centre, count)) in [([0.0, 0.0], 200), ([3.0, 0.0], 60), ([0.0, 3.0], 20)]
+            .into_iter()
+            .enumerate()
+        {
             for _ in 0..count {
-                data.rows.push(centre.iter().map(|c| c + random.random_range(-1.0..1.0_f32)).collect());
+                data.rows.push(
+                    centre
+                        .iter()
+                        .map(|c| c + random.random_range(-1.0..1.0_f32))
+                        .collect(),
+                );
                 data.labels.push(label);
             }
         }
@@ -349,21 +420,46 @@ mod tests {
     }
 
     fn config() -> TrainingConfig {
-        TrainingConfig { hidden: 16, epochs: 8, batch: 32, learning_rate: 1e-2, ..TrainingConfig::default() }
+        TrainingConfig {
+            hidden: 16,
+            epochs: 8,
+            batch: 32,
+            learning_rate: 1e-2,
+            ..TrainingConfig::default()
+        }
     }
 
     #[test]
     fn separable_classes_are_learned_and_the_best_epoch_is_kept() {
-        for loss in [Loss::WeightedCrossEntropy, Loss::Focal { gamma: 2.0, beta: 0.99 }] {
+        for loss in [
+            Loss::WeightedCrossEntropy,
+            Loss::Focal {
+                gamma: 2.0,
+                beta: 0.99,
+            },
+        ] {
             let config = TrainingConfig { loss, ..config() };
             let validation = clouds(2);
-            let trained = train_mlp(&clouds(1), Some(&validation), 3, &config, |_| {}).expect("valid data");
-            let highest = trained.epochs.iter().filter_map(|epoch| epoch.macro_f1).fold(0.0, f64::max);
+            let trained =
+                train_mlp(&clouds(1), Some(&validation), 3, &config, |_| {}).expect("valid data");
+            let highest = trained
+                .epochs
+                .iter()
+                .filter_map(|epoch| epoch.macro_f1)
+                .fold(0.0, f64::max);
             assert!(highest > 0.97, "{:?}", trained.epochs);
             assert_eq!(trained.best.macro_f1, Some(highest));
-            let first = trained.epochs.iter().find(|epoch| epoch.macro_f1 == Some(highest)).expect("some epoch");
+            let first = trained
+                .epochs
+                .iter()
+                .find(|epoch| epoch.macro_f1 == Some(highest))
+                .expect("some epoch");
             assert_eq!(trained.best, *first, "the first of equal epochs");
-            assert_eq!(confusion(&trained.mlp, &validation, 3).macro_f1(), highest, "the state is that epoch's");
+            assert_eq!(
+                confusion(&trained.mlp, &validation, 3).macro_f1(),
+                highest,
+                "the state is that epoch's"
+            );
         }
     }
 
@@ -371,8 +467,13 @@ mod tests {
     fn same_seed_gives_the_same_classifier() {
         let (training, validation) = (clouds(1), clouds(2));
         let run = |seed| {
-            let config = TrainingConfig { seed, epochs: 2, ..config() };
-            let trained = train_mlp(&training, Some(&validation), 3, &config, |_| {}).expect("valid data");
+            let config = TrainingConfig {
+                seed,
+                epochs: 2,
+                ..config()
+            };
+            let trained =
+                train_mlp(&training, Some(&validation), 3, &config, |_| {}).expect("valid data");
             predict(&trained.mlp, &validation.rows, &Device::flex())
         };
         assert_eq!(run(7), run(7));
@@ -389,15 +490,32 @@ mod tests {
     fn data_that_does_not_fit_is_refused() {
         let data = clouds(1);
         let refuse = |training: &LabelledEmbeddings, validation: &LabelledEmbeddings, classes| {
-            train_mlp(training, Some(validation), classes, &config(), |_| {}).expect_err("invalid data").to_string()
+            train_mlp(training, Some(validation), classes, &config(), |_| {})
+                .expect_err("invalid data")
+                .to_string()
         };
         let empty = LabelledEmbeddings::default();
-        assert_eq!(refuse(&empty, &data, 3), "training data has no examples, expected at least one");
-        assert_eq!(refuse(&data, &empty, 3), "validation data has no examples, expected at least one");
-        assert_eq!(refuse(&data, &data, 2), "training example 260 has label 2, expected less than 2");
-        assert_eq!(refuse(&data, &data, 4), "class 3 has no training example, expected at least one");
+        assert_eq!(
+            refuse(&empty, &data, 3),
+            "training data has no examples, expected at least one"
+        );
+        assert_eq!(
+            refuse(&data, &empty, 3),
+            "validation data has no examples, expected at least one"
+        );
+        assert_eq!(
+            refuse(&data, &data, 2),
+            "training example 260 has label 2, expected less than 2"
+        );
+        assert_eq!(
+            refuse(&data, &data, 4),
+            "class 3 has no training example, expected at least one"
+        );
         let mut ragged = data.clone();
         ragged.rows[5].push(0.0);
-        assert_eq!(refuse(&data, &ragged, 3), "validation embedding 5 has 3 values, expected 2");
+        assert_eq!(
+            refuse(&data, &ragged, 3),
+            "validation embedding 5 has 3 values, expected 2"
+        );
     }
 }

@@ -11,7 +11,11 @@ use burn::tensor::{Int, Tensor, activation::log_softmax};
 /// - labels: `[batch]`
 /// - weights: `[classes]`; at least one example of the batch has a weight above 0
 /// - output: `[1]`
-pub fn weighted_cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>, weights: Tensor<1>) -> Tensor<1> {
+pub fn weighted_cross_entropy(
+    logits: Tensor<2>,
+    labels: Tensor<1, Int>,
+    weights: Tensor<1>,
+) -> Tensor<1> {
     let weights = weights.select(0, labels.clone());
     let losses = -log_likelihood(logits, labels);
     (losses * weights.clone()).sum() / weights.sum()
@@ -23,7 +27,12 @@ pub fn weighted_cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>, weights
 /// # Shapes
 ///
 /// As [`weighted_cross_entropy`].
-pub fn focal_loss(logits: Tensor<2>, labels: Tensor<1, Int>, weights: Tensor<1>, gamma: f32) -> Tensor<1> {
+pub fn focal_loss(
+    logits: Tensor<2>,
+    labels: Tensor<1, Int>,
+    weights: Tensor<1>,
+    gamma: f32,
+) -> Tensor<1> {
     let weights = weights.select(0, labels.clone());
     let likelihood = log_likelihood(logits, labels);
     // Rounding can lift p above 1, and a power of a negative number is not a number.
@@ -33,7 +42,9 @@ pub fn focal_loss(logits: Tensor<2>, labels: Tensor<1, Int>, weights: Tensor<1>,
 
 /// Log-probability of each label, `[batch]`.
 fn log_likelihood(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
-    log_softmax(logits, 1).gather(1, labels.unsqueeze_dim(1)).squeeze_dim(1)
+    log_softmax(logits, 1)
+        .gather(1, labels.unsqueeze_dim(1))
+        .squeeze_dim(1)
 }
 
 #[cfg(test)]
@@ -75,16 +86,26 @@ mod tests {
         let (logits, labels, weights) = batch(&Device::flex());
         let expected = (LOSSES[0] + 10.0 * LOSSES[1] + LOSSES[2]) / 3.0;
         let loss = value(focal_loss(logits, labels, weights, 0.0));
-        assert!((loss - expected).abs() < 10.0 * TOLERANCE, "{loss}, expected {expected}");
+        assert!(
+            (loss - expected).abs() < 10.0 * TOLERANCE,
+            "{loss}, expected {expected}"
+        );
     }
 
     #[test]
     fn focal_loss_fades_out_what_is_right() {
         let (logits, labels, _) = batch(&Device::flex());
         let weights = Tensor::from_data([1.0_f32, 1.0, 1.0], &Device::flex());
-        let expected: f32 = LOSSES.iter().map(|loss| (1.0 - (-loss).exp()).powi(2) * loss).sum::<f32>() / 3.0;
+        let expected: f32 = LOSSES
+            .iter()
+            .map(|loss| (1.0 - (-loss).exp()).powi(2) * loss)
+            .sum::<f32>()
+            / 3.0;
         let loss = value(focal_loss(logits, labels, weights, 2.0));
-        assert!((loss - expected).abs() < TOLERANCE, "{loss}, expected {expected}");
+        assert!(
+            (loss - expected).abs() < TOLERANCE,
+            "{loss}, expected {expected}"
+        );
     }
 
     type Loss = fn(Tensor<2>, Tensor<1, Int>, Tensor<1>) -> Tensor<1>;
@@ -95,13 +116,17 @@ mod tests {
         const STEP: f32 = 1e-2;
         let plain = Device::flex();
         let device = Device::flex().autodiff();
-        let losses: [Loss; 2] =
-            [weighted_cross_entropy, |logits, labels, weights| focal_loss(logits, labels, weights, 2.0)];
+        let losses: [Loss; 2] = [weighted_cross_entropy, |logits, labels, weights| {
+            focal_loss(logits, labels, weights, 2.0)
+        }];
         for loss in losses {
             let (logits, labels, weights) = batch(&device);
             let logits = logits.require_grad();
             let gradients = loss(logits.clone(), labels, weights).backward();
-            let gradient = logits.grad(&gradients).expect("logits were tracked").into_data();
+            let gradient = logits
+                .grad(&gradients)
+                .expect("logits were tracked")
+                .into_data();
             let gradient = gradient.as_slice::<f32>().expect("f32 gradient").to_vec();
             for (index, gradient) in gradient.iter().enumerate() {
                 let moved = |step: f32| {
@@ -111,7 +136,10 @@ mod tests {
                     value(loss(Tensor::from_data(values, &plain), labels, weights))
                 };
                 let expected = (moved(STEP) - moved(-STEP)) / (2.0 * STEP);
-                assert!((gradient - expected).abs() < 2e-3, "logit {index}: {gradient}, expected {expected}");
+                assert!(
+                    (gradient - expected).abs() < 2e-3,
+                    "logit {index}: {gradient}, expected {expected}"
+                );
             }
         }
     }

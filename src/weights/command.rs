@@ -20,7 +20,8 @@ pub(super) fn run(program: &str, arguments: &[&str], limit: Duration) -> Result<
         reason,
     };
     // A file instead of a pipe: a program that writes much cannot block on a reader that waits for it.
-    let mut errors = tempfile::tempfile().map_err(|error| failed(format!("cannot be started: {error}")))?;
+    let mut errors =
+        tempfile::tempfile().map_err(|error| failed(format!("cannot be started: {error}")))?;
     let stderr = errors
         .try_clone()
         .map_err(|error| failed(format!("cannot be started: {error}")))?;
@@ -31,7 +32,9 @@ pub(super) fn run(program: &str, arguments: &[&str], limit: Duration) -> Result<
         .stderr(stderr)
         .spawn()
         .map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => failed(format!("cannot be started: `{program}` is not installed")),
+            std::io::ErrorKind::NotFound => {
+                failed(format!("cannot be started: `{program}` is not installed"))
+            }
             _ => failed(format!("cannot be started: {error}")),
         })?;
     let start = Instant::now();
@@ -53,7 +56,10 @@ pub(super) fn run(program: &str, arguments: &[&str], limit: Duration) -> Result<
     if status.success() {
         return Ok(());
     }
-    Err(failed(format!("failed ({status}): {}", last_lines(&mut errors))))
+    Err(failed(format!(
+        "failed ({status}): {}",
+        last_lines(&mut errors)
+    )))
 }
 
 fn last_lines(file: &mut std::fs::File) -> String {
@@ -66,7 +72,11 @@ fn last_lines(file: &mut std::fs::File) -> String {
         return "its error output is lost".to_owned();
     }
     let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let lines: Vec<_> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
     lines[lines.len().saturating_sub(QUOTED_LINES)..].join(" / ")
 }
 
@@ -89,7 +99,9 @@ mod tests {
     #[test]
     fn the_last_lines_of_a_failure_are_quoted() {
         let script = "for i in 1 2 3 4 5 6 7; do echo line $i >&2; done; exit 3";
-        let text = run("sh", &["-c", script], LIMIT).expect_err("exit 3").to_string();
+        let text = run("sh", &["-c", script], LIMIT)
+            .expect_err("exit 3")
+            .to_string();
         assert!(
             text.ends_with("failed (exit status: 3): line 3 / line 4 / line 5 / line 6 / line 7"),
             "{text}"

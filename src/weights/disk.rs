@@ -52,11 +52,16 @@ impl PublishedWeights {
             "tflite" => Ok(tflite::read_graph(&read_file(path, "tflite")?)?.into()),
             "task" => {
                 let what = "several networks, of which one must be named".to_owned();
-                Err(WeightsError::Unsupported { format: "task", what })
+                Err(WeightsError::Unsupported {
+                    format: "task",
+                    what,
+                })
             }
             _ => Err(WeightsError::Unsupported {
                 format: "weights",
-                what: format!("the extension `.{extension}` (known: .safetensors .json .tflite .onnx .pt .pth .bin)"),
+                what: format!(
+                    "the extension `.{extension}` (known: .safetensors .json .tflite .onnx .pt .pth .bin)"
+                ),
             }),
         }
     }
@@ -83,7 +88,10 @@ pub fn file_sha256(path: &Path) -> Result<String, WeightsError> {
 
 /// The sha256 of bytes, hexadecimal.
 pub(super) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// The bytes of a file of bounded size.
@@ -110,7 +118,9 @@ pub(super) fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), WeightsError
     // Temporary files are private by default; a weights file is as readable as any other.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder).map_err(|source| at(path, source))?;
+    let mut file = builder
+        .tempfile_in(folder)
+        .map_err(|source| at(path, source))?;
     file.write_all(bytes).map_err(|source| at(path, source))?;
     file.persist(path).map_err(|error| at(path, error.error))?;
     Ok(())
@@ -134,12 +144,18 @@ mod tests {
         let path = folder.path().join("a.safetensors");
         let mut weights = Weights::default();
         weights.insert("a", vec![1], vec![1.0]).expect("one value");
-        weights.write(&path, Precision::Single).expect("writable folder");
+        weights
+            .write(&path, Precision::Single)
+            .expect("writable folder");
         assert_eq!(Weights::read(&path).expect("own file"), weights);
 
         let mut broken = Weights::default();
-        broken.insert("a", vec![1], vec![f32::NAN]).expect("one value");
-        broken.write(&path, Precision::Single).expect_err("not finite");
+        broken
+            .insert("a", vec![1], vec![f32::NAN])
+            .expect("one value");
+        broken
+            .write(&path, Precision::Single)
+            .expect_err("not finite");
         assert_eq!(Weights::read(&path).expect("untouched file"), weights);
         assert_eq!(std::fs::read_dir(folder.path()).expect("folder").count(), 1);
     }
@@ -147,7 +163,10 @@ mod tests {
     #[test]
     fn missing_files_and_unknown_extensions_are_named() {
         let error = Weights::read(Path::new("nowhere/a.safetensors")).expect_err("no such file");
-        assert!(error.to_string().starts_with("`nowhere/a.safetensors`: "), "{error}");
+        assert!(
+            error.to_string().starts_with("`nowhere/a.safetensors`: "),
+            "{error}"
+        );
         let error = PublishedWeights::read(Path::new("a.h5")).expect_err("unknown");
         assert_eq!(
             error.to_string(),

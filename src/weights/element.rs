@@ -42,11 +42,20 @@ impl Element {
 }
 
 fn chunks<const SIZE: usize>(bytes: &[u8], read: impl Fn([u8; SIZE]) -> f32) -> Vec<f32> {
-    bytes.as_chunks::<SIZE>().0.iter().map(|&chunk| read(chunk)).collect()
+    bytes
+        .as_chunks::<SIZE>()
+        .0
+        .iter()
+        .map(|&chunk| read(chunk))
+        .collect()
 }
 
 /// Number of values of a shape, or a refusal that names the weight.
-pub(super) fn value_count(format: &'static str, name: &str, shape: &[usize]) -> Result<usize, WeightsError> {
+pub(super) fn value_count(
+    format: &'static str,
+    name: &str,
+    shape: &[usize],
+) -> Result<usize, WeightsError> {
     shape
         .iter()
         .try_fold(1_usize, |product, &axis| product.checked_mul(axis))
@@ -112,8 +121,14 @@ mod tests {
 
     #[test]
     fn every_element_reads_one_and_a_half() {
-        assert_eq!(Element::F16.decode(&f16::from_f32(1.5).to_le_bytes()), [1.5]);
-        assert_eq!(Element::Bf16.decode(&bf16::from_f32(1.5).to_le_bytes()), [1.5]);
+        assert_eq!(
+            Element::F16.decode(&f16::from_f32(1.5).to_le_bytes()),
+            [1.5]
+        );
+        assert_eq!(
+            Element::Bf16.decode(&bf16::from_f32(1.5).to_le_bytes()),
+            [1.5]
+        );
         assert_eq!(Element::F32.decode(&1.5_f32.to_le_bytes()), [1.5]);
         assert_eq!(Element::F64.decode(&1.5_f64.to_le_bytes()), [1.5]);
     }

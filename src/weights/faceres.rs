@@ -52,18 +52,30 @@ pub fn faceres_from_tfjs(published: &Weights) -> Result<Weights, WeightsError> {
     weights.insert("conv_stem.bias", vec![32], bias.to_vec())?;
     for (block, (input, output)) in BLOCKS.into_iter().enumerate() {
         let number = block + 1;
-        let kernel = published.values(&format!("conv_dw_{number}/depthwise_kernel"), &[3, 3, input, 1])?;
+        let kernel = published.values(
+            &format!("conv_dw_{number}/depthwise_kernel"),
+            &[3, 3, input, 1],
+        )?;
         let scale = published.values(&format!("conv_dw_{number}_bn/batchnorm_1/mul"), &[input])?;
         let mut kernel = depthwise_from_hwcm(kernel, [3, 3, input, 1]);
         for (channel, scale) in kernel.chunks_exact_mut(9).zip(scale) {
             channel.iter_mut().for_each(|value| *value *= scale);
         }
-        weights.insert(format!("blocks.{block}.conv_dw.weight"), vec![input, 1, 3, 3], kernel)?;
+        weights.insert(
+            format!("blocks.{block}.conv_dw.weight"),
+            vec![input, 1, 3, 3],
+            kernel,
+        )?;
         let bias = published.values(&format!("conv_dw_{number}_bn/batchnorm_1/sub"), &[input])?;
-        weights.insert(format!("blocks.{block}.conv_dw.bias"), vec![input], bias.to_vec())?;
+        weights.insert(
+            format!("blocks.{block}.conv_dw.bias"),
+            vec![input],
+            bias.to_vec(),
+        )?;
 
         let axes = [1, 1, input, output];
-        let kernel = published.values(&format!("conv_pw_{number}/convolution/merged_input"), &axes)?;
+        let kernel =
+            published.values(&format!("conv_pw_{number}/convolution/merged_input"), &axes)?;
         let kernel = oihw_from_hwio(kernel, axes);
         weights.insert(
             format!("blocks.{block}.conv_pw.weight"),
@@ -71,7 +83,11 @@ pub fn faceres_from_tfjs(published: &Weights) -> Result<Weights, WeightsError> {
             kernel,
         )?;
         let bias = published.values(&format!("conv_pw_{number}_bn/batchnorm_1/sub"), &[output])?;
-        weights.insert(format!("blocks.{block}.conv_pw.bias"), vec![output], bias.to_vec())?;
+        weights.insert(
+            format!("blocks.{block}.conv_pw.bias"),
+            vec![output],
+            bias.to_vec(),
+        )?;
     }
     Ok(weights)
 }
@@ -88,11 +104,17 @@ mod tests {
             let values = (0..count).map(|index| index as f32).collect();
             weights.insert(name, shape, values).expect("matching count");
         };
-        add("conv1/convolution/merged_input".to_owned(), vec![3, 3, 3, 32]);
+        add(
+            "conv1/convolution/merged_input".to_owned(),
+            vec![3, 3, 3, 32],
+        );
         add("conv1_bn/batchnorm_1/sub".to_owned(), vec![32]);
         for (block, (input, output)) in BLOCKS.into_iter().enumerate() {
             let number = block + 1;
-            add(format!("conv_dw_{number}/depthwise_kernel"), vec![3, 3, input, 1]);
+            add(
+                format!("conv_dw_{number}/depthwise_kernel"),
+                vec![3, 3, input, 1],
+            );
             add(format!("conv_dw_{number}_bn/batchnorm_1/mul"), vec![input]);
             add(format!("conv_dw_{number}_bn/batchnorm_1/sub"), vec![input]);
             add(
@@ -109,7 +131,9 @@ mod tests {
         let weights = faceres_from_tfjs(&published()).expect("all tensors");
         assert_eq!(weights.len(), 2 + 13 * 4);
         // [o, i, y, x] = [5, 2, 1, 0] lies at [y, x, i, o] = [1, 0, 2, 5] of the published kernel.
-        let stem = weights.values("conv_stem.weight", &[32, 3, 3, 3]).expect("there");
+        let stem = weights
+            .values("conv_stem.weight", &[32, 3, 3, 3])
+            .expect("there");
         assert_eq!(stem[5 * 27 + 2 * 9 + 3], (3 * 96 + 2 * 32 + 5) as f32);
         // Channel 7 of the kernel at [y, x] = [2, 1], times its scale 7.
         let depthwise = weights
@@ -126,7 +150,11 @@ mod tests {
     fn another_model_is_refused() {
         let mut other = published();
         other
-            .insert("conv_dw_4/depthwise_kernel", vec![5, 5, 128, 1], vec![0.0; 3200])
+            .insert(
+                "conv_dw_4/depthwise_kernel",
+                vec![5, 5, 128, 1],
+                vec![0.0; 3200],
+            )
             .expect("matching count");
         assert_eq!(
             faceres_from_tfjs(&other).expect_err("5x5").to_string(),

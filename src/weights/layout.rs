@@ -1,7 +1,10 @@
 //! Axis orders of convolution kernels.
 
 /// `[height, width, in, out]` (TensorFlow) to `[out, in, height, width]`.
-pub(super) fn oihw_from_hwio(values: &[f32], [height, width, input, output]: [usize; 4]) -> Vec<f32> {
+pub(super) fn oihw_from_hwio(
+    values: &[f32],
+    [height, width, input, output]: [usize; 4],
+) -> Vec<f32> {
     permute(values, [height, width, input, output], [3, 2, 0, 1])
 }
 

@@ -86,7 +86,10 @@ impl OnnxNode {
     }
 
     fn wrong(&self, attribute: &str) -> WeightsError {
-        malformed(FORMAT, format!("{} has a wrong `{attribute}`", self.title()))
+        malformed(
+            FORMAT,
+            format!("{} has a wrong `{attribute}`", self.title()),
+        )
     }
 
     /// Operator and first output, for messages.
@@ -207,13 +210,17 @@ impl TensorProto {
         };
         if self.data_location != 0 {
             let what = format!("another file for weight `{name}`");
-            return Err(WeightsError::Unsupported { format: FORMAT, what });
+            return Err(WeightsError::Unsupported {
+                format: FORMAT,
+                what,
+            });
         }
         let shape = self
             .dims
             .iter()
             .map(|&axis| {
-                usize::try_from(axis).map_err(|_| malformed(FORMAT, format!("weight `{name}` has axis {axis}")))
+                usize::try_from(axis)
+                    .map_err(|_| malformed(FORMAT, format!("weight `{name}` has axis {axis}")))
             })
             .collect::<Result<Vec<_>, _>>()?;
         let values = if self.raw_data.is_empty() {
@@ -221,7 +228,9 @@ impl TensorProto {
             let expected = value_count(FORMAT, name, &shape)?;
             if values.len() != expected {
                 let got = values.len();
-                let reason = format!("weight `{name}` of shape {shape:?} has {got} values, expected {expected}");
+                let reason = format!(
+                    "weight `{name}` of shape {shape:?} has {got} values, expected {expected}"
+                );
                 return Err(malformed(FORMAT, reason));
             }
             values
@@ -235,7 +244,11 @@ impl TensorProto {
         match element {
             Element::F32 => self.float_data.clone(),
             Element::F64 => {
-                let bytes: Vec<u8> = self.double_data.iter().flat_map(|value| value.to_le_bytes()).collect();
+                let bytes: Vec<u8> = self
+                    .double_data
+                    .iter()
+                    .flat_map(|value| value.to_le_bytes())
+                    .collect();
                 element.decode(&bytes)
             }
             Element::F16 | Element::Bf16 => {
@@ -277,9 +290,16 @@ pub fn read_graph(bytes: &[u8]) -> Result<OnnxGraph, WeightsError> {
     }
     let mut same_as = HashMap::new();
     for node in &graph.node {
-        match (node.op_type.as_str(), node.input.first(), node.output.first()) {
+        match (
+            node.op_type.as_str(),
+            node.input.first(),
+            node.output.first(),
+        ) {
             ("Constant", _, Some(output)) => {
-                let values = node.attribute.iter().filter(|attribute| attribute.name == "value");
+                let values = node
+                    .attribute
+                    .iter()
+                    .filter(|attribute| attribute.name == "value");
                 for tensor in values.filter_map(|attribute| attribute.t.as_ref()) {
                     add(output, tensor)?;
                 }
@@ -344,13 +364,20 @@ impl Constants {
     }
 
     /// The `place`th input of a node; `None` if it is left out.
-    fn input(&self, node: &OnnxNode, place: usize) -> Result<Option<(String, &WeightTensor)>, WeightsError> {
+    fn input(
+        &self,
+        node: &OnnxNode,
+        place: usize,
+    ) -> Result<Option<(String, &WeightTensor)>, WeightsError> {
         let Some(name) = node.inputs.get(place).filter(|name| !name.is_empty()) else {
             return Ok(None);
         };
         let tensor = self.find(name).ok_or_else(|| WeightsError::Unsupported {
             format: FORMAT,
-            what: format!("`{name}` in {}, which is not a float constant", node.title()),
+            what: format!(
+                "`{name}` in {}, which is not a float constant",
+                node.title()
+            ),
         })?;
         Ok(Some((name.clone(), tensor)))
     }
@@ -374,12 +401,26 @@ impl Constants {
             return Err(malformed(FORMAT, format!("{} has no kernel", node.title())));
         };
         let &[outputs, _, height, width] = weight.shape.as_slice() else {
-            let what = format!("a kernel of {} axes in {}", weight.shape.len(), node.title());
-            return Err(WeightsError::Unsupported { format: FORMAT, what });
+            let what = format!(
+                "a kernel of {} axes in {}",
+                weight.shape.len(),
+                node.title()
+            );
+            return Err(WeightsError::Unsupported {
+                format: FORMAT,
+                what,
+            });
         };
-        if node.integers("dilations")?.iter().any(|&dilation| dilation != 1) {
+        if node
+            .integers("dilations")?
+            .iter()
+            .any(|&dilation| dilation != 1)
+        {
             let what = format!("dilation in {}", node.title());
-            return Err(WeightsError::Unsupported { format: FORMAT, what });
+            return Err(WeightsError::Unsupported {
+                format: FORMAT,
+                what,
+            });
         }
         let kernel = node.integers("kernel_shape")?;
         let expected = [height, width].map(|side| i64::try_from(side).unwrap_or(i64::MAX));
@@ -410,9 +451,15 @@ impl Constants {
 
     fn dense(&self, node: &OnnxNode) -> Result<(WeightTensor, Option<WeightTensor>), WeightsError> {
         for scale in ["alpha", "beta"] {
-            if !matches!(node.attribute(scale), None | Some(OnnxAttribute::Float(1.0))) {
+            if !matches!(
+                node.attribute(scale),
+                None | Some(OnnxAttribute::Float(1.0))
+            ) {
                 let what = format!("`{scale}` in {}", node.title());
-                return Err(WeightsError::Unsupported { format: FORMAT, what });
+                return Err(WeightsError::Unsupported {
+                    format: FORMAT,
+                    what,
+                });
             }
         }
         let Some((name, weight)) = self.input(node, 1)? else {
@@ -421,11 +468,15 @@ impl Constants {
         let &[rows, columns] = weight.shape.as_slice() else {
             return Err(malformed(
                 FORMAT,
-                format!("weight `{name}` has {} axes, expected 2", weight.shape.len()),
+                format!(
+                    "weight `{name}` has {} axes, expected 2",
+                    weight.shape.len()
+                ),
             ));
         };
         let weight = if node.integer("transB", 0)? == 0 {
-            let values = (0..columns).flat_map(|column| (0..rows).map(move |row| row * columns + column));
+            let values =
+                (0..columns).flat_map(|column| (0..rows).map(move |row| row * columns + column));
             let values = values.map(|index| weight.values[index]).collect();
             WeightTensor {
                 shape: vec![columns, rows],
@@ -457,12 +508,20 @@ mod tests {
             name: name.to_owned(),
             dims: dims.to_vec(),
             data_type: 1,
-            raw_data: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            raw_data: values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect(),
             ..TensorProto::default()
         }
     }
 
-    fn node(operator: &str, inputs: &[&str], output: &str, attribute: Vec<AttributeProto>) -> NodeProto {
+    fn node(
+        operator: &str,
+        inputs: &[&str],
+        output: &str,
+        attribute: Vec<AttributeProto>,
+    ) -> NodeProto {
         NodeProto {
             input: inputs.iter().map(|&input| input.to_owned()).collect(),
             output: vec![output.to_owned()],
@@ -516,11 +575,19 @@ mod tests {
                     "Conv",
                     &["input", "12"],
                     "a",
-                    vec![integers("strides", &[2, 1]), integers("kernel_shape", &[1, 1])],
+                    vec![
+                        integers("strides", &[2, 1]),
+                        integers("kernel_shape", &[1, 1]),
+                    ],
                 ),
                 node("Constant", &[], "bias", vec![constant]),
                 node("Cast", &["half"], "full", vec![]),
-                node("Conv", &["a", "full", "bias"], "b", vec![integer("group", 2)]),
+                node(
+                    "Conv",
+                    &["a", "full", "bias"],
+                    "b",
+                    vec![integer("group", 2)],
+                ),
                 node("Gemm", &["b", "w", "v"], "output", vec![]),
             ],
             initializer: vec![
@@ -543,7 +610,9 @@ mod tests {
     fn refusal(change: impl FnOnce(&mut GraphProto)) -> String {
         let mut graph = graph();
         change(&mut graph);
-        read_graph(&encode(graph)).expect_err("must be refused").to_string()
+        read_graph(&encode(graph))
+            .expect_err("must be refused")
+            .to_string()
     }
 
     #[test]
@@ -552,7 +621,10 @@ mod tests {
         let [first, second] = graph.convolutions.as_slice() else {
             panic!("two convolutions")
         };
-        assert_eq!((first.name.as_str(), first.strides, first.groups), ("12", [2, 1], 1));
+        assert_eq!(
+            (first.name.as_str(), first.strides, first.groups),
+            ("12", [2, 1], 1)
+        );
         assert_eq!(first.weight.shape, [2, 3, 1, 1]);
         assert_eq!(first.bias, None);
         assert_eq!(
@@ -660,7 +732,9 @@ mod tests {
     fn circles_of_identities_end() {
         let text = refusal(|graph| {
             graph.node[2].input[0] = "round".to_owned();
-            graph.node.push(node("Identity", &["full"], "round", vec![]));
+            graph
+                .node
+                .push(node("Identity", &["full"], "round", vec![]));
         });
         assert!(text.contains("`full` in Conv `b`"), "{text}");
     }
@@ -671,7 +745,9 @@ mod tests {
             read_graph(&[]).expect_err("nothing").to_string(),
             "onnx file is malformed: no graph"
         );
-        let text = read_graph(b"not a model at all").expect_err("text").to_string();
+        let text = read_graph(b"not a model at all")
+            .expect_err("text")
+            .to_string();
         assert!(text.starts_with("onnx file is malformed: "), "{text}");
         let bytes = encode(graph());
         let text = read_graph(&bytes[..bytes.len() - 1])

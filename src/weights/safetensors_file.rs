@@ -43,8 +43,10 @@ impl Weights {
     /// [`WeightsError::Unsupported`] for 8-bit floats and other rarities.
     pub fn from_safetensors(bytes: &[u8]) -> Result<Self, WeightsError> {
         check_header_size(bytes)?;
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| malformed(FORMAT, error.to_string()))?;
-        let file = SafeTensors::deserialize(bytes).map_err(|error| malformed(FORMAT, error.to_string()))?;
+        let (_, header) = SafeTensors::read_metadata(bytes)
+            .map_err(|error| malformed(FORMAT, error.to_string()))?;
+        let file = SafeTensors::deserialize(bytes)
+            .map_err(|error| malformed(FORMAT, error.to_string()))?;
         if file.len() > MAX_ENTRIES {
             return Err(malformed(
                 FORMAT,
@@ -79,8 +81,8 @@ impl Weights {
             stored.push((name, StoredTensor::new(name, tensor, precision)?));
         }
         let metadata: HashMap<_, _> = write_metadata(&self.metadata)?.into_iter().collect();
-        let bytes =
-            safetensors::serialize(stored, Some(metadata)).map_err(|error| malformed(FORMAT, error.to_string()))?;
+        let bytes = safetensors::serialize(stored, Some(metadata))
+            .map_err(|error| malformed(FORMAT, error.to_string()))?;
         sort_header(bytes)
     }
 }
@@ -93,7 +95,11 @@ struct StoredTensor<'a> {
 }
 
 impl<'a> StoredTensor<'a> {
-    fn new(name: &str, tensor: &'a WeightTensor, precision: Precision) -> Result<Self, WeightsError> {
+    fn new(
+        name: &str,
+        tensor: &'a WeightTensor,
+        precision: Precision,
+    ) -> Result<Self, WeightsError> {
         if let Some(index) = tensor.values.iter().position(|value| !value.is_finite()) {
             return Err(malformed(
                 FORMAT,
@@ -107,9 +113,16 @@ impl<'a> StoredTensor<'a> {
                 .iter()
                 .all(|&value| f16::from_f32(value).to_f32() == value),
             Precision::Half => {
-                if let Some(value) = tensor.values.iter().find(|&&value| !f16::from_f32(value).is_finite()) {
+                if let Some(value) = tensor
+                    .values
+                    .iter()
+                    .find(|&&value| !f16::from_f32(value).is_finite())
+                {
                     let what = format!("weight `{name}` with value {value} at half precision");
-                    return Err(WeightsError::Unsupported { format: FORMAT, what });
+                    return Err(WeightsError::Unsupported {
+                        format: FORMAT,
+                        what,
+                    });
                 }
                 true
             }
@@ -126,7 +139,11 @@ impl<'a> StoredTensor<'a> {
         } else {
             (
                 Dtype::F32,
-                tensor.values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+                tensor
+                    .values
+                    .iter()
+                    .flat_map(|value| value.to_le_bytes())
+                    .collect(),
             )
         };
         Ok(Self {
@@ -158,7 +175,10 @@ impl View for StoredTensor<'_> {
 /// The safetensors crate would parse up to 100 MB of JSON.
 fn check_header_size(bytes: &[u8]) -> Result<(), WeightsError> {
     let Some((length, rest)) = bytes.split_first_chunk::<8>() else {
-        return Err(malformed(FORMAT, format!("{} bytes, expected at least 8", bytes.len())));
+        return Err(malformed(
+            FORMAT,
+            format!("{} bytes, expected at least 8", bytes.len()),
+        ));
     };
     let header = u64::from_le_bytes(*length);
     if header > MAX_HEADER_BYTES {
@@ -170,7 +190,10 @@ fn check_header_size(bytes: &[u8]) -> Result<(), WeightsError> {
     if header > rest.len() as u64 {
         return Err(malformed(
             FORMAT,
-            format!("header of {header} bytes in a file of {} bytes", bytes.len()),
+            format!(
+                "header of {header} bytes in a file of {} bytes",
+                bytes.len()
+            ),
         ));
     }
     Ok(())
@@ -241,12 +264,16 @@ fn read_metadata(entries: Option<&HashMap<String, String>>) -> Result<Metadata, 
         licence: text("licence"),
         source: text("source"),
         source_sha256: text("source_sha256"),
-        extra: entries.into_iter().map(|(key, value)| (key, value.clone())).collect(),
+        extra: entries
+            .into_iter()
+            .map(|(key, value)| (key, value.clone()))
+            .collect(),
     })
 }
 
 fn three(key: &str, text: &str) -> Result<[f32; 3], WeightsError> {
-    let numbers: [f32; 3] = serde_json::from_str(text).map_err(|_| wrong(key, text, "three numbers"))?;
+    let numbers: [f32; 3] =
+        serde_json::from_str(text).map_err(|_| wrong(key, text, "three numbers"))?;
     if numbers.iter().all(|number| number.is_finite()) {
         Ok(numbers)
     } else {
@@ -255,15 +282,22 @@ fn three(key: &str, text: &str) -> Result<[f32; 3], WeightsError> {
 }
 
 fn classes(text: &str) -> Result<Vec<Expression>, WeightsError> {
-    let names: Vec<String> = serde_json::from_str(text).map_err(|_| wrong("classes", text, "a list of names"))?;
+    let names: Vec<String> =
+        serde_json::from_str(text).map_err(|_| wrong("classes", text, "a list of names"))?;
     names
         .iter()
-        .map(|name| Expression::from_name(name).ok_or_else(|| wrong("classes", name, "names of expressions")))
+        .map(|name| {
+            Expression::from_name(name)
+                .ok_or_else(|| wrong("classes", name, "names of expressions"))
+        })
         .collect()
 }
 
 fn wrong(key: &str, got: &str, expected: &str) -> WeightsError {
-    malformed(FORMAT, format!("metadata `{key}` is `{got}`, expected {expected}"))
+    malformed(
+        FORMAT,
+        format!("metadata `{key}` is `{got}`, expected {expected}"),
+    )
 }
 
 fn write_metadata(metadata: &Metadata) -> Result<BTreeMap<String, String>, WeightsError> {
@@ -320,8 +354,8 @@ fn sort_header(mut bytes: Vec<u8>) -> Result<Vec<u8>, WeightsError> {
     let mut length = [0; 8];
     length.copy_from_slice(&bytes[..8]);
     let end = usize::try_from(u64::from_le_bytes(length)).map_or(bytes.len(), |length| 8 + length);
-    let mut header: Map<String, Value> =
-        serde_json::from_slice(&bytes[8..end]).map_err(|error| malformed(FORMAT, error.to_string()))?;
+    let mut header: Map<String, Value> = serde_json::from_slice(&bytes[8..end])
+        .map_err(|error| malformed(FORMAT, error.to_string()))?;
     if let Some(Value::Object(metadata)) = header.get_mut("__metadata__") {
         metadata.sort_keys();
     }
@@ -355,13 +389,20 @@ mod tests {
         weights
             .insert("exact", vec![2, 2], vec![0.5, -1.0, 2.25, 0.0])
             .expect("four values");
-        weights.insert("fine", vec![1], vec![0.1]).expect("one value");
+        weights
+            .insert("fine", vec![1], vec![0.1])
+            .expect("one value");
         weights
     }
 
     /// A file with a given header and data.
     fn file(header: &str, data: &[u8]) -> Vec<u8> {
-        [&(header.len() as u64).to_le_bytes(), header.as_bytes(), data].concat()
+        [
+            &(header.len() as u64).to_le_bytes(),
+            header.as_bytes(),
+            data,
+        ]
+        .concat()
     }
 
     fn refusal(bytes: &[u8]) -> String {
@@ -374,26 +415,45 @@ mod tests {
     fn single_and_lossless_files_give_the_table_back() {
         for precision in [Precision::Single, Precision::Lossless] {
             let bytes = example().to_safetensors(precision).expect("finite values");
-            assert_eq!(Weights::from_safetensors(&bytes).expect("own file"), example());
+            assert_eq!(
+                Weights::from_safetensors(&bytes).expect("own file"),
+                example()
+            );
         }
     }
 
     #[test]
     fn lossless_files_halve_what_they_can() {
-        let single = example().to_safetensors(Precision::Single).expect("finite values");
-        let lossless = example().to_safetensors(Precision::Lossless).expect("finite values");
-        let data = |bytes: &[u8]| SafeTensors::read_metadata(bytes).expect("own file").1.data_len();
+        let single = example()
+            .to_safetensors(Precision::Single)
+            .expect("finite values");
+        let lossless = example()
+            .to_safetensors(Precision::Lossless)
+            .expect("finite values");
+        let data = |bytes: &[u8]| {
+            SafeTensors::read_metadata(bytes)
+                .expect("own file")
+                .1
+                .data_len()
+        };
         assert_eq!(data(&single), 20);
         assert_eq!(data(&lossless), 12);
     }
 
     #[test]
     fn half_files_round_and_refuse_what_overflows() {
-        let bytes = example().to_safetensors(Precision::Half).expect("small values");
+        let bytes = example()
+            .to_safetensors(Precision::Half)
+            .expect("small values");
         let read = Weights::from_safetensors(&bytes).expect("own file");
-        assert_eq!(read.values("fine", &[1]).expect("there"), [f16::from_f32(0.1).to_f32()]);
+        assert_eq!(
+            read.values("fine", &[1]).expect("there"),
+            [f16::from_f32(0.1).to_f32()]
+        );
         let mut large = Weights::default();
-        large.insert("a", vec![1], vec![70000.0]).expect("one value");
+        large
+            .insert("a", vec![1], vec![70000.0])
+            .expect("one value");
         let error = large.to_safetensors(Precision::Half).expect_err("overflow");
         let expected = "safetensors file uses weight `a` with value 70000 at half precision, which is not supported";
         assert_eq!(error.to_string(), expected);
@@ -401,10 +461,14 @@ mod tests {
 
     #[test]
     fn the_same_table_gives_the_same_bytes() {
-        let first = example().to_safetensors(Precision::Single).expect("finite values");
+        let first = example()
+            .to_safetensors(Precision::Single)
+            .expect("finite values");
         for _ in 0..8 {
             assert_eq!(
-                example().to_safetensors(Precision::Single).expect("finite values"),
+                example()
+                    .to_safetensors(Precision::Single)
+                    .expect("finite values"),
                 first
             );
         }
@@ -429,7 +493,9 @@ mod tests {
 
     #[test]
     fn truncated_and_oversized_files_are_refused() {
-        let bytes = example().to_safetensors(Precision::Single).expect("finite values");
+        let bytes = example()
+            .to_safetensors(Precision::Single)
+            .expect("finite values");
         assert_eq!(
             refusal(&bytes[..5]),
             "safetensors file is malformed: 5 bytes, expected at least 8"
@@ -443,7 +509,10 @@ mod tests {
         );
         for wrong in [&bytes[..bytes.len() - 1], &[&bytes[..], &[0]].concat()] {
             let text = refusal(wrong);
-            assert!(text.starts_with("safetensors file is malformed: "), "{text}");
+            assert!(
+                text.starts_with("safetensors file is malformed: "),
+                "{text}"
+            );
         }
         let huge = [&(9_u64 << 20).to_le_bytes()[..], &[b' '; 100]].concat();
         assert_eq!(
@@ -461,13 +530,16 @@ mod tests {
             "safetensors file is malformed: weight `a` is not finite at index 1"
         );
         let mut weights = Weights::default();
-        weights.insert("a", vec![1], vec![f32::INFINITY]).expect("one value");
+        weights
+            .insert("a", vec![1], vec![f32::INFINITY])
+            .expect("one value");
         assert!(weights.to_safetensors(Precision::Lossless).is_err());
     }
 
     #[test]
     fn wrong_metadata_is_refused_by_key() {
-        let with = |metadata: &str| refusal(&file(&format!(r#"{{"__metadata__":{{{metadata}}}}}"#), &[]));
+        let with =
+            |metadata: &str| refusal(&file(&format!(r#"{{"__metadata__":{{{metadata}}}}}"#), &[]));
         let cases = [
             (
                 r#""input_side":"big""#,
@@ -488,15 +560,23 @@ mod tests {
             ),
         ];
         for (metadata, expected) in cases {
-            assert_eq!(with(metadata), format!("safetensors file is malformed: {expected}"));
+            assert_eq!(
+                with(metadata),
+                format!("safetensors file is malformed: {expected}")
+            );
         }
     }
 
     #[test]
     fn an_extra_key_cannot_shadow_a_field() {
         let mut weights = example();
-        weights.metadata.extra.insert("licence".to_owned(), "none".to_owned());
-        let error = weights.to_safetensors(Precision::Single).expect_err("two licences");
+        weights
+            .metadata
+            .extra
+            .insert("licence".to_owned(), "none".to_owned());
+        let error = weights
+            .to_safetensors(Precision::Single)
+            .expect_err("two licences");
         assert_eq!(
             error.to_string(),
             "safetensors file is malformed: extra metadata `licence` has a field of its own"

@@ -72,7 +72,8 @@ pub fn from_tfjs(
     json: &[u8],
     mut shard: impl FnMut(&str) -> Result<Vec<u8>, WeightsError>,
 ) -> Result<Weights, WeightsError> {
-    let model: Model = serde_json::from_slice(json).map_err(|error| malformed(FORMAT, error.to_string()))?;
+    let model: Model =
+        serde_json::from_slice(json).map_err(|error| malformed(FORMAT, error.to_string()))?;
     let mut weights = Weights::new(Metadata::default());
     let mut total = 0_usize;
     for group in &model.groups {
@@ -103,7 +104,13 @@ pub fn from_tfjs(
         }
         for (entry, storage, offset, bytes) in layout {
             if let Some(values) = storage.decode(&data[offset..offset + bytes]) {
-                insert_finite(&mut weights, FORMAT, &entry.name, entry.shape.clone(), values)?;
+                insert_finite(
+                    &mut weights,
+                    FORMAT,
+                    &entry.name,
+                    entry.shape.clone(),
+                    values,
+                )?;
             }
         }
     }
@@ -117,9 +124,13 @@ fn join_shards(
     let mut data = Vec::new();
     for path in paths {
         // A manifest must not reach outside its folder.
-        let plain = !matches!(path.as_str(), "" | "." | "..") && !path.contains(['/', '\\', ':', '\0']);
+        let plain =
+            !matches!(path.as_str(), "" | "." | "..") && !path.contains(['/', '\\', ':', '\0']);
         if !plain {
-            return Err(malformed(FORMAT, format!("shard `{path}` is not a plain file name")));
+            return Err(malformed(
+                FORMAT,
+                format!("shard `{path}` is not a plain file name"),
+            ));
         }
         data.extend(shard(path)?);
     }
@@ -169,9 +180,15 @@ impl Storage {
     fn decode(&self, bytes: &[u8]) -> Option<Vec<f32>> {
         match *self {
             Self::Float(element) => Some(element.decode(bytes)),
-            Self::Scaled(1, scale, min) => Some(bytes.iter().map(|&q| f32::from(q) * scale + min).collect()),
+            Self::Scaled(1, scale, min) => {
+                Some(bytes.iter().map(|&q| f32::from(q) * scale + min).collect())
+            }
             Self::Scaled(_, scale, min) => {
-                let integers = bytes.as_chunks::<2>().0.iter().map(|&raw| u16::from_le_bytes(raw));
+                let integers = bytes
+                    .as_chunks::<2>()
+                    .0
+                    .iter()
+                    .map(|&raw| u16::from_le_bytes(raw));
                 Some(integers.map(|q| f32::from(q) * scale + min).collect())
             }
             Self::Skipped(_) => None,
@@ -222,7 +239,9 @@ mod tests {
     }
 
     fn refusal(json: &str) -> String {
-        read(json, &shards()).expect_err("must be refused").to_string()
+        read(json, &shards())
+            .expect_err("must be refused")
+            .to_string()
     }
 
     #[test]
@@ -230,8 +249,14 @@ mod tests {
         let weights = read(MODEL, &shards()).expect("valid model");
         assert_eq!(weights.values("plain", &[2]).expect("there"), [1.5, -2.0]);
         assert_eq!(weights.values("half", &[]).expect("there"), [0.25]);
-        assert_eq!(weights.values("bytes", &[3]).expect("there"), [-1.0, 0.0, 126.5]);
-        assert_eq!(weights.values("words", &[1, 2]).expect("there"), [7.0, 513.0]);
+        assert_eq!(
+            weights.values("bytes", &[3]).expect("there"),
+            [-1.0, 0.0, 126.5]
+        );
+        assert_eq!(
+            weights.values("words", &[1, 2]).expect("there"),
+            [7.0, 513.0]
+        );
         assert_eq!(weights.len(), 4);
     }
 

@@ -71,7 +71,10 @@ fn member_within(archive: &[u8], member: &str, limit: u64) -> Result<Vec<u8>, We
         Ok(file) => file,
         Err(zip::result::ZipError::FileNotFound) => {
             let names = names.join("`, `");
-            return Err(malformed("task", format!("no member `{member}` (there are `{names}`)")));
+            return Err(malformed(
+                "task",
+                format!("no member `{member}` (there are `{names}`)"),
+            ));
         }
         Err(error) => return Err(broken(&error)),
     };
@@ -105,11 +108,15 @@ pub fn read_graph(bytes: &[u8]) -> Result<TfliteGraph, WeightsError> {
         buffer: bytes,
         offset_from_start: 0,
     };
-    let root = Table::from_buffer(buffer, 0).map_err(|error| malformed(FORMAT, format!("root table: {error}")))?;
+    let root = Table::from_buffer(buffer, 0)
+        .map_err(|error| malformed(FORMAT, format!("root table: {error}")))?;
     let graphs: Tables = required(&root, 2, "subgraphs")?;
     let [graph] = graphs.0.as_slice() else {
         let what = format!("{} graphs in one model", graphs.0.len());
-        return Err(WeightsError::Unsupported { format: FORMAT, what });
+        return Err(WeightsError::Unsupported {
+            format: FORMAT,
+            what,
+        });
     };
     let tensors: Tables = required(graph, 0, "tensors")?;
     let operators: Tables = required(graph, 3, "operators")?;
@@ -126,7 +133,10 @@ pub fn read_graph(bytes: &[u8]) -> Result<TfliteGraph, WeightsError> {
         .iter()
         .map(|table| Operator::read(table, &codes.0))
         .collect::<Result<Vec<_>, _>>()?;
-    for operator in operators.iter().filter(|operator| operator.code == DEQUANTIZE) {
+    for operator in operators
+        .iter()
+        .filter(|operator| operator.code == DEQUANTIZE)
+    {
         if let (Some(&input), Some(&output)) = (operator.inputs.first(), operator.outputs.first()) {
             constants.behind.insert(output, input);
         }
@@ -155,7 +165,9 @@ struct Tables<'a>(Vec<Table<'a>>);
 impl<'a> TableRead<'a> for Tables<'a> {
     fn from_buffer(buffer: SliceWithStartOffset<'a>, offset: usize) -> Result<Self, ErrorKind> {
         let distance: u32 = TableRead::from_buffer(buffer, offset)?;
-        let start = offset.checked_add(distance as usize).ok_or(ErrorKind::InvalidOffset)?;
+        let start = offset
+            .checked_add(distance as usize)
+            .ok_or(ErrorKind::InvalidOffset)?;
         let length: u32 = TableRead::from_buffer(buffer, start)?;
         let length = length as usize;
         if length > MAX_ITEMS {
@@ -178,13 +190,19 @@ fn optional<'a, T: TableRead<'a>>(
         .map_err(|error| malformed(FORMAT, format!("{name}: {}", error.error_kind)))
 }
 
-fn required<'a, T: TableRead<'a>>(table: &Table<'a>, field: usize, name: &'static str) -> Result<T, WeightsError> {
+fn required<'a, T: TableRead<'a>>(
+    table: &Table<'a>,
+    field: usize,
+    name: &'static str,
+) -> Result<T, WeightsError> {
     optional(table, field, name)?.ok_or_else(|| malformed(FORMAT, format!("no {name}")))
 }
 
 fn indices(table: &Table, field: usize, name: &'static str) -> Result<Vec<i32>, WeightsError> {
     let vector: Option<Vector<i32>> = optional(table, field, name)?;
-    Ok(vector.map(|vector| vector.iter().collect()).unwrap_or_default())
+    Ok(vector
+        .map(|vector| vector.iter().collect())
+        .unwrap_or_default())
 }
 
 struct Operator<'a> {
@@ -199,7 +217,10 @@ impl<'a> Operator<'a> {
     fn read(table: &Table<'a>, codes: &[Table<'a>]) -> Result<Self, WeightsError> {
         let index: u32 = optional(table, 0, "opcode_index")?.unwrap_or(0);
         let Some(code) = codes.get(index as usize) else {
-            return Err(malformed(FORMAT, format!("operator code {index} of {}", codes.len())));
+            return Err(malformed(
+                FORMAT,
+                format!("operator code {index} of {}", codes.len()),
+            ));
         };
         // Old files have only the 8-bit code; new ones have both, and the larger is the true one.
         let short: i8 = optional(code, 0, "deprecated_builtin_code")?.unwrap_or(0);
@@ -238,7 +259,9 @@ struct Constants<'a> {
 
 impl<'a> Constants<'a> {
     fn tensor(&self, index: i32) -> Result<&Table<'a>, WeightsError> {
-        let tensor = usize::try_from(index).ok().and_then(|index| self.tensors.get(index));
+        let tensor = usize::try_from(index)
+            .ok()
+            .and_then(|index| self.tensors.get(index));
         tensor.ok_or_else(|| malformed(FORMAT, format!("tensor {index} of {}", self.tensors.len())))
     }
 
@@ -257,15 +280,21 @@ impl<'a> Constants<'a> {
         };
         let buffer: u32 = optional(tensor, 2, "tensor buffer")?.unwrap_or(0);
         let Some(buffer) = self.buffers.get(buffer as usize) else {
-            return Err(malformed(FORMAT, format!("buffer {buffer} of {}", self.buffers.len())));
+            return Err(malformed(
+                FORMAT,
+                format!("buffer {buffer} of {}", self.buffers.len()),
+            ));
         };
-        let Some(data) = optional::<&[u8]>(buffer, 0, "buffer data")?.filter(|data| !data.is_empty()) else {
+        let Some(data) =
+            optional::<&[u8]>(buffer, 0, "buffer data")?.filter(|data| !data.is_empty())
+        else {
             return Ok(None);
         };
         let shape = indices(tensor, 0, "tensor shape")?
             .into_iter()
             .map(|axis| {
-                usize::try_from(axis).map_err(|_| malformed(FORMAT, format!("weight `{name}` has axis {axis}")))
+                usize::try_from(axis)
+                    .map_err(|_| malformed(FORMAT, format!("weight `{name}` has axis {axis}")))
             })
             .collect::<Result<Vec<_>, _>>()?;
         let values = decode_exactly(FORMAT, name, &shape, element, data)?;
@@ -287,7 +316,13 @@ impl<'a> Constants<'a> {
                 if total > MAX_VALUES {
                     return Err(malformed(FORMAT, format!("more than {MAX_VALUES} values")));
                 }
-                insert_finite(&mut named, FORMAT, self.name(index)?, tensor.shape, tensor.values)?;
+                insert_finite(
+                    &mut named,
+                    FORMAT,
+                    self.name(index)?,
+                    tensor.shape,
+                    tensor.values,
+                )?;
             }
         }
         Ok(named)
@@ -304,7 +339,11 @@ impl<'a> Constants<'a> {
         }
     }
 
-    fn bias(&self, operator: &Operator, outputs: usize) -> Result<Option<WeightTensor>, WeightsError> {
+    fn bias(
+        &self,
+        operator: &Operator,
+        outputs: usize,
+    ) -> Result<Option<WeightTensor>, WeightsError> {
         let Some(&index) = operator.inputs.get(2).filter(|&&index| index >= 0) else {
             return Ok(None);
         };
@@ -329,7 +368,10 @@ impl<'a> Constants<'a> {
         let &[first, height, width, last] = kernel.shape.as_slice() else {
             return Err(malformed(
                 FORMAT,
-                format!("kernel `{name}` has {} axes, expected 4", kernel.shape.len()),
+                format!(
+                    "kernel `{name}` has {} axes, expected 4",
+                    kernel.shape.len()
+                ),
             ));
         };
         let depthwise = operator.code == DEPTHWISE_CONV_2D;
@@ -337,7 +379,10 @@ impl<'a> Constants<'a> {
         for field in dilation_fields {
             if operator.option(field, "dilation", 1)? != 1 {
                 let what = format!("dilation of convolution `{name}`");
-                return Err(WeightsError::Unsupported { format: FORMAT, what });
+                return Err(WeightsError::Unsupported {
+                    format: FORMAT,
+                    what,
+                });
             }
         }
         // tflite stores the horizontal stride first.
@@ -347,7 +392,9 @@ impl<'a> Constants<'a> {
             *stride = usize::try_from(value)
                 .ok()
                 .filter(|&value| value > 0)
-                .ok_or_else(|| malformed(FORMAT, format!("convolution `{name}` has stride {value}")))?;
+                .ok_or_else(|| {
+                    malformed(FORMAT, format!("convolution `{name}` has stride {value}"))
+                })?;
         }
         if depthwise && first != 1 {
             return Err(WeightsError::Shape {
@@ -382,7 +429,10 @@ impl<'a> Constants<'a> {
         })
     }
 
-    fn dense(&self, operator: &Operator) -> Result<(WeightTensor, Option<WeightTensor>), WeightsError> {
+    fn dense(
+        &self,
+        operator: &Operator,
+    ) -> Result<(WeightTensor, Option<WeightTensor>), WeightsError> {
         let Some(&index) = operator.inputs.get(1) else {
             return Err(malformed(FORMAT, "dense operator without a weight"));
         };
@@ -391,7 +441,10 @@ impl<'a> Constants<'a> {
             let name = self.name(index)?;
             return Err(malformed(
                 FORMAT,
-                format!("weight `{name}` has {} axes, expected 2", weight.shape.len()),
+                format!(
+                    "weight `{name}` has {} axes, expected 2",
+                    weight.shape.len()
+                ),
             ));
         };
         let bias = self.bias(operator, outputs)?;
@@ -424,7 +477,10 @@ mod tests {
     }
 
     fn numbers(values: &[i32]) -> Vec<u8> {
-        values.iter().flat_map(|value| value.to_le_bytes()).collect()
+        values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect()
     }
 
     fn refusal(bytes: &[u8]) -> String {
@@ -481,7 +537,10 @@ mod tests {
 
     #[test]
     fn other_files_are_refused() {
-        assert_eq!(refusal(b""), "tflite file is malformed: no identifier `TFL3` at byte 4");
+        assert_eq!(
+            refusal(b""),
+            "tflite file is malformed: no identifier `TFL3` at byte 4"
+        );
         assert_eq!(
             refusal(&patched(b"TFL3", b"TFL9")),
             "tflite file is malformed: no identifier `TFL3` at byte 4"
@@ -525,7 +584,8 @@ mod tests {
 
     fn archive(name: &str, bytes: &[u8]) -> Vec<u8> {
         let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
-        zip.start_file(name, SimpleFileOptions::default()).expect("in memory");
+        zip.start_file(name, SimpleFileOptions::default())
+            .expect("in memory");
         zip.write_all(bytes).expect("in memory");
         zip.finish().expect("in memory").into_inner()
     }
@@ -533,7 +593,10 @@ mod tests {
     #[test]
     fn members_of_an_archive_are_read_by_name() {
         let task = archive("small.tflite", SMALL);
-        assert_eq!(read_task_member(&task, "small.tflite").expect("there"), SMALL);
+        assert_eq!(
+            read_task_member(&task, "small.tflite").expect("there"),
+            SMALL
+        );
         assert_eq!(
             read_task_member(&task, "large.tflite")
                 .expect_err("not there")
@@ -551,7 +614,9 @@ mod tests {
         let bomb = archive("a", &[0; 100_000]);
         assert!(bomb.len() < 1000);
         assert_eq!(
-            member_within(&bomb, "a", 1000).expect_err("too large").to_string(),
+            member_within(&bomb, "a", 1000)
+                .expect_err("too large")
+                .to_string(),
             "task file is malformed: member `a` is larger than 1000 bytes"
         );
     }

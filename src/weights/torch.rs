@@ -25,7 +25,9 @@ const NESTS: [&str; 2] = ["model_state_dict.", "state_dict."];
 /// [`WeightsError::Io`] if the file cannot be opened, [`WeightsError::Malformed`] if it is not a whole checkpoint
 /// of finite numbers, [`WeightsError::Unsupported`] for modules that were pickled whole and cannot be taken apart.
 pub fn read_torch(path: &Path) -> Result<Weights, WeightsError> {
-    let size = std::fs::metadata(path).map_err(|source| at(path, source))?.len();
+    let size = std::fs::metadata(path)
+        .map_err(|source| at(path, source))?
+        .len();
     if size > MAX_FILE_BYTES {
         return Err(malformed(
             FORMAT,
@@ -60,7 +62,9 @@ pub fn read_torch(path: &Path) -> Result<Weights, WeightsError> {
         if total > MAX_VALUES {
             return Err(malformed(FORMAT, format!("more than {MAX_VALUES} values")));
         }
-        let bytes = tensor.read().map_err(|error| malformed(FORMAT, error.to_string()))?;
+        let bytes = tensor
+            .read()
+            .map_err(|error| malformed(FORMAT, error.to_string()))?;
         let values = decode_exactly(FORMAT, name, tensor.shape(), element, &bytes)?;
         insert_finite(&mut weights, FORMAT, name, tensor.shape().to_vec(), values)?;
     }
@@ -70,10 +74,14 @@ pub fn read_torch(path: &Path) -> Result<Weights, WeightsError> {
 fn refusal(error: PytorchError) -> WeightsError {
     match error {
         // The root is some Python object that the crate could not take apart.
-        PytorchError::InvalidFormat(reason) if reason.contains("Expected a dictionary") => WeightsError::Unsupported {
-            format: FORMAT,
-            what: format!("a whole pickled module ({reason}; use the publisher's ONNX file or save the state_dict)"),
-        },
+        PytorchError::InvalidFormat(reason) if reason.contains("Expected a dictionary") => {
+            WeightsError::Unsupported {
+                format: FORMAT,
+                what: format!(
+                    "a whole pickled module ({reason}; use the publisher's ONNX file or save the state_dict)"
+                ),
+            }
+        }
         error => malformed(FORMAT, error.to_string()),
     }
 }
@@ -100,11 +108,23 @@ mod tests {
         for bytes in [ZIP, LEGACY, NESTED] {
             let weights = read(bytes).expect("valid checkpoint");
             let counting: Vec<_> = (0..24_u8).map(f32::from).collect();
-            assert_eq!(weights.values("conv.weight", &[2, 3, 2, 2]).expect("there"), counting);
-            assert_eq!(weights.values("conv.bias", &[2]).expect("there"), [0.5, -1.5]);
-            assert_eq!(weights.values("double", &[2, 1]).expect("there"), [2.0, 4.0]);
+            assert_eq!(
+                weights.values("conv.weight", &[2, 3, 2, 2]).expect("there"),
+                counting
+            );
+            assert_eq!(
+                weights.values("conv.bias", &[2]).expect("there"),
+                [0.5, -1.5]
+            );
+            assert_eq!(
+                weights.values("double", &[2, 1]).expect("there"),
+                [2.0, 4.0]
+            );
             assert_eq!(weights.values("brain", &[2]).expect("there"), [1.0, -3.0]);
-            assert_eq!(weights.values("view", &[3]).expect("there"), [4.0, 5.0, 6.0]);
+            assert_eq!(
+                weights.values("view", &[3]).expect("there"),
+                [4.0, 5.0, 6.0]
+            );
             // Neither the integer counter nor the optimiser beside the nested parameters.
             assert_eq!(weights.len(), 5);
         }

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use affectlens::backbone::{Backbone, EfficientNetConfig, canonical_weights};
 use affectlens::device::{self, DeviceChoice};
 use affectlens::label::{AFFECTNET_7, AFFECTNET_8};
-use affectlens::weights::{Metadata, PublishedWeights, Weights, cache_dir, read_onnx, weights_path};
+use affectlens::weights::{
+    Metadata, PublishedWeights, Weights, cache_dir, read_onnx, weights_path,
+};
 use burn::tensor::{Device, Tensor, TensorData};
 use prost::Message;
 use serde::Deserialize;
@@ -35,7 +37,8 @@ fn golden_file(name: &str) -> PathBuf {
 }
 
 fn golden(name: &str) -> Golden {
-    let text = std::fs::read_to_string(golden_file(&format!("backbones/{name}.json"))).expect("committed");
+    let text =
+        std::fs::read_to_string(golden_file(&format!("backbones/{name}.json"))).expect("committed");
     serde_json::from_str(&text).expect("generated")
 }
 
@@ -87,7 +90,9 @@ fn folded(golden: &Golden, name: &str) -> Vec<f32> {
     let (block, convolution) = layer
         .rsplit_once('.')
         .map_or(("", layer), |(block, name)| (block, name));
-    let expands = golden.shapes.contains_key(&format!("{block}.conv_pwl.weight"));
+    let expands = golden
+        .shapes
+        .contains_key(&format!("{block}.conv_pwl.weight"));
     let number = match (convolution, expands) {
         ("conv_stem", _) | ("conv_pw", true) | ("conv_dw", false) => 1,
         ("conv_head", _) | ("conv_dw", true) | ("conv_pw", false) => 2,
@@ -99,12 +104,15 @@ fn folded(golden: &Golden, name: &str) -> Vec<f32> {
     } else {
         format!("{block}.bn{number}")
     };
-    let [gamma, beta, mean, variance] =
-        ["weight", "bias", "running_mean", "running_var"].map(|part| value(&format!("{batch_norm}.{part}")));
-    let scale = |channel: usize| f64::from(gamma[channel]) / (f64::from(variance[channel]) + 1e-3).sqrt();
+    let [gamma, beta, mean, variance] = ["weight", "bias", "running_mean", "running_var"]
+        .map(|part| value(&format!("{batch_norm}.{part}")));
+    let scale =
+        |channel: usize| f64::from(gamma[channel]) / (f64::from(variance[channel]) + 1e-3).sqrt();
     if kind == "bias" {
         return (0..gamma.len())
-            .map(|channel| (f64::from(beta[channel]) - f64::from(mean[channel]) * scale(channel)) as f32)
+            .map(|channel| {
+                (f64::from(beta[channel]) - f64::from(mean[channel]) * scale(channel)) as f32
+            })
             .collect();
     }
     let weight = value(name);
@@ -145,7 +153,8 @@ struct Initializer {
 
 /// The exported file, complete again.
 fn onnx_file(name: &str, golden: &Golden) -> Vec<u8> {
-    let stripped = std::fs::read(golden_file(&format!("backbones/{name}.onnx"))).expect("committed");
+    let stripped =
+        std::fs::read(golden_file(&format!("backbones/{name}.onnx"))).expect("committed");
     let mut model = Model::decode(stripped.as_slice()).expect("exported");
     for tensor in &mut model.graph.as_mut().expect("has a graph").initializers {
         if let Some(parameter) = golden.layers.get(&tensor.name) {
@@ -168,7 +177,9 @@ fn values(tensor: Tensor<2>) -> Vec<f32> {
 /// Largest difference, relative to the largest expected value.
 fn difference(got: &[f32], expected: &[f32]) -> f32 {
     assert_eq!(got.len(), expected.len());
-    let largest = expected.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
+    let largest = expected
+        .iter()
+        .fold(0.0_f32, |largest, value| largest.max(value.abs()));
     got.iter()
         .zip(expected)
         .map(|(got, expected)| (got - expected).abs())
@@ -232,7 +243,8 @@ fn onnx_layout_gives_the_weights_of_the_state_dict() {
         let golden = golden(name);
         let graph = read_onnx(&onnx_file(name, &golden)).expect("EmotiEffLib's layout");
         let from_graph = canonical_weights(name, &graph.into()).expect("EmotiEffLib's layout");
-        let from_names = canonical_weights(name, &PublishedWeights::Named(state_dict(&golden))).expect("timm's layout");
+        let from_names = canonical_weights(name, &PublishedWeights::Named(state_dict(&golden)))
+            .expect("timm's layout");
         assert_eq!(from_graph.len(), from_names.len());
         for (key, expected) in from_names.iter() {
             assert_eq!(from_graph.get(key), Some(expected), "{key}");
@@ -250,13 +262,18 @@ fn classes_follow_the_number_of_outputs() {
         weights.remove("classifier.bias");
         if outputs > 0 {
             weights
-                .insert(format!("{name}.weight"), vec![outputs, 1280], vec![0.0; outputs * 1280])
+                .insert(
+                    format!("{name}.weight"),
+                    vec![outputs, 1280],
+                    vec![0.0; outputs * 1280],
+                )
                 .expect("counted");
             weights
                 .insert(format!("{name}.bias"), vec![outputs], vec![0.0; outputs])
                 .expect("counted");
         }
-        canonical_weights("emotieffnet-b0", &PublishedWeights::Named(weights)).expect("any classifier")
+        canonical_weights("emotieffnet-b0", &PublishedWeights::Named(weights))
+            .expect("any classifier")
     };
     let metadata = |outputs| canonical(outputs, "classifier.0").metadata;
     assert_eq!(metadata(8).classes, AFFECTNET_8);
@@ -266,7 +283,10 @@ fn classes_follow_the_number_of_outputs() {
     assert_eq!(metadata(1000).classes, []);
     let multi_task = canonical(10, "classifier");
     assert_eq!(
-        multi_task.get("classifier.weight").expect("kept whole").shape,
+        multi_task
+            .get("classifier.weight")
+            .expect("kept whole")
+            .shape,
         [10, 1280]
     );
     assert!(canonical(0, "").get("classifier.weight").is_none());
@@ -300,7 +320,9 @@ fn published_weights_of_another_network_are_refused() {
 
 /// `faceres` with seeded weights that keep some activations between 0 and 6.
 fn seeded_faceres() -> Weights {
-    let channels = [32, 64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024];
+    let channels = [
+        32, 64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024,
+    ];
     let mut weights = Weights::new(Metadata {
         architecture: "faceres".to_owned(),
         ..Metadata::default()
@@ -315,7 +337,10 @@ fn seeded_faceres() -> Weights {
     add("conv_stem".to_owned(), vec![32, 3, 3, 3]);
     for (index, pair) in channels.windows(2).enumerate() {
         add(format!("blocks.{index}.conv_dw"), vec![pair[0], 1, 3, 3]);
-        add(format!("blocks.{index}.conv_pw"), vec![pair[1], pair[0], 1, 1]);
+        add(
+            format!("blocks.{index}.conv_pw"),
+            vec![pair[1], pair[0], 1, 1],
+        );
     }
     weights
 }
@@ -403,9 +428,16 @@ fn faceres_equals_the_published_graph() {
     let weights = Weights::read(&weights_path(&cache_dir(), "faceres")).expect("fetched");
     let device = Device::flex();
     let network = Backbone::load(&weights, &device).expect("canonical");
-    assert_eq!(weights.metadata.normalisation, Some(network.normalisation()));
+    assert_eq!(
+        weights.metadata.normalisation,
+        Some(network.normalisation())
+    );
     let embedded = network.forward(patterned_face(network.normalisation().mean, &device));
-    assert_close(&values(embedded.embedding), &golden.embedding, RELATIVE_FACERES);
+    assert_close(
+        &values(embedded.embedding),
+        &golden.embedding,
+        RELATIVE_FACERES,
+    );
     assert!(embedded.logits.is_none());
 }
 

@@ -33,7 +33,10 @@ fn cache() -> PathBuf {
 }
 
 fn clip() -> String {
-    cache().join("media/cap13_edit2.mp4").to_string_lossy().into_owned()
+    cache()
+        .join("media/cap13_edit2.mp4")
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// Frames of the clip as numbered PNG files.
@@ -69,7 +72,11 @@ fn wrong_usage_exits_with_2() {
         &["analyze", "x.png", "--out", "reports.xlsx"],
         &["frobnicate"],
     ] {
-        assert_eq!(affectlens(arguments).status.code(), Some(2), "{arguments:?}");
+        assert_eq!(
+            affectlens(arguments).status.code(),
+            Some(2),
+            "{arguments:?}"
+        );
     }
 }
 
@@ -104,8 +111,7 @@ fn missing_weights_say_how_to_get_them() {
     image::RgbImage::new(8, 8).save(&picture).expect("saved");
     let output = affectlens(&["analyze", text(&picture), "--weights", text(folder.path())]);
     assert_eq!(output.status.code(), Some(1));
-    let expected =
-        "weights `blazeface-short-range` are not installed; run `affectlens weights fetch blazeface-short-range`";
+    let expected = "weights `blazeface-short-range` are not installed; run `affectlens weights fetch blazeface-short-range`";
     assert!(stderr(&output).contains(expected), "{}", stderr(&output));
 }
 
@@ -115,14 +121,31 @@ fn broken_pictures_are_reported_and_skipped() {
     let folder = tempfile::tempdir().expect("a folder");
     extract_frames(folder.path(), 3);
     fs::write(folder.path().join("002.png"), b"not a picture").expect("written");
-    let output = affectlens(&["analyze", text(folder.path()), "--device", "cpu", "--half-window", "1"]);
+    let output = affectlens(&[
+        "analyze",
+        text(folder.path()),
+        "--device",
+        "cpu",
+        "--half-window",
+        "1",
+    ]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("002.png"), "{}", stderr(&output));
     let reports = reports(&output);
-    let frames: Vec<_> = reports.iter().map(|report| report["frame"].as_u64()).collect();
+    let frames: Vec<_> = reports
+        .iter()
+        .map(|report| report["frame"].as_u64())
+        .collect();
     assert_eq!(frames, [Some(0), Some(2)]);
-    let ids: Vec<_> = reports.iter().map(|report| report["faces"][0]["id"].as_u64()).collect();
-    assert_eq!(ids, [Some(0), Some(0)], "the face keeps its number over the gap");
+    let ids: Vec<_> = reports
+        .iter()
+        .map(|report| report["faces"][0]["id"].as_u64())
+        .collect();
+    assert_eq!(
+        ids,
+        [Some(0), Some(0)],
+        "the face keeps its number over the gap"
+    );
 }
 
 #[test]
@@ -147,10 +170,17 @@ fn files_of_a_list_are_named_in_their_reports() {
         .expect("written");
     let output = process.wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("`missing.png`"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("`missing.png`"),
+        "{}",
+        stderr(&output)
+    );
     let reports = reports(&output);
     assert_eq!(reports.len(), 2);
-    assert_eq!(reports[0], reports[1], "pictures of a list do not influence each other");
+    assert_eq!(
+        reports[0], reports[1],
+        "pictures of a list do not influence each other"
+    );
     assert_eq!(reports[0]["file"], text(&good));
 }
 
@@ -193,7 +223,9 @@ fn damaged_videos_keep_what_was_read() {
     ]);
     let table = fs::read_to_string(&out).expect("the table is there");
     let rows: Vec<_> = table.lines().collect();
-    assert!(rows[0].starts_with("file,frame,time_ms,id,x,y,width,height,score,label,confidence,source,neutral"));
+    assert!(rows[0].starts_with(
+        "file,frame,time_ms,id,x,y,width,height,score,label,confidence,source,neutral"
+    ));
     assert!(
         (5..=12).contains(&(rows.len() - 1)),
         "{} rows; {}",
@@ -215,7 +247,14 @@ fn files_that_are_no_video_are_refused_before_the_output_is_touched() {
     fs::write(&noise, vec![7; 4096]).expect("written");
     let out = folder.path().join("reports.jsonl");
     fs::write(&out, b"{}\n").expect("written");
-    let output = affectlens(&["analyze", text(&noise), "--device", "cpu", "--out", text(&out)]);
+    let output = affectlens(&[
+        "analyze",
+        text(&noise),
+        "--device",
+        "cpu",
+        "--out",
+        text(&out),
+    ]);
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(fs::read(&out).expect("still there"), b"{}\n");
     assert!(
@@ -240,7 +279,9 @@ fn vulkan_and_cpu_agree_on_a_frame() {
         let [a, b] = [&cpu, &vulkan].map(|face| face["box"][side].as_f64().expect("a number"));
         assert!((a - b).abs() <= 2.0, "box {side}: {a} and {b}");
     }
-    let probabilities = cpu["expression"]["probabilities"].as_object().expect("a map");
+    let probabilities = cpu["expression"]["probabilities"]
+        .as_object()
+        .expect("a map");
     for (class, a) in probabilities {
         let b = &vulkan["expression"]["probabilities"][class];
         let difference = a.as_f64().expect("a number") - b.as_f64().expect("a number");

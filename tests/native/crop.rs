@@ -28,7 +28,10 @@ fn picture(width: u32, height: u32) -> Frame {
 }
 
 fn golden(name: &str) -> Frame {
-    let path = format!("{}/tests/goldens/crop/{name}.png", env!("CARGO_MANIFEST_DIR"));
+    let path = format!(
+        "{}/tests/goldens/crop/{name}.png",
+        env!("CARGO_MANIFEST_DIR")
+    );
     let picture = image::open(&path).expect("golden picture").into_rgb8();
     Frame::from_rgb(picture.width(), picture.height(), picture.into_raw()).expect("a full picture")
 }

@@ -41,7 +41,8 @@ fn cache() -> PathBuf {
 
 fn weights() -> Weights {
     let path = cache().join("weights/blazeface-short-range.safetensors");
-    Weights::from_safetensors(&std::fs::read(path).expect("fetched weights")).expect("valid weights")
+    Weights::from_safetensors(&std::fs::read(path).expect("fetched weights"))
+        .expect("valid weights")
 }
 
 fn golden(name: &str) -> PathBuf {
@@ -63,11 +64,20 @@ fn video_frames(clip: &str, select: &str, width: usize, height: usize) -> Vec<Fr
     let output = Command::new("ffmpeg")
         .args(["-v", "error", "-i"])
         .arg(path)
-        .args(["-vf", &format!("select={select}"), "-fps_mode", "passthrough"])
+        .args([
+            "-vf",
+            &format!("select={select}"),
+            "-fps_mode",
+            "passthrough",
+        ])
         .args(["-pix_fmt", "yuv420p", "-f", "rawvideo", "-"])
         .output()
         .expect("ffmpeg");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     output
         .stdout
         .chunks_exact(width * height * 3 / 2)
@@ -83,7 +93,10 @@ fn rgb(planes: &[u8], width: usize, height: usize) -> Frame {
     for (index, &luma) in luma.iter().enumerate() {
         let half = index / width / 2 * (width / 2) + index % width / 2;
         let y = 298 * (i32::from(luma) - 16) + 128;
-        let (u, v) = (i32::from(u_plane[half]) - 128, i32::from(v_plane[half]) - 128);
+        let (u, v) = (
+            i32::from(u_plane[half]) - 128,
+            i32::from(v_plane[half]) - 128,
+        );
         for value in [y + 409 * v, y - 100 * u - 208 * v, y + 516 * u] {
             pixels.push(u8::try_from((value >> 8).clamp(0, 255)).expect("clamped"));
         }
@@ -92,13 +105,16 @@ fn rgb(planes: &[u8], width: usize, height: usize) -> Frame {
 }
 
 fn frame(width: usize, height: usize, pixels: Vec<u8>) -> Frame {
-    let [width, height] = [width, height].map(|length| u32::try_from(length).expect("a small picture"));
+    let [width, height] =
+        [width, height].map(|length| u32::try_from(length).expect("a small picture"));
     Frame::from_rgb(width, height, pixels).expect("a full picture")
 }
 
 /// The same pixels as `faceless` in tests/goldens/detect.py.
 fn faceless(width: usize, height: usize) -> Frame {
-    let value = |x: usize, y: usize, c: usize| (x * (3 + c) + y * (5 - c) + (x / 7 + y / 5 + c) % 2 * 90) % 256;
+    let value = |x: usize, y: usize, c: usize| {
+        (x * (3 + c) + y * (5 - c) + (x / 7 + y / 5 + c) % 2 * 90) % 256
+    };
     let pixels = (0..height)
         .flat_map(|y| (0..width).flat_map(move |x| (0..3).map(move |c| value(x, y, c))))
         .map(|value| u8::try_from(value).expect("below 256"))
@@ -120,7 +136,8 @@ fn side_by_side(left: &Frame, right: &Frame) -> Frame {
         .zip(right_rows)
         .flat_map(|(left, right)| [left, right].concat())
         .collect();
-    Frame::from_rgb(left.width() + right.width(), left.height(), pixels).expect("equally high pictures")
+    Frame::from_rgb(left.width() + right.width(), left.height(), pixels)
+        .expect("equally high pictures")
 }
 
 /// Nearest neighbour to the network's input, as `decimate` in tests/goldens/detect.py.
@@ -128,7 +145,10 @@ fn decimate(frame: &Frame) -> Frame {
     let mut pixels = Vec::new();
     for y in 0..INPUT_SIDE {
         for x in 0..INPUT_SIDE {
-            let [row, column] = [y * frame.height() / INPUT_SIDE, x * frame.width() / INPUT_SIDE];
+            let [row, column] = [
+                y * frame.height() / INPUT_SIDE,
+                x * frame.width() / INPUT_SIDE,
+            ];
             let start = (row * frame.width() + column) as usize * 3;
             pixels.extend_from_slice(&frame.pixels()[start..start + 3]);
         }
@@ -171,7 +191,12 @@ fn assert_raw_outputs_agree(device: &Device) {
         let output = pollster::block_on(network.forward(input).into_data_async()).expect("output");
         assert_eq!(output.shape().as_slice(), [1, 896, 17]);
         let output: Vec<f32> = output.try_into_vec().expect("f32");
-        let values = |part: &str| &goldens.get(&format!("{name}.{part}")).expect("golden").values;
+        let values = |part: &str| {
+            &goldens
+                .get(&format!("{name}.{part}"))
+                .expect("golden")
+                .values
+        };
         let scores = values("scores")
             .iter()
             .zip(output.chunks_exact(17))
@@ -181,13 +206,21 @@ fn assert_raw_outputs_agree(device: &Device) {
             .zip(values("regressors").chunks_exact(16))
             .flat_map(|(&anchor, golden)| {
                 let got = &output[anchor as usize * 17..][..16];
-                got.iter().zip(golden).map(|(got, golden)| (got - golden).abs())
+                got.iter()
+                    .zip(golden)
+                    .map(|(got, golden)| (got - golden).abs())
             });
         let worst_score = scores.fold(0.0, f32::max);
         let worst_box = boxes.fold(0.0, f32::max);
         println!("{name}: scores within {worst_score:.1e}, regressors within {worst_box:.1e}");
-        assert!(worst_score <= RAW_TOLERANCE, "{name}: a score is off by {worst_score}");
-        assert!(worst_box <= RAW_TOLERANCE, "{name}: a regressor is off by {worst_box}");
+        assert!(
+            worst_score <= RAW_TOLERANCE,
+            "{name}: a score is off by {worst_score}"
+        );
+        assert!(
+            worst_box <= RAW_TOLERANCE,
+            "{name}: a regressor is off by {worst_box}"
+        );
     }
 }
 
@@ -207,21 +240,34 @@ fn raw_outputs_equal_tflite_on_the_gpu() {
 #[test]
 #[ignore = "needs fetched weights and media, ffmpeg: run cargo xtask test"]
 fn faces_equal_the_published_pipeline_within_a_pixel() {
-    let detector = FaceDetector::load(&weights(), &Device::flex()).expect("weights of the detector");
+    let detector =
+        FaceDetector::load(&weights(), &Device::flex()).expect("weights of the detector");
     let goldens = std::fs::read_to_string(golden("boxes.json")).expect("golden file");
-    let goldens: BTreeMap<String, Vec<GoldenFace>> = serde_json::from_str(&goldens).expect("a valid file");
+    let goldens: BTreeMap<String, Vec<GoldenFace>> =
+        serde_json::from_str(&goldens).expect("a valid file");
     let exact = exact_pictures();
     for (name, expected) in goldens {
-        let picture = exact.get(name.as_str()).cloned().unwrap_or_else(|| jpeg(&name));
+        let picture = exact
+            .get(name.as_str())
+            .cloned()
+            .unwrap_or_else(|| jpeg(&name));
         let faces = detect(&detector, &picture);
         assert_eq!(faces.len(), expected.len(), "{name}: {faces:?}");
         for (face, golden) in faces.iter().zip(&expected) {
-            let BoundingBox { x, y, width, height } = face.bounding_box;
-            let got = [[x, y], [x + width, y + height]].into_iter().chain(face.keypoints);
+            let BoundingBox {
+                x,
+                y,
+                width,
+                height,
+            } = face.bounding_box;
+            let got = [[x, y], [x + width, y + height]]
+                .into_iter()
+                .chain(face.keypoints);
             let [x, y, width, height] = golden.bounding_box;
             let corners = [[x, y], [x + width, y + height]];
-            let apart =
-                |([x, y], [golden_x, golden_y]): ([f32; 2], [f32; 2])| (x - golden_x).abs().max((y - golden_y).abs());
+            let apart = |([x, y], [golden_x, golden_y]): ([f32; 2], [f32; 2])| {
+                (x - golden_x).abs().max((y - golden_y).abs())
+            };
             let worst = got
                 .zip(corners.into_iter().chain(golden.keypoints))
                 .map(apart)
@@ -243,7 +289,8 @@ fn faces_equal_the_published_pipeline_within_a_pixel() {
 #[test]
 #[ignore = "needs fetched weights and media, ffmpeg: run cargo xtask test"]
 fn webcam_clip_shows_one_face_in_nearly_every_frame() {
-    let detector = FaceDetector::load(&weights(), &Device::flex()).expect("weights of the detector");
+    let detector =
+        FaceDetector::load(&weights(), &Device::flex()).expect("weights of the detector");
     let frames = video_frames("cap13_edit2.mp4", "not(mod(n\\,25))", 400, 300);
     let start = std::time::Instant::now();
     let found = frames
@@ -265,7 +312,8 @@ fn webcam_clip_shows_one_face_in_nearly_every_frame() {
 #[test]
 #[ignore = "needs fetched weights and media: run cargo xtask test"]
 fn threshold_above_every_score_finds_nothing() {
-    let detector = FaceDetector::load(&weights(), &Device::flex()).expect("weights of the detector");
+    let detector =
+        FaceDetector::load(&weights(), &Device::flex()).expect("weights of the detector");
     let picture = jpeg("audrey.jpg");
     assert_eq!(detect(&detector, &picture).len(), 1);
     assert!(detect(&detector.with_threshold(0.999), &picture).is_empty());

@@ -67,7 +67,11 @@ fn sources(folder: &Path) -> Vec<(String, String)> {
         } else {
             let text = fs::read_to_string(&path).expect("sources are UTF-8");
             // Unit tests may reach across.
-            let code = text.split("#[cfg(test)]").next().unwrap_or_default().to_owned();
+            let code = text
+                .split("#[cfg(test)]")
+                .next()
+                .unwrap_or_default()
+                .to_owned();
             found.push((path.to_string_lossy().into_owned(), code));
         }
     }
@@ -115,7 +119,9 @@ fn modules_only_use_what_lies_below_them() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut wrong = Vec::new();
     for (path, code) in sources(&root) {
-        let relative = path.strip_prefix(&format!("{}/", root.display())).expect("below src");
+        let relative = path
+            .strip_prefix(&format!("{}/", root.display()))
+            .expect("below src");
         let module = relative.split(['/', '.']).next().unwrap_or_default();
         if module == "lib" {
             continue;
@@ -132,18 +138,25 @@ fn modules_only_use_what_lies_below_them() {
             wrong.push(format!("{relative} uses burn"));
         }
     }
-    assert!(wrong.is_empty(), "against the rule of direction:\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "against the rule of direction:\n{}",
+        wrong.join("\n")
+    );
 }
 
 #[test]
 fn every_module_has_a_layer() {
-    let lib = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).expect("lib.rs");
+    let lib = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs"))
+        .expect("lib.rs");
     for line in lib.lines() {
         let Some(name) = line.trim().trim_start_matches("pub ").strip_prefix("mod ") else {
             continue;
         };
         assert!(
-            MODULES.iter().any(|(module, _)| name.trim_end_matches(';') == *module),
+            MODULES
+                .iter()
+                .any(|(module, _)| name.trim_end_matches(';') == *module),
             "`{name}` has no layer"
         );
     }

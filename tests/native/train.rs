@@ -9,7 +9,11 @@ use image::{Rgb, RgbImage};
 
 fn affectlens(arguments: &[&str], folder: &Path) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_affectlens"));
-    command.args(arguments).current_dir(folder).output().expect("the command line starts")
+    command
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .expect("the command line starts")
 }
 
 fn stderr(output: &Output) -> String {
@@ -21,8 +25,14 @@ fn paint(folder: &Path, label: &str, colour: [u8; 3], count: u8) {
     let folder = folder.join(label);
     std::fs::create_dir_all(&folder).expect("temporary folder");
     for number in 0..count {
-        let picture = RgbImage::from_pixel(48, 48, Rgb(colour.map(|level| level.saturating_sub(number * 4))));
-        picture.save(folder.join(format!("{number}.png"))).expect("temporary file");
+        let picture = RgbImage::from_pixel(
+            48,
+            48,
+            Rgb(colour.map(|level| level.saturating_sub(number * 4))),
+        );
+        picture
+            .save(folder.join(format!("{number}.png")))
+            .expect("temporary file");
     }
 }
 
@@ -30,16 +40,32 @@ fn paint(folder: &Path, label: &str, colour: [u8; 3], count: u8) {
 fn folder_that_is_no_label_is_named() {
     let folder = tempfile::tempdir().expect("temporary folder");
     paint(&folder.path().join("data/train"), "joy", [255; 3], 1);
-    let output = affectlens(&["train", "expression", "--data", "data", "--out", "x.safetensors"], folder.path());
+    let output = affectlens(
+        &[
+            "train",
+            "expression",
+            "--data",
+            "data",
+            "--out",
+            "x.safetensors",
+        ],
+        folder.path(),
+    );
     assert_eq!(output.status.code(), Some(1));
     let message = stderr(&output);
-    assert!(message.contains("joy` is not named after an expression"), "{message}");
+    assert!(
+        message.contains("joy` is not named after an expression"),
+        "{message}"
+    );
     assert_eq!(message.lines().count(), 1, "{message}");
 }
 
 #[test]
 fn training_without_data_is_wrong_usage() {
-    let output = affectlens(&["train", "expression", "--out", "x.safetensors"], Path::new("."));
+    let output = affectlens(
+        &["train", "expression", "--out", "x.safetensors"],
+        Path::new("."),
+    );
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
 }
 
@@ -48,10 +74,24 @@ fn training_without_data_is_wrong_usage() {
 fn trained_head_is_evaluated_from_its_file() {
     let folder = tempfile::tempdir().expect("temporary folder");
     for part in ["train", "validation"] {
-        paint(&folder.path().join("data").join(part), "happy", [250, 60, 60], 12);
-        paint(&folder.path().join("data").join(part), "sad", [60, 60, 250], 8);
+        paint(
+            &folder.path().join("data").join(part),
+            "happy",
+            [250, 60, 60],
+            12,
+        );
+        paint(
+            &folder.path().join("data").join(part),
+            "sad",
+            [60, 60, 250],
+            8,
+        );
     }
-    std::fs::write(folder.path().join("data/train/sad/broken.jpg"), b"no picture").expect("temporary file");
+    std::fs::write(
+        folder.path().join("data/train/sad/broken.jpg"),
+        b"no picture",
+    )
+    .expect("temporary file");
     // Built-in classifiers give way to files of their name beside the backbone.
     let weights = affectlens::weights::cache_dir().join("weights");
     for name in ["faceres", "blazeface-short-range"] {
@@ -59,14 +99,36 @@ fn trained_head_is_evaluated_from_its_file() {
         std::fs::copy(weights.join(&file), folder.path().join(&file)).expect("fetched weights");
     }
     let common = ["--device", "cpu", "--weights", "."];
-    let train = ["train", "expression", "--data", "data", "--epochs", "40", "--out", "expression-head.safetensors"];
+    let train = [
+        "train",
+        "expression",
+        "--data",
+        "data",
+        "--epochs",
+        "40",
+        "--out",
+        "expression-head.safetensors",
+    ];
     let output = affectlens(&[&train[..], &common].concat(), folder.path());
     assert!(output.status.success(), "{}", stderr(&output));
-    assert!(stderr(&output).contains("broken.jpg"), "{}", stderr(&output));
-    let evaluate = ["evaluate", "expression", "--data", "data/validation", "--model", "head", "--json"];
+    assert!(
+        stderr(&output).contains("broken.jpg"),
+        "{}",
+        stderr(&output)
+    );
+    let evaluate = [
+        "evaluate",
+        "expression",
+        "--data",
+        "data/validation",
+        "--model",
+        "head",
+        "--json",
+    ];
     let output = affectlens(&[&evaluate[..], &common].concat(), folder.path());
     assert!(output.status.success(), "{}", stderr(&output));
-    let scores: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one line of JSON");
+    let scores: serde_json::Value =
+        serde_json::from_slice(&output.stdout).expect("one line of JSON");
     assert_eq!(scores["count"], 20);
     assert_eq!(scores["accuracy"], 1.0, "{scores}");
 }

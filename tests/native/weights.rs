@@ -23,7 +23,10 @@ fn an_empty_cache_is_listed_and_fails_to_verify() {
     let listed = affectlens(&["weights", "list"], cache.path());
     assert!(listed.status.success());
     let listed = text(&listed.stdout);
-    assert!(listed.contains("faceres (embeds faces): not installed"), "{listed}");
+    assert!(
+        listed.contains("faceres (embeds faces): not installed"),
+        "{listed}"
+    );
     assert!(listed.contains("licence  Apache-2.0"), "{listed}");
     let verified = affectlens(&["weights", "verify"], cache.path());
     assert_eq!(verified.status.code(), Some(1));
@@ -52,7 +55,10 @@ fn a_missing_npm_is_named() {
         .expect("the program starts");
     assert_eq!(output.status.code(), Some(1));
     let error = text(&output.stderr);
-    assert!(error.contains("`npm pack @vladmandic/human@3.3.6"), "{error}");
+    assert!(
+        error.contains("`npm pack @vladmandic/human@3.3.6"),
+        "{error}"
+    );
     assert!(error.contains("`npm` is not installed"), "{error}");
 }
 
@@ -64,9 +70,22 @@ fn a_conversion_that_fails_leaves_the_old_file_alone() {
     std::fs::write(&out, b"precious").expect("writable");
     std::fs::write(&input, b"not a model").expect("writable");
     let paths = [input.to_string_lossy(), out.to_string_lossy()];
-    let output = affectlens(&["convert", &paths[0], &paths[1], "--backbone", "emotieffnet-b0"], folder.path());
+    let output = affectlens(
+        &[
+            "convert",
+            &paths[0],
+            &paths[1],
+            "--backbone",
+            "emotieffnet-b0",
+        ],
+        folder.path(),
+    );
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("onnx file is malformed: "), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("onnx file is malformed: "),
+        "{}",
+        text(&output.stderr)
+    );
     assert_eq!(std::fs::read(&out).expect("still there"), b"precious");
     assert_eq!(std::fs::read_dir(folder.path()).expect("folder").count(), 2);
 }
@@ -74,14 +93,35 @@ fn a_conversion_that_fails_leaves_the_old_file_alone() {
 #[test]
 fn an_unknown_backbone_and_a_wrong_extension_are_refused() {
     let folder = tempfile::tempdir().expect("temporary folder");
-    let output = affectlens(&["convert", "a.onnx", "out.safetensors", "--backbone", "vgg"], folder.path());
+    let output = affectlens(
+        &["convert", "a.onnx", "out.safetensors", "--backbone", "vgg"],
+        folder.path(),
+    );
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).starts_with("affectlens: no network `vgg` (there are `faceres`, "));
-    let output = affectlens(&["convert", "a.onnx", "out.bin", "--backbone", "faceres"], folder.path());
+    assert!(
+        text(&output.stderr).starts_with("affectlens: no network `vgg` (there are `faceres`, ")
+    );
+    let output = affectlens(
+        &["convert", "a.onnx", "out.bin", "--backbone", "faceres"],
+        folder.path(),
+    );
     assert_eq!(output.status.code(), Some(2));
-    let output = affectlens(&["convert", "a.onnx", "out.safetensors", "--backbone", "faceres"], folder.path());
+    let output = affectlens(
+        &[
+            "convert",
+            "a.onnx",
+            "out.safetensors",
+            "--backbone",
+            "faceres",
+        ],
+        folder.path(),
+    );
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).starts_with("affectlens: `a.onnx`: "), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).starts_with("affectlens: `a.onnx`: "),
+        "{}",
+        text(&output.stderr)
+    );
 }
 
 #[test]
@@ -97,7 +137,10 @@ fn a_user_file_in_the_cache_is_listed_with_what_it_says() {
     let path = weights_path(cache.path(), "mine");
     weights.write(&path, Precision::Lossless).expect("writable");
     let listed = text(&affectlens(&["weights"], cache.path()).stdout);
-    assert!(listed.contains("mine.safetensors (emotieffnet-b0): 1 weights"), "{listed}");
+    assert!(
+        listed.contains("mine.safetensors (emotieffnet-b0): 1 weights"),
+        "{listed}"
+    );
     assert!(listed.contains("sha256   unknown"), "{listed}");
 }
 
@@ -107,11 +150,17 @@ fn converting_the_published_files_gives_the_fetched_weights() {
     let folder = tempfile::tempdir().expect("temporary folder");
     let out = folder.path().join("out.safetensors");
     let published = cache_dir().join("published");
-    let cases = [("faceres", "faceres.json"), ("blazeface-short-range", "face_landmarker.task")];
+    let cases = [
+        ("faceres", "faceres.json"),
+        ("blazeface-short-range", "face_landmarker.task"),
+    ];
     for (name, file) in cases {
         let input = published.join(name).join(file);
         let paths = [input.to_string_lossy(), out.to_string_lossy()];
-        let output = affectlens(&["convert", &paths[0], &paths[1], "--backbone", name], folder.path());
+        let output = affectlens(
+            &["convert", &paths[0], &paths[1], "--backbone", name],
+            folder.path(),
+        );
         assert!(output.status.success(), "{}", text(&output.stderr));
         let mut converted = Weights::read(&out).expect("own file");
         let fetched = Weights::read(&weights_path(&cache_dir(), name)).expect("installed");
@@ -131,10 +180,17 @@ fn the_published_embedding_has_its_known_parameter_count_and_no_other_size() {
     // The file's 3,489,405 numbers less the two axes of the pooling.
     assert_eq!(count, 3_489_403);
 
-    std::fs::copy(published.join("faceres.json"), folder.path().join("faceres.json")).expect("writable");
+    std::fs::copy(
+        published.join("faceres.json"),
+        folder.path().join("faceres.json"),
+    )
+    .expect("writable");
     let mut shard = std::fs::read(published.join("faceres.bin")).expect("published file");
     shard.pop();
     std::fs::write(folder.path().join("faceres.bin"), shard).expect("writable");
     let error = read_tfjs(&folder.path().join("faceres.json")).expect_err("truncated");
-    assert_eq!(error.to_string(), "tfjs file is malformed: `faceres.bin` has 6978813 bytes, expected 6978814");
+    assert_eq!(
+        error.to_string(),
+        "tfjs file is malformed: `faceres.bin` has 6978813 bytes, expected 6978814"
+    );
 }

@@ -11,7 +11,10 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", about = "Set-up, demo, tests and packages of affectlens")]
+#[command(
+    name = "cargo xtask",
+    about = "Set-up, demo, tests and packages of affectlens"
+)]
 struct Arguments {
     #[command(subcommand)]
     task: Task,

@@ -91,14 +91,18 @@ fn pack_library(wasm: &Path, version: &str) -> Result<PathBuf> {
         "affectlens_bg.wasm",
         "affectlens_bg.wasm.d.ts",
     ] {
-        fs::copy(wasm.join(file), folder.join(file)).with_context(|| format!("wasm-bindgen made no {file}"))?;
+        fs::copy(wasm.join(file), folder.join(file))
+            .with_context(|| format!("wasm-bindgen made no {file}"))?;
     }
     finish(&folder, version)
 }
 
 fn pack_weights(version: &str) -> Result<PathBuf> {
     let folder = fresh_folder("affectlens-weights")?;
-    copy_folder(&paths::root().join("pkg-config/affectlens-weights"), &folder)?;
+    copy_folder(
+        &paths::root().join("pkg-config/affectlens-weights"),
+        &folder,
+    )?;
     let mut files = serde_json::Map::new();
     let mut entries = String::new();
     let fetched = paths::cache().join("weights");
@@ -111,17 +115,28 @@ fn pack_weights(version: &str) -> Result<PathBuf> {
     ] {
         let file = format!("{name}.safetensors");
         let from = source.join(&file);
-        let bytes = fs::copy(&from, folder.join(&file)).with_context(|| from.display().to_string())?;
+        let bytes =
+            fs::copy(&from, folder.join(&file)).with_context(|| from.display().to_string())?;
         let sha256 = hex_digest(&from)?;
         // Bundlers find the file by this very form of address.
         let address = format!("new URL(\"./{file}\", import.meta.url).href");
-        writeln!(entries, "    {role}: {{ url: {address}, bytes: {bytes}, sha256: \"{sha256}\" }},")?;
-        files.insert(role.to_owned(), json!({ "file": file, "bytes": bytes, "sha256": sha256 }));
+        writeln!(
+            entries,
+            "    {role}: {{ url: {address}, bytes: {bytes}, sha256: \"{sha256}\" }},"
+        )?;
+        files.insert(
+            role.to_owned(),
+            json!({ "file": file, "bytes": bytes, "sha256": sha256 }),
+        );
     }
-    let module = format!("export default {{\n  version: \"{version}\",\n  files: {{\n{entries}  }},\n}};\n");
+    let module =
+        format!("export default {{\n  version: \"{version}\",\n  files: {{\n{entries}  }},\n}};\n");
     fs::write(folder.join("index.js"), module)?;
     let manifest = json!({ "version": version, "files": files });
-    fs::write(folder.join("manifest.json"), serde_json::to_string_pretty(&manifest)? + "\n")?;
+    fs::write(
+        folder.join("manifest.json"),
+        serde_json::to_string_pretty(&manifest)? + "\n",
+    )?;
     finish(&folder, version)
 }
 
@@ -137,7 +152,8 @@ fn fresh_folder(name: &str) -> Result<PathBuf> {
 /// Completes the manifest from Cargo.toml, adds the licence, packs.
 fn finish(folder: &Path, version: &str) -> Result<PathBuf> {
     let template = folder.join("package.template.json");
-    let mut manifest: Value = serde_json::from_str(&fs::read_to_string(&template)?).context("package.template.json")?;
+    let mut manifest: Value =
+        serde_json::from_str(&fs::read_to_string(&template)?).context("package.template.json")?;
     let package = cargo_package()?;
     manifest["version"] = json!(version);
     for field in ["license", "keywords"] {
@@ -155,7 +171,9 @@ fn finish(folder: &Path, version: &str) -> Result<PathBuf> {
         command("npm", ["pack", "--silent", "--pack-destination", ".."]).current_dir(folder),
         minutes(2),
     )?;
-    let name = manifest["name"].as_str().context("package.template.json has no name")?;
+    let name = manifest["name"]
+        .as_str()
+        .context("package.template.json has no name")?;
     Ok(paths::dist().join(format!("{name}-{version}.tgz")))
 }
 
@@ -168,7 +186,8 @@ fn crate_version() -> Result<String> {
 
 fn cargo_package() -> Result<Value> {
     let output = command("cargo", ["metadata", "--no-deps", "--format-version", "1"]).output()?;
-    let metadata: Value = serde_json::from_slice(&output.stdout).context("`cargo metadata` gave no JSON")?;
+    let metadata: Value =
+        serde_json::from_slice(&output.stdout).context("`cargo metadata` gave no JSON")?;
     let packages = metadata["packages"]
         .as_array()
         .context("`cargo metadata` lists no packages")?;
@@ -182,5 +201,8 @@ fn cargo_package() -> Result<Value> {
 /// sha256 of a file, hexadecimal.
 pub fn hex_digest(file: &Path) -> Result<String> {
     let bytes = fs::read(file).with_context(|| file.display().to_string())?;
-    Ok(Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
 }

@@ -42,7 +42,10 @@ pub fn for_tests() -> Result<()> {
         ("chromium", "chromium"),
         ("chromedriver", "chromium-driver"),
         ("ffmpeg", "ffmpeg"),
-        ("/usr/share/vulkan/icd.d/lvp_icd.x86_64.json", "mesa-vulkan-drivers"),
+        (
+            "/usr/share/vulkan/icd.d/lvp_icd.x86_64.json",
+            "mesa-vulkan-drivers",
+        ),
         ("/usr/lib/x86_64-linux-gnu/libvulkan.so.1", "libvulkan1"),
     ])?;
     for_demo()
@@ -58,7 +61,10 @@ fn debian_packages(wanted: &[(&str, &str)]) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    step(&format!("installing Debian packages: {}", missing.join(" ")));
+    step(&format!(
+        "installing Debian packages: {}",
+        missing.join(" ")
+    ));
     if answers("apt-get", &["--version"]).is_none() {
         bail!(
             "{} missing and there is no apt-get; install them with your system's packages",
@@ -90,8 +96,12 @@ fn is_there(what: &str) -> bool {
 }
 
 fn wasm_target() -> Result<()> {
-    let sysroot = answers("rustc", &["--print", "sysroot"]).context("`rustc --print sysroot` failed")?;
-    if Path::new(&sysroot).join("lib/rustlib/wasm32-unknown-unknown").exists() {
+    let sysroot =
+        answers("rustc", &["--print", "sysroot"]).context("`rustc --print sysroot` failed")?;
+    if Path::new(&sysroot)
+        .join("lib/rustlib/wasm32-unknown-unknown")
+        .exists()
+    {
         return Ok(());
     }
     step("adding the wasm32-unknown-unknown target");
@@ -135,19 +145,34 @@ fn wasm_opt() -> Result<()> {
     let package = format!("binaryen@{BINARYEN}");
     let tools = paths::tools();
     run(
-        command("npm", ["install", "--no-save", "--no-audit", "--no-fund", "--prefix"])
-            .arg(&tools)
-            .arg(package),
+        command(
+            "npm",
+            [
+                "install",
+                "--no-save",
+                "--no-audit",
+                "--no-fund",
+                "--prefix",
+            ],
+        )
+        .arg(&tools)
+        .arg(package),
         minutes(5),
     )
 }
 
 fn weights() -> Result<()> {
     step("building the command line (the first build of Burn takes 10 to 30 minutes)");
-    run(&mut command("cargo", ["build", "--bin", "affectlens"]), minutes(60))?;
+    run(
+        &mut command("cargo", ["build", "--bin", "affectlens"]),
+        minutes(60),
+    )?;
     step("default weights");
     // Quick where they are installed; also renews those that an older version converted.
-    run(&mut command(&paths::binary().to_string_lossy(), ["weights", "fetch"]), minutes(15))
+    run(
+        &mut command(&paths::binary().to_string_lossy(), ["weights", "fetch"]),
+        minutes(15),
+    )
 }
 
 fn page_packages() -> Result<()> {
@@ -180,9 +205,15 @@ fn clips() -> Result<()> {
         minutes(5),
     )?;
     let tarball = format!("{}.tgz", CLIPS.replace('@', "-"));
-    run(command("tar", ["xzf", &tarball]).current_dir(&scratch), minutes(1))?;
+    run(
+        command("tar", ["xzf", &tarball]).current_dir(&scratch),
+        minutes(1),
+    )?;
     copy_folder(&scratch.join("package/examples/media"), &media)?;
-    fs::copy(scratch.join("package/LICENSE.txt"), media.join("LICENSE.txt"))?;
+    fs::copy(
+        scratch.join("package/LICENSE.txt"),
+        media.join("LICENSE.txt"),
+    )?;
     fs::remove_dir_all(scratch)?;
     Ok(())
 }

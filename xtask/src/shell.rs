@@ -77,7 +77,10 @@ fn wait(mut child: Child, limit: Duration) -> Result<ExitStatus> {
         }
         if started.elapsed() > limit {
             end_group(&mut child);
-            bail!("did not end within {} minutes and was stopped", limit.as_secs() / 60);
+            bail!(
+                "did not end within {} minutes and was stopped",
+                limit.as_secs() / 60
+            );
         }
         if started.elapsed().as_secs() / 60 >= announced {
             eprintln!("    ... still at it after {announced} min");
@@ -101,7 +104,10 @@ fn show(command: &Command) -> String {
     let mut shown = String::new();
     for (name, value) in command.get_envs() {
         let name = name.to_string_lossy();
-        if let (Some(value), false) = (value, name == "CARGO_TARGET_DIR" || name == "AFFECTLENS_CACHE") {
+        if let (Some(value), false) = (
+            value,
+            name == "CARGO_TARGET_DIR" || name == "AFFECTLENS_CACHE",
+        ) {
             let _ = write!(shown, "{name}={} ", value.to_string_lossy());
         }
     }
@@ -130,7 +136,8 @@ pub fn copy_folder(from: &Path, to: &Path) -> Result<()> {
         if entry.file_type()?.is_dir() {
             copy_folder(&entry.path(), &target)?;
         } else {
-            std::fs::copy(entry.path(), &target).with_context(|| entry.path().display().to_string())?;
+            std::fs::copy(entry.path(), &target)
+                .with_context(|| entry.path().display().to_string())?;
         }
     }
     Ok(())

@@ -57,11 +57,21 @@ pub fn all(options: &Options) -> Result<()> {
 
 fn lint() -> Result<()> {
     step("formatting and lints");
-    run(&mut command("cargo", ["fmt", "--all", "--check"]), minutes(2))?;
+    run(
+        &mut command("cargo", ["fmt", "--all", "--check"]),
+        minutes(2),
+    )?;
     run(
         &mut command(
             "cargo",
-            ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
+            [
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--",
+                "-D",
+                "warnings",
+            ],
         ),
         minutes(30),
     )
@@ -71,9 +81,18 @@ fn native() -> Result<()> {
     step("native tests (CPU, software Vulkan, command line)");
     // Set-up has put in place what ignored tests wait for.
     run(
-        command("cargo", ["test", "--workspace", "--no-fail-fast", "--", "--include-ignored"])
-            // The Vulkan loader looks for a window system there and complains without it.
-            .env("XDG_RUNTIME_DIR", std::env::temp_dir()),
+        command(
+            "cargo",
+            [
+                "test",
+                "--workspace",
+                "--no-fail-fast",
+                "--",
+                "--include-ignored",
+            ],
+        )
+        // The Vulkan loader looks for a window system there and complains without it.
+        .env("XDG_RUNTIME_DIR", std::env::temp_dir()),
         minutes(60),
     )
 }
@@ -94,7 +113,10 @@ fn wasm() -> Result<()> {
     let path = std::env::var("PATH").unwrap_or_default();
     run(
         command("cargo", arguments)
-            .env("PATH", format!("{}:{path}", paths::tools().join("bin").display()))
+            .env(
+                "PATH",
+                format!("{}:{path}", paths::tools().join("bin").display()),
+            )
             .env("CHROMEDRIVER", "/usr/bin/chromedriver")
             .env("WASM_BINDGEN_TEST_TIMEOUT", "300"),
         minutes(45),

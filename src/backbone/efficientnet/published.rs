@@ -4,7 +4,9 @@
 //! their tensors have numbers for names, so there the order of the graph says which is which.
 
 use crate::label::{AFFECTNET_7, AFFECTNET_8};
-use crate::weights::{GraphConvolution, Metadata, PublishedWeights, WeightTensor, Weights, WeightsError};
+use crate::weights::{
+    GraphConvolution, Metadata, PublishedWeights, WeightTensor, Weights, WeightsError,
+};
 
 use super::super::convolution::{ConvolutionConfig, Coupling};
 use super::EfficientNetConfig;
@@ -44,7 +46,10 @@ fn layers(config: EfficientNetConfig) -> Vec<Layer> {
         }
         layers.push(normalised("conv_dw", block.depthwise));
         let project = normalised(block.project_name(), block.project);
-        for (name, config) in [("se.conv_reduce", block.reduce), ("se.conv_expand", block.excite)] {
+        for (name, config) in [
+            ("se.conv_reduce", block.reduce),
+            ("se.conv_expand", block.excite),
+        ] {
             layers.push(Layer {
                 name: format!("{prefix}{name}"),
                 config,
@@ -78,7 +83,9 @@ pub(in super::super) fn canonical(
         Some(10) => {
             // The multi-task models: eight classes, then valence and arousal.
             metadata.classes = AFFECTNET_8.to_vec();
-            metadata.extra.insert("outputs".to_owned(), "affectnet8+va".to_owned());
+            metadata
+                .extra
+                .insert("outputs".to_owned(), "affectnet8+va".to_owned());
         }
         _ => {}
     }
@@ -101,7 +108,10 @@ fn from_state_dict(config: EfficientNetConfig, named: &Weights) -> Result<Weight
         let (weight, bias) = match batch_norm {
             None => {
                 rest.remove(&bias_name);
-                (weight.to_vec(), named.values(&bias_name, &shape[..1])?.to_vec())
+                (
+                    weight.to_vec(),
+                    named.values(&bias_name, &shape[..1])?.to_vec(),
+                )
             }
             Some(batch_norm) => {
                 rest.remove(&format!("{batch_norm}.num_batches_tracked"));
@@ -150,9 +160,16 @@ fn fold(weight: &[f32], batch_norm: [&[f32]; 4]) -> (Vec<f32>, Vec<f32>) {
     let mut folded = Vec::with_capacity(weight.len());
     let mut bias = Vec::with_capacity(gamma.len());
     for (channel, weight) in weight.chunks_exact(fan_in).enumerate() {
-        let scale = f64::from(gamma[channel]) / (f64::from(variance[channel]) + BATCH_NORM_EPSILON).sqrt();
-        folded.extend(weight.iter().map(|&weight| narrow(f64::from(weight) * scale)));
-        bias.push(narrow(f64::from(beta[channel]) - f64::from(mean[channel]) * scale));
+        let scale =
+            f64::from(gamma[channel]) / (f64::from(variance[channel]) + BATCH_NORM_EPSILON).sqrt();
+        folded.extend(
+            weight
+                .iter()
+                .map(|&weight| narrow(f64::from(weight) * scale)),
+        );
+        bias.push(narrow(
+            f64::from(beta[channel]) - f64::from(mean[channel]) * scale,
+        ));
     }
     (folded, bias)
 }
@@ -175,7 +192,11 @@ fn from_graph(
     let mut weights = Weights::default();
     for (index, (layer, found)) in layers.iter().zip(convolutions).enumerate() {
         let Layer { name, config, .. } = layer;
-        let described = format!("{name} (convolution {}, `{}` in the file)", index + 1, found.name);
+        let described = format!(
+            "{name} (convolution {}, `{}` in the file)",
+            index + 1,
+            found.name
+        );
         let shape = config.weight_shape();
         let weight = expect_shape(&found.weight, &shape, || format!("{described}.weight"))?;
         let groups = match config.coupling {
