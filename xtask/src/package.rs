@@ -15,6 +15,17 @@ use crate::{
     shell::{command, copy_folder, minutes, run, step},
 };
 
+/// What browsers with WebGPU or SIMD have. Not `--all-features`: that writes proposals which they refuse.
+const WASM_FEATURES: [&str; 7] = [
+    "--enable-bulk-memory",
+    "--enable-multivalue",
+    "--enable-mutable-globals",
+    "--enable-nontrapping-float-to-int",
+    "--enable-reference-types",
+    "--enable-sign-ext",
+    "--enable-simd",
+];
+
 /// Tarballs that `npm install` takes.
 pub struct Packages {
     /// `affectlens`.
@@ -72,7 +83,9 @@ fn build_wasm() -> Result<PathBuf> {
     let smaller = out.join("smaller.wasm");
     let wasm_opt = paths::tools().join("node_modules/binaryen/bin/wasm-opt");
     run(
-        command(&wasm_opt.to_string_lossy(), ["-O2", "--all-features", "-o"])
+        command(&wasm_opt.to_string_lossy(), ["-O2"])
+            .args(WASM_FEATURES)
+            .arg("-o")
             .arg(&smaller)
             .arg(&module),
         minutes(20),
