@@ -42,7 +42,14 @@ async function visit(context, query, wanted) {
   const requests = [];
   page.context().on("request", (request) => /^https?:/.test(request.url()) && requests.push(request.url()));
   await page.goto(`${server.url}?${query}`);
-  await page.waitForFunction(() => window.__affectlens?.counters.isLoaded, undefined, LOADED);
+  const outcome = await page.waitForFunction(
+    () => window.__affectlens?.counters.isLoaded || document.querySelector("#notice:not([hidden])")?.textContent,
+    undefined,
+    LOADED,
+  );
+  // A trouble with the camera may be what the test is about; one with the model is not.
+  assert.doesNotMatch(String(await outcome.jsonValue()), /model cannot be loaded/);
+  await page.waitForFunction(() => window.__affectlens.counters.isLoaded, undefined, LOADED);
   return { browser, page, trouble, requests, counters: () => page.evaluate(() => window.__affectlens.counters) };
 }
 
