@@ -22,5 +22,5 @@ pub mod tracking;
 #[cfg(feature = "train")]
 pub mod train;
 #[cfg(feature = "web")]
-mod web;
+pub mod web;
 pub mod weights;

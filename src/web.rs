@@ -8,7 +8,7 @@
     reason = "what wasm-bindgen exports is public to JavaScript, not to Rust"
 )]
 
-use std::{cell::RefCell, panic};
+use std::{cell::RefCell, panic, sync::Once};
 
 use js_sys::{Error, JSON, Reflect};
 use serde::Serialize;
@@ -29,17 +29,21 @@ unsafe extern "C" {
     fn __wasm_call_ctors();
 }
 
-/// Registers Burn's backends and the panic hook; wasm-bindgen calls it when the module starts.
+/// Registers Burn's backends and the panic hook, once; wasm-bindgen calls it when the module starts, a test binary calls
+/// it itself.
 ///
 /// Without this call wasm-ld makes every exported function run all constructors again.
 #[wasm_bindgen(start)]
 pub fn start() {
-    // SAFETY: the linker defines it, and this is the only call.
-    unsafe { __wasm_call_ctors() };
-    panic::set_hook(Box::new(|panic| {
-        LAST_PANIC.set(Some(panic.to_string()));
-        console_error_panic_hook::hook(panic);
-    }));
+    static STARTED: Once = Once::new();
+    STARTED.call_once(|| {
+        // SAFETY: the linker defines it, and this is the only call.
+        unsafe { __wasm_call_ctors() };
+        panic::set_hook(Box::new(|panic| {
+            LAST_PANIC.set(Some(panic.to_string()));
+            console_error_panic_hook::hook(panic);
+        }));
+    });
 }
 
 /// What the last panic said: a panic itself reaches JavaScript as a bare trap.

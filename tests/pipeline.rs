@@ -174,7 +174,10 @@ macro_rules! everywhere {
         }
         #[cfg(target_family = "wasm")]
         mod browser {
-            $(#[wasm_bindgen_test::wasm_bindgen_test] async fn $name() { super::$name().await })*
+            $(#[wasm_bindgen_test::wasm_bindgen_test] async fn $name() {
+                affectlens::web::start();
+                super::$name().await
+            })*
         }
     };
 }
