@@ -3,10 +3,6 @@
     unsafe_code,
     reason = "the constructors are called by hand, once, and wasm-bindgen's exports are unsafe items"
 )]
-#![expect(
-    unreachable_pub,
-    reason = "what wasm-bindgen exports is public to JavaScript, not to Rust"
-)]
 
 use std::{cell::RefCell, panic, sync::Once};
 
