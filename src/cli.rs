@@ -125,7 +125,14 @@ impl WeightsOptions {
             Ok(read?)
         } else {
             read.with_context(|| {
-                format!("weights `{name}` are not installed; run `affectlens weights fetch {name}`")
+                let remedy = match crate::weights::CatalogEntry::find(name) {
+                    Ok(_) => format!("run `affectlens weights fetch {name}`"),
+                    Err(_) => format!(
+                        "make them with `affectlens convert FILE {} --backbone {name}`",
+                        path.display()
+                    ),
+                };
+                format!("weights `{name}` are not installed; {remedy}")
             })
         }
     }

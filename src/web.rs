@@ -84,7 +84,12 @@ impl Lens {
             head: head.map(|bytes| read("head", &bytes)).transpose()?,
         };
         let device = device::open(choice).await.map_err(|error| error.to_js())?;
-        let expression = ExpressionLens::load(&weights, &device).map_err(|error| error.to_js())?;
+        let mut expression =
+            ExpressionLens::load(&weights, &device).map_err(|error| error.to_js())?;
+        let controls = expression.classifier().live_controls();
+        expression
+            .configure(controls)
+            .map_err(|error| error.to_js())?;
         Ok(Self { device, expression })
     }
 

@@ -100,7 +100,7 @@ export interface AnalyzeOptions {
 export interface Settings {
   /** Corrects for how rare each expression was in training (per-class biases found on validation data). */
   gla: boolean;
-  /** The window holds this frame and twice as many before it as this says; 0 is off. */
+  /** The window holds this frame and twice as many before it as this says; 0 is off. A live stream starts with 5. */
   halfWindow: number;
   /** Above this probability the pretrained classifier decides instead of the head; 1 leaves all to the head. */
   confidence: number;

@@ -5,11 +5,8 @@
 
 /** No probability is above it. */
 const OFF = 1;
-/** Where the slider stands while the filter is off. */
-const SUGGESTED_CONFIDENCE = 0.8;
-
-/** Frames; a live picture must not lag behind the face by seconds, as the window for recordings would. */
-const LIVE_HALF_WINDOW = 5;
+/** Where the slider stands while the filter is off; lower ones cost accuracy (see the model card). */
+const SUGGESTED_CONFIDENCE = 0.98;
 
 /** Two-way: shows settings, tells of changes as they are made. */
 export class SettingsForm {
@@ -40,13 +37,13 @@ export class SettingsForm {
   }
 
   /**
-   * Takes the settings that the weights were tuned for; what a user had chosen before is chosen again.
+   * Takes the settings that the model starts with; what a user had chosen before is chosen again.
    *
    * @param {Settings} tuned
    */
   show(tuned) {
     const isFirst = this.#tuned === undefined;
-    this.#tuned = { ...tuned, halfWindow: Math.min(tuned.halfWindow, LIVE_HALF_WINDOW) };
+    this.#tuned = tuned;
     if (isFirst) this.#write(this.#tuned);
     this.#onChange(this.#read());
   }
