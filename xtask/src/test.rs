@@ -33,10 +33,11 @@ type Test = fn() -> Result<()>;
 pub fn all(options: &Options) -> Result<()> {
     setup::for_tests()?;
     let parts: [(Part, &str, Test); 4] = [
+        // The test runners come last, so that their summaries end the output.
+        (Part::Lint, "lint", lint),
         (Part::Native, "native", native),
         (Part::Wasm, "wasm", wasm),
         (Part::Page, "page", page),
-        (Part::Lint, "lint", lint),
     ];
     let mut failed = Vec::new();
     for (part, name, test) in parts {
