@@ -168,7 +168,8 @@ describe("clips and files", LIMIT, () => {
     await page.click("#use-clip");
     await analysed(page, 8);
     await page.click("#play");
-    assert.equal(await page.textContent("#play"), "Play");
+    // The video says in an event of its own that it has paused.
+    await page.waitForFunction(() => document.querySelector("#play").textContent === "Play");
 
     await page.focus("#scrub");
     const before = await page.evaluate(() => document.querySelector("video").currentTime);
