@@ -251,20 +251,17 @@ impl ExpressionClassifier {
     /// Calibrates and blends: the row that is smoothed, [`Self::classes`] of the combined models followed by
     /// [`Self::pretrained_classes`] of the pretrained one.
     pub fn combine(&self, scores: &FaceScores, controls: &ExpressionControls) -> Vec<f32> {
-        let mut row = match (scores.head.is_empty(), scores.pretrained.is_empty()) {
-            (true, _) => scores.pretrained.clone(),
-            (false, true) => map_classes(
-                &self.calibrate(scores, controls),
-                &self.head_classes,
-                &self.classes,
-            ),
-            (false, false) => self.blend(scores, controls),
+        let mut row = if scores.head.is_empty() {
+            scores.pretrained.clone()
+        } else {
+            self.blend(scores, controls)
         };
         row.extend(&scores.pretrained);
         row
     }
 
-    fn calibrate(&self, scores: &FaceScores, controls: &ExpressionControls) -> Vec<f32> {
+    /// The head's probabilities with its class biases, if the controls ask for them.
+    pub fn calibrate(&self, scores: &FaceScores, controls: &ExpressionControls) -> Vec<f32> {
         if controls.gla {
             self.settings.gla.adjust(&scores.head)
         } else {
@@ -273,23 +270,25 @@ impl ExpressionClassifier {
     }
 
     fn blend(&self, scores: &FaceScores, controls: &ExpressionControls) -> Vec<f32> {
-        let head = self.calibrate(scores, controls);
-        let (classes, pretrained) = (&self.classes, &scores.pretrained);
+        let classes = &self.classes;
         // A class that only the pretrained classifier knows is left to the confident filter: lent to the head it
         // was right once in a hundred times (fear on press photos).
-        let head = map_classes(&head, &self.head_classes, classes);
+        let head = map_classes(
+            &self.calibrate(scores, controls),
+            &self.head_classes,
+            classes,
+        );
+        if scores.pretrained.is_empty() || controls.blend >= 1.0 {
+            return head;
+        }
         let pretrained = complete_classes(
-            pretrained,
+            &scores.pretrained,
             &self.pretrained_classes,
             &head,
             classes,
             classes,
         );
-        if controls.blend >= 1.0 {
-            head
-        } else {
-            blend_logarithms(&head, &pretrained, controls.blend)
-        }
+        blend_logarithms(&head, &pretrained, controls.blend)
     }
 
     /// Decides on a (smoothed) row of [`Self::combine`].

@@ -9,7 +9,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{DeviceOption, WeightsOptions, train::expression};
 use crate::{
     affect::{ExpressionClassifier, ExpressionControls, FaceScores},
-    calibration::{ExpressionSettings, Gla},
     label::Expression,
     metrics::{Confusion, Scores, argmax},
     train::{LabelledPictures, read_picture},
@@ -74,14 +73,7 @@ pub(super) fn run(args: Args) -> Result<()> {
     let Task::Expression = args.task;
     let mut pictures = LabelledPictures::read(&args.data)?;
     pictures.remove_labels(&args.without);
-    let weights = args.weights.load()?;
-    let classifier = ExpressionClassifier::load(&weights, &args.device.open()?)?;
-    let gla = match &weights.head {
-        Some(head) if !args.no_gla => {
-            ExpressionSettings::read(&head.metadata.extra, classifier.head_classes().len())?.gla
-        }
-        _ => Gla::neutral(classifier.head_classes().len()),
-    };
+    let classifier = ExpressionClassifier::load(&args.weights.load()?, &args.device.open()?)?;
     let defaults = classifier.default_controls();
     let controls = ExpressionControls {
         gla: defaults.gla && !args.no_gla,
@@ -106,7 +98,7 @@ pub(super) fn run(args: Args) -> Result<()> {
     let predict = |scores: &FaceScores| -> Result<usize> {
         let index = match args.model {
             Model::Pretrained => argmax(&scores.pretrained),
-            Model::Head => argmax(&gla.adjust(&scores.head)),
+            Model::Head => argmax(&classifier.calibrate(scores, &controls)),
             Model::Full => {
                 let decision =
                     classifier.decide(&classifier.combine(scores, &controls), &controls)?;
