@@ -258,6 +258,31 @@ pub(super) fn gather(maps: &[Gathered]) -> Shader {
     builder.text("}").finish()
 }
 
+/// Puts up to four buffers of f32 one after the other; `launch.x` to `.w` are their lengths.
+pub(super) fn join(parts: usize) -> Shader {
+    let lengths = ["launch.x", "launch.y", "launch.z", "launch.w"];
+    assert!(parts <= lengths.len(), "results to read together");
+    let mut builder = ShaderBuilder::new("join", GROUP);
+    for part in 0..parts {
+        builder = builder.reads_scalars(&format!("part{part}"), Element::F32);
+    }
+    builder = builder
+        .writes_scalars("output", Element::F32)
+        .constants(&[("GROUP", GROUP as usize)])
+        .text(
+            "fn main(group: u32, local: u32) {
+    let at = group * GROUP + local;
+    var number = at;",
+        );
+    for (part, length) in lengths.into_iter().take(parts).enumerate() {
+        builder = builder.text(&format!(
+            "    if (number < {length}) {{ output[at] = part{part}[number]; return; }}
+    number -= {length};"
+        ));
+    }
+    builder.text("}").finish()
+}
+
 /// Groups that [`gather`] and [`layer_norm`] need for so many invocations.
 pub(super) fn groups(invocations: usize) -> usize {
     invocations.div_ceil(GROUP as usize)

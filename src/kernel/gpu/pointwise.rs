@@ -165,7 +165,7 @@ impl Pointwise {
     let tiles = (launch.x + ROWS - 1u) / ROWS;
     let picture = invocation / OUTPUTS / tiles;
     let row = invocation / OUTPUTS % tiles * ROWS;
-    if (picture >= launch.z) { return; }
+    if (picture >= launch.y) { return; }
     let first = picture * launch.x;",
             )
             .unroll(
