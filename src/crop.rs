@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn planes_come_in_rgb_order_and_normalised() {
+    fn pixels_stay_in_order_and_are_normalised() {
         let frame = Frame::from_rgb(2, 1, vec![10, 20, 30, 40, 50, 60]).expect("two pixels");
         let normalisation = Normalisation {
             mean: [10.0, 0.0, 30.0],
@@ -329,7 +329,7 @@ mod tests {
         };
         assert_eq!(
             normalise(&frame, &normalisation),
-            [0.0, 30.0, 2.0, 5.0, 0.0, 15.0]
+            [0.0, 2.0, 0.0, 30.0, 5.0, 15.0]
         );
     }
 
@@ -346,7 +346,7 @@ mod tests {
             &Device::flex(),
         )
         .expect("equal sizes");
-        assert_eq!(tensor.dims(), [2, 3, 3, 2]);
+        assert_eq!(tensor.dims(), [2, 3, 2, 3]);
         let expected = [
             normalise(&first, &normalisation),
             normalise(&second, &normalisation),
