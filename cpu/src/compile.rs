@@ -383,7 +383,11 @@ fn split(step: &mut Step, set: InstructionSet) {
     let [_, _, rows] = set.sizes();
     (step.chunk_rows, step.chunk_columns) = match step.kind {
         Kind::Product => {
-            let rows = narrow(rows);
+            // A band of lines is gathered at a time.
+            let rows = match step.gathers() {
+                true => step.destination.width,
+                false => narrow(rows),
+            };
             if pixels == 1 {
                 // All pictures of a batch in one pass over the weights.
                 (16, step.panels.div_ceil(wanted))
@@ -405,7 +409,13 @@ fn split(step: &mut Step, set: InstructionSet) {
         Kind::LayerNorm => (narrow(pixels).div_ceil(wanted), step.vectors),
     };
     if step.kind == Kind::Product {
-        let block = (BLOCK / step.depth as usize).next_multiple_of(rows);
+        let block = if step.gathers() {
+            let [_, width] = step.band(step.destination.width as usize);
+            let line = width * (step.stride * step.source.stride) as usize;
+            (BLOCK / line).max(1) * step.destination.width as usize
+        } else {
+            (BLOCK / step.depth as usize).next_multiple_of(rows)
+        };
         step.block = narrow(block.min(step.chunk_rows as usize));
     }
 }

@@ -14,16 +14,22 @@ use crate::tile::{self, Tile};
 pub(crate) unsafe fn run<L: Lanes>(memory: &Memory, step: &Step, chunk: usize) {
     let (_, columns) = step.grid(memory.batch);
     let (chunk_row, chunk_column) = (chunk / columns, chunk % columns);
-    let rows = memory.batch * step.destination.pixels();
+    let pixels = step.destination.pixels();
+    let rows = memory.batch * pixels;
     let first = chunk_row * step.chunk_rows as usize;
     let last = (first + step.chunk_rows as usize).min(rows);
     let first_panel = chunk_column * step.chunk_columns as usize;
     let last_panel = (first_panel + step.chunk_columns as usize).min(step.panels as usize);
     let mut start = first;
     while start < last {
+        let rest = match step.gathers() {
+            // A band of lines lies in one picture.
+            true => pixels - start % pixels,
+            false => last,
+        };
         let block = Block {
             start,
-            rows: (last - start).min(step.block as usize),
+            rows: (last - start).min(step.block as usize).min(rest),
         };
         // SAFETY: the block is inside of the maps, and no other chunk writes its rows of these panels.
         unsafe {
@@ -51,12 +57,34 @@ struct Rows {
     stride: usize,
 }
 
+/// Where the rows of a product lie: lines of pixels that are equally far from each other.
+#[derive(Clone, Copy)]
+struct Source {
+    pixels: Rows,
+    /// Pixels of a line.
+    line: usize,
+    line_stride: usize,
+    /// From one run of a window to the next.
+    run_stride: usize,
+}
+
+impl Source {
+    fn of_pixels(first: *const f32, stride: usize, count: usize) -> Self {
+        Self {
+            pixels: Rows { first, stride },
+            line: count,
+            line_stride: 0,
+            run_stride: 0,
+        }
+    }
+}
+
 unsafe fn multiply<L: Lanes>(
     memory: &Memory,
     step: &Step,
     block: Block,
     panel: usize,
-    source: Rows,
+    source: Source,
     shortcut: Rows,
 ) {
     let vector = step.panel_start(panel);
@@ -72,10 +100,13 @@ unsafe fn multiply<L: Lanes>(
         let output = memory
             .map(step.destination)
             .add(block.start * stride + column);
+        let runs = step.runs();
         let tile = Tile {
-            depth: step.depth as usize,
-            rows: source.first,
-            row_stride: source.stride,
+            runs,
+            run_stride: source.run_stride,
+            depth: step.depth as usize / runs,
+            rows: source.pixels.first,
+            row_stride: source.pixels.stride,
             panel: weights.add(column * step.depth as usize),
             bias: memory.parameters.add(step.bias as usize + column),
             output,
@@ -85,47 +116,48 @@ unsafe fn multiply<L: Lanes>(
             shortcut_vectors,
             limits: step.activation.limits(),
         };
-        // Tiles of nearly equal height, rather than a last one of a few rows.
-        let tiles = block.rows.div_ceil(L::ROWS[vectors]);
-        for index in 0..tiles {
-            let start = index * block.rows / tiles;
-            let rows = (index + 1) * block.rows / tiles - start;
-            let output = output.add(start * stride);
-            let tile = Tile {
-                rows: source.first.add(start * source.stride),
-                output,
-                shortcut: tile.shortcut.wrapping_add(start * shortcut.stride),
-                ..tile
-            };
-            tile::multiply::<L>(rows, vectors, tile);
-            if !step.activation.is_clamp() {
-                L::enter(Activate {
-                    activation: step.activation,
-                    values: output,
-                    rows,
-                    row_stride: stride,
-                    vectors,
-                    slopes: match step.slope {
-                        NONE => core::ptr::null(),
-                        slope => memory.parameters.add(slope as usize + column),
-                    },
-                });
+        for line in 0..block.rows / source.line {
+            // Tiles of nearly equal height, rather than a last one of a few rows.
+            let tiles = source.line.div_ceil(L::ROWS[vectors]);
+            for index in 0..tiles {
+                let start = index * source.line / tiles;
+                let rows = (index + 1) * source.line / tiles - start;
+                let pixel = line * source.line + start;
+                let output = output.add(pixel * stride);
+                let from = line * source.line_stride + start * source.pixels.stride;
+                let tile = Tile {
+                    rows: source.pixels.first.add(from),
+                    output,
+                    shortcut: tile.shortcut.wrapping_add(pixel * shortcut.stride),
+                    ..tile
+                };
+                tile::multiply::<L>(rows, vectors, tile);
+                if !step.activation.is_clamp() {
+                    L::enter(Activate {
+                        activation: step.activation,
+                        values: output,
+                        rows,
+                        row_stride: stride,
+                        vectors,
+                        slopes: match step.slope {
+                            NONE => core::ptr::null(),
+                            slope => memory.parameters.add(slope as usize + column),
+                        },
+                    });
+                }
             }
         }
     }
 }
 
 /// The rows of the product, in scratch memory where they are not pixels of the source.
-unsafe fn gather<L: Lanes>(memory: &Memory, step: &Step, block: Block) -> Rows {
+unsafe fn gather<L: Lanes>(memory: &Memory, step: &Step, block: Block) -> Source {
     let pixel = step.source.stride as usize;
     // SAFETY: the block lies in the maps, and scratch memory holds a block of rows.
     unsafe {
         let source = memory.map(step.source);
         let stride = scratch_row(step.depth as usize);
-        let rows = Rows {
-            first: memory.scratch,
-            stride,
-        };
+        let rows = Source::of_pixels(memory.scratch, stride, block.rows);
         if step.sums.is_present() {
             let bands = step.sums.height as usize;
             let stride_sums = step.sums.stride as usize;
@@ -159,19 +191,24 @@ unsafe fn gather<L: Lanes>(memory: &Memory, step: &Step, block: Block) -> Rows {
             }
             rows
         } else if step.gathers() {
-            L::enter(Patches {
+            let [_, width] = step.band(block.rows);
+            L::enter(Band {
                 step,
                 source,
                 block,
                 output: memory.scratch,
-                stride,
             });
-            rows
-        } else {
-            Rows {
-                first: source.add(block.start * pixel),
-                stride: pixel,
+            Source {
+                pixels: Rows {
+                    first: memory.scratch,
+                    stride: step.stride as usize * pixel,
+                },
+                line: step.destination.width as usize,
+                line_stride: step.stride as usize * width * pixel,
+                run_stride: width * pixel,
             }
+        } else {
+            Source::of_pixels(source.add(block.start * pixel), pixel, block.rows)
         }
     }
 }
@@ -260,62 +297,47 @@ impl Kernel for Gate {
     }
 }
 
-/// What each output pixel sees of the source: window row by window row, zero in the padding.
-struct Patches<'a> {
+/// The part of a picture that some lines of output see, with its padding.
+struct Band<'a> {
     step: &'a Step,
     source: *const f32,
     block: Block,
     output: *mut f32,
-    stride: usize,
 }
 
-impl Kernel for Patches<'_> {
+impl Kernel for Band<'_> {
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) {
         let Step {
             source,
             destination,
-            kernel,
             stride,
             padding,
             ..
         } = *self.step;
         let pixel = source.stride as usize;
-        let [height, width] = [source.height as isize, source.width as isize];
-        let [kernel_height, kernel_width] = kernel.map(|side| side as usize);
-        let [top, left] = padding.map(|pixels| pixels as isize);
-        let run = kernel_width * pixel;
-        for row in 0..self.block.rows {
-            let index = self.block.start + row;
-            let [picture, index] = [
-                index / destination.pixels(),
-                index % destination.pixels(),
-            ];
-            let y = (index / destination.width as usize * stride as usize) as isize - top;
-            let x = (index % destination.width as usize * stride as usize) as isize - left;
-            // Columns of the window that lie in the picture.
-            let from = (-x).clamp(0, kernel_width as isize) as usize;
-            let to = (width - x).clamp(from as isize, kernel_width as isize) as usize;
-            for tap in 0..kernel_height {
-                let y = y + tap as isize;
-                // SAFETY: only rows and columns inside of the picture are read; the output row has room for
-                // the whole window.
-                unsafe {
-                    let output = self.output.add(row * self.stride + tap * run);
-                    if y < 0 || y >= height {
-                        fill::<L>(output, run);
-                        continue;
-                    }
-                    let start = (picture * source.len()) as isize
-                        + (y * width + x + from as isize) * pixel as isize;
-                    fill::<L>(output, from * pixel);
-                    copy::<L>(
-                        self.source.offset(start),
-                        output.add(from * pixel),
-                        (to - from) * pixel,
-                    );
-                    fill::<L>(output.add(to * pixel), run - to * pixel);
+        let picture = self.block.start / destination.pixels();
+        let first = self.block.start % destination.pixels() / destination.width as usize;
+        let [height, width] = self.step.band(self.block.rows);
+        let left = padding[1] as usize;
+        let real = (source.width as usize).min(width - left);
+        for row in 0..height {
+            let y = (first * stride as usize + row) as isize - padding[0] as isize;
+            // SAFETY: only rows inside of the picture are read; the output has room for the band.
+            unsafe {
+                let output = self.output.add(row * width * pixel);
+                if y < 0 || y >= source.height as isize {
+                    fill::<L>(output, width * pixel);
+                    continue;
                 }
+                let start = picture * source.len() + y as usize * source.width as usize * pixel;
+                fill::<L>(output, left * pixel);
+                let output = output.add(left * pixel);
+                copy::<L>(self.source.add(start), output, real * pixel);
+                fill::<L>(
+                    output.add(real * pixel),
+                    (width - left - real) * pixel,
+                );
             }
         }
     }

@@ -169,13 +169,36 @@ impl Step {
             return 0;
         }
         let mut row = 0;
-        if self.gathers() || self.gate.is_present() || self.sums.is_present() {
+        if self.gate.is_present() || self.sums.is_present() {
             row += scratch_row(self.depth as usize);
         }
         if self.pools_shortcut != 0 {
             row += self.shortcut.stride as usize;
         }
-        self.block as usize * row
+        let mut length = self.block as usize * row;
+        if self.gathers() {
+            let [height, width] = self.band(self.block as usize);
+            length += height * width * self.source.stride as usize;
+        }
+        length
+    }
+
+    /// Height and width, padding included, of what so many output pixels (whole lines) see.
+    pub(crate) fn band(&self, pixels: usize) -> [usize; 2] {
+        let width = self.destination.width as usize;
+        let [rows, columns] = self.kernel.map(|side| side as usize);
+        [
+            (pixels / width - 1) * self.stride as usize + rows,
+            (width - 1) * self.stride as usize + columns,
+        ]
+    }
+
+    /// Runs of neighbouring inputs that one output of a product sees.
+    pub(crate) fn runs(&self) -> usize {
+        match self.gathers() {
+            true => self.kernel[0] as usize,
+            false => 1,
+        }
     }
 
     /// Whether pixels of the source are not already rows of the product.

@@ -5,11 +5,14 @@ use crate::lanes::{Kernel, Lanes, WIDEST_PANEL};
 /// `clamp(rows * panel + bias + shortcut)` for a few rows and one panel of weights.
 #[derive(Clone, Copy)]
 pub(crate) struct Tile {
-    /// Inputs of one output.
+    /// Runs of neighbouring inputs that one output sees: the rows of a window, else one.
+    pub(crate) runs: usize,
+    pub(crate) run_stride: usize,
+    /// Inputs of a run.
     pub(crate) depth: usize,
     pub(crate) rows: *const f32,
     pub(crate) row_stride: usize,
-    /// `[depth, vectors of the panel]`
+    /// `[runs, depth, vectors of the panel]`
     pub(crate) panel: *const f32,
     pub(crate) bias: *const f32,
     pub(crate) output: *mut f32,
@@ -37,16 +40,19 @@ impl<const ROWS: usize, const VECTORS: usize> Kernel for Sized<ROWS, VECTORS> {
                 }
             }
             let mut panel = tile.panel;
-            for index in 0..tile.depth {
-                let mut weights = [L::splat(0.0); VECTORS];
-                for (vector, weight) in weights.iter_mut().enumerate() {
-                    *weight = L::load(panel.add(vector * L::WIDTH));
-                }
-                panel = panel.add(VECTORS * L::WIDTH);
-                for (row, sums) in sums.iter_mut().enumerate() {
-                    let value = L::splat(*tile.rows.add(row * tile.row_stride + index));
-                    for (sum, weight) in sums.iter_mut().zip(weights) {
-                        *sum = value.mul_add(weight, *sum);
+            for run in 0..tile.runs {
+                let rows = tile.rows.add(run * tile.run_stride);
+                for index in 0..tile.depth {
+                    let mut weights = [L::splat(0.0); VECTORS];
+                    for (vector, weight) in weights.iter_mut().enumerate() {
+                        *weight = L::load(panel.add(vector * L::WIDTH));
+                    }
+                    panel = panel.add(VECTORS * L::WIDTH);
+                    for (row, sums) in sums.iter_mut().enumerate() {
+                        let value = L::splat(*rows.add(row * tile.row_stride + index));
+                        for (sum, weight) in sums.iter_mut().zip(weights) {
+                            *sum = value.mul_add(weight, *sum);
+                        }
                     }
                 }
             }
