@@ -43,10 +43,18 @@ impl Weights {
         }
     }
 
-    /// Weight and bias of a layer.
-    fn layer(&mut self, fan_in: usize, outputs: usize) -> [Vec<f32>; 2] {
-        let scale = (5.0 / fan_in as f32).sqrt();
-        [self.take(fan_in * outputs, scale), self.take(outputs, 0.1)]
+    /// Weight, outputs last, and bias of a layer; files hold `[outputs, inputs, taps]`.
+    fn layer(&mut self, inputs: usize, taps: usize, outputs: usize) -> [Vec<f32>; 2] {
+        let scale = (5.0 / (inputs * taps) as f32).sqrt();
+        let weight = self.take(inputs * taps * outputs, scale);
+        let mut reordered = Vec::with_capacity(weight.len());
+        for tap in 0..taps {
+            for input in 0..inputs {
+                reordered
+                    .extend((0..outputs).map(|output| weight[(output * inputs + input) * taps + tap]));
+            }
+        }
+        [reordered, self.take(outputs, 0.1)]
     }
 }
 
@@ -85,7 +93,7 @@ impl Builder {
         shortcut: Option<MapId>,
     ) -> Result<MapId, NetworkError> {
         let [_, _, inputs] = self.network.shape(source)?;
-        let [weight, bias] = self.weights.layer(inputs, outputs);
+        let [weight, bias] = self.weights.layer(inputs, 1, outputs);
         let shortcut = shortcut.map(|map| Shortcut {
             map,
             is_pooled: false,
@@ -105,13 +113,13 @@ impl Builder {
         if expansion > 1 {
             maps = self.pointwise(maps, hidden, Activation::Silu, None, None)?;
         }
-        let [weight, bias] = self.weights.layer(kernel * kernel, hidden);
+        let [weight, bias] = self.weights.layer(1, kernel * kernel, hidden);
         let window = same(side, kernel, stride);
         maps =
             self.network
                 .depthwise(maps, window, &weight, finish(&bias, Activation::Silu))?;
-        let [reduce, reduce_bias] = self.weights.layer(hidden, inputs / 4);
-        let [excite, excite_bias] = self.weights.layer(inputs / 4, hidden);
+        let [reduce, reduce_bias] = self.weights.layer(hidden, 1, inputs / 4);
+        let [excite, excite_bias] = self.weights.layer(inputs / 4, 1, hidden);
         let gate = self.network.squeeze_excite(
             maps,
             (&reduce, finish(&reduce_bias, Activation::Silu)),
@@ -123,7 +131,7 @@ impl Builder {
 
     fn build(mut self) -> Result<Network, NetworkError> {
         let picture = self.network.input([SIDE, SIDE, 3])?;
-        let [weight, bias] = self.weights.layer(27, 32);
+        let [weight, bias] = self.weights.layer(3, 9, 32);
         let mut maps = self.network.convolution(
             picture,
             same(SIDE, 3, 2),

@@ -298,20 +298,19 @@ impl Parameters {
         start
     }
 
-    /// `[channels, taps]` to `[taps, channels]`.
+    /// `[taps, channels]` in whole vectors.
     fn taps(&mut self, weight: &[f32], channels: usize) -> u32 {
         let start = self.begin();
-        let taps = weight.len() / channels;
-        for tap in 0..taps {
-            self.floats
-                .extend(weight.iter().skip(tap).step_by(taps).copied());
-            let end = start as usize + (tap + 1) * channels.next_multiple_of(self.width);
+        for tap in weight.chunks_exact(channels) {
+            self.floats.extend_from_slice(tap);
+            let filled = self.floats.len() - start as usize;
+            let end = start as usize + filled.next_multiple_of(self.width);
             self.floats.resize(end, 0.0);
         }
         start
     }
 
-    /// `[outputs, inputs, taps]` to `[panel, taps, inputs, outputs of the panel]`.
+    /// `[taps, inputs, outputs]` to `[panel, taps, inputs, outputs of the panel]`.
     fn panels(
         &mut self,
         step: &Step,
@@ -325,14 +324,13 @@ impl Parameters {
             let last = step.panel_start(panel + 1) * self.width;
             for tap in 0..taps {
                 for input in 0..pixel {
-                    for output in first..last {
-                        let is_real = input < inputs && output < outputs;
-                        self.floats.push(if is_real {
-                            operation.weight[(output * inputs + input) * taps + tap]
-                        } else {
-                            0.0
-                        });
+                    let filled = self.floats.len();
+                    if input < inputs {
+                        let row = &operation.weight[(tap * inputs + input) * outputs..][..outputs];
+                        self.floats
+                            .extend_from_slice(&row[first.min(outputs)..last.min(outputs)]);
                     }
+                    self.floats.resize(filled + last - first, 0.0);
                 }
             }
         }

@@ -127,7 +127,7 @@ pub(crate) struct Operation {
     pub(crate) source: MapId,
     pub(crate) destination: MapId,
     pub(crate) window: Window,
-    /// As the task says; `[outputs, inputs, kernel, kernel]` of a product.
+    /// `[kernel, kernel, inputs, outputs]` of a product, `[kernel, kernel, channels]` of a depthwise step.
     pub(crate) weight: Vec<f32>,
     pub(crate) bias: Vec<f32>,
     pub(crate) slopes: Vec<f32>,
@@ -140,7 +140,7 @@ pub(crate) enum Task {
     Product {
         gate: Option<MapId>,
         shortcut: Option<Shortcut>,
-        /// The source is the mean over this many operations back.
+        /// Sums over bands of the source's rows: their mean stands in for the source.
         sums: Option<MapId>,
     },
     Depthwise {
@@ -232,7 +232,7 @@ impl Network {
 
     /// A convolution in which every output channel sees every input channel.
     ///
-    /// Outputs are as many as biases; the weight is `[outputs, inputs, kernel, kernel]`.
+    /// Outputs are as many as biases; the weight is `[kernel, kernel, inputs, outputs]`.
     ///
     /// # Errors
     ///
@@ -248,7 +248,7 @@ impl Network {
         self.product(source, window, weight, finish, None, shortcut)
     }
 
-    /// A convolution of single pixels; the weight is `[outputs, inputs]`. On a map of one pixel it is a fully
+    /// A convolution of single pixels; the weight is `[inputs, outputs]`. On a map of one pixel it is a fully
     /// connected layer.
     ///
     /// The gate, a map of one pixel, is multiplied into the source first.
@@ -319,7 +319,7 @@ impl Network {
         Ok(destination)
     }
 
-    /// A convolution of each channel on its own; the weight is `[channels, kernel, kernel]`.
+    /// A convolution of each channel on its own; the weight is `[kernel, kernel, channels]`.
     ///
     /// # Errors
     ///
