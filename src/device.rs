@@ -59,6 +59,8 @@ pub struct OpenedDevice {
     pub fallback: Option<String>,
     /// How kernels are written for it; means nothing on the CPU.
     pub kernels: KernelForm,
+    /// Threads of the CPU; `None` takes as many as there are cores, at most four. In a browser there is one.
+    pub threads: Option<usize>,
 }
 
 /// Why a device cannot be used.
@@ -177,6 +179,7 @@ fn cpu(fallback: Option<String>) -> OpenedDevice {
         adapter: "CPU".to_owned(),
         fallback,
         kernels: KernelForm::default(),
+        threads: None,
     }
 }
 
@@ -212,6 +215,7 @@ fn describe(gpu: &Gpu) -> OpenedDevice {
         adapter: adapter_name(&gpu.adapter),
         fallback: None,
         kernels: KernelForm::default(),
+        threads: None,
     }
 }
 

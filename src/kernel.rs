@@ -11,7 +11,7 @@ mod tuning;
 
 use std::ops::Range;
 
-use burn::tensor::{Device, ExecutionError, Tensor, TensorData};
+use burn::tensor::{Device, ExecutionError, Tensor};
 
 pub use counters::Counters;
 pub use plan::{Activation, Map, MapShape, Plan, Planner, Shortcut, Step, Weighted, Window};
@@ -27,7 +27,6 @@ use gpu::GpuNetwork;
 #[derive(Debug)]
 pub struct Network {
     executor: Executor,
-    device: Device,
     input: MapShape,
     outputs: Vec<Range<usize>>,
 }
@@ -42,7 +41,9 @@ impl Network {
     /// Puts a plan's parameters on a device.
     pub fn new(plan: &Plan, device: &OpenedDevice) -> Self {
         let executor = match device.kind {
-            DeviceKind::Cpu => Executor::Cpu(CpuNetwork::new(plan)),
+            DeviceKind::Cpu => Executor::Cpu(
+                CpuNetwork::new(plan, device.threads).expect("loops for every step of a plan"),
+            ),
             DeviceKind::Vulkan | DeviceKind::WebGpu => {
                 let gpu = Gpu::of(&device.device).expect("a GPU is Burn's wgpu device");
                 Executor::Gpu(GpuNetwork::new(plan, &gpu, device.kernels))
@@ -50,7 +51,6 @@ impl Network {
         };
         Self {
             executor,
-            device: device.device.clone(),
             input: plan.input(),
             outputs: plan.output_ranges(),
         }
@@ -85,17 +85,11 @@ impl Network {
     ///
     /// If the input has another shape than the plan's or lies on another device.
     pub fn forward(&self, input: Tensor<4>) -> Tensor<2> {
-        let [batch, height, width, channels] = input.dims();
+        let [_, height, width, channels] = input.dims();
         let expected = [self.input.height, self.input.width, self.input.channels];
         assert_eq!([height, width, channels], expected, "input of a network");
         match &self.executor {
-            Executor::Cpu(network) => {
-                let input = input.into_data();
-                let input = input.as_slice::<f32>().expect("networks compute in f32");
-                let values = network.forward(input, batch);
-                let width = values.len() / batch;
-                Tensor::from_data(TensorData::new(values, [batch, width]), &self.device)
-            }
+            Executor::Cpu(network) => network.forward(input),
             Executor::Gpu(network) => network.forward(input),
         }
     }

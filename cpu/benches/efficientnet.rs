@@ -50,8 +50,9 @@ impl Weights {
         let mut reordered = Vec::with_capacity(weight.len());
         for tap in 0..taps {
             for input in 0..inputs {
-                reordered
-                    .extend((0..outputs).map(|output| weight[(output * inputs + input) * taps + tap]));
+                reordered.extend(
+                    (0..outputs).map(|output| weight[(output * inputs + input) * taps + tap]),
+                );
             }
         }
         [reordered, self.take(outputs, 0.1)]
@@ -115,9 +116,9 @@ impl Builder {
         }
         let [weight, bias] = self.weights.layer(1, kernel * kernel, hidden);
         let window = same(side, kernel, stride);
-        maps =
-            self.network
-                .depthwise(maps, window, &weight, finish(&bias, Activation::Silu))?;
+        maps = self
+            .network
+            .depthwise(maps, window, &weight, finish(&bias, Activation::Silu))?;
         let [reduce, reduce_bias] = self.weights.layer(hidden, 1, inputs / 4);
         let [excite, excite_bias] = self.weights.layer(inputs / 4, 1, hidden);
         let gate = self.network.squeeze_excite(

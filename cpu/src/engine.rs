@@ -161,11 +161,40 @@ impl Engine {
             times.sort_by(f64::total_cmp);
             let t = times[runs / 2];
             let d = step.destination;
-            let depth = if step.kind == crate::step::Kind::Product { step.depth } else { step.kernel[0] * step.kernel[1] };
+            let depth = if step.kind == crate::step::Kind::Product {
+                step.depth
+            } else {
+                step.kernel[0] * step.kernel[1]
+            };
             let macs = depth as f64 * d.pixels() as f64 * step.channels as f64 * batch as f64;
             let el = d.pixels() as f64 * step.channels as f64 * batch as f64;
-            println!("{:?} {}x{}x{} depth {} k{} s{} act {:?} gate {} chunks {}: {t:.1} us {:.1} GFLOP/s, {:.2} ns/el", step.kind, d.height, d.width, step.channels, step.depth, step.kernel[0], step.stride, step.activation, step.gate.stride, step.chunks(batch), 2e-3 * macs / t, t * 1e3 / el);
-            let key = format!("{:?} k{} {}", step.kind, step.kernel[0], if d.pixels() == 1 { "dense" } else if step.gate.is_present() { "project" } else {"expand"});
+            println!(
+                "{:?} {}x{}x{} depth {} k{} s{} act {:?} gate {} chunks {}: {t:.1} us {:.1} GFLOP/s, {:.2} ns/el",
+                step.kind,
+                d.height,
+                d.width,
+                step.channels,
+                step.depth,
+                step.kernel[0],
+                step.stride,
+                step.activation,
+                step.gate.stride,
+                step.chunks(batch),
+                2e-3 * macs / t,
+                t * 1e3 / el
+            );
+            let key = format!(
+                "{:?} k{} {}",
+                step.kind,
+                step.kernel[0],
+                if d.pixels() == 1 {
+                    "dense"
+                } else if step.gate.is_present() {
+                    "project"
+                } else {
+                    "expand"
+                }
+            );
             *kinds.entry(key).or_default() += t;
         }
         println!("{kinds:#?}");

@@ -97,10 +97,7 @@ impl fmt::Display for NetworkError {
                 expected,
                 got,
             } => {
-                write!(
-                    formatter,
-                    "{what} has shape {got:?}, expected {expected:?}"
-                )
+                write!(formatter, "{what} has shape {got:?}, expected {expected:?}")
             }
             Self::Window { window, reason } => write!(
                 formatter,

@@ -48,8 +48,7 @@ impl Maps {
         let [height, width, channels] = self.shape;
         let is_inside = (0..height as isize).contains(&y) && (0..width as isize).contains(&x);
         is_inside.then(|| {
-            self.values
-                [((picture * height + y as usize) * width + x as usize) * channels + channel]
+            self.values[((picture * height + y as usize) * width + x as usize) * channels + channel]
         })
     }
 
@@ -61,11 +60,7 @@ impl Maps {
         })
     }
 
-    fn each(
-        &self,
-        shape: [usize; 3],
-        of: impl Fn(usize, isize, isize, usize) -> f64,
-    ) -> Self {
+    fn each(&self, shape: [usize; 3], of: impl Fn(usize, isize, isize, usize) -> f64) -> Self {
         let mut values = Vec::new();
         for picture in 0..self.batch {
             for y in 0..shape[0] as isize {
