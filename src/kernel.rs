@@ -4,12 +4,14 @@
 //! parameters on a device: fused kernels on a GPU.
 
 mod counters;
+mod cpu;
 mod gpu;
 mod plan;
 
 use burn::tensor::{Device, Tensor};
 
 pub use counters::Counters;
+pub use cpu::CpuNetwork;
 pub use gpu::KernelForm;
 pub use plan::{Activation, Map, MapShape, Plan, Planner, Shortcut, Step, Weighted, Window};
 

@@ -1,9 +1,9 @@
 //! Makes a program: packs weights for one instruction set, plans memory, and splits steps into chunks.
 
+use crate::InstructionSet;
 use crate::arena::{self, Lifetime};
 use crate::network::{MapId, Network, NetworkError, Operation, Task};
 use crate::step::{Activation, Kind, Map, NONE, Step};
-use crate::InstructionSet;
 
 /// Sixteen floats on a cache line of their own.
 #[derive(Clone, Copy, Debug)]
@@ -101,13 +101,15 @@ impl Network {
     /// Maps with whole vectors of channels, but for inputs that nothing reads by vectors.
     fn lay_out(&self, width: usize) -> Vec<Map> {
         let is_read_by_vectors = |map: usize| {
-            self.operations.iter().any(|operation| match operation.task {
-                Task::Product { gate, shortcut, .. } => {
-                    gate.is_some_and(|gate| gate.0 == map || operation.source.0 == map)
-                        || shortcut.is_some_and(|shortcut| shortcut.map.0 == map)
-                }
-                _ => operation.source.0 == map,
-            })
+            self.operations
+                .iter()
+                .any(|operation| match operation.task {
+                    Task::Product { gate, shortcut, .. } => {
+                        gate.is_some_and(|gate| gate.0 == map || operation.source.0 == map)
+                            || shortcut.is_some_and(|shortcut| shortcut.map.0 == map)
+                    }
+                    _ => operation.source.0 == map,
+                })
         };
         let maps = self.shapes.iter().enumerate();
         maps.map(|(index, &[height, map_width, channels])| {

@@ -231,7 +231,9 @@ unsafe fn pool<L: Lanes>(memory: &Memory, step: &Step, block: Block) -> Rows {
                 stride,
             };
         }
-        let output = memory.scratch.add(step.scratch() - step.block as usize * stride);
+        let output = memory
+            .scratch
+            .add(step.scratch() - step.block as usize * stride);
         L::enter(Pool {
             step,
             shortcut,
@@ -334,10 +336,7 @@ impl Kernel for Band<'_> {
                 fill::<L>(output, left * pixel);
                 let output = output.add(left * pixel);
                 copy::<L>(self.source.add(start), output, real * pixel);
-                fill::<L>(
-                    output.add(real * pixel),
-                    (width - left - real) * pixel,
-                );
+                fill::<L>(output.add(real * pixel), (width - left - real) * pixel);
             }
         }
     }
@@ -387,10 +386,7 @@ impl Kernel for Pool<'_> {
         let line = shortcut.width as usize * pixel;
         for row in 0..self.block.rows {
             let index = self.block.start + row;
-            let [picture, index] = [
-                index / destination.pixels(),
-                index % destination.pixels(),
-            ];
+            let [picture, index] = [index / destination.pixels(), index % destination.pixels()];
             let [y, x] = [
                 index / destination.width as usize,
                 index % destination.width as usize,

@@ -39,7 +39,7 @@ fn check(what: &str, network: &Network, inputs: &[&Maps], expected: &Maps) {
                 .iter()
                 .zip(&expected.values)
                 .map(|(&got, expected)| (f64::from(got) - expected).abs() / expected.abs().max(1.0))
-                .fold(0.0, |worst: f64, error| if error >= worst { error } else { worst.max(error) });
+                .fold(0.0, f64::max);
             assert!(
                 output.iter().all(|value| value.is_finite()) && worst < TOLERANCE,
                 "{what}, {set:?}, {threads} threads: off by {worst:e}"
@@ -47,7 +47,10 @@ fn check(what: &str, network: &Network, inputs: &[&Maps], expected: &Maps) {
             if threads == 1 {
                 single = output;
             } else {
-                assert!(single == output, "{what}, {set:?}: threads change the result");
+                assert!(
+                    single == output,
+                    "{what}, {set:?}: threads change the result"
+                );
             }
         }
     }
@@ -238,20 +241,19 @@ fn pointwise_convolutions_with_gate_and_shortcut_agree_with_the_reference() {
                 .pointwise(input, &layer.weight, layer.finish(), gate, shortcut)
                 .expect("a convolution");
             network.output(output).expect("a map");
-            let gated = if is_gated { maps.times(&gates) } else { maps.clone() };
+            let gated = if is_gated {
+                maps.times(&gates)
+            } else {
+                maps.clone()
+            };
             let added = if is_pooled {
                 reference::max_pool(&others, symmetric(others.shape, 2, 2, 0))
             } else {
                 others.clone()
             };
             let window = symmetric(shape, 1, 1, 0);
-            let expected = reference::convolution(
-                &gated,
-                window,
-                &layer.weight,
-                layer.finish(),
-                Some(&added),
-            );
+            let expected =
+                reference::convolution(&gated, window, &layer.weight, layer.finish(), Some(&added));
             check(
                 &format!("{shape:?} to {outputs}, gate {is_gated}, pooled {is_pooled}"),
                 &network,
@@ -277,15 +279,17 @@ fn squeeze(network: &mut Network, map: MapId, reduce: &Layer, excite: &Layer) {
 fn reference_gate(maps: &Maps, reduce: &Layer, excite: &Layer) -> Maps {
     let pixel = symmetric([1, 1, 1], 1, 1, 0);
     let means = reference::average(maps);
-    let squeezed =
-        reference::convolution(&means, pixel, &reduce.weight, reduce.finish(), None);
+    let squeezed = reference::convolution(&means, pixel, &reduce.weight, reduce.finish(), None);
     reference::convolution(&squeezed, pixel, &excite.weight, excite.finish(), None)
 }
 
 #[test]
 fn squeeze_and_excitation_agrees_with_the_reference() {
     let mut numbers = Numbers(4);
-    for (index, shape) in [[7, 7, 30], [33, 30, 16], [20, 8, 96]].into_iter().enumerate() {
+    for (index, shape) in [[7, 7, 30], [33, 30, 16], [20, 8, 96]]
+        .into_iter()
+        .enumerate()
+    {
         let channels = shape[2];
         let maps = Maps::noise(&mut numbers, 1 + index, shape);
         let activation = [Activation::Silu, Activation::Relu, Activation::Prelu][index];

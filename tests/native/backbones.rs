@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use affectlens::backbone::{Backbone, EfficientNetConfig, canonical_weights};
+use affectlens::backbone::{self, Backbone, EfficientNetConfig, canonical_weights};
 use affectlens::device::{self, DeviceChoice};
+use affectlens::kernel::{CpuNetwork, Plan};
 use affectlens::label::{AFFECTNET_7, AFFECTNET_8};
 use affectlens::weights::{
     Metadata, PublishedWeights, Weights, cache_dir, read_onnx, weights_path,
@@ -235,6 +236,30 @@ fn emotieffnet_b2_equals_timm() {
         &canonical_weights("emotieffnet-b2", &published).expect("timm's layout"),
         &golden,
     );
+}
+
+/// The plan of a backbone on the CPU against Burn's operations.
+fn assert_plan_agrees(weights: &Weights) {
+    let device = Device::flex();
+    let network = Backbone::load(weights, &device).expect("canonical");
+    let side = network.input_side() as usize;
+    let mut planner = Plan::of_input(side, side, 3);
+    let (embedding, _) = backbone::plan(weights, &mut planner, planner.input()).expect("canonical");
+    let planned =
+        CpuNetwork::new(&planner.finish(&[embedding]), None).expect("windows that the CPU has");
+    let faces = seeded_faces(2, side, &device);
+    let expected = network.forward(faces.clone()).embedding;
+    let got = planned.forward(faces.permute([0, 2, 3, 1]));
+    assert_close(&values(got), &values(expected), RELATIVE_SELF);
+}
+
+#[test]
+fn plans_on_the_cpu_give_what_the_modules_give() {
+    for name in ["emotieffnet-b0", "emotieffnet-b2"] {
+        let published = PublishedWeights::Named(state_dict(&golden(name)));
+        assert_plan_agrees(&canonical_weights(name, &published).expect("timm's layout"));
+    }
+    assert_plan_agrees(&seeded_faceres());
 }
 
 #[test]

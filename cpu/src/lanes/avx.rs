@@ -77,7 +77,10 @@ macro_rules! lanes {
             #[inline(always)]
             unsafe fn scale(self, shifted: Self) -> Self {
                 Self(unsafe {
-                    $from_bits($add_bits($to_bits(self.0), $shift::<23>($to_bits(shifted.0))))
+                    $from_bits($add_bits(
+                        $to_bits(self.0),
+                        $shift::<23>($to_bits(shifted.0)),
+                    ))
                 })
             }
             #[inline]
