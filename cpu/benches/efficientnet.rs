@@ -183,6 +183,19 @@ impl Options {
     }
 }
 
+/// Median and least time in milliseconds.
+fn median(runs: usize, mut run: impl FnMut()) -> [f64; 2] {
+    let mut times: Vec<_> = (0..runs)
+        .map(|_| {
+            let start = Instant::now();
+            run();
+            start.elapsed().as_secs_f64() * 1e3
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    [times[times.len() / 2], times[0]]
+}
+
 fn read(file: PathBuf) -> Vec<f32> {
     let bytes = std::fs::read(file).expect("a file of floats");
     bytes
@@ -231,22 +244,18 @@ fn main() -> Result<(), NetworkError> {
                 .fold(0.0, f32::max);
             println!("{set:?}: worst difference {worst:e} of {largest:e}");
         }
-        let mut times: Vec<_> = (0..options.runs.unwrap_or(100))
-            .map(|_| {
-                let start = Instant::now();
-                engine.run(batch, &[input]);
-                start.elapsed().as_secs_f64() * 1e3
-            })
-            .collect();
-        times.sort_by(f64::total_cmp);
+        let [median_ms, least_ms] = median(options.runs.unwrap_or(100), || {
+            engine.run(batch, &[input]);
+        });
         println!(
-            "{set:?}, {} threads, batch {batch}: median {:.2} ms, least {:.2} ms",
+            "{set:?}, {} threads, batch {batch}: median {median_ms:.2} ms, least {least_ms:.2} ms",
             engine.threads(),
-            times[times.len() / 2],
-            times[0]
         );
         if options.steps {
-            engine.profile(batch, 50);
+            for (index, step) in engine.steps().into_iter().enumerate() {
+                let micros = 1e3 * median(50, || engine.repeat_step(index))[0];
+                println!("{micros:8.1} us  {step}");
+            }
         }
     }
     Ok(())

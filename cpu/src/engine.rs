@@ -4,6 +4,7 @@ use crate::compile::{Line, Port, Program};
 use crate::memory::Memory;
 use crate::queue::Queue;
 use crate::run::run;
+use crate::step::Step;
 use crate::team::{self, Team};
 
 /// A program with its memory and threads.
@@ -91,25 +92,30 @@ impl Engine {
                 to[port.channels..].fill(0.0);
             }
         }
-        let mut count = 0;
-        let mut starts = vec![0];
-        for step in &self.program.steps {
-            count += u32::try_from(step.chunks(batch)).expect("maps bound the chunks");
-            starts.push(count);
-        }
-        let run = Run {
-            program: &self.program,
-            arena: arena.as_mut_ptr(),
-            scratch: floats(&mut self.scratch).as_mut_ptr(),
-            batch,
-            starts,
-            queue: Queue::default(),
-        };
+        let run = Run::new(&self.program, batch, &mut self.arena, &mut self.scratch);
         if self.team.size() == 1 {
-            run.alone();
+            for step in 0..run.program.steps.len() {
+                run.alone(step);
+            }
         } else {
             self.team.run(&|thread| run.share(thread));
         }
+    }
+
+    /// What each step is.
+    pub fn steps(&self) -> Vec<String> {
+        self.program.steps.iter().map(Step::to_string).collect()
+    }
+
+    /// Runs one step of the last run again, on one thread: to take its time.
+    ///
+    /// # Panics
+    ///
+    /// If there was no run, or is no such step.
+    pub fn repeat_step(&mut self, index: usize) {
+        assert!(self.batch > 0, "a step is repeated after a run");
+        let batch = self.batch;
+        Run::new(&self.program, batch, &mut self.arena, &mut self.scratch).alone(index);
     }
 
     /// Reads an output of the last run, `[batch, height, width, channels]`.
@@ -133,75 +139,29 @@ impl Engine {
     }
 }
 
-impl Engine {
-    /// Prints times of steps.
-    pub fn profile(&mut self, batch: usize, runs: usize) {
-        let arena = floats(&mut self.arena).as_mut_ptr();
-        let run = Run {
-            program: &self.program,
-            arena,
-            scratch: floats(&mut self.scratch).as_mut_ptr(),
+impl<'a> Run<'a> {
+    fn new(
+        program: &'a Program,
+        batch: usize,
+        arena: &'a mut [Line],
+        scratch: &'a mut [Line],
+    ) -> Self {
+        let mut count = 0;
+        let mut starts = vec![0];
+        for step in &program.steps {
+            count += u32::try_from(step.chunks(batch)).expect("maps bound the chunks");
+            starts.push(count);
+        }
+        Self {
+            program,
+            arena: floats(arena).as_mut_ptr(),
+            scratch: floats(scratch).as_mut_ptr(),
             batch,
-            starts: vec![],
+            starts,
             queue: Queue::default(),
-        };
-        let memory = run.memory(0);
-        let mut times = vec![vec![]; self.program.steps.len()];
-        for _ in 0..runs {
-            for (step, times) in self.program.steps.iter().zip(&mut times) {
-                let start = std::time::Instant::now();
-                for chunk in 0..step.chunks(batch) {
-                    unsafe { super::run::run(self.program.set, &memory, step, chunk) };
-                }
-                times.push(start.elapsed().as_secs_f64() * 1e6);
-            }
         }
-        let mut kinds = std::collections::BTreeMap::<String, f64>::new();
-        for (step, times) in self.program.steps.iter().zip(&mut times) {
-            times.sort_by(f64::total_cmp);
-            let t = times[runs / 2];
-            let d = step.destination;
-            let depth = if step.kind == crate::step::Kind::Product {
-                step.depth
-            } else {
-                step.kernel[0] * step.kernel[1]
-            };
-            let macs = depth as f64 * d.pixels() as f64 * step.channels as f64 * batch as f64;
-            let el = d.pixels() as f64 * step.channels as f64 * batch as f64;
-            println!(
-                "{:?} {}x{}x{} depth {} k{} s{} act {:?} gate {} chunks {}: {t:.1} us {:.1} GFLOP/s, {:.2} ns/el",
-                step.kind,
-                d.height,
-                d.width,
-                step.channels,
-                step.depth,
-                step.kernel[0],
-                step.stride,
-                step.activation,
-                step.gate.stride,
-                step.chunks(batch),
-                2e-3 * macs / t,
-                t * 1e3 / el
-            );
-            let key = format!(
-                "{:?} k{} {}",
-                step.kind,
-                step.kernel[0],
-                if d.pixels() == 1 {
-                    "dense"
-                } else if step.gate.is_present() {
-                    "project"
-                } else {
-                    "expand"
-                }
-            );
-            *kinds.entry(key).or_default() += t;
-        }
-        println!("{kinds:#?}");
     }
-}
 
-impl Run<'_> {
     fn memory(&self, thread: usize) -> Memory {
         Memory {
             batch: self.batch,
@@ -213,13 +173,12 @@ impl Run<'_> {
         }
     }
 
-    fn alone(&self) {
+    fn alone(&self, step: usize) {
         let memory = self.memory(0);
-        for step in &self.program.steps {
-            for chunk in 0..step.chunks(self.batch) {
-                // SAFETY: compiling checked the instruction set and planned the memory.
-                unsafe { run(self.program.set, &memory, step, chunk) };
-            }
+        let step = &self.program.steps[step];
+        for chunk in 0..step.chunks(self.batch) {
+            // SAFETY: compiling checked the instruction set and planned the memory.
+            unsafe { run(self.program.set, &memory, step, chunk) };
         }
     }
 

@@ -29,10 +29,6 @@ pub(crate) trait Kernel {
 ///
 /// Every method asks for a processor that has the instruction set; those that take pointers ask for
 /// [`WIDTH`](Self::WIDTH) floats behind them.
-#[expect(
-    clippy::missing_safety_doc,
-    reason = "one promise for all methods, made by the trait"
-)]
 pub(crate) trait Lanes: Copy {
     /// Floats in a vector.
     const WIDTH: usize;

@@ -178,12 +178,12 @@ impl Window {
         if self.kernel > MOST || self.stride > MOST || self.size.iter().any(|&side| side > MOST) {
             return refuse("is too large");
         }
-        for axis in 0..2 {
+        for (axis, side) in source.into_iter().enumerate() {
             if self.padding[axis] >= self.kernel {
                 return refuse("lies in the padding");
             }
             let last = self.size[axis].saturating_sub(1) * self.stride;
-            if last >= source[axis] + self.padding[axis] {
+            if last >= side + self.padding[axis] {
                 return refuse("reaches past the map");
             }
         }

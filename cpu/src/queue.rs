@@ -21,12 +21,6 @@ pub(crate) struct Queue {
 struct Line(AtomicU32);
 
 impl Queue {
-    /// Makes the queue ready for another run.
-    pub(crate) fn reset(&self) {
-        self.next.0.store(0, Ordering::Relaxed);
-        self.done.0.store(0, Ordering::Relaxed);
-    }
-
     /// Takes chunks until none is left. `starts` holds the first chunk of each step, and the end. `run` gets the
     /// step and the chunk of the step; `wait` is called with a count of rounds while another thread is awaited.
     pub(crate) fn work(

@@ -121,6 +121,27 @@ pub(crate) struct Step {
     pub(crate) epsilon: f32,
 }
 
+#[cfg(feature = "std")]
+impl std::fmt::Display for Step {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [from, to] = [self.source, self.destination];
+        write!(
+            formatter,
+            "{:?} {}x{}x{} to {}x{}x{}, kernel {}, stride {}, {:?}",
+            self.kind,
+            from.height,
+            from.width,
+            from.stride,
+            to.height,
+            to.width,
+            self.channels,
+            self.kernel[0],
+            self.stride,
+            self.activation
+        )
+    }
+}
+
 /// An absent parameter.
 pub(crate) const NONE: u32 = u32::MAX;
 

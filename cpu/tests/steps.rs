@@ -39,13 +39,7 @@ fn check(what: &str, network: &Network, inputs: &[&Maps], expected: &Maps) {
                 .iter()
                 .zip(&expected.values)
                 .map(|(&got, expected)| (f64::from(got) - expected).abs() / expected.abs().max(1.0))
-                .fold(0.0, |worst: f64, error| {
-                    if error >= worst {
-                        error
-                    } else {
-                        worst.max(error)
-                    }
-                });
+                .fold(0.0, f64::max);
             assert!(
                 output.iter().all(|value| value.is_finite()) && worst < TOLERANCE,
                 "{what}, {set:?}, {threads} threads: off by {worst:e}"

@@ -3,11 +3,11 @@
 use affectlens_cpu::{Activation, Finish, Window};
 
 /// Numbers that look random and are the same each time.
-pub struct Numbers(pub u64);
+pub(crate) struct Numbers(pub(crate) u64);
 
 impl Numbers {
     /// So many numbers between `-scale` and `scale`.
-    pub fn take(&mut self, count: usize, scale: f32) -> Vec<f32> {
+    pub(crate) fn take(&mut self, count: usize, scale: f32) -> Vec<f32> {
         (0..count)
             .map(|_| {
                 self.0 = self
@@ -22,15 +22,15 @@ impl Numbers {
 
 /// `[batch, height, width, channels]`
 #[derive(Clone)]
-pub struct Maps {
-    pub batch: usize,
+pub(crate) struct Maps {
+    pub(crate) batch: usize,
     /// `[height, width, channels]`
-    pub shape: [usize; 3],
-    pub values: Vec<f64>,
+    pub(crate) shape: [usize; 3],
+    pub(crate) values: Vec<f64>,
 }
 
 impl Maps {
-    pub fn noise(numbers: &mut Numbers, batch: usize, shape: [usize; 3]) -> Self {
+    pub(crate) fn noise(numbers: &mut Numbers, batch: usize, shape: [usize; 3]) -> Self {
         let values = numbers.take(batch * shape.iter().product::<usize>(), 1.0);
         Self {
             batch,
@@ -39,7 +39,7 @@ impl Maps {
         }
     }
 
-    pub fn to_f32(&self) -> Vec<f32> {
+    pub(crate) fn to_f32(&self) -> Vec<f32> {
         self.values.iter().map(|&value| value as f32).collect()
     }
 
@@ -53,7 +53,7 @@ impl Maps {
     }
 
     /// Every pixel times the gate of its channel.
-    pub fn times(&self, gates: &Self) -> Self {
+    pub(crate) fn times(&self, gates: &Self) -> Self {
         self.each(self.shape, |picture, y, x, channel| {
             self.get(picture, y, x, channel).expect("inside")
                 * gates.get(picture, 0, 0, channel).expect("inside")
@@ -123,7 +123,7 @@ fn activate(finish: Finish<'_>, channel: usize, x: f64) -> f64 {
     }
 }
 
-pub fn convolution(
+pub(crate) fn convolution(
     maps: &Maps,
     window: Window,
     weight: &[f32],
@@ -140,16 +140,14 @@ pub fn convolution(
                 sum += maps.get(picture, row, column, input).unwrap_or(0.0) * f64::from(weight);
             }
         }
-        if let Some(shortcut) = shortcut {
-            if output < shortcut.shape[2] {
-                sum += shortcut.get(picture, y, x, output).expect("inside");
-            }
+        if let Some(shortcut) = shortcut.filter(|shortcut| output < shortcut.shape[2]) {
+            sum += shortcut.get(picture, y, x, output).expect("inside");
         }
         activate(finish, output, sum)
     })
 }
 
-pub fn depthwise(maps: &Maps, window: Window, weight: &[f32], finish: Finish<'_>) -> Maps {
+pub(crate) fn depthwise(maps: &Maps, window: Window, weight: &[f32], finish: Finish<'_>) -> Maps {
     let channels = maps.shape[2];
     let [height, width] = window.size;
     maps.each([height, width, channels], |picture, y, x, channel| {
@@ -163,7 +161,7 @@ pub fn depthwise(maps: &Maps, window: Window, weight: &[f32], finish: Finish<'_>
     })
 }
 
-pub fn max_pool(maps: &Maps, window: Window) -> Maps {
+pub(crate) fn max_pool(maps: &Maps, window: Window) -> Maps {
     let [height, width] = window.size;
     maps.each([height, width, maps.shape[2]], |picture, y, x, channel| {
         taps(window, y, x)
@@ -172,7 +170,7 @@ pub fn max_pool(maps: &Maps, window: Window) -> Maps {
     })
 }
 
-pub fn average(maps: &Maps) -> Maps {
+pub(crate) fn average(maps: &Maps) -> Maps {
     let [height, width, channels] = maps.shape;
     maps.each([1, 1, channels], |picture, _, _, channel| {
         let pixels = height * width;
@@ -183,7 +181,7 @@ pub fn average(maps: &Maps) -> Maps {
     })
 }
 
-pub fn layer_norm(maps: &Maps, gain: &[f32], finish: Finish<'_>, epsilon: f64) -> Maps {
+pub(crate) fn layer_norm(maps: &Maps, gain: &[f32], finish: Finish<'_>, epsilon: f64) -> Maps {
     let channels = maps.shape[2];
     maps.each(maps.shape, |picture, y, x, channel| {
         let of = |channel| maps.get(picture, y, x, channel).expect("inside");
