@@ -9,6 +9,7 @@ use burn::tensor::{
     Device,
     wgpu::wgpu::{self, AdapterInfo, DeviceType, ErrorFilter, Features},
 };
+use futures_util::lock::Mutex;
 use serde::Serialize;
 use thiserror::Error;
 
@@ -184,6 +185,8 @@ fn cpu(fallback: Option<String>) -> OpenedDevice {
 }
 
 async fn open_gpu() -> Result<&'static Gpu, DeviceError> {
+    static OPENING: Mutex<()> = Mutex::new(());
+    let _opening = OPENING.lock().await;
     if let Some(gpu) = GPU.get() {
         return Ok(gpu);
     }

@@ -191,6 +191,11 @@ impl Network {
             epsilon: 0.0,
         };
         step.take_maps(operation, maps);
+        // What fills the last vector is to be zero after the activation too.
+        let pad = match operation.activation {
+            Activation::Sigmoid => -1e4,
+            _ => 0.0,
+        };
         match operation.task {
             Task::Product { shortcut, .. } => {
                 step.pools_shortcut =
@@ -204,17 +209,12 @@ impl Network {
                 step.depth = narrow(window.kernel * window.kernel * pixel);
                 step.panels = step.vectors.div_ceil(narrow(parameters.panel));
                 step.weight = parameters.panels(&step, operation, [inputs, outputs, pixel]);
-                let pad = match operation.activation {
-                    // What fills the last vector is to be zero after the activation too.
-                    Activation::Sigmoid => -1e4,
-                    _ => 0.0,
-                };
                 step.bias = parameters.row(&operation.bias, pad);
             }
             Task::Depthwise { .. } => {
                 step.kind = Kind::Depthwise;
                 step.weight = parameters.taps(&operation.weight, outputs);
-                step.bias = parameters.row(&operation.bias, 0.0);
+                step.bias = parameters.row(&operation.bias, pad);
             }
             Task::Average => step.kind = Kind::Average,
             Task::LayerNorm { epsilon } => {

@@ -25,6 +25,9 @@ const ONE_GROUP_PIXELS: usize = 56 * 56;
 /// Pixels of which one group then takes the sum.
 const SLICE_PIXELS: usize = 256;
 
+/// Where a sigmoid is 2e-35.
+const SIGMOID_IS_ZERO: f32 = -80.0;
+
 /// A network on the GPU.
 pub(super) struct GpuNetwork {
     gpu: Gpu,
@@ -230,9 +233,14 @@ impl<'a> Writer<'a> {
     ) -> Vec<Read> {
         let outputs = weighted.bias.len();
         let weight = pad_weight(&weighted.weight, [inputs, outputs], stored_inputs);
+        let mut bias = pad(&weighted.bias);
+        if weighted.activation == Activation::Sigmoid {
+            // Padding stays zero all through a network.
+            bias[outputs..].fill(SIGMOID_IS_ZERO);
+        }
         vec![
             self.parameter(&weight, self.weight_element()),
-            self.parameter(&pad(&weighted.bias), Element::F32),
+            self.parameter(&bias, Element::F32),
         ]
     }
 

@@ -191,19 +191,17 @@ pub(super) fn layer_norm(channels: usize, epsilon: f32, [input, output]: [Elemen
     let pixel = group * GROUP + local;
     if (pixel >= launch.x) {{ return; }}
     let at = pixel * CHANNELS;
-    // Padding need not be zero: a sigmoid makes it a half.
-    let last = vec4<f32>(vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(4u - PADDING));
     var total = vec4<f32>();
-    for (var k = 0u; k < CHANNELS; k++) {{
-        total += vec4<f32>(input[at + k]) * select(vec4<f32>(1.0), last, k == CHANNELS - 1u);
-    }}
+    for (var k = 0u; k < CHANNELS; k++) {{ total += vec4<f32>(input[at + k]); }}
     let mean = dot(total, vec4<f32>(1.0)) / {channels}.0;
     var squares = vec4<f32>();
     for (var k = 0u; k < CHANNELS; k++) {{
-        let x = (vec4<f32>(input[at + k]) - mean) * select(vec4<f32>(1.0), last, k == CHANNELS - 1u);
+        let x = vec4<f32>(input[at + k]) - mean;
         squares += x * x;
     }}
-    let factor = inverseSqrt(dot(squares, vec4<f32>(1.0)) / {channels}.0 + {epsilon:e});
+    // Padding is zero, so each of its squares is the mean's.
+    let variance = (dot(squares, vec4<f32>(1.0)) - f32(PADDING) * mean * mean) / {channels}.0;
+    let factor = inverseSqrt(variance + {epsilon:e});
     for (var k = 0u; k < CHANNELS; k++) {{
         let x = vec4<f32>(input[at + k]) - mean;
         output[at + k] = vec4<{}>(x * factor * scale[k] + bias[k]);
