@@ -244,7 +244,8 @@ fn assert_plan_agrees(weights: &Weights) {
     let network = Backbone::load(weights, &device).expect("canonical");
     let side = network.input_side() as usize;
     let mut planner = Plan::of_input(side, side, 3);
-    let (embedding, _) = backbone::plan(weights, &mut planner, planner.input()).expect("canonical");
+    let faces = planner.input();
+    let (embedding, _) = backbone::plan(weights, &mut planner, faces).expect("canonical");
     let planned =
         CpuNetwork::new(&planner.finish(&[embedding]), None).expect("windows that the CPU has");
     let faces = seeded_faces(2, side, &device);
