@@ -3,7 +3,7 @@
 use crate::activation::Activate;
 use crate::lanes::{Kernel, Lanes};
 use crate::memory::Memory;
-use crate::step::{NONE, Step, scratch_row};
+use crate::step::{Activation, NONE, Step, scratch_row};
 use crate::tile::{self, Tile};
 
 /// Runs one chunk.
@@ -115,6 +115,7 @@ unsafe fn multiply<L: Lanes>(
             shortcut_stride: shortcut.stride,
             shortcut_vectors,
             limits: step.activation.limits(),
+            is_silu: step.activation == Activation::Silu,
         };
         for line in 0..block.rows / source.line {
             // Tiles of nearly equal height, rather than a last one of a few rows.
@@ -132,7 +133,7 @@ unsafe fn multiply<L: Lanes>(
                     ..tile
                 };
                 tile::multiply::<L>(rows, vectors, tile);
-                if !step.activation.is_clamp() {
+                if !step.activation.is_clamp() && !tile.is_silu {
                     L::enter(Activate {
                         activation: step.activation,
                         values: output,

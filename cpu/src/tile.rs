@@ -1,5 +1,6 @@
 //! The innermost loop of a matrix product: a tile of sums that stays in registers.
 
+use crate::activation::silu;
 use crate::lanes::{Kernel, Lanes, WIDEST_PANEL};
 
 /// `clamp(rows * panel + bias + shortcut)` for a few rows and one panel of weights.
@@ -22,6 +23,7 @@ pub(crate) struct Tile {
     /// Vectors of the panel that have a shortcut.
     pub(crate) shortcut_vectors: usize,
     pub(crate) limits: (f32, f32),
+    pub(crate) is_silu: bool,
 }
 
 struct Sized<const ROWS: usize, const VECTORS: usize>(Tile);
@@ -73,6 +75,17 @@ impl<const ROWS: usize, const VECTORS: usize> Kernel for Sized<ROWS, VECTORS> {
                         .output
                         .add(row * tile.output_stride + vector * L::WIDTH);
                     sum.max(low).min(high).store(output);
+                }
+            }
+            if tile.is_silu {
+                // Through memory: from registers, each sum would need code of its own.
+                for row in 0..ROWS {
+                    for vector in 0..VECTORS {
+                        let output = tile
+                            .output
+                            .add(row * tile.output_stride + vector * L::WIDTH);
+                        silu(L::load(output)).store(output);
+                    }
                 }
             }
         }
