@@ -224,6 +224,9 @@ fn overlap(a: vec4<f32>, b: vec4<f32>) -> f32 {
     return select(0.0, intersection / united, united > 0.0);
 }
 fn main(group: u32, local: u32) {
+    // Burn's device does not clear workgroup memory.
+    if (local == 0u) { atomicStore(&odd, 0u); }
+    workgroupBarrier();
     for (var anchor = local; anchor < ANCHORS; anchor += GROUP) {
         let at = anchor * VALUES;
         let logit = anchors[at + VALUES - 1u];
