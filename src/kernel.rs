@@ -64,6 +64,14 @@ impl Network {
         }
     }
 
+    /// Threads of a run on the CPU, the calling one included; zero on a GPU.
+    pub fn threads(&self) -> usize {
+        match &self.executor {
+            Executor::Cpu(network) => network.threads(),
+            Executor::Gpu(_) => 0,
+        }
+    }
+
     /// Size of one picture's input.
     pub fn input(&self) -> MapShape {
         self.input

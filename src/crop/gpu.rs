@@ -10,7 +10,7 @@ use crate::kernel::{Element, Gpu, GpuBuffer, Shader, ShaderBuilder};
 use crate::weights::Normalisation;
 
 /// Invocations a group.
-const GROUP: u32 = 64;
+const GROUP: usize = 64;
 
 /// A frame on the GPU.
 pub(crate) struct GpuFrame {
@@ -64,7 +64,7 @@ impl Resampler {
         };
         let shader = builder
             .writes_scalars("output", Element::F32)
-            .constants(&[("SIDE", side as usize), ("GROUP", GROUP as usize)])
+            .constants(&[("SIDE", side as usize), ("GROUP", GROUP)])
             .text("struct Region { source: vec4<u32>, goal: vec4<u32> }")
             .text(region)
             .text(&format!(

@@ -22,7 +22,7 @@ const FACE_VALUES: usize = 17;
 /// Numbers before the first face: how many there are, and how many scores were none.
 const HEADER: usize = 2;
 /// Invocations of the one group that chooses.
-const GROUP: u32 = 64;
+const GROUP: usize = 64;
 
 /// Kernels around the detector's network.
 #[derive(Debug)]
@@ -189,7 +189,7 @@ fn choice(threshold: f32) -> Shader {
             ("FACE_VALUES", FACE_VALUES),
             ("HEADER", HEADER),
             ("MOST_FACES", MOST_FACES),
-            ("GROUP", GROUP as usize),
+            ("GROUP", GROUP),
             ("SIDE", INPUT_SIDE as usize),
         ])
         .text(&format!(

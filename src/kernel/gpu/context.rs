@@ -70,7 +70,7 @@ impl Gpu {
         invocations: usize,
         numbers: &[usize],
     ) {
-        let groups = invocations.div_ceil(shader.workgroup() as usize);
+        let groups = invocations.div_ceil(shader.workgroup());
         self.launch_groups(shader, reads, output, groups, numbers);
     }
 

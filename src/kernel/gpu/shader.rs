@@ -51,7 +51,7 @@ impl Element {
 pub(crate) struct Shader {
     name: &'static str,
     text: Arc<str>,
-    workgroup: u32,
+    workgroup: usize,
     reads: usize,
 }
 
@@ -60,7 +60,7 @@ pub(crate) struct Shader {
 pub(crate) struct ShaderBuilder {
     name: &'static str,
     text: String,
-    workgroup: u32,
+    workgroup: usize,
     reads: usize,
     has_output: bool,
     uses_f16: bool,
@@ -68,7 +68,7 @@ pub(crate) struct ShaderBuilder {
 
 impl ShaderBuilder {
     /// A shader that runs with `workgroup` invocations a group.
-    pub(crate) fn new(name: &'static str, workgroup: u32) -> Self {
+    pub(crate) fn new(name: &'static str, workgroup: usize) -> Self {
         Self {
             name,
             text: String::new(),
@@ -212,8 +212,13 @@ fn start(
 
 impl Shader {
     /// Invocations a group.
-    pub(crate) fn workgroup(&self) -> u32 {
+    pub(crate) fn workgroup(&self) -> usize {
         self.workgroup
+    }
+
+    fn dim(&self) -> CubeDim {
+        let invocations = u32::try_from(self.workgroup).expect("groups of at most some hundred");
+        CubeDim::new_1d(invocations)
     }
 
     /// What it is for.
@@ -270,7 +275,7 @@ impl KernelMetadata for Shader {
     fn id(&self) -> KernelId {
         KernelId::new::<Self>()
             .info(self.text.clone())
-            .cube_dim(CubeDim::new_1d(self.workgroup).0)
+            .cube_dim(self.dim().0)
     }
 
     fn address_type(&self) -> ElemType {
@@ -281,8 +286,7 @@ impl KernelMetadata for Shader {
 impl CubeKernel for Shader {
     // Never compiled, for there is a source; its settings are looked at.
     fn define(&self) -> KernelDefinition {
-        let dim = CubeDim::new_1d(self.workgroup).0;
-        let settings = KernelSettings::new(dim, ExecutionMode::Checked, AddressType::U32);
+        let settings = KernelSettings::new(self.dim().0, ExecutionMode::Checked, AddressType::U32);
         KernelDefinition {
             body: Scope::root(settings.clone()),
             settings,
