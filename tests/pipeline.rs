@@ -5,13 +5,12 @@ use affectlens::{
     affect::{ExpressionLens, ExpressionWeights},
     backbone::Backbone,
     detect::FaceDetector,
-    device::{self, DeviceChoice},
+    device::{self, DeviceChoice, OpenedDevice},
     frame::Frame,
     label::AFFECTNET_7,
     report::ExpressionReport,
     weights::{Metadata, Weights, WeightsError},
 };
-use burn::tensor::Device;
 
 #[cfg(target_family = "wasm")]
 wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_dedicated_worker);
@@ -50,14 +49,14 @@ fn insert_seeded(weights: &mut Weights, name: &str, shape: &[usize]) {
 /// Lets a network say which parameters it misses until it has them all.
 fn seeded<T>(
     architecture: &str,
-    load: impl Fn(&Weights, &Device) -> Result<T, WeightsError>,
+    load: impl Fn(&Weights, &OpenedDevice) -> Result<T, WeightsError>,
 ) -> Weights {
     let mut weights = Weights::new(Metadata {
         architecture: architecture.to_owned(),
         ..Metadata::default()
     });
     loop {
-        match load(&weights, &Device::flex()) {
+        match load(&weights, &OpenedDevice::cpu()) {
             Ok(_) => return weights,
             Err(WeightsError::Missing { name, .. }) => {
                 weights.insert(name, vec![], vec![0.0]).expect("a scalar")
@@ -110,7 +109,9 @@ fn picture(width: u32, height: u32) -> Frame {
 
 async fn classify(choice: DeviceChoice) -> ExpressionReport {
     let device = device::open(choice).await.expect("the device opens");
-    let lens = ExpressionLens::load(&weights(), &device).expect("seeded weights fit");
+    let lens = ExpressionLens::load(&weights(), &device)
+        .await
+        .expect("seeded weights fit");
     lens.analyze_face(&picture(150, 190))
         .await
         .expect("the face is classified")
@@ -149,7 +150,9 @@ async fn frames_are_counted_and_a_stream_can_start_again() {
     let device = device::open(DeviceChoice::Cpu)
         .await
         .expect("there is always a CPU");
-    let mut lens = ExpressionLens::load(&weights(), &device).expect("seeded weights fit");
+    let mut lens = ExpressionLens::load(&weights(), &device)
+        .await
+        .expect("seeded weights fit");
     let frame = picture(64, 48);
     for number in 0..2 {
         let report = lens

@@ -9,6 +9,7 @@ mod backbones;
 mod command_line;
 mod crop;
 mod detect;
+mod kernels;
 mod layering;
 #[cfg(feature = "train")]
 mod train;
