@@ -91,6 +91,9 @@ struct Gpu {
     wgpu: wgpu::Device,
 }
 
+/// Kernels that are submitted together: more than a frame takes, so that a frame is one submission.
+const TASKS: usize = 256;
+
 // Burn's wgpu runtime can be set up once a process; later openings share it.
 static GPU: OnceLock<Gpu> = OnceLock::new();
 static GPU_LOST: AtomicBool = AtomicBool::new(false);
@@ -191,6 +194,7 @@ async fn open_gpu() -> Result<&'static Gpu, DeviceError> {
         return Ok(gpu);
     }
     let (device, setup) = Device::wgpu_options()
+        .tasks_max(TASKS)
         .init_with_setup_async()
         .await
         .map_err(|error| DeviceError::Unavailable {
