@@ -29,6 +29,7 @@
 
 mod activation;
 mod depthwise;
+mod job;
 mod lanes;
 mod memory;
 mod pixelwise;

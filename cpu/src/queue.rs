@@ -3,7 +3,7 @@
 //! All chunks of all steps stand in one line. A thread takes the next by adding one to a counter, and waits only
 //! where the chunk's step needs the steps before it: until as many chunks are done as stand before the step.
 
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// Counters of a run; all zero before it.
 #[derive(Debug, Default)]
@@ -13,6 +13,8 @@ pub(crate) struct Queue {
     next: Line,
     /// Chunks that are done.
     done: Line,
+    /// Whether a thread fell out of a chunk, which then is never done.
+    is_broken: AtomicBool,
 }
 
 /// A counter on a cache line of its own.
@@ -40,17 +42,36 @@ impl Queue {
                 step += 1;
             }
             self.wait_for(starts[step], &wait);
+            let fall = Fall(self);
             run(step, (chunk - starts[step]) as usize);
+            core::mem::forget(fall);
             self.done.0.fetch_add(1, Ordering::Release);
         }
     }
 
     /// Waits until so many chunks are done.
+    ///
+    /// # Panics
+    ///
+    /// If another thread fell out of a chunk.
     pub(crate) fn wait_for(&self, chunks: u32, wait: &impl Fn(u32)) {
         let mut rounds = 0;
         while self.done.0.load(Ordering::Acquire) < chunks {
+            assert!(
+                !self.is_broken.load(Ordering::Relaxed),
+                "another thread of this run has failed"
+            );
             wait(rounds);
             rounds += 1;
         }
+    }
+}
+
+/// Tells the other threads of a chunk that unwinds.
+struct Fall<'a>(&'a Queue);
+
+impl Drop for Fall<'_> {
+    fn drop(&mut self) {
+        self.0.is_broken.store(true, Ordering::Relaxed);
     }
 }
