@@ -39,9 +39,6 @@ impl Program {
         Parts {
             steps: &self.steps,
             parameters: self.parameters.as_ptr().cast(),
-            inputs: &self.inputs,
-            outputs: &self.outputs,
-            arena: self.arena,
             scratch: self.scratch,
         }
     }

@@ -76,7 +76,7 @@ impl Engine {
             assert_eq!(input.len(), batch * port.len(), "floats of an input");
             port.write(map(floats(&mut self.arena), *port, batch), input);
         }
-        let queue = Queue::default();
+        let queue = Queue::new();
         let team = Arc::clone(&self.team);
         let job = self.job(&queue);
         if team.size() == 1 {
@@ -100,7 +100,7 @@ impl Engine {
     /// If there was no run, or is no such step.
     pub fn repeat_step(&mut self, index: usize) {
         assert!(self.batch > 0, "a step is repeated after a run");
-        let queue = Queue::default();
+        let queue = Queue::new();
         let job = self.job(&queue);
         // SAFETY: as for a run.
         unsafe { job.step(&job.parts.steps[index]) };

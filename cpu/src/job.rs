@@ -4,17 +4,13 @@ use crate::InstructionSet;
 use crate::memory::Memory;
 use crate::queue::Queue;
 use crate::run::run;
-use crate::step::{Port, Step};
+use crate::step::Step;
 
 /// What a program is made of, wherever it lies.
 #[derive(Clone, Copy)]
 pub(crate) struct Parts<'a> {
     pub(crate) steps: &'a [Step],
     pub(crate) parameters: *const f32,
-    pub(crate) inputs: &'a [Port],
-    pub(crate) outputs: &'a [Port],
-    /// Floats of all maps of one picture.
-    pub(crate) arena: usize,
     /// Floats of scratch memory of one thread.
     pub(crate) scratch: usize,
 }
@@ -61,7 +57,8 @@ impl Job<'_> {
     ///
     /// # Safety
     ///
-    /// Compiling checked the instruction set and planned the memory, all of which is there.
+    /// As for [`share`](Self::share).
+    #[cfg(feature = "std")]
     pub(crate) unsafe fn alone(&self) {
         for step in self.parts.steps {
             // SAFETY: the caller's promise.
@@ -73,7 +70,8 @@ impl Job<'_> {
     ///
     /// # Safety
     ///
-    /// As for [`alone`](Self::alone).
+    /// As for [`share`](Self::share).
+    #[cfg(feature = "std")]
     pub(crate) unsafe fn step(&self, step: &Step) {
         let memory = self.memory(0);
         for chunk in 0..step.chunks(self.batch) {
@@ -86,7 +84,8 @@ impl Job<'_> {
     ///
     /// # Safety
     ///
-    /// As for [`alone`](Self::alone); no two threads have the same number.
+    /// Compiling checked the instruction set and planned the memory, all of which is there; no two threads have
+    /// the same number.
     pub(crate) unsafe fn share(&self, thread: usize, wait: impl Fn(u32)) {
         let memory = self.memory(thread);
         let run_chunk = |step: usize, chunk: usize| {

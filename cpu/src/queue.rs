@@ -6,7 +6,7 @@
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// Counters of a run; all zero before it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[repr(C, align(64))]
 pub(crate) struct Queue {
     /// The next chunk that nobody has taken.
@@ -18,11 +18,27 @@ pub(crate) struct Queue {
 }
 
 /// A counter on a cache line of its own.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[repr(C, align(64))]
 struct Line(AtomicU32);
 
 impl Queue {
+    /// Counters before a run.
+    pub(crate) const fn new() -> Self {
+        Self {
+            next: Line(AtomicU32::new(0)),
+            done: Line(AtomicU32::new(0)),
+            is_broken: AtomicBool::new(false),
+        }
+    }
+
+    /// Gets ready for another run; no thread is at the last one.
+    #[cfg(feature = "module")]
+    pub(crate) fn reset(&self) {
+        self.next.0.store(0, Ordering::Relaxed);
+        self.done.0.store(0, Ordering::Relaxed);
+    }
+
     /// Takes chunks until none is left. `starts` holds the first chunk of each step, and the end. `run` gets the
     /// step and the chunk of the step; `wait` is called with a count of rounds while another thread is awaited.
     pub(crate) fn work(

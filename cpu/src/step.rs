@@ -39,6 +39,10 @@ impl Activation {
 /// What a step does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
+#[cfg_attr(
+    not(feature = "std"),
+    expect(dead_code, reason = "steps are made elsewhere and read as words")
+)]
 pub(crate) enum Kind {
     /// A matrix product: pointwise, dense and fully connected convolutions.
     Product,

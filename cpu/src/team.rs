@@ -244,7 +244,7 @@ mod tests {
         let team = Team::new(2);
         let starts: Vec<u32> = (0..=40).collect();
         for bad in [0, 1, 39] {
-            let queue = Queue::default();
+            let queue = Queue::new();
             let run = panic::catch_unwind(AssertUnwindSafe(|| {
                 team.run(&|thread| {
                     queue.work(&starts, |step, _| assert_ne!(step, bad), wait);
@@ -255,7 +255,7 @@ mod tests {
             }));
             assert!(run.is_err(), "chunk {bad}");
         }
-        let queue = Queue::default();
+        let queue = Queue::new();
         team.run(&|_| queue.work(&starts, |_, _| (), wait));
         queue.wait_for(40, &wait);
     }
