@@ -4,6 +4,8 @@
     reason = "the constructors are called by hand, once, and wasm-bindgen's exports are unsafe items"
 )]
 
+mod workers;
+
 use std::{cell::RefCell, panic, sync::Once};
 
 use js_sys::{Error, JSON, Reflect};
@@ -17,6 +19,7 @@ use crate::{
     kernel,
     weights::Weights,
 };
+pub use workers::Workers;
 
 thread_local! {
     static LAST_PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
@@ -59,7 +62,8 @@ pub struct Lens {
 
 #[wasm_bindgen]
 impl Lens {
-    /// Opens `device` ("auto", "webgpu" or "cpu") and builds the networks from safetensors files.
+    /// Opens `device` ("auto", "webgpu" or "cpu") and builds the networks from safetensors files. On the CPU `workers`
+    /// run them, if given and once started; else this module does, with one thread.
     ///
     /// # Errors
     ///
@@ -70,6 +74,7 @@ impl Lens {
         backbone: Vec<u8>,
         pretrained: Option<Vec<u8>>,
         head: Option<Vec<u8>>,
+        workers: Option<Workers>,
     ) -> Result<Self, JsValue> {
         let choice = match device.as_str() {
             "webgpu" => DeviceChoice::Gpu,
@@ -84,7 +89,10 @@ impl Lens {
                 .transpose()?,
             head: head.map(|bytes| read("head", &bytes)).transpose()?,
         };
-        let device = device::open(choice).await.map_err(|error| error.to_js())?;
+        let mut device = device::open(choice).await.map_err(|error| error.to_js())?;
+        if let (DeviceKind::Cpu, Some(workers)) = (device.kind, workers) {
+            device.workers = workers.started().await;
+        }
         let device = kernel::tuned(device, None, None)
             .await
             .map_err(|error| error.to_js())?;
