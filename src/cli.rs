@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "results go to standard output")]
 
 mod analyze;
+mod bench;
 mod convert;
 mod embed;
 #[cfg(feature = "train")]
@@ -47,6 +48,8 @@ enum Command {
     Evaluate(evaluate::Args),
     /// Lists, fetches and verifies weights.
     Weights(weights::Args),
+    /// Times the networks on this machine.
+    Bench(bench::Args),
 }
 
 /// Runs the command that the process was started with: 0 done, 1 the input is at fault, 2 wrong usage.
@@ -60,6 +63,7 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "train")]
         Command::Evaluate(args) => evaluate::run(args),
         Command::Weights(args) => weights::run(args),
+        Command::Bench(args) => bench::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -11,7 +11,9 @@ mod suppression;
 use burn::tensor::Device;
 use thiserror::Error;
 
-pub use blazeface::{ARCHITECTURE, BlazeFace, INPUT_SIDE, NORMALISATION, canonical_weights};
+pub use blazeface::{
+    ANCHOR_VALUES, ANCHORS, ARCHITECTURE, BlazeFace, INPUT_SIDE, NORMALISATION, canonical_weights,
+};
 
 use crate::crop::batch;
 use crate::face::{BoundingBox, Detection};

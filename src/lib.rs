@@ -16,6 +16,7 @@ pub mod gaps;
 pub mod head;
 pub mod label;
 pub mod metrics;
+pub mod network;
 pub mod report;
 pub mod smoothing;
 pub mod tracking;

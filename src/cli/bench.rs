@@ -1,0 +1,298 @@
+//! `affectlens bench`: how fast the networks are on this machine.
+
+mod serve;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use anyhow::{Context as _, Result, bail};
+use serde::Serialize;
+
+use super::DeviceOption;
+use crate::{
+    backbone, detect,
+    device::DeviceKind,
+    network::{Network, NetworkFacts, RunStats},
+    weights::Weights,
+};
+
+/// Options of `affectlens bench`.
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    /// Where the networks run.
+    #[arg(long, value_enum, default_value_t)]
+    device: DeviceOption,
+    /// One network by its architecture name, or `all` that have a weights file.
+    #[arg(long, value_name = "NAME", default_value = "all")]
+    network: String,
+    /// Folder with weights files; the default is the cache that `affectlens weights fetch` fills.
+    #[arg(long, value_name = "DIR")]
+    weights: Option<PathBuf>,
+    /// Pictures in one run, several numbers divided by commas.
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1",
+        value_parser = clap::value_parser!(u16).range(1..=64))]
+    batch: Vec<u16>,
+    /// CPU threads; the default is one a core.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
+    /// Timed runs.
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// One JSON object instead of a table.
+    #[arg(long)]
+    json: bool,
+    /// Answers a line of JSON to each line `run N`, `output` or `quit` on standard input; for one network and batch.
+    #[arg(long, hide = true, requires = "input")]
+    serve: bool,
+    /// Raw little-endian floats that the network takes.
+    #[arg(long, hide = true, value_name = "FILE")]
+    input: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct Machine {
+    device: DeviceKind,
+    adapter: String,
+    threads: usize,
+    runs: Vec<Run>,
+    peak_memory_bytes: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Run {
+    network: &'static str,
+    batch: usize,
+    /// From the weights file to the first output.
+    first_ms: f64,
+    median_ms: f64,
+    p95_ms: f64,
+    images_per_second: f64,
+    #[serde(flatten)]
+    stats: RunStats,
+}
+
+/// Runs `affectlens bench`.
+pub(super) fn run(args: &Args) -> Result<()> {
+    if let Some(threads) = args.threads {
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads.into())
+            .build_global()
+            .context("--threads")?;
+    }
+    let folder = args
+        .weights
+        .clone()
+        .unwrap_or_else(|| crate::weights::cache_dir().join("weights"));
+    let files = weights_files(&folder, &args.network)?;
+    if args.serve {
+        let ([(_, file)], [batch], Some(input)) =
+            (files.as_slice(), args.batch.as_slice(), &args.input)
+        else {
+            bail!("--serve is for one --network and one --batch");
+        };
+        return serve::answer(file, input, usize::from(*batch), args.device);
+    }
+    let mut runs = Vec::new();
+    for (_, file) in &files {
+        for &batch in &args.batch {
+            let run = time(file, usize::from(batch), args)?;
+            if !args.json {
+                print_row(&run, runs.is_empty());
+            }
+            runs.push(run);
+        }
+    }
+    let opened = args.device.open()?;
+    let machine = Machine {
+        device: opened.kind,
+        adapter: opened.adapter,
+        threads: rayon::current_num_threads(),
+        runs,
+        peak_memory_bytes: peak_memory(),
+    };
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&machine)?);
+    } else {
+        println!(
+            "on {}, {} CPU threads{}",
+            machine.adapter,
+            machine.threads,
+            machine.peak_memory_bytes.map_or_else(String::new, |bytes| {
+                format!(", peak memory {:.0} MB", bytes as f64 / 1e6)
+            })
+        );
+    }
+    Ok(())
+}
+
+/// `(name, file)` of the wanted networks that have one.
+fn weights_files(folder: &Path, wanted: &str) -> Result<Vec<(&'static str, PathBuf)>> {
+    let names: Vec<_> = backbone::NAMES
+        .into_iter()
+        .chain([detect::ARCHITECTURE])
+        .collect();
+    if wanted != "all" && !names.contains(&wanted) {
+        bail!(
+            "--network is `{wanted}`, expected `all`, `{}`",
+            names.join("`, `")
+        );
+    }
+    let files: Vec<_> = names
+        .into_iter()
+        .filter(|name| wanted == "all" || *name == wanted)
+        .map(|name| (name, folder.join(format!("{name}.safetensors"))))
+        .filter(|(_, file)| file.exists())
+        .collect();
+    if files.is_empty() {
+        bail!(
+            "`{}` has no weights of {wanted}; run `affectlens weights fetch`",
+            folder.display()
+        );
+    }
+    Ok(files)
+}
+
+/// A network with its input and the time that it took to the first output.
+struct Started {
+    network: Network,
+    adapter: String,
+    input: Vec<f32>,
+    batch: usize,
+    first_ms: f64,
+}
+
+impl Started {
+    /// `pictures` gives the input of a network once it is known.
+    fn new(
+        file: &Path,
+        batch: usize,
+        device: DeviceOption,
+        pictures: impl FnOnce(&NetworkFacts, usize) -> Result<Vec<f32>>,
+    ) -> Result<(Self, Vec<f32>)> {
+        let bytes = fs::read(file).with_context(|| file.display().to_string())?;
+        let started = Instant::now();
+        let weights = Weights::from_safetensors(&bytes)?;
+        let opened = device.open()?;
+        let adapter = opened.adapter.clone();
+        let mut network = Network::load(&weights, opened)?;
+        let loaded = started.elapsed();
+        let input = pictures(network.facts(), batch)?;
+        let started = Instant::now();
+        let output = pollster::block_on(network.run(input.clone(), batch))?;
+        let first_ms = (loaded + started.elapsed()).as_secs_f64() * 1e3;
+        let started = Self {
+            network,
+            adapter,
+            input,
+            batch,
+            first_ms,
+        };
+        Ok((started, output))
+    }
+
+    /// Milliseconds of one run, input in and output out.
+    fn run(&mut self) -> Result<f64> {
+        let input = self.input.clone();
+        let started = Instant::now();
+        pollster::block_on(self.network.run(input, self.batch))?;
+        Ok(started.elapsed().as_secs_f64() * 1e3)
+    }
+}
+
+fn time(file: &Path, batch: usize, args: &Args) -> Result<Run> {
+    let (mut started, _) = Started::new(file, batch, args.device, |facts, batch| {
+        Ok(pattern(batch * 3 * (facts.side * facts.side) as usize))
+    })?;
+    for _ in 0..2 + args.rounds / 10 {
+        started.run()?;
+    }
+    let times = (0..args.rounds).map(|_| started.run());
+    let mut times = times.collect::<Result<Vec<_>>>()?;
+    times.sort_by(f64::total_cmp);
+    let median_ms = quantile(&times, 0.5);
+    Ok(Run {
+        network: started.network.facts().name,
+        batch,
+        first_ms: started.first_ms,
+        median_ms,
+        p95_ms: quantile(&times, 0.95),
+        images_per_second: batch as f64 / median_ms * 1e3,
+        stats: started.network.stats(),
+    })
+}
+
+fn print_row(run: &Run, is_first: bool) {
+    if is_first {
+        println!(
+            "{:<24}{:>6}{:>12}{:>12}{:>12}{:>12}{:>12}",
+            "network", "batch", "first ms", "median ms", "p95 ms", "images/s", "dispatches"
+        );
+    }
+    let dispatches = run
+        .stats
+        .dispatches
+        .map_or_else(|| "-".to_owned(), |count| count.to_string());
+    println!(
+        "{:<24}{:>6}{:>12.1}{:>12.2}{:>12.2}{:>12.1}{:>12}",
+        run.network,
+        run.batch,
+        run.first_ms,
+        run.median_ms,
+        run.p95_ms,
+        run.images_per_second,
+        dispatches
+    );
+}
+
+/// Numbers from -1 to 1 that a network's time does not depend on.
+fn pattern(count: usize) -> Vec<f32> {
+    (0..count)
+        .map(|index| (index % 509) as f32 / 254.0 - 1.0)
+        .collect()
+}
+
+/// The value that a share of the sorted values does not exceed; at least one value.
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let last = sorted.len() - 1;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a place in a slice"
+    )]
+    let place = (share * last as f64).round() as usize;
+    sorted[place.min(last)]
+}
+
+/// Most memory that this process ever held; `None` where the system does not say.
+fn peak_memory() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let kilobytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kilobytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_values_of_the_list() {
+        let values = [1.0, 2.0, 3.0, 4.0, 100.0];
+        assert_eq!(quantile(&values, 0.5).to_bits(), 3.0_f64.to_bits());
+        assert_eq!(quantile(&values, 0.95).to_bits(), 100.0_f64.to_bits());
+        assert_eq!(quantile(&[7.0], 0.95).to_bits(), 7.0_f64.to_bits());
+    }
+
+    #[test]
+    fn unknown_network_is_refused() {
+        let error =
+            weights_files(Path::new("/nowhere"), "resnet").expect_err("there is no such network");
+        assert!(
+            error.to_string().starts_with("--network is `resnet`"),
+            "{error}"
+        );
+    }
+}
