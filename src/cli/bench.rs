@@ -111,7 +111,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         adapter: opened.adapter,
         threads: rayon::current_num_threads(),
         runs,
-        peak_memory_bytes: peak_memory(),
+        peak_memory_bytes: memory(PEAK),
     };
     if args.json {
         println!("{}", serde_json::to_string_pretty(&machine)?);
@@ -266,11 +266,14 @@ fn quantile(sorted: &[f64], share: f64) -> f64 {
     sorted[place.min(last)]
 }
 
-/// Most memory that this process ever held; `None` where the system does not say.
-fn peak_memory() -> Option<u64> {
+/// Most memory that the process ever held.
+const PEAK: &str = "VmHWM:";
+
+/// Bytes on a line of this process's status; `None` where the system does not say.
+fn memory(line: &str) -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    let kilobytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    let kilobytes = status.lines().find_map(|it| it.strip_prefix(line))?;
+    let kilobytes: u64 = kilobytes.split_whitespace().next()?.parse().ok()?;
     Some(kilobytes * 1024)
 }
 

@@ -12,11 +12,12 @@ use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Started, peak_memory};
+use super::{PEAK, Started, memory};
 use crate::cli::DeviceOption;
 
 /// Answers until `quit` or the end of standard input.
 pub(super) fn answer(file: &Path, input: &Path, batch: usize, device: DeviceOption) -> Result<()> {
+    let start_memory = memory("VmRSS:");
     let (mut started, output) = Started::new(file, batch, device, |facts, batch| {
         let wanted = batch * 3 * (facts.side * facts.side) as usize;
         read_floats(input, wanted)
@@ -34,7 +35,8 @@ pub(super) fn answer(file: &Path, input: &Path, batch: usize, device: DeviceOpti
             ("quit", _) => {
                 let stats = started.network.stats();
                 return say(&json!({
-                    "peak_memory_bytes": peak_memory(),
+                    "start_memory_bytes": start_memory,
+                    "peak_memory_bytes": memory(PEAK),
                     "dispatches": stats.dispatches,
                     "read_backs": stats.read_backs,
                     "bytes_read_back": stats.bytes_read_back,
