@@ -11,6 +11,7 @@ import { argv, env, stderr } from "node:process";
 
 import { chromium } from "playwright-core";
 
+import { ABSENT } from "./page/engines.js";
 import { serve } from "./server.mjs";
 
 /**
@@ -112,9 +113,9 @@ async function timeNetwork({ name, side, batch }) {
         firsts.set(contestant.name, [...(firsts.get(contestant.name) ?? []), ms]);
       } catch (error) {
         const reason = textOf(error);
-        failures[contestant.name] = reason.includes("absent") ? "absent" : reason;
+        failures[contestant.name] = reason.includes(ABSENT) ? ABSENT : reason;
         contestants = contestants.filter((it) => it !== contestant);
-        if (!reason.includes("absent")) say(`      ${contestant.name}: ${reason}`);
+        say(`      ${contestant.name}: ${failures[contestant.name]}`);
       }
     }
   }

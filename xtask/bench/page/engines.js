@@ -2,7 +2,7 @@
 // The engines that take turns, each behind the same three steps: prepare (not timed), open, run.
 
 /** What an engine says where it has no such place to run; the table then shows nothing there. */
-export const ABSENT = "absent";
+export const ABSENT = "not in this build";
 
 /**
  * @typedef {{ device: "webgpu" | "cpu", threads: number }} Place
