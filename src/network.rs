@@ -75,7 +75,6 @@ pub struct RunStats {
 }
 
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one in a process")]
 enum Kind {
     Backbone(Backbone),
     BlazeFace(BlazeFace),
