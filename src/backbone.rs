@@ -14,6 +14,7 @@ use burn::tensor::{Device, Tensor};
 pub use efficientnet::{EfficientNet, EfficientNetConfig};
 pub use mobilenet_v1::MobileNetV1;
 
+use crate::kernel::{Map, Planner};
 use crate::label::Expression;
 #[cfg(feature = "native")]
 use crate::weights::{Metadata, PublishedWeights, faceres_from_tfjs};
@@ -151,6 +152,35 @@ impl Backbone {
             }
         }
     }
+}
+
+/// Name and side of the input, pixels, of the backbone of that architecture name.
+pub(crate) fn input_of(architecture: &str) -> Result<(&'static str, u32), WeightsError> {
+    if architecture == FACERES {
+        return Ok((FACERES, MobileNetV1::SIDE));
+    }
+    let config =
+        EfficientNetConfig::from_name(architecture).ok_or_else(|| unknown(architecture))?;
+    Ok((config.name, config.side))
+}
+
+/// Adds the network that the metadata names to a plan whose map `faces` is its input; gives the embedding and,
+/// where the weights have a classifier, its logits.
+///
+/// # Errors
+///
+/// As [`Backbone::load`].
+pub fn plan(
+    weights: &Weights,
+    planner: &mut Planner,
+    faces: Map,
+) -> Result<(Map, Option<Map>), WeightsError> {
+    let name = weights.metadata.architecture.as_str();
+    if name == FACERES {
+        return Ok((MobileNetV1::plan(weights, planner, faces)?, None));
+    }
+    let config = EfficientNetConfig::from_name(name).ok_or_else(|| unknown(name))?;
+    EfficientNet::plan(config, weights, planner, faces)
 }
 
 /// Brings a published file of the backbone `name` into canonical form: our names, batch norm folded, metadata

@@ -14,6 +14,7 @@ pub mod frame;
 pub mod fusion;
 pub mod gaps;
 pub mod head;
+pub mod kernel;
 pub mod label;
 pub mod metrics;
 pub mod network;

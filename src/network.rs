@@ -7,10 +7,17 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::{
-    backbone::Backbone,
+    backbone::{self, Backbone},
     detect::{self, BlazeFace},
     device::{DeviceError, DeviceKind, OpenedDevice},
+    kernel::{self, KernelForm, Plan},
     weights::{Weights, WeightsError},
+};
+
+/// Runs well on adapters of every kind.
+const FORM: KernelForm = KernelForm {
+    workgroup_tiles: false,
+    half: false,
 };
 
 /// Why a network gives no numbers.
@@ -76,6 +83,7 @@ pub struct RunStats {
 
 #[derive(Debug)]
 enum Kind {
+    Fused(kernel::Network),
     Backbone(Backbone),
     BlazeFace(BlazeFace),
 }
@@ -96,35 +104,19 @@ impl Network {
     ///
     /// [`NetworkError::Weights`] if they do not fit, or name no network.
     pub fn load(weights: &Weights, device: OpenedDevice) -> Result<Self, NetworkError> {
-        let (kind, facts) = if weights.metadata.architecture == detect::ARCHITECTURE {
-            let network = BlazeFace::load(weights, &device.device)?;
-            let facts = NetworkFacts {
-                name: detect::ARCHITECTURE,
-                side: detect::INPUT_SIDE,
-                outputs: vec![OutputPart {
-                    name: "anchors",
-                    shape: vec![detect::ANCHORS, detect::ANCHOR_VALUES],
-                }],
-            };
-            (Kind::BlazeFace(network), facts)
-        } else {
-            let network = Backbone::load(weights, &device.device)?;
-            let mut outputs = vec![OutputPart {
-                name: "embedding",
-                shape: vec![network.width()],
-            }];
-            if let Some(bias) = weights.get("classifier.bias") {
-                outputs.push(OutputPart {
-                    name: "logits",
-                    shape: bias.shape.clone(),
-                });
+        let (plan, facts) = plan(weights)?;
+        let fused = match device.kind {
+            DeviceKind::Cpu => None,
+            DeviceKind::Vulkan | DeviceKind::WebGpu => {
+                kernel::Network::new(&plan, &device.device, FORM)
             }
-            let facts = NetworkFacts {
-                name: network.name(),
-                side: network.input_side(),
-                outputs,
-            };
-            (Kind::Backbone(network), facts)
+        };
+        let kind = match fused {
+            Some(network) => Kind::Fused(network),
+            None if facts.name == detect::ARCHITECTURE => {
+                Kind::BlazeFace(BlazeFace::load(weights, &device.device)?)
+            }
+            None => Kind::Backbone(Backbone::load(weights, &device.device)?),
         };
         Ok(Self {
             kind,
@@ -164,8 +156,7 @@ impl Network {
                 got: input.len(),
             });
         }
-        let input = TensorData::new(input, [batch, 3, pixels, pixels]);
-        let output = self.forward(Tensor::from_data(input, &self.device.device));
+        let output = self.forward(input, batch, pixels);
         let read_back = |reason: String| NetworkError::ReadBack { name, reason };
         let output = output.into_data_async().await;
         // A lost device gives numbers too.
@@ -176,7 +167,7 @@ impl Network {
             .map_err(|error| read_back(error.to_string()))?;
         if self.device.kind != DeviceKind::Cpu {
             self.stats = RunStats {
-                dispatches: None,
+                dispatches: self.dispatches(),
                 read_backs: 1,
                 bytes_read_back: size_of_val(values.as_slice()) as u64,
             };
@@ -184,12 +175,24 @@ impl Network {
         Ok(values)
     }
 
-    /// One tensor, so that it is read back at once.
-    fn forward(&self, pictures: Tensor<4>) -> Tensor<2> {
+    /// `[batch, values]`: one tensor, so that it is read back at once.
+    fn forward(&self, input: Vec<f32>, batch: usize, side: usize) -> Tensor<2> {
+        let device = &self.device.device;
+        let channels_first = [batch, 3, side, side];
         match &self.kind {
-            Kind::BlazeFace(network) => network.forward(pictures).flatten(1, 2),
+            Kind::Fused(network) => {
+                let input = channels_last(&input, side * side);
+                let input = TensorData::new(input, [batch, side, side, 3]);
+                network.forward(Tensor::from_data(input, device))
+            }
+            Kind::BlazeFace(network) => {
+                let input = TensorData::new(input, channels_first);
+                let anchors = network.forward(Tensor::from_data(input, device));
+                anchors.flatten(1, 2)
+            }
             Kind::Backbone(network) => {
-                let embedded = network.forward(pictures);
+                let input = TensorData::new(input, channels_first);
+                let embedded = network.forward(Tensor::from_data(input, device));
                 match embedded.logits {
                     Some(logits) => Tensor::cat(vec![embedded.embedding, logits], 1),
                     None => embedded.embedding,
@@ -197,6 +200,60 @@ impl Network {
             }
         }
     }
+
+    fn dispatches(&self) -> Option<u32> {
+        match &self.kind {
+            Kind::Fused(network) => u32::try_from(network.dispatches()).ok(),
+            Kind::Backbone(_) | Kind::BlazeFace(_) => None,
+        }
+    }
+}
+
+/// The network that the weights name, and what it gives.
+fn plan(weights: &Weights) -> Result<(Plan, NetworkFacts), WeightsError> {
+    if weights.metadata.architecture == detect::ARCHITECTURE {
+        let facts = NetworkFacts {
+            name: detect::ARCHITECTURE,
+            side: detect::INPUT_SIDE,
+            outputs: vec![OutputPart {
+                name: "anchors",
+                shape: vec![detect::ANCHORS, detect::ANCHOR_VALUES],
+            }],
+        };
+        return Ok((BlazeFace::plan(weights)?, facts));
+    }
+    let (name, side) = backbone::input_of(&weights.metadata.architecture)?;
+    let mut planner = Plan::of_input(side as usize, side as usize, 3);
+    let input = planner.input();
+    let (embedding, logits) = backbone::plan(weights, &mut planner, input)?;
+    let maps: Vec<_> = [embedding].into_iter().chain(logits).collect();
+    let outputs = ["embedding", "logits"]
+        .into_iter()
+        .zip(&maps)
+        .map(|(name, map)| OutputPart {
+            name,
+            shape: vec![planner.shape(*map).len()],
+        })
+        .collect();
+    let facts = NetworkFacts {
+        name,
+        side,
+        outputs,
+    };
+    Ok((planner.finish(&maps), facts))
+}
+
+/// `[batch, 3, pixels]` to `[batch, pixels, 3]`.
+fn channels_last(values: &[f32], pixels: usize) -> Vec<f32> {
+    let mut last = Vec::with_capacity(values.len());
+    for picture in values.chunks_exact(3 * pixels) {
+        let (red, rest) = picture.split_at(pixels);
+        let (green, blue) = rest.split_at(pixels);
+        for ((red, green), blue) in red.iter().zip(green).zip(blue) {
+            last.extend([red, green, blue]);
+        }
+    }
+    last
 }
 
 #[cfg(test)]

@@ -5,25 +5,15 @@
 //! bottom and right.
 
 use burn::module::{Module, Param};
-use burn::tensor::activation::silu;
+use burn::tensor::activation::{gelu, relu, sigmoid, silu};
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor};
 
 use super::cpu;
 use super::parameters::Parameters;
+use crate::kernel::{Activation, Map, Planner, Weighted, Window};
 use crate::weights::WeightsError;
-
-/// What happens to the output of a convolution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Activation {
-    /// Nothing.
-    Identity,
-    /// `x * sigmoid(x)`.
-    Silu,
-    /// `min(max(x, 0), 6)`.
-    Relu6,
-}
 
 /// How a convolution couples channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,17 +93,52 @@ impl ConvolutionConfig {
         }
     }
 
-    /// Takes `name.weight` and `name.bias`.
+    /// Takes `name.weight` and `name.bias` for the plain form.
     pub(super) fn load(
         &self,
         name: &str,
         parameters: &mut Parameters<'_>,
+        device: &Device,
     ) -> Result<Convolution, WeightsError> {
         let shape = self.weight_shape();
         Ok(Convolution {
-            weight: parameters.take(&format!("{name}.weight"), shape)?,
-            bias: parameters.take(&format!("{name}.bias"), [shape[0]])?,
+            weight: parameters.take(&format!("{name}.weight"), shape, device)?,
+            bias: parameters.take(&format!("{name}.bias"), [shape[0]], device)?,
             config: *self,
+        })
+    }
+
+    /// Takes `name.weight` and `name.bias` for a plan.
+    pub(super) fn weighted(
+        &self,
+        name: &str,
+        parameters: &mut Parameters<'_>,
+    ) -> Result<Weighted, WeightsError> {
+        let shape = self.weight_shape();
+        let weight = parameters.values(&format!("{name}.weight"), &shape)?;
+        let bias = parameters.values(&format!("{name}.bias"), &shape[..1])?;
+        Ok(Weighted::from_outputs_first(
+            weight,
+            bias,
+            self.kernel,
+            self.activation,
+        ))
+    }
+
+    /// Adds the convolution to a plan.
+    pub(super) fn plan(
+        &self,
+        name: &str,
+        parameters: &mut Parameters<'_>,
+        planner: &mut Planner,
+        maps: Map,
+    ) -> Result<Map, WeightsError> {
+        let weighted = self.weighted(name, parameters)?;
+        let window = Window::same(planner.shape(maps), self.kernel, self.stride);
+        Ok(match (self.coupling, self.kernel, self.stride) {
+            (Coupling::Depthwise { .. }, ..) => planner.depthwise(maps, window, weighted),
+            (Coupling::Dense { .. }, 1, 1) => planner.pointwise(maps, weighted),
+            (Coupling::Dense { .. }, ..) => planner.convolution(maps, window, weighted),
         })
     }
 }
@@ -163,7 +188,11 @@ impl Convolution {
         match activation {
             Activation::Identity => maps,
             Activation::Silu => silu(maps),
+            Activation::Relu => relu(maps),
             Activation::Relu6 => maps.clamp(0.0, 6.0),
+            Activation::Gelu => gelu(maps),
+            Activation::Sigmoid => sigmoid(maps),
+            Activation::Prelu => unreachable!("no network here has PReLU"),
         }
     }
 }
@@ -224,7 +253,7 @@ mod tests {
                 .insert("a.bias", vec![shape[0]], noise(shape[0], 2))
                 .expect("as many values");
             let convolution = case
-                .load("a", &mut Parameters::new(&weights, &device))
+                .load("a", &mut Parameters::new(&weights), &device)
                 .expect("loads");
             let maps = noise(2 * 3 * height * width, 3);
             let maps =

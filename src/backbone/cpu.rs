@@ -19,7 +19,8 @@ use std::array;
 use burn::tensor::{Tensor, TensorData};
 use macerator::Simd;
 
-use super::convolution::{Activation, ConvolutionConfig, Coupling, same_padding};
+use super::convolution::{ConvolutionConfig, Coupling, same_padding};
+use crate::kernel::Activation;
 
 /// `activation(convolve(maps, weight) + bias)`.
 ///
@@ -245,6 +246,7 @@ fn finish(plane: &mut [f32], bias: f32, activation: Activation) {
         Activation::Identity => add(plane, bias),
         Activation::Relu6 => add_relu6(plane, bias),
         Activation::Silu => add_silu(plane, bias),
+        other => unreachable!("no network here has {other:?}"),
     }
 }
 

@@ -11,13 +11,17 @@ use burn::module::{Module, Param};
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor};
 
-use super::convolution::{Activation, Convolution, ConvolutionConfig};
+use super::convolution::{Convolution, ConvolutionConfig};
 use super::parameters::Parameters;
 #[cfg(feature = "native")]
 pub(super) use published::canonical;
 
+use crate::kernel::{Activation, Map, Planner, Shortcut, Weighted};
 use crate::label::Expression;
 use crate::weights::{Weights, WeightsError};
+
+const CLASSIFIER_WEIGHT: &str = "classifier.weight";
+const CLASSIFIER_BIAS: &str = "classifier.bias";
 
 /// One row of the published table: blocks of equal kernel and output width.
 struct Stage {
@@ -177,6 +181,40 @@ impl EfficientNetConfig {
 }
 
 impl BlockConfig {
+    fn plan(
+        &self,
+        parameters: &mut Parameters<'_>,
+        planner: &mut Planner,
+        maps: Map,
+    ) -> Result<Map, WeightsError> {
+        let name = &self.name;
+        let shortcut = self.residual.then_some(Shortcut {
+            map: maps,
+            pooled: false,
+        });
+        let expanded = match &self.expand {
+            Some(expand) => expand.plan(&format!("{name}.conv_pw"), parameters, planner, maps)?,
+            None => maps,
+        };
+        let maps =
+            self.depthwise
+                .plan(&format!("{name}.conv_dw"), parameters, planner, expanded)?;
+        let reduce = self
+            .reduce
+            .weighted(&format!("{name}.se.conv_reduce"), parameters)?;
+        let excite = Weighted {
+            activation: Activation::Sigmoid,
+            ..self
+                .excite
+                .weighted(&format!("{name}.se.conv_expand"), parameters)?
+        };
+        let gate = planner.squeeze_excite(maps, reduce, excite);
+        let project = self
+            .project
+            .weighted(&format!("{name}.{}", self.project_name()), parameters)?;
+        Ok(planner.gated_pointwise(maps, project, Some(gate), shortcut))
+    }
+
     /// Name of the projecting convolution.
     pub(super) fn project_name(&self) -> &'static str {
         if self.expand.is_some() {
@@ -230,64 +268,79 @@ impl EfficientNet {
         weights: &Weights,
         device: &Device,
     ) -> Result<Self, WeightsError> {
-        let mut parameters = Parameters::new(weights, device);
-        let stem = config.stem().load("conv_stem", &mut parameters)?;
+        let mut parameters = Parameters::new(weights);
+        let mut load = |name: &str, convolution: &ConvolutionConfig| {
+            convolution.load(name, &mut parameters, device)
+        };
+        let stem = load("conv_stem", &config.stem())?;
         let mut blocks = Vec::new();
         for block in config.blocks() {
             let name = &block.name;
             let expand = block
                 .expand
-                .map(|expand| expand.load(&format!("{name}.conv_pw"), &mut parameters));
+                .map(|expand| load(&format!("{name}.conv_pw"), &expand));
             blocks.push(Block {
                 expand: expand.transpose()?,
-                depthwise: block
-                    .depthwise
-                    .load(&format!("{name}.conv_dw"), &mut parameters)?,
-                reduce: block
-                    .reduce
-                    .load(&format!("{name}.se.conv_reduce"), &mut parameters)?,
-                excite: block
-                    .excite
-                    .load(&format!("{name}.se.conv_expand"), &mut parameters)?,
-                project: block
-                    .project
-                    .load(&format!("{name}.{}", block.project_name()), &mut parameters)?,
+                depthwise: load(&format!("{name}.conv_dw"), &block.depthwise)?,
+                reduce: load(&format!("{name}.se.conv_reduce"), &block.reduce)?,
+                excite: load(&format!("{name}.se.conv_expand"), &block.excite)?,
+                project: load(&format!("{name}.{}", block.project_name()), &block.project)?,
                 residual: block.residual,
             });
         }
-        let head = config.head().load("conv_head", &mut parameters)?;
-        let classifier = match weights.get("classifier.weight") {
+        let head = load("conv_head", &config.head())?;
+        let classifier = match parameters.rows(CLASSIFIER_WEIGHT) {
             None => None,
-            Some(weight) => {
-                let outputs = weight.shape.first().copied().unwrap_or_default();
-                Some(Classifier {
-                    weight: parameters.take("classifier.weight", [outputs, config.width()])?,
-                    bias: parameters.take("classifier.bias", [outputs])?,
-                })
-            }
+            Some(outputs) => Some(Classifier {
+                weight: parameters.take(CLASSIFIER_WEIGHT, [outputs, config.width()], device)?,
+                bias: parameters.take(CLASSIFIER_BIAS, [outputs], device)?,
+            }),
         };
         parameters.finish(config.name)?;
-        let classes = weights.metadata.classes.clone();
-        let outputs = classifier
-            .as_ref()
-            .map_or(0, |classifier| classifier.bias.dims()[0]);
-        if classes.len() > outputs {
-            return Err(WeightsError::Malformed {
-                format: "weights",
-                reason: format!(
-                    "{} classes are named, but the classifier has {outputs} outputs",
-                    classes.len()
-                ),
-            });
-        }
         Ok(Self {
             stem,
             blocks,
             head,
             classifier,
             config,
-            classes,
+            classes: classes(weights)?,
         })
+    }
+
+    /// Adds the network to a plan whose map `faces` is as large as [`forward`](Self::forward)'s input; gives the
+    /// embedding and, where the weights have a classifier, the logits.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub fn plan(
+        config: EfficientNetConfig,
+        weights: &Weights,
+        planner: &mut Planner,
+        faces: Map,
+    ) -> Result<(Map, Option<Map>), WeightsError> {
+        let mut parameters = Parameters::new(weights);
+        let mut maps = config
+            .stem()
+            .plan("conv_stem", &mut parameters, planner, faces)?;
+        for block in config.blocks() {
+            maps = block.plan(&mut parameters, planner, maps)?;
+        }
+        let maps = config
+            .head()
+            .plan("conv_head", &mut parameters, planner, maps)?;
+        let embedding = planner.average(maps);
+        let logits = match parameters.rows(CLASSIFIER_WEIGHT) {
+            None => None,
+            Some(outputs) => {
+                let weight = parameters.values(CLASSIFIER_WEIGHT, &[outputs, config.width()])?;
+                let bias = parameters.values(CLASSIFIER_BIAS, &[outputs])?;
+                let layer = Weighted::from_outputs_first(weight, bias, 1, Activation::Identity);
+                Some(planner.pointwise(embedding, layer))
+            }
+        };
+        parameters.finish(config.name)?;
+        Ok((embedding, logits))
     }
 
     /// Which EfficientNet this is.
@@ -345,6 +398,25 @@ impl Block {
             None => maps,
         }
     }
+}
+
+/// What the classifier's outputs stand for, if the metadata says it.
+pub(super) fn classes(weights: &Weights) -> Result<Vec<Expression>, WeightsError> {
+    let classes = weights.metadata.classes.clone();
+    let outputs = weights
+        .get(CLASSIFIER_BIAS)
+        .and_then(|bias| bias.shape.first().copied())
+        .unwrap_or_default();
+    if classes.len() > outputs {
+        return Err(WeightsError::Malformed {
+            format: "weights",
+            reason: format!(
+                "{} classes are named, but the classifier has {outputs} outputs",
+                classes.len()
+            ),
+        });
+    }
+    Ok(classes)
 }
 
 /// Means over pixels, `[batch, channels, 1, 1]`.

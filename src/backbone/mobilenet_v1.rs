@@ -7,8 +7,9 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-use super::convolution::{Activation, Convolution, ConvolutionConfig};
+use super::convolution::{Convolution, ConvolutionConfig};
 use super::parameters::Parameters;
+use crate::kernel::{Activation, Map, Planner};
 use crate::weights::{Weights, WeightsError};
 
 const STEM_CHANNELS: usize = 32;
@@ -55,22 +56,43 @@ impl MobileNetV1 {
     ///
     /// [`WeightsError`] for a missing, misshapen or unexpected parameter.
     pub fn load(weights: &Weights, device: &Device) -> Result<Self, WeightsError> {
-        let mut parameters = Parameters::new(weights, device);
-        let stem = ConvolutionConfig::dense(3, STEM_CHANNELS, 3, 2, Activation::Relu6);
-        let stem = stem.load("conv_stem", &mut parameters)?;
-        let mut blocks = Vec::with_capacity(BLOCKS.len());
-        let mut channels = STEM_CHANNELS;
-        for (index, (stride, outputs)) in BLOCKS.into_iter().enumerate() {
-            let depthwise = ConvolutionConfig::depthwise(channels, 3, stride, Activation::Relu6);
-            let pointwise = ConvolutionConfig::pointwise(channels, outputs, Activation::Relu6);
-            blocks.push(Block {
-                depthwise: depthwise.load(&format!("blocks.{index}.conv_dw"), &mut parameters)?,
-                pointwise: pointwise.load(&format!("blocks.{index}.conv_pw"), &mut parameters)?,
-            });
-            channels = outputs;
-        }
+        let mut parameters = Parameters::new(weights);
+        let stem = stem().load("conv_stem", &mut parameters, device)?;
+        let blocks = blocks()
+            .map(|(name, depthwise, pointwise)| {
+                Ok(Block {
+                    depthwise: depthwise.load(
+                        &format!("{name}.conv_dw"),
+                        &mut parameters,
+                        device,
+                    )?,
+                    pointwise: pointwise.load(
+                        &format!("{name}.conv_pw"),
+                        &mut parameters,
+                        device,
+                    )?,
+                })
+            })
+            .collect::<Result<_, _>>()?;
         parameters.finish("faceres")?;
         Ok(Self { stem, blocks })
+    }
+
+    /// Adds the network to a plan whose map `faces` is as large as [`forward`](Self::forward)'s input; gives the
+    /// embedding.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub fn plan(weights: &Weights, planner: &mut Planner, faces: Map) -> Result<Map, WeightsError> {
+        let mut parameters = Parameters::new(weights);
+        let mut maps = stem().plan("conv_stem", &mut parameters, planner, faces)?;
+        for (name, depthwise, pointwise) in blocks() {
+            maps = depthwise.plan(&format!("{name}.conv_dw"), &mut parameters, planner, maps)?;
+            maps = pointwise.plan(&format!("{name}.conv_pw"), &mut parameters, planner, maps)?;
+        }
+        parameters.finish("faceres")?;
+        Ok(planner.average(maps))
     }
 
     /// Embeds faces.
@@ -87,4 +109,22 @@ impl MobileNetV1 {
         }
         maps.flatten::<3>(2, 3).mean_dim(2).squeeze_dim(2)
     }
+}
+
+fn stem() -> ConvolutionConfig {
+    ConvolutionConfig::dense(3, STEM_CHANNELS, 3, 2, Activation::Relu6)
+}
+
+/// Name, depthwise and pointwise convolution of each pair.
+fn blocks() -> impl Iterator<Item = (String, ConvolutionConfig, ConvolutionConfig)> {
+    let mut channels = STEM_CHANNELS;
+    BLOCKS
+        .into_iter()
+        .enumerate()
+        .map(move |(index, (stride, outputs))| {
+            let depthwise = ConvolutionConfig::depthwise(channels, 3, stride, Activation::Relu6);
+            let pointwise = ConvolutionConfig::pointwise(channels, outputs, Activation::Relu6);
+            channels = outputs;
+            (format!("blocks.{index}"), depthwise, pointwise)
+        })
 }

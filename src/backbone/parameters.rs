@@ -7,32 +7,48 @@ use burn::tensor::{Device, Tensor};
 
 use crate::weights::{Weights, WeightsError};
 
-/// The parameters of one network on their way to a device.
+/// The parameters of one network.
 pub(super) struct Parameters<'a> {
     weights: &'a Weights,
-    device: &'a Device,
     taken: BTreeSet<String>,
 }
 
 impl<'a> Parameters<'a> {
     /// Begins with nothing taken.
-    pub(super) fn new(weights: &'a Weights, device: &'a Device) -> Self {
+    pub(super) fn new(weights: &'a Weights) -> Self {
         Self {
             weights,
-            device,
             taken: BTreeSet::new(),
         }
     }
 
-    /// The parameter of that name and shape, frozen.
+    /// The parameter of that name and shape on a device, frozen.
     pub(super) fn take<const D: usize>(
         &mut self,
         name: &str,
         shape: [usize; D],
+        device: &Device,
     ) -> Result<Param<Tensor<D>>, WeightsError> {
-        let tensor = self.weights.tensor(name, shape, self.device)?;
+        let tensor = self.weights.tensor(name, shape, device)?;
         self.taken.insert(name.to_owned());
         Ok(Param::from_tensor(tensor).set_require_grad(false))
+    }
+
+    /// The values of the parameter of that name and shape.
+    pub(super) fn values(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+    ) -> Result<&'a [f32], WeightsError> {
+        let values = self.weights.values(name, shape)?;
+        self.taken.insert(name.to_owned());
+        Ok(values)
+    }
+
+    /// First axis of a parameter that need not be there.
+    pub(super) fn rows(&self, name: &str) -> Option<usize> {
+        let shape = &self.weights.get(name)?.shape;
+        Some(shape.first().copied().unwrap_or_default())
     }
 
     /// Confirms that the table held nothing else.

@@ -10,6 +10,7 @@ use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor, TensorData};
 
+use crate::kernel::{Activation, Map, Plan, Planner, Shortcut, Weighted, Window};
 use crate::weights::{Normalisation, PublishedWeights, Weights, WeightsError};
 
 /// Name of the architecture in a weights file.
@@ -110,6 +111,36 @@ impl BlazeFace {
         })
     }
 
+    /// The network as a plan; its output, `896 * 17` values, is that of [`forward`](Self::forward).
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub fn plan(weights: &Weights) -> Result<Plan, WeightsError> {
+        weights.expect_architecture(ARCHITECTURE)?;
+        refuse_unknown(weights)?;
+        let side = INPUT_SIDE as usize;
+        let mut planner = Plan::of_input(side, side, 3);
+        let input = planner.input();
+        let window = Window::same(planner.shape(input), 5, 2);
+        let stem = Weighted::from_outputs_first(
+            weights.values("stem.weight", &[STEM_CHANNELS, 3, 5, 5])?,
+            weights.values("stem.bias", &[STEM_CHANNELS])?,
+            5,
+            Activation::Relu,
+        );
+        let mut maps = planner.convolution(input, window, stem);
+        let mut outputs = Vec::new();
+        for (index, &row) in BLOCKS.iter().enumerate() {
+            if index == HEADS[0].0 {
+                outputs.push(plan_head(weights, 0, &mut planner, maps)?);
+            }
+            maps = Block::plan(weights, index, row, &mut planner, maps)?;
+        }
+        outputs.push(plan_head(weights, 1, &mut planner, maps)?);
+        Ok(planner.finish(&outputs))
+    }
+
     /// Gives box, keypoints and score for each anchor.
     ///
     /// # Shapes
@@ -138,6 +169,84 @@ impl Block {
         (channels_in, channels_out, stride): (usize, usize, usize),
         device: &Device,
     ) -> Result<Self, WeightsError> {
+        let BlockParameters {
+            depthwise,
+            pointwise,
+            bias,
+        } = BlockParameters::read(weights, index, (channels_in, channels_out))?;
+        Ok(Self {
+            depthwise: convolution(
+                (depthwise.to_vec(), [channels_in, 1, 3, 3]),
+                None,
+                stride,
+                channels_in,
+                device,
+            ),
+            pointwise: convolution(
+                (pointwise.to_vec(), [channels_out, channels_in, 1, 1]),
+                Some(bias),
+                1,
+                1,
+                device,
+            ),
+            pool: (stride > 1).then(|| MaxPool2dConfig::new([stride, stride]).init()),
+        })
+    }
+
+    fn plan(
+        weights: &Weights,
+        index: usize,
+        (channels_in, channels_out, stride): (usize, usize, usize),
+        planner: &mut Planner,
+        x: Map,
+    ) -> Result<Map, WeightsError> {
+        let BlockParameters {
+            depthwise,
+            pointwise,
+            bias,
+        } = BlockParameters::read(weights, index, (channels_in, channels_out))?;
+        let identity = Activation::Identity;
+        let depthwise =
+            Weighted::from_outputs_first(depthwise, &vec![0.0; channels_in], 3, identity);
+        let pointwise = Weighted::from_outputs_first(pointwise, &bias, 1, Activation::Relu);
+        let window = Window::same(planner.shape(x), 3, stride);
+        let maps = planner.depthwise(x, window, depthwise);
+        let shortcut = Shortcut {
+            map: x,
+            pooled: stride > 1,
+        };
+        Ok(planner.gated_pointwise(maps, pointwise, None, Some(shortcut)))
+    }
+
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let branch = self.pointwise.forward(self.depthwise.forward(x.clone()));
+        let shortcut = match &self.pool {
+            Some(pool) => pool.forward(x),
+            None => x,
+        };
+        let added = branch.dims()[1] - shortcut.dims()[1];
+        let shortcut = if added > 0 {
+            shortcut.pad([(0, 0), (0, added), (0, 0), (0, 0)], 0.0)
+        } else {
+            shortcut
+        };
+        relu(branch + shortcut)
+    }
+}
+
+/// Parameters of a [`Block`].
+struct BlockParameters<'a> {
+    depthwise: &'a [f32],
+    pointwise: &'a [f32],
+    bias: Vec<f32>,
+}
+
+impl<'a> BlockParameters<'a> {
+    fn read(
+        weights: &'a Weights,
+        index: usize,
+        (channels_in, channels_out): (usize, usize),
+    ) -> Result<Self, WeightsError> {
         let name = |part: &str| format!("blocks.{index}.{part}");
         let depthwise = weights.values(&name("depthwise.weight"), &[channels_in, 1, 3, 3])?;
         let depthwise_bias = weights.values(&name("depthwise.bias"), &[channels_in])?;
@@ -160,42 +269,33 @@ impl Block {
             })
             .collect();
         Ok(Self {
-            depthwise: convolution(
-                (depthwise.to_vec(), [channels_in, 1, 3, 3]),
-                None,
-                stride,
-                channels_in,
-                device,
-            ),
-            pointwise: convolution(
-                (pointwise.to_vec(), [channels_out, channels_in, 1, 1]),
-                Some(bias),
-                1,
-                1,
-                device,
-            ),
-            pool: (stride > 1).then(|| MaxPool2dConfig::new([stride, stride]).init()),
+            depthwise,
+            pointwise,
+            bias,
         })
     }
+}
 
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let branch = self.pointwise.forward(self.depthwise.forward(x.clone()));
-        let shortcut = match &self.pool {
-            Some(pool) => pool.forward(x),
-            None => x,
-        };
-        let added = branch.dims()[1] - shortcut.dims()[1];
-        let shortcut = if added > 0 {
-            shortcut.pad([(0, 0), (0, added), (0, 0), (0, 0)], 0.0)
-        } else {
-            shortcut
-        };
-        relu(branch + shortcut)
-    }
+fn plan_head(
+    weights: &Weights,
+    index: usize,
+    planner: &mut Planner,
+    maps: Map,
+) -> Result<Map, WeightsError> {
+    let (weight, bias) = head_parameters(weights, index)?;
+    let weighted = Weighted::from_outputs_first(&weight, &bias, 1, Activation::Identity);
+    Ok(planner.pointwise(maps, weighted))
 }
 
 /// Scores and boxes from one convolution, the values of an anchor side by side.
 fn load_head(weights: &Weights, index: usize, device: &Device) -> Result<Conv2d, WeightsError> {
+    let (_, channels, _, anchors) = HEADS[index];
+    let (weight, bias) = head_parameters(weights, index)?;
+    let shape = [anchors * ANCHOR_VALUES, channels, 1, 1];
+    Ok(convolution((weight, shape), Some(bias), 1, 1, device))
+}
+
+fn head_parameters(weights: &Weights, index: usize) -> Result<(Vec<f32>, Vec<f32>), WeightsError> {
     let (_, channels, _, anchors) = HEADS[index];
     let name = |part: &str| format!("heads.{index}.{part}");
     let box_weight = weights.values(
@@ -207,8 +307,7 @@ fn load_head(weights: &Weights, index: usize, device: &Device) -> Result<Conv2d,
     let score_bias = weights.values(&name("scores.bias"), &[anchors])?;
     let weight = interleave(box_weight, score_weight, BOX_VALUES * channels, channels);
     let bias = interleave(box_bias, score_bias, BOX_VALUES, 1);
-    let shape = [anchors * ANCHOR_VALUES, channels, 1, 1];
-    Ok(convolution((weight, shape), Some(bias), 1, 1, device))
+    Ok((weight, bias))
 }
 
 /// `first_length` values of `first`, `second_length` of `second`, and so on in turn.

@@ -8,6 +8,7 @@ use burn::nn::Linear;
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor, TensorData};
 
+use crate::kernel::{Activation, Map, Planner, Weighted};
 use crate::weights::{Metadata, Weights, WeightsError};
 
 /// Architecture name in weights files.
@@ -72,16 +73,11 @@ impl Mlp {
     ///
     /// [`WeightsError`] for another architecture, or a missing, misshapen or unexpected parameter.
     pub fn load(weights: &Weights, device: &Device) -> Result<Self, WeightsError> {
-        weights.expect_architecture(ARCHITECTURE)?;
-        if let Some((name, _)) = weights.iter().find(|(name, _)| !KEYS.contains(name)) {
-            return Err(WeightsError::Unexpected {
-                name: name.to_owned(),
-                architecture: ARCHITECTURE.to_owned(),
-            });
-        }
-        // A missing or odd weight has no sizes to offer; the reads below then say what is wrong with it.
-        let [hidden, inputs] = sizes(weights, KEYS[0]);
-        let [classes, _] = sizes(weights, KEYS[2]);
+        let MlpConfig {
+            inputs,
+            hidden,
+            classes,
+        } = config_of(weights)?;
         let linear = |weight: &str,
                       bias: &str,
                       [outputs, inputs]: [usize; 2]|
@@ -99,6 +95,30 @@ impl Mlp {
             hidden: linear(KEYS[0], KEYS[1], [hidden, inputs])?,
             output: linear(KEYS[2], KEYS[3], [classes, hidden])?,
         })
+    }
+
+    /// Adds the network to a plan after a map of one pixel, the embedding; gives the logits.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load), and [`WeightsError::Shape`] if the embedding has another length.
+    pub fn plan(
+        weights: &Weights,
+        planner: &mut Planner,
+        embedding: Map,
+    ) -> Result<Map, WeightsError> {
+        let MlpConfig {
+            hidden, classes, ..
+        } = config_of(weights)?;
+        let inputs = planner.shape(embedding).channels;
+        let mut layer = |keys: &[&str], [outputs, inputs]: [usize; 2], activation, map| {
+            let weight = weights.values(keys[0], &[outputs, inputs])?;
+            let bias = weights.values(keys[1], &[outputs])?;
+            let weighted = Weighted::from_outputs_first(weight, bias, 1, activation);
+            Ok(planner.pointwise(map, weighted))
+        };
+        let units = layer(&KEYS[..2], [hidden, inputs], Activation::Relu, embedding)?;
+        layer(&KEYS[2..], [classes, hidden], Activation::Identity, units)
     }
 
     /// The parameters in PyTorch's layout, `[outputs, inputs]`; the metadata names the architecture only.
@@ -142,6 +162,25 @@ impl Mlp {
     pub fn forward(&self, embeddings: Tensor<2>) -> Tensor<2> {
         self.output.forward(relu(self.hidden.forward(embeddings)))
     }
+}
+
+/// Sizes of the network in a weights file; whether all parameters have them is seen when they are read.
+fn config_of(weights: &Weights) -> Result<MlpConfig, WeightsError> {
+    weights.expect_architecture(ARCHITECTURE)?;
+    if let Some((name, _)) = weights.iter().find(|(name, _)| !KEYS.contains(name)) {
+        return Err(WeightsError::Unexpected {
+            name: name.to_owned(),
+            architecture: ARCHITECTURE.to_owned(),
+        });
+    }
+    // A missing or odd weight has no sizes to offer; the reads below then say what is wrong with it.
+    let [hidden, inputs] = sizes(weights, KEYS[0]);
+    let [classes, _] = sizes(weights, KEYS[2]);
+    Ok(MlpConfig {
+        inputs,
+        hidden,
+        classes,
+    })
 }
 
 fn sizes(weights: &Weights, name: &str) -> [usize; 2] {

@@ -15,7 +15,7 @@ enum Layer {
 
 use Layer::{Numbers, Pipelines, Shells, Tensors, Training, Words};
 
-const MODULES: [(&str, Layer); 23] = [
+const MODULES: [(&str, Layer); 24] = [
     ("face", Words),
     ("frame", Words),
     ("label", Words),
@@ -31,6 +31,7 @@ const MODULES: [(&str, Layer); 23] = [
     ("detect", Tensors),
     ("device", Tensors),
     ("head", Tensors),
+    ("kernel", Tensors),
     ("network", Tensors),
     ("weights", Tensors),
     ("affect", Pipelines),

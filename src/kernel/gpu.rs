@@ -1,0 +1,596 @@
+//! Carries out a [`Plan`] with own kernels on Burn's GPU device.
+
+mod channels;
+mod pointwise;
+mod shader;
+mod windows;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use burn::tensor::{Bytes, DType, Device, Shape, Tensor};
+use burn_cubecl::cubecl::{client::Client, server::Handle};
+use burn_cubecl::{CubeBackend, CubeDevice, kernel::into_contiguous, tensor::CubeTensor};
+use half::f16;
+
+use self::channels::{Gathered, SqueezeExcite, gather, groups, layer_norm, partial_sums};
+use self::pointwise::{Pointwise, ShortcutForm, Tiling};
+use self::windows::Windowed;
+use super::plan::{Activation, Map, MapShape, Plan, Shortcut, Step, Weighted};
+pub(in crate::kernel) use shader::{Element, Shader, ShaderBuilder};
+
+/// Above so many pixels, means are taken in two dispatches: one group alone would leave the GPU idle.
+const ONE_GROUP_PIXELS: usize = 56 * 56;
+/// Pixels of which one group then takes the sum.
+const SLICE_PIXELS: usize = 256;
+
+/// How kernels are written for an adapter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct KernelForm {
+    /// Whether pointwise convolutions share what they read in workgroup memory.
+    pub workgroup_tiles: bool,
+    /// Whether weights and feature maps are stored as f16; sums are f32 either way.
+    pub half: bool,
+}
+
+/// A network on the GPU.
+pub(super) struct GpuNetwork {
+    client: Client,
+    device: CubeDevice,
+    buffers: Vec<Buffer>,
+    dispatches: Vec<Dispatch>,
+    /// Buffer that holds the result.
+    result: usize,
+    /// Values of the result for one picture.
+    values: usize,
+}
+
+/// A feature map in memory, or what lies between two dispatches of one step.
+#[derive(Clone, Copy, Debug)]
+struct Buffer {
+    pixels: usize,
+    /// Channels with padding.
+    stored: usize,
+    element: Element,
+}
+
+/// One kernel with what it reads and writes.
+struct Dispatch {
+    shader: Shader,
+    reads: Vec<Read>,
+    output: usize,
+    size: Box<dyn Fn(usize) -> (usize, [usize; 2]) + Send + Sync>,
+    /// Buffers that nothing reads any more after it.
+    last_reads: Vec<usize>,
+}
+
+enum Read {
+    Buffer(usize),
+    Parameter(Handle),
+}
+
+impl GpuNetwork {
+    /// Puts the network's parameters on the device and writes its kernels; `None` if the device is no GPU of Burn's
+    /// or carries gradients.
+    pub(super) fn new(plan: &Plan, device: &Device, form: KernelForm) -> Option<Self> {
+        let probe = Tensor::<1>::zeros([1], device)
+            .try_into_primitive::<CubeBackend>()
+            .ok()?;
+        let mut writer = Writer::new(plan, &probe.client, form);
+        for step in plan.steps() {
+            writer.step(step);
+        }
+        let result = writer.result();
+        let values = plan
+            .outputs()
+            .iter()
+            .map(|map| plan.shape(*map).len())
+            .sum();
+        let mut network = Self {
+            client: probe.client.clone(),
+            device: probe.device.clone(),
+            buffers: writer.buffers,
+            dispatches: writer.dispatches,
+            result,
+            values,
+        };
+        network.find_last_reads();
+        Some(network)
+    }
+
+    /// Kernels of a forward pass.
+    pub(super) fn dispatches(&self) -> usize {
+        self.dispatches.len()
+    }
+
+    /// `[batch, height, width, channels]` to `[batch, values]`.
+    pub(super) fn forward(&self, input: Tensor<4>) -> Tensor<2> {
+        let batch = input.dims()[0];
+        let input = input
+            .try_into_primitive::<CubeBackend>()
+            .expect("a tensor of the network's device");
+        let input = into_contiguous(input);
+        assert_eq!(input.dtype, DType::F32, "input of a network");
+        let handle = self.run(input.handle, batch);
+        Tensor::from_primitive::<CubeBackend>(CubeTensor::new_contiguous(
+            self.client.clone(),
+            self.device.clone(),
+            Shape::new([batch, self.values]),
+            handle,
+            DType::F32,
+        ))
+    }
+
+    fn run(&self, input: Handle, batch: usize) -> Handle {
+        let mut live: BTreeMap<usize, Handle> = BTreeMap::from([(0, input)]);
+        for dispatch in &self.dispatches {
+            let buffer = self.buffers[dispatch.output];
+            let bytes = batch * buffer.pixels * buffer.stored * buffer.element.bytes();
+            let output = self.client.empty(bytes);
+            let reads: Vec<&Handle> = dispatch
+                .reads
+                .iter()
+                .map(|read| match read {
+                    Read::Buffer(index) => &live[index],
+                    Read::Parameter(handle) => handle,
+                })
+                .collect();
+            let (groups, numbers) = (dispatch.size)(batch);
+            dispatch.shader.launch(
+                &self.client,
+                &reads,
+                &output,
+                small(groups),
+                numbers.map(small),
+            );
+            live.insert(dispatch.output, output);
+            for buffer in &dispatch.last_reads {
+                live.remove(buffer);
+            }
+        }
+        live.remove(&self.result)
+            .expect("the last dispatch writes the result")
+    }
+
+    fn find_last_reads(&mut self) {
+        let mut last: BTreeMap<usize, usize> = BTreeMap::new();
+        for (index, dispatch) in self.dispatches.iter().enumerate() {
+            for read in &dispatch.reads {
+                if let Read::Buffer(buffer) = read {
+                    last.insert(*buffer, index);
+                }
+            }
+        }
+        for (buffer, index) in last {
+            if buffer != self.result {
+                self.dispatches[index].last_reads.push(buffer);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for GpuNetwork {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_list()
+            .entries(
+                self.dispatches
+                    .iter()
+                    .map(|dispatch| dispatch.shader.name()),
+            )
+            .finish()
+    }
+}
+
+/// A count of pixels, groups or pictures as shaders take it.
+fn small(count: usize) -> u32 {
+    u32::try_from(count).expect("a batch of pictures has fewer than 2^32 values")
+}
+
+/// Turns steps into dispatches.
+struct Writer<'a> {
+    plan: &'a Plan,
+    client: &'a Client,
+    form: KernelForm,
+    buffers: Vec<Buffer>,
+    dispatches: Vec<Dispatch>,
+}
+
+impl<'a> Writer<'a> {
+    fn new(plan: &'a Plan, client: &'a Client, form: KernelForm) -> Self {
+        let mut buffers: Vec<Buffer> = plan
+            .maps()
+            .iter()
+            .map(|shape| Buffer {
+                pixels: shape.pixels(),
+                stored: shape.channels.next_multiple_of(4),
+                element: if form.half {
+                    Element::F16
+                } else {
+                    Element::F32
+                },
+            })
+            .collect();
+        // The input comes from outside as it is; gates are few and read often.
+        buffers[0].stored = plan.input().channels;
+        buffers[0].element = Element::F32;
+        for step in plan.steps() {
+            if let Step::SqueezeExcite { output, .. } = step {
+                buffers[output.index()].element = Element::F32;
+            }
+        }
+        for map in plan.outputs() {
+            buffers[map.index()].element = Element::F32;
+        }
+        Self {
+            plan,
+            client,
+            form,
+            buffers,
+            dispatches: Vec::new(),
+        }
+    }
+
+    fn buffer(&self, map: Map) -> Buffer {
+        self.buffers[map.index()]
+    }
+
+    fn weight_element(&self) -> Element {
+        if self.form.half {
+            Element::F16
+        } else {
+            Element::F32
+        }
+    }
+
+    fn parameter(&self, values: &[f32], element: Element) -> Read {
+        let bytes = match element {
+            Element::F16 => Bytes::from_elems(
+                values
+                    .iter()
+                    .map(|&value| f16::from_f32(value))
+                    .collect::<Vec<_>>(),
+            ),
+            _ => Bytes::from_elems(values.to_vec()),
+        };
+        Read::Parameter(self.client.create(bytes))
+    }
+
+    /// Weight, bias; the slopes come after whatever else the shader reads.
+    fn weight_and_bias(
+        &self,
+        weighted: &Weighted,
+        inputs: usize,
+        stored_inputs: usize,
+    ) -> Vec<Read> {
+        let outputs = weighted.bias.len();
+        let weight = pad_weight(&weighted.weight, [inputs, outputs], stored_inputs);
+        vec![
+            self.parameter(&weight, self.weight_element()),
+            self.parameter(&pad(&weighted.bias), Element::F32),
+        ]
+    }
+
+    fn slopes(&self, weighted: &Weighted) -> Option<Read> {
+        (weighted.activation == Activation::Prelu)
+            .then(|| self.parameter(&pad(&weighted.slopes), Element::F32))
+    }
+
+    fn push(
+        &mut self,
+        shader: Shader,
+        reads: Vec<Read>,
+        output: usize,
+        size: impl Fn(usize) -> (usize, [usize; 2]) + Send + Sync + 'static,
+    ) {
+        self.dispatches.push(Dispatch {
+            shader,
+            reads,
+            output,
+            size: Box::new(size),
+            last_reads: Vec::new(),
+        });
+    }
+
+    fn step(&mut self, step: &Step) {
+        match step {
+            Step::Convolution {
+                input,
+                output,
+                window,
+                weighted,
+            } => {
+                let from = MapShape {
+                    channels: self.buffer(*input).stored,
+                    ..self.plan.shape(*input)
+                };
+                let windowed = Windowed {
+                    from,
+                    outputs: self.buffer(*output).stored / 4,
+                    window: *window,
+                    activation: weighted.activation,
+                    input: self.buffer(*input).element,
+                    output: self.buffer(*output).element,
+                    weight: self.weight_element(),
+                    pixels: window.output[1].min(2),
+                };
+                let channels = self.plan.shape(*input).channels;
+                let mut reads = vec![Read::Buffer(input.index())];
+                reads.extend(self.weight_and_bias(weighted, channels, from.channels));
+                reads.extend(self.slopes(weighted));
+                self.push(
+                    windowed.convolution(),
+                    reads,
+                    output.index(),
+                    move |batch| windowed.launch(batch),
+                );
+            }
+            Step::Depthwise {
+                input,
+                output,
+                window,
+                weighted,
+            } => {
+                let windowed = Windowed {
+                    from: self.plan.shape(*input),
+                    outputs: self.buffer(*output).stored / 4,
+                    window: *window,
+                    activation: weighted.activation,
+                    input: self.buffer(*input).element,
+                    output: self.buffer(*output).element,
+                    weight: self.weight_element(),
+                    pixels: window.output[1].min(4),
+                };
+                let mut reads = vec![Read::Buffer(input.index())];
+                reads.extend(self.weight_and_bias(weighted, 1, 1));
+                reads.extend(self.slopes(weighted));
+                self.push(windowed.depthwise(), reads, output.index(), move |batch| {
+                    windowed.launch(batch)
+                });
+            }
+            Step::MaxPool {
+                input,
+                output,
+                window,
+            } => {
+                let windowed = Windowed {
+                    from: self.plan.shape(*input),
+                    outputs: self.buffer(*output).stored / 4,
+                    window: *window,
+                    activation: Activation::Identity,
+                    input: self.buffer(*input).element,
+                    output: self.buffer(*output).element,
+                    weight: Element::F32,
+                    pixels: 1,
+                };
+                let reads = vec![Read::Buffer(input.index())];
+                self.push(windowed.max_pool(), reads, output.index(), move |batch| {
+                    windowed.launch(batch)
+                });
+            }
+            Step::Pointwise {
+                input,
+                output,
+                weighted,
+                gate,
+                shortcut,
+            } => self.pointwise(*input, *output, weighted, *gate, *shortcut),
+            Step::SqueezeExcite {
+                input,
+                output,
+                reduce,
+                excite,
+            } => self.squeeze_excite(*input, *output, reduce, excite),
+            Step::Average { input, output } => {
+                let (source, pixels) = self.sums(input.index());
+                let Buffer {
+                    stored, element, ..
+                } = self.buffers[source];
+                let shader = partial_sums(
+                    self.buffers[source].pixels,
+                    stored / 4,
+                    1,
+                    pixels,
+                    [element, self.buffer(*output).element],
+                );
+                self.push(
+                    shader,
+                    vec![Read::Buffer(source)],
+                    output.index(),
+                    |batch| (batch, [batch, 0]),
+                );
+            }
+            Step::LayerNorm {
+                input,
+                output,
+                scale,
+                bias,
+                epsilon,
+            } => {
+                let shape = self.plan.shape(*input);
+                let elements = [self.buffer(*input).element, self.buffer(*output).element];
+                let shader = layer_norm(shape.channels, *epsilon, elements);
+                let reads = vec![
+                    Read::Buffer(input.index()),
+                    self.parameter(&pad(scale), Element::F32),
+                    self.parameter(&pad(bias), Element::F32),
+                ];
+                let pixels = shape.pixels();
+                self.push(shader, reads, output.index(), move |batch| {
+                    (groups(batch * pixels), [batch * pixels, 0])
+                });
+            }
+        }
+    }
+
+    fn pointwise(
+        &mut self,
+        input: Map,
+        output: Map,
+        weighted: &Weighted,
+        gate: Option<Map>,
+        shortcut: Option<Shortcut>,
+    ) {
+        let shape = self.plan.shape(input);
+        let stored = self.buffer(input).stored;
+        assert_eq!(
+            stored % 4,
+            0,
+            "inputs of a pointwise convolution come in fours"
+        );
+        let kernel = Pointwise {
+            inputs: stored / 4,
+            outputs: self.buffer(output).stored / 4,
+            activation: weighted.activation,
+            pixels: shape.pixels(),
+            has_gate: gate.is_some(),
+            shortcut: shortcut.map(|shortcut| ShortcutForm {
+                channels: self.buffer(shortcut.map).stored / 4,
+                pooled_width: shortcut.pooled.then_some(shape.width),
+                element: self.buffer(shortcut.map).element,
+            }),
+            input: self.buffer(input).element,
+            output: self.buffer(output).element,
+            weight: self.weight_element(),
+        };
+        let tiling = match shape.pixels() {
+            1 => Tiling::Dense,
+            49.. if self.form.workgroup_tiles => Tiling::Workgroup,
+            _ => Tiling::Registers { rows: 4 },
+        };
+        let mut reads = vec![Read::Buffer(input.index())];
+        reads.extend(self.weight_and_bias(weighted, shape.channels, stored));
+        reads.extend(gate.map(|gate| Read::Buffer(gate.index())));
+        reads.extend(shortcut.map(|shortcut| Read::Buffer(shortcut.map.index())));
+        reads.extend(self.slopes(weighted));
+        self.push(kernel.shader(tiling), reads, output.index(), move |batch| {
+            kernel.launch(tiling, batch)
+        });
+    }
+
+    fn squeeze_excite(&mut self, input: Map, output: Map, reduce: &Weighted, excite: &Weighted) {
+        let shape = self.plan.shape(input);
+        let squeezed = reduce.bias.len();
+        let (source, pixels) = self.sums(input.index());
+        let kernel = SqueezeExcite {
+            pixels: self.buffers[source].pixels,
+            divisor: pixels,
+            channels: self.buffers[source].stored / 4,
+            squeezed: squeezed.div_ceil(4),
+            reduce: reduce.activation,
+            excite: excite.activation,
+            input: self.buffers[source].element,
+            weight: self.weight_element(),
+        };
+        let weight = pad_weight(
+            &reduce.weight,
+            [shape.channels, squeezed],
+            shape.channels.next_multiple_of(4),
+        );
+        let outputs_first = transpose(&weight, squeezed.next_multiple_of(4));
+        let mut reads = vec![
+            Read::Buffer(source),
+            self.parameter(&outputs_first, self.weight_element()),
+            self.parameter(&pad(&reduce.bias), Element::F32),
+        ];
+        reads.extend(self.weight_and_bias(excite, squeezed, squeezed.next_multiple_of(4)));
+        self.push(kernel.shader(), reads, output.index(), |batch| {
+            (batch, [batch, 0])
+        });
+    }
+
+    /// The buffer whose pixels add up to the map's, the map itself if it is small, and the map's pixels.
+    fn sums(&mut self, map: usize) -> (usize, usize) {
+        let Buffer {
+            pixels,
+            stored,
+            element,
+        } = self.buffers[map];
+        if pixels <= ONE_GROUP_PIXELS {
+            return (map, pixels);
+        }
+        let slices = pixels.div_ceil(SLICE_PIXELS);
+        let sums = self.buffers.len();
+        self.buffers.push(Buffer {
+            pixels: slices,
+            stored,
+            element: Element::F32,
+        });
+        let shader = partial_sums(pixels, stored / 4, slices, 1, [element, Element::F32]);
+        self.push(shader, vec![Read::Buffer(map)], sums, move |batch| {
+            (batch * slices, [batch, 0])
+        });
+        (sums, pixels)
+    }
+
+    /// The buffer that holds all outputs without padding.
+    fn result(&mut self) -> usize {
+        let outputs: Vec<Gathered> = self
+            .plan
+            .outputs()
+            .iter()
+            .map(|map| {
+                let shape = self.plan.shape(*map);
+                Gathered {
+                    pixels: shape.pixels(),
+                    channels: shape.channels,
+                    stored: self.buffer(*map).stored,
+                    element: self.buffer(*map).element,
+                }
+            })
+            .collect();
+        if let ([map], [output]) = (self.plan.outputs(), outputs.as_slice())
+            && output.stored == output.channels
+        {
+            return map.index();
+        }
+        let values: usize = outputs
+            .iter()
+            .map(|output| output.pixels * output.channels)
+            .sum();
+        let result = self.buffers.len();
+        self.buffers.push(Buffer {
+            pixels: 1,
+            stored: values,
+            element: Element::F32,
+        });
+        let reads = self
+            .plan
+            .outputs()
+            .iter()
+            .map(|map| Read::Buffer(map.index()))
+            .collect();
+        self.push(gather(&outputs), reads, result, move |batch| {
+            (groups(batch * values), [batch, 0])
+        });
+        result
+    }
+}
+
+/// With zeros up to a multiple of four.
+fn pad(values: &[f32]) -> Vec<f32> {
+    let mut padded = values.to_vec();
+    padded.resize(values.len().next_multiple_of(4), 0.0);
+    padded
+}
+
+/// `[taps, inputs, outputs]` to `[taps, stored inputs, outputs padded to fours]`.
+fn pad_weight(weight: &[f32], [inputs, outputs]: [usize; 2], stored_inputs: usize) -> Vec<f32> {
+    let stored = outputs.next_multiple_of(4);
+    let mut padded = Vec::new();
+    for tap in weight.chunks_exact(inputs * outputs) {
+        for row in tap.chunks_exact(outputs) {
+            padded.extend_from_slice(row);
+            padded.resize(padded.len() + stored - outputs, 0.0);
+        }
+        padded.resize(padded.len() + (stored_inputs - inputs) * stored, 0.0);
+    }
+    padded
+}
+
+/// Rows become columns; `columns` is the length of a row.
+fn transpose(matrix: &[f32], columns: usize) -> Vec<f32> {
+    (0..columns)
+        .flat_map(|column| matrix.iter().skip(column).step_by(columns).copied())
+        .collect()
+}

@@ -1,0 +1,224 @@
+//! Kernels that look at a window of pixels: dense and depthwise convolutions, the largest of a window.
+
+use super::shader::{Element, Shader, ShaderBuilder};
+use crate::kernel::{Activation, MapShape, Window};
+
+const GROUP: u32 = 64;
+
+/// A window over maps; channels of input and output in fours, but for the convolution over few channels.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Windowed {
+    pub(super) from: MapShape,
+    pub(super) outputs: usize,
+    pub(super) window: Window,
+    pub(super) activation: Activation,
+    pub(super) input: Element,
+    pub(super) output: Element,
+    pub(super) weight: Element,
+    /// Neighbouring pixels of a row that an invocation computes.
+    pub(super) pixels: usize,
+}
+
+impl Windowed {
+    /// Groups and the two numbers for a batch.
+    pub(super) fn launch(&self, batch: usize) -> (usize, [usize; 2]) {
+        let [height, width] = self.window.output;
+        let invocations = batch * height * width.div_ceil(self.pixels) * self.outputs;
+        (invocations.div_ceil(GROUP as usize), [invocations, 0])
+    }
+
+    fn builder(&self, name: &'static str, reads_scalars: bool, has_weights: bool) -> ShaderBuilder {
+        let mut builder = ShaderBuilder::new(name, GROUP);
+        builder = if reads_scalars {
+            builder.reads_scalars("input", self.input)
+        } else {
+            builder.reads("input", self.input)
+        };
+        if has_weights {
+            builder = builder
+                .reads("weight", self.weight)
+                .reads("bias", Element::F32);
+        }
+        if self.activation == Activation::Prelu {
+            builder = builder.reads("slopes", Element::F32);
+        }
+        let [height, width] = self.window.output;
+        builder
+            .writes("output", self.output)
+            .constants(&[
+                ("IN_HEIGHT", self.from.height),
+                ("IN_WIDTH", self.from.width),
+                ("INPUTS", self.from.channels),
+                ("HEIGHT", height),
+                ("WIDTH", width),
+                ("OUTPUTS", self.outputs),
+                ("PIXELS", self.pixels),
+                ("TILES", width.div_ceil(self.pixels)),
+                ("GROUP", GROUP as usize),
+            ])
+            .activation(self.activation)
+    }
+
+    /// Opens `main` and says where the invocation's pixels are; `top` and `left` can be negative.
+    fn open(&self, builder: ShaderBuilder) -> ShaderBuilder {
+        let Window { stride, before, .. } = self.window;
+        builder.text(&format!(
+            "fn main(group: u32, local: u32) {{
+    let invocation = group * GROUP + local;
+    if (invocation >= launch.x) {{ return; }}
+    let column = invocation % OUTPUTS;
+    let tile = invocation / OUTPUTS;
+    let x = tile % TILES * PIXELS;
+    let y = tile / TILES % HEIGHT;
+    let picture = tile / TILES / HEIGHT;
+    let top = i32(y) * {stride} - {};
+    let left = i32(x) * {stride} - {};",
+            before[0], before[1]
+        ))
+    }
+
+    /// Columns of the input that the pixels of an invocation see together.
+    fn columns(&self) -> usize {
+        (self.pixels - 1) * self.window.stride + self.window.kernel
+    }
+
+    /// Declares `row` for the kernel's row, and leaves it out where it is padding.
+    fn row(&self, builder: ShaderBuilder, ky: usize) -> ShaderBuilder {
+        builder.text(&format!(
+            "    if (u32(top + {ky}) < IN_HEIGHT) {{
+        let row = (picture * IN_HEIGHT + u32(top + {ky})) * IN_WIDTH;"
+        ))
+    }
+
+    fn close(&self, mut builder: ShaderBuilder) -> ShaderBuilder {
+        builder =
+            builder.text("    let at = ((picture * HEIGHT + y) * WIDTH + x) * OUTPUTS + column;");
+        let scalar = self.output.scalar();
+        for pixel in 0..self.pixels {
+            let condition = if self.window.output[1] % self.pixels == 0 {
+                String::new()
+            } else {
+                format!("if (x + {pixel}u < WIDTH) ")
+            };
+            builder = builder.text(&format!(
+                "    {condition}{{ output[at + {pixel}u * OUTPUTS] = vec4<{scalar}>(activate(sum{pixel}, column)); }}"
+            ));
+        }
+        builder.text("}")
+    }
+
+    /// Every channel on its own. Buffers: input, weight, bias, slopes if there are any.
+    pub(super) fn depthwise(&self) -> Shader {
+        let kernel = self.window.kernel;
+        let mut builder = self.open(self.builder("depthwise", false, true));
+        builder = builder.unroll(self.pixels, "    var sum$i = bias[column];");
+        for ky in 0..kernel {
+            builder = self.row(builder, ky);
+            builder = builder.unroll(
+                kernel,
+                &format!(
+                    "        let w$i = vec4<f32>(weight[({}u + $iu) * OUTPUTS + column]);",
+                    ky * kernel
+                ),
+            );
+            for offset in 0..self.columns() {
+                builder = builder.text(&format!(
+                    "        let seen{offset} = select(vec4<f32>(), vec4<f32>(input[(row + min(u32(left + {offset}), IN_WIDTH - 1u)) * OUTPUTS + column]), u32(left + {offset}) < IN_WIDTH);"
+                ));
+                for pixel in 0..self.pixels {
+                    if let Some(kx) = offset.checked_sub(pixel * self.window.stride)
+                        && kx < kernel
+                    {
+                        builder =
+                            builder.text(&format!("        sum{pixel} += seen{offset} * w{kx};"));
+                    }
+                }
+            }
+            builder = builder.text("    }");
+        }
+        self.close(builder).finish()
+    }
+
+    /// Every output sees every input. Buffers as [`Self::depthwise`]; `from.channels` counts single channels.
+    pub(super) fn convolution(&self) -> Shader {
+        let (kernel, inputs) = (self.window.kernel, self.from.channels);
+        let by_fours = inputs.is_multiple_of(4);
+        let mut builder = self.open(self.builder("convolution", !by_fours, true));
+        builder = builder.unroll(self.pixels, "    var sum$i = bias[column];");
+        for ky in 0..kernel {
+            builder = self.row(builder, ky);
+            // Many inputs are looped over; few are written out, so that neighbouring pixels share what they read.
+            if by_fours {
+                builder = builder.text("        for (var k = 0u; k < INPUTS / 4u; k++) {");
+                for offset in 0..self.columns() {
+                    builder = builder.text(&format!(
+                        "        let seen{offset} = select(vec4<f32>(), vec4<f32>(input[(row + min(u32(left + {offset}), IN_WIDTH - 1u)) * (INPUTS / 4u) + k]), u32(left + {offset}) < IN_WIDTH);"
+                    ));
+                }
+                for kx in 0..kernel {
+                    builder = builder.text(&format!(
+                        "        let at{kx} = (({}u + {kx}u) * INPUTS + k * 4u) * OUTPUTS + column;",
+                        ky * kernel
+                    ));
+                    for (part, name) in ["x", "y", "z", "w"].into_iter().enumerate() {
+                        builder = builder.text(&format!(
+                            "        let w{kx}{name} = vec4<f32>(weight[at{kx} + {part}u * OUTPUTS]);"
+                        ));
+                        for pixel in 0..self.pixels {
+                            let offset = pixel * self.window.stride + kx;
+                            builder = builder.text(&format!(
+                                "        sum{pixel} += seen{offset}.{name} * w{kx}{name};"
+                            ));
+                        }
+                    }
+                }
+                builder = builder.text("        }");
+            } else {
+                for channel in 0..inputs {
+                    builder = builder.text("        {").unroll(
+                        kernel,
+                        &format!(
+                            "        let w$i = vec4<f32>(weight[(({}u + $iu) * INPUTS + {channel}u) * OUTPUTS + column]);",
+                            ky * kernel
+                        ),
+                    );
+                    for offset in 0..self.columns() {
+                        builder = builder.text(&format!(
+                            "        let seen{offset} = select(0.0, f32(input[(row + min(u32(left + {offset}), IN_WIDTH - 1u)) * INPUTS + {channel}u]), u32(left + {offset}) < IN_WIDTH);"
+                        ));
+                        for pixel in 0..self.pixels {
+                            if let Some(kx) = offset.checked_sub(pixel * self.window.stride)
+                                && kx < kernel
+                            {
+                                builder = builder
+                                    .text(&format!("        sum{pixel} += seen{offset} * w{kx};"));
+                            }
+                        }
+                    }
+                    builder = builder.text("        }");
+                }
+            }
+            builder = builder.text("    }");
+        }
+        self.close(builder).finish()
+    }
+
+    /// The largest of each window. One buffer: the input.
+    pub(super) fn max_pool(&self) -> Shader {
+        let mut builder = self.open(self.builder("max-pool", false, false));
+        builder = builder.unroll(self.pixels, "    var sum$i = vec4<f32>(-3.4e38);");
+        for ky in 0..self.window.kernel {
+            builder = self.row(builder, ky);
+            for pixel in 0..self.pixels {
+                for kx in 0..self.window.kernel {
+                    let offset = pixel * self.window.stride + kx;
+                    builder = builder.text(&format!(
+                        "        if (u32(left + {offset}) < IN_WIDTH) {{ sum{pixel} = max(sum{pixel}, vec4<f32>(input[(row + u32(left + {offset})) * OUTPUTS + column])); }}"
+                    ));
+                }
+            }
+            builder = builder.text("    }");
+        }
+        self.close(builder).finish()
+    }
+}
