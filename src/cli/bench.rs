@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::DeviceOption;
 use crate::{
     backbone, detect,
-    device::DeviceKind,
+    device::{DeviceKind, OpenedDevice},
     network::{Network, NetworkFacts, RunStats},
     weights::Weights,
 };
@@ -65,7 +65,7 @@ struct Machine {
 struct Run {
     network: &'static str,
     batch: usize,
-    /// From the weights file to the first output.
+    /// From the weights file to the first output on a device that is open.
     first_ms: f64,
     median_ms: f64,
     p95_ms: f64,
@@ -95,17 +95,17 @@ pub(super) fn run(args: &Args) -> Result<()> {
         };
         return serve::answer(file, input, usize::from(*batch), args.device);
     }
+    let opened = args.device.open()?;
     let mut runs = Vec::new();
     for (_, file) in &files {
         for &batch in &args.batch {
-            let run = time(file, usize::from(batch), args)?;
+            let run = time(file, usize::from(batch), &opened, args.rounds)?;
             if !args.json {
                 print_row(&run, runs.is_empty());
             }
             runs.push(run);
         }
     }
-    let opened = args.device.open()?;
     let machine = Machine {
         device: opened.kind,
         adapter: opened.adapter,
@@ -165,17 +165,17 @@ struct Started {
 }
 
 impl Started {
-    /// `pictures` gives the input of a network once it is known.
+    /// `pictures` gives the input of a network once it is known; it is not timed.
     fn new(
         file: &Path,
         batch: usize,
-        device: DeviceOption,
+        open: impl FnOnce() -> Result<OpenedDevice>,
         pictures: impl FnOnce(&NetworkFacts, usize) -> Result<Vec<f32>>,
     ) -> Result<(Self, Vec<f32>)> {
         let bytes = fs::read(file).with_context(|| file.display().to_string())?;
         let started = Instant::now();
         let weights = Weights::from_safetensors(&bytes)?;
-        let opened = device.open()?;
+        let opened = open()?;
         let adapter = opened.adapter.clone();
         let mut network = Network::load(&weights, opened)?;
         let loaded = started.elapsed();
@@ -202,14 +202,15 @@ impl Started {
     }
 }
 
-fn time(file: &Path, batch: usize, args: &Args) -> Result<Run> {
-    let (mut started, _) = Started::new(file, batch, args.device, |facts, batch| {
+fn time(file: &Path, batch: usize, opened: &OpenedDevice, rounds: u32) -> Result<Run> {
+    let open = || Ok(opened.clone());
+    let (mut started, _) = Started::new(file, batch, open, |facts, batch| {
         Ok(pattern(batch * 3 * (facts.side * facts.side) as usize))
     })?;
-    for _ in 0..2 + args.rounds / 10 {
+    for _ in 0..2 + rounds / 10 {
         started.run()?;
     }
-    let times = (0..args.rounds).map(|_| started.run());
+    let times = (0..rounds).map(|_| started.run());
     let mut times = times.collect::<Result<Vec<_>>>()?;
     times.sort_by(f64::total_cmp);
     let median_ms = quantile(&times, 0.5);

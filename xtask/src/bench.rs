@@ -6,7 +6,7 @@ mod tables;
 
 use std::{fs, path::PathBuf, process::Stdio};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
 
@@ -171,6 +171,9 @@ fn write_models() -> Result<()> {
         let cut = ["-v", "error", "-ss", second, "-i", &clip, "-frames:v", "1"];
         let raw = ["-vf", &square, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"];
         let output = command("ffmpeg", cut.iter().chain(&raw)).output()?;
+        if !output.status.success() {
+            bail!("{clip}: {}", String::from_utf8_lossy(&output.stderr));
+        }
         pictures.extend(output.stdout);
     }
     let file = folder().join("pictures.rgb");
@@ -246,22 +249,18 @@ fn sizes() -> Result<Value> {
 fn machine() -> Value {
     let field = |file: &str, name: &str| {
         let text = fs::read_to_string(file).unwrap_or_default();
-        let line = text.lines().find(|line| line.starts_with(name))?;
-        Some(line.split_once(':')?.1.trim().to_owned())
+        let value = text.lines().find_map(|line| line.strip_prefix(name))?;
+        let value = value.trim_start_matches([' ', '\t', ':', '=']);
+        Some(value.trim_matches('"').to_owned())
     };
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let system = field("/etc/os-release", "PRETTY_NAME").or_else(|| {
-        let text = fs::read_to_string("/etc/os-release").ok()?;
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
-        Some(line.trim_matches('"').to_owned())
-    });
+    let memory = field("/proc/meminfo", "MemTotal")
+        .and_then(|memory| memory.split(' ').next()?.parse::<u64>().ok())
+        .map(|kilobytes| format!("{} GiB", (kilobytes + (1 << 19)) >> 20));
     json!({
         "cpu": field("/proc/cpuinfo", "model name"),
-        "cores": cores,
-        "memory": field("/proc/meminfo", "MemTotal"),
-        "system": system,
+        "cores": std::thread::available_parallelism().map_or(1, usize::from),
+        "memory": memory,
+        "system": field("/etc/os-release", "PRETTY_NAME"),
     })
 }
 
