@@ -5,7 +5,7 @@ use std::{fs, path::Path, process::Command, thread, time::Duration};
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
-use super::{Effort, NETWORKS, TOLERANCE, engine::Engine, models};
+use super::{Effort, NETWORKS, TOLERANCE, engine::Engine, folder, models};
 use crate::{setup, shell::command};
 
 /// One visit lasts about this long, so that a short network is not timed alone with a cold cache.
@@ -50,7 +50,12 @@ const CONTESTANTS: [Contestant; 7] = [
 ];
 
 impl Contestant {
-    fn command(&self, binary: &Path, (name, side, batch): (&str, u32, usize)) -> Command {
+    fn command(
+        &self,
+        binary: &Path,
+        (name, side, batch): (&str, u32, usize),
+        shaders: &Path,
+    ) -> Command {
         let (batch, side) = (batch.to_string(), side.to_string());
         let threads = self.threads.to_string();
         let mut command = match self.program {
@@ -71,8 +76,9 @@ impl Contestant {
         command
             .args(["--batch", &batch, "--threads", &threads, "--input"])
             .arg(models().join(format!("{name}.input")))
-            // The software driver would find the shaders of an earlier run there.
-            .env("MESA_SHADER_CACHE_DISABLE", "true")
+            // Empty: the driver would find the shaders of an earlier run. Without any the software driver compiles
+            // them again in every run.
+            .env("MESA_SHADER_CACHE_DIR", shaders)
             // The Vulkan loader looks for a window system there and complains without it.
             .env("XDG_RUNTIME_DIR", std::env::temp_dir());
         command
@@ -127,10 +133,15 @@ fn time_network(
         .collect();
     let mut firsts = vec![Vec::new(); contestants.len()];
     let mut engines = Vec::new();
+    let shaders = folder().join("shaders");
     for _ in 0..effort.firsts {
         engines.clear();
+        if shaders.exists() {
+            fs::remove_dir_all(&shaders)?;
+        }
+        fs::create_dir_all(&shaders)?;
         for (contestant, firsts) in contestants.iter().zip(&mut firsts) {
-            let engine = Engine::start(&mut contestant.command(binary, network))
+            let engine = Engine::start(&mut contestant.command(binary, network, &shaders))
                 .with_context(|| contestant.name)?;
             firsts.push(engine.first_ms);
             engines.push(engine);
