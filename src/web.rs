@@ -4,11 +4,15 @@
     reason = "the constructors are called by hand, once, and wasm-bindgen's exports are unsafe items"
 )]
 
+mod network;
+
 use std::{cell::RefCell, panic, sync::Once};
 
 use js_sys::{Error, JSON, Reflect};
 use serde::Serialize;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
+
+pub use network::Network;
 
 use crate::{
     affect::{AffectError, ExpressionControls, ExpressionLens, ExpressionWeights},
@@ -71,11 +75,6 @@ impl Lens {
         pretrained: Option<Vec<u8>>,
         head: Option<Vec<u8>>,
     ) -> Result<Self, JsValue> {
-        let choice = match device.as_str() {
-            "webgpu" => DeviceChoice::Gpu,
-            "cpu" => DeviceChoice::Cpu,
-            _ => DeviceChoice::Auto,
-        };
         let weights = ExpressionWeights {
             detector: read("detector", &detector)?,
             backbone: read("backbone", &backbone)?,
@@ -84,7 +83,9 @@ impl Lens {
                 .transpose()?,
             head: head.map(|bytes| read("head", &bytes)).transpose()?,
         };
-        let device = device::open(choice).await.map_err(|error| error.to_js())?;
+        let device = device::open(device_choice(&device))
+            .await
+            .map_err(|error| error.to_js())?;
         let device = kernel::tuned(device, None, None)
             .await
             .map_err(|error| error.to_js())?;
@@ -211,6 +212,14 @@ impl ToJs for DeviceError {
 impl ToJs for AffectError {
     fn code(&self) -> &'static str {
         Self::code(self)
+    }
+}
+
+fn device_choice(name: &str) -> DeviceChoice {
+    match name {
+        "webgpu" => DeviceChoice::Gpu,
+        "cpu" => DeviceChoice::Cpu,
+        _ => DeviceChoice::Auto,
     }
 }
 

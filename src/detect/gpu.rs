@@ -8,7 +8,7 @@ use burn::tensor::Tensor;
 
 use super::DetectError;
 use super::anchors::LOGIT_LIMIT;
-use super::blazeface::{ANCHOR_VALUES, INPUT_SIDE, NORMALISATION};
+use super::blazeface::{ANCHOR_VALUES, ANCHORS, INPUT_SIDE, NORMALISATION};
 use super::letterbox::Fit;
 use super::suppression::SAME_FACE_OVERLAP;
 use crate::crop::{FaceMargins, GpuFrame, Letterboxer, Resampler, letterbox_taps};
@@ -121,7 +121,7 @@ impl GpuFaces {
         if not_finite > 0 {
             return Err(DetectError::NotFinite {
                 count: not_finite,
-                anchors: super::anchors::COUNT,
+                anchors: ANCHORS,
             });
         }
         let faces = faces.chunks_exact(FACE_VALUES).take(count);
@@ -196,7 +196,7 @@ fn choice(threshold: f32) -> Shader {
         .reads_scalars("anchors", Element::F32)
         .writes_scalars("found", Element::F32)
         .constants(&[
-            ("ANCHORS", super::anchors::COUNT),
+            ("ANCHORS", ANCHORS),
             ("VALUES", ANCHOR_VALUES),
             ("FACE_VALUES", FACE_VALUES),
             ("HEADER", HEADER),

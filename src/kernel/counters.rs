@@ -11,7 +11,6 @@ thread_local! {
 
 /// Counts of one thread since it began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct Counters {
     /// Kernels started.
     pub dispatches: u64,
