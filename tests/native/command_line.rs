@@ -292,11 +292,12 @@ fn bench_times_what_is_installed() {
     ]);
     assert!(output.status.success(), "{}", stderr(&output));
     let found: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
-    assert_eq!(
-        (found["device"].as_str(), found["threads"].as_u64()),
-        (Some("cpu"), Some(1))
-    );
+    assert_eq!(found["device"].as_str(), Some("cpu"));
     let runs = found["runs"].as_array().expect("a list");
+    assert!(
+        runs.iter().all(|run| run["threads"].as_u64() == Some(1)),
+        "{runs:?}"
+    );
     for network in ["faceres", "blazeface-short-range"] {
         let batches: Vec<_> = runs
             .iter()
