@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "results go to standard output")]
 
 mod analyze;
+mod bench;
 mod convert;
 mod embed;
 #[cfg(feature = "train")]
@@ -48,6 +49,8 @@ enum Command {
     Evaluate(evaluate::Args),
     /// Lists, fetches and verifies weights.
     Weights(weights::Args),
+    /// Times the networks on this machine.
+    Bench(bench::Args),
 }
 
 /// Runs the command that the process was started with: 0 done, 1 the input is at fault, 2 wrong usage.
@@ -61,6 +64,7 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "train")]
         Command::Evaluate(args) => evaluate::run(args),
         Command::Weights(args) => weights::run(args),
+        Command::Bench(args) => bench::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -85,6 +89,11 @@ enum DeviceOption {
 
 impl DeviceOption {
     fn open(self) -> Result<OpenedDevice> {
+        self.open_with(None, None)
+    }
+
+    /// The kernels' form can be forced: tiles in workgroup memory, 16-bit floats.
+    fn open_with(self, tiles: Option<bool>, half: Option<bool>) -> Result<OpenedDevice> {
         let choice = match self {
             Self::Auto => DeviceChoice::Auto,
             Self::Cpu => DeviceChoice::Cpu,
@@ -92,7 +101,7 @@ impl DeviceOption {
         };
         let opened = pollster::block_on(async {
             let opened = device::open(choice).await?;
-            kernel::tuned(opened, None, None).await
+            kernel::tuned(opened, tiles, half).await
         })
         .context("--device")?;
         if let Some(reason) = &opened.fallback {

@@ -14,7 +14,7 @@ use thiserror::Error;
 use crate::face::BoundingBox;
 use crate::frame::Frame;
 use crate::weights::Normalisation;
-pub(crate) use gpu::{GpuFrame, Resampler};
+pub(crate) use gpu::{GpuFrame, Letterboxer, Resampler, letterbox_taps};
 
 /// Why a region or a set of crops gives no network input.
 #[derive(Debug, Error, PartialEq)]

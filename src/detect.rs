@@ -12,7 +12,9 @@ mod suppression;
 use burn::tensor::Tensor;
 use thiserror::Error;
 
-pub use blazeface::{ARCHITECTURE, BlazeFace, INPUT_SIDE, NORMALISATION, canonical_weights};
+pub use blazeface::{
+    ANCHOR_VALUES, ANCHORS, ARCHITECTURE, BlazeFace, INPUT_SIDE, NORMALISATION, canonical_weights,
+};
 pub(crate) use gpu::{FaceCropper, GpuFaces};
 
 use crate::crop::batch;

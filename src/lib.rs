@@ -17,6 +17,7 @@ pub mod head;
 pub mod kernel;
 pub mod label;
 pub mod metrics;
+pub mod network;
 pub mod report;
 pub mod smoothing;
 pub mod tracking;

@@ -4,6 +4,7 @@
     reason = "the constructors are called by hand, once, and wasm-bindgen's exports are unsafe items"
 )]
 
+mod network;
 mod workers;
 
 use std::{cell::RefCell, panic, sync::Once};
@@ -11,6 +12,8 @@ use std::{cell::RefCell, panic, sync::Once};
 use js_sys::{Error, JSON, Reflect};
 use serde::Serialize;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
+
+pub use network::Network;
 
 use crate::{
     affect::{AffectError, ExpressionControls, ExpressionLens, ExpressionWeights},
@@ -76,11 +79,6 @@ impl Lens {
         head: Option<Vec<u8>>,
         workers: Option<Workers>,
     ) -> Result<Self, JsValue> {
-        let choice = match device.as_str() {
-            "webgpu" => DeviceChoice::Gpu,
-            "cpu" => DeviceChoice::Cpu,
-            _ => DeviceChoice::Auto,
-        };
         let weights = ExpressionWeights {
             detector: read("detector", &detector)?,
             backbone: read("backbone", &backbone)?,
@@ -89,13 +87,7 @@ impl Lens {
                 .transpose()?,
             head: head.map(|bytes| read("head", &bytes)).transpose()?,
         };
-        let mut device = device::open(choice).await.map_err(|error| error.to_js())?;
-        if let (DeviceKind::Cpu, Some(workers)) = (device.kind, workers) {
-            device.workers = workers.started().await;
-        }
-        let device = kernel::tuned(device, None, None)
-            .await
-            .map_err(|error| error.to_js())?;
+        let device = open_device(&device, workers).await?;
         let mut expression = ExpressionLens::load(&weights, &device)
             .await
             .map_err(|error| error.to_js())?;
@@ -220,6 +212,22 @@ impl ToJs for AffectError {
     fn code(&self) -> &'static str {
         Self::code(self)
     }
+}
+
+/// Opens a device, and on the CPU starts the workers.
+async fn open_device(name: &str, workers: Option<Workers>) -> Result<OpenedDevice, JsValue> {
+    let choice = match name {
+        "webgpu" => DeviceChoice::Gpu,
+        "cpu" => DeviceChoice::Cpu,
+        _ => DeviceChoice::Auto,
+    };
+    let mut device = device::open(choice).await.map_err(|error| error.to_js())?;
+    if let (DeviceKind::Cpu, Some(workers)) = (device.kind, workers) {
+        device.workers = workers.started().await;
+    }
+    kernel::tuned(device, None, None)
+        .await
+        .map_err(|error| error.to_js())
 }
 
 fn read(role: &str, bytes: &[u8]) -> Result<Weights, JsValue> {

@@ -8,6 +8,7 @@ use affectlens::{
     device::{self, DeviceChoice, OpenedDevice},
     frame::Frame,
     label::AFFECTNET_7,
+    network::Network,
     report::ExpressionReport,
     weights::{Metadata, Weights, WeightsError},
 };
@@ -168,6 +169,37 @@ async fn frames_are_counted_and_a_stream_can_start_again() {
     assert_eq!(lens.analyze(&frame, 0.0).await.expect("a report").frame, 0);
 }
 
+async fn a_network_by_itself_gives_each_picture_its_own_outputs() {
+    let device = device::open(DeviceChoice::Cpu)
+        .await
+        .expect("there is always a CPU");
+    let weights = seeded("blazeface-short-range", FaceDetector::load);
+    let mut network = Network::load(&weights, device).expect("seeded weights fit");
+    let values = 896 * 17;
+    assert_eq!(network.facts().outputs[0].shape, [896, 17]);
+    let mut noise = noise(7);
+    let [one, other] = [(); 2].map(|()| (0..3 * 128 * 128).map(|_| noise()).collect::<Vec<_>>());
+    let mut run = async |input: &[&[f32]]| {
+        let output = network.run(input.concat(), input.len()).await;
+        output.expect("as many values as pictures have")
+    };
+    let both = run(&[&one, &other]).await;
+    assert_eq!(both.len(), 2 * values);
+    let singles = [run(&[&one]).await, run(&[&other]).await].concat();
+    let largest = both
+        .iter()
+        .fold(0.0_f32, |largest, value| largest.max(value.abs()));
+    let is_close = |(a, b): (&f32, &f32)| (a - b).abs() <= TOLERANCE * largest;
+    assert!(both.iter().zip(&singles).all(is_close));
+    assert_ne!(both[..values], both[values..]);
+    let refusal = network
+        .run(one, 2)
+        .await
+        .expect_err("one picture is not two");
+    let message = "input has 49152 values, expected 2 x 3 x 128 x 128";
+    assert_eq!(refusal.to_string(), message);
+}
+
 /// One name, two harnesses.
 macro_rules! everywhere {
     ($($(#[$attribute:meta])* $name:ident)*) => {
@@ -190,4 +222,5 @@ everywhere! {
     #[ignore = "needs a Vulkan adapter: run cargo xtask test"]
     the_gpu_gives_the_recorded_probabilities
     frames_are_counted_and_a_stream_can_start_again
+    a_network_by_itself_gives_each_picture_its_own_outputs
 }

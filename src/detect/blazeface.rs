@@ -26,7 +26,7 @@ pub const NORMALISATION: Normalisation = Normalisation {
 };
 
 /// Numbers that the network gives for each anchor: 4 of the box, 2 for each of 6 keypoints, 1 score.
-pub(super) const ANCHOR_VALUES: usize = BOX_VALUES + 1;
+pub const ANCHOR_VALUES: usize = BOX_VALUES + 1;
 const BOX_VALUES: usize = 16;
 
 const STEM_CHANNELS: usize = 24;
@@ -53,6 +53,10 @@ const BLOCKS: [(usize, usize, usize); 16] = [
 
 /// The heads: blocks before it, channels there, cells along each side, anchors in each cell.
 pub(super) const HEADS: [(usize, usize, usize, usize); 2] = [(11, 88, 16, 2), (16, 96, 8, 6)];
+
+/// Anchors of both heads.
+pub const ANCHORS: usize =
+    HEADS[0].2 * HEADS[0].2 * HEADS[0].3 + HEADS[1].2 * HEADS[1].2 * HEADS[1].3;
 
 /// The network.
 #[derive(Module, Debug)]

@@ -2,14 +2,16 @@
 //!
 //! The same faces as on the CPU, but what is cropped does not have to be read back first.
 
+use std::sync::{Mutex, PoisonError};
+
 use burn::tensor::Tensor;
 
 use super::DetectError;
 use super::anchors::LOGIT_LIMIT;
-use super::blazeface::{ANCHOR_VALUES, INPUT_SIDE, NORMALISATION};
+use super::blazeface::{ANCHOR_VALUES, ANCHORS, INPUT_SIDE, NORMALISATION};
 use super::letterbox::Fit;
 use super::suppression::SAME_FACE_OVERLAP;
-use crate::crop::{FaceMargins, GpuFrame, Resampler};
+use crate::crop::{FaceMargins, GpuFrame, Letterboxer, Resampler, letterbox_taps};
 use crate::face::{BoundingBox, Detection};
 use crate::frame::Frame;
 use crate::kernel::{Element, Gpu, GpuBuffer, Network, Shader, ShaderBuilder};
@@ -28,8 +30,10 @@ const GROUP: usize = 64;
 #[derive(Debug)]
 pub(super) struct GpuDetector {
     gpu: Gpu,
-    letterbox: Resampler,
+    letterbox: Letterboxer,
     choice: Shader,
+    /// Filters for frames of the last size.
+    taps: Mutex<Option<(Fit, GpuBuffer)>>,
 }
 
 /// What was found in a frame, still on the GPU.
@@ -50,17 +54,23 @@ impl GpuDetector {
     pub(super) fn new(gpu: Gpu, threshold: f32) -> Self {
         Self {
             gpu,
-            letterbox: Resampler::new(INPUT_SIDE, &NORMALISATION, LETTERBOX, false),
+            letterbox: Letterboxer::new(INPUT_SIDE, &NORMALISATION),
             choice: choice(threshold),
+            taps: Mutex::new(None),
         }
     }
 
     pub(super) fn find(&self, network: &Network, frame: &Frame) -> GpuFaces {
         let fit = Fit::new(frame, INPUT_SIDE);
         let frame = GpuFrame::upload(frame, &self.gpu);
-        let square = self
-            .letterbox
-            .run(&self.gpu, &frame, None, 1, &fit.numbers());
+        let [width, height, left, top] = fit.numbers();
+        let square = self.letterbox.run(
+            &self.gpu,
+            &frame,
+            &self.taps(&frame, fit),
+            [width, height],
+            [left, top],
+        );
         let anchors = self.gpu.buffer(network.forward(square));
         let found = self
             .gpu
@@ -72,6 +82,22 @@ impl GpuDetector {
             fit,
             found,
         }
+    }
+}
+
+impl GpuDetector {
+    fn taps(&self, frame: &GpuFrame, fit: Fit) -> GpuBuffer {
+        let mut kept = self.taps.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, taps)) = kept.as_ref()
+            && *of == fit
+        {
+            return taps.clone();
+        }
+        let [width, height, ..] = fit.numbers();
+        let taps = letterbox_taps([frame.width, frame.height], [width, height]);
+        let taps = self.gpu.upload(taps);
+        *kept = Some((fit, taps.clone()));
+        taps
     }
 }
 
@@ -95,7 +121,7 @@ impl GpuFaces {
         if not_finite > 0 {
             return Err(DetectError::NotFinite {
                 count: not_finite,
-                anchors: super::anchors::COUNT,
+                anchors: ANCHORS,
             });
         }
         let faces = faces.chunks_exact(FACE_VALUES).take(count);
@@ -130,7 +156,7 @@ impl FaceCropper {
             .replace("$MARGIN", &format!("{margin:?}"))
             .replace("$RISE", &format!("{rise:?}"));
         Self {
-            resampler: Resampler::new(side, normalisation, &region, true),
+            resampler: Resampler::new(side, normalisation, &region),
         }
     }
 
@@ -138,24 +164,10 @@ impl FaceCropper {
     pub(crate) fn crop(&self, faces: &GpuFaces, first: usize, count: usize) -> Tensor<4> {
         let mut numbers = faces.fit.numbers().to_vec();
         numbers.push(first);
-        self.resampler.run(
-            &faces.gpu,
-            &faces.frame,
-            Some(&faces.found),
-            count,
-            &numbers,
-        )
+        self.resampler
+            .run(&faces.gpu, &faces.frame, &faces.found, count, &numbers)
     }
 }
-
-/// The whole frame into the middle of the square.
-const LETTERBOX: &str = "
-fn region(picture: u32) -> Region {
-    return Region(
-        vec4<u32>(0u, 0u, launch.x, launch.y),
-        vec4<u32>(launch.more.x, launch.more.y, launch.z, launch.w),
-    );
-}";
 
 /// A face's box in the frame, grown by the margins, its edges cut to whole pixels.
 const FACE_REGION: &str = "
@@ -184,7 +196,7 @@ fn choice(threshold: f32) -> Shader {
         .reads_scalars("anchors", Element::F32)
         .writes_scalars("found", Element::F32)
         .constants(&[
-            ("ANCHORS", super::anchors::COUNT),
+            ("ANCHORS", ANCHORS),
             ("VALUES", ANCHOR_VALUES),
             ("FACE_VALUES", FACE_VALUES),
             ("HEADER", HEADER),
@@ -279,3 +291,127 @@ fn main(group: u32, local: u32) {
     found[0] = f32(count);
     found[1] = f32(atomicLoad(&odd));
 }";
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::crop::{crop_face, normalise};
+    use crate::detect::letterbox::letterbox;
+    use crate::device::{self, DeviceChoice};
+
+    fn gpu() -> (Gpu, Device) {
+        let opened = pollster::block_on(device::open(DeviceChoice::Gpu)).expect("a Vulkan adapter");
+        let gpu = Gpu::of(&opened.device).expect("Burn's wgpu device");
+        (gpu, opened.device)
+    }
+
+    fn noise(width: u32, height: u32) -> Frame {
+        let mut state = 9_u32;
+        let pixels = (0..width * height * 3).map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            state.to_be_bytes()[0]
+        });
+        Frame::from_rgb(width, height, pixels.collect()).expect("as many bytes as pixels")
+    }
+
+    fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+        let data = pollster::block_on(tensor.into_data_async()).expect("read back");
+        data.try_into_vec().expect("f32")
+    }
+
+    #[test]
+    #[ignore = "needs a Vulkan adapter: run cargo xtask test"]
+    fn letterbox_gives_the_pixels_of_the_cpu() {
+        let (gpu, _) = gpu();
+        let letterboxer = Letterboxer::new(INPUT_SIDE, &NORMALISATION);
+        for (width, height) in [
+            (640, 480),
+            (333, 1000),
+            (128, 128),
+            (50, 31),
+            (7, 300),
+            (1, 1),
+        ] {
+            let frame = noise(width, height);
+            let fit = Fit::new(&frame, INPUT_SIDE);
+            let [fitted_width, fitted_height, left, top] = fit.numbers();
+            let frame_size = [width as usize, height as usize];
+            let taps = gpu.upload(letterbox_taps(frame_size, [fitted_width, fitted_height]));
+            let got = values(letterboxer.run(
+                &gpu,
+                &GpuFrame::upload(&frame, &gpu),
+                &taps,
+                [fitted_width, fitted_height],
+                [left, top],
+            ));
+            let expected = normalise(&letterbox(&frame, INPUT_SIDE).picture, &NORMALISATION);
+            let apart = got
+                .iter()
+                .zip(&expected)
+                .map(|(got, expected)| (got - expected).abs());
+            let apart = apart.fold(0.0, f32::max);
+            assert!(apart < 1e-5, "{width}x{height}: {apart}");
+        }
+    }
+
+    #[test]
+    #[ignore = "needs a Vulkan adapter: run cargo xtask test"]
+    fn crops_are_those_of_the_cpu_within_a_level() {
+        let (gpu, device) = gpu();
+        let frame = noise(320, 200);
+        let fit = Fit::new(&frame, INPUT_SIDE);
+        let mut found = vec![0.0; HEADER + MOST_FACES * FACE_VALUES];
+        // In the square: inside of the frame, over its edge, larger than the network's input in the frame.
+        let boxes = [
+            [40.0, 50.0, 30.3, 33.1],
+            [100.2, 20.0, 60.0, 50.0],
+            [2.0, 30.0, 110.0, 60.0],
+        ];
+        found[0] = 3.0;
+        for (index, face) in boxes.iter().enumerate() {
+            found[HEADER + index * FACE_VALUES..][..4].copy_from_slice(face);
+        }
+        let faces = GpuFaces {
+            gpu: gpu.clone(),
+            frame: GpuFrame::upload(&frame, &gpu),
+            fit,
+            found: gpu.buffer(Tensor::<1>::from_floats(found.as_slice(), &device)),
+        };
+        let margins = FaceMargins {
+            margin: 0.1,
+            rise: 0.05,
+        };
+        let pixels = Normalisation {
+            mean: [0.0; 3],
+            std: [1.0; 3],
+        };
+        // One more than there are: black.
+        let got = values(FaceCropper::new(64, &pixels, margins).crop(&faces, 0, 4));
+        let (crops, rest) = got.split_at(3 * 64 * 64 * 3);
+        for (face, got) in boxes.iter().zip(crops.chunks_exact(64 * 64 * 3)) {
+            let [x, y, width, height] = *face;
+            let face = fit.in_frame(Detection {
+                bounding_box: BoundingBox {
+                    x,
+                    y,
+                    width,
+                    height,
+                },
+                score: 1.0,
+                keypoints: [[0.0; 2]; 6],
+            });
+            let region = margins.region(&face.bounding_box);
+            let expected = crop_face(&frame, &region, 64).expect("inside of the frame");
+            let expected = normalise(&expected, &pixels);
+            let apart = got
+                .iter()
+                .zip(&expected)
+                .map(|(got, expected)| (got - expected).abs());
+            let apart = apart.fold(0.0, f32::max);
+            assert!(apart <= 1.0, "{face:?}: {apart} levels");
+        }
+        assert!(rest.iter().all(|&value| value == 0.0));
+    }
+}

@@ -15,7 +15,7 @@ pub(super) struct Letterbox {
 }
 
 /// How a frame lies in the middle of a square.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Fit {
     /// Size of the frame in the square, pixels.
     size: [u32; 2],

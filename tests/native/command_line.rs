@@ -265,6 +265,55 @@ fn files_that_are_no_video_are_refused_before_the_output_is_touched() {
 }
 
 #[test]
+fn bench_names_the_networks_that_it_knows() {
+    let output = affectlens(&["bench", "--network", "resnet-152"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = stderr(&output);
+    assert!(
+        said.contains("--network is `resnet-152`, expected `all`, `faceres`"),
+        "{said}"
+    );
+}
+
+#[test]
+#[ignore = "needs fetched weights: run cargo xtask test"]
+fn bench_times_what_is_installed() {
+    let output = affectlens(&[
+        "bench",
+        "--device",
+        "cpu",
+        "--batch",
+        "1,2",
+        "--rounds",
+        "2",
+        "--threads",
+        "1",
+        "--json",
+    ]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let found: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+    assert_eq!(found["device"].as_str(), Some("cpu"));
+    let runs = found["runs"].as_array().expect("a list");
+    assert!(
+        runs.iter().all(|run| run["threads"].as_u64() == Some(1)),
+        "{runs:?}"
+    );
+    for network in ["faceres", "blazeface-short-range"] {
+        let batches: Vec<_> = runs
+            .iter()
+            .filter(|run| run["network"] == network)
+            .map(|run| run["batch"].as_u64())
+            .collect();
+        assert_eq!(batches, [Some(1), Some(2)], "{network}");
+    }
+    assert!(
+        runs.iter().all(
+            |run| run["median_ms"].as_f64() > Some(0.0) && run["first_ms"].as_f64() > Some(0.0)
+        )
+    );
+}
+
+#[test]
 #[ignore = "needs fetched weights and a Vulkan adapter: run cargo xtask test"]
 fn vulkan_and_cpu_agree_on_a_frame() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -15,7 +15,7 @@ enum Layer {
 
 use Layer::{Numbers, Pipelines, Shells, Tensors, Training, Words};
 
-const MODULES: [(&str, Layer); 23] = [
+const MODULES: [(&str, Layer); 24] = [
     ("face", Words),
     ("frame", Words),
     ("label", Words),
@@ -32,6 +32,7 @@ const MODULES: [(&str, Layer); 23] = [
     ("device", Tensors),
     ("head", Tensors),
     ("kernel", Tensors),
+    ("network", Tensors),
     ("weights", Tensors),
     ("affect", Pipelines),
     ("report", Pipelines),

@@ -11,6 +11,7 @@ mod crop;
 mod detect;
 mod kernels;
 mod layering;
+mod pipeline;
 #[cfg(feature = "train")]
 mod train;
 mod weights;

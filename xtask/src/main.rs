@@ -1,5 +1,6 @@
-//! Set-up, demo, tests and packages of affectlens: `cargo xtask demo` and `cargo xtask test` do everything.
+//! Set-up, demo, tests, packages and benchmarks of affectlens: `cargo xtask demo` and `cargo xtask test` do everything.
 
+mod bench;
 mod demo;
 mod package;
 mod paths;
@@ -13,7 +14,7 @@ use clap::{Parser, Subcommand};
 #[derive(Parser)]
 #[command(
     name = "cargo xtask",
-    about = "Set-up, demo, tests and packages of affectlens"
+    about = "Set-up, demo, tests, packages and benchmarks of affectlens"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -28,6 +29,8 @@ enum Task {
     Test(test::Options),
     /// Makes the npm packages in pkg-config/dist.
     Package,
+    /// Times affectlens against other engines on this machine.
+    Bench(bench::Options),
 }
 
 fn main() -> Result<()> {
@@ -39,5 +42,6 @@ fn main() -> Result<()> {
             package::build()?;
             Ok(())
         }
+        Task::Bench(options) => bench::compare(&options),
     }
 }

@@ -1,6 +1,9 @@
 //! Brings a fresh Debian machine to where it can build, show and test affectlens.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -41,6 +44,28 @@ pub fn for_demo() -> Result<()> {
 
 /// What the tests need.
 pub fn for_tests() -> Result<()> {
+    browser_and_vulkan()?;
+    for_demo()
+}
+
+/// What the benchmark needs.
+pub fn for_bench() -> Result<()> {
+    browser_and_vulkan()?;
+    for_package()?;
+    clips()?;
+    npm_packages(
+        "the benchmark's npm packages",
+        &paths::root().join("xtask/bench"),
+    )?;
+    python_packages()
+}
+
+/// The Python that has the benchmark's packages.
+pub fn bench_python() -> PathBuf {
+    paths::cache().join("bench-python/bin/python")
+}
+
+fn browser_and_vulkan() -> Result<()> {
     debian_packages(&[
         ("chromium", "chromium"),
         ("chromedriver", "chromium-driver"),
@@ -50,8 +75,7 @@ pub fn for_tests() -> Result<()> {
             "mesa-vulkan-drivers",
         ),
         ("/usr/lib/x86_64-linux-gnu/libvulkan.so.1", "libvulkan1"),
-    ])?;
-    for_demo()
+    ])
 }
 
 /// `(program on the PATH or absolute file, package that has it)`.
@@ -193,20 +217,51 @@ fn weights() -> Result<()> {
 }
 
 fn page_packages() -> Result<()> {
-    let www = paths::root().join("www");
-    let lock = www.join("package-lock.json");
-    let installed = www.join("node_modules/.package-lock.json");
+    npm_packages("the page's npm packages", &paths::root().join("www"))
+}
+
+fn npm_packages(what: &str, folder: &Path) -> Result<()> {
+    let lock = folder.join("package-lock.json");
+    let installed = folder.join("node_modules/.package-lock.json");
     let is_newer = |a: &Path, b: &Path| -> Option<bool> {
         Some(fs::metadata(a).ok()?.modified().ok()? > fs::metadata(b).ok()?.modified().ok()?)
     };
     if is_newer(&installed, &lock) == Some(true) {
         return Ok(());
     }
-    step("installing the page's npm packages");
+    step(&format!("installing {what}"));
     run(
-        command("npm", ["ci", "--no-audit", "--no-fund", "--prefer-offline"]).current_dir(www),
+        command("npm", ["ci", "--no-audit", "--no-fund", "--prefer-offline"]).current_dir(folder),
         minutes(5),
     )
+}
+
+fn python_packages() -> Result<()> {
+    let wanted = paths::root().join("xtask/bench/python/requirements.txt");
+    let folder = paths::cache().join("bench-python");
+    let stamp = folder.join("requirements.txt");
+    let text = fs::read_to_string(&wanted)?;
+    if fs::read_to_string(&stamp).is_ok_and(|done| done == text) {
+        return Ok(());
+    }
+    if answers("python3", &["-c", "import ensurepip"]).is_none() {
+        debian_packages(&[("/usr/share/doc/python3-venv", "python3-venv")])?;
+    }
+    step("installing the benchmark's Python packages");
+    // The system's packages too: PyTorch is used where it is installed.
+    run(
+        command("python3", ["-m", "venv", "--system-site-packages"]).arg(&folder),
+        minutes(2),
+    )?;
+    run(
+        command(
+            &bench_python().to_string_lossy(),
+            ["-m", "pip", "install", "--quiet", "--requirement"],
+        )
+        .arg(wanted),
+        minutes(10),
+    )?;
+    Ok(fs::write(stamp, text)?)
 }
 
 fn clips() -> Result<()> {

@@ -1,0 +1,77 @@
+//! One network kept loaded for a benchmark that takes turns with other engines.
+//!
+//! A line of JSON when the first output is there, then one for each line of standard input: `run N`, `output`, `quit`.
+
+use std::{
+    fs,
+    io::{self, BufRead as _, Write as _},
+    path::Path,
+};
+
+use anyhow::{Context as _, Result, bail};
+use serde::Serialize;
+use serde_json::json;
+
+use super::{Args, PEAK, Started, memory};
+
+/// Answers until `quit` or the end of standard input.
+pub(super) fn answer(file: &Path, input: &Path, batch: usize, args: &Args) -> Result<()> {
+    let start_memory = memory("VmRSS:");
+    let (mut started, output) = Started::new(
+        file,
+        batch,
+        || args.open(),
+        |facts, batch| {
+            let wanted = batch * 3 * (facts.side * facts.side) as usize;
+            read_floats(input, wanted)
+        },
+    )?;
+    say(&json!({ "first_ms": started.first_ms, "adapter": started.adapter }))?;
+    for line in io::stdin().lock().lines() {
+        let line = line?;
+        match line.split_once(' ').unwrap_or((&line, "")) {
+            ("run", count) => {
+                let count: u32 = count.parse().with_context(|| format!("`{line}`"))?;
+                let times = (0..count).map(|_| started.run());
+                say(&json!({ "times_ms": times.collect::<Result<Vec<_>>>()? }))?;
+            }
+            ("output", _) => say(&json!({ "output": output }))?,
+            ("quit", _) => {
+                let stats = started.network.counters();
+                return say(&json!({
+                    "start_memory_bytes": start_memory,
+                    "peak_memory_bytes": memory(PEAK),
+                    "dispatches": stats.dispatches,
+                    "read_backs": stats.read_backs,
+                    "bytes_read_back": stats.bytes_read_back,
+                }));
+            }
+            _ => bail!("`{line}`, expected `run N`, `output` or `quit`"),
+        }
+    }
+    Ok(())
+}
+
+/// The first `wanted` values of a file.
+fn read_floats(file: &Path, wanted: usize) -> Result<Vec<f32>> {
+    let bytes = fs::read(file).with_context(|| file.display().to_string())?;
+    let (values, _) = bytes.as_chunks::<4>();
+    if values.len() < wanted {
+        bail!(
+            "`{}` has {} values, expected at least {wanted}",
+            file.display(),
+            values.len()
+        );
+    }
+    Ok(values[..wanted]
+        .iter()
+        .map(|&value| f32::from_le_bytes(value))
+        .collect())
+}
+
+fn say(answer: &impl Serialize) -> Result<()> {
+    let mut out = io::stdout().lock();
+    serde_json::to_writer(&mut out, answer)?;
+    writeln!(out)?;
+    Ok(out.flush()?)
+}

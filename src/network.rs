@@ -1,0 +1,222 @@
+//! Any one network by itself: numbers in, numbers out, nothing decided about faces.
+//!
+//! What the benchmarks time, and a way in for those who bring their own crops.
+
+use burn::tensor::{Tensor, TensorData};
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::{
+    backbone::{self, Facts},
+    detect::{self, BlazeFace},
+    device::{DeviceError, OpenedDevice},
+    kernel::{self, Counters, Plan, read_back},
+    weights::{Weights, WeightsError},
+};
+
+/// Why a network gives no numbers.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum NetworkError {
+    /// The weights do not fit the network that they name.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// As many values as `batch` pictures do not have.
+    #[error("input has {got} values, expected {batch} x 3 x {side} x {side}")]
+    Input {
+        /// Pictures, at least one.
+        batch: usize,
+        /// Side of the network's input, pixels.
+        side: u32,
+        /// Values that came.
+        got: usize,
+    },
+    /// The device is gone.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// The output could not be read from the device.
+    #[error("output of {name} cannot be read from the device: {reason}")]
+    ReadBack {
+        /// Architecture name.
+        name: &'static str,
+        /// What the device said.
+        reason: String,
+    },
+}
+
+/// What a part of the output holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OutputPart {
+    /// `embedding`, `logits` or `anchors`.
+    pub name: &'static str,
+    /// Shape for one picture.
+    pub shape: Vec<usize>,
+}
+
+/// What a network takes and gives.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NetworkFacts {
+    /// Architecture name.
+    pub name: &'static str,
+    /// Side of the square input, pixels.
+    pub side: u32,
+    /// What the values of one picture are, in order.
+    pub outputs: Vec<OutputPart>,
+}
+
+/// A network with its weights, on its device.
+#[derive(Debug)]
+pub struct Network {
+    network: kernel::Network,
+    device: OpenedDevice,
+    facts: NetworkFacts,
+    counters: Counters,
+}
+
+impl Network {
+    /// Puts the network that the weights name on a device.
+    ///
+    /// # Errors
+    ///
+    /// [`NetworkError::Weights`] if they do not fit, or name no network.
+    pub fn load(weights: &Weights, device: OpenedDevice) -> Result<Self, NetworkError> {
+        let (plan, facts) = plan(weights)?;
+        Ok(Self {
+            network: kernel::Network::new(&plan, &device),
+            device,
+            facts,
+            counters: Counters::default(),
+        })
+    }
+
+    /// What the network takes and gives.
+    pub fn facts(&self) -> &NetworkFacts {
+        &self.facts
+    }
+
+    /// What the last [`run`](Self::run) asked of the device.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Threads of a run on the CPU; zero on a GPU.
+    pub fn threads(&self) -> usize {
+        self.network.threads()
+    }
+
+    /// Gives the outputs of each picture after the other, and of one picture the parts of
+    /// [`NetworkFacts::outputs`] after each other.
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[batch, 3, side, side]`, RGB, normalised as the weights' metadata says
+    ///
+    /// # Errors
+    ///
+    /// [`NetworkError::Input`] for another number of values, others if the device fails.
+    pub async fn run(&mut self, input: Vec<f32>, batch: usize) -> Result<Vec<f32>, NetworkError> {
+        let NetworkFacts { name, side, .. } = self.facts;
+        let pixels = side as usize;
+        if batch == 0 || input.len() != batch * 3 * pixels * pixels {
+            return Err(NetworkError::Input {
+                batch,
+                side,
+                got: input.len(),
+            });
+        }
+        let before = Counters::of_this_thread();
+        let input = TensorData::new(
+            channels_last(&input, pixels * pixels),
+            [batch, pixels, pixels, 3],
+        );
+        let output = self
+            .network
+            .forward(Tensor::from_data(input, &self.device.device));
+        let output = read_back(vec![output]).await;
+        self.counters = Counters::of_this_thread().since(before);
+        // A lost device gives numbers too.
+        self.device.check()?;
+        let mut output = output.map_err(|error| NetworkError::ReadBack {
+            name,
+            reason: error.to_string(),
+        })?;
+        Ok(output.remove(0))
+    }
+}
+
+/// The network that the weights name, and what it gives.
+fn plan(weights: &Weights) -> Result<(Plan, NetworkFacts), WeightsError> {
+    if weights.metadata.architecture == detect::ARCHITECTURE {
+        let facts = NetworkFacts {
+            name: detect::ARCHITECTURE,
+            side: detect::INPUT_SIDE,
+            outputs: vec![OutputPart {
+                name: "anchors",
+                shape: vec![detect::ANCHORS, detect::ANCHOR_VALUES],
+            }],
+        };
+        return Ok((BlazeFace::plan(weights)?, facts));
+    }
+    let Facts {
+        name, input_side, ..
+    } = Facts::of(&weights.metadata.architecture)?;
+    let mut planner = Plan::of_input(input_side as usize, input_side as usize, 3);
+    let input = planner.input();
+    let (embedding, logits) = backbone::plan(weights, &mut planner, input)?;
+    let maps: Vec<_> = [embedding].into_iter().chain(logits).collect();
+    let outputs = ["embedding", "logits"]
+        .into_iter()
+        .zip(&maps)
+        .map(|(name, map)| OutputPart {
+            name,
+            shape: vec![planner.shape(*map).len()],
+        })
+        .collect();
+    let facts = NetworkFacts {
+        name,
+        side: input_side,
+        outputs,
+    };
+    Ok((planner.finish(&maps), facts))
+}
+
+/// `[batch, 3, pixels]` to `[batch, pixels, 3]`.
+fn channels_last(values: &[f32], pixels: usize) -> Vec<f32> {
+    let mut last = Vec::with_capacity(values.len());
+    for picture in values.chunks_exact(3 * pixels) {
+        let (red, rest) = picture.split_at(pixels);
+        let (green, blue) = rest.split_at(pixels);
+        for ((red, green), blue) in red.iter().zip(green).zip(blue) {
+            last.extend([red, green, blue]);
+        }
+    }
+    last
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        device::{DeviceChoice, open},
+        weights::Metadata,
+    };
+
+    fn cpu() -> OpenedDevice {
+        pollster::block_on(open(DeviceChoice::Cpu)).expect("every machine has one")
+    }
+
+    #[test]
+    fn weights_that_name_no_network_are_refused() {
+        let weights = Weights::new(Metadata {
+            architecture: "mlp".to_owned(),
+            ..Metadata::default()
+        });
+        let error = Network::load(&weights, cpu()).expect_err("not a network for pictures");
+        assert!(
+            error
+                .to_string()
+                .starts_with("weights are for architecture `mlp`"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,94 @@
+//! One network by itself, for JavaScript.
+
+use serde::Serialize;
+use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
+
+use super::{ToJs, Workers, open_device, read, to_js};
+use crate::{
+    kernel::Counters,
+    network::{self, NetworkError},
+};
+
+/// One network by itself: numbers in, numbers out.
+#[wasm_bindgen]
+pub struct Network {
+    network: network::Network,
+}
+
+#[wasm_bindgen]
+impl Network {
+    /// Opens `device` ("auto", "webgpu" or "cpu") and builds the network that a safetensors file names. On the CPU
+    /// `workers` run it, if given and once started; else this module does, with one thread.
+    ///
+    /// # Errors
+    ///
+    /// A JavaScript `Error` with a `code`.
+    pub async fn open(
+        device: String,
+        weights: Vec<u8>,
+        workers: Option<Workers>,
+    ) -> Result<Self, JsValue> {
+        let weights = read("network", &weights)?;
+        let device = open_device(&device, workers).await?;
+        let network = network::Network::load(&weights, device).map_err(|error| error.to_js())?;
+        Ok(Self { network })
+    }
+
+    /// The outputs of each picture after the other; `describe().outputs` says what they are. `input` is
+    /// `[batch, 3, side, side]`, RGB, normalised as the weights' metadata says.
+    ///
+    /// # Errors
+    ///
+    /// A JavaScript `Error` with a `code`.
+    pub async fn run(&mut self, input: Vec<f32>, batch: usize) -> Result<Vec<f32>, JsValue> {
+        self.network
+            .run(input, batch)
+            .await
+            .map_err(|error| error.to_js())
+    }
+
+    /// `{ name, side, outputs: [{ name, shape }] }`; shapes are those of one picture.
+    ///
+    /// # Errors
+    ///
+    /// None in practice.
+    pub fn describe(&self) -> Result<JsValue, JsValue> {
+        to_js(self.network.facts())
+    }
+
+    /// `{ dispatches, readBacks, bytesReadBack }` of the last run; all are zero on the CPU.
+    ///
+    /// # Errors
+    ///
+    /// None in practice.
+    pub fn stats(&self) -> Result<JsValue, JsValue> {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Stats {
+            dispatches: u64,
+            read_backs: u64,
+            bytes_read_back: u64,
+        }
+        let Counters {
+            dispatches,
+            read_backs,
+            bytes_read_back,
+        } = self.network.counters();
+        to_js(&Stats {
+            dispatches,
+            read_backs,
+            bytes_read_back,
+        })
+    }
+}
+
+impl ToJs for NetworkError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Weights(_) => "weights-malformed",
+            Self::Input { .. } => "picture-size",
+            Self::Device(error) => error.code(),
+            Self::ReadBack { .. } => "device-failed",
+        }
+    }
+}

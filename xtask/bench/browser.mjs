@@ -1,0 +1,287 @@
+// @ts-check
+// Times networks and whole frames in one Chromium process, the engines taking turns, and writes what it finds as JSON.
+//
+//   node browser.mjs PLAN OUT
+//
+// PLAN is a JSON file: see the type below. `cargo xtask bench` writes it.
+
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { argv, env, stderr } from "node:process";
+
+import { chromium } from "playwright-core";
+
+import { ABSENT } from "./page/engines.js";
+import { serve } from "./server.mjs";
+
+/**
+ * @typedef {{ name: string, side: number, batch: number }} Network
+ * @typedef {{ models: string, packages: string, clip: { file: string, width: number, height: number }, networks: Network[],
+ *   firsts: number, rounds: number, secondsPerNetwork: number, frames: number, parts: ("browser" | "frame")[],
+ *   tolerance: number }} Plan
+ * @typedef {{ name: string, engine: string, device: string, threads: number }} Contestant
+ */
+
+const plan = /** @type {Plan} */ (JSON.parse(readFileSync(argv[2], "utf8")));
+const here = import.meta.dirname;
+
+/** @type {Contestant[]} */
+const CONTESTANTS = ["affectlens", "onnxruntime"].flatMap((engine) => [
+  { name: `${engine}, WebGPU`, engine, device: "webgpu", threads: 1 },
+  { name: `${engine}, CPU, 1 thread`, engine, device: "cpu", threads: 1 },
+  { name: `${engine}, CPU, 2 threads`, engine, device: "cpu", threads: 2 },
+]);
+/** All others are compared with it before anything is timed. */
+const REFERENCE = "onnxruntime, CPU, 1 thread";
+/** One visit lasts about this long, so that a short network is not timed alone with a cold cache. */
+const VISIT_MS = 150;
+/** An engine's threads may spin for a while after its turn. */
+const PAUSE_MS = 30;
+
+const QUIET = ["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking"];
+const UNTOUCHED = ["--disable-component-update", "--disable-sync", "--mute-audio", "--enable-unsafe-webgpu"];
+const HARDWARE = ["--enable-features=Vulkan,WebGPU", "--use-angle=vulkan", "--ignore-gpu-blocklist"];
+const SOFTWARE = ["--use-webgpu-adapter=swiftshader"];
+
+const server = await serve({
+  page: join(here, "page"),
+  models: plan.models,
+  clip: join(plan.clip.file, ".."),
+  affectlens: join(plan.packages, "affectlens"),
+  "affectlens-weights": join(plan.packages, "affectlens-weights"),
+  onnxruntime: join(here, "node_modules/onnxruntime-web/dist"),
+  human: join(here, "node_modules/@vladmandic/human"),
+  "tfjs-wasm": join(here, "node_modules/@tensorflow/tfjs-backend-wasm/dist"),
+});
+
+const { browser, page, adapter } = await openBrowser();
+page.on("console", (message) => message.type() === "error" && say(`    page: ${message.text()}`));
+try {
+  /** @type {Record<string, unknown>} */
+  const found = { chromium: browser.version(), adapter, networks: [] };
+  if (plan.parts.includes("browser")) {
+    for (const network of plan.networks) {
+      /** @type {unknown[]} */ (found.networks).push(await timeNetwork(network));
+    }
+  }
+  if (plan.parts.includes("frame")) found.frame = await timeFrames();
+  writeFileSync(argv[3], JSON.stringify(found, null, 2));
+} finally {
+  await browser.close();
+  server.close();
+}
+
+/** A hardware adapter if Chromium finds one, else the one in software. */
+async function openBrowser() {
+  for (const flags of [HARDWARE, SOFTWARE]) {
+    const browser = await chromium.launch({
+      executablePath: env.AFFECTLENS_CHROMIUM ?? "/usr/bin/chromium",
+      args: [...QUIET, ...UNTOUCHED, ...flags],
+      // Otherwise Playwright's own list turns features off again.
+      ignoreDefaultArgs: ["--disable-component-update"],
+    });
+    const page = await browser.newPage();
+    await page.goto(`${server.url}/page/index.html`);
+    const adapter = await page.evaluate(async () => {
+      const gpu = /** @type {any} */ (navigator).gpu;
+      const found = await gpu?.requestAdapter({ powerPreference: "high-performance" });
+      const { vendor, architecture, device, description } = found?.info ?? {};
+      return [vendor, architecture, device, description].filter(Boolean).join(" ");
+    });
+    const isSoftware = /swiftshader|llvmpipe|lavapipe/i.test(adapter);
+    if (flags === SOFTWARE || (adapter && !isSoftware)) return { browser, page, adapter: adapter || "none" };
+    await browser.close();
+  }
+  throw new Error("unreachable");
+}
+
+/** @param {Network} network */
+async function timeNetwork({ name, side, batch }) {
+  say(`    ${name}, batch ${batch}`);
+  const shape = [batch, 3, side, side];
+  /** @type {Map<string, number[]>} */
+  const firsts = new Map();
+  /** @type {Record<string, string>} */
+  const failures = {};
+  let contestants = CONTESTANTS;
+  for (let round = 0; round < plan.firsts; round++) {
+    for (const contestant of contestants) {
+      const format = contestant.engine === "affectlens" ? "safetensors" : "onnx";
+      const files = { model: `/models/${name}.${format}`, input: `/models/${name}.input`, shape };
+      try {
+        const ms = await inPage("networks", "open", { ...contestant, ...files });
+        firsts.set(contestant.name, [...(firsts.get(contestant.name) ?? []), ms]);
+      } catch (error) {
+        const reason = textOf(error);
+        failures[contestant.name] = reason.includes(ABSENT) ? ABSENT : reason;
+        contestants = contestants.filter((it) => it !== contestant);
+        say(`      ${contestant.name}: ${failures[contestant.name]}`);
+      }
+    }
+  }
+  const outputs = new Map();
+  for (const { name } of contestants) outputs.set(name, await inPage("networks", "ask", name, { kind: "output" }));
+  const differences = agree(outputs);
+
+  /** @type {Map<string, number[]>} */
+  const times = new Map(contestants.map(({ name }) => [name, []]));
+  const visit = async (/** @type {Contestant} */ { name }, /** @type {number} */ count) => {
+    await page.waitForTimeout(PAUSE_MS);
+    return inPage("networks", "ask", name, { kind: "run", count });
+  };
+  // The first turn warms up and says how many runs fill a visit.
+  const counts = new Map();
+  let roundMs = 0;
+  for (const contestant of contestants) {
+    const [ms] = await visit(contestant, 1);
+    const count = Math.max(1, Math.min(50, Math.round(VISIT_MS / ms)));
+    counts.set(contestant.name, count);
+    roundMs += count * ms + PAUSE_MS;
+  }
+  const rounds = Math.max(3, Math.min(plan.rounds, Math.round((1e3 * plan.secondsPerNetwork) / roundMs)));
+  for (let round = 0; round < rounds; round++) {
+    // Every other round runs backwards: nobody always follows the same neighbour.
+    for (const contestant of round % 2 ? contestants.toReversed() : contestants) {
+      times.get(contestant.name)?.push(...(await visit(contestant, counts.get(contestant.name))));
+    }
+  }
+  const results = [];
+  for (const { name, engine, device, threads } of CONTESTANTS) {
+    if (!outputs.has(name)) {
+      results.push({ name, engine, device, threads, failure: failures[name] });
+      continue;
+    }
+    const counts = await inPage("networks", "ask", name, { kind: "meter" });
+    const first = firsts.get(name) ?? [];
+    const row = {
+      ...{ name, engine, device, threads, first_ms: median(first), firsts_ms: first },
+      ...{ median_ms: median(times.get(name)), p95_ms: quantile(times.get(name), 0.95), times_ms: times.get(name) },
+      dispatches: device === "webgpu" ? counts.dispatches : null,
+      read_backs: device === "webgpu" ? counts.readBacks : null,
+      bytes_read_back: device === "webgpu" ? counts.bytesReadBack : null,
+      wasm_bytes: counts.wasmBytes,
+      peak_buffer_bytes: counts.peakBufferBytes,
+      difference: differences.get(name),
+    };
+    say(`      ${name}: first ${row.first_ms.toFixed(0)} ms, median ${row.median_ms.toFixed(2)} ms`);
+    results.push(row);
+    await inPage("networks", "close", name);
+  }
+  return { name, batch, rounds, results };
+}
+
+/**
+ * Largest difference from the reference, relative to its largest value.
+ *
+ * @param {Map<string, number[]>} outputs
+ */
+function agree(outputs) {
+  const expected = outputs.get(REFERENCE);
+  if (!expected) throw new Error(`${REFERENCE} gives nothing to compare with`);
+  const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  const differences = new Map();
+  for (const [name, output] of outputs) {
+    if (output.length !== expected.length) {
+      throw new Error(`${name} gives ${output.length} values, expected ${expected.length}`);
+    }
+    const difference = output.reduce((most, value, index) => Math.max(most, Math.abs(value - expected[index])), 0);
+    const relative = difference / largest;
+    if (!(relative <= plan.tolerance)) {
+      throw new Error(`${name} differs from ${REFERENCE} by ${relative}, tolerated ${plan.tolerance}`);
+    }
+    differences.set(name, relative);
+  }
+  return differences;
+}
+
+async function timeFrames() {
+  say("    whole frames");
+  await inPage("frames", "readClip", { ...plan.clip, url: `/clip/${plan.clip.file.split("/").at(-1)}` });
+  const contestants = [
+    { name: "affectlens, CPU", engine: "affectlens", device: "cpu" },
+    { name: "human, wasm", engine: "human", device: "cpu" },
+  ];
+  /** @type {any[]} */
+  const rows = [];
+  for (const { name, engine, device } of contestants) {
+    const { firstMs, facts } = await inPage("frames", "open", name, engine, device);
+    // Two more: just-in-time compilers and the face's window settle.
+    await inPage("frames", "look", name, [0, 0]);
+    rows.push({ name, engine, device, facts, first_ms: firstMs, times_ms: [], faces: [], frames_with_face: 0 });
+  }
+  for (let frame = 0; frame < plan.frames; frame++) {
+    for (const row of frame % 2 ? rows.toReversed() : rows) {
+      await page.waitForTimeout(PAUSE_MS);
+      const [{ ms, faces }] = await inPage("frames", "look", row.name, [frame]);
+      row.times_ms.push(ms);
+      row.faces.push(faces[0]?.box ?? null);
+      row.frames_with_face += faces.length > 0 ? 1 : 0;
+    }
+  }
+  const [ours, theirs] = rows;
+  const overlaps = ours.faces.map((/** @type {number[]} */ box, /** @type {number} */ frame) => overlap(box, theirs.faces[frame]));
+  const same = overlaps.filter((/** @type {number} */ value) => value > 0.3).length;
+  if (same < 0.8 * plan.frames) {
+    throw new Error(`both pipelines see the same face in only ${same} of ${plan.frames} frames`);
+  }
+  for (const row of rows) {
+    Object.assign(row, { median_ms: median(row.times_ms), p95_ms: quantile(row.times_ms, 0.95) });
+    row.counts = await inPage("frames", "count", row.name, 0);
+    delete row.faces;
+    say(`      ${row.name}: first ${row.first_ms.toFixed(0)} ms, median ${row.median_ms.toFixed(2)} ms`);
+  }
+  return { frames: plan.frames, same_face: same, results: rows, webgpu: await timeFramesOnWebgpu() };
+}
+
+async function timeFramesOnWebgpu() {
+  const name = "affectlens, WebGPU";
+  const { firstMs, facts } = await inPage("frames", "open", name, "affectlens", "webgpu");
+  await inPage("frames", "look", name, [0]);
+  const seen = await inPage("frames", "look", name, [1, 2, 3, 4, 5, 6, 7]);
+  const times = seen.map((/** @type {{ ms: number }} */ { ms }) => ms);
+  // Its face has been tracked for nine frames by now.
+  const counts = await inPage("frames", "count", name, 8);
+  say(`      ${name}: first ${firstMs.toFixed(0)} ms, median ${median(times).toFixed(2)} ms`);
+  return { name, facts, first_ms: firstMs, median_ms: median(times), p95_ms: quantile(times, 0.95), counts };
+}
+
+/** Share of the union of two boxes, x, y, width, height, that both cover. */
+function overlap(/** @type {number[] | null} */ a, /** @type {number[] | null} */ b) {
+  if (!a || !b) return 0;
+  const side = (/** @type {number} */ axis) =>
+    Math.max(0, Math.min(a[axis] + a[axis + 2], b[axis] + b[axis + 2]) - Math.max(a[axis], b[axis]));
+  const both = side(0) * side(1);
+  return both / (a[2] * a[3] + b[2] * b[3] - both);
+}
+
+/**
+ * Calls an exported function of a module of the page.
+ *
+ * @param {string} module
+ * @param {string} verb
+ * @param {...any} parameters
+ * @returns {Promise<any>}
+ */
+function inPage(module, verb, ...parameters) {
+  return page.evaluate(
+    async ({ module, verb, parameters }) => (await import(`/page/${module}.js`))[verb](...parameters),
+    { module, verb, parameters },
+  );
+}
+
+function median(/** @type {number[] | undefined} */ values) {
+  return quantile(values, 0.5);
+}
+
+function quantile(/** @type {number[] | undefined} */ values, /** @type {number} */ share) {
+  const sorted = (values ?? []).toSorted((a, b) => a - b);
+  return sorted[Math.round(share * (sorted.length - 1))];
+}
+
+function textOf(/** @type {unknown} */ error) {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function say(/** @type {string} */ text) {
+  stderr.write(`${text}\n`);
+}

@@ -1,0 +1,62 @@
+"""The lines that `affectlens bench --serve` reads and writes, for an engine in Python."""
+
+import argparse
+import json
+import sys
+import time
+
+import numpy as np
+
+
+def memory(field):
+    """Bytes on a line of this process's status; None where the system does not say."""
+    try:
+        with open("/proc/self/status") as status:
+            lines = [line.split() for line in status if line.startswith(field)]
+    except OSError:
+        return None
+    return int(lines[0][1]) * 1024 if lines else None
+
+
+def parse_arguments(parser=None):
+    """The model's bytes, the input of one run, and the arguments."""
+    parser = parser or argparse.ArgumentParser()
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--input", required=True)
+    parser.add_argument("--side", type=int, required=True)
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    shape = (-1, 3, arguments.side, arguments.side)
+    pictures = np.fromfile(arguments.input, np.float32).reshape(shape)[: arguments.batch].copy()
+    with open(arguments.model, "rb") as file:
+        return file.read(), pictures, arguments
+
+
+def serve(load, model, pictures, adapter="CPU"):
+    """`load(model)` gives a function from pictures to outputs, both arrays in main memory."""
+    start_memory = memory("VmRSS:")
+    started = time.perf_counter()
+    forward = load(model)
+    output = forward(pictures)
+    say(first_ms=1e3 * (time.perf_counter() - started), adapter=adapter)
+    for line in sys.stdin:
+        word, _, count = line.strip().partition(" ")
+        if word == "run":
+            times = []
+            for _ in range(int(count)):
+                started = time.perf_counter()
+                forward(pictures)
+                times.append(1e3 * (time.perf_counter() - started))
+            say(times_ms=times)
+        elif word == "output":
+            say(output=output.reshape(-1).tolist())
+        elif word == "quit":
+            say(start_memory_bytes=start_memory, peak_memory_bytes=memory("VmHWM:"))
+            return
+        else:
+            sys.exit(f"`{line}`, expected `run N`, `output` or `quit`")
+
+
+def say(**answer):
+    print(json.dumps(answer), flush=True)

@@ -1,0 +1,256 @@
+//! Networks natively: processes that stay loaded take turns.
+
+use std::{fs, path::Path, process::Command, thread, time::Duration};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::{Value, json};
+
+use super::{Effort, NETWORKS, TOLERANCE, engine::Engine, folder, models};
+use crate::{setup, shell::command};
+
+/// One visit lasts about this long, so that a short network is not timed alone with a cold cache.
+const VISIT_MS: f64 = 150.0;
+/// An engine's threads may spin for a while after its turn.
+const PAUSE: Duration = Duration::from_millis(30);
+/// All others are compared with it before anything is timed.
+const REFERENCE: &str = "onnxruntime, CPU, 1 thread";
+
+#[derive(Clone, Copy)]
+enum Program {
+    Affectlens { device: &'static str },
+    OnnxRuntime,
+    PyTorch { compiled: bool },
+}
+
+#[derive(Clone, Copy)]
+struct Contestant {
+    name: &'static str,
+    program: Program,
+    threads: usize,
+}
+
+const fn contestant(name: &'static str, program: Program, threads: usize) -> Contestant {
+    Contestant {
+        name,
+        program,
+        threads,
+    }
+}
+
+const CPU: Program = Program::Affectlens { device: "cpu" };
+const VULKAN: Program = Program::Affectlens { device: "vulkan" };
+const CONTESTANTS: [Contestant; 7] = [
+    contestant("affectlens, CPU, 1 thread", CPU, 1),
+    contestant(REFERENCE, Program::OnnxRuntime, 1),
+    contestant("affectlens, CPU, 2 threads", CPU, 2),
+    contestant("onnxruntime, CPU, 2 threads", Program::OnnxRuntime, 2),
+    contestant("affectlens, Vulkan", VULKAN, 2),
+    contestant("PyTorch, eager", Program::PyTorch { compiled: false }, 1),
+    contestant("PyTorch, compiled", Program::PyTorch { compiled: true }, 1),
+];
+
+impl Contestant {
+    fn command(
+        &self,
+        binary: &Path,
+        (name, side, batch): (&str, u32, usize),
+        shaders: &Path,
+    ) -> Command {
+        let (batch, side) = (batch.to_string(), side.to_string());
+        let threads = self.threads.to_string();
+        let mut command = match self.program {
+            Program::Affectlens { device } => {
+                let mut command = command(&binary.to_string_lossy(), ["bench", "--serve"]);
+                command
+                    .args(["--network", name, "--device", device, "--weights"])
+                    .arg(models());
+                command
+            }
+            Program::OnnxRuntime => python("serve_onnxruntime.py", name, &side),
+            Program::PyTorch { compiled } => {
+                let mut command = python("serve_torch.py", name, &side);
+                command.args(compiled.then_some("--compile"));
+                command
+            }
+        };
+        command
+            .args(["--batch", &batch, "--threads", &threads, "--input"])
+            .arg(models().join(format!("{name}.input")))
+            // Empty: the driver would find the shaders of an earlier run. Without any the software driver compiles
+            // them again in every run.
+            .env("MESA_SHADER_CACHE_DIR", shaders)
+            // The Vulkan loader looks for a window system there and complains without it.
+            .env("XDG_RUNTIME_DIR", std::env::temp_dir());
+        command
+    }
+}
+
+fn python(script: &str, network: &str, side: &str) -> Command {
+    let script = format!("xtask/bench/python/{script}");
+    let mut command = command(&setup::bench_python().to_string_lossy(), [script]);
+    command
+        .args(["--side", side, "--model"])
+        .arg(models().join(format!("{network}.onnx")));
+    command
+}
+
+/// Times every network; PyTorch only where it finds a CUDA device.
+///
+/// # Errors
+///
+/// If an engine fails, or the outputs differ.
+pub fn time(binary: &Path, effort: &Effort) -> Result<Value> {
+    let limits = limits();
+    let mut networks = Vec::new();
+    for network in NETWORKS {
+        networks.push(time_network(binary, network, effort, limits.is_some())?);
+    }
+    Ok(json!({ "networks": networks, "limits": limits }))
+}
+
+/// What the GPU reaches at copying and at multiplying matrices; `None` without a CUDA device and PyTorch.
+fn limits() -> Option<Value> {
+    let python = setup::bench_python();
+    let mut command = command(
+        &python.to_string_lossy(),
+        ["xtask/bench/python/serve_torch.py", "--limits"],
+    );
+    let output = command.output().ok()?;
+    serde_json::from_slice(&output.stdout).ok()
+}
+
+fn time_network(
+    binary: &Path,
+    network: (&str, u32, usize),
+    effort: &Effort,
+    has_torch: bool,
+) -> Result<Value> {
+    let (name, _, batch) = network;
+    eprintln!("    {name}, batch {batch}");
+    let contestants: Vec<_> = CONTESTANTS
+        .into_iter()
+        .filter(|it| has_torch || !matches!(it.program, Program::PyTorch { .. }))
+        .collect();
+    let mut firsts = vec![Vec::new(); contestants.len()];
+    let mut engines = Vec::new();
+    let shaders = folder().join("shaders");
+    for _ in 0..effort.firsts {
+        engines.clear();
+        if shaders.exists() {
+            fs::remove_dir_all(&shaders)?;
+        }
+        fs::create_dir_all(&shaders)?;
+        for (contestant, firsts) in contestants.iter().zip(&mut firsts) {
+            let engine = Engine::start(&mut contestant.command(binary, network, &shaders))
+                .with_context(|| contestant.name)?;
+            firsts.push(engine.first_ms);
+            engines.push(engine);
+            thread::sleep(PAUSE);
+        }
+    }
+    let differences = agree(&contestants, &mut engines)?;
+
+    // The first turn warms up and says how many runs fill a visit.
+    let mut counts = Vec::new();
+    let mut round_ms = 0.0;
+    for engine in &mut engines {
+        let ms = engine.run(2)?[1];
+        let count = (VISIT_MS / ms).round().clamp(1.0, 100.0) as usize;
+        round_ms += ms * count as f64 + PAUSE.as_secs_f64() * 1e3;
+        counts.push(count);
+    }
+    let affordable = (effort.seconds_per_network as f64 * 1e3 / round_ms) as usize;
+    let rounds = affordable.clamp(3, effort.rounds.max(3));
+    let mut times = vec![Vec::new(); engines.len()];
+    for round in 0..rounds {
+        for turn in 0..engines.len() {
+            // Every other round runs backwards: nobody always follows the same neighbour.
+            let place = if round % 2 == 0 {
+                turn
+            } else {
+                engines.len() - 1 - turn
+            };
+            thread::sleep(PAUSE);
+            times[place].extend(engines[place].run(counts[place])?);
+        }
+    }
+    let mut results = Vec::new();
+    for (place, engine) in engines.into_iter().enumerate() {
+        let Contestant { name, threads, .. } = contestants[place];
+        let adapter = engine.adapter.clone();
+        let said = engine.quit()?;
+        let memory = |key: &str| said[key].as_u64();
+        let grown = memory("peak_memory_bytes")
+            .zip(memory("start_memory_bytes"))
+            .map(|(peak, start)| peak.saturating_sub(start));
+        let (first_ms, median_ms) = (quantile(&firsts[place], 0.5), quantile(&times[place], 0.5));
+        eprintln!("      {name}: first {first_ms:.1} ms, median {median_ms:.2} ms");
+        results.push(json!({
+            "name": name,
+            "threads": threads,
+            "adapter": adapter,
+            "first_ms": first_ms,
+            "firsts_ms": firsts[place],
+            "median_ms": median_ms,
+            "p95_ms": quantile(&times[place], 0.95),
+            "times_ms": times[place],
+            "dispatches": said["dispatches"],
+            "read_backs": said["read_backs"],
+            "bytes_read_back": said["bytes_read_back"],
+            "memory_bytes": grown,
+            "difference": differences[place],
+        }));
+    }
+    let facts: Value = serde_json::from_str(&fs::read_to_string(models().join("models.json"))?)?;
+    Ok(json!({
+        "name": name,
+        "batch": batch,
+        "facts": facts[name],
+        "rounds": rounds,
+        "results": results,
+    }))
+}
+
+/// Largest difference of each from the reference, relative to its largest value.
+fn agree(contestants: &[Contestant], engines: &mut [Engine]) -> Result<Vec<f64>> {
+    let outputs: Vec<_> = engines
+        .iter_mut()
+        .map(Engine::output)
+        .collect::<Result<_>>()?;
+    let reference = contestants.iter().position(|it| it.name == REFERENCE);
+    let expected = &outputs[reference.context("there is always a reference")?];
+    let largest = expected
+        .iter()
+        .fold(0.0_f64, |most, value| most.max(value.abs()));
+    let mut differences = Vec::new();
+    for (contestant, output) in contestants.iter().zip(&outputs) {
+        if output.len() != expected.len() {
+            bail!(
+                "{} gives {} values, expected {}",
+                contestant.name,
+                output.len(),
+                expected.len()
+            );
+        }
+        let pairs = output.iter().zip(expected);
+        let difference = pairs.map(|(got, expected)| (got - expected).abs() / largest);
+        let difference = difference.fold(0.0, f64::max);
+        if difference.is_nan() || difference > TOLERANCE {
+            bail!(
+                "{} differs from {REFERENCE} by {difference}, tolerated {TOLERANCE}",
+                contestant.name
+            );
+        }
+        differences.push(difference);
+    }
+    Ok(differences)
+}
+
+/// The value that a share of the values does not exceed; zero of none.
+fn quantile(values: &[f64], share: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let last = sorted.len().saturating_sub(1);
+    let place = (share * last as f64).round() as usize;
+    sorted.get(place).copied().unwrap_or_default()
+}
