@@ -1,9 +1,6 @@
 // @ts-check
 // The engines that take turns, each behind the same three steps: prepare (not timed), open, run.
 
-/** What an engine says where it has no such place to run; the table then shows nothing there. */
-export const ABSENT = "not in this build";
-
 /**
  * @typedef {{ device: "webgpu" | "cpu", threads: number }} Place
  * @typedef {{ run: (input: Float32Array, shape: number[]) => Promise<Float32Array> }} Opened
