@@ -4,6 +4,7 @@
 //! Who starts the instances gives each of the others a stack of its own (`__stack_pointer`), and lays programs
 //! and workspaces into the memory behind `__heap_base`, on boundaries of 64 bytes.
 
+use core::hint::black_box;
 use core::panic::PanicInfo;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
@@ -47,10 +48,12 @@ static SHARED: Shared = Shared {
     queue: Queue::new(),
 };
 
-/// Rounds of waiting for a thread that is some microseconds behind, before this one gives way.
-const SPIN: u32 = 20_000;
-/// Rounds in which an instance looks for the next run before it goes to sleep.
-const LINGER: u32 = 20_000;
+/// Divisions of a pause.
+const PAUSE: u32 = 16;
+/// Pauses in which a thread waits for another, which is some microseconds behind, before it gives way.
+const SPIN: u32 = 4_000;
+/// Pauses in which an instance looks for the next run before it goes to sleep.
+const LINGER: u32 = 500;
 
 /// Address of the word that changes when a run opens or closes.
 #[unsafe(no_mangle)]
@@ -136,7 +139,7 @@ unsafe extern "C" fn serve(thread: usize) -> u32 {
         } else if rounds > LINGER {
             return turn;
         }
-        core::hint::spin_loop();
+        pause();
         rounds += 1;
     }
 }
@@ -156,7 +159,7 @@ unsafe fn help(thread: usize) {
 
 fn wait(rounds: u32) {
     if rounds < SPIN {
-        core::hint::spin_loop();
+        pause();
     } else {
         rest();
     }
@@ -164,6 +167,17 @@ fn wait(rounds: u32) {
         !SHARED.has_failed.load(Ordering::Relaxed),
         "another thread has failed"
     );
+}
+
+/// Passes some tens of nanoseconds and leaves the processor's units to the thread that shares them: wasm has no
+/// instruction for that, but divisions that wait for each other come close.
+fn pause() {
+    let mut value = black_box(u32::MAX);
+    for _ in 0..PAUSE {
+        value /= black_box(3) | 1;
+        value |= 1 << 30;
+    }
+    black_box(value);
 }
 
 /// Ends the run of every instance, after one of them has trapped.
