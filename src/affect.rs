@@ -113,6 +113,7 @@ impl AffectError {
             Self::Control { .. } => "bad-argument",
             Self::Crop(_) => "picture-size",
             Self::Device(DeviceError::Lost) => "device-lost",
+            Self::Device(DeviceError::Refused { .. }) => "device-failed",
             Self::Device(DeviceError::Unavailable { .. }) => "webgpu-unavailable",
             Self::Detect(_) | Self::ReadBack { .. } => "device-failed",
             Self::Filter(_) | Self::Smoothing(_) => "internal",

@@ -1,20 +1,22 @@
 //! Networks that turn a face into an embedding, and where their weights have a classifier into logits.
 //!
-//! Each network is built from one block table and held in folded form: batch norm is folded into the
-//! convolutions when published weights are brought into canonical ones ([`canonical_weights`]).
+//! Each network is one block table with two forms. [`Backbone`] runs the folded plan on own kernels; the modules
+//! ([`EfficientNet`], [`MobileNetV1`]) are the same network in Burn's own operations, what the plan is compared with.
+//! Batch norm is folded into the convolutions when published weights are brought into canonical ones
+//! ([`canonical_weights`]).
 
 mod convolution;
-mod cpu;
 mod efficientnet;
 mod mobilenet_v1;
 mod parameters;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 
 pub use efficientnet::{EfficientNet, EfficientNetConfig};
 pub use mobilenet_v1::MobileNetV1;
 
-use crate::kernel::{Map, Planner};
+use crate::device::OpenedDevice;
+use crate::kernel::{Map, Network, Plan, Planner};
 use crate::label::Expression;
 #[cfg(feature = "native")]
 use crate::weights::{Metadata, PublishedWeights, faceres_from_tfjs};
@@ -43,13 +45,24 @@ const IMAGENET_NORMALISATION: Normalisation = Normalisation {
 };
 
 /// A network with its weights, ready on a device.
-#[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one in a process")]
-pub enum Backbone {
-    /// MobileNetV1, trained to recognise persons.
-    FaceRes(MobileNetV1),
-    /// EfficientNet, trained on expressions.
-    EmotiEffNet(EfficientNet),
+#[derive(Debug)]
+pub struct Backbone {
+    facts: Facts,
+    classes: Vec<Expression>,
+    network: Network,
+}
+
+/// What is known of a backbone before its weights are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Facts {
+    /// Architecture name, one of [`NAMES`].
+    pub name: &'static str,
+    /// Side of the square input, pixels.
+    pub input_side: u32,
+    /// How pixels become input.
+    pub normalisation: Normalisation,
+    /// Length of the embedding.
+    pub width: usize,
 }
 
 /// What a backbone says about a batch of faces.
@@ -61,6 +74,31 @@ pub struct Embedded {
     pub logits: Option<Tensor<2>>,
 }
 
+impl Facts {
+    /// The facts of a backbone.
+    ///
+    /// # Errors
+    ///
+    /// [`WeightsError::Architecture`] for a name that is not in [`NAMES`].
+    pub fn of(name: &str) -> Result<Self, WeightsError> {
+        if name == FACERES {
+            return Ok(Self {
+                name: FACERES,
+                input_side: MobileNetV1::SIDE,
+                normalisation: FACERES_NORMALISATION,
+                width: MobileNetV1::WIDTH,
+            });
+        }
+        let config = EfficientNetConfig::from_name(name).ok_or_else(|| unknown(name))?;
+        Ok(Self {
+            name: config.name,
+            input_side: config.side,
+            normalisation: IMAGENET_NORMALISATION,
+            width: config.width(),
+        })
+    }
+}
+
 impl Backbone {
     /// Builds the network that the metadata names.
     ///
@@ -68,100 +106,69 @@ impl Backbone {
     ///
     /// [`WeightsError::Architecture`] for a name that is not in [`NAMES`]; other [`WeightsError`]s for
     /// a missing, misshapen or unexpected parameter.
-    pub fn load(weights: &Weights, device: &Device) -> Result<Self, WeightsError> {
-        let name = weights.metadata.architecture.as_str();
-        if name == FACERES {
-            return Ok(Self::FaceRes(MobileNetV1::load(weights, device)?));
-        }
-        let config = EfficientNetConfig::from_name(name).ok_or_else(|| unknown(name))?;
-        Ok(Self::EmotiEffNet(EfficientNet::load(
-            config, weights, device,
-        )?))
+    pub fn load(weights: &Weights, device: &OpenedDevice) -> Result<Self, WeightsError> {
+        let facts = Facts::of(&weights.metadata.architecture)?;
+        let side = facts.input_side as usize;
+        let mut planner = Plan::of_input(side, side, 3);
+        let faces = planner.input();
+        let (embedding, logits) = plan(weights, &mut planner, faces)?;
+        let outputs: Vec<Map> = [Some(embedding), logits].into_iter().flatten().collect();
+        Ok(Self {
+            facts,
+            classes: classes(weights)?,
+            network: Network::new(&planner.finish(&outputs), device),
+        })
     }
 
-    /// Architecture name, one of [`NAMES`].
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::FaceRes(_) => FACERES,
-            Self::EmotiEffNet(network) => network.config().name,
-        }
-    }
-
-    /// Side of the square input, pixels.
-    pub fn input_side(&self) -> u32 {
-        match self {
-            Self::FaceRes(_) => MobileNetV1::SIDE,
-            Self::EmotiEffNet(network) => network.config().side,
-        }
-    }
-
-    /// How pixels become input.
-    pub fn normalisation(&self) -> Normalisation {
-        match self {
-            Self::FaceRes(_) => FACERES_NORMALISATION,
-            Self::EmotiEffNet(_) => IMAGENET_NORMALISATION,
-        }
-    }
-
-    /// Length of the embedding.
-    pub fn width(&self) -> usize {
-        match self {
-            Self::FaceRes(_) => MobileNetV1::WIDTH,
-            Self::EmotiEffNet(network) => network.config().width(),
-        }
+    /// Name, input and embedding.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
     }
 
     /// What the first logits stand for; empty without a classifier or where its classes are unknown.
     pub fn classes(&self) -> &[Expression] {
-        match self {
-            Self::FaceRes(_) => &[],
-            Self::EmotiEffNet(network) => network.classes(),
-        }
+        &self.classes
+    }
+
+    /// What carries the network out.
+    pub fn network(&self) -> &Network {
+        &self.network
     }
 
     /// Embeds faces.
     ///
     /// # Shapes
     ///
-    /// - faces: `[batch, 3, side, side]`, RGB, normalised by [`crop`](crate::crop) as
-    ///   [`normalisation`](Self::normalisation) says
+    /// - faces: `[batch, side, side, 3]`, RGB, normalised by [`crop`](crate::crop) as [`Facts::normalisation`] says
     ///
     /// # Panics
     ///
     /// If the faces have another shape.
     pub fn forward(&self, faces: Tensor<4>) -> Embedded {
-        let [_, channels, height, width] = faces.dims();
-        let side = self.input_side() as usize;
-        assert_eq!(
-            [channels, height, width],
-            [3, side, side],
-            "faces for {}: [channels, height, width]",
-            self.name()
-        );
-        match self {
-            Self::FaceRes(network) => Embedded {
-                embedding: network.forward(faces),
-                logits: None,
-            },
-            Self::EmotiEffNet(network) => {
-                let embedding = network.forward(faces);
-                Embedded {
-                    logits: network.classify(embedding.clone()),
-                    embedding,
-                }
-            }
+        let values = self.network.forward(faces);
+        let outputs = self.network.outputs();
+        let output = |index: usize| {
+            let range = outputs.get(index)?;
+            Some(values.clone().narrow(1, range.start, range.len()))
+        };
+        Embedded {
+            embedding: output(0).expect("every backbone embeds"),
+            logits: output(1),
         }
     }
 }
 
-/// Name and side of the input, pixels, of the backbone of that architecture name.
-pub(crate) fn input_of(architecture: &str) -> Result<(&'static str, u32), WeightsError> {
-    if architecture == FACERES {
-        return Ok((FACERES, MobileNetV1::SIDE));
+/// What the first logits of a backbone with these weights stand for; empty without a classifier or where its
+/// classes are unknown.
+///
+/// # Errors
+///
+/// [`WeightsError`] if more classes are named than the classifier has outputs, or for an unknown architecture.
+pub fn classes(weights: &Weights) -> Result<Vec<Expression>, WeightsError> {
+    if Facts::of(&weights.metadata.architecture)?.name == FACERES {
+        return Ok(Vec::new());
     }
-    let config =
-        EfficientNetConfig::from_name(architecture).ok_or_else(|| unknown(architecture))?;
-    Ok((config.name, config.side))
+    efficientnet::classes(weights)
 }
 
 /// Adds the network that the metadata names to a plan whose map `faces` is its input; gives the embedding and,

@@ -21,6 +21,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::{
     affect::ExpressionWeights,
     device::{self, DeviceChoice, OpenedDevice},
+    kernel,
     weights::Weights,
 };
 
@@ -93,7 +94,11 @@ impl DeviceOption {
             Self::Cpu => DeviceChoice::Cpu,
             Self::Vulkan => DeviceChoice::Gpu,
         };
-        let opened = pollster::block_on(device::open(choice)).context("--device")?;
+        let opened = pollster::block_on(async {
+            let opened = device::open(choice).await?;
+            kernel::tuned(opened, None, None).await
+        })
+        .context("--device")?;
         if let Some(reason) = &opened.fallback {
             eprintln!("affectlens: on the CPU: {reason}");
         }

@@ -4,6 +4,8 @@
 //! not alias), the picture rounded to 8 bits after each of the two passes. The published backbones were
 //! trained and measured on pictures resized that way; a plain bilinear resize costs accuracy on large faces.
 
+mod gpu;
+
 use burn::tensor::{Device, Tensor, TensorData};
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
@@ -12,6 +14,7 @@ use thiserror::Error;
 use crate::face::BoundingBox;
 use crate::frame::Frame;
 use crate::weights::Normalisation;
+pub(crate) use gpu::{GpuFrame, Letterboxer, Resampler, letterbox_taps};
 
 /// Why a region or a set of crops gives no network input.
 #[derive(Debug, Error, PartialEq)]
@@ -43,6 +46,34 @@ pub enum CropError {
         /// Width and height of this one.
         got: (u32, u32),
     },
+}
+
+/// How much more than the detector's box is cropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct FaceMargins {
+    /// On every side, in widths and heights of the box.
+    pub margin: f32,
+    /// How far the crop moves up, in heights of the box.
+    pub rise: f32,
+}
+
+impl FaceMargins {
+    /// The part of a frame that is cropped for a face that the detector boxed.
+    pub fn region(&self, face: &BoundingBox) -> BoundingBox {
+        let (dx, dy) = (face.width * self.margin, face.height * self.margin);
+        BoundingBox {
+            x: face.x - dx,
+            y: face.y - dy - face.height * self.rise,
+            width: face.width + 2.0 * dx,
+            height: face.height + 2.0 * dy,
+        }
+    }
+}
+
+/// Whether [`crop`] finds a whole pixel of the region in the frame.
+pub fn covers(frame: &Frame, region: &BoundingBox) -> bool {
+    clamp_edges(region.x, region.width, frame.width()).is_some()
+        && clamp_edges(region.y, region.height, frame.height()).is_some()
 }
 
 /// Cuts a region out of a frame.
@@ -104,28 +135,22 @@ pub fn crop_face(frame: &Frame, region: &BoundingBox, side: u32) -> Result<Frame
     Ok(resize(&crop(frame, region)?, side))
 }
 
-/// The pixels as network input: `(pixel - mean) / std`, planes in the order red, green, blue.
+/// The pixels as network input: `(pixel - mean) / std`, in the order of the pixels.
 pub fn normalise(frame: &Frame, normalisation: &Normalisation) -> Vec<f32> {
-    let mut planes = Vec::with_capacity(frame.pixels().len());
-    for channel in 0..3 {
-        let (mean, std) = (normalisation.mean[channel], normalisation.std[channel]);
-        planes.extend(
-            frame
-                .pixels()
-                .iter()
-                .skip(channel)
-                .step_by(3)
-                .map(|&pixel| (f32::from(pixel) - mean) / std),
-        );
-    }
-    planes
+    let Normalisation { mean, std } = normalisation;
+    let value = |pixel: u8, channel: usize| (f32::from(pixel) - mean[channel]) / std[channel];
+    frame
+        .pixels()
+        .chunks_exact(3)
+        .flat_map(|pixel| [value(pixel[0], 0), value(pixel[1], 1), value(pixel[2], 2)])
+        .collect()
 }
 
 /// Puts equally large pictures into one tensor.
 ///
 /// # Shapes
 ///
-/// - output: `[batch, 3, height, width]`, RGB, normalised as [`normalise`] does
+/// - output: `[batch, height, width, 3]`, RGB, normalised as [`normalise`] does
 ///
 /// # Errors
 ///
@@ -151,9 +176,9 @@ pub fn batch(
     }
     let shape = [
         pictures.len(),
-        3,
         first.height() as usize,
         first.width() as usize,
+        3,
     ];
     Ok(Tensor::from_data(TensorData::new(values, shape), device))
 }
@@ -229,6 +254,17 @@ mod tests {
     }
 
     #[test]
+    fn margins_grow_on_all_sides_and_move_up() {
+        let margins = FaceMargins {
+            margin: 0.25,
+            rise: 0.5,
+        };
+        let face = region(10.0, 20.0, 8.0, 4.0);
+        assert_eq!(margins.region(&face), region(8.0, 17.0, 12.0, 6.0));
+        assert_eq!(FaceMargins::default().region(&face), face);
+    }
+
+    #[test]
     fn edges_are_truncated_not_rounded() {
         let face = crop(&numbered(5, 4), &region(1.9, 1.2, 2.0, 1.9)).expect("inside");
         assert_eq!((face.width(), face.height()), (2, 2));
@@ -285,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn planes_come_in_rgb_order_and_normalised() {
+    fn pixels_stay_in_order_and_are_normalised() {
         let frame = Frame::from_rgb(2, 1, vec![10, 20, 30, 40, 50, 60]).expect("two pixels");
         let normalisation = Normalisation {
             mean: [10.0, 0.0, 30.0],
@@ -293,7 +329,7 @@ mod tests {
         };
         assert_eq!(
             normalise(&frame, &normalisation),
-            [0.0, 30.0, 2.0, 5.0, 0.0, 15.0]
+            [0.0, 2.0, 0.0, 30.0, 5.0, 15.0]
         );
     }
 
@@ -310,7 +346,7 @@ mod tests {
             &Device::flex(),
         )
         .expect("equal sizes");
-        assert_eq!(tensor.dims(), [2, 3, 3, 2]);
+        assert_eq!(tensor.dims(), [2, 3, 2, 3]);
         let expected = [
             normalise(&first, &normalisation),
             normalise(&second, &normalisation),

@@ -5,21 +5,25 @@
 
 mod anchors;
 mod blazeface;
+mod gpu;
 mod letterbox;
 mod suppression;
 
-use burn::tensor::Device;
+use burn::tensor::Tensor;
 use thiserror::Error;
 
 pub use blazeface::{
     ANCHOR_VALUES, ANCHORS, ARCHITECTURE, BlazeFace, INPUT_SIDE, NORMALISATION, canonical_weights,
 };
+pub(crate) use gpu::{FaceCropper, GpuFaces};
 
 use crate::crop::batch;
-use crate::face::{BoundingBox, Detection};
+use crate::device::OpenedDevice;
+use crate::face::Detection;
 use crate::frame::Frame;
+use crate::kernel::{Gpu, Network, read_back};
 use crate::weights::{Weights, WeightsError};
-use letterbox::Letterbox;
+use gpu::GpuDetector;
 
 /// Score that a face must reach unless [`FaceDetector::with_threshold`] says otherwise.
 pub const DEFAULT_THRESHOLD: f32 = 0.5;
@@ -47,9 +51,10 @@ pub enum DetectError {
 /// Finds faces, and keeps its network on one device.
 #[derive(Debug)]
 pub struct FaceDetector {
-    network: BlazeFace,
-    device: Device,
+    network: Network,
+    device: OpenedDevice,
     threshold: f32,
+    gpu: Option<GpuDetector>,
 }
 
 impl FaceDetector {
@@ -58,19 +63,21 @@ impl FaceDetector {
     /// # Errors
     ///
     /// [`WeightsError`] unless these are the weights of [`ARCHITECTURE`], all of them and nothing else.
-    pub fn load(weights: &Weights, device: &Device) -> Result<Self, WeightsError> {
-        let network = BlazeFace::load(weights, device)?;
-        Ok(Self {
-            network,
+    pub fn load(weights: &Weights, device: &OpenedDevice) -> Result<Self, WeightsError> {
+        let detector = Self {
+            network: Network::new(&BlazeFace::plan(weights)?, device),
             device: device.clone(),
             threshold: DEFAULT_THRESHOLD,
-        })
+            gpu: None,
+        };
+        Ok(detector.with_threshold(DEFAULT_THRESHOLD))
     }
 
     /// Sets the score, in `[0, 1]`, that a face must reach.
     #[must_use]
     pub fn with_threshold(mut self, threshold: f32) -> Self {
         self.threshold = threshold;
+        self.gpu = Gpu::of(&self.device.device).map(|gpu| GpuDetector::new(gpu, threshold));
         self
     }
 
@@ -82,28 +89,37 @@ impl FaceDetector {
     ///
     /// [`DetectError`] if the device fails.
     pub async fn detect(&self, frame: &Frame) -> Result<Vec<Detection>, DetectError> {
+        if let Some(faces) = self.find_on_gpu(frame) {
+            let values = read(vec![faces.values()]).await?;
+            return faces.decode(&values[0]);
+        }
         let fitted = letterbox::letterbox(frame, INPUT_SIDE);
         let input = batch(
             std::slice::from_ref(&fitted.picture),
             &NORMALISATION,
-            &self.device,
+            &self.device.device,
         )
         .expect("one picture is a batch");
-        let output = self.network.forward(input).into_data_async().await;
-        let values = output.map_err(|error| DetectError::Read {
-            reason: error.to_string(),
-        })?;
-        let values: Vec<f32> = values.try_into_vec().map_err(|error| DetectError::Read {
-            reason: error.to_string(),
-        })?;
-        check_scores(&values)?;
-        let candidates = anchors::decode(&values, self.threshold);
+        let values = read(vec![self.network.forward(input)]).await?;
+        check_scores(&values[0])?;
+        let candidates = anchors::decode(&values[0], self.threshold);
         let faces = suppression::suppress(candidates, suppression::SAME_FACE_OVERLAP);
         Ok(faces
             .into_iter()
-            .map(|face| in_frame(face, &fitted))
+            .map(|face| fitted.fit.in_frame(face))
             .collect())
     }
+
+    /// Finds faces that stay on the GPU until the caller reads them; `None` on the CPU.
+    pub(crate) fn find_on_gpu(&self, frame: &Frame) -> Option<GpuFaces> {
+        Some(self.gpu.as_ref()?.find(&self.network, frame))
+    }
+}
+
+async fn read(tensors: Vec<Tensor<2>>) -> Result<Vec<Vec<f32>>, DetectError> {
+    read_back(tensors).await.map_err(|error| DetectError::Read {
+        reason: error.to_string(),
+    })
 }
 
 fn check_scores(values: &[f32]) -> Result<(), DetectError> {
@@ -114,26 +130,5 @@ fn check_scores(values: &[f32]) -> Result<(), DetectError> {
     match scores.filter(|score| !score.is_finite()).count() {
         0 => Ok(()),
         count => Err(DetectError::NotFinite { count, anchors }),
-    }
-}
-
-fn in_frame(face: Detection, fitted: &Letterbox) -> Detection {
-    let BoundingBox {
-        x,
-        y,
-        width,
-        height,
-    } = face.bounding_box;
-    let [left, top] = fitted.to_frame([x, y]);
-    let [right, bottom] = fitted.to_frame([x + width, y + height]);
-    Detection {
-        bounding_box: BoundingBox {
-            x: left,
-            y: top,
-            width: right - left,
-            height: bottom - top,
-        },
-        score: face.score,
-        keypoints: face.keypoints.map(|point| fitted.to_frame(point)),
     }
 }

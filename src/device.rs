@@ -7,8 +7,9 @@ use std::sync::{
 
 use burn::tensor::{
     Device,
-    wgpu::wgpu::{AdapterInfo, DeviceType},
+    wgpu::wgpu::{self, AdapterInfo, DeviceType, ErrorFilter, Features},
 };
+use futures_util::lock::Mutex;
 use serde::Serialize;
 use thiserror::Error;
 
@@ -36,6 +37,16 @@ pub enum DeviceKind {
     WebGpu,
 }
 
+/// How kernels are written for a GPU adapter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KernelForm {
+    /// Whether pointwise convolutions share what they read in workgroup memory.
+    pub workgroup_tiles: bool,
+    /// Whether weights and feature maps are stored as f16; sums are f32 either way.
+    pub half: bool,
+}
+
 /// A device ready for tensors.
 #[derive(Clone, Debug)]
 pub struct OpenedDevice {
@@ -47,6 +58,10 @@ pub struct OpenedDevice {
     pub adapter: String,
     /// Why [`DeviceChoice::Auto`] did not take the GPU.
     pub fallback: Option<String>,
+    /// How kernels are written for it; means nothing on the CPU.
+    pub kernels: KernelForm,
+    /// Threads of the CPU; `None` takes as many as there are cores, at most four. In a browser there is one.
+    pub threads: Option<usize>,
 }
 
 /// Why a device cannot be used.
@@ -59,6 +74,12 @@ pub enum DeviceError {
         /// What the graphics stack said.
         reason: String,
     },
+    /// A kernel is at odds with the GPU or its driver.
+    #[error("the GPU refused a kernel: {reason}")]
+    Refused {
+        /// What the graphics stack said.
+        reason: String,
+    },
     /// The GPU was reset, removed or ran out of memory while in use.
     #[error("the GPU device was lost; load again to go on")]
     Lost,
@@ -67,7 +88,11 @@ pub enum DeviceError {
 struct Gpu {
     device: Device,
     adapter: AdapterInfo,
+    wgpu: wgpu::Device,
 }
+
+/// Kernels that are submitted together: more than a frame takes, so that a frame is one submission.
+const TASKS: usize = 256;
 
 // Burn's wgpu runtime can be set up once a process; later openings share it.
 static GPU: OnceLock<Gpu> = OnceLock::new();
@@ -94,6 +119,50 @@ pub async fn open(choice: DeviceChoice) -> Result<OpenedDevice, DeviceError> {
 }
 
 impl OpenedDevice {
+    /// The CPU, which is always there.
+    pub fn cpu() -> Self {
+        cpu(None)
+    }
+
+    /// Whether this is a GPU, real or emulated.
+    pub fn has_gpu(&self) -> bool {
+        self.kind != DeviceKind::Cpu
+    }
+
+    /// Whether the GPU is emulated in software.
+    pub fn is_emulated(&self) -> bool {
+        self.kind != DeviceKind::Cpu && GPU.get().is_some_and(|gpu| is_software(&gpu.adapter))
+    }
+
+    /// Whether shaders can compute with 16-bit floats.
+    pub fn has_f16(&self) -> bool {
+        self.kind != DeviceKind::Cpu
+            && GPU
+                .get()
+                .is_some_and(|gpu| gpu.wgpu.features().contains(Features::SHADER_F16))
+    }
+
+    /// Runs what starts kernels for the first time, and says what the GPU has against them.
+    ///
+    /// In a browser a kernel that was refused leaves old bytes behind, and reading them succeeds.
+    ///
+    /// # Errors
+    ///
+    /// [`DeviceError::Refused`] with the GPU's message.
+    pub async fn check_kernels<R>(&self, start: impl AsyncFnOnce() -> R) -> Result<R, DeviceError> {
+        let Some(gpu) = GPU.get().filter(|_| self.kind != DeviceKind::Cpu) else {
+            return Ok(start().await);
+        };
+        let scope = gpu.wgpu.push_error_scope(ErrorFilter::Validation);
+        let result = start().await;
+        match scope.pop().await {
+            None => Ok(result),
+            Some(error) => Err(DeviceError::Refused {
+                reason: error.to_string(),
+            }),
+        }
+    }
+
     /// Confirms that the device still computes.
     ///
     /// # Errors
@@ -113,14 +182,19 @@ fn cpu(fallback: Option<String>) -> OpenedDevice {
         kind: DeviceKind::Cpu,
         adapter: "CPU".to_owned(),
         fallback,
+        kernels: KernelForm::default(),
+        threads: None,
     }
 }
 
 async fn open_gpu() -> Result<&'static Gpu, DeviceError> {
+    static OPENING: Mutex<()> = Mutex::new(());
+    let _opening = OPENING.lock().await;
     if let Some(gpu) = GPU.get() {
         return Ok(gpu);
     }
     let (device, setup) = Device::wgpu_options()
+        .tasks_max(TASKS)
         .init_with_setup_async()
         .await
         .map_err(|error| DeviceError::Unavailable {
@@ -132,6 +206,7 @@ async fn open_gpu() -> Result<&'static Gpu, DeviceError> {
     Ok(GPU.get_or_init(|| Gpu {
         device,
         adapter: setup.adapter.get_info(),
+        wgpu: setup.device,
     }))
 }
 
@@ -146,6 +221,8 @@ fn describe(gpu: &Gpu) -> OpenedDevice {
         kind,
         adapter: adapter_name(&gpu.adapter),
         fallback: None,
+        kernels: KernelForm::default(),
+        threads: None,
     }
 }
 

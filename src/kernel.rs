@@ -1,39 +1,85 @@
 //! Networks in folded form and what carries them out.
 //!
 //! A [`Plan`] lists feature maps in NHWC order and the operations between them; a [`Network`] is a plan with its
-//! parameters on a device: fused kernels on a GPU.
+//! parameters on a device: fused WGSL kernels on a GPU, SIMD loops on the CPU.
 
 mod counters;
+mod cpu;
 mod gpu;
 mod plan;
+mod tuning;
 
-use burn::tensor::{Device, Tensor};
+use std::ops::Range;
+
+use burn::tensor::{Device, ExecutionError, Tensor};
 
 pub use counters::Counters;
-pub use gpu::KernelForm;
 pub use plan::{Activation, Map, MapShape, Plan, Planner, Shortcut, Step, Weighted, Window};
+pub use tuning::tuned;
 
+pub(crate) use gpu::{Element, Gpu, GpuBuffer, Shader, ShaderBuilder};
+
+use crate::device::{DeviceKind, OpenedDevice};
+use cpu::CpuNetwork;
 use gpu::GpuNetwork;
 
 /// A network on a device.
 #[derive(Debug)]
 pub struct Network {
-    gpu: GpuNetwork,
+    executor: Executor,
     input: MapShape,
+    outputs: Vec<Range<usize>>,
+}
+
+#[derive(Debug)]
+enum Executor {
+    Cpu(CpuNetwork),
+    Gpu(GpuNetwork),
 }
 
 impl Network {
     /// Puts a plan's parameters on a device.
-    pub fn new(plan: &Plan, device: &Device, form: KernelForm) -> Option<Self> {
-        Some(Self {
-            gpu: GpuNetwork::new(plan, device, form)?,
+    pub fn new(plan: &Plan, device: &OpenedDevice) -> Self {
+        let executor = match device.kind {
+            DeviceKind::Cpu => Executor::Cpu(
+                CpuNetwork::new(plan, device.threads).expect("loops for every step of a plan"),
+            ),
+            DeviceKind::Vulkan | DeviceKind::WebGpu => {
+                let gpu = Gpu::of(&device.device).expect("a GPU is Burn's wgpu device");
+                Executor::Gpu(GpuNetwork::new(plan, &gpu, device.kernels))
+            }
+        };
+        Self {
+            executor,
             input: plan.input(),
-        })
+            outputs: plan.output_ranges(),
+        }
     }
 
-    /// Kernels of one forward pass.
+    /// Kernels of one forward pass on a GPU; zero on the CPU.
     pub fn dispatches(&self) -> usize {
-        self.gpu.dispatches()
+        match &self.executor {
+            Executor::Cpu(_) => 0,
+            Executor::Gpu(network) => network.dispatches(),
+        }
+    }
+
+    /// Threads of a run on the CPU, the calling one included; zero on a GPU.
+    pub fn threads(&self) -> usize {
+        match &self.executor {
+            Executor::Cpu(network) => network.threads(),
+            Executor::Gpu(_) => 0,
+        }
+    }
+
+    /// Size of one picture's input.
+    pub fn input(&self) -> MapShape {
+        self.input
+    }
+
+    /// Which of a picture's values each of the plan's outputs is.
+    pub fn outputs(&self) -> &[Range<usize>] {
+        &self.outputs
     }
 
     /// Runs the network.
@@ -45,15 +91,52 @@ impl Network {
     ///
     /// # Panics
     ///
-    /// If the input has another shape than the plan's.
+    /// If the input has another shape than the plan's or lies on another device.
     pub fn forward(&self, input: Tensor<4>) -> Tensor<2> {
         let [_, height, width, channels] = input.dims();
-        let MapShape {
-            height: h,
-            width: w,
-            channels: c,
-        } = self.input;
-        assert_eq!([height, width, channels], [h, w, c], "input of a network");
-        self.gpu.forward(input)
+        let expected = [self.input.height, self.input.width, self.input.channels];
+        assert_eq!([height, width, channels], expected, "input of a network");
+        match &self.executor {
+            Executor::Cpu(network) => network.forward(input),
+            Executor::Gpu(network) => network.forward(input),
+        }
     }
+}
+
+/// Fetches results from their device, all in one go: on a GPU a read costs far more than what is read.
+///
+/// # Errors
+///
+/// What the device said, if a kernel failed or it was lost.
+pub async fn read_back(tensors: Vec<Tensor<2>>) -> Result<Vec<Vec<f32>>, ExecutionError> {
+    let sizes: Vec<usize> = tensors
+        .iter()
+        .map(|tensor| tensor.dims().iter().product())
+        .collect();
+    let Some(first) = tensors.first() else {
+        return Ok(Vec::new());
+    };
+    let joined = match Gpu::of(&first.device()) {
+        Some(gpu) if tensors.len() > 1 => vec![gpu.join(tensors)],
+        _ => tensors,
+    };
+    let mut values = Vec::new();
+    for tensor in joined {
+        let is_on_gpu = tensor.device() != Device::flex();
+        let data = tensor.into_data_async().await?.convert::<f32>();
+        let part = data.as_slice::<f32>().expect("just converted");
+        if is_on_gpu {
+            counters::count_read_back(size_of_val(part));
+        }
+        values.extend_from_slice(part);
+    }
+    let mut rest = values.as_slice();
+    Ok(sizes
+        .into_iter()
+        .map(|size| {
+            let (part, after) = rest.split_at(size);
+            rest = after;
+            part.to_vec()
+        })
+        .collect())
 }

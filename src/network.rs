@@ -7,17 +7,11 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::{
-    backbone::{self, Backbone},
+    backbone,
     detect::{self, BlazeFace},
     device::{DeviceError, DeviceKind, OpenedDevice},
-    kernel::{self, KernelForm, Plan},
+    kernel::{self, Counters, Plan, read_back},
     weights::{Weights, WeightsError},
-};
-
-/// Runs well on adapters of every kind.
-const FORM: KernelForm = KernelForm {
-    workgroup_tiles: false,
-    half: false,
 };
 
 /// Why a network gives no numbers.
@@ -73,25 +67,18 @@ pub struct NetworkFacts {
 /// What one run asked of the device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RunStats {
-    /// Kernels launched; `None` where the device does not count them.
-    pub dispatches: Option<u32>,
+    /// Kernels started; `None` on the CPU.
+    pub dispatches: Option<u64>,
     /// Times that the host waited for numbers of the GPU; none on the CPU.
-    pub read_backs: u32,
+    pub read_backs: u64,
     /// Bytes that came with them.
     pub bytes_read_back: u64,
-}
-
-#[derive(Debug)]
-enum Kind {
-    Fused(kernel::Network),
-    Backbone(Backbone),
-    BlazeFace(BlazeFace),
 }
 
 /// A network with its weights, on its device.
 #[derive(Debug)]
 pub struct Network {
-    kind: Kind,
+    network: kernel::Network,
     device: OpenedDevice,
     facts: NetworkFacts,
     stats: RunStats,
@@ -105,21 +92,8 @@ impl Network {
     /// [`NetworkError::Weights`] if they do not fit, or name no network.
     pub fn load(weights: &Weights, device: OpenedDevice) -> Result<Self, NetworkError> {
         let (plan, facts) = plan(weights)?;
-        let fused = match device.kind {
-            DeviceKind::Cpu => None,
-            DeviceKind::Vulkan | DeviceKind::WebGpu => {
-                kernel::Network::new(&plan, &device.device, FORM)
-            }
-        };
-        let kind = match fused {
-            Some(network) => Kind::Fused(network),
-            None if facts.name == detect::ARCHITECTURE => {
-                Kind::BlazeFace(BlazeFace::load(weights, &device.device)?)
-            }
-            None => Kind::Backbone(Backbone::load(weights, &device.device)?),
-        };
         Ok(Self {
-            kind,
+            network: kernel::Network::new(&plan, &device),
             device,
             facts,
             stats: RunStats::default(),
@@ -129,6 +103,11 @@ impl Network {
     /// What the network takes and gives.
     pub fn facts(&self) -> &NetworkFacts {
         &self.facts
+    }
+
+    /// CPU threads of a run, the calling one included; none on a GPU.
+    pub fn threads(&self) -> usize {
+        self.network.threads()
     }
 
     /// What the last [`run`](Self::run) asked of the device.
@@ -146,7 +125,7 @@ impl Network {
     /// # Errors
     ///
     /// [`NetworkError::Input`] for another number of values, others if the device fails.
-    pub async fn run(&mut self, input: Vec<f32>, batch: usize) -> Result<Vec<f32>, NetworkError> {
+    pub async fn run(&mut self, input: &[f32], batch: usize) -> Result<Vec<f32>, NetworkError> {
         let NetworkFacts { name, side, .. } = self.facts;
         let pixels = side as usize;
         if batch == 0 || input.len() != batch * 3 * pixels * pixels {
@@ -156,56 +135,24 @@ impl Network {
                 got: input.len(),
             });
         }
-        let output = self.forward(input, batch, pixels);
-        let read_back = |reason: String| NetworkError::ReadBack { name, reason };
-        let output = output.into_data_async().await;
+        let before = Counters::of_this_thread();
+        let input = channels_last(input, pixels * pixels);
+        let input = TensorData::new(input, [batch, pixels, pixels, 3]);
+        let input = Tensor::from_data(input, &self.device.device);
+        let output = read_back(vec![self.network.forward(input)]).await;
         // A lost device gives numbers too.
         self.device.check()?;
-        let output = output.map_err(|error| read_back(error.to_string()))?;
-        let values: Vec<f32> = output
-            .try_into_vec()
-            .map_err(|error| read_back(error.to_string()))?;
-        if self.device.kind != DeviceKind::Cpu {
-            self.stats = RunStats {
-                dispatches: self.dispatches(),
-                read_backs: 1,
-                bytes_read_back: size_of_val(values.as_slice()) as u64,
-            };
-        }
-        Ok(values)
-    }
-
-    /// `[batch, values]`: one tensor, so that it is read back at once.
-    fn forward(&self, input: Vec<f32>, batch: usize, side: usize) -> Tensor<2> {
-        let device = &self.device.device;
-        let channels_first = [batch, 3, side, side];
-        match &self.kind {
-            Kind::Fused(network) => {
-                let input = channels_last(&input, side * side);
-                let input = TensorData::new(input, [batch, side, side, 3]);
-                network.forward(Tensor::from_data(input, device))
-            }
-            Kind::BlazeFace(network) => {
-                let input = TensorData::new(input, channels_first);
-                let anchors = network.forward(Tensor::from_data(input, device));
-                anchors.flatten(1, 2)
-            }
-            Kind::Backbone(network) => {
-                let input = TensorData::new(input, channels_first);
-                let embedded = network.forward(Tensor::from_data(input, device));
-                match embedded.logits {
-                    Some(logits) => Tensor::cat(vec![embedded.embedding, logits], 1),
-                    None => embedded.embedding,
-                }
-            }
-        }
-    }
-
-    fn dispatches(&self) -> Option<u32> {
-        match &self.kind {
-            Kind::Fused(network) => u32::try_from(network.dispatches()).ok(),
-            Kind::Backbone(_) | Kind::BlazeFace(_) => None,
-        }
+        let output = output.map_err(|error| NetworkError::ReadBack {
+            name,
+            reason: error.to_string(),
+        })?;
+        let counted = Counters::of_this_thread().since(before);
+        self.stats = RunStats {
+            dispatches: (self.device.kind != DeviceKind::Cpu).then_some(counted.dispatches),
+            read_backs: counted.read_backs,
+            bytes_read_back: counted.bytes_read_back,
+        };
+        Ok(output.concat())
     }
 }
 
@@ -222,8 +169,9 @@ fn plan(weights: &Weights) -> Result<(Plan, NetworkFacts), WeightsError> {
         };
         return Ok((BlazeFace::plan(weights)?, facts));
     }
-    let (name, side) = backbone::input_of(&weights.metadata.architecture)?;
-    let mut planner = Plan::of_input(side as usize, side as usize, 3);
+    let facts = backbone::Facts::of(&weights.metadata.architecture)?;
+    let side = facts.input_side as usize;
+    let mut planner = Plan::of_input(side, side, 3);
     let input = planner.input();
     let (embedding, logits) = backbone::plan(weights, &mut planner, input)?;
     let maps: Vec<_> = [embedding].into_iter().chain(logits).collect();
@@ -236,8 +184,8 @@ fn plan(weights: &Weights) -> Result<(Plan, NetworkFacts), WeightsError> {
         })
         .collect();
     let facts = NetworkFacts {
-        name,
-        side,
+        name: facts.name,
+        side: facts.input_side,
         outputs,
     };
     Ok((planner.finish(&maps), facts))

@@ -18,6 +18,7 @@ use crate::{
     affect::{AffectError, ExpressionControls, ExpressionLens, ExpressionWeights},
     device::{self, DeviceChoice, DeviceError, DeviceKind, OpenedDevice},
     frame::Frame,
+    kernel,
     weights::Weights,
 };
 
@@ -85,8 +86,12 @@ impl Lens {
         let device = device::open(device_choice(&device))
             .await
             .map_err(|error| error.to_js())?;
-        let mut expression =
-            ExpressionLens::load(&weights, &device).map_err(|error| error.to_js())?;
+        let device = kernel::tuned(device, None, None)
+            .await
+            .map_err(|error| error.to_js())?;
+        let mut expression = ExpressionLens::load(&weights, &device)
+            .await
+            .map_err(|error| error.to_js())?;
         let controls = expression.classifier().live_controls();
         expression
             .configure(controls)
@@ -198,6 +203,7 @@ impl ToJs for DeviceError {
     fn code(&self) -> &'static str {
         match self {
             Self::Unavailable { .. } => "webgpu-unavailable",
+            Self::Refused { .. } => "device-failed",
             Self::Lost => "device-lost",
         }
     }

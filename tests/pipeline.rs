@@ -5,14 +5,13 @@ use affectlens::{
     affect::{ExpressionLens, ExpressionWeights},
     backbone::Backbone,
     detect::FaceDetector,
-    device::{self, DeviceChoice},
+    device::{self, DeviceChoice, OpenedDevice},
     frame::Frame,
     label::AFFECTNET_7,
     network::Network,
     report::ExpressionReport,
     weights::{Metadata, Weights, WeightsError},
 };
-use burn::tensor::Device;
 
 #[cfg(target_family = "wasm")]
 wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_dedicated_worker);
@@ -51,14 +50,14 @@ fn insert_seeded(weights: &mut Weights, name: &str, shape: &[usize]) {
 /// Lets a network say which parameters it misses until it has them all.
 fn seeded<T>(
     architecture: &str,
-    load: impl Fn(&Weights, &Device) -> Result<T, WeightsError>,
+    load: impl Fn(&Weights, &OpenedDevice) -> Result<T, WeightsError>,
 ) -> Weights {
     let mut weights = Weights::new(Metadata {
         architecture: architecture.to_owned(),
         ..Metadata::default()
     });
     loop {
-        match load(&weights, &Device::flex()) {
+        match load(&weights, &OpenedDevice::cpu()) {
             Ok(_) => return weights,
             Err(WeightsError::Missing { name, .. }) => {
                 weights.insert(name, vec![], vec![0.0]).expect("a scalar")
@@ -111,7 +110,9 @@ fn picture(width: u32, height: u32) -> Frame {
 
 async fn classify(choice: DeviceChoice) -> ExpressionReport {
     let device = device::open(choice).await.expect("the device opens");
-    let lens = ExpressionLens::load(&weights(), &device).expect("seeded weights fit");
+    let lens = ExpressionLens::load(&weights(), &device)
+        .await
+        .expect("seeded weights fit");
     lens.analyze_face(&picture(150, 190))
         .await
         .expect("the face is classified")
@@ -150,7 +151,9 @@ async fn frames_are_counted_and_a_stream_can_start_again() {
     let device = device::open(DeviceChoice::Cpu)
         .await
         .expect("there is always a CPU");
-    let mut lens = ExpressionLens::load(&weights(), &device).expect("seeded weights fit");
+    let mut lens = ExpressionLens::load(&weights(), &device)
+        .await
+        .expect("seeded weights fit");
     let frame = picture(64, 48);
     for number in 0..2 {
         let report = lens
@@ -177,7 +180,7 @@ async fn a_network_by_itself_gives_each_picture_its_own_outputs() {
     let mut noise = noise(7);
     let [one, other] = [(); 2].map(|()| (0..3 * 128 * 128).map(|_| noise()).collect::<Vec<_>>());
     let mut run = async |input: &[&[f32]]| {
-        let output = network.run(input.concat(), input.len()).await;
+        let output = network.run(&input.concat(), input.len()).await;
         output.expect("as many values as pictures have")
     };
     let both = run(&[&one, &other]).await;
@@ -190,7 +193,7 @@ async fn a_network_by_itself_gives_each_picture_its_own_outputs() {
     assert!(both.iter().zip(&singles).all(is_close));
     assert_ne!(both[..values], both[values..]);
     let refusal = network
-        .run(one, 2)
+        .run(&one, 2)
         .await
         .expect_err("one picture is not two");
     let message = "input has 49152 values, expected 2 x 3 x 128 x 128";

@@ -1,19 +1,21 @@
 //! From face crops to the two models' probabilities, and from smoothed probabilities to a decision.
 
-use burn::tensor::{Tensor, activation::softmax};
+use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::{AffectError, ExpressionWeights};
 use crate::{
-    backbone::Backbone,
+    backbone::{self, Facts},
     calibration::ExpressionSettings,
-    crop,
+    crop::{self, FaceMargins},
+    detect::{FaceCropper, GpuFaces},
     device::OpenedDevice,
     face::BoundingBox,
     filtering::{self, Source},
     frame::Frame,
     fusion::{blend_logarithms, complete_classes, map_classes},
     head::Mlp,
+    kernel::{Map, Network, Plan, read_back},
     label::Expression,
     report::ExpressionReport,
     weights::Weights,
@@ -49,10 +51,11 @@ pub struct FaceScores {
 #[derive(Debug)]
 pub struct ExpressionClassifier {
     device: OpenedDevice,
-    backbone: Backbone,
-    pretrained: Option<Mlp>,
+    backbone: Facts,
+    /// From faces to the head's logits and then the pretrained classifier's, as far as there are such.
+    network: Network,
+    cropper: Option<FaceCropper>,
     pretrained_classes: Vec<Expression>,
-    head: Option<Mlp>,
     head_classes: Vec<Expression>,
     classes: Vec<Expression>,
     settings: ExpressionSettings,
@@ -66,11 +69,18 @@ impl ExpressionClassifier {
     /// [`AffectError`] if a file does not fit its architecture or the files do not fit each other.
     pub fn load(weights: &ExpressionWeights, device: &OpenedDevice) -> Result<Self, AffectError> {
         let at = |part| move |source| AffectError::Weights { part, source };
-        let backbone = Backbone::load(&weights.backbone, &device.device).map_err(at("backbone"))?;
         let architecture = &weights.backbone.metadata.architecture;
-        let load_mlp = |part: &'static str, weights: &Option<Weights>| -> Result<_, AffectError> {
+        let facts = Facts::of(architecture).map_err(at("backbone"))?;
+        let side = facts.input_side as usize;
+        let mut planner = Plan::of_input(side, side, 3);
+        let faces = planner.input();
+        let (embedding, backbone_logits) =
+            backbone::plan(&weights.backbone, &mut planner, faces).map_err(at("backbone"))?;
+        let mut plan_mlp = |part: &'static str,
+                            weights: &Option<Weights>|
+         -> Result<Option<(Map, Vec<Expression>)>, AffectError> {
             let Some(weights) = weights else {
-                return Ok((None, Vec::new()));
+                return Ok(None);
             };
             if let Some(expected) = weights
                 .metadata
@@ -84,20 +94,32 @@ impl ExpressionClassifier {
                     got: architecture.clone(),
                 });
             }
-            let mlp = Mlp::load(weights, &device.device).map_err(at(part))?;
-            Ok((Some(mlp), weights.metadata.classes.clone()))
+            let logits = Mlp::plan(weights, &mut planner, embedding).map_err(at(part))?;
+            Ok(Some((logits, weights.metadata.classes.clone())))
         };
-        let (pretrained, mut pretrained_classes) =
-            load_mlp("pretrained classifier", &weights.pretrained)?;
-        let (head, head_classes) = load_mlp("head", &weights.head)?;
-        if pretrained.is_none() {
-            pretrained_classes = backbone.classes().to_vec();
-        }
-        if head.is_none() && pretrained_classes.is_empty() {
+        let pretrained = plan_mlp("pretrained classifier", &weights.pretrained)?;
+        let head = plan_mlp("head", &weights.head)?;
+        let pretrained = match (pretrained, backbone_logits) {
+            (None, Some(logits)) => {
+                let classes = backbone::classes(&weights.backbone).map_err(at("backbone"))?;
+                (!classes.is_empty()).then_some((logits, classes))
+            }
+            (pretrained, _) => pretrained,
+        };
+        if head.is_none() && pretrained.is_none() {
             return Err(AffectError::NoClassifier {
                 backbone: architecture.clone(),
             });
         }
+        let outputs: Vec<Map> = [&head, &pretrained]
+            .into_iter()
+            .flatten()
+            .map(|(logits, _)| *logits)
+            .collect();
+        let network = Network::new(&planner.finish(&outputs), device);
+        let classes_of = |part: Option<(Map, Vec<Expression>)>| part.map(|(_, classes)| classes);
+        let head_classes = classes_of(head).unwrap_or_default();
+        let pretrained_classes = classes_of(pretrained).unwrap_or_default();
         // Biases, blend and threshold are the head's; how a face is cropped the pretrained file says as well.
         let settings = match (&weights.head, &weights.pretrained) {
             (Some(head), _) => ExpressionSettings::read(&head.metadata.extra, head_classes.len())?,
@@ -109,16 +131,21 @@ impl ExpressionClassifier {
         // A head may know fewer classes; the others are the pretrained classifier's, where it is confident.
         let knows =
             |class: &Expression| head_classes.contains(class) || pretrained_classes.contains(class);
-        let classes = match head {
-            Some(_) => Expression::ALL.into_iter().filter(knows).collect(),
-            None => pretrained_classes.clone(),
+        let classes = if head_classes.is_empty() {
+            pretrained_classes.clone()
+        } else {
+            Expression::ALL.into_iter().filter(knows).collect()
         };
+        let margins = margins(&settings);
+        let cropper = device
+            .has_gpu()
+            .then(|| FaceCropper::new(facts.input_side, &facts.normalisation, margins));
         Ok(Self {
             device: device.clone(),
-            backbone,
-            pretrained,
+            backbone: facts,
+            network,
+            cropper,
             pretrained_classes,
-            head,
             head_classes,
             classes,
             settings,
@@ -143,7 +170,7 @@ impl ExpressionClassifier {
     /// The controls that the head was tuned with.
     pub fn default_controls(&self) -> ExpressionControls {
         ExpressionControls {
-            gla: self.head.is_some(),
+            gla: self.has_head(),
             half_window: self.settings.half_window,
             confidence: self.settings.confidence,
             blend: self.settings.blend,
@@ -195,7 +222,16 @@ impl ExpressionClassifier {
     ///
     /// [`AffectError::Crop`] if the box lies outside the frame.
     pub fn crop(&self, frame: &Frame, bounding_box: &BoundingBox) -> Result<Frame, AffectError> {
-        Ok(crop::crop(frame, &self.settings.face_region(bounding_box))?)
+        Ok(crop::crop(frame, &self.region(bounding_box))?)
+    }
+
+    /// The part of a frame that [`Self::crop`] cuts out.
+    pub fn region(&self, bounding_box: &BoundingBox) -> BoundingBox {
+        margins(&self.settings).region(bounding_box)
+    }
+
+    fn has_head(&self) -> bool {
+        !self.head_classes.is_empty()
     }
 
     /// Scores face crops of any size; all of them go through the networks as one batch, with one read-back.
@@ -207,42 +243,63 @@ impl ExpressionClassifier {
         if crops.is_empty() {
             return Ok(Vec::new());
         }
-        let side = self.backbone.input_side();
-        let inputs: Vec<_> = crops.iter().map(|face| crop::resize(face, side)).collect();
-        let faces = crop::batch(&inputs, &self.backbone.normalisation(), &self.device.device)?;
-        let embedded = self.backbone.forward(faces);
-        let mut columns: Vec<Tensor<2>> = Vec::new();
-        if let Some(head) = &self.head {
-            columns.push(softmax(head.forward(embedded.embedding.clone()), 1));
-        }
-        let pretrained_logits = match &self.pretrained {
-            Some(pretrained) => Some(pretrained.forward(embedded.embedding)),
-            // Multi-task classifiers append valence and arousal to the classes.
-            None => embedded
-                .logits
-                .map(|logits| logits.narrow(1, 0, self.pretrained_classes.len())),
-        };
-        columns.extend(pretrained_logits.map(|logits| softmax(logits, 1)));
-        let read_back = |reason: String| AffectError::ReadBack { reason };
-        let scores = Tensor::cat(columns, 1)
-            .into_data_async()
+        let Facts {
+            input_side,
+            normalisation,
+            ..
+        } = &self.backbone;
+        let inputs: Vec<_> = crops
+            .iter()
+            .map(|face| crop::resize(face, *input_side))
+            .collect();
+        let faces = crop::batch(&inputs, normalisation, &self.device.device)?;
+        let logits = self.read(vec![self.network.forward(faces)]).await?;
+        self.scores(&logits[0])
+    }
+
+    /// Scores faces that a detector found on the same GPU: `count` of them, from `first` on. What comes back is for
+    /// [`Self::scores`], once it was read.
+    ///
+    /// # Panics
+    ///
+    /// On the CPU.
+    pub(super) fn forward_found(&self, faces: &GpuFaces, first: usize, count: usize) -> Tensor<2> {
+        let cropper = self.cropper.as_ref().expect("faces are found on a GPU");
+        self.network.forward(cropper.crop(faces, first, count))
+    }
+
+    /// Fetches results, all at once, from a device that still computes.
+    pub(super) async fn read(&self, tensors: Vec<Tensor<2>>) -> Result<Vec<Vec<f32>>, AffectError> {
+        let values = read_back(tensors)
             .await
-            .map_err(|error| read_back(error.to_string()))?;
+            .map_err(|error| AffectError::ReadBack {
+                reason: error.to_string(),
+            })?;
         self.device.check()?;
-        let scores = scores
-            .try_into_vec::<f32>()
-            .map_err(|error| read_back(format!("{error:?}")))?;
-        if scores.iter().any(|score| !score.is_finite()) {
-            return Err(read_back("a score is not a number".to_owned()));
+        Ok(values)
+    }
+
+    /// Probabilities from logits, one row a face.
+    pub(super) fn scores(&self, logits: &[f32]) -> Result<Vec<FaceScores>, AffectError> {
+        if logits.iter().any(|logit| !logit.is_finite()) {
+            return Err(AffectError::ReadBack {
+                reason: "a score is not a number".to_owned(),
+            });
         }
-        let width = scores.len() / crops.len();
-        Ok(scores
+        let outputs = self.network.outputs();
+        let width = outputs.last().map_or(1, |last| last.end);
+        Ok(logits
             .chunks_exact(width)
             .map(|row| {
-                let (head, pretrained) = row.split_at(self.head_classes.len());
+                let mut parts = outputs.iter().map(|range| &row[range.clone()]);
+                let mut next = |classes: &[Expression]| match classes.len() {
+                    0 => Vec::new(),
+                    // Multi-task classifiers append valence and arousal to the classes.
+                    count => softmax(&parts.next().expect("an output for the classes")[..count]),
+                };
                 FaceScores {
-                    head: head.to_vec(),
-                    pretrained: pretrained.to_vec(),
+                    head: next(&self.head_classes),
+                    pretrained: next(&self.pretrained_classes),
                 }
             })
             .collect())
@@ -308,7 +365,7 @@ impl ExpressionClassifier {
             &self.pretrained_classes
         };
         // Without a head the pretrained classifier decides however unsure it is.
-        let threshold = if self.head.is_some() {
+        let threshold = if self.has_head() {
             controls.confidence
         } else {
             -1.0
@@ -325,4 +382,18 @@ impl ExpressionClassifier {
             probabilities: self.classes.iter().copied().zip(probabilities).collect(),
         })
     }
+}
+
+fn margins(settings: &ExpressionSettings) -> FaceMargins {
+    FaceMargins {
+        margin: settings.crop_margin,
+        rise: settings.crop_rise,
+    }
+}
+
+fn softmax(logits: &[f32]) -> Vec<f32> {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let powers: Vec<f32> = logits.iter().map(|logit| (logit - largest).exp()).collect();
+    let total: f32 = powers.iter().sum();
+    powers.into_iter().map(|power| power / total).collect()
 }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::{AffectError, ExpressionClassifier, ExpressionControls, ExpressionWeights, FaceScores};
 use crate::{
-    detect::FaceDetector,
+    crop,
+    detect::{FaceDetector, GpuFaces},
     device::OpenedDevice,
     face::Detection,
     frame::Frame,
@@ -26,7 +27,12 @@ pub struct ExpressionLens {
     tracks: BTreeMap<u64, Track>,
     pending: VecDeque<PendingFrame>,
     next_frame: u64,
+    /// Faces of the frame before: so many are cropped on the GPU before it is known how many there are.
+    expected_faces: usize,
 }
+
+/// Faces that are classified ahead of the detector's answer, at most.
+const MOST_EXPECTED_FACES: usize = 4;
 
 /// One face over time. The scores stay so that changed controls act on the whole window at once.
 #[derive(Debug)]
@@ -45,13 +51,16 @@ struct PendingFrame {
 }
 
 impl ExpressionLens {
-    /// Puts all networks on the device.
+    /// Puts all networks on the device; on a GPU all kernels are compiled and tried.
     ///
     /// # Errors
     ///
-    /// [`AffectError`] if the weights do not fit.
-    pub fn load(weights: &ExpressionWeights, device: &OpenedDevice) -> Result<Self, AffectError> {
-        let detector = FaceDetector::load(&weights.detector, &device.device).map_err(|source| {
+    /// [`AffectError`] if the weights do not fit or the GPU refuses a kernel.
+    pub async fn load(
+        weights: &ExpressionWeights,
+        device: &OpenedDevice,
+    ) -> Result<Self, AffectError> {
+        let detector = FaceDetector::load(&weights.detector, device).map_err(|source| {
             AffectError::Weights {
                 part: "face detector",
                 source,
@@ -59,7 +68,7 @@ impl ExpressionLens {
         })?;
         let classifier = ExpressionClassifier::load(weights, device)?;
         let controls = classifier.default_controls();
-        Ok(Self {
+        let lens = Self {
             detector,
             classifier,
             controls,
@@ -67,7 +76,21 @@ impl ExpressionLens {
             tracks: BTreeMap::new(),
             pending: VecDeque::new(),
             next_frame: 0,
-        })
+            expected_faces: 1,
+        };
+        if device.has_gpu() {
+            lens.warm_up(device).await?;
+        }
+        Ok(lens)
+    }
+
+    /// Compiles every kernel and sees whether the GPU takes them.
+    async fn warm_up(&self, device: &OpenedDevice) -> Result<(), AffectError> {
+        let blank = Frame::from_rgb(64, 48, vec![0; 64 * 48 * 3]).expect("as many bytes as pixels");
+        device
+            .check_kernels(async || self.find_faces(&blank).await)
+            .await??;
+        Ok(())
     }
 
     /// The classifier behind the stream.
@@ -197,6 +220,7 @@ impl ExpressionLens {
         };
         let number = self.next_frame;
         self.next_frame += 1;
+        self.expected_faces = faces.len().clamp(1, MOST_EXPECTED_FACES);
         let faces: Vec<_> = self.follow(&faces).into_iter().zip(faces).collect();
         for ((id, _), scores) in faces.iter().zip(scores) {
             self.extend_track(*id, number, scores, mode)?;
@@ -213,6 +237,9 @@ impl ExpressionLens {
         &self,
         frame: &Frame,
     ) -> Result<(Vec<Detection>, Vec<FaceScores>), AffectError> {
+        if let Some(found) = self.detector.find_on_gpu(frame) {
+            return self.classify_on_gpu(frame, &found).await;
+        }
         let mut faces = Vec::new();
         let mut crops = Vec::new();
         for detection in self.detector.detect(frame).await? {
@@ -224,6 +251,34 @@ impl ExpressionLens {
         }
         let scores = self.classifier.score(&crops).await?;
         Ok((faces, scores))
+    }
+
+    /// One read-back tells faces and scores, unless there are more faces than in the frame before.
+    async fn classify_on_gpu(
+        &self,
+        frame: &Frame,
+        found: &GpuFaces,
+    ) -> Result<(Vec<Detection>, Vec<FaceScores>), AffectError> {
+        let expected = self.expected_faces;
+        let first_scores = self.classifier.forward_found(found, 0, expected);
+        let read = self
+            .classifier
+            .read(vec![found.values(), first_scores])
+            .await?;
+        let faces = found.decode(&read[0])?;
+        let mut scores = self.classifier.scores(&read[1])?;
+        if faces.len() > expected {
+            let others = faces.len() - expected;
+            let logits = self.classifier.forward_found(found, expected, others);
+            let read = self.classifier.read(vec![logits]).await?;
+            scores.extend(self.classifier.scores(&read[0])?);
+        }
+        let region = |face: &Detection| self.classifier.region(&face.bounding_box);
+        Ok(faces
+            .into_iter()
+            .zip(scores)
+            .filter(|(face, _)| crop::covers(frame, &region(face)))
+            .unzip())
     }
 
     /// Numbers the faces of the next frame, and ends the tracks that have been missing for too long.

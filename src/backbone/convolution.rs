@@ -10,7 +10,6 @@ use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor};
 
-use super::cpu;
 use super::parameters::Parameters;
 use crate::kernel::{Activation, Map, Planner, Weighted, Window};
 use crate::weights::WeightsError;
@@ -160,14 +159,6 @@ impl Convolution {
     /// - maps: `[batch, inputs, height, width]`
     /// - output: `[batch, outputs, ceil(height / stride), ceil(width / stride)]`
     pub(super) fn forward(&self, maps: Tensor<4>) -> Tensor<4> {
-        if runs_on_cpu(&maps.device()) {
-            return cpu::convolve(maps, self.weight.val(), self.bias.val(), &self.config);
-        }
-        self.forward_plain(maps)
-    }
-
-    /// The same in Burn's own operations: for GPUs, and what the CPU form is compared with.
-    pub(super) fn forward_plain(&self, maps: Tensor<4>) -> Tensor<4> {
         let [_, _, height, width] = maps.dims();
         let ConvolutionConfig {
             coupling,
@@ -197,109 +188,9 @@ impl Convolution {
     }
 }
 
-/// Whether tensors of this device live in main memory and carry no gradients, so that own loops may run on them.
-fn runs_on_cpu(device: &Device) -> bool {
-    !device.is_autodiff() && *device == Device::flex()
-}
-
 /// Pixels to add before and after an axis.
-pub(super) fn same_padding(side: usize, kernel: usize, stride: usize) -> (usize, usize) {
+fn same_padding(side: usize, kernel: usize, stride: usize) -> (usize, usize) {
     let outputs = side.div_ceil(stride);
     let total = ((outputs - 1) * stride + kernel).saturating_sub(side);
     (total / 2, total - total / 2)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::weights::Weights;
-
-    /// Numbers in [-1, 1) without a pattern.
-    fn noise(count: usize, seed: u32) -> Vec<f32> {
-        let mut state = seed;
-        let mut next = || {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 8) as f32 / (1 << 23) as f32 - 1.0
-        };
-        (0..count).map(|_| next()).collect()
-    }
-
-    #[test]
-    fn the_cpu_form_equals_burns_own_operations() {
-        // Sums of at most 45 products, added in another order.
-        const TOLERANCE: f32 = 1e-5;
-        let device = Device::flex();
-        let mut cases = vec![ConvolutionConfig::pointwise(3, 5, Activation::Silu)];
-        for activation in [Activation::Identity, Activation::Silu, Activation::Relu6] {
-            for (kernel, stride) in [(3, 1), (3, 2), (5, 1), (5, 2)] {
-                cases.push(ConvolutionConfig::depthwise(3, kernel, stride, activation));
-            }
-            cases.push(ConvolutionConfig::dense(3, 4, 3, 2, activation));
-        }
-        for (case, (height, width)) in cases
-            .iter()
-            .flat_map(|case| [(7, 7), (14, 9), (1, 2), (65, 40)].map(|side| (case, side)))
-        {
-            let shape = case.weight_shape();
-            let mut weights = Weights::default();
-            let values = noise(shape.iter().product(), 1)
-                .iter()
-                .map(|value| value * 4.0)
-                .collect();
-            weights
-                .insert("a.weight", shape.to_vec(), values)
-                .expect("as many values");
-            weights
-                .insert("a.bias", vec![shape[0]], noise(shape[0], 2))
-                .expect("as many values");
-            let convolution = case
-                .load("a", &mut Parameters::new(&weights), &device)
-                .expect("loads");
-            let maps = noise(2 * 3 * height * width, 3);
-            let maps =
-                Tensor::<1>::from_floats(maps.as_slice(), &device).reshape([2, 3, height, width]);
-            let (fast, plain) = (
-                convolution.forward(maps.clone()),
-                convolution.forward_plain(maps),
-            );
-            assert_eq!(fast.dims(), plain.dims(), "{case:?}");
-            let difference: f32 = (fast - plain).abs().max().into_scalar();
-            assert!(
-                difference < TOLERANCE,
-                "{case:?} on {height}x{width} differs by {difference}"
-            );
-        }
-    }
-
-    #[test]
-    fn same_padding_matches_the_published_tables() {
-        let of = |side, kernel, stride| same_padding(side, kernel, stride);
-        // EfficientNet-B0 at 224 pixels.
-        assert_eq!(
-            [
-                of(224, 3, 2),
-                of(112, 3, 2),
-                of(56, 5, 2),
-                of(28, 3, 2),
-                of(14, 5, 2)
-            ],
-            [(0, 1), (0, 1), (1, 2), (0, 1), (1, 2)]
-        );
-        // EfficientNet-B2 at 260 pixels.
-        assert_eq!(
-            [
-                of(260, 3, 2),
-                of(130, 3, 2),
-                of(65, 5, 2),
-                of(33, 3, 2),
-                of(17, 5, 2)
-            ],
-            [(0, 1), (0, 1), (2, 2), (1, 1), (2, 2)]
-        );
-        // Stride one is symmetric.
-        assert_eq!(
-            [of(7, 3, 1), of(7, 5, 1), of(7, 1, 1)],
-            [(1, 1), (2, 2), (0, 0)]
-        );
-    }
 }

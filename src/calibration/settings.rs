@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::{CalibrationError, Gla};
-use crate::face::BoundingBox;
 
 /// What the adapted head was tuned to be used with.
 ///
@@ -43,20 +42,6 @@ impl ExpressionSettings {
             half_window: 50,
             crop_margin: 0.0,
             crop_rise: 0.0,
-        }
-    }
-
-    /// The part of a frame that is cropped for a face that the detector boxed.
-    pub fn face_region(&self, face: &BoundingBox) -> BoundingBox {
-        let (dx, dy) = (
-            face.width * self.crop_margin,
-            face.height * self.crop_margin,
-        );
-        BoundingBox {
-            x: face.x - dx,
-            y: face.y - dy - face.height * self.crop_rise,
-            width: face.width + 2.0 * dx,
-            height: face.height + 2.0 * dy,
         }
     }
 
@@ -189,29 +174,6 @@ mod tests {
             ExpressionSettings::read(&BTreeMap::new(), 2),
             Ok(ExpressionSettings::neutral(2))
         );
-    }
-
-    #[test]
-    fn face_region_grows_on_all_sides_and_moves_up() {
-        let settings = ExpressionSettings {
-            crop_margin: 0.25,
-            crop_rise: 0.5,
-            ..ExpressionSettings::neutral(1)
-        };
-        let face = BoundingBox {
-            x: 10.0,
-            y: 20.0,
-            width: 8.0,
-            height: 4.0,
-        };
-        let expected = BoundingBox {
-            x: 8.0,
-            y: 17.0,
-            width: 12.0,
-            height: 6.0,
-        };
-        assert_eq!(settings.face_region(&face), expected);
-        assert_eq!(ExpressionSettings::neutral(1).face_region(&face), face);
     }
 
     #[test]

@@ -104,7 +104,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let inputs = args.inputs()?;
     let weights = args.weights.load()?;
     let device = args.device.open()?;
-    let mut lens = ExpressionLens::load(&weights, &device)?;
+    let mut lens = pollster::block_on(ExpressionLens::load(&weights, &device))?;
     let mut controls = lens.controls().clone();
     controls.gla &= !args.no_gla;
     controls.half_window = args.half_window.map_or(controls.half_window, usize::from);

@@ -35,7 +35,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1",
         value_parser = clap::value_parser!(u16).range(1..=64))]
     batch: Vec<u16>,
-    /// CPU threads; the default is one a core.
+    /// CPU threads; the default is one a core, at most four.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
     /// Timed runs.
@@ -52,11 +52,19 @@ pub(super) struct Args {
     input: Option<PathBuf>,
 }
 
+impl Args {
+    fn open(&self) -> Result<OpenedDevice> {
+        Ok(OpenedDevice {
+            threads: self.threads.map(usize::from),
+            ..self.device.open()?
+        })
+    }
+}
+
 #[derive(Serialize)]
 struct Machine {
     device: DeviceKind,
     adapter: String,
-    threads: usize,
     runs: Vec<Run>,
     peak_memory_bytes: Option<u64>,
 }
@@ -65,6 +73,8 @@ struct Machine {
 struct Run {
     network: &'static str,
     batch: usize,
+    /// CPU threads; none on a GPU.
+    threads: usize,
     /// From the weights file to the first output on a device that is open.
     first_ms: f64,
     median_ms: f64,
@@ -76,12 +86,6 @@ struct Run {
 
 /// Runs `affectlens bench`.
 pub(super) fn run(args: &Args) -> Result<()> {
-    if let Some(threads) = args.threads {
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(threads.into())
-            .build_global()
-            .context("--threads")?;
-    }
     let folder = args
         .weights
         .clone()
@@ -93,9 +97,9 @@ pub(super) fn run(args: &Args) -> Result<()> {
         else {
             bail!("--serve is for one --network and one --batch");
         };
-        return serve::answer(file, input, usize::from(*batch), args.device);
+        return serve::answer(file, input, usize::from(*batch), || args.open());
     }
-    let opened = args.device.open()?;
+    let opened = args.open()?;
     let mut runs = Vec::new();
     for (_, file) in &files {
         for &batch in &args.batch {
@@ -109,7 +113,6 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let machine = Machine {
         device: opened.kind,
         adapter: opened.adapter,
-        threads: rayon::current_num_threads(),
         runs,
         peak_memory_bytes: memory(PEAK),
     };
@@ -117,9 +120,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
         println!("{}", serde_json::to_string_pretty(&machine)?);
     } else {
         println!(
-            "on {}, {} CPU threads{}",
+            "on {}{}",
             machine.adapter,
-            machine.threads,
             machine.peak_memory_bytes.map_or_else(String::new, |bytes| {
                 format!(", peak memory {:.0} MB", bytes as f64 / 1e6)
             })
@@ -181,7 +183,7 @@ impl Started {
         let loaded = started.elapsed();
         let input = pictures(network.facts(), batch)?;
         let started = Instant::now();
-        let output = pollster::block_on(network.run(input.clone(), batch))?;
+        let output = pollster::block_on(network.run(&input, batch))?;
         let first_ms = (loaded + started.elapsed()).as_secs_f64() * 1e3;
         let started = Self {
             network,
@@ -195,9 +197,8 @@ impl Started {
 
     /// Milliseconds of one run, input in and output out.
     fn run(&mut self) -> Result<f64> {
-        let input = self.input.clone();
         let started = Instant::now();
-        pollster::block_on(self.network.run(input, self.batch))?;
+        pollster::block_on(self.network.run(&self.input, self.batch))?;
         Ok(started.elapsed().as_secs_f64() * 1e3)
     }
 }
@@ -217,6 +218,7 @@ fn time(file: &Path, batch: usize, opened: &OpenedDevice, rounds: u32) -> Result
     Ok(Run {
         network: started.network.facts().name,
         batch,
+        threads: started.network.threads(),
         first_ms: started.first_ms,
         median_ms,
         p95_ms: quantile(&times, 0.95),
@@ -228,8 +230,15 @@ fn time(file: &Path, batch: usize, opened: &OpenedDevice, rounds: u32) -> Result
 fn print_row(run: &Run, is_first: bool) {
     if is_first {
         println!(
-            "{:<24}{:>6}{:>12}{:>12}{:>12}{:>12}{:>12}",
-            "network", "batch", "first ms", "median ms", "p95 ms", "images/s", "dispatches"
+            "{:<24}{:>6}{:>9}{:>12}{:>12}{:>12}{:>12}{:>12}",
+            "network",
+            "batch",
+            "threads",
+            "first ms",
+            "median ms",
+            "p95 ms",
+            "images/s",
+            "dispatches"
         );
     }
     let dispatches = run
@@ -237,9 +246,10 @@ fn print_row(run: &Run, is_first: bool) {
         .dispatches
         .map_or_else(|| "-".to_owned(), |count| count.to_string());
     println!(
-        "{:<24}{:>6}{:>12.1}{:>12.2}{:>12.2}{:>12.1}{:>12}",
+        "{:<24}{:>6}{:>9}{:>12.1}{:>12.2}{:>12.2}{:>12.1}{:>12}",
         run.network,
         run.batch,
+        run.threads,
         run.first_ms,
         run.median_ms,
         run.p95_ms,

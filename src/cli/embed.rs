@@ -46,20 +46,20 @@ pub(super) fn run(args: Args) -> Result<()> {
     let weights = read_weights(&args.backbone, &args.weights)
         .with_context(|| format!("`{}`", args.weights.display()))?;
     let opened = args.device.open()?;
-    let network = Backbone::load(&weights, &opened.device)?;
+    let network = Backbone::load(&weights, &opened)?;
     drop(weights);
     let mut out = io::stdout().lock();
     let mut failed = 0;
     for path in &args.images {
         let picture = match read_picture(path) {
-            Ok(picture) => crop::resize(&picture, network.input_side()),
+            Ok(picture) => crop::resize(&picture, network.facts().input_side),
             Err(error) => {
                 eprintln!("affectlens: {error:#}");
                 failed += 1;
                 continue;
             }
         };
-        let face = crop::batch(&[picture], &network.normalisation(), &opened.device)?;
+        let face = crop::batch(&[picture], &network.facts().normalisation, &opened.device)?;
         let embedded = network.forward(face);
         let line = Line {
             file: &path.to_string_lossy(),

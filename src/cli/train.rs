@@ -273,8 +273,8 @@ struct Embedder {
 
 impl Embedder {
     fn load(name: &str, weights: &crate::weights::Weights, device: OpenedDevice) -> Result<Self> {
-        let backbone = Backbone::load(weights, &device.device)
-            .with_context(|| format!("backbone `{name}`"))?;
+        let backbone =
+            Backbone::load(weights, &device).with_context(|| format!("backbone `{name}`"))?;
         let metadata = &weights.metadata;
         if metadata.source_sha256.is_empty() {
             bail!(
@@ -287,7 +287,7 @@ impl Embedder {
                 "{} {} whole picture {}",
                 metadata.architecture,
                 metadata.source_sha256,
-                backbone.input_side()
+                backbone.facts().input_side
             ),
         };
         Ok(Self {
@@ -312,7 +312,7 @@ impl Embedder {
         let embedded = extract_embeddings(
             &pictures.paths,
             &self.cache,
-            |picture| Ok(crop::resize(picture, self.backbone.input_side())),
+            |picture| Ok(crop::resize(picture, self.backbone.facts().input_side)),
             |faces| self.forward(faces),
             |done| bar.set_position(done as u64),
         )?;
@@ -332,7 +332,11 @@ impl Embedder {
     }
 
     fn forward(&self, faces: &[Frame]) -> Vec<Vec<f32>> {
-        let batch = crop::batch(faces, &self.backbone.normalisation(), &self.device.device);
+        let batch = crop::batch(
+            faces,
+            &self.backbone.facts().normalisation,
+            &self.device.device,
+        );
         let Ok(batch) = batch else { return Vec::new() };
         let rows = pollster::block_on(self.backbone.forward(batch).embedding.into_data_async());
         let values = rows
@@ -340,7 +344,7 @@ impl Embedder {
             .and_then(|rows| rows.try_into_vec::<f32>().ok())
             .unwrap_or_default();
         values
-            .chunks(self.backbone.width())
+            .chunks(self.backbone.facts().width)
             .map(<[f32]>::to_vec)
             .collect()
     }

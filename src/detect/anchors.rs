@@ -4,7 +4,10 @@ use super::blazeface::{ANCHOR_VALUES, HEADS, INPUT_SIDE};
 use crate::face::{BoundingBox, Detection};
 
 /// Logits beyond this say nothing more; MediaPipe cuts here too.
-const LOGIT_LIMIT: f32 = 100.0;
+pub(super) const LOGIT_LIMIT: f32 = 100.0;
+
+/// Anchors of a picture.
+pub(super) const COUNT: usize = 896;
 
 /// Centres of the anchors in input pixels, in the network's order. Every anchor is as large as the input.
 pub(super) fn anchor_centres() -> Vec<[f32; 2]> {

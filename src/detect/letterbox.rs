@@ -1,6 +1,7 @@
 //! Brings a frame of any size into the detector's square.
 
 use crate::crop::resize_to;
+use crate::face::{BoundingBox, Detection};
 use crate::frame::Frame;
 
 /// A square picture and the way back to the frame that it came from.
@@ -10,6 +11,14 @@ pub(super) struct Letterbox {
     ///
     /// Black because MediaPipe, with whose border the network was published, fills with zeros.
     pub(super) picture: Frame,
+    pub(super) fit: Fit,
+}
+
+/// How a frame lies in the middle of a square.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Fit {
+    /// Size of the frame in the square, pixels.
+    size: [u32; 2],
     offset: [u32; 2],
     /// Frame pixels for each pixel of the square, along x and y.
     scale: [f32; 2],
@@ -17,20 +26,13 @@ pub(super) struct Letterbox {
 
 /// Fits a frame into a square.
 pub(super) fn letterbox(frame: &Frame, side: u32) -> Letterbox {
-    let longest = frame.width().max(frame.height());
-    // Rounded to whole pixels, so the scales of the two axes can differ by a little: each has its own way back.
-    let fit = |length: u32| {
-        let (length, side, longest) = (u64::from(length), u64::from(side), u64::from(longest));
-        let fitted = ((length * side * 2 + longest) / (longest * 2)).max(1);
-        u32::try_from(fitted).expect("no longer than the square's side")
-    };
-    let (width, height) = (fit(frame.width()), fit(frame.height()));
+    let fit = Fit::new(frame, side);
+    let [width, height] = fit.size;
     let resized = resize_to(frame, width, height);
-    let offset = [(side - width) / 2, (side - height) / 2];
 
     let (row_bytes, resized_bytes) = (side as usize * 3, width as usize * 3);
     let mut pixels = vec![0; row_bytes * side as usize];
-    let first = offset[1] as usize * row_bytes + offset[0] as usize * 3;
+    let first = fit.offset[1] as usize * row_bytes + fit.offset[0] as usize * 3;
     for (target, row) in pixels[first..]
         .chunks_mut(row_bytes)
         .zip(resized.pixels().chunks_exact(resized_bytes))
@@ -39,18 +41,62 @@ pub(super) fn letterbox(frame: &Frame, side: u32) -> Letterbox {
     }
     Letterbox {
         picture: Frame::from_rgb(side, side, pixels).expect("the square was made in this size"),
-        offset,
-        scale: [ratio(frame.width(), width), ratio(frame.height(), height)],
+        fit,
     }
 }
 
-impl Letterbox {
+impl Fit {
+    pub(super) fn new(frame: &Frame, side: u32) -> Self {
+        let longest = frame.width().max(frame.height());
+        // Rounded to whole pixels, so the scales of the two axes can differ by a little: each has its own way back.
+        let fit = |length: u32| {
+            let (length, side, longest) = (u64::from(length), u64::from(side), u64::from(longest));
+            let fitted = ((length * side * 2 + longest) / (longest * 2)).max(1);
+            u32::try_from(fitted).expect("no longer than the square's side")
+        };
+        let [width, height] = [fit(frame.width()), fit(frame.height())];
+        Self {
+            size: [width, height],
+            offset: [(side - width) / 2, (side - height) / 2],
+            scale: [ratio(frame.width(), width), ratio(frame.height(), height)],
+        }
+    }
+
+    /// Width and height in the square, then left and top.
+    pub(super) fn numbers(&self) -> [usize; 4] {
+        let [width, height] = self.size;
+        let [left, top] = self.offset;
+        [width, height, left, top].map(|number| number as usize)
+    }
+
     /// A point of the square in frame pixels.
-    pub(super) fn to_frame(&self, [x, y]: [f32; 2]) -> [f32; 2] {
+    pub(super) fn to_frame(self, [x, y]: [f32; 2]) -> [f32; 2] {
         [
             (x - pixels(self.offset[0])) * self.scale[0],
             (y - pixels(self.offset[1])) * self.scale[1],
         ]
+    }
+
+    /// A face of the square in frame pixels.
+    pub(super) fn in_frame(self, face: Detection) -> Detection {
+        let BoundingBox {
+            x,
+            y,
+            width,
+            height,
+        } = face.bounding_box;
+        let [left, top] = self.to_frame([x, y]);
+        let [right, bottom] = self.to_frame([x + width, y + height]);
+        Detection {
+            bounding_box: BoundingBox {
+                x: left,
+                y: top,
+                width: right - left,
+                height: bottom - top,
+            },
+            score: face.score,
+            keypoints: face.keypoints.map(|point| self.to_frame(point)),
+        }
     }
 }
 
@@ -89,20 +135,25 @@ mod tests {
     fn corners_of_the_frame_are_found_again() {
         for (width, height) in [(1280, 720), (333, 1000), (128, 128), (7, 5000), (1, 1)] {
             let fitted = letterbox(&grey(width, height), 128);
-            let shown = [128 - 2 * fitted.offset[0], 128 - 2 * fitted.offset[1]];
-            let first = fitted.to_frame([pixels(fitted.offset[0]), pixels(fitted.offset[1])]);
+            let shown = [
+                128 - 2 * fitted.fit.offset[0],
+                128 - 2 * fitted.fit.offset[1],
+            ];
+            let first = fitted
+                .fit
+                .to_frame([pixels(fitted.fit.offset[0]), pixels(fitted.fit.offset[1])]);
             assert_eq!(first, [0.0, 0.0], "{width}x{height}");
-            let last = fitted.to_frame([
-                pixels(fitted.offset[0] + shown[0]),
-                pixels(fitted.offset[1] + shown[1]),
+            let last = fitted.fit.to_frame([
+                pixels(fitted.fit.offset[0] + shown[0]),
+                pixels(fitted.fit.offset[1] + shown[1]),
             ]);
             // Half a pixel of the square at most, where the bars differ by one.
             assert!(
-                (last[0] - pixels(width)).abs() <= fitted.scale[0],
+                (last[0] - pixels(width)).abs() <= fitted.fit.scale[0],
                 "{width}x{height}: {last:?}"
             );
             assert!(
-                (last[1] - pixels(height)).abs() <= fitted.scale[1],
+                (last[1] - pixels(height)).abs() <= fitted.fit.scale[1],
                 "{width}x{height}: {last:?}"
             );
         }

@@ -1,14 +1,15 @@
 //! What the networks asked of the GPU: the figures that a benchmark shows and a test holds down.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::cell::Cell;
 
 use serde::Serialize;
 
-static DISPATCHES: AtomicU64 = AtomicU64::new(0);
-static READ_BACKS: AtomicU64 = AtomicU64::new(0);
-static BYTES_READ: AtomicU64 = AtomicU64::new(0);
+thread_local! {
+    // Others of a process may use the GPU too; a caller wants to know what its own frame cost.
+    static COUNTERS: Cell<Counters> = const { Cell::new(Counters::ZERO) };
+}
 
-/// Counts since the process began.
+/// Counts of one thread since it began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Counters {
@@ -21,13 +22,15 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// The counts now.
-    pub fn now() -> Self {
-        Self {
-            dispatches: DISPATCHES.load(Ordering::Relaxed),
-            read_backs: READ_BACKS.load(Ordering::Relaxed),
-            bytes_read_back: BYTES_READ.load(Ordering::Relaxed),
-        }
+    const ZERO: Self = Self {
+        dispatches: 0,
+        read_backs: 0,
+        bytes_read_back: 0,
+    };
+
+    /// The counts of the calling thread.
+    pub fn of_this_thread() -> Self {
+        COUNTERS.get()
     }
 
     /// What came since `earlier`.
@@ -42,10 +45,18 @@ impl Counters {
 }
 
 pub(super) fn count_dispatch() {
-    DISPATCHES.fetch_add(1, Ordering::Relaxed);
+    let counters = COUNTERS.get();
+    COUNTERS.set(Counters {
+        dispatches: counters.dispatches + 1,
+        ..counters
+    });
 }
 
 pub(super) fn count_read_back(bytes: usize) {
-    READ_BACKS.fetch_add(1, Ordering::Relaxed);
-    BYTES_READ.fetch_add(bytes as u64, Ordering::Relaxed);
+    let counters = COUNTERS.get();
+    COUNTERS.set(Counters {
+        read_backs: counters.read_backs + 1,
+        bytes_read_back: counters.bytes_read_back + bytes as u64,
+        ..counters
+    });
 }

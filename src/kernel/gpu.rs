@@ -1,6 +1,7 @@
 //! Carries out a [`Plan`] with own kernels on Burn's GPU device.
 
 mod channels;
+mod context;
 mod pointwise;
 mod shader;
 mod windows;
@@ -8,35 +9,28 @@ mod windows;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use burn::tensor::{Bytes, DType, Device, Shape, Tensor};
-use burn_cubecl::cubecl::{client::Client, server::Handle};
-use burn_cubecl::{CubeBackend, CubeDevice, kernel::into_contiguous, tensor::CubeTensor};
+use burn::tensor::{Bytes, Tensor};
 use half::f16;
 
-use self::channels::{Gathered, SqueezeExcite, gather, groups, layer_norm, partial_sums};
+use self::channels::{Gathered, SqueezeExcite, gather, groups, join, layer_norm, partial_sums};
 use self::pointwise::{Pointwise, ShortcutForm, Tiling};
 use self::windows::Windowed;
 use super::plan::{Activation, Map, MapShape, Plan, Shortcut, Step, Weighted};
-pub(in crate::kernel) use shader::{Element, Shader, ShaderBuilder};
+use crate::device::KernelForm;
+pub(crate) use context::{Gpu, GpuBuffer};
+pub(crate) use shader::{Element, Shader, ShaderBuilder};
 
 /// Above so many pixels, means are taken in two dispatches: one group alone would leave the GPU idle.
 const ONE_GROUP_PIXELS: usize = 56 * 56;
 /// Pixels of which one group then takes the sum.
 const SLICE_PIXELS: usize = 256;
 
-/// How kernels are written for an adapter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct KernelForm {
-    /// Whether pointwise convolutions share what they read in workgroup memory.
-    pub workgroup_tiles: bool,
-    /// Whether weights and feature maps are stored as f16; sums are f32 either way.
-    pub half: bool,
-}
+/// Where a sigmoid is 2e-35.
+const SIGMOID_IS_ZERO: f32 = -80.0;
 
 /// A network on the GPU.
 pub(super) struct GpuNetwork {
-    client: Client,
-    device: CubeDevice,
+    gpu: Gpu,
     buffers: Vec<Buffer>,
     dispatches: Vec<Dispatch>,
     /// Buffer that holds the result.
@@ -66,17 +60,13 @@ struct Dispatch {
 
 enum Read {
     Buffer(usize),
-    Parameter(Handle),
+    Parameter(GpuBuffer),
 }
 
 impl GpuNetwork {
-    /// Puts the network's parameters on the device and writes its kernels; `None` if the device is no GPU of Burn's
-    /// or carries gradients.
-    pub(super) fn new(plan: &Plan, device: &Device, form: KernelForm) -> Option<Self> {
-        let probe = Tensor::<1>::zeros([1], device)
-            .try_into_primitive::<CubeBackend>()
-            .ok()?;
-        let mut writer = Writer::new(plan, &probe.client, form);
+    /// Puts the network's parameters on the device and writes its kernels.
+    pub(super) fn new(plan: &Plan, gpu: &Gpu, form: KernelForm) -> Self {
+        let mut writer = Writer::new(plan, gpu, form);
         for step in plan.steps() {
             writer.step(step);
         }
@@ -87,15 +77,14 @@ impl GpuNetwork {
             .map(|map| plan.shape(*map).len())
             .sum();
         let mut network = Self {
-            client: probe.client.clone(),
-            device: probe.device.clone(),
+            gpu: gpu.clone(),
             buffers: writer.buffers,
             dispatches: writer.dispatches,
             result,
             values,
         };
         network.find_last_reads();
-        Some(network)
+        network
     }
 
     /// Kernels of a forward pass.
@@ -106,43 +95,27 @@ impl GpuNetwork {
     /// `[batch, height, width, channels]` to `[batch, values]`.
     pub(super) fn forward(&self, input: Tensor<4>) -> Tensor<2> {
         let batch = input.dims()[0];
-        let input = input
-            .try_into_primitive::<CubeBackend>()
-            .expect("a tensor of the network's device");
-        let input = into_contiguous(input);
-        assert_eq!(input.dtype, DType::F32, "input of a network");
-        let handle = self.run(input.handle, batch);
-        Tensor::from_primitive::<CubeBackend>(CubeTensor::new_contiguous(
-            self.client.clone(),
-            self.device.clone(),
-            Shape::new([batch, self.values]),
-            handle,
-            DType::F32,
-        ))
+        let result = self.run(self.gpu.buffer(input), batch);
+        self.gpu.tensor(result, [batch, self.values])
     }
 
-    fn run(&self, input: Handle, batch: usize) -> Handle {
-        let mut live: BTreeMap<usize, Handle> = BTreeMap::from([(0, input)]);
+    fn run(&self, input: GpuBuffer, batch: usize) -> GpuBuffer {
+        let mut live: BTreeMap<usize, GpuBuffer> = BTreeMap::from([(0, input)]);
         for dispatch in &self.dispatches {
             let buffer = self.buffers[dispatch.output];
             let bytes = batch * buffer.pixels * buffer.stored * buffer.element.bytes();
-            let output = self.client.empty(bytes);
-            let reads: Vec<&Handle> = dispatch
+            let output = self.gpu.empty(bytes);
+            let reads: Vec<&GpuBuffer> = dispatch
                 .reads
                 .iter()
                 .map(|read| match read {
                     Read::Buffer(index) => &live[index],
-                    Read::Parameter(handle) => handle,
+                    Read::Parameter(parameter) => parameter,
                 })
                 .collect();
             let (groups, numbers) = (dispatch.size)(batch);
-            dispatch.shader.launch(
-                &self.client,
-                &reads,
-                &output,
-                small(groups),
-                numbers.map(small),
-            );
+            self.gpu
+                .launch_groups(&dispatch.shader, &reads, &output, groups, &numbers);
             live.insert(dispatch.output, output);
             for buffer in &dispatch.last_reads {
                 live.remove(buffer);
@@ -182,22 +155,17 @@ impl fmt::Debug for GpuNetwork {
     }
 }
 
-/// A count of pixels, groups or pictures as shaders take it.
-fn small(count: usize) -> u32 {
-    u32::try_from(count).expect("a batch of pictures has fewer than 2^32 values")
-}
-
 /// Turns steps into dispatches.
 struct Writer<'a> {
     plan: &'a Plan,
-    client: &'a Client,
+    gpu: &'a Gpu,
     form: KernelForm,
     buffers: Vec<Buffer>,
     dispatches: Vec<Dispatch>,
 }
 
 impl<'a> Writer<'a> {
-    fn new(plan: &'a Plan, client: &'a Client, form: KernelForm) -> Self {
+    fn new(plan: &'a Plan, gpu: &'a Gpu, form: KernelForm) -> Self {
         let mut buffers: Vec<Buffer> = plan
             .maps()
             .iter()
@@ -224,7 +192,7 @@ impl<'a> Writer<'a> {
         }
         Self {
             plan,
-            client,
+            gpu,
             form,
             buffers,
             dispatches: Vec::new(),
@@ -253,7 +221,7 @@ impl<'a> Writer<'a> {
             ),
             _ => Bytes::from_elems(values.to_vec()),
         };
-        Read::Parameter(self.client.create(bytes))
+        Read::Parameter(self.gpu.upload(bytes))
     }
 
     /// Weight, bias; the slopes come after whatever else the shader reads.
@@ -265,9 +233,14 @@ impl<'a> Writer<'a> {
     ) -> Vec<Read> {
         let outputs = weighted.bias.len();
         let weight = pad_weight(&weighted.weight, [inputs, outputs], stored_inputs);
+        let mut bias = pad(&weighted.bias);
+        if weighted.activation == Activation::Sigmoid {
+            // Padding stays zero all through a network.
+            bias[outputs..].fill(SIGMOID_IS_ZERO);
+        }
         vec![
             self.parameter(&weight, self.weight_element()),
-            self.parameter(&pad(&weighted.bias), Element::F32),
+            self.parameter(&bias, Element::F32),
         ]
     }
 
@@ -312,7 +285,7 @@ impl<'a> Writer<'a> {
                     input: self.buffer(*input).element,
                     output: self.buffer(*output).element,
                     weight: self.weight_element(),
-                    pixels: window.output[1].min(2),
+                    pixels: window.output[1].min(4),
                 };
                 let channels = self.plan.shape(*input).channels;
                 let mut reads = vec![Read::Buffer(input.index())];
@@ -593,4 +566,23 @@ fn transpose(matrix: &[f32], columns: usize) -> Vec<f32> {
     (0..columns)
         .flat_map(|column| matrix.iter().skip(column).step_by(columns).copied())
         .collect()
+}
+
+impl Gpu {
+    /// The values of tensors one after the other, `[1, n]`.
+    pub(super) fn join(&self, tensors: Vec<Tensor<2>>) -> Tensor<2> {
+        let lengths: Vec<usize> = tensors
+            .iter()
+            .map(|tensor| tensor.dims().iter().product())
+            .collect();
+        let values = lengths.iter().sum();
+        let buffers: Vec<GpuBuffer> = tensors
+            .into_iter()
+            .map(|tensor| self.buffer(tensor))
+            .collect();
+        let reads: Vec<&GpuBuffer> = buffers.iter().collect();
+        let joined = self.empty(values * size_of::<f32>());
+        self.launch(&join(reads.len()), &reads, &joined, values, &lengths);
+        self.tensor(joined, [1, values])
+    }
 }

@@ -5,7 +5,7 @@ use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 
 use super::{ToJs, device_choice, read, to_js};
 use crate::{
-    device,
+    device, kernel,
     network::{self, NetworkError, RunStats},
 };
 
@@ -27,6 +27,9 @@ impl Network {
         let device = device::open(device_choice(&device))
             .await
             .map_err(|error| error.to_js())?;
+        let device = kernel::tuned(device, None, None)
+            .await
+            .map_err(|error| error.to_js())?;
         let network = network::Network::load(&weights, device).map_err(|error| error.to_js())?;
         Ok(Self { network })
     }
@@ -39,7 +42,7 @@ impl Network {
     /// A JavaScript `Error` with a `code`.
     pub async fn run(&mut self, input: Vec<f32>, batch: usize) -> Result<Vec<f32>, JsValue> {
         self.network
-            .run(input, batch)
+            .run(&input, batch)
             .await
             .map_err(|error| error.to_js())
     }
@@ -53,7 +56,7 @@ impl Network {
         to_js(self.network.facts())
     }
 
-    /// `{ dispatches, readBacks, bytesReadBack }` of the last run; `dispatches` is null where nobody counts them.
+    /// `{ dispatches, readBacks, bytesReadBack }` of the last run; `dispatches` is null on the CPU.
     ///
     /// # Errors
     ///
@@ -62,8 +65,8 @@ impl Network {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
         struct Stats {
-            dispatches: Option<u32>,
-            read_backs: u32,
+            dispatches: Option<u64>,
+            read_backs: u64,
             bytes_read_back: u64,
         }
         let RunStats {

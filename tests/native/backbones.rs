@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use affectlens::backbone::{Backbone, EfficientNetConfig, canonical_weights};
-use affectlens::device::{self, DeviceChoice};
+use affectlens::backbone::{
+    Backbone, EfficientNet, EfficientNetConfig, MobileNetV1, canonical_weights,
+};
+use affectlens::device::{self, DeviceChoice, KernelForm, OpenedDevice};
 use affectlens::label::{AFFECTNET_7, AFFECTNET_8};
 use affectlens::weights::{
     Metadata, PublishedWeights, Weights, cache_dir, read_onnx, weights_path,
@@ -17,8 +19,10 @@ use serde::Deserialize;
 const RELATIVE: f32 = 1e-4;
 /// Against TensorFlow.js on its CPU backend, which sums in f32 too.
 const RELATIVE_FACERES: f32 = 1e-3;
-/// Between batch sizes or devices.
+/// Between forms, batch sizes or devices.
 const RELATIVE_SELF: f32 = 1e-4;
+/// With 16-bit floats in memory.
+const RELATIVE_HALF: f32 = 5e-3;
 
 /// What `tests/goldens/backbones.py` wrote.
 #[derive(Deserialize)]
@@ -203,12 +207,25 @@ fn seeded_faces(count: usize, side: usize, device: &Device) -> Tensor<4> {
     Tensor::from_data(TensorData::new(faces, [count, 3, side, side]), device)
 }
 
+/// `[batch, channels, height, width]` as the folded form takes it.
+fn channels_last(faces: Tensor<4>, device: &OpenedDevice) -> Tensor<4> {
+    Tensor::from_data(faces.permute([0, 2, 3, 1]).into_data(), &device.device)
+}
+
 fn assert_golden(weights: &Weights, golden: &Golden) {
-    let device = Device::flex();
+    let device = OpenedDevice::cpu();
     let network = Backbone::load(weights, &device).expect("canonical");
-    assert_eq!(network.name(), weights.metadata.architecture);
+    assert_eq!(network.facts().name, weights.metadata.architecture);
     assert_eq!(network.classes(), AFFECTNET_8);
-    let embedded = network.forward(seeded_faces(1, network.input_side() as usize, &device));
+    let faces = seeded_faces(1, network.facts().input_side as usize, &Device::flex());
+    let config = EfficientNetConfig::from_name(network.facts().name).expect("an EfficientNet");
+    let plain = EfficientNet::load(config, weights, &Device::flex()).expect("canonical");
+    assert_close(
+        &values(plain.forward(faces.clone())),
+        &golden.embedding,
+        RELATIVE,
+    );
+    let embedded = network.forward(channels_last(faces, &device));
     assert_close(&values(embedded.embedding), &golden.embedding, RELATIVE);
     assert_close(
         &values(embedded.logits.expect("has a classifier")),
@@ -347,7 +364,7 @@ fn seeded_faceres() -> Weights {
 
 #[test]
 fn a_batch_of_two_equals_two_singles() {
-    let device = Device::flex();
+    let device = OpenedDevice::cpu();
     let b0 = canonical_weights(
         "emotieffnet-b0",
         &PublishedWeights::Named(state_dict(&golden("emotieffnet-b0"))),
@@ -355,8 +372,9 @@ fn a_batch_of_two_equals_two_singles() {
     for weights in [seeded_faceres(), b0.expect("timm's layout")] {
         let network = Backbone::load(&weights, &device).expect("canonical");
         // Noise is alike once it is averaged; a face of other contrast is not.
-        let [weak, strong] = [1.0, 4.0].map(|contrast| seeded_faces(1, 224, &device) * contrast);
-        let faces = Tensor::cat(vec![weak, strong], 0);
+        let [weak, strong] =
+            [1.0, 4.0].map(|contrast| seeded_faces(1, 224, &device.device) * contrast);
+        let faces = channels_last(Tensor::cat(vec![weak, strong], 0), &device);
         let both = values(network.forward(faces.clone()).embedding);
         let singles = faces
             .split(1, 0)
@@ -365,18 +383,18 @@ fn a_batch_of_two_equals_two_singles() {
         assert_close(&both, &singles.collect::<Vec<_>>(), RELATIVE_SELF);
         assert!(both.iter().all(|value| value.is_finite()));
         assert!(
-            difference(&both[..network.width()], &both[network.width()..]) > 0.01,
+            difference(&both[..both.len() / 2], &both[both.len() / 2..]) > 0.01,
             "features collapsed"
         );
     }
 }
 
 #[test]
-#[should_panic(expected = "faces for faceres: [channels, height, width]")]
+#[should_panic(expected = "input of a network")]
 fn faces_of_another_size_are_refused() {
-    let device = Device::flex();
+    let device = OpenedDevice::cpu();
     let network = Backbone::load(&seeded_faceres(), &device).expect("canonical");
-    network.forward(Tensor::zeros([1, 3, 112, 112], &device));
+    network.forward(Tensor::zeros([1, 112, 112, 3], &device.device));
 }
 
 #[test]
@@ -384,7 +402,7 @@ fn canonical_weights_of_another_shape_are_refused() {
     let refusal = |change: fn(&mut Weights)| {
         let mut weights = seeded_faceres();
         change(&mut weights);
-        Backbone::load(&weights, &Device::flex())
+        Backbone::load(&weights, &OpenedDevice::cpu())
             .expect_err("must be refused")
             .to_string()
     };
@@ -426,13 +444,12 @@ fn faceres_equals_the_published_graph() {
     let text = std::fs::read_to_string(golden_file("faceres.json")).expect("committed");
     let golden: FaceRes = serde_json::from_str(&text).expect("generated");
     let weights = Weights::read(&weights_path(&cache_dir(), "faceres")).expect("fetched");
-    let device = Device::flex();
+    let device = OpenedDevice::cpu();
     let network = Backbone::load(&weights, &device).expect("canonical");
-    assert_eq!(
-        weights.metadata.normalisation,
-        Some(network.normalisation())
-    );
-    let embedded = network.forward(patterned_face(network.normalisation().mean, &device));
+    let normalisation = network.facts().normalisation;
+    assert_eq!(weights.metadata.normalisation, Some(normalisation));
+    let face = patterned_face(normalisation.mean, &device.device);
+    let embedded = network.forward(channels_last(face, &device));
     assert_close(
         &values(embedded.embedding),
         &golden.embedding,
@@ -454,15 +471,74 @@ fn patterned_face(mean: [f32; 3], device: &Device) -> Tensor<4> {
     Tensor::from_data(TensorData::new(faces, [1, 3, 224, 224]), device)
 }
 
+fn seeded_efficientnet(config: EfficientNetConfig) -> Weights {
+    let published = PublishedWeights::Named(state_dict(&golden(config.name)));
+    canonical_weights(config.name, &published).expect("timm's layout")
+}
+
+/// The folded form of every backbone against Burn's own operations.
+#[track_caller]
+fn assert_folded_equals_plain(device: &OpenedDevice, tolerance: f32) {
+    let faces = |side| seeded_faces(1, side, &Device::flex());
+    let folded = |weights: &Weights, side| {
+        let network = Backbone::load(weights, device).expect("canonical");
+        values(
+            network
+                .forward(channels_last(faces(side), device))
+                .embedding,
+        )
+    };
+    for config in [EfficientNetConfig::B0, EfficientNetConfig::B2] {
+        let weights = seeded_efficientnet(config);
+        let plain = EfficientNet::load(config, &weights, &Device::flex()).expect("canonical");
+        let side = config.side as usize;
+        assert_close(
+            &folded(&weights, side),
+            &values(plain.forward(faces(side))),
+            tolerance,
+        );
+    }
+    let weights = seeded_faceres();
+    let plain = MobileNetV1::load(&weights, &Device::flex()).expect("canonical");
+    assert_close(
+        &folded(&weights, 224),
+        &values(plain.forward(faces(224))),
+        tolerance,
+    );
+}
+
+#[test]
+fn folded_form_equals_the_plain_one_on_the_cpu() {
+    assert_folded_equals_plain(&OpenedDevice::cpu(), RELATIVE_SELF);
+}
+
+fn gpu() -> OpenedDevice {
+    pollster::block_on(device::open(DeviceChoice::Gpu)).expect("a Vulkan adapter")
+}
+
 #[test]
 #[ignore = "needs a Vulkan adapter: run cargo xtask test"]
-fn faceres_on_the_gpu_equals_the_cpu() {
-    let embed = |device: &Device| {
-        let network = Backbone::load(&seeded_faceres(), device).expect("canonical");
-        values(network.forward(seeded_faces(1, 224, device)).embedding)
+fn folded_form_equals_the_plain_one_on_the_gpu() {
+    assert_folded_equals_plain(&gpu(), RELATIVE_SELF);
+}
+
+#[test]
+#[ignore = "needs a Vulkan adapter: run cargo xtask test"]
+fn sixteen_bit_floats_are_close_enough() {
+    let device = gpu();
+    assert!(device.has_f16(), "the adapter cannot compute with f16");
+    let kernels = KernelForm {
+        half: true,
+        ..KernelForm::default()
     };
-    let gpu = pollster::block_on(device::open(DeviceChoice::Gpu))
-        .expect("a Vulkan adapter")
-        .device;
-    assert_close(&embed(&gpu), &embed(&Device::flex()), RELATIVE_SELF);
+    assert_folded_equals_plain(&OpenedDevice { kernels, ..device }, RELATIVE_HALF);
+}
+
+#[test]
+#[ignore = "needs a Vulkan adapter: run cargo xtask test"]
+fn efficientnet_b0_takes_at_most_70_dispatches() {
+    let weights = seeded_efficientnet(EfficientNetConfig::B0);
+    let network = Backbone::load(&weights, &gpu()).expect("canonical");
+    let dispatches = network.network().dispatches();
+    assert!(dispatches <= 70, "{dispatches} dispatches");
 }

@@ -292,10 +292,7 @@ fn bench_times_what_is_installed() {
     ]);
     assert!(output.status.success(), "{}", stderr(&output));
     let found: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
-    assert_eq!(
-        (found["device"].as_str(), found["threads"].as_u64()),
-        (Some("cpu"), Some(1))
-    );
+    assert_eq!(found["device"], "cpu");
     let runs = found["runs"].as_array().expect("a list");
     for network in ["faceres", "blazeface-short-range"] {
         let batches: Vec<_> = runs

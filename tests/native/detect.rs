@@ -6,11 +6,12 @@ use std::process::Command;
 
 use affectlens::crop::batch;
 use affectlens::detect::{BlazeFace, FaceDetector, INPUT_SIDE, NORMALISATION};
-use affectlens::device::{self, DeviceChoice};
+use affectlens::device::{self, DeviceChoice, OpenedDevice};
 use affectlens::face::{BoundingBox, Detection};
 use affectlens::frame::Frame;
+use affectlens::kernel::{Network, read_back};
 use affectlens::weights::Weights;
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use serde::Deserialize;
 
 /// Sums of up to 864 products in another order; values reach 100.
@@ -182,15 +183,13 @@ fn detect(detector: &FaceDetector, frame: &Frame) -> Vec<Detection> {
 }
 
 #[track_caller]
-fn assert_raw_outputs_agree(device: &Device) {
-    let network = BlazeFace::load(&weights(), device).expect("weights of the detector");
+fn assert_raw_outputs_agree(forward: impl Fn(Tensor<4>) -> Vec<f32>, device: &Device) {
     let goldens = std::fs::read(golden("raw.safetensors")).expect("golden file");
     let goldens = Weights::from_safetensors(&goldens).expect("a valid file");
     for (name, picture) in exact_pictures() {
         let input = batch(&[decimate(&picture)], &NORMALISATION, device).expect("one picture");
-        let output = pollster::block_on(network.forward(input).into_data_async()).expect("output");
-        assert_eq!(output.shape().as_slice(), [1, 896, 17]);
-        let output: Vec<f32> = output.try_into_vec().expect("f32");
+        let output = forward(input);
+        assert_eq!(output.len(), 896 * 17);
         let values = |part: &str| {
             &goldens
                 .get(&format!("{name}.{part}"))
@@ -224,24 +223,59 @@ fn assert_raw_outputs_agree(device: &Device) {
     }
 }
 
+#[track_caller]
+fn assert_folded_outputs_agree(device: &OpenedDevice) {
+    let plan = BlazeFace::plan(&weights()).expect("weights of the detector");
+    let network = Network::new(&plan, device);
+    let read = |tensor: Tensor<2>| pollster::block_on(read_back(vec![tensor])).expect("output");
+    assert_raw_outputs_agree(
+        |input| read(network.forward(input)).remove(0),
+        &device.device,
+    );
+}
+
+#[test]
+#[ignore = "needs fetched weights and media, ffmpeg: run cargo xtask test"]
+fn raw_outputs_of_the_plain_form_equal_tflite() {
+    let network = BlazeFace::load(&weights(), &Device::flex()).expect("weights of the detector");
+    let forward = |input: Tensor<4>| {
+        let output = network.forward(input.permute([0, 3, 1, 2])).into_data();
+        output.try_into_vec().expect("f32")
+    };
+    assert_raw_outputs_agree(forward, &Device::flex());
+}
+
 #[test]
 #[ignore = "needs fetched weights and media, ffmpeg: run cargo xtask test"]
 fn raw_outputs_equal_tflite_on_the_cpu() {
-    assert_raw_outputs_agree(&Device::flex());
+    assert_folded_outputs_agree(&OpenedDevice::cpu());
+}
+
+fn gpu() -> OpenedDevice {
+    pollster::block_on(device::open(DeviceChoice::Gpu)).expect("a Vulkan device")
 }
 
 #[test]
 #[ignore = "needs fetched weights and media, ffmpeg, Vulkan: run cargo xtask test"]
 fn raw_outputs_equal_tflite_on_the_gpu() {
-    let opened = pollster::block_on(device::open(DeviceChoice::Gpu)).expect("a Vulkan device");
-    assert_raw_outputs_agree(&opened.device);
+    assert_folded_outputs_agree(&gpu());
 }
 
 #[test]
 #[ignore = "needs fetched weights and media, ffmpeg: run cargo xtask test"]
 fn faces_equal_the_published_pipeline_within_a_pixel() {
-    let detector =
-        FaceDetector::load(&weights(), &Device::flex()).expect("weights of the detector");
+    assert_faces_equal_the_published_ones(&OpenedDevice::cpu());
+}
+
+#[test]
+#[ignore = "needs fetched weights and media, ffmpeg, Vulkan: run cargo xtask test"]
+fn faces_chosen_on_the_gpu_equal_the_published_pipeline_within_a_pixel() {
+    assert_faces_equal_the_published_ones(&gpu());
+}
+
+#[track_caller]
+fn assert_faces_equal_the_published_ones(device: &OpenedDevice) {
+    let detector = FaceDetector::load(&weights(), device).expect("weights of the detector");
     let goldens = std::fs::read_to_string(golden("boxes.json")).expect("golden file");
     let goldens: BTreeMap<String, Vec<GoldenFace>> =
         serde_json::from_str(&goldens).expect("a valid file");
@@ -290,7 +324,7 @@ fn faces_equal_the_published_pipeline_within_a_pixel() {
 #[ignore = "needs fetched weights and media, ffmpeg: run cargo xtask test"]
 fn webcam_clip_shows_one_face_in_nearly_every_frame() {
     let detector =
-        FaceDetector::load(&weights(), &Device::flex()).expect("weights of the detector");
+        FaceDetector::load(&weights(), &OpenedDevice::cpu()).expect("weights of the detector");
     let frames = video_frames("cap13_edit2.mp4", "not(mod(n\\,25))", 400, 300);
     let start = std::time::Instant::now();
     let found = frames
@@ -313,7 +347,7 @@ fn webcam_clip_shows_one_face_in_nearly_every_frame() {
 #[ignore = "needs fetched weights and media: run cargo xtask test"]
 fn threshold_above_every_score_finds_nothing() {
     let detector =
-        FaceDetector::load(&weights(), &Device::flex()).expect("weights of the detector");
+        FaceDetector::load(&weights(), &OpenedDevice::cpu()).expect("weights of the detector");
     let picture = jpeg("audrey.jpg");
     assert_eq!(detect(&detector, &picture).len(), 1);
     assert!(detect(&detector.with_threshold(0.999), &picture).is_empty());

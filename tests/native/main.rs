@@ -9,7 +9,9 @@ mod backbones;
 mod command_line;
 mod crop;
 mod detect;
+mod kernels;
 mod layering;
+mod pipeline;
 #[cfg(feature = "train")]
 mod train;
 mod weights;

@@ -5,9 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The checkout.
+/// The checkout: the one that `cargo xtask` was called in, since several can share a target folder.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    let package = env::var_os("CARGO_MANIFEST_DIR");
+    let package = package.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&package)
         .parent()
         .map(Path::to_owned)
         .unwrap_or_default()

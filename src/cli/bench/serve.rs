@@ -13,20 +13,20 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{PEAK, Started, memory};
-use crate::cli::DeviceOption;
+use crate::device::OpenedDevice;
 
 /// Answers until `quit` or the end of standard input.
-pub(super) fn answer(file: &Path, input: &Path, batch: usize, device: DeviceOption) -> Result<()> {
+pub(super) fn answer(
+    file: &Path,
+    input: &Path,
+    batch: usize,
+    open: impl FnOnce() -> Result<OpenedDevice>,
+) -> Result<()> {
     let start_memory = memory("VmRSS:");
-    let (mut started, output) = Started::new(
-        file,
-        batch,
-        || device.open(),
-        |facts, batch| {
-            let wanted = batch * 3 * (facts.side * facts.side) as usize;
-            read_floats(input, wanted)
-        },
-    )?;
+    let (mut started, output) = Started::new(file, batch, open, |facts, batch| {
+        let wanted = batch * 3 * (facts.side * facts.side) as usize;
+        read_floats(input, wanted)
+    })?;
     say(&json!({ "first_ms": started.first_ms, "adapter": started.adapter }))?;
     for line in io::stdin().lock().lines() {
         let line = line?;

@@ -5,7 +5,7 @@ use crate::kernel::Activation;
 
 /// Invocations of the groups that add up a map.
 const WIDE_GROUP: usize = 256;
-const GROUP: u32 = 64;
+const GROUP: usize = 64;
 
 /// Sums of each channel over `slices` equal parts of a map's pixels; one slice with a divisor is the mean.
 ///
@@ -18,7 +18,7 @@ pub(super) fn partial_sums(
     [input, output]: [Element; 2],
 ) -> Shader {
     let lanes = (WIDE_GROUP / channels).max(1);
-    ShaderBuilder::new("sums", WIDE_GROUP as u32)
+    ShaderBuilder::new("sums", WIDE_GROUP)
         .reads("input", input)
         .writes("output", output)
         .constants(&[
@@ -91,7 +91,7 @@ impl SqueezeExcite {
         let lanes = (WIDE_GROUP / self.channels).max(1);
         // Invocations that divide one squeezed channel's sum.
         let parts = (WIDE_GROUP / (self.squeezed * 4)).clamp(1, 16);
-        let builder = ShaderBuilder::new("squeeze-excite", WIDE_GROUP as u32)
+        let builder = ShaderBuilder::new("squeeze-excite", WIDE_GROUP)
             .reads("input", self.input)
             .reads("reduce_weight", self.weight)
             .reads("reduce_bias", Element::F32)
@@ -184,7 +184,7 @@ pub(super) fn layer_norm(channels: usize, epsilon: f32, [input, output]: [Elemen
         .constants(&[
             ("CHANNELS", stored),
             ("PADDING", stored * 4 - channels),
-            ("GROUP", GROUP as usize),
+            ("GROUP", GROUP),
         ])
         .text(&format!(
             "fn main(group: u32, local: u32) {{
@@ -231,7 +231,7 @@ pub(super) fn gather(maps: &[Gathered]) -> Shader {
     }
     builder = builder
         .writes_scalars("output", Element::F32)
-        .constants(&[("TOTAL", total), ("GROUP", GROUP as usize)])
+        .constants(&[("TOTAL", total), ("GROUP", GROUP)])
         .text(
             "fn main(group: u32, local: u32) {
     let at = group * GROUP + local;
@@ -258,7 +258,32 @@ pub(super) fn gather(maps: &[Gathered]) -> Shader {
     builder.text("}").finish()
 }
 
+/// Puts up to four buffers of f32 one after the other; `launch.x` to `.w` are their lengths.
+pub(super) fn join(parts: usize) -> Shader {
+    let lengths = ["launch.x", "launch.y", "launch.z", "launch.w"];
+    assert!(parts <= lengths.len(), "results to read together");
+    let mut builder = ShaderBuilder::new("join", GROUP);
+    for part in 0..parts {
+        builder = builder.reads_scalars(&format!("part{part}"), Element::F32);
+    }
+    builder = builder
+        .writes_scalars("output", Element::F32)
+        .constants(&[("GROUP", GROUP)])
+        .text(
+            "fn main(group: u32, local: u32) {
+    let at = group * GROUP + local;
+    var number = at;",
+        );
+    for (part, length) in lengths.into_iter().take(parts).enumerate() {
+        builder = builder.text(&format!(
+            "    if (number < {length}) {{ output[at] = part{part}[number]; return; }}
+    number -= {length};"
+        ));
+    }
+    builder.text("}").finish()
+}
+
 /// Groups that [`gather`] and [`layer_norm`] need for so many invocations.
 pub(super) fn groups(invocations: usize) -> usize {
-    invocations.div_ceil(GROUP as usize)
+    invocations.div_ceil(GROUP)
 }

@@ -45,10 +45,10 @@ pub(super) struct ShortcutForm {
 }
 
 /// Invocations a group.
-const GROUP: u32 = 64;
+const GROUP: usize = 64;
 /// Pixels, and channels, of a workgroup's tile; both tiles of an inner step are one `vec4` an invocation.
 const TILE: usize = 64;
-const TILE_GROUP: u32 = 256;
+const TILE_GROUP: usize = 256;
 
 impl Pointwise {
     /// Buffers in order: input, weight, bias, then gate, shortcut and slopes where there are any.
@@ -66,7 +66,7 @@ impl Pointwise {
         let (pictures, rows) = self.rows(batch);
         let groups = match tiling {
             Tiling::Registers { rows: tile } => {
-                (pictures * rows.div_ceil(tile) * self.outputs).div_ceil(GROUP as usize)
+                (pictures * rows.div_ceil(tile) * self.outputs).div_ceil(GROUP)
             }
             Tiling::Workgroup => pictures * rows.div_ceil(TILE) * self.outputs.div_ceil(TILE / 4),
             Tiling::Dense => pictures * rows * self.outputs,
@@ -89,7 +89,7 @@ impl Pointwise {
                 .is_some_and(|shortcut| shortcut.pooled_width.is_some())
     }
 
-    fn builder(&self, name: &'static str, group: u32) -> ShaderBuilder {
+    fn builder(&self, name: &'static str, group: usize) -> ShaderBuilder {
         let mut builder = ShaderBuilder::new(name, group)
             .reads("input", self.input)
             .reads("weight", self.weight)
@@ -157,7 +157,7 @@ impl Pointwise {
             ""
         };
         self.builder("pointwise", GROUP)
-            .constants(&[("ROWS", rows), ("GROUP", GROUP as usize)])
+            .constants(&[("ROWS", rows), ("GROUP", GROUP)])
             .text(
                 "fn main(group: u32, local: u32) {
     let invocation = group * GROUP + local;
@@ -165,7 +165,7 @@ impl Pointwise {
     let tiles = (launch.x + ROWS - 1u) / ROWS;
     let picture = invocation / OUTPUTS / tiles;
     let row = invocation / OUTPUTS % tiles * ROWS;
-    if (picture >= launch.z) { return; }
+    if (picture >= launch.y) { return; }
     let first = picture * launch.x;",
             )
             .unroll(

@@ -13,9 +13,12 @@ use crate::kernel::Activation;
 /// Groups that fit into one dimension of a dispatch.
 const MOST_GROUPS: u32 = 65_535;
 
+/// Numbers of the uniform; the last is zero.
+const NUMBERS: usize = 8;
+
 /// What a buffer holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(in crate::kernel) enum Element {
+pub(crate) enum Element {
     /// `f32`
     F32,
     /// `f16`
@@ -26,7 +29,7 @@ pub(in crate::kernel) enum Element {
 
 impl Element {
     /// Bytes of one.
-    pub(in crate::kernel) fn bytes(self) -> usize {
+    pub(crate) fn bytes(self) -> usize {
         match self {
             Self::F32 | Self::U32 => 4,
             Self::F16 => 2,
@@ -34,7 +37,7 @@ impl Element {
     }
 
     /// As WGSL calls it.
-    pub(in crate::kernel) fn scalar(self) -> &'static str {
+    pub(crate) fn scalar(self) -> &'static str {
         match self {
             Self::F32 => "f32",
             Self::F16 => "f16",
@@ -45,19 +48,19 @@ impl Element {
 
 /// One shader: text with `fn main(group: u32, local: u32)`.
 #[derive(Clone, Debug)]
-pub(in crate::kernel) struct Shader {
+pub(crate) struct Shader {
     name: &'static str,
     text: Arc<str>,
-    workgroup: u32,
+    workgroup: usize,
     reads: usize,
 }
 
 /// Writes a [`Shader`]: bindings and constants first, functions after.
 #[derive(Debug)]
-pub(in crate::kernel) struct ShaderBuilder {
+pub(crate) struct ShaderBuilder {
     name: &'static str,
     text: String,
-    workgroup: u32,
+    workgroup: usize,
     reads: usize,
     has_output: bool,
     uses_f16: bool,
@@ -65,7 +68,7 @@ pub(in crate::kernel) struct ShaderBuilder {
 
 impl ShaderBuilder {
     /// A shader that runs with `workgroup` invocations a group.
-    pub(in crate::kernel) fn new(name: &'static str, workgroup: u32) -> Self {
+    pub(crate) fn new(name: &'static str, workgroup: usize) -> Self {
         Self {
             name,
             text: String::new(),
@@ -77,24 +80,24 @@ impl ShaderBuilder {
     }
 
     /// A buffer that is read, as an array of `vec4`.
-    pub(in crate::kernel) fn reads(self, name: &str, element: Element) -> Self {
+    pub(crate) fn reads(self, name: &str, element: Element) -> Self {
         let of = format!("vec4<{}>", element.scalar());
         self.read_array(name, element, &of)
     }
 
     /// A buffer that is read, as an array of single values.
-    pub(in crate::kernel) fn reads_scalars(self, name: &str, element: Element) -> Self {
+    pub(crate) fn reads_scalars(self, name: &str, element: Element) -> Self {
         self.read_array(name, element, element.scalar())
     }
 
     /// The buffer that is written, as an array of `vec4`; comes after all that are read.
-    pub(in crate::kernel) fn writes(self, name: &str, element: Element) -> Self {
+    pub(crate) fn writes(self, name: &str, element: Element) -> Self {
         let of = format!("vec4<{}>", element.scalar());
         self.write_array(name, element, &of)
     }
 
     /// The same as an array of single values.
-    pub(in crate::kernel) fn writes_scalars(self, name: &str, element: Element) -> Self {
+    pub(crate) fn writes_scalars(self, name: &str, element: Element) -> Self {
         self.write_array(name, element, element.scalar())
     }
 
@@ -119,8 +122,9 @@ impl ShaderBuilder {
     fn write_array(mut self, name: &str, element: Element, of: &str) -> Self {
         let (binding, next) = (self.reads, self.reads + 1);
         self.line(&format!(
-            "@group(0) @binding({binding}) var<storage, read_write> {name}: array<{of}>;\n\
-             @group(0) @binding({next}) var<uniform> launch: vec4<u32>;"
+            "@group(0) @binding({binding}) var<storage, read_write> {name}: array<{of}>;
+struct Launch {{ x: u32, y: u32, z: u32, w: u32, more: vec4<u32> }}
+@group(0) @binding({next}) var<uniform> launch: Launch;"
         ));
         self.has_output = true;
         self.uses_f16 |= element == Element::F16;
@@ -128,7 +132,7 @@ impl ShaderBuilder {
     }
 
     /// `const NAME = value;` for each.
-    pub(in crate::kernel) fn constants(mut self, constants: &[(&str, usize)]) -> Self {
+    pub(crate) fn constants(mut self, constants: &[(&str, usize)]) -> Self {
         for (name, value) in constants {
             self.line(&format!("const {name} = {value}u;"));
         }
@@ -136,13 +140,13 @@ impl ShaderBuilder {
     }
 
     /// Any text.
-    pub(in crate::kernel) fn text(mut self, text: &str) -> Self {
+    pub(crate) fn text(mut self, text: &str) -> Self {
         self.line(text);
         self
     }
 
     /// The text once for each number below `count`, which stands where `$i` does.
-    pub(in crate::kernel) fn unroll(mut self, count: usize, text: &str) -> Self {
+    pub(crate) fn unroll(mut self, count: usize, text: &str) -> Self {
         for index in 0..count {
             self.line(&text.replace("$i", &index.to_string()));
         }
@@ -150,7 +154,7 @@ impl ShaderBuilder {
     }
 
     /// `fn activate(x: vec4<f32>, column: u32) -> vec4<f32>`; PReLU reads its slopes from the buffer `slopes`.
-    pub(in crate::kernel) fn activation(self, activation: Activation) -> Self {
+    pub(crate) fn activation(self, activation: Activation) -> Self {
         let body = match activation {
             Activation::Identity => "return x;",
             Activation::Relu => "return max(x, vec4<f32>());",
@@ -174,7 +178,7 @@ impl ShaderBuilder {
     }
 
     /// What was written so far.
-    pub(in crate::kernel) fn into_text(self) -> String {
+    pub(crate) fn into_text(self) -> String {
         self.text
     }
 
@@ -183,7 +187,7 @@ impl ShaderBuilder {
     }
 
     /// Completes the shader; `main` gets the number of its group and its own number in it.
-    pub(in crate::kernel) fn finish(mut self) -> Shader {
+    pub(crate) fn finish(mut self) -> Shader {
         let workgroup = self.workgroup;
         self.line(&format!(
             "@compute @workgroup_size({workgroup})
@@ -193,7 +197,7 @@ fn start(
     @builtin(local_invocation_index) local: u32,
 ) {{
     // Always so; a binding that a shader declares and does not use would be refused.
-    if (launch.w == 0u) {{ main(group.y * groups.x + group.x, local); }}
+    if (launch.more.w == 0u) {{ main(group.y * groups.x + group.x, local); }}
 }}"
         ));
         let enable = if self.uses_f16 { "enable f16;\n" } else { "" };
@@ -208,24 +212,35 @@ fn start(
 
 impl Shader {
     /// Invocations a group.
-    pub(in crate::kernel) fn workgroup(&self) -> u32 {
+    pub(crate) fn workgroup(&self) -> usize {
         self.workgroup
     }
 
+    fn dim(&self) -> CubeDim {
+        let invocations = u32::try_from(self.workgroup).expect("groups of at most some hundred");
+        CubeDim::new_1d(invocations)
+    }
+
     /// What it is for.
-    pub(in crate::kernel) fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         self.name
     }
 
-    /// Queues the shader. `numbers` are `launch.x` and `launch.z`.
-    pub(in crate::kernel) fn launch(
+    /// Queues the shader. `numbers`, at most seven, are `launch.x` to `launch.more.z`.
+    pub(crate) fn launch(
         &self,
         client: &Client,
         reads: &[&Handle],
         output: &Handle,
         groups: u32,
-        numbers: [u32; 2],
+        numbers: &[u32],
     ) {
+        assert!(
+            numbers.len() < NUMBERS,
+            "{} numbers for {}",
+            numbers.len(),
+            self.name
+        );
         assert_eq!(reads.len(), self.reads, "buffers of {}", self.name);
         let mut arguments = KernelArguments::new();
         for handle in reads {
@@ -234,12 +249,21 @@ impl Shader {
         }
         let arguments = arguments
             .with_buffer_io(output.clone().binding(), BufferIOAttr::WriteOnly)
-            .with_info(MetadataBindingInfo::custom(numbers.map(u64::from).to_vec()));
+            .with_info(MetadataBindingInfo::custom(pairs(numbers)));
         let rows = groups.div_ceil(MOST_GROUPS).max(1);
         let count = CubeCount::Static(groups.div_ceil(rows), rows, 1);
-        super::super::counters::count_dispatch();
+        crate::kernel::counters::count_dispatch();
         client.launch(Box::new(self.clone()), count, arguments);
     }
+}
+
+/// The uniform's numbers two by two, low half first, with zeros after the last.
+fn pairs(numbers: &[u32]) -> Vec<u64> {
+    let number = |index: usize| u64::from(numbers.get(index).copied().unwrap_or_default());
+    (0..NUMBERS)
+        .step_by(2)
+        .map(|index| number(index) | number(index + 1) << 32)
+        .collect()
 }
 
 impl KernelMetadata for Shader {
@@ -251,7 +275,7 @@ impl KernelMetadata for Shader {
     fn id(&self) -> KernelId {
         KernelId::new::<Self>()
             .info(self.text.clone())
-            .cube_dim(CubeDim::new_1d(self.workgroup).0)
+            .cube_dim(self.dim().0)
     }
 
     fn address_type(&self) -> ElemType {
@@ -262,8 +286,7 @@ impl KernelMetadata for Shader {
 impl CubeKernel for Shader {
     // Never compiled, for there is a source; its settings are looked at.
     fn define(&self) -> KernelDefinition {
-        let dim = CubeDim::new_1d(self.workgroup).0;
-        let settings = KernelSettings::new(dim, ExecutionMode::Checked, AddressType::U32);
+        let settings = KernelSettings::new(self.dim().0, ExecutionMode::Checked, AddressType::U32);
         KernelDefinition {
             body: Scope::root(settings.clone()),
             settings,

@@ -3,7 +3,7 @@
 use super::shader::{Element, Shader, ShaderBuilder};
 use crate::kernel::{Activation, MapShape, Window};
 
-const GROUP: u32 = 64;
+const GROUP: usize = 64;
 
 /// A window over maps; channels of input and output in fours, but for the convolution over few channels.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +24,7 @@ impl Windowed {
     pub(super) fn launch(&self, batch: usize) -> (usize, [usize; 2]) {
         let [height, width] = self.window.output;
         let invocations = batch * height * width.div_ceil(self.pixels) * self.outputs;
-        (invocations.div_ceil(GROUP as usize), [invocations, 0])
+        (invocations.div_ceil(GROUP), [invocations, 0])
     }
 
     fn builder(&self, name: &'static str, reads_scalars: bool, has_weights: bool) -> ShaderBuilder {
@@ -54,7 +54,7 @@ impl Windowed {
                 ("OUTPUTS", self.outputs),
                 ("PIXELS", self.pixels),
                 ("TILES", width.div_ceil(self.pixels)),
-                ("GROUP", GROUP as usize),
+                ("GROUP", GROUP),
             ])
             .activation(self.activation)
     }
@@ -95,7 +95,7 @@ impl Windowed {
             builder.text("    let at = ((picture * HEIGHT + y) * WIDTH + x) * OUTPUTS + column;");
         let scalar = self.output.scalar();
         for pixel in 0..self.pixels {
-            let condition = if self.window.output[1] % self.pixels == 0 {
+            let condition = if self.window.output[1].is_multiple_of(self.pixels) {
                 String::new()
             } else {
                 format!("if (x + {pixel}u < WIDTH) ")

@@ -1,0 +1,229 @@
+//! Steps without a product: means, layer normalisation and max pooling.
+
+use crate::activation::Activate;
+use crate::lanes::{Kernel, Lanes};
+use crate::memory::Memory;
+use crate::step::{Kind, NONE, Step};
+
+/// Runs one chunk.
+///
+/// # Safety
+///
+/// As for [`run`](crate::run::run).
+pub(crate) unsafe fn run<L: Lanes>(memory: &Memory, step: &Step, chunk: usize) {
+    let (_, columns) = step.grid(memory.batch);
+    let (row, column) = (chunk / columns, chunk % columns);
+    let chunk_columns = step.chunk_columns as usize * L::WIDTH;
+    let pixel = step.source.stride as usize;
+    let columns = [
+        column * chunk_columns,
+        ((column + 1) * chunk_columns).min(pixel),
+    ];
+    let chunk_rows = step.chunk_rows as usize;
+    // SAFETY: rows and columns lie in the maps, and no other chunk writes them.
+    unsafe {
+        let source = memory.map(step.source);
+        let output = memory.map(step.destination);
+        match step.kind {
+            Kind::Average => L::enter(Average {
+                step,
+                source: source.add(row * step.source.len()),
+                output: output.add(row * pixel),
+                columns,
+            }),
+            Kind::LayerNorm => {
+                let rows = memory.batch * step.destination.pixels();
+                let first = row * chunk_rows;
+                L::enter(LayerNorm {
+                    step,
+                    source: source.add(first * pixel),
+                    output: output.add(first * pixel),
+                    rows: chunk_rows.min(rows - first),
+                    gain: memory.parameters.add(step.weight as usize),
+                    bias: memory.parameters.add(step.bias as usize),
+                });
+                finish::<L>(
+                    memory,
+                    step,
+                    output.add(first * pixel),
+                    chunk_rows.min(rows - first),
+                );
+            }
+            _ => {
+                let height = step.destination.height as usize;
+                let bands = height.div_ceil(chunk_rows);
+                let (picture, band) = (row / bands, row % bands);
+                L::enter(MaxPool {
+                    step,
+                    source: source.add(picture * step.source.len()),
+                    output: output.add(picture * step.destination.len()),
+                    rows: [band * chunk_rows, ((band + 1) * chunk_rows).min(height)],
+                    columns,
+                });
+            }
+        }
+    }
+}
+
+unsafe fn finish<L: Lanes>(memory: &Memory, step: &Step, values: *mut f32, rows: usize) {
+    if step.activation.is_clamp() && step.activation.limits().0 == f32::NEG_INFINITY {
+        return;
+    }
+    let pixel = step.destination.stride as usize;
+    // SAFETY: the caller's promise.
+    unsafe {
+        L::enter(Activate {
+            activation: step.activation,
+            values,
+            rows,
+            row_stride: pixel,
+            vectors: pixel / L::WIDTH,
+            slopes: match step.slope {
+                NONE => core::ptr::null(),
+                slope => memory.parameters.add(slope as usize),
+            },
+        });
+    }
+}
+
+struct Average<'a> {
+    step: &'a Step,
+    source: *const f32,
+    output: *mut f32,
+    columns: [usize; 2],
+}
+
+impl Kernel for Average<'_> {
+    #[inline(always)]
+    unsafe fn run<L: Lanes>(self) {
+        let pixels = self.step.source.pixels();
+        let pixel = self.step.source.stride as usize;
+        for column in (self.columns[0]..self.columns[1]).step_by(L::WIDTH) {
+            // SAFETY: columns lie in the pixels.
+            unsafe {
+                // Two sums: one alone would wait for each addition.
+                let mut sums = [L::splat(0.0); 2];
+                let mut index = 0;
+                while index + 1 < pixels {
+                    let value = self.source.add(index * pixel + column);
+                    sums[0] = sums[0].add(L::load(value));
+                    sums[1] = sums[1].add(L::load(value.add(pixel)));
+                    index += 2;
+                }
+                if index < pixels {
+                    sums[0] = sums[0].add(L::load(self.source.add(index * pixel + column)));
+                }
+                sums[0]
+                    .add(sums[1])
+                    .mul(L::splat(1.0 / pixels as f32))
+                    .store(self.output.add(column));
+            }
+        }
+    }
+}
+
+struct LayerNorm<'a> {
+    step: &'a Step,
+    source: *const f32,
+    output: *mut f32,
+    rows: usize,
+    gain: *const f32,
+    bias: *const f32,
+}
+
+impl Kernel for LayerNorm<'_> {
+    #[inline(always)]
+    unsafe fn run<L: Lanes>(self) {
+        let pixel = self.step.source.stride as usize;
+        let channels = self.step.channels as f32;
+        let absent = pixel as f32 - channels;
+        for row in 0..self.rows {
+            // SAFETY: rows, gain and bias are `pixel` long.
+            unsafe {
+                let source = self.source.add(row * pixel);
+                let mut sum = L::splat(0.0);
+                for column in (0..pixel).step_by(L::WIDTH) {
+                    sum = sum.add(L::load(source.add(column)));
+                }
+                let mean = sum.total() / channels;
+                let mut sum = L::splat(0.0);
+                for column in (0..pixel).step_by(L::WIDTH) {
+                    let rest = L::load(source.add(column)).sub(L::splat(mean));
+                    sum = rest.mul_add(rest, sum);
+                }
+                // Channels that only fill the last vector are zero, and were counted.
+                let variance = (sum.total() - absent * mean * mean).max(0.0) / channels;
+                let factor = L::splat(reciprocal_root(variance + self.step.epsilon));
+                for column in (0..pixel).step_by(L::WIDTH) {
+                    L::load(source.add(column))
+                        .sub(L::splat(mean))
+                        .mul(factor)
+                        .mul_add(
+                            L::load(self.gain.add(column)),
+                            L::load(self.bias.add(column)),
+                        )
+                        .store(self.output.add(row * pixel + column));
+                }
+            }
+        }
+    }
+}
+
+/// `1 / sqrt(x)`; `core` has no root.
+fn reciprocal_root(x: f32) -> f32 {
+    let mut root = f32::from_bits(0x5f37_59df - (x.to_bits() >> 1));
+    for _ in 0..4 {
+        root *= 1.5 - 0.5 * x * root * root;
+    }
+    root
+}
+
+struct MaxPool<'a> {
+    step: &'a Step,
+    source: *const f32,
+    output: *mut f32,
+    rows: [usize; 2],
+    columns: [usize; 2],
+}
+
+impl Kernel for MaxPool<'_> {
+    #[inline(always)]
+    unsafe fn run<L: Lanes>(self) {
+        let Step {
+            source,
+            destination,
+            kernel,
+            stride,
+            padding,
+            ..
+        } = *self.step;
+        let pixel = source.stride as usize;
+        let clip = |index: usize, padding: u32, kernel: u32, end: u32| {
+            let start = index as isize * stride as isize - padding as isize;
+            let first = start.max(0) as usize;
+            let last = (start + kernel as isize).clamp(0, end as isize) as usize;
+            [first, last]
+        };
+        for y in self.rows[0]..self.rows[1] {
+            let rows = clip(y, padding[0], kernel[0], source.height);
+            for x in 0..destination.width as usize {
+                let columns = clip(x, padding[1], kernel[1], source.width);
+                for channel in (self.columns[0]..self.columns[1]).step_by(L::WIDTH) {
+                    // SAFETY: only pixels inside of the picture are read.
+                    unsafe {
+                        let mut largest = L::splat(f32::NEG_INFINITY);
+                        for row in rows[0]..rows[1] {
+                            for column in columns[0]..columns[1] {
+                                let index = row * source.width as usize + column;
+                                largest =
+                                    largest.max(L::load(self.source.add(index * pixel + channel)));
+                            }
+                        }
+                        let index = y * destination.width as usize + x;
+                        largest.store(self.output.add(index * pixel + channel));
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Runs one chunk of one step with one instruction set.
+
+use crate::lanes::{Lanes, Plain};
+use crate::memory::Memory;
+use crate::step::{Kind, Step};
+use crate::{InstructionSet, depthwise, pixelwise, product};
+
+/// Runs one chunk of a step.
+///
+/// # Safety
+///
+/// The processor has the instruction set, for which the program was made; parameters, arena and scratch memory
+/// are as long as the program says and aligned to 64 bytes; the steps before this one are done; no other thread
+/// runs this chunk or uses this scratch memory.
+pub(crate) unsafe fn run(set: InstructionSet, memory: &Memory, step: &Step, chunk: usize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match set {
+            InstructionSet::Plain => with::<Plain>(memory, step, chunk),
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx2 => with::<crate::lanes::Avx2>(memory, step, chunk),
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx512 => with::<crate::lanes::Avx512>(memory, step, chunk),
+            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+            InstructionSet::Simd128 => with::<crate::lanes::Simd128>(memory, step, chunk),
+        }
+    }
+}
+
+unsafe fn with<L: Lanes>(memory: &Memory, step: &Step, chunk: usize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match step.kind {
+            Kind::Product => product::run::<L>(memory, step, chunk),
+            Kind::Depthwise => depthwise::run::<L>(memory, step, chunk),
+            Kind::Average | Kind::LayerNorm | Kind::MaxPool => {
+                pixelwise::run::<L>(memory, step, chunk);
+            }
+        }
+    }
+}

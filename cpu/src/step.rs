@@ -1,0 +1,229 @@
+//! Steps as they lie in memory: words without pointers, so that threads and wasm instances can share them.
+
+/// What happens to the output of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Activation {
+    /// Nothing.
+    Identity,
+    /// `max(x, 0)`
+    Relu,
+    /// `min(max(x, 0), 6)`
+    Relu6,
+    /// `max(x, 0) + slope * min(x, 0)`, one slope a channel.
+    Prelu,
+    /// `x * sigmoid(x)`
+    Silu,
+    /// `x * (1 + erf(x / sqrt(2))) / 2`
+    Gelu,
+    /// `1 / (1 + e^-x)`
+    Sigmoid,
+}
+
+impl Activation {
+    /// What the activation is when it is only a clamp; a clamp costs nothing inside a tile.
+    pub(crate) fn limits(self) -> (f32, f32) {
+        match self {
+            Self::Relu => (0.0, f32::INFINITY),
+            Self::Relu6 => (0.0, 6.0),
+            _ => (f32::NEG_INFINITY, f32::INFINITY),
+        }
+    }
+
+    /// Whether [`limits`](Self::limits) is all there is to it.
+    pub(crate) fn is_clamp(self) -> bool {
+        matches!(self, Self::Identity | Self::Relu | Self::Relu6)
+    }
+}
+
+/// What a step does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Kind {
+    /// A matrix product: pointwise, dense and fully connected convolutions.
+    Product,
+    /// A convolution of each channel on its own.
+    Depthwise,
+    /// Means over all pixels.
+    Average,
+    /// Layer normalisation over the channels of a pixel.
+    LayerNorm,
+    /// The largest value of a window.
+    MaxPool,
+}
+
+/// Where a feature map lies, `[batch, height, width, stride]`; a map that is not there has stride 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub(crate) struct Map {
+    /// First float in an arena for one picture; multiplied by the batch.
+    pub(crate) offset: u32,
+    pub(crate) height: u32,
+    pub(crate) width: u32,
+    /// Channels, rounded up to whole vectors.
+    pub(crate) stride: u32,
+}
+
+impl Map {
+    pub(crate) fn is_present(self) -> bool {
+        self.stride > 0
+    }
+
+    pub(crate) fn pixels(self) -> usize {
+        self.height as usize * self.width as usize
+    }
+
+    /// Floats of one picture.
+    pub(crate) fn len(self) -> usize {
+        self.pixels() * self.stride as usize
+    }
+}
+
+/// One step. Offsets of parameters count floats from the program's first parameter; an absent one is
+/// [`NONE`].
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub(crate) struct Step {
+    pub(crate) kind: Kind,
+    pub(crate) activation: Activation,
+    pub(crate) source: Map,
+    pub(crate) destination: Map,
+    /// Added before the activation.
+    pub(crate) shortcut: Map,
+    /// Multiplied into the source, `[batch, 1, 1, channels]`.
+    pub(crate) gate: Map,
+    /// Of a depthwise step: sums over each band of rows, `[batch, bands, 1, channels]`. Of a product: sums
+    /// whose mean is the source.
+    pub(crate) sums: Map,
+    pub(crate) weight: u32,
+    pub(crate) bias: u32,
+    pub(crate) slope: u32,
+    pub(crate) kernel: [u32; 2],
+    pub(crate) stride: u32,
+    /// Pixels of padding above and to the left.
+    pub(crate) padding: [u32; 2],
+    /// Of a product: inputs of one output.
+    pub(crate) depth: u32,
+    /// Vectors of outputs, and the panels that they are split into.
+    pub(crate) vectors: u32,
+    pub(crate) panels: u32,
+    /// Channels that are real.
+    pub(crate) channels: u32,
+    /// Output rows (of a product: pixels) of a chunk.
+    pub(crate) chunk_rows: u32,
+    /// Panels (elsewhere: vectors) of a chunk.
+    pub(crate) chunk_columns: u32,
+    /// Of a product: pixels that are gathered or gated at a time.
+    pub(crate) block: u32,
+    /// Whether the shortcut has twice the size and is max-pooled.
+    pub(crate) pools_shortcut: u32,
+    /// Of layer normalisation.
+    pub(crate) epsilon: f32,
+}
+
+#[cfg(feature = "std")]
+impl std::fmt::Display for Step {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [from, to] = [self.source, self.destination];
+        write!(
+            formatter,
+            "{:?} {}x{}x{} to {}x{}x{}, kernel {}, stride {}, {:?}",
+            self.kind,
+            from.height,
+            from.width,
+            from.stride,
+            to.height,
+            to.width,
+            self.channels,
+            self.kernel[0],
+            self.stride,
+            self.activation
+        )
+    }
+}
+
+/// An absent parameter.
+pub(crate) const NONE: u32 = u32::MAX;
+
+/// Columns of the rows of a matrix in scratch memory: whole vectors, and no power of two, whose rows would
+/// push each other out of the cache.
+pub(crate) fn scratch_row(columns: usize) -> usize {
+    columns.next_multiple_of(16) + 16
+}
+
+impl Step {
+    /// Parts that can run at the same time.
+    pub(crate) fn chunks(&self, batch: usize) -> usize {
+        let (rows, columns) = self.grid(batch);
+        rows * columns
+    }
+
+    /// Chunks along rows (over all pictures) and along columns.
+    pub(crate) fn grid(&self, batch: usize) -> (usize, usize) {
+        let chunk_rows = self.chunk_rows as usize;
+        let columns = match self.kind {
+            Kind::Product => self.panels,
+            _ => self.vectors,
+        };
+        let columns = columns.div_ceil(self.chunk_columns) as usize;
+        let rows = match self.kind {
+            Kind::Product | Kind::LayerNorm => {
+                (batch * self.destination.pixels()).div_ceil(chunk_rows)
+            }
+            Kind::Depthwise | Kind::MaxPool => {
+                batch * (self.destination.height as usize).div_ceil(chunk_rows)
+            }
+            Kind::Average => batch,
+        };
+        (rows, columns)
+    }
+
+    /// First vector of a panel.
+    pub(crate) fn panel_start(&self, panel: usize) -> usize {
+        let (vectors, panels) = (self.vectors as usize, self.panels as usize);
+        panel * (vectors / panels) + panel.min(vectors % panels)
+    }
+
+    /// Floats of scratch memory that one thread needs.
+    pub(crate) fn scratch(&self) -> usize {
+        if self.kind != Kind::Product {
+            return 0;
+        }
+        let mut row = 0;
+        if self.gate.is_present() || self.sums.is_present() {
+            row += scratch_row(self.depth as usize);
+        }
+        if self.pools_shortcut != 0 {
+            row += self.shortcut.stride as usize;
+        }
+        let mut length = self.block as usize * row;
+        if self.gathers() {
+            let [height, width] = self.band(self.block as usize);
+            length += height * width * self.source.stride as usize;
+        }
+        length
+    }
+
+    /// Height and width, padding included, of what so many output pixels (whole lines) see.
+    pub(crate) fn band(&self, pixels: usize) -> [usize; 2] {
+        let width = self.destination.width as usize;
+        let [rows, columns] = self.kernel.map(|side| side as usize);
+        [
+            (pixels / width - 1) * self.stride as usize + rows,
+            (width - 1) * self.stride as usize + columns,
+        ]
+    }
+
+    /// Runs of neighbouring inputs that one output of a product sees.
+    pub(crate) fn runs(&self) -> usize {
+        match self.gathers() {
+            true => self.kernel[0] as usize,
+            false => 1,
+        }
+    }
+
+    /// Whether pixels of the source are not already rows of the product.
+    pub(crate) fn gathers(&self) -> bool {
+        self.kernel != [1, 1] || self.stride != 1 || self.padding != [0, 0]
+    }
+}

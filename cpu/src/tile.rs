@@ -1,0 +1,121 @@
+//! The innermost loop of a matrix product: a tile of sums that stays in registers.
+
+use crate::activation::silu;
+use crate::lanes::{Kernel, Lanes, WIDEST_PANEL};
+
+/// `clamp(rows * panel + bias + shortcut)` for a few rows and one panel of weights.
+#[derive(Clone, Copy)]
+pub(crate) struct Tile {
+    /// Runs of neighbouring inputs that one output sees: the rows of a window, else one.
+    pub(crate) runs: usize,
+    pub(crate) run_stride: usize,
+    /// Inputs of a run.
+    pub(crate) depth: usize,
+    pub(crate) rows: *const f32,
+    pub(crate) row_stride: usize,
+    /// `[runs, depth, vectors of the panel]`
+    pub(crate) panel: *const f32,
+    pub(crate) bias: *const f32,
+    pub(crate) output: *mut f32,
+    pub(crate) output_stride: usize,
+    pub(crate) shortcut: *const f32,
+    pub(crate) shortcut_stride: usize,
+    /// Vectors of the panel that have a shortcut.
+    pub(crate) shortcut_vectors: usize,
+    pub(crate) limits: (f32, f32),
+    pub(crate) is_silu: bool,
+}
+
+struct Sized<const ROWS: usize, const VECTORS: usize>(Tile);
+
+impl<const ROWS: usize, const VECTORS: usize> Kernel for Sized<ROWS, VECTORS> {
+    #[inline(always)]
+    unsafe fn run<L: Lanes>(self) {
+        let tile = self.0;
+        // SAFETY: the caller hands in rows, panel, bias and output of this size.
+        unsafe {
+            let mut sums = [[L::splat(0.0); VECTORS]; ROWS];
+            for vector in 0..VECTORS {
+                let bias = L::load(tile.bias.add(vector * L::WIDTH));
+                for row in &mut sums {
+                    row[vector] = bias;
+                }
+            }
+            let mut panel = tile.panel;
+            for run in 0..tile.runs {
+                let rows = tile.rows.add(run * tile.run_stride);
+                for index in 0..tile.depth {
+                    let mut weights = [L::splat(0.0); VECTORS];
+                    for (vector, weight) in weights.iter_mut().enumerate() {
+                        *weight = L::load(panel.add(vector * L::WIDTH));
+                    }
+                    panel = panel.add(VECTORS * L::WIDTH);
+                    for (row, sums) in sums.iter_mut().enumerate() {
+                        let value = L::splat(*rows.add(row * tile.row_stride + index));
+                        for (sum, weight) in sums.iter_mut().zip(weights) {
+                            *sum = value.mul_add(weight, *sum);
+                        }
+                    }
+                }
+            }
+            for vector in 0..VECTORS {
+                if vector < tile.shortcut_vectors {
+                    for (row, sums) in sums.iter_mut().enumerate() {
+                        let shortcut = tile
+                            .shortcut
+                            .add(row * tile.shortcut_stride + vector * L::WIDTH);
+                        sums[vector] = sums[vector].add(L::load(shortcut));
+                    }
+                }
+            }
+            let (low, high) = (L::splat(tile.limits.0), L::splat(tile.limits.1));
+            for (row, sums) in sums.iter().enumerate() {
+                for (vector, sum) in sums.iter().enumerate() {
+                    let output = tile
+                        .output
+                        .add(row * tile.output_stride + vector * L::WIDTH);
+                    sum.max(low).min(high).store(output);
+                }
+            }
+            if tile.is_silu {
+                // Through memory: from registers, each sum would need code of its own.
+                for row in 0..ROWS {
+                    for vector in 0..VECTORS {
+                        let output = tile
+                            .output
+                            .add(row * tile.output_stride + vector * L::WIDTH);
+                        silu(L::load(output)).store(output);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Computes a tile of `rows` by `vectors`.
+///
+/// # Safety
+///
+/// `rows` is at most what `L::ROWS` says for `vectors`, and the pointers of the tile are good for them.
+pub(crate) unsafe fn multiply<L: Lanes>(rows: usize, vectors: usize, tile: Tile) {
+    macro_rules! sizes {
+        ($($vectors:literal: $($rows:literal)*;)*) => {
+            match (vectors, rows) {
+                $($(
+                    // SAFETY: the caller's promise.
+                    ($vectors, $rows) if $rows <= const { L::ROWS[$vectors] } => unsafe {
+                        L::enter(Sized::<$rows, $vectors>(tile));
+                    },
+                )*)*
+                _ => unreachable!("no tile of {rows} by {vectors}"),
+            }
+        };
+    }
+    sizes! {
+        1: 1 2 3 4 5 6 7 8 9 10 11 12 13 14;
+        2: 1 2 3 4 5 6 7 8 9 10 11 12;
+        3: 1 2 3 4 5 6 7 8;
+        4: 1 2 3 4 5 6;
+    }
+    const { assert!(L::PANEL <= WIDEST_PANEL) };
+}

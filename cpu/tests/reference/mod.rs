@@ -1,0 +1,197 @@
+//! The steps written down plainly, in f64.
+
+use affectlens_cpu::{Activation, Finish, Window};
+
+/// Numbers that look random and are the same each time.
+pub(crate) struct Numbers(pub(crate) u64);
+
+impl Numbers {
+    /// So many numbers between `-scale` and `scale`.
+    pub(crate) fn take(&mut self, count: usize, scale: f32) -> Vec<f32> {
+        (0..count)
+            .map(|_| {
+                self.0 = self
+                    .0
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
+                ((self.0 >> 40) as f32 / (1 << 23) as f32 - 1.0) * scale
+            })
+            .collect()
+    }
+}
+
+/// `[batch, height, width, channels]`
+#[derive(Clone)]
+pub(crate) struct Maps {
+    pub(crate) batch: usize,
+    /// `[height, width, channels]`
+    pub(crate) shape: [usize; 3],
+    pub(crate) values: Vec<f64>,
+}
+
+impl Maps {
+    pub(crate) fn noise(numbers: &mut Numbers, batch: usize, shape: [usize; 3]) -> Self {
+        let values = numbers.take(batch * shape.iter().product::<usize>(), 1.0);
+        Self {
+            batch,
+            shape,
+            values: values.into_iter().map(f64::from).collect(),
+        }
+    }
+
+    pub(crate) fn to_f32(&self) -> Vec<f32> {
+        self.values.iter().map(|&value| value as f32).collect()
+    }
+
+    /// A pixel's channel; none outside of the picture.
+    fn get(&self, picture: usize, y: isize, x: isize, channel: usize) -> Option<f64> {
+        let [height, width, channels] = self.shape;
+        let is_inside = (0..height as isize).contains(&y) && (0..width as isize).contains(&x);
+        is_inside.then(|| {
+            self.values[((picture * height + y as usize) * width + x as usize) * channels + channel]
+        })
+    }
+
+    /// Every pixel times the gate of its channel.
+    pub(crate) fn times(&self, gates: &Self) -> Self {
+        self.each(self.shape, |picture, y, x, channel| {
+            self.get(picture, y, x, channel).expect("inside")
+                * gates.get(picture, 0, 0, channel).expect("inside")
+        })
+    }
+
+    fn each(&self, shape: [usize; 3], of: impl Fn(usize, isize, isize, usize) -> f64) -> Self {
+        let mut values = Vec::new();
+        for picture in 0..self.batch {
+            for y in 0..shape[0] as isize {
+                for x in 0..shape[1] as isize {
+                    values.extend((0..shape[2]).map(|channel| of(picture, y, x, channel)));
+                }
+            }
+        }
+        Self {
+            batch: self.batch,
+            shape,
+            values,
+        }
+    }
+}
+
+/// The pixels of a window: tap, row, column.
+fn taps(window: Window, y: isize, x: isize) -> impl Iterator<Item = (usize, isize, isize)> {
+    let [top, left] = window.padding.map(|padding| padding as isize);
+    (0..window.kernel * window.kernel).map(move |tap| {
+        let (row, column) = (tap / window.kernel, tap % window.kernel);
+        (
+            tap,
+            y * window.stride as isize - top + row as isize,
+            x * window.stride as isize - left + column as isize,
+        )
+    })
+}
+
+fn erf(x: f64) -> f64 {
+    // Simpson's rule; beyond 6 it is one.
+    let x = x.clamp(-6.0, 6.0);
+    let steps = 600;
+    let width = x / f64::from(steps);
+    let sum: f64 = (0..=steps)
+        .map(|index| {
+            let factor = match index {
+                0 => 1.0,
+                _ if index == steps => 1.0,
+                _ if index % 2 == 1 => 4.0,
+                _ => 2.0,
+            };
+            let t = width * f64::from(index);
+            factor * (-t * t).exp()
+        })
+        .sum();
+    sum * width / 3.0 * std::f64::consts::FRAC_2_SQRT_PI
+}
+
+fn activate(finish: Finish<'_>, channel: usize, x: f64) -> f64 {
+    match finish.activation {
+        Activation::Identity => x,
+        Activation::Relu => x.max(0.0),
+        Activation::Relu6 => x.clamp(0.0, 6.0),
+        Activation::Prelu if x < 0.0 => x * f64::from(finish.slopes[channel]),
+        Activation::Prelu => x,
+        Activation::Silu => x / (1.0 + (-x).exp()),
+        Activation::Gelu => x * (1.0 + erf(x / std::f64::consts::SQRT_2)) / 2.0,
+        Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+    }
+}
+
+pub(crate) fn convolution(
+    maps: &Maps,
+    window: Window,
+    weight: &[f32],
+    finish: Finish<'_>,
+    shortcut: Option<&Maps>,
+) -> Maps {
+    let (inputs, outputs) = (maps.shape[2], finish.bias.len());
+    let [height, width] = window.size;
+    maps.each([height, width, outputs], |picture, y, x, output| {
+        let mut sum = f64::from(finish.bias[output]);
+        for (tap, row, column) in taps(window, y, x) {
+            for input in 0..inputs {
+                let weight = weight[(tap * inputs + input) * outputs + output];
+                sum += maps.get(picture, row, column, input).unwrap_or(0.0) * f64::from(weight);
+            }
+        }
+        if let Some(shortcut) = shortcut.filter(|shortcut| output < shortcut.shape[2]) {
+            sum += shortcut.get(picture, y, x, output).expect("inside");
+        }
+        activate(finish, output, sum)
+    })
+}
+
+pub(crate) fn depthwise(maps: &Maps, window: Window, weight: &[f32], finish: Finish<'_>) -> Maps {
+    let channels = maps.shape[2];
+    let [height, width] = window.size;
+    maps.each([height, width, channels], |picture, y, x, channel| {
+        let sum: f64 = taps(window, y, x)
+            .map(|(tap, row, column)| {
+                maps.get(picture, row, column, channel).unwrap_or(0.0)
+                    * f64::from(weight[tap * channels + channel])
+            })
+            .sum();
+        activate(finish, channel, sum + f64::from(finish.bias[channel]))
+    })
+}
+
+pub(crate) fn max_pool(maps: &Maps, window: Window) -> Maps {
+    let [height, width] = window.size;
+    maps.each([height, width, maps.shape[2]], |picture, y, x, channel| {
+        taps(window, y, x)
+            .filter_map(|(_, row, column)| maps.get(picture, row, column, channel))
+            .fold(f64::NEG_INFINITY, f64::max)
+    })
+}
+
+pub(crate) fn average(maps: &Maps) -> Maps {
+    let [height, width, channels] = maps.shape;
+    maps.each([1, 1, channels], |picture, _, _, channel| {
+        let pixels = height * width;
+        (0..pixels)
+            .map(|pixel| maps.values[(picture * pixels + pixel) * channels + channel])
+            .sum::<f64>()
+            / pixels as f64
+    })
+}
+
+pub(crate) fn layer_norm(maps: &Maps, gain: &[f32], finish: Finish<'_>, epsilon: f64) -> Maps {
+    let channels = maps.shape[2];
+    maps.each(maps.shape, |picture, y, x, channel| {
+        let of = |channel| maps.get(picture, y, x, channel).expect("inside");
+        let mean = (0..channels).map(of).sum::<f64>() / channels as f64;
+        let variance = (0..channels)
+            .map(|channel| (of(channel) - mean).powi(2))
+            .sum::<f64>()
+            / channels as f64;
+        let normal = (of(channel) - mean) / (variance + epsilon).sqrt();
+        let value = normal * f64::from(gain[channel]) + f64::from(finish.bias[channel]);
+        activate(finish, channel, value)
+    })
+}

@@ -1,0 +1,322 @@
+//! Carries out a [`Plan`] with the vector loops of `affectlens-cpu`.
+
+use std::sync::{Mutex, PoisonError};
+
+use affectlens_cpu::{Activation as Applied, Engine, Finish, InstructionSet, MapId, NetworkError};
+use burn::tensor::{Tensor, TensorData};
+
+use super::plan::{Activation, Map, MapShape, Plan, Shortcut, Step, Weighted, Window};
+
+/// Threads of a network unless the caller says how many. More gain little: the last layers are small.
+const THREADS: usize = 4;
+
+/// A network on the CPU.
+#[derive(Debug)]
+pub(super) struct CpuNetwork {
+    // Runs change feature maps; networks are shared.
+    engine: Mutex<Engine>,
+    input: MapShape,
+    /// Values of each output for one picture.
+    outputs: Vec<usize>,
+}
+
+impl CpuNetwork {
+    /// Packs the network's parameters for this processor. `threads` counts the calling one; by default there are
+    /// as many as cores, up to four, and in a browser one.
+    ///
+    /// # Errors
+    ///
+    /// [`NetworkError`] for a window that the loops do not have.
+    pub(super) fn new(plan: &Plan, threads: Option<usize>) -> Result<Self, NetworkError> {
+        let network = lower(plan)?;
+        let program = network.compile(InstructionSet::detect())?;
+        Ok(Self {
+            engine: Mutex::new(Engine::new(
+                program,
+                threads.unwrap_or_else(default_threads),
+            )),
+            input: plan.input(),
+            outputs: plan
+                .outputs()
+                .iter()
+                .map(|map| plan.shape(*map).len())
+                .collect(),
+        })
+    }
+
+    /// Threads of a run, the calling one included.
+    pub(super) fn threads(&self) -> usize {
+        self.engine().threads()
+    }
+
+    /// Runs the network.
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[batch, height, width, channels]`
+    /// - output: `[batch, values]`, the plan's outputs side by side, each in NHWC order
+    ///
+    /// # Panics
+    ///
+    /// If the input has another shape than the plan's, or is not f32.
+    pub(super) fn forward(&self, input: Tensor<4>) -> Tensor<2> {
+        let device = input.device();
+        let [batch, height, width, channels] = input.dims();
+        let shape = MapShape {
+            height,
+            width,
+            channels,
+        };
+        assert_eq!(shape, self.input, "input of a network");
+        let input = input.into_data();
+        let values = self.run(batch, input.as_slice().expect("networks compute in f32"));
+        let width = values.len() / batch;
+        Tensor::from_data(TensorData::new(values, [batch, width]), &device)
+    }
+
+    /// Runs the network on plain numbers, in the order of [`forward`](Self::forward).
+    ///
+    /// # Panics
+    ///
+    /// If the input is not as long as the batch says.
+    pub(super) fn run(&self, batch: usize, input: &[f32]) -> Vec<f32> {
+        let mut engine = self.engine();
+        engine.run(batch, &[input]);
+        let width: usize = self.outputs.iter().sum();
+        let mut values = vec![0.0; batch * width];
+        let mut start = 0;
+        for (index, &length) in self.outputs.iter().enumerate() {
+            if length == width {
+                engine.read(index, &mut values);
+                break;
+            }
+            let mut output = vec![0.0; batch * length];
+            engine.read(index, &mut output);
+            for (to, from) in values
+                .chunks_exact_mut(width)
+                .zip(output.chunks_exact(length))
+            {
+                to[start..start + length].copy_from_slice(from);
+            }
+            start += length;
+        }
+        values
+    }
+
+    fn engine(&self) -> std::sync::MutexGuard<'_, Engine> {
+        // A run that panicked leaves feature maps behind that the next one overwrites.
+        self.engine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn default_threads() -> usize {
+    if cfg!(target_family = "wasm") {
+        return 1;
+    }
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().min(THREADS))
+}
+
+/// The plan in the words of `affectlens-cpu`.
+fn lower(plan: &Plan) -> Result<affectlens_cpu::Network, NetworkError> {
+    let MapShape {
+        height,
+        width,
+        channels,
+    } = plan.input();
+    let mut network = affectlens_cpu::Network::default();
+    let mut maps: Vec<Option<MapId>> = vec![None; plan.maps().len()];
+    maps[0] = Some(network.input([height, width, channels])?);
+    for step in plan.steps() {
+        let at = |map: Map| maps[map.index()].expect("a plan's steps stand in order");
+        let output = match step {
+            Step::Convolution {
+                input,
+                window,
+                weighted,
+                ..
+            } => network.convolution(
+                at(*input),
+                lower_window(*window),
+                &weighted.weight,
+                finish(weighted),
+                None,
+            )?,
+            Step::Depthwise {
+                input,
+                window,
+                weighted,
+                ..
+            } => network.depthwise(
+                at(*input),
+                lower_window(*window),
+                &weighted.weight,
+                finish(weighted),
+            )?,
+            Step::Pointwise {
+                input,
+                weighted,
+                gate,
+                shortcut,
+                ..
+            } => {
+                let shortcut = shortcut.map(|Shortcut { map, pooled }| affectlens_cpu::Shortcut {
+                    map: at(map),
+                    is_pooled: pooled,
+                });
+                network.pointwise(
+                    at(*input),
+                    &weighted.weight,
+                    finish(weighted),
+                    gate.map(at),
+                    shortcut,
+                )?
+            }
+            Step::SqueezeExcite {
+                input,
+                reduce,
+                excite,
+                ..
+            } => network.squeeze_excite(
+                at(*input),
+                (&reduce.weight, finish(reduce)),
+                (&excite.weight, finish(excite)),
+            )?,
+            Step::Average { input, .. } => network.average(at(*input))?,
+            Step::MaxPool { input, window, .. } => {
+                network.max_pool(at(*input), lower_window(*window))?
+            }
+            Step::LayerNorm {
+                input,
+                scale,
+                bias,
+                epsilon,
+                ..
+            } => {
+                let finish = Finish {
+                    bias,
+                    activation: Applied::Identity,
+                    slopes: &[],
+                };
+                network.layer_norm(at(*input), scale, finish, *epsilon)?
+            }
+        };
+        maps[step.output().index()] = Some(output);
+    }
+    for map in plan.outputs() {
+        network.output(maps[map.index()].expect("a plan gives out what its steps write"))?;
+    }
+    Ok(network)
+}
+
+fn lower_window(window: Window) -> affectlens_cpu::Window {
+    affectlens_cpu::Window {
+        kernel: window.kernel,
+        stride: window.stride,
+        padding: window.before,
+        size: window.output,
+    }
+}
+
+fn finish(weighted: &Weighted) -> Finish<'_> {
+    Finish {
+        bias: &weighted.bias,
+        activation: match weighted.activation {
+            Activation::Identity => Applied::Identity,
+            Activation::Relu => Applied::Relu,
+            Activation::Relu6 => Applied::Relu6,
+            Activation::Prelu => Applied::Prelu,
+            Activation::Silu => Applied::Silu,
+            Activation::Gelu => Applied::Gelu,
+            Activation::Sigmoid => Applied::Sigmoid,
+        },
+        slopes: &weighted.slopes,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+
+    fn weighted(weight: &[f32], bias: &[f32], activation: Activation) -> Weighted {
+        Weighted {
+            weight: weight.to_vec(),
+            bias: bias.to_vec(),
+            activation,
+            slopes: Vec::new(),
+        }
+    }
+
+    /// Each step on two pictures of 2x2 pixels whose sums can be done by hand.
+    #[test]
+    fn every_step_is_carried_out() {
+        let mut planner = Plan::of_input(2, 2, 1);
+        let input = planner.input();
+        let pixels = Window {
+            kernel: 1,
+            stride: 1,
+            before: [0, 0],
+            output: [2, 2],
+        };
+        let around = Window {
+            kernel: 3,
+            before: [1, 1],
+            ..pixels
+        };
+        let pair = Window {
+            kernel: 2,
+            output: [1, 1],
+            ..pixels
+        };
+        let summed = planner.depthwise(
+            input,
+            around,
+            weighted(&[1.0; 9], &[0.0], Activation::Identity),
+        );
+        let doubled = planner.convolution(
+            summed,
+            pixels,
+            weighted(&[1.0, 2.0], &[0.0, 1.0], Activation::Relu),
+        );
+        let gate = planner.squeeze_excite(
+            doubled,
+            weighted(&[0.0, 0.0], &[0.0], Activation::Silu),
+            weighted(&[0.0, 0.0], &[0.0, 0.0], Activation::Sigmoid),
+        );
+        let shortcut = Some(Shortcut {
+            map: input,
+            pooled: false,
+        });
+        let gated = planner.gated_pointwise(
+            doubled,
+            weighted(&[1.0, 0.0, 0.0, 1.0], &[0.0; 2], Activation::Identity),
+            Some(gate),
+            shortcut,
+        );
+        let largest = planner.max_pool(gated, pair);
+        let mean = planner.average(gated);
+        let normal = planner.layer_norm(mean, vec![1.0; 2], vec![3.0, 4.0], 0.0);
+        let plan = planner.finish(&[largest, normal, mean]);
+
+        let network = CpuNetwork::new(&plan, Some(2)).expect("a plan that fits");
+        assert_eq!(network.threads(), 2);
+        let pictures = [1.0, 2.0, 3.0, 4.0, 0.0, 0.0, 0.0, 8.0];
+        // Sums 10 and 8; halved by the gate: 5 and 4, and (2 * sum + 1) / 2; the shortcut adds the input to the
+        // first channel.
+        let expected = [
+            9.0, 10.5, 2.0, 5.0, 7.5, 10.5, //
+            12.0, 8.5, 2.0, 5.0, 6.0, 8.5,
+        ];
+        let tensor = Tensor::<4>::from_data(
+            TensorData::new(pictures.to_vec(), [2, 2, 2, 1]),
+            &Device::flex(),
+        );
+        let output = network.forward(tensor);
+        assert_eq!(output.dims(), [2, 6]);
+        let output: Vec<f32> = output.into_data().try_into_vec().expect("f32");
+        for (got, expected) in output.iter().zip(expected) {
+            assert!((got - expected).abs() < 1e-5, "{output:?}");
+        }
+    }
+}

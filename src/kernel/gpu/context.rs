@@ -1,0 +1,101 @@
+//! Burn's GPU device as own kernels see it.
+
+use std::fmt;
+
+use burn::tensor::{Bytes, DType, Device, Shape, Tensor};
+use burn_cubecl::cubecl::{client::Client, server::Handle};
+use burn_cubecl::{CubeBackend, CubeDevice, kernel::into_contiguous, tensor::CubeTensor};
+
+use super::shader::Shader;
+
+/// Device, queue and memory of Burn's tensors.
+#[derive(Clone)]
+pub(crate) struct Gpu {
+    client: Client,
+    device: CubeDevice,
+}
+
+/// Memory on the GPU.
+#[derive(Clone, Debug)]
+pub(crate) struct GpuBuffer(Handle);
+
+impl Gpu {
+    /// `None` if the device is no GPU, or one that carries gradients.
+    pub(crate) fn of(device: &Device) -> Option<Self> {
+        let probe = Tensor::<1>::zeros([1], device)
+            .try_into_primitive::<CubeBackend>()
+            .ok()?;
+        Some(Self {
+            client: probe.client.clone(),
+            device: probe.device.clone(),
+        })
+    }
+
+    /// Copies bytes to the GPU.
+    pub(crate) fn upload(&self, bytes: Bytes) -> GpuBuffer {
+        GpuBuffer(self.client.create(bytes))
+    }
+
+    /// Memory with nothing in it yet.
+    pub(crate) fn empty(&self, bytes: usize) -> GpuBuffer {
+        GpuBuffer(self.client.empty(bytes))
+    }
+
+    /// The f32 values of a tensor on this device.
+    pub(crate) fn buffer<const D: usize>(&self, tensor: Tensor<D>) -> GpuBuffer {
+        let tensor = tensor
+            .try_into_primitive::<CubeBackend>()
+            .expect("a tensor of this device");
+        assert_eq!(tensor.dtype, DType::F32, "tensors for own kernels");
+        GpuBuffer(into_contiguous(tensor).handle)
+    }
+
+    /// f32 values as a tensor.
+    pub(crate) fn tensor<const D: usize>(&self, buffer: GpuBuffer, shape: [usize; D]) -> Tensor<D> {
+        Tensor::from_primitive::<CubeBackend>(CubeTensor::new_contiguous(
+            self.client.clone(),
+            self.device.clone(),
+            Shape::new(shape),
+            buffer.0,
+            DType::F32,
+        ))
+    }
+
+    /// Queues a shader; `numbers` are the fields of `launch`.
+    pub(crate) fn launch(
+        &self,
+        shader: &Shader,
+        reads: &[&GpuBuffer],
+        output: &GpuBuffer,
+        invocations: usize,
+        numbers: &[usize],
+    ) {
+        let groups = invocations.div_ceil(shader.workgroup());
+        self.launch_groups(shader, reads, output, groups, numbers);
+    }
+
+    /// The same where the number of groups is known.
+    pub(super) fn launch_groups(
+        &self,
+        shader: &Shader,
+        reads: &[&GpuBuffer],
+        output: &GpuBuffer,
+        groups: usize,
+        numbers: &[usize],
+    ) {
+        let reads: Vec<&Handle> = reads.iter().map(|buffer| &buffer.0).collect();
+        let numbers: Vec<u32> = numbers.iter().map(|&number| small(number)).collect();
+        shader.launch(&self.client, &reads, &output.0, small(groups), &numbers);
+    }
+}
+
+impl fmt::Debug for Gpu {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.device.fmt(formatter)
+    }
+}
+
+/// A count of pixels, groups or pictures as shaders take it.
+fn small(count: usize) -> u32 {
+    u32::try_from(count).expect("pictures have fewer than 2^32 values")
+}

@@ -1,0 +1,212 @@
+//! The GPU's kernels, each in several forms, against the CPU's loops.
+
+use affectlens::device::{self, DeviceChoice, KernelForm, OpenedDevice};
+use affectlens::kernel::{
+    Activation, Map, Network, Plan, Planner, Shortcut, Weighted, Window, read_back,
+};
+use burn::tensor::{Tensor, TensorData};
+
+/// Relative to the largest value; sums of at most some hundred products in another order.
+const RELATIVE: f32 = 1e-5;
+/// With 16-bit floats in memory.
+const RELATIVE_HALF: f32 = 5e-3;
+
+/// Numbers in [-1, 1) without a pattern.
+struct Noise(u32);
+
+impl Noise {
+    fn take(&mut self, count: usize) -> Vec<f32> {
+        let mut next = || {
+            self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (self.0 >> 8) as f32 / (1 << 23) as f32 - 1.0
+        };
+        (0..count).map(|_| next()).collect()
+    }
+
+    fn weighted(&mut self, weights: usize, outputs: usize, activation: Activation) -> Weighted {
+        Weighted {
+            weight: self.take(weights),
+            bias: self.take(outputs),
+            activation,
+            slopes: match activation {
+                Activation::Prelu => self.take(outputs),
+                _ => Vec::new(),
+            },
+        }
+    }
+}
+
+const ACTIVATIONS: [Activation; 7] = [
+    Activation::Identity,
+    Activation::Relu,
+    Activation::Relu6,
+    Activation::Prelu,
+    Activation::Silu,
+    Activation::Gelu,
+    Activation::Sigmoid,
+];
+
+/// Networks of a few steps: odd sizes, channels that are no multiples of four, every kind of step.
+fn plans() -> Vec<(String, Plan)> {
+    let mut noise = Noise(7);
+    let mut plans = Vec::new();
+    for (index, activation) in ACTIVATIONS.into_iter().enumerate() {
+        let (kernel, stride) = [(3, 1), (3, 2), (5, 1), (5, 2), (7, 1), (7, 2), (4, 4)][index];
+        let mut planner = Plan::of_input(13, 10, 3);
+        let input = planner.input();
+        let shape = planner.shape(input);
+        let window = if index % 2 == 0 {
+            Window::same(shape, kernel, stride)
+        } else {
+            Window::symmetric(shape, kernel, stride, kernel / 2)
+        };
+        let stem = noise.weighted(kernel * kernel * 3 * 10, 10, activation);
+        let maps = planner.convolution(input, window, stem);
+        let output = windows(&mut planner, maps, (kernel, stride), &mut noise, activation);
+        let mean = planner.average(output);
+        let name = format!("{activation:?}, kernel {kernel}, stride {stride}");
+        plans.push((name, planner.finish(&[maps, output, mean])));
+    }
+    plans.push((
+        "gates and shortcuts".to_owned(),
+        gates_and_shortcuts(&mut noise),
+    ));
+    plans.push(("large maps".to_owned(), large_maps(&mut noise)));
+    plans
+}
+
+/// Depthwise and dense convolution, largest of a window, pointwise with shortcut, layer norm.
+fn windows(
+    planner: &mut Planner,
+    maps: Map,
+    (kernel, stride): (usize, usize),
+    noise: &mut Noise,
+    activation: Activation,
+) -> Map {
+    let window = Window::same(planner.shape(maps), kernel.min(3), stride.min(2));
+    let depthwise = noise.weighted(window.kernel * window.kernel * 10, 10, activation);
+    let maps = planner.depthwise(maps, window, depthwise);
+    let pooled = planner.max_pool(maps, Window::symmetric(planner.shape(maps), 3, 1, 1));
+    let shortcut = Shortcut {
+        map: pooled,
+        pooled: false,
+    };
+    let pointwise = noise.weighted(10 * 22, 22, activation);
+    let maps = planner.gated_pointwise(maps, pointwise, None, Some(shortcut));
+    let (scale, bias) = (noise.take(22), noise.take(22));
+    let maps = planner.layer_norm(maps, scale, bias, 1e-6);
+    let window = Window::same(planner.shape(maps), 2, 2);
+    let dense = noise.weighted(4 * 22 * 9, 9, activation);
+    planner.convolution(maps, window, dense)
+}
+
+fn gates_and_shortcuts(noise: &mut Noise) -> Plan {
+    let mut planner = Plan::of_input(14, 18, 8);
+    let input = planner.input();
+    let identity = Activation::Identity;
+    let wide = planner.pointwise(input, noise.weighted(8 * 70, 70, Activation::Silu));
+    let reduce = noise.weighted(70 * 5, 5, Activation::Silu);
+    let excite = noise.weighted(5 * 70, 70, Activation::Sigmoid);
+    let gate = planner.squeeze_excite(wide, reduce, excite);
+    let narrow = noise.weighted(70 * 8, 8, identity);
+    let shortcut = Shortcut {
+        map: input,
+        pooled: false,
+    };
+    let maps = planner.gated_pointwise(wide, narrow, Some(gate), Some(shortcut));
+    let window = Window::same(planner.shape(maps), 3, 2);
+    let halved = planner.depthwise(maps, window, noise.weighted(9 * 8, 8, identity));
+    let pooled = Shortcut {
+        map: maps,
+        pooled: true,
+    };
+    let more = noise.weighted(8 * 13, 13, Activation::Relu);
+    let maps = planner.gated_pointwise(halved, more, None, Some(pooled));
+    let mean = planner.average(maps);
+    let hidden = planner.pointwise(mean, noise.weighted(13 * 300, 300, Activation::Relu));
+    let logits = planner.pointwise(hidden, noise.weighted(300 * 7, 7, identity));
+    planner.finish(&[logits, maps, gate])
+}
+
+/// So many pixels that means take two dispatches.
+fn large_maps(noise: &mut Noise) -> Plan {
+    let mut planner = Plan::of_input(61, 57, 4);
+    let input = planner.input();
+    let maps = planner.pointwise(input, noise.weighted(4 * 6, 6, Activation::Relu));
+    let reduce = noise.weighted(6 * 2, 2, Activation::Relu);
+    let excite = noise.weighted(2 * 6, 6, Activation::Sigmoid);
+    let gate = planner.squeeze_excite(maps, reduce, excite);
+    let mean = planner.average(maps);
+    planner.finish(&[gate, mean])
+}
+
+fn run(plan: &Plan, device: &OpenedDevice, input: &[f32], batch: usize) -> Vec<f32> {
+    let shape = plan.input();
+    let shape = [batch, shape.height, shape.width, shape.channels];
+    let input = Tensor::from_data(TensorData::new(input.to_vec(), shape), &device.device);
+    let output = Network::new(plan, device).forward(input);
+    pollster::block_on(read_back(vec![output]))
+        .expect("the kernels run")
+        .remove(0)
+}
+
+#[track_caller]
+fn assert_like_the_cpu(kernels: KernelForm, tolerance: f32) {
+    let gpu = pollster::block_on(device::open(DeviceChoice::Gpu)).expect("a Vulkan adapter");
+    let gpu = OpenedDevice { kernels, ..gpu };
+    for (name, plan) in plans() {
+        for batch in [1, 3] {
+            let input = Noise(11).take(batch * plan.input().len());
+            let got = run(&plan, &gpu, &input, batch);
+            let expected = run(&plan, &OpenedDevice::cpu(), &input, batch);
+            assert_eq!(got.len(), expected.len(), "{name}");
+            // Outputs differ in size by far: each is compared with its own largest value.
+            let width = got.len() / batch;
+            for range in plan.output_ranges() {
+                let values = |all: &[f32]| -> Vec<f32> {
+                    let rows = all.chunks_exact(width);
+                    rows.flat_map(|row| row[range.clone()].to_vec()).collect()
+                };
+                let (got, expected) = (values(&got), values(&expected));
+                let largest = expected
+                    .iter()
+                    .fold(1e-6_f32, |most, value| most.max(value.abs()));
+                let apart = got
+                    .iter()
+                    .zip(&expected)
+                    .map(|(got, expected)| (got - expected).abs());
+                let apart = apart.fold(0.0, f32::max) / largest;
+                assert!(
+                    apart < tolerance,
+                    "{name}, batch {batch}, output {range:?}: relative difference {apart}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs a Vulkan adapter: run cargo xtask test"]
+fn every_step_equals_the_cpu() {
+    assert_like_the_cpu(KernelForm::default(), RELATIVE);
+}
+
+#[test]
+#[ignore = "needs a Vulkan adapter: run cargo xtask test"]
+fn tiles_in_workgroup_memory_equal_the_cpu() {
+    let kernels = KernelForm {
+        workgroup_tiles: true,
+        half: false,
+    };
+    assert_like_the_cpu(kernels, RELATIVE);
+}
+
+#[test]
+#[ignore = "needs a Vulkan adapter: run cargo xtask test"]
+fn sixteen_bit_floats_are_close_to_the_cpu() {
+    let kernels = KernelForm {
+        workgroup_tiles: true,
+        half: true,
+    };
+    assert_like_the_cpu(kernels, RELATIVE_HALF);
+}
