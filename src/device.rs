@@ -1,8 +1,11 @@
 //! Opens the device that networks run on, and says what it is.
 
-use std::sync::{
-    OnceLock,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    fmt,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use burn::tensor::{
@@ -47,6 +50,26 @@ pub struct KernelForm {
     pub half: bool,
 }
 
+/// Runs networks of the CPU outside of this module: in a browser its threads are workers with a memory of their own.
+pub trait CpuWorkers: fmt::Debug + Send + Sync {
+    /// Threads of a run, the calling one included.
+    fn threads(&self) -> usize;
+
+    /// Takes over a program, as [`Program::words`](affectlens_cpu::Program::words) gives it; its number, or `None`
+    /// where there is no room for it.
+    fn load(&self, program: &[u32]) -> Option<u32>;
+
+    /// Runs a program on `[batch, height, width, channels]`; the output is `[batch, values]`.
+    ///
+    /// # Panics
+    ///
+    /// If a worker fails.
+    fn run(&self, program: u32, batch: usize, input: &[f32], output: &mut [f32]);
+
+    /// Forgets a program.
+    fn free(&self, program: u32);
+}
+
 /// A device ready for tensors.
 #[derive(Clone, Debug)]
 pub struct OpenedDevice {
@@ -62,6 +85,8 @@ pub struct OpenedDevice {
     pub kernels: KernelForm,
     /// Threads of the CPU; `None` takes as many as there are cores, at most four. In a browser there is one.
     pub threads: Option<usize>,
+    /// What runs networks on the CPU in place of this module.
+    pub workers: Option<Arc<dyn CpuWorkers>>,
 }
 
 /// Why a device cannot be used.
@@ -184,6 +209,7 @@ fn cpu(fallback: Option<String>) -> OpenedDevice {
         fallback,
         kernels: KernelForm::default(),
         threads: None,
+        workers: None,
     }
 }
 
@@ -223,6 +249,7 @@ fn describe(gpu: &Gpu) -> OpenedDevice {
         fallback: None,
         kernels: KernelForm::default(),
         threads: None,
+        workers: None,
     }
 }
 

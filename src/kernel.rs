@@ -42,7 +42,7 @@ impl Network {
     pub fn new(plan: &Plan, device: &OpenedDevice) -> Self {
         let executor = match device.kind {
             DeviceKind::Cpu => Executor::Cpu(
-                CpuNetwork::new(plan, device.threads).expect("loops for every step of a plan"),
+                CpuNetwork::new(plan, device).expect("loops for every step of a plan"),
             ),
             DeviceKind::Vulkan | DeviceKind::WebGpu => {
                 let gpu = Gpu::of(&device.device).expect("a GPU is Burn's wgpu device");

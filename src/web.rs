@@ -5,6 +5,7 @@
 )]
 
 mod network;
+mod workers;
 
 use std::{cell::RefCell, panic, sync::Once};
 
@@ -21,6 +22,7 @@ use crate::{
     kernel,
     weights::Weights,
 };
+pub use workers::Workers;
 
 thread_local! {
     static LAST_PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
@@ -63,7 +65,8 @@ pub struct Lens {
 
 #[wasm_bindgen]
 impl Lens {
-    /// Opens `device` ("auto", "webgpu" or "cpu") and builds the networks from safetensors files.
+    /// Opens `device` ("auto", "webgpu" or "cpu") and builds the networks from safetensors files. On the CPU `workers`
+    /// run them, if given and once started; else this module does, with one thread.
     ///
     /// # Errors
     ///
@@ -74,6 +77,7 @@ impl Lens {
         backbone: Vec<u8>,
         pretrained: Option<Vec<u8>>,
         head: Option<Vec<u8>>,
+        workers: Option<Workers>,
     ) -> Result<Self, JsValue> {
         let weights = ExpressionWeights {
             detector: read("detector", &detector)?,
@@ -83,12 +87,7 @@ impl Lens {
                 .transpose()?,
             head: head.map(|bytes| read("head", &bytes)).transpose()?,
         };
-        let device = device::open(device_choice(&device))
-            .await
-            .map_err(|error| error.to_js())?;
-        let device = kernel::tuned(device, None, None)
-            .await
-            .map_err(|error| error.to_js())?;
+        let device = open_device(&device, workers).await?;
         let mut expression = ExpressionLens::load(&weights, &device)
             .await
             .map_err(|error| error.to_js())?;
@@ -215,12 +214,20 @@ impl ToJs for AffectError {
     }
 }
 
-fn device_choice(name: &str) -> DeviceChoice {
-    match name {
+/// Opens a device, and on the CPU starts the workers.
+async fn open_device(name: &str, workers: Option<Workers>) -> Result<OpenedDevice, JsValue> {
+    let choice = match name {
         "webgpu" => DeviceChoice::Gpu,
         "cpu" => DeviceChoice::Cpu,
         _ => DeviceChoice::Auto,
+    };
+    let mut device = device::open(choice).await.map_err(|error| error.to_js())?;
+    if let (DeviceKind::Cpu, Some(workers)) = (device.kind, workers) {
+        device.workers = workers.started().await;
     }
+    kernel::tuned(device, None, None)
+        .await
+        .map_err(|error| error.to_js())
 }
 
 fn read(role: &str, bytes: &[u8]) -> Result<Weights, JsValue> {

@@ -9,8 +9,15 @@ import { defineConfig } from "vite";
 const cache = env.AFFECTLENS_CACHE ?? join(env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "affectlens");
 const media = env.AFFECTLENS_MEDIA ?? join(cache, "media");
 
-/** The page works under this policy, and under no looser one. No COOP or COEP: nothing needs threads. */
+/** Cross-origin isolation: without it the CPU has one thread. */
+const ISOLATION = {
+  "Cross-Origin-Opener-Policy": "same-origin",
+  "Cross-Origin-Embedder-Policy": "require-corp",
+};
+
+/** The page works under this policy, and under no looser one. */
 export const HEADERS = {
+  ...ISOLATION,
   "Content-Security-Policy": [
     "default-src 'self'",
     "script-src 'self' 'wasm-unsafe-eval'",
@@ -39,6 +46,6 @@ export default defineConfig({
   worker: { format: "es" },
   // Pre-bundling would part the worker and the wasm from the modules that look for them beside themselves.
   optimizeDeps: { exclude: ["affectlens", "affectlens-weights"] },
-  server: { fs: { allow: [".", media] } },
+  server: { fs: { allow: [".", media] }, headers: ISOLATION },
   preview: { headers: HEADERS },
 });

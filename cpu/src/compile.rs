@@ -2,8 +2,9 @@
 
 use crate::InstructionSet;
 use crate::arena::{self, Lifetime};
+use crate::job::Parts;
 use crate::network::{MapId, Network, NetworkError, Operation, Task};
-use crate::step::{Activation, Kind, Map, NONE, Step};
+use crate::step::{Activation, Kind, Map, NONE, Port, Step};
 
 /// Sixteen floats on a cache line of their own.
 #[derive(Clone, Copy, Debug)]
@@ -28,24 +29,18 @@ pub struct Program {
     pub(crate) scratch: usize,
 }
 
-/// A map that is written or read from outside.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Port {
-    pub(crate) map: Map,
-    pub(crate) channels: usize,
-}
-
-impl Port {
-    /// Floats of one picture, as it is seen from outside.
-    pub(crate) fn len(self) -> usize {
-        self.map.pixels() * self.channels
-    }
-}
-
 impl Program {
     /// The instruction set that the program is made for.
     pub fn instruction_set(&self) -> InstructionSet {
         self.set
+    }
+
+    pub(crate) fn parts(&self) -> Parts<'_> {
+        Parts {
+            steps: &self.steps,
+            parameters: self.parameters.as_ptr().cast(),
+            scratch: self.scratch,
+        }
     }
 }
 
@@ -85,7 +80,7 @@ impl Network {
         }
         let port = |map: &MapId| Port {
             map: maps[map.0],
-            channels: self.shapes[map.0][2],
+            channels: narrow(self.shapes[map.0][2]),
         };
         Ok(Program {
             set,
@@ -189,6 +184,7 @@ impl Network {
             block: 1,
             pools_shortcut: 0,
             epsilon: 0.0,
+            rest: [0; 9],
         };
         step.take_maps(operation, maps);
         // What fills the last vector is to be zero after the activation too.

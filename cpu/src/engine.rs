@@ -1,10 +1,11 @@
 //! Runs a program in this process.
 
-use crate::compile::{Line, Port, Program};
-use crate::memory::Memory;
+use std::sync::Arc;
+
+use crate::compile::{Line, Program};
+use crate::job::{self, Job};
 use crate::queue::Queue;
-use crate::run::run;
-use crate::step::Step;
+use crate::step::{Port, Step};
 use crate::team::{self, Team};
 
 /// A program with its memory and threads.
@@ -13,36 +14,26 @@ pub struct Engine {
     program: Program,
     arena: Vec<Line>,
     scratch: Vec<Line>,
+    /// First chunk of each step, and the end.
+    starts: Vec<u32>,
     /// Pictures that the arena has room for.
     room: usize,
     /// Pictures of the last run.
     batch: usize,
-    team: Team,
+    team: Arc<Team>,
 }
-
-/// What threads share of a run.
-struct Run<'a> {
-    program: &'a Program,
-    arena: *mut f32,
-    scratch: *mut f32,
-    batch: usize,
-    starts: Vec<u32>,
-    queue: Queue,
-}
-
-// SAFETY: chunks of one step write different floats of the arena, and a step begins when those before it have
-// ended; scratch memory is split by thread.
-unsafe impl Sync for Run<'_> {}
 
 impl Engine {
-    /// An engine with so many threads, the calling one included.
+    /// An engine with so many threads, the calling one included. Engines with equally many share them; a run that
+    /// finds them busy with another goes on alone.
     pub fn new(program: Program, threads: usize) -> Self {
-        let team = Team::new(threads.max(1));
-        let scratch = vec![Line::ZERO; program.scratch.div_ceil(16) * team.size()];
+        let team = Team::of_size(threads.max(1));
+        let scratch = Job::scratch_len(&program.parts()) / 16 * team.size();
         Self {
-            program,
             arena: Vec::new(),
-            scratch,
+            scratch: vec![Line::ZERO; scratch],
+            starts: vec![0; program.steps.len() + 1],
+            program,
             room: 0,
             batch: 0,
             team,
@@ -77,28 +68,23 @@ impl Engine {
             self.arena = vec![Line::ZERO; self.program.arena * batch / 16];
             self.room = batch;
         }
+        if batch != self.batch {
+            job::count_chunks(&self.program.steps, batch, self.starts.iter_mut());
+        }
         self.batch = batch;
-        let arena = floats(&mut self.arena);
         for (port, input) in ports.iter().zip(inputs) {
             assert_eq!(input.len(), batch * port.len(), "floats of an input");
-            let place = &mut arena[port.map.offset as usize * batch..][..port.map.len() * batch];
-            let pixels = place.chunks_exact_mut(port.map.stride as usize);
-            if port.map.stride as usize == port.channels {
-                place.copy_from_slice(input);
-                continue;
-            }
-            for (to, from) in pixels.zip(input.chunks_exact(port.channels)) {
-                to[..port.channels].copy_from_slice(from);
-                to[port.channels..].fill(0.0);
-            }
+            port.write(map(floats(&mut self.arena), *port, batch), input);
         }
-        let run = Run::new(&self.program, batch, &mut self.arena, &mut self.scratch);
-        if self.team.size() == 1 {
-            for step in 0..run.program.steps.len() {
-                run.alone(step);
-            }
+        let queue = Queue::new();
+        let team = Arc::clone(&self.team);
+        let job = self.job(&queue);
+        if team.size() == 1 {
+            // SAFETY: compiling checked the instruction set; arena and scratch memory are as long as it says.
+            unsafe { job.alone() };
         } else {
-            self.team.run(&|thread| run.share(thread));
+            // SAFETY: as above; the team numbers its threads.
+            team.run(&|thread| unsafe { job.share(thread, team::wait) });
         }
     }
 
@@ -114,8 +100,10 @@ impl Engine {
     /// If there was no run, or is no such step.
     pub fn repeat_step(&mut self, index: usize) {
         assert!(self.batch > 0, "a step is repeated after a run");
-        let batch = self.batch;
-        Run::new(&self.program, batch, &mut self.arena, &mut self.scratch).alone(index);
+        let queue = Queue::new();
+        let job = self.job(&queue);
+        // SAFETY: as for a run.
+        unsafe { job.step(&job.parts.steps[index]) };
     }
 
     /// Reads an output of the last run, `[batch, height, width, channels]`.
@@ -124,76 +112,29 @@ impl Engine {
     ///
     /// If there is no such output, or `to` is not as long as the output of the last run.
     pub fn read(&mut self, index: usize, to: &mut [f32]) {
-        let Port { map, channels } = self.program.outputs[index];
-        let batch = self.batch;
-        assert_eq!(
-            to.len(),
-            batch * self.output_len(index),
-            "floats of an output"
-        );
-        let place = &floats(&mut self.arena)[map.offset as usize * batch..][..map.len() * batch];
-        let pixels = place.chunks_exact(map.stride as usize);
-        for (from, to) in pixels.zip(to.chunks_exact_mut(channels)) {
-            to.copy_from_slice(&from[..channels]);
+        let port = self.program.outputs[index];
+        let length = port.len();
+        assert_eq!(to.len(), self.batch * length, "floats of an output");
+        let map = map(floats(&mut self.arena), port, self.batch);
+        port.read(map, to, 0, length);
+    }
+
+    fn job<'a>(&'a mut self, queue: &'a Queue) -> Job<'a> {
+        Job {
+            set: self.program.set,
+            parts: self.program.parts(),
+            arena: floats(&mut self.arena).as_mut_ptr(),
+            scratch: floats(&mut self.scratch).as_mut_ptr(),
+            batch: self.batch,
+            starts: &self.starts,
+            queue,
         }
     }
 }
 
-impl<'a> Run<'a> {
-    fn new(
-        program: &'a Program,
-        batch: usize,
-        arena: &'a mut [Line],
-        scratch: &'a mut [Line],
-    ) -> Self {
-        let mut count = 0;
-        let mut starts = vec![0];
-        for step in &program.steps {
-            count += u32::try_from(step.chunks(batch)).expect("maps bound the chunks");
-            starts.push(count);
-        }
-        Self {
-            program,
-            arena: floats(arena).as_mut_ptr(),
-            scratch: floats(scratch).as_mut_ptr(),
-            batch,
-            starts,
-            queue: Queue::default(),
-        }
-    }
-
-    fn memory(&self, thread: usize) -> Memory {
-        Memory {
-            batch: self.batch,
-            parameters: self.program.parameters.as_ptr().cast(),
-            arena: self.arena,
-            scratch: self
-                .scratch
-                .wrapping_add(thread * self.program.scratch.next_multiple_of(16)),
-        }
-    }
-
-    fn alone(&self, step: usize) {
-        let memory = self.memory(0);
-        let step = &self.program.steps[step];
-        for chunk in 0..step.chunks(self.batch) {
-            // SAFETY: compiling checked the instruction set and planned the memory.
-            unsafe { run(self.program.set, &memory, step, chunk) };
-        }
-    }
-
-    fn share(&self, thread: usize) {
-        let memory = self.memory(thread);
-        let run_chunk = |step: usize, chunk: usize| {
-            let step = &self.program.steps[step];
-            // SAFETY: as in `alone`; the queue gives each chunk to one thread, and not before its turn.
-            unsafe { run(self.program.set, &memory, step, chunk) };
-        };
-        self.queue.work(&self.starts, run_chunk, team::wait);
-        if let (0, Some(&end)) = (thread, self.starts.last()) {
-            self.queue.wait_for(end, &team::wait);
-        }
-    }
+/// All of a port's map.
+fn map(arena: &mut [f32], Port { map, .. }: Port, batch: usize) -> &mut [f32] {
+    &mut arena[map.offset as usize * batch..][..map.len() * batch]
 }
 
 /// The lines as one slice.

@@ -29,6 +29,8 @@
 
 mod activation;
 mod depthwise;
+mod image;
+mod job;
 mod lanes;
 mod memory;
 mod pixelwise;
@@ -37,6 +39,9 @@ mod queue;
 mod run;
 mod step;
 mod tile;
+
+#[cfg(feature = "module")]
+mod module;
 
 #[cfg(feature = "std")]
 mod arena;
@@ -63,6 +68,7 @@ pub use {
 #[non_exhaustive]
 pub enum InstructionSet {
     /// Plain code, vectorised by the compiler.
+    #[cfg(feature = "std")]
     Plain,
     /// x86-64 with AVX2 and FMA.
     #[cfg(target_arch = "x86_64")]

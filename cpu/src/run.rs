@@ -1,6 +1,6 @@
 //! Runs one chunk of one step with one instruction set.
 
-use crate::lanes::{Lanes, Plain};
+use crate::lanes::Lanes;
 use crate::memory::Memory;
 use crate::step::{Kind, Step};
 use crate::{InstructionSet, depthwise, pixelwise, product};
@@ -16,7 +16,8 @@ pub(crate) unsafe fn run(set: InstructionSet, memory: &Memory, step: &Step, chun
     // SAFETY: the caller's promise.
     unsafe {
         match set {
-            InstructionSet::Plain => with::<Plain>(memory, step, chunk),
+            #[cfg(feature = "std")]
+            InstructionSet::Plain => with::<crate::lanes::Plain>(memory, step, chunk),
             #[cfg(target_arch = "x86_64")]
             InstructionSet::Avx2 => with::<crate::lanes::Avx2>(memory, step, chunk),
             #[cfg(target_arch = "x86_64")]

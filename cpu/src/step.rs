@@ -39,6 +39,10 @@ impl Activation {
 /// What a step does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
+#[cfg_attr(
+    not(feature = "std"),
+    expect(dead_code, reason = "steps are made elsewhere and read as words")
+)]
 pub(crate) enum Kind {
     /// A matrix product: pointwise, dense and fully connected convolutions.
     Product,
@@ -119,6 +123,49 @@ pub(crate) struct Step {
     pub(crate) pools_shortcut: u32,
     /// Of layer normalisation.
     pub(crate) epsilon: f32,
+    /// Zeros to the end of the cache line: every byte of a step is a byte of a word.
+    pub(crate) rest: [u32; 9],
+}
+
+/// A map that is written or read from outside.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub(crate) struct Port {
+    pub(crate) map: Map,
+    pub(crate) channels: u32,
+}
+
+impl Port {
+    /// Floats of one picture, as it is seen from outside.
+    pub(crate) fn len(self) -> usize {
+        self.map.pixels() * self.channels as usize
+    }
+
+    /// Fills the map with `[batch, height, width, channels]`; `map` is all of it.
+    pub(crate) fn write(self, map: &mut [f32], from: &[f32]) {
+        let [stride, channels] = [self.map.stride, self.channels].map(|count| count as usize);
+        if stride == channels {
+            map.copy_from_slice(from);
+            return;
+        }
+        let pixels = map.chunks_exact_mut(stride);
+        for (to, from) in pixels.zip(from.chunks_exact(channels)) {
+            to[..channels].copy_from_slice(from);
+            to[channels..].fill(0.0);
+        }
+    }
+
+    /// Reads the map into rows of `width` floats, one a picture, from column `start` on; `map` is all of it.
+    pub(crate) fn read(self, map: &[f32], to: &mut [f32], start: usize, width: usize) {
+        let [stride, channels] = [self.map.stride, self.channels].map(|count| count as usize);
+        let pictures = map.chunks_exact(self.map.len());
+        for (map, row) in pictures.zip(to.chunks_exact_mut(width)) {
+            let pixels = row[start..start + self.len()].chunks_exact_mut(channels);
+            for (to, from) in pixels.zip(map.chunks_exact(stride)) {
+                to.copy_from_slice(&from[..channels]);
+            }
+        }
+    }
 }
 
 #[cfg(feature = "std")]

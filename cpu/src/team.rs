@@ -1,7 +1,8 @@
 //! Threads that run a program together.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, TryLockError, Weak};
 use std::thread::{self, JoinHandle};
 
 /// Rounds of waiting that burn the processor before a thread gives way to others.
@@ -22,6 +23,8 @@ type Job<'a> = dyn Fn(usize) + Sync + 'a;
 /// Threads beside the calling one. They sleep between jobs.
 #[derive(Debug)]
 pub(crate) struct Team {
+    /// Held during a job.
+    is_busy: Mutex<()>,
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -58,8 +61,22 @@ impl std::fmt::Debug for Pointer {
 unsafe impl Send for Pointer {}
 
 impl Team {
+    /// The process's team of this size; it lasts as long as somebody has it.
+    pub(crate) fn of_size(size: usize) -> Arc<Self> {
+        static TEAMS: Mutex<Vec<(usize, Weak<Team>)>> = Mutex::new(Vec::new());
+        let mut teams = TEAMS.lock().unwrap_or_else(PoisonError::into_inner);
+        teams.retain(|(_, team)| team.strong_count() > 0);
+        let mut known = teams.iter().filter(|(of, _)| *of == size);
+        if let Some(team) = known.find_map(|(_, team)| team.upgrade()) {
+            return team;
+        }
+        let team = Arc::new(Self::new(size));
+        teams.push((size, Arc::downgrade(&team)));
+        team
+    }
+
     /// Starts threads, so that with the calling one there are `size`.
-    pub(crate) fn new(size: usize) -> Self {
+    fn new(size: usize) -> Self {
         let shared = Arc::new(Shared::default());
         let threads = (1..size)
             .map_while(|index| {
@@ -72,7 +89,11 @@ impl Team {
                     .ok()
             })
             .collect();
-        Self { shared, threads }
+        Self {
+            is_busy: Mutex::new(()),
+            shared,
+            threads,
+        }
     }
 
     /// Threads, the calling one included.
@@ -80,11 +101,17 @@ impl Team {
         self.threads.len() + 1
     }
 
-    /// Runs the job on the calling thread and on every other that is in time, until all of them are back.
-    pub(crate) fn run(&mut self, job: &Job<'_>) {
+    /// Runs the job on the calling thread and on every other that is in time, until all of them are back. While
+    /// the team has another job, the calling thread is alone with it.
+    pub(crate) fn run(&self, job: &Job<'_>) {
         if self.threads.is_empty() {
             return job(0);
         }
+        let _busy = match self.is_busy.try_lock() {
+            Ok(busy) => busy,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return job(0),
+        };
         let pointer: *const Job<'_> = job;
         // SAFETY: only the lifetime changes. The offer is withdrawn and every thread that took it is awaited
         // before this function returns or unwinds.
@@ -143,7 +170,9 @@ impl Shared {
         while let Some(Pointer(job)) = self.take(&mut seen) {
             let leave = Leave(&self.inside);
             // SAFETY: the job lives until `inside` is back at zero.
-            (unsafe { &*job })(index);
+            let job = unsafe { &*job };
+            // A job that panics has said so, and fails on the thread that offered it; this one goes on.
+            drop(panic::catch_unwind(AssertUnwindSafe(|| job(index))));
             drop(leave);
         }
     }
@@ -180,5 +209,54 @@ struct Leave<'a>(&'a AtomicU32);
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::Queue;
+
+    #[test]
+    fn engines_share_a_team() {
+        let team = Team::of_size(2);
+        assert!(Arc::ptr_eq(&team, &Team::of_size(2)));
+        assert!(!Arc::ptr_eq(&team, &Team::of_size(3)));
+    }
+
+    #[test]
+    fn a_busy_team_leaves_the_caller_alone_with_the_job() {
+        let team = Team::of_size(2);
+        let inner = AtomicU32::new(0);
+        team.run(&|thread| {
+            if thread == 0 {
+                team.run(&|thread| {
+                    assert_eq!(thread, 0);
+                    inner.fetch_add(1, Ordering::Relaxed);
+                });
+            }
+        });
+        assert_eq!(inner.into_inner(), 1);
+    }
+
+    #[test]
+    fn a_chunk_that_panics_ends_the_run_and_not_the_team() {
+        let team = Team::new(2);
+        let starts: Vec<u32> = (0..=40).collect();
+        for bad in [0, 1, 39] {
+            let queue = Queue::new();
+            let run = panic::catch_unwind(AssertUnwindSafe(|| {
+                team.run(&|thread| {
+                    queue.work(&starts, |step, _| assert_ne!(step, bad), wait);
+                    if thread == 0 {
+                        queue.wait_for(40, &wait);
+                    }
+                });
+            }));
+            assert!(run.is_err(), "chunk {bad}");
+        }
+        let queue = Queue::new();
+        team.run(&|_| queue.work(&starts, |_, _| (), wait));
+        queue.wait_for(40, &wait);
     }
 }

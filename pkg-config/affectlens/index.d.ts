@@ -17,6 +17,11 @@ export interface LoadOptions {
   wasmUrl?: string | URL;
   /** Address of `worker.js`, if a bundler or server moved it. */
   workerUrl?: string | URL;
+  /**
+   * Threads of the CPU, 1 to 64, the worker's own included; by default as many as there are cores, at most four. More
+   * than one need a page that is cross-origin isolated: elsewhere there is one, and `lens.device.cpu.fallback` says so.
+   */
+  threads?: number;
   /** Runs the networks once while loading (the default), so that the first picture is not slow. */
   warmUp?: boolean;
   /** Told how loading goes on. */
@@ -113,6 +118,17 @@ export interface DeviceReport {
   /** Name of the graphics adapter; empty on the CPU. */
   adapter: string;
   /** Why WebGPU is not used although `auto` would have; else `null`. */
+  fallback: string | null;
+  /** How networks run on the CPU; `null` on WebGPU. */
+  cpu: CpuReport | null;
+}
+
+export interface CpuReport {
+  /** Threads that compute, the worker's own included. */
+  threads: number;
+  /** Whether the browser's relaxed SIMD instructions are used. */
+  relaxedSimd: boolean;
+  /** Why there are fewer threads than could be, or no relaxed SIMD although the browser has it; else `null`. */
   fallback: string | null;
 }
 

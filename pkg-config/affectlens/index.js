@@ -13,12 +13,13 @@ export { AffectLensError };
  * @typedef {import("./messages.js").Request} Request
  * @typedef {import("./messages.js").LoadRequest} LoadRequest
  * @typedef {import("./messages.js").Reply} Reply
- * @typedef {Required<Pick<LoadOptions, "device" | "warmUp">> & Pick<LoadOptions, "workerUrl" | "wasmUrl" | "onProgress">
+ * @typedef {Required<Pick<LoadOptions, "device" | "warmUp">> & Pick<LoadOptions, "workerUrl" | "wasmUrl" | "threads" | "onProgress">
  *   & { weights: import("./weights.js").WeightsSource }} Plan
  */
 
 const TASKS = ["expression"];
 const DEVICES = ["auto", "webgpu", "cpu"];
+const MOST_THREADS = 64;
 /** Failures of a device, after which the same model may still run elsewhere. */
 const DEVICE_FAILURES = ["device-lost", "device-failed", "crashed", "webgpu-unavailable"];
 
@@ -44,7 +45,8 @@ class Lens {
   /** @type {Promise<void> | undefined} */
   #starting;
   #disposed = false;
-  #device = { kind: "", adapter: "", fallback: /** @type {string | null} */ (null) };
+  /** @type {import("./index.js").DeviceReport} */
+  #device = { kind: "", adapter: "", fallback: null, cpu: null };
   /** @type {Settings | undefined} */
   #settings;
   #timings = { loadMs: 0, gatherMs: 0, moduleMs: 0, openMs: 0, warmUpMs: 0, firstResultMs: /** @type {number | null} */ (null) };
@@ -56,7 +58,7 @@ class Lens {
   }
 
   get device() {
-    return { ...this.#device };
+    return { ...this.#device, cpu: this.#device.cpu && { ...this.#device.cpu } };
   }
 
   get settings() {
@@ -180,14 +182,15 @@ class Lens {
 
   /** @param {string} device */
   async #connect(device) {
-    const { weights, wasmUrl, workerUrl, warmUp, onProgress } = this.#plan;
+    const { weights, wasmUrl, workerUrl, threads, warmUp, onProgress } = this.#plan;
     const connection = new Connection(startWorker(workerUrl), {
       onProgress: (progress) => onProgress?.(progress),
       onRequest: () => this.#requests++,
     });
     this.#connection = connection;
     try {
-      return await connection.ask({ kind: "load", device, weights, wasmUrl: wasmUrl?.toString(), warmUp, settings: this.#settings });
+      const moved = wasmUrl?.toString();
+      return await connection.ask({ kind: "load", device, weights, wasmUrl: moved, threads, warmUp, settings: this.#settings });
     } catch (error) {
       connection.close(/** @type {Error} */ (error));
       throw error;
@@ -295,7 +298,7 @@ function startWorker(workerUrl) {
  */
 function readOptions(options) {
   if (typeof options !== "object" || options === null) throw bad("options", options, "an object");
-  const { tasks = TASKS, device = "auto", weights, wasmUrl, workerUrl, warmUp = true, onProgress, signal } = options;
+  const { tasks = TASKS, device = "auto", weights, wasmUrl, workerUrl, threads, warmUp = true, onProgress, signal } = options;
   if (!Array.isArray(tasks) || tasks.length === 0) throw bad("tasks", tasks, "an array of task names");
   for (const task of tasks) {
     if (!TASKS.includes(task)) throw bad("tasks", task, `one of ${TASKS.join(", ")}`);
@@ -304,10 +307,13 @@ function readOptions(options) {
   for (const [name, url] of Object.entries({ wasmUrl, workerUrl })) {
     if (url !== undefined && typeof url !== "string" && !(url instanceof URL)) throw bad(name, url, "a string or URL");
   }
+  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= MOST_THREADS)) {
+    throw bad("threads", threads, `a whole number from 1 to ${MOST_THREADS}`);
+  }
   if (typeof warmUp !== "boolean") throw bad("warmUp", warmUp, "a boolean");
   if (onProgress !== undefined && typeof onProgress !== "function") throw bad("onProgress", onProgress, "a function");
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw bad("signal", signal, "an AbortSignal");
-  return { device, weights: readWeights(weights), wasmUrl, workerUrl, warmUp, onProgress };
+  return { device, weights: readWeights(weights), wasmUrl, workerUrl, threads, warmUp, onProgress };
 }
 
 /**

@@ -9,6 +9,7 @@ export type LoadRequest = {
   device: string;
   weights: WeightsSource;
   wasmUrl: string | undefined;
+  threads: number | undefined;
   warmUp: boolean;
   settings: Settings | undefined;
 };

@@ -3,6 +3,7 @@
 // Owns the model: gets weights and module, then answers one request after the other.
 
 import initialise, { Lens, lastPanic } from "./affectlens.js";
+import { CpuWorkers } from "./cpu.js";
 import { AffectLensError } from "./errors.js";
 import { gatherWeights } from "./weights.js";
 
@@ -65,7 +66,7 @@ async function act(request) {
 }
 
 /** @param {LoadRequest} request */
-async function load({ device, weights, wasmUrl, warmUp, settings }) {
+async function load({ device, weights, wasmUrl, threads, warmUp, settings }) {
   const started = performance.now();
   progress("weights", 0, 0, false);
   const [files, moduleMs] = await Promise.all([
@@ -80,7 +81,9 @@ async function load({ device, weights, wasmUrl, warmUp, settings }) {
   progress("device");
   const obstacle = device === "cpu" ? undefined : await findObstacle();
   if (obstacle && device === "webgpu") throw new AffectLensError("webgpu-unavailable", obstacle);
-  lens = await Lens.open(obstacle ? "cpu" : device, files.detector, files.backbone, files.pretrained, files.head);
+  const choice = obstacle ? "cpu" : device;
+  const cpu = new CpuWorkers(threads);
+  lens = await Lens.open(choice, files.detector, files.backbone, files.pretrained, files.head, cpu);
   if (settings) lens.configure({ ...lens.settings(), ...settings });
   const opened = performance.now();
   if (warmUp) {
@@ -90,7 +93,7 @@ async function load({ device, weights, wasmUrl, warmUp, settings }) {
   const ended = performance.now();
   watchRequests();
   return {
-    device: await describeDevice(lens.device(), obstacle),
+    device: await describeDevice(lens.device(), obstacle, cpu),
     settings: lens.settings(),
     timings: { gatherMs: gathered - started, moduleMs, openMs: opened - gathered, warmUpMs: ended - opened },
   };
@@ -158,14 +161,15 @@ async function findObstacle() {
 /**
  * Browsers name the adapter to scripts, not to the GPU layer of the module.
  *
- * @param {import("./index.js").DeviceReport} device
+ * @param {Omit<import("./index.js").DeviceReport, "cpu">} device
  * @param {string | undefined} obstacle
+ * @param {CpuWorkers} workers
  */
-async function describeDevice(device, obstacle) {
-  if (device.kind !== "webgpu") return { ...device, fallback: obstacle ?? device.fallback };
+async function describeDevice(device, obstacle, workers) {
+  if (device.kind !== "webgpu") return { ...device, fallback: obstacle ?? device.fallback, cpu: workers.report };
   const info = (await requestAdapter())?.info;
   const names = [info?.vendor, info?.architecture, info?.device, info?.description].filter(Boolean);
-  return names.length > 0 ? { ...device, adapter: names.join(" ") } : device;
+  return { ...device, adapter: names.length > 0 ? names.join(" ") : device.adapter, cpu: null };
 }
 
 async function requestAdapter() {

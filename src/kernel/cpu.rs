@@ -1,11 +1,14 @@
 //! Carries out a [`Plan`] with the vector loops of `affectlens-cpu`.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use affectlens_cpu::{Activation as Applied, Engine, Finish, InstructionSet, MapId, NetworkError};
+use affectlens_cpu::{
+    Activation as Applied, Engine, Finish, InstructionSet, MapId, NetworkError, Program,
+};
 use burn::tensor::{Tensor, TensorData};
 
 use super::plan::{Activation, Map, MapShape, Plan, Shortcut, Step, Weighted, Window};
+use crate::device::{CpuWorkers, OpenedDevice};
 
 /// Threads of a network unless the caller says how many. More gain little: the last layers are small.
 const THREADS: usize = 4;
@@ -13,28 +16,34 @@ const THREADS: usize = 4;
 /// A network on the CPU.
 #[derive(Debug)]
 pub(super) struct CpuNetwork {
-    // Runs change feature maps; networks are shared.
-    engine: Mutex<Engine>,
+    runner: Runner,
     input: MapShape,
     /// Values of each output for one picture.
     outputs: Vec<usize>,
 }
 
+#[derive(Debug)]
+enum Runner {
+    // Runs change feature maps; networks are shared.
+    Here(Mutex<Engine>),
+    Workers {
+        workers: Arc<dyn CpuWorkers>,
+        program: u32,
+    },
+}
+
 impl CpuNetwork {
-    /// Packs the network's parameters for this processor. `threads` counts the calling one; by default there are
-    /// as many as cores, up to four, and in a browser one.
+    /// Packs the network's parameters for this processor. Unless the device says how many, there are as many threads
+    /// as cores, up to four, and in a browser one.
     ///
     /// # Errors
     ///
     /// [`NetworkError`] for a window that the loops do not have.
-    pub(super) fn new(plan: &Plan, threads: Option<usize>) -> Result<Self, NetworkError> {
+    pub(super) fn new(plan: &Plan, device: &OpenedDevice) -> Result<Self, NetworkError> {
         let network = lower(plan)?;
         let program = network.compile(InstructionSet::detect())?;
         Ok(Self {
-            engine: Mutex::new(Engine::new(
-                program,
-                threads.unwrap_or_else(default_threads),
-            )),
+            runner: Runner::new(program, device),
             input: plan.input(),
             outputs: plan
                 .outputs()
@@ -46,7 +55,10 @@ impl CpuNetwork {
 
     /// Threads of a run, the calling one included.
     pub(super) fn threads(&self) -> usize {
-        self.engine().threads()
+        match &self.runner {
+            Runner::Here(engine) => lock(engine).threads(),
+            Runner::Workers { workers, .. } => workers.threads(),
+        }
     }
 
     /// Runs the network.
@@ -80,10 +92,16 @@ impl CpuNetwork {
     ///
     /// If the input is not as long as the batch says.
     pub(super) fn run(&self, batch: usize, input: &[f32]) -> Vec<f32> {
-        let mut engine = self.engine();
-        engine.run(batch, &[input]);
         let width: usize = self.outputs.iter().sum();
         let mut values = vec![0.0; batch * width];
+        let mut engine = match &self.runner {
+            Runner::Here(engine) => lock(engine),
+            Runner::Workers { workers, program } => {
+                workers.run(*program, batch, input, &mut values);
+                return values;
+            }
+        };
+        engine.run(batch, &[input]);
         let mut start = 0;
         for (index, &length) in self.outputs.iter().enumerate() {
             if length == width {
@@ -102,10 +120,33 @@ impl CpuNetwork {
         }
         values
     }
+}
 
-    fn engine(&self) -> std::sync::MutexGuard<'_, Engine> {
-        // A run that panicked leaves feature maps behind that the next one overwrites.
-        self.engine.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(engine: &Mutex<Engine>) -> MutexGuard<'_, Engine> {
+    // A run that panicked leaves feature maps behind that the next one overwrites.
+    engine.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Runner {
+    fn new(program: Program, device: &OpenedDevice) -> Self {
+        if let Some(workers) = &device.workers
+            && let Some(number) = workers.load(&program.words())
+        {
+            return Self::Workers {
+                workers: Arc::clone(workers),
+                program: number,
+            };
+        }
+        let threads = device.threads.unwrap_or_else(default_threads);
+        Self::Here(Mutex::new(Engine::new(program, threads)))
+    }
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        if let Self::Workers { workers, program } = self {
+            workers.free(*program);
+        }
     }
 }
 
@@ -299,7 +340,11 @@ mod tests {
         let normal = planner.layer_norm(mean, vec![1.0; 2], vec![3.0, 4.0], 0.0);
         let plan = planner.finish(&[largest, normal, mean]);
 
-        let network = CpuNetwork::new(&plan, Some(2)).expect("a plan that fits");
+        let device = OpenedDevice {
+            threads: Some(2),
+            ..OpenedDevice::cpu()
+        };
+        let network = CpuNetwork::new(&plan, &device).expect("a plan that fits");
         assert_eq!(network.threads(), 2);
         let pictures = [1.0, 2.0, 3.0, 4.0, 0.0, 0.0, 0.0, 8.0];
         // Sums 10 and 8; halved by the gate: 5 and 4, and (2 * sum + 1) / 2; the shortcut adds the input to the

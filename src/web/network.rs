@@ -3,10 +3,9 @@
 use serde::Serialize;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 
-use super::{ToJs, device_choice, read, to_js};
+use super::{ToJs, Workers, open_device, read, to_js};
 use crate::{
-    device,
-    kernel::{self, Counters},
+    kernel::Counters,
     network::{self, NetworkError},
 };
 
@@ -18,19 +17,19 @@ pub struct Network {
 
 #[wasm_bindgen]
 impl Network {
-    /// Opens `device` ("auto", "webgpu" or "cpu") and builds the network that a safetensors file names.
+    /// Opens `device` ("auto", "webgpu" or "cpu") and builds the network that a safetensors file names. On the CPU
+    /// `workers` run it, if given and once started; else this module does, with one thread.
     ///
     /// # Errors
     ///
     /// A JavaScript `Error` with a `code`.
-    pub async fn open(device: String, weights: Vec<u8>) -> Result<Self, JsValue> {
+    pub async fn open(
+        device: String,
+        weights: Vec<u8>,
+        workers: Option<Workers>,
+    ) -> Result<Self, JsValue> {
         let weights = read("network", &weights)?;
-        let device = device::open(device_choice(&device))
-            .await
-            .map_err(|error| error.to_js())?;
-        let device = kernel::tuned(device, None, None)
-            .await
-            .map_err(|error| error.to_js())?;
+        let device = open_device(&device, workers).await?;
         let network = network::Network::load(&weights, device).map_err(|error| error.to_js())?;
         Ok(Self { network })
     }

@@ -115,6 +115,8 @@ describe("options", LIMIT, () => {
     [{ weights: { face: {} } }, 'weights is "face", expected files named detector, backbone, pretrained, head'],
     [{ weights: { detector: "x" } }, 'weights.detector is "x", expected an ArrayBuffer or Uint8Array'],
     [{ wasmUrl: 1 }, "wasmUrl is 1, expected a string or URL"],
+    [{ threads: 0 }, "threads is 0, expected a whole number from 1 to 64"],
+    [{ threads: "all" }, 'threads is "all", expected a whole number from 1 to 64'],
     [{ warmUp: "yes" }, 'warmUp is "yes", expected a boolean'],
     [{ onProgress: 1 }, "onProgress is 1, expected a function"],
     [null, "options is null, expected an object"],
@@ -416,7 +418,8 @@ describe("the end", LIMIT, () => {
       const lens = await load({ weights: { detector: new ArrayBuffer(1), backbone: new ArrayBuffer(1) } });
       return lens.device;
     });
-    assert.deepEqual(device, { kind: "cpu", adapter: "double", fallback: "WebGPU failed: the adapter refused" });
+    const cpu = { threads: 1, relaxedSimd: false, fallback: null };
+    assert.deepEqual(device, { kind: "cpu", adapter: "double", fallback: "WebGPU failed: the adapter refused", cpu });
   });
 
   test("a GPU that is emulated in software is left for the CPU, unless it is asked for", async (context) => {

@@ -17,6 +17,8 @@ import { env } from "node:process";
 import { chromium } from "playwright-core";
 import { preview } from "vite";
 
+import { HEADERS } from "../vite.config.js";
+
 const www = resolve(import.meta.dirname, "..");
 const dist = resolve(www, "../pkg-config/dist");
 const cache = env.AFFECTLENS_CACHE ?? join(env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "affectlens");
@@ -61,13 +63,18 @@ export async function openBrowser({ webgpu = false, camera = "none" } = {}) {
  * Serves a folder (by default the built page) with the page's own headers, and remembers what was asked for.
  *
  * @param {string} [folder]
+ * @param {{ isolated?: boolean }} [wanted] whether the page is cross-origin isolated, as the page's headers make it
  */
-export async function serve(folder = join(www, "dist")) {
+export async function serve(folder = join(www, "dist"), { isolated = true } = {}) {
+  const { "Cross-Origin-Embedder-Policy": _, ...open } = HEADERS;
   const server = await preview({
     root: www,
     logLevel: "warn",
+    // Read by ourselves: what is given here could only add to the headers in it.
+    configFile: false,
+    appType: "mpa",
     build: { outDir: folder },
-    preview: { host: "127.0.0.1", port: 0, strictPort: false, open: false },
+    preview: { host: "127.0.0.1", port: 0, strictPort: false, open: false, headers: isolated ? HEADERS : open },
   });
   /** @type {string[]} */
   const requests = [];

@@ -11,7 +11,6 @@ import { argv, env, stderr } from "node:process";
 
 import { chromium } from "playwright-core";
 
-import { ABSENT } from "./page/engines.js";
 import { serve } from "./server.mjs";
 
 /**
@@ -112,8 +111,7 @@ async function timeNetwork({ name, side, batch }) {
         const ms = await inPage("networks", "open", { ...contestant, ...files });
         firsts.set(contestant.name, [...(firsts.get(contestant.name) ?? []), ms]);
       } catch (error) {
-        const reason = textOf(error);
-        failures[contestant.name] = reason.includes(ABSENT) ? ABSENT : reason;
+        failures[contestant.name] = textOf(error);
         contestants = contestants.filter((it) => it !== contestant);
         say(`      ${contestant.name}: ${failures[contestant.name]}`);
       }

@@ -26,6 +26,22 @@ const WASM_FEATURES: [&str; 7] = [
     "--enable-simd",
 ];
 
+/// The small module for the CPU, once for browsers with and once for those without relaxed SIMD.
+const CPU_MODULES: [(&str, &str); 2] = [
+    ("affectlens_cpu_relaxed.wasm", "+simd128,+relaxed-simd"),
+    ("affectlens_cpu_simd.wasm", "+simd128"),
+];
+
+/// Its instances share one memory, of 1 GiB at most (`cpu.js` asks for as much), and each gets a stack of its own.
+const CPU_LINK_ARGUMENTS: [&str; 6] = [
+    "--import-memory",
+    "--shared-memory",
+    "--max-memory=1073741824",
+    "-zstack-size=131072",
+    "--export=__stack_pointer",
+    "--export=__heap_base",
+];
+
 /// Tarballs that `npm install` takes.
 pub struct Packages {
     /// `affectlens`.
@@ -38,9 +54,10 @@ pub struct Packages {
 pub fn build() -> Result<Packages> {
     let version = crate_version()?;
     let wasm = build_wasm()?;
+    let modules = build_cpu_modules()?;
     step("packing the npm packages");
     Ok(Packages {
-        library: pack_library(&wasm, &version)?,
+        library: pack_library(&wasm, &modules, &version)?,
         weights: pack_weights(&version)?,
     })
 }
@@ -95,7 +112,49 @@ fn build_wasm() -> Result<PathBuf> {
     Ok(out)
 }
 
-fn pack_library(wasm: &Path, version: &str) -> Result<PathBuf> {
+/// Builds the small modules, each in a folder of its own: their flags would have cargo build all else anew.
+///
+/// Not through wasm-opt, which makes them a fifth larger and no faster.
+fn build_cpu_modules() -> Result<Vec<(PathBuf, &'static str)>> {
+    step("building the small wasm modules for the CPU");
+    let mut built = Vec::new();
+    for (name, features) in CPU_MODULES {
+        let folder = paths::target()
+            .join("cpu-module")
+            .join(name.trim_end_matches(".wasm"));
+        let mut flags =
+            format!("-Ctarget-feature=+atomics,+bulk-memory,{features} -Cstrip=symbols");
+        for argument in CPU_LINK_ARGUMENTS {
+            write!(flags, " -Clink-arg={argument}")?;
+        }
+        let arguments = [
+            "rustc",
+            "--package",
+            "affectlens-cpu",
+            "--lib",
+            "--crate-type",
+            "cdylib",
+            "--release",
+            "--target",
+            "wasm32-unknown-unknown",
+            "--no-default-features",
+            "--features",
+            "module",
+            "--target-dir",
+        ];
+        run(
+            command("cargo", arguments)
+                .arg(&folder)
+                .env("RUSTFLAGS", flags),
+            minutes(10),
+        )?;
+        let module = folder.join("wasm32-unknown-unknown/release/affectlens_cpu.wasm");
+        built.push((module, name));
+    }
+    Ok(built)
+}
+
+fn pack_library(wasm: &Path, modules: &[(PathBuf, &str)], version: &str) -> Result<PathBuf> {
     let folder = fresh_folder("affectlens")?;
     copy_folder(&paths::root().join("pkg-config/affectlens"), &folder)?;
     for file in [
@@ -106,6 +165,9 @@ fn pack_library(wasm: &Path, version: &str) -> Result<PathBuf> {
     ] {
         fs::copy(wasm.join(file), folder.join(file))
             .with_context(|| format!("wasm-bindgen made no {file}"))?;
+    }
+    for (module, name) in modules {
+        fs::copy(module, folder.join(name)).with_context(|| module.display().to_string())?;
     }
     finish(&folder, version)
 }

@@ -1,9 +1,6 @@
 // @ts-check
 // The engines that take turns, each behind the same three steps: prepare (not timed), open, run.
 
-/** What an engine says where it has no such place to run; the table then shows nothing there. */
-export const ABSENT = "not in this build";
-
 /**
  * @typedef {{ device: "webgpu" | "cpu", threads: number }} Place
  * @typedef {{ run: (input: Float32Array, shape: number[]) => Promise<Float32Array> }} Opened
@@ -16,11 +13,12 @@ export const ENGINES = {
     format: "safetensors",
     async prepare({ device, threads }) {
       const { default: initialise, Network } = await import("/affectlens/affectlens.js");
-      // A build without threads has no such parameter.
-      if (device === "cpu" && threads > 1 && Network.open.length < 3) throw new Error(ABSENT);
+      const { CpuWorkers } = await import("/affectlens/cpu.js");
       return async (model) => {
         await initialise({ module_or_path: "/affectlens/affectlens_bg.wasm" });
-        const network = await Network.open(device, model, threads);
+        const workers = new CpuWorkers(threads);
+        const network = await Network.open(device, model, workers);
+        if (workers.report.fallback) throw new Error(workers.report.fallback);
         return { run: (input, [batch]) => network.run(input, batch) };
       };
     },

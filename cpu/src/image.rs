@@ -1,0 +1,384 @@
+//! Programs as one array of words, which another wasm instance or process can run where it lies.
+//!
+//! | words | |
+//! |---|---|
+//! | 16 | [`Header`] |
+//! | 48 a step | [`Step`] |
+//! | 5 a port | [`Port`], inputs before outputs |
+//! | one a step, and one | room for the first chunk of each step |
+//! | the rest | parameters, from a cache line on |
+
+use crate::step::{Port, Step};
+
+/// What stands first. Lengths of lists count their members; `parameters` counts words from the start.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C, align(64))]
+pub(crate) struct Header {
+    /// [`FORMAT`]
+    pub(crate) format: u32,
+    pub(crate) steps: u32,
+    pub(crate) inputs: u32,
+    pub(crate) outputs: u32,
+    pub(crate) parameters: u32,
+    /// Floats of all maps of one picture.
+    pub(crate) arena: u32,
+    /// Floats of scratch memory of one thread.
+    pub(crate) scratch: u32,
+    pub(crate) rest: [u32; 9],
+}
+
+/// Changes with everything that the two sides of an image must agree on.
+pub(crate) const FORMAT: u32 = 0x0001_caf1;
+
+const _: () = assert!(size_of::<Header>() == 4 * Header::WORDS);
+const _: () = assert!(size_of::<Step>() == 4 * STEP);
+const _: () = assert!(size_of::<Port>() == 4 * PORT);
+
+const STEP: usize = 48;
+const PORT: usize = 5;
+
+impl Header {
+    const WORDS: usize = 16;
+
+    fn ports(&self) -> usize {
+        (self.inputs + self.outputs) as usize
+    }
+
+    fn starts_at(&self) -> usize {
+        Self::WORDS + self.steps as usize * STEP + self.ports() * PORT
+    }
+}
+
+#[cfg(feature = "std")]
+mod write {
+    use super::{FORMAT, Header, PORT, STEP};
+    use crate::compile::{Line, Program};
+    use crate::step::{Port, Step};
+
+    impl Program {
+        /// The program as words without pointers: for `affectlens_cpu_*.wasm`, which is built from the feature
+        /// `module`. Its copy lies on a boundary of 64 bytes.
+        ///
+        /// The instruction set is not among them; vectors of the two sides are equally wide.
+        pub fn words(&self) -> Vec<u32> {
+            let narrow = |value| u32::try_from(value).expect("compiling checked the sizes");
+            let mut header = Header {
+                format: FORMAT,
+                steps: narrow(self.steps.len()),
+                inputs: narrow(self.inputs.len()),
+                outputs: narrow(self.outputs.len()),
+                parameters: 0,
+                arena: narrow(self.arena),
+                scratch: narrow(self.scratch),
+                rest: [0; 9],
+            };
+            let parameters = (header.starts_at() + self.steps.len() + 1).next_multiple_of(16);
+            header.parameters = narrow(parameters);
+            let mut words = Vec::with_capacity(parameters + self.parameters.len() * 16);
+            // SAFETY: all four are words from end to end, as the assertions on their sizes say.
+            unsafe {
+                push::<Header, { Header::WORDS }>(&mut words, &[header]);
+                push::<Step, STEP>(&mut words, &self.steps);
+                push::<Port, PORT>(&mut words, &self.inputs);
+                push::<Port, PORT>(&mut words, &self.outputs);
+                words.resize(parameters, 0);
+                push::<Line, 16>(&mut words, &self.parameters);
+            }
+            words
+        }
+    }
+
+    /// # Safety
+    ///
+    /// A member is `WORDS` words without padding.
+    unsafe fn push<T, const WORDS: usize>(words: &mut Vec<u32>, members: &[T]) {
+        const { assert!(size_of::<T>() == 4 * WORDS) };
+        let start = members.as_ptr().cast();
+        // SAFETY: the caller's promise.
+        words
+            .extend_from_slice(unsafe { std::slice::from_raw_parts(start, members.len() * WORDS) });
+    }
+}
+
+/// Runs programs where they lie in memory.
+#[cfg(any(test, feature = "module"))]
+mod read {
+    use core::slice;
+
+    use super::{FORMAT, Header, PORT};
+    use crate::InstructionSet;
+    use crate::job::{self, Job, Parts};
+    use crate::queue::Queue;
+    use crate::step::{Port, Step};
+
+    /// A program's words in memory.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Image {
+        words: *mut u32,
+        header: Header,
+    }
+
+    /// Where a run keeps what it needs, in floats from the start of its workspace; every part begins on a cache
+    /// line.
+    pub(crate) struct Workspace {
+        /// Inputs, one after the other; they stand first.
+        input: usize,
+        pub(crate) output: usize,
+        scratch: usize,
+        arena: usize,
+        pub(crate) length: usize,
+    }
+
+    impl Image {
+        /// The program at an address.
+        ///
+        /// # Safety
+        ///
+        /// What [`Program::words`](crate::Program::words) gave lies there, on a boundary of 64 bytes, for as long
+        /// as this is used.
+        pub(crate) unsafe fn at(words: *mut u32) -> Self {
+            // SAFETY: the caller's promise.
+            let header = unsafe { words.cast::<Header>().read() };
+            assert_eq!(header.format, FORMAT, "format of a program");
+            Self { words, header }
+        }
+
+        /// Plans the memory of a run.
+        pub(crate) fn workspace(&self, batch: usize, threads: usize) -> Workspace {
+            let sum = |ports: &[Port]| -> usize { ports.iter().map(|port| port.len()).sum() };
+            let output = (batch * sum(self.inputs())).next_multiple_of(16);
+            let scratch = output + (batch * sum(self.outputs())).next_multiple_of(16);
+            let arena = scratch + threads * Job::scratch_len(&self.parts());
+            Workspace {
+                input: 0,
+                output,
+                scratch,
+                arena,
+                length: arena + batch * self.header.arena as usize,
+            }
+        }
+
+        /// Brings inputs into the arena and counts chunks.
+        ///
+        /// # Safety
+        ///
+        /// The workspace is as long as planned, and no other thread is at the program.
+        pub(crate) unsafe fn begin(&self, workspace: *mut f32, batch: usize, threads: usize) {
+            let plan = self.workspace(batch, threads);
+            let mut start = plan.input;
+            for port in self.inputs() {
+                let length = batch * port.len();
+                // SAFETY: the caller's promise.
+                unsafe {
+                    let input = slice::from_raw_parts(workspace.add(start), length);
+                    port.write(map(workspace.add(plan.arena), *port, batch), input);
+                }
+                start += length;
+            }
+            let steps = self.parts().steps;
+            // SAFETY: there is room for one more than steps, and nobody else reads it now.
+            let starts = unsafe {
+                let first = self.words.add(self.header.starts_at());
+                slice::from_raw_parts_mut(first, steps.len() + 1)
+            };
+            job::count_chunks(steps, batch, starts.iter_mut());
+        }
+
+        /// The run that [`begin`](Self::begin) has begun.
+        ///
+        /// # Safety
+        ///
+        /// As for `begin`, but that other threads may be at the same run.
+        pub(crate) unsafe fn job<'a>(
+            &'a self,
+            set: InstructionSet,
+            workspace: *mut f32,
+            batch: usize,
+            threads: usize,
+            queue: &'a Queue,
+        ) -> Job<'a> {
+            let plan = self.workspace(batch, threads);
+            // SAFETY: the caller's promise.
+            unsafe {
+                Job {
+                    set,
+                    parts: self.parts(),
+                    arena: workspace.add(plan.arena),
+                    scratch: workspace.add(plan.scratch),
+                    batch,
+                    starts: slice::from_raw_parts(
+                        self.words.add(self.header.starts_at()),
+                        self.header.steps as usize + 1,
+                    ),
+                    queue,
+                }
+            }
+        }
+
+        /// Brings outputs out of the arena, `[batch, values]`, one beside the other.
+        ///
+        /// # Safety
+        ///
+        /// As for [`begin`](Self::begin); the run is over.
+        pub(crate) unsafe fn end(&self, workspace: *mut f32, batch: usize, threads: usize) {
+            let plan = self.workspace(batch, threads);
+            let width = self.outputs().iter().map(|port| port.len()).sum();
+            let mut start = 0;
+            for port in self.outputs() {
+                // SAFETY: the caller's promise.
+                unsafe {
+                    let output =
+                        slice::from_raw_parts_mut(workspace.add(plan.output), batch * width);
+                    let map = map(workspace.add(plan.arena), *port, batch);
+                    port.read(map, output, start, width);
+                }
+                start += port.len();
+            }
+        }
+
+        fn parts(&self) -> Parts<'_> {
+            // SAFETY: `at` was promised a program.
+            unsafe {
+                Parts {
+                    steps: self.list::<Step>(Header::WORDS, self.header.steps as usize),
+                    parameters: self.words.add(self.header.parameters as usize).cast(),
+                    scratch: self.header.scratch as usize,
+                }
+            }
+        }
+
+        fn inputs(&self) -> &[Port] {
+            &self.ports()[..self.header.inputs as usize]
+        }
+
+        fn outputs(&self) -> &[Port] {
+            &self.ports()[self.header.inputs as usize..]
+        }
+
+        fn ports(&self) -> &[Port] {
+            let ports = self.header.ports();
+            // SAFETY: `at` was promised a program.
+            unsafe { self.list(self.header.starts_at() - ports * PORT, ports) }
+        }
+
+        unsafe fn list<T>(&self, word: usize, length: usize) -> &[T] {
+            // SAFETY: the caller knows what lies there.
+            unsafe { slice::from_raw_parts(self.words.add(word).cast(), length) }
+        }
+    }
+
+    /// All of a port's map.
+    unsafe fn map<'a>(arena: *mut f32, Port { map, .. }: Port, batch: usize) -> &'a mut [f32] {
+        // SAFETY: the caller has an arena for so many pictures.
+        unsafe {
+            let first = arena.add(map.offset as usize * batch);
+            slice::from_raw_parts_mut(first, batch * map.len())
+        }
+    }
+}
+
+#[cfg(any(test, feature = "module"))]
+pub(crate) use read::Image;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compile::Line;
+    use crate::queue::Queue;
+    use crate::{Activation, Engine, Finish, InstructionSet, Network, Window};
+
+    fn network() -> Network {
+        let mut network = Network::default();
+        let picture = network.input([6, 6, 3]).expect("a picture");
+        let extra = network.input([1, 1, 5]).expect("five numbers");
+        let numbers =
+            |count: usize| -> Vec<f32> { (0..count).map(|it| (it as f32).sin()).collect() };
+        let finish = |bias, activation| Finish {
+            bias,
+            activation,
+            slopes: &[],
+        };
+        let window = Window {
+            kernel: 3,
+            stride: 2,
+            padding: [1, 1],
+            size: [3, 3],
+        };
+        let bias = numbers(7);
+        let weight = numbers(7 * 27);
+        let maps = network.convolution(
+            picture,
+            window,
+            &weight,
+            finish(&bias, Activation::Silu),
+            None,
+        );
+        let maps = maps.expect("a convolution that fits");
+        let mean = network.average(maps).expect("means");
+        let gate = network.pointwise(
+            extra,
+            &numbers(35),
+            finish(&bias, Activation::Sigmoid),
+            None,
+            None,
+        );
+        let gated = network.pointwise(
+            mean,
+            &numbers(7 * 6),
+            finish(&bias[..6], Activation::Identity),
+            Some(gate.expect("a gate")),
+            None,
+        );
+        network.output(maps).expect("maps");
+        network
+            .output(gated.expect("a layer that fits"))
+            .expect("values");
+        network
+    }
+
+    #[test]
+    fn words_run_where_they_lie_as_the_engine_does() {
+        let set = InstructionSet::Plain;
+        let program = network().compile(set).expect("plain code is everywhere");
+        let words = program.words();
+        let mut engine = Engine::new(program, 1);
+        let mut lines = vec![Line::ZERO; words.len().div_ceil(16)];
+        // SAFETY: as many words as lines have room for; both outlive their use, and the plan has the lengths.
+        unsafe {
+            let place: *mut u32 = lines.as_mut_ptr().cast();
+            std::ptr::copy_nonoverlapping(words.as_ptr(), place, words.len());
+            let image = Image::at(place);
+            for batch in [2, 1, 3] {
+                let inputs: Vec<f32> = (0..batch * 113).map(|it| (it as f32 * 0.7).cos()).collect();
+                let (pictures, extra) = inputs.split_at(batch * 108);
+                engine.run(batch, &[pictures, extra]);
+                let [mut maps, mut values] = [vec![0.0; batch * 63], vec![0.0; batch * 6]];
+                engine.read(0, &mut maps);
+                engine.read(1, &mut values);
+                for threads in [1, 2] {
+                    let plan = image.workspace(batch, threads);
+                    let mut workspace = vec![Line::ZERO; plan.length.div_ceil(16)];
+                    let floats: *mut f32 = workspace.as_mut_ptr().cast();
+                    std::ptr::copy_nonoverlapping(inputs.as_ptr(), floats, inputs.len());
+                    image.begin(floats, batch, threads);
+                    let queue = Queue::new();
+                    let job = image.job(set, floats, batch, threads, &queue);
+                    std::thread::scope(|scope| {
+                        for thread in 1..threads {
+                            let job = &job;
+                            scope.spawn(move || job.share(thread, crate::team::wait));
+                        }
+                        job.share(0, crate::team::wait);
+                    });
+                    image.end(floats, batch, threads);
+                    let output = std::slice::from_raw_parts(floats.add(plan.output), batch * 69);
+                    for picture in 0..batch {
+                        let (first, second) = output[picture * 69..][..69].split_at(63);
+                        assert_eq!(first, &maps[picture * 63..][..63]);
+                        assert_eq!(second, &values[picture * 6..][..6]);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,237 @@
+// @ts-check
+// Runs networks on the CPU in a small wasm module of its own: on several threads where the page is cross-origin
+// isolated, and with relaxed SIMD where the browser has it. The large module has neither.
+
+import { instantiate } from "./cpu-instance.js";
+
+/**
+ * @typedef {import("./cpu-instance.js").Start} Start
+ * @typedef {import("./cpu-instance.js").Started} Started
+ */
+
+/** Threads unless the caller says how many. More gain little: the last layers of a network are small. */
+const THREADS = 4;
+/** Bytes of a page of memory. */
+const PAGE = 65_536;
+/** Pages to begin with, and at most; the module is linked for as many (`xtask/src/package.rs`). */
+const FIRST_PAGES = 16;
+const MOST_PAGES = 16_384;
+/** Bytes of a cache line, on which programs and workspaces begin. */
+const LINE = 64;
+/** Bytes of a helper's stack. */
+const STACK = 131_072;
+/** A helper that has not answered by then is given up. */
+const START_MS = 10_000;
+
+/** A module with `i8x16.relaxed_swizzle` in it. */
+// prettier-ignore
+const RELAXED_SIMD = new Uint8Array([
+  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 15, 1, 13, 0, 65, 1, 253, 15, 65, 2, 253, 15, 253,
+  128, 2, 11,
+]);
+
+/** What the large module calls to run its networks; see `src/web/workers.rs`. */
+export class CpuWorkers {
+  #wanted;
+  #report = { threads: 1, relaxedSimd: false, fallback: /** @type {string | null} */ (null) };
+  /** @type {Worker[]} */
+  #helpers = [];
+  /** @type {import("./cpu-instance.js").Exports | undefined} */
+  #exports;
+  /** @type {Heap | undefined} */
+  #heap;
+  #workspace = { start: 0, bytes: 0 };
+
+  /** @param {number | undefined} threads the one that calls included */
+  constructor(threads) {
+    this.#wanted = threads;
+  }
+
+  /** How networks run on the CPU. */
+  get report() {
+    return { ...this.#report };
+  }
+
+  get threads() {
+    return this.#report.threads;
+  }
+
+  /** Whether there is something to gain here, and it is ready. Never rejects: the large module can do without. */
+  async start() {
+    const relaxedSimd = WebAssembly.validate(RELAXED_SIMD);
+    let threads = this.#wanted ?? Math.min(navigator.hardwareConcurrency ?? 1, THREADS);
+    if (threads > 1 && !crossOriginIsolated) {
+      this.#report.fallback = "one thread: the page is not cross-origin isolated";
+      threads = 1;
+    }
+    if (threads === 1 && !relaxedSimd) return false;
+    try {
+      await this.#open(threads, relaxedSimd);
+      this.#report = { ...this.#report, threads, relaxedSimd };
+      return true;
+    } catch (error) {
+      for (const helper of this.#helpers) helper.terminate();
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#report.fallback = `one thread: the module for the CPU does not start: ${reason}`;
+      return false;
+    }
+  }
+
+  /**
+   * @param {Uint32Array} program
+   * @returns {number | undefined} its address, unless memory is short
+   */
+  load(program) {
+    const heap = this.#opened.heap;
+    const start = heap.take(program.byteLength);
+    if (start !== undefined) new Uint32Array(heap.buffer, start, program.length).set(program);
+    return start;
+  }
+
+  /**
+   * @param {number} program
+   * @param {number} batch
+   * @param {Float32Array} input
+   * @param {Float32Array} output is written
+   */
+  run(program, batch, input, output) {
+    const { heap, exports } = this.#opened;
+    const bytes = exports.workspace_len(program, batch, this.threads);
+    if (bytes > this.#workspace.bytes) {
+      heap.give(this.#workspace.start);
+      const start = heap.take(bytes);
+      this.#workspace = { start: start ?? 0, bytes: start === undefined ? 0 : bytes };
+      if (start === undefined) throw new Error(`${bytes} bytes of memory are not to be had`);
+    }
+    const { start } = this.#workspace;
+    new Float32Array(heap.buffer, start, input.length).set(input);
+    const result = exports.run(program, start, batch, this.threads);
+    output.set(new Float32Array(heap.buffer, result, output.length));
+  }
+
+  /** @param {number} program */
+  free(program) {
+    this.#opened.heap.give(program);
+  }
+
+  get #opened() {
+    if (!this.#heap || !this.#exports) throw new Error("the module for the CPU is not started");
+    return { heap: this.#heap, exports: this.#exports };
+  }
+
+  /**
+   * @param {number} threads
+   * @param {boolean} relaxedSimd
+   */
+  async #open(threads, relaxedSimd) {
+    // Bundlers find the files by these very expressions.
+    const url = relaxedSimd
+      ? new URL("./affectlens_cpu_relaxed.wasm", import.meta.url)
+      : new URL("./affectlens_cpu_simd.wasm", import.meta.url);
+    const module = await compile(url);
+    const memory = new WebAssembly.Memory({ initial: FIRST_PAGES, maximum: MOST_PAGES, shared: true });
+    const { exports } = await instantiate(module, memory);
+    const heap = new Heap(memory, exports.__heap_base.value);
+    const starts = [];
+    for (let thread = 1; thread < threads; thread++) {
+      const stack = heap.take(STACK);
+      if (stack === undefined) throw new Error("no memory for a stack");
+      // Stacks grow downwards.
+      starts.push(this.#startHelper({ module, memory, thread, stack: stack + STACK }));
+    }
+    await Promise.all(starts);
+    this.#exports = exports;
+    this.#heap = heap;
+  }
+
+  /** @param {Start} start */
+  #startHelper(start) {
+    // Bundlers find the worker by this very expression.
+    const helper = new Worker(new URL("./cpu-worker.js", import.meta.url), { type: "module" });
+    this.#helpers.push(helper);
+    return /** @type {Promise<void>} */ (
+      new Promise((resolve, reject) => {
+        const fail = (/** @type {string} */ reason) => reject(new Error(`a helping worker: ${reason}`));
+        const timer = setTimeout(() => fail(`no answer in ${START_MS} ms`), START_MS);
+        helper.addEventListener("message", ({ data: { error } }) => {
+          clearTimeout(timer);
+          if (error === undefined) resolve();
+          else fail(error);
+        });
+        helper.addEventListener("error", (event) => {
+          clearTimeout(timer);
+          // Told here, so that it is not an error of this worker too.
+          event.preventDefault();
+          fail(event.message || "its script cannot be loaded");
+        });
+        helper.postMessage(start);
+      })
+    );
+  }
+}
+
+/** Memory behind the module's own; pieces are taken and given back. */
+class Heap {
+  #memory;
+  #first;
+  /** @type {{ start: number, end: number }[]} what is taken, in order */
+  #pieces = [];
+
+  /**
+   * @param {WebAssembly.Memory} memory
+   * @param {number} first
+   */
+  constructor(memory, first) {
+    this.#memory = memory;
+    this.#first = roundUp(first, LINE);
+  }
+
+  get buffer() {
+    return this.#memory.buffer;
+  }
+
+  /**
+   * @param {number} bytes
+   * @returns {number | undefined} where they are, unless the memory is full
+   */
+  take(bytes) {
+    const length = roundUp(bytes, LINE);
+    let start = this.#first;
+    let index = this.#pieces.findIndex((piece) => {
+      if (start + length <= piece.start) return true;
+      start = piece.end;
+      return false;
+    });
+    if (index < 0) index = this.#pieces.length;
+    const missing = start + length - this.buffer.byteLength;
+    if (missing > 0) {
+      try {
+        this.#memory.grow(Math.ceil(missing / PAGE));
+      } catch {
+        return undefined;
+      }
+    }
+    this.#pieces.splice(index, 0, { start, end: start + length });
+    return start;
+  }
+
+  /** @param {number} start of what was taken; else nothing happens */
+  give(start) {
+    this.#pieces = this.#pieces.filter((piece) => piece.start !== start);
+  }
+}
+
+/** @param {URL} url */
+async function compile(url) {
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`\`${url}\` answered ${response.status}`);
+  return WebAssembly.compile(await response.arrayBuffer());
+}
+
+/**
+ * @param {number} value
+ * @param {number} step
+ */
+function roundUp(value, step) {
+  return Math.ceil(value / step) * step;
+}
