@@ -113,12 +113,13 @@ pub async fn read_back(tensors: Vec<Tensor<2>>) -> Result<Vec<Vec<f32>>, Executi
         .iter()
         .map(|tensor| tensor.dims().iter().product())
         .collect();
-    let Some(first) = tensors.first() else {
-        return Ok(Vec::new());
+    let gpu = match tensors.as_slice() {
+        [first, _, ..] => Gpu::of(&first.device()),
+        _ => None,
     };
-    let joined = match Gpu::of(&first.device()) {
-        Some(gpu) if tensors.len() > 1 => vec![gpu.join(tensors)],
-        _ => tensors,
+    let joined = match gpu {
+        Some(gpu) => vec![gpu.join(tensors)],
+        None => tensors,
     };
     let mut values = Vec::new();
     for tensor in joined {

@@ -114,7 +114,7 @@ impl Network {
     /// # Errors
     ///
     /// [`NetworkError::Input`] for another number of values, others if the device fails.
-    pub async fn run(&mut self, input: Vec<f32>, batch: usize) -> Result<Vec<f32>, NetworkError> {
+    pub async fn run(&mut self, input: &[f32], batch: usize) -> Result<Vec<f32>, NetworkError> {
         let NetworkFacts { name, side, .. } = self.facts;
         let pixels = side as usize;
         if batch == 0 || input.len() != batch * 3 * pixels * pixels {
@@ -126,7 +126,7 @@ impl Network {
         }
         let before = Counters::of_this_thread();
         let input = TensorData::new(
-            channels_last(&input, pixels * pixels),
+            channels_last(input, pixels * pixels),
             [batch, pixels, pixels, 3],
         );
         let output = self

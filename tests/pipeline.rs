@@ -180,7 +180,7 @@ async fn a_network_by_itself_gives_each_picture_its_own_outputs() {
     let mut noise = noise(7);
     let [one, other] = [(); 2].map(|()| (0..3 * 128 * 128).map(|_| noise()).collect::<Vec<_>>());
     let mut run = async |input: &[&[f32]]| {
-        let output = network.run(input.concat(), input.len()).await;
+        let output = network.run(&input.concat(), input.len()).await;
         output.expect("as many values as pictures have")
     };
     let both = run(&[&one, &other]).await;
@@ -193,7 +193,7 @@ async fn a_network_by_itself_gives_each_picture_its_own_outputs() {
     assert!(both.iter().zip(&singles).all(is_close));
     assert_ne!(both[..values], both[values..]);
     let refusal = network
-        .run(one, 2)
+        .run(&one, 2)
         .await
         .expect_err("one picture is not two");
     let message = "input has 49152 values, expected 2 x 3 x 128 x 128";

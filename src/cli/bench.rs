@@ -236,7 +236,7 @@ impl Started {
         let loaded = started.elapsed();
         let input = pictures(network.facts(), batch)?;
         let started = Instant::now();
-        let output = pollster::block_on(network.run(input.clone(), batch))?;
+        let output = pollster::block_on(network.run(&input, batch))?;
         let first_ms = (loaded + started.elapsed()).as_secs_f64() * 1e3;
         let started = Self {
             network,
@@ -250,9 +250,8 @@ impl Started {
 
     /// Milliseconds of one run, input in and output out.
     fn run(&mut self) -> Result<f64> {
-        let input = self.input.clone();
         let started = Instant::now();
-        pollster::block_on(self.network.run(input, self.batch))?;
+        pollster::block_on(self.network.run(&self.input, self.batch))?;
         Ok(started.elapsed().as_secs_f64() * 1e3)
     }
 }

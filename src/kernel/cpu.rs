@@ -25,7 +25,7 @@ pub(super) struct CpuNetwork {
 #[derive(Debug)]
 enum Runner {
     // Runs change feature maps; networks are shared.
-    Here(Mutex<Engine>),
+    Here(Box<Mutex<Engine>>),
     Workers {
         workers: Arc<dyn CpuWorkers>,
         program: u32,
@@ -138,7 +138,7 @@ impl Runner {
             };
         }
         let threads = device.threads.unwrap_or_else(default_threads);
-        Self::Here(Mutex::new(Engine::new(program, threads)))
+        Self::Here(Box::new(Mutex::new(Engine::new(program, threads))))
     }
 }
 

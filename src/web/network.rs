@@ -42,7 +42,7 @@ impl Network {
     /// A JavaScript `Error` with a `code`.
     pub async fn run(&mut self, input: Vec<f32>, batch: usize) -> Result<Vec<f32>, JsValue> {
         self.network
-            .run(input, batch)
+            .run(&input, batch)
             .await
             .map_err(|error| error.to_js())
     }

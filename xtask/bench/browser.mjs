@@ -17,7 +17,7 @@ import { serve } from "./server.mjs";
  * @typedef {{ name: string, side: number, batch: number }} Network
  * @typedef {{ models: string, packages: string, clip: { file: string, width: number, height: number }, networks: Network[],
  *   firsts: number, rounds: number, secondsPerNetwork: number, frames: number, parts: ("browser" | "frame")[],
- *   tolerance: number }} Plan
+ *   tolerance: number, toleranceOnGpu: number }} Plan
  * @typedef {{ name: string, engine: string, device: string, threads: number }} Contestant
  */
 
@@ -53,7 +53,7 @@ const server = await serve({
   "tfjs-wasm": join(here, "node_modules/@tensorflow/tfjs-backend-wasm/dist"),
 });
 
-const { browser, page, adapter } = await openBrowser();
+const { browser, page, adapter, isHardware } = await openBrowser();
 page.on("console", (message) => message.type() === "error" && say(`    page: ${message.text()}`));
 try {
   /** @type {Record<string, unknown>} */
@@ -87,8 +87,8 @@ async function openBrowser() {
       const { vendor, architecture, device, description } = found?.info ?? {};
       return [vendor, architecture, device, description].filter(Boolean).join(" ");
     });
-    const isSoftware = /swiftshader|llvmpipe|lavapipe/i.test(adapter);
-    if (flags === SOFTWARE || (adapter && !isSoftware)) return { browser, page, adapter: adapter || "none" };
+    const isHardware = adapter !== "" && !/swiftshader|llvmpipe|lavapipe/i.test(adapter);
+    if (flags === SOFTWARE || isHardware) return { browser, page, adapter: adapter || "none", isHardware };
     await browser.close();
   }
   throw new Error("unreachable");
@@ -184,8 +184,9 @@ function agree(outputs) {
     }
     const difference = output.reduce((most, value, index) => Math.max(most, Math.abs(value - expected[index])), 0);
     const relative = difference / largest;
-    if (!(relative <= plan.tolerance)) {
-      throw new Error(`${name} differs from ${REFERENCE} by ${relative}, tolerated ${plan.tolerance}`);
+    const tolerance = isHardware && name.endsWith("WebGPU") ? plan.toleranceOnGpu : plan.tolerance;
+    if (!(relative <= tolerance)) {
+      throw new Error(`${name} differs from ${REFERENCE} by ${relative}, tolerated ${tolerance}`);
     }
     differences.set(name, relative);
   }

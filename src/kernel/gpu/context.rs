@@ -22,7 +22,7 @@ pub(crate) struct GpuBuffer(Handle);
 impl Gpu {
     /// `None` if the device is no GPU, or one that carries gradients.
     pub(crate) fn of(device: &Device) -> Option<Self> {
-        let probe = Tensor::<1>::zeros([1], device)
+        let probe = Tensor::<1>::empty([1], device)
             .try_into_primitive::<CubeBackend>()
             .ok()?;
         Some(Self {

@@ -5,7 +5,7 @@ use std::{fs, path::Path, process::Command, thread, time::Duration};
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
-use super::{Effort, NETWORKS, TOLERANCE, engine::Engine, folder, models};
+use super::{Effort, NETWORKS, TOLERANCE, TOLERANCE_ON_GPU, engine::Engine, folder, models};
 use crate::{setup, shell::command};
 
 /// One visit lasts about this long, so that a short network is not timed alone with a cold cache.
@@ -223,7 +223,8 @@ fn agree(contestants: &[Contestant], engines: &mut [Engine]) -> Result<Vec<f64>>
         .iter()
         .fold(0.0_f64, |most, value| most.max(value.abs()));
     let mut differences = Vec::new();
-    for (contestant, output) in contestants.iter().zip(&outputs) {
+    let adapters = engines.iter().map(|engine| engine.adapter.as_str());
+    for ((contestant, output), adapter) in contestants.iter().zip(&outputs).zip(adapters) {
         if output.len() != expected.len() {
             bail!(
                 "{} gives {} values, expected {}",
@@ -235,9 +236,15 @@ fn agree(contestants: &[Contestant], engines: &mut [Engine]) -> Result<Vec<f64>>
         let pairs = output.iter().zip(expected);
         let difference = pairs.map(|(got, expected)| (got - expected).abs() / largest);
         let difference = difference.fold(0.0, f64::max);
-        if difference.is_nan() || difference > TOLERANCE {
+        let is_hardware = contestant.name.ends_with("Vulkan") && !adapter.contains("llvmpipe");
+        let tolerance = if is_hardware {
+            TOLERANCE_ON_GPU
+        } else {
+            TOLERANCE
+        };
+        if difference.is_nan() || difference > tolerance {
             bail!(
-                "{} differs from {REFERENCE} by {difference}, tolerated {TOLERANCE}",
+                "{} differs from {REFERENCE} by {difference}, tolerated {tolerance}",
                 contestant.name
             );
         }
