@@ -127,21 +127,28 @@ async function timeNetwork({ name, side, batch }) {
     await page.waitForTimeout(PAUSE_MS);
     return inPage("networks", "ask", name, { kind: "run", count });
   };
-  // The first turn warms up and says how many runs fill a visit.
-  const counts = new Map();
-  let roundMs = 0;
-  for (const contestant of contestants) {
-    const [ms] = await visit(contestant, 1);
-    const count = Math.max(1, Math.min(50, Math.round(VISIT_MS / ms)));
-    counts.set(contestant.name, count);
-    roundMs += count * ms + PAUSE_MS;
-  }
-  const rounds = Math.max(3, Math.min(plan.rounds, Math.round((1e3 * plan.secondsPerNetwork) / roundMs)));
-  for (let round = 0; round < rounds; round++) {
-    // Every other round runs backwards: nobody always follows the same neighbour.
-    for (const contestant of round % 2 ? contestants.toReversed() : contestants) {
-      times.get(contestant.name)?.push(...(await visit(contestant, counts.get(contestant.name))));
+  // Apart, so that a slow GPU in software does not leave the CPU few rounds.
+  let rounds = Infinity;
+  for (const device of ["webgpu", "cpu"]) {
+    const group = contestants.filter((contestant) => contestant.device === device);
+    // The first turn warms up and says how many runs fill a visit.
+    const counts = new Map();
+    let roundMs = 0;
+    for (const contestant of group) {
+      const [ms] = await visit(contestant, 1);
+      const count = Math.max(1, Math.min(50, Math.round(VISIT_MS / ms)));
+      counts.set(contestant.name, count);
+      roundMs += count * ms + PAUSE_MS;
     }
+    const affordable = Math.round((500 * plan.secondsPerNetwork) / roundMs);
+    const turns = Math.max(3, Math.min(plan.rounds, affordable));
+    for (let round = 0; round < turns; round++) {
+      // Every other round runs backwards: nobody always follows the same neighbour.
+      for (const contestant of round % 2 ? group.toReversed() : group) {
+        times.get(contestant.name)?.push(...(await visit(contestant, counts.get(contestant.name))));
+      }
+    }
+    rounds = Math.min(rounds, turns);
   }
   const results = [];
   for (const { name, engine, device, threads } of CONTESTANTS) {
