@@ -13,6 +13,16 @@ use crate::weights::Normalisation;
 /// Invocations a group.
 const GROUP: usize = 64;
 
+/// Sizes of the frame and of its picture in the detector's square, and where that picture lies.
+const NUMBERS: [&str; 6] = [
+    "frame_width",
+    "frame_height",
+    "fit_width",
+    "fit_height",
+    "fit_left",
+    "fit_top",
+];
+
 /// A frame on the GPU.
 pub(crate) struct GpuFrame {
     pixels: GpuBuffer,
@@ -45,6 +55,7 @@ impl Letterboxer {
     /// For squares of `side` pixels.
     pub(crate) fn new(side: u32, normalisation: &Normalisation) -> Self {
         let shader = ShaderBuilder::new("letterbox", GROUP)
+            .numbers(&NUMBERS)
             .reads_scalars("frame", Element::U32)
             .reads_scalars("taps", Element::U32)
             .writes_scalars("output", Element::F32)
@@ -186,11 +197,13 @@ impl Resampler {
     /// For squares of `side` pixels.
     ///
     /// `region` is WGSL: `fn region(picture: u32) -> Region`, where `struct Region { source: vec4<u32>, goal:
-    /// vec4<u32> }` holds left, top, width and height in the frame and in the square. It may use `launch.z`,
-    /// `launch.w`, `launch.more.xyz` and the buffer `place`. An empty region gives a
+    /// vec4<u32> }` holds left, top, width and height in the frame and in the square. It may use the
+    /// numbers of [`NUMBERS`], `launch.first` and the buffer `place`. An empty region gives a
     /// black square, like all that lies beside the goal.
     pub(crate) fn new(side: u32, normalisation: &Normalisation, region: &str) -> Self {
         let shader = ShaderBuilder::new("resample", GROUP)
+            .numbers(&NUMBERS)
+            .numbers(&["first"])
             .reads_scalars("frame", Element::U32)
             .reads_scalars("place", Element::F32)
             .writes_scalars("output", Element::F32)
@@ -240,7 +253,7 @@ fn constants(normalisation: &Normalisation) -> String {
 /// A pixel of the frame, three bytes somewhere in its words, and the end of a kernel.
 const PIXEL: &str = "
 fn pixel(x: u32, y: u32) -> vec3<u32> {
-    let byte = (y * launch.x + x) * 3u;
+    let byte = (y * launch.frame_width + x) * 3u;
     let shift = byte % 4u * 8u;
     var bits = frame[byte / 4u] >> shift;
     // Shifting by all 32 bits is not defined.
@@ -263,8 +276,8 @@ fn main(group: u32, local: u32) {
     let at = group * GROUP + local;
     if (at >= SIDE * SIDE) { return; }
     // Left of and above the frame the difference wraps around and is large.
-    let inside = vec2<u32>(at % SIDE, at / SIDE) - launch.more.xy;
-    if (any(inside >= vec2<u32>(launch.z, launch.w))) { give(at, vec3<f32>()); return; }
+    let inside = vec2<u32>(at % SIDE, at / SIDE) - vec2<u32>(launch.fit_left, launch.fit_top);
+    if (any(inside >= vec2<u32>(launch.fit_width, launch.fit_height))) { give(at, vec3<f32>()); return; }
     let column = taps[0] + inside.x * taps[1];
     let row = taps[3] + inside.y * taps[4];
     var colour = vec3<u32>();

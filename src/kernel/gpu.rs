@@ -12,7 +12,7 @@ use std::fmt;
 use burn::tensor::{Bytes, Tensor};
 use half::f16;
 
-use self::channels::{Gathered, SqueezeExcite, gather, groups, join, layer_norm, partial_sums};
+use self::channels::{Gathered, SqueezeExcite, Sums, gather, groups, join, layer_norm};
 use self::pointwise::{Pointwise, ShortcutForm, Tiling};
 use self::windows::Windowed;
 use super::plan::{Activation, Map, MapShape, Plan, Shortcut, Step, Weighted};
@@ -24,6 +24,9 @@ pub(crate) use shader::{Element, Shader, ShaderBuilder};
 const ONE_GROUP_PIXELS: usize = 56 * 56;
 /// Pixels of which one group then takes the sum.
 const SLICE_PIXELS: usize = 256;
+
+/// Neighbouring pixels of a row that an invocation computes, so that they share what they read.
+const ROW_PIXELS: usize = 4;
 
 /// Where a sigmoid is 2e-35.
 const SIGMOID_IS_ZERO: f32 = -80.0;
@@ -53,7 +56,7 @@ struct Dispatch {
     shader: Shader,
     reads: Vec<Read>,
     output: usize,
-    size: Box<dyn Fn(usize) -> (usize, [usize; 2]) + Send + Sync>,
+    size: Box<dyn Fn(usize) -> (usize, Vec<usize>) + Send + Sync>,
     /// Buffers that nothing reads any more after it.
     last_reads: Vec<usize>,
 }
@@ -254,7 +257,7 @@ impl<'a> Writer<'a> {
         shader: Shader,
         reads: Vec<Read>,
         output: usize,
-        size: impl Fn(usize) -> (usize, [usize; 2]) + Send + Sync + 'static,
+        size: impl Fn(usize) -> (usize, Vec<usize>) + Send + Sync + 'static,
     ) {
         self.dispatches.push(Dispatch {
             shader,
@@ -285,7 +288,7 @@ impl<'a> Writer<'a> {
                     input: self.buffer(*input).element,
                     output: self.buffer(*output).element,
                     weight: self.weight_element(),
-                    pixels: window.output[1].min(4),
+                    pixels: ROW_PIXELS,
                 };
                 let channels = self.plan.shape(*input).channels;
                 let mut reads = vec![Read::Buffer(input.index())];
@@ -312,7 +315,7 @@ impl<'a> Writer<'a> {
                     input: self.buffer(*input).element,
                     output: self.buffer(*output).element,
                     weight: self.weight_element(),
-                    pixels: window.output[1].min(4),
+                    pixels: ROW_PIXELS,
                 };
                 let mut reads = vec![Read::Buffer(input.index())];
                 reads.extend(self.weight_and_bias(weighted, 1, 1));
@@ -359,19 +362,18 @@ impl<'a> Writer<'a> {
                 let Buffer {
                     stored, element, ..
                 } = self.buffers[source];
-                let shader = partial_sums(
-                    self.buffers[source].pixels,
-                    stored / 4,
-                    1,
-                    pixels,
-                    [element, self.buffer(*output).element],
-                );
-                self.push(
-                    shader,
-                    vec![Read::Buffer(source)],
-                    output.index(),
-                    |batch| (batch, [batch, 0]),
-                );
+                let sums = Sums {
+                    pixels: self.buffers[source].pixels,
+                    channels: stored / 4,
+                    slices: 1,
+                    divisor: pixels,
+                    input: element,
+                    output: self.buffer(*output).element,
+                };
+                let reads = vec![Read::Buffer(source)];
+                self.push(sums.shader(), reads, output.index(), move |batch| {
+                    sums.launch(batch)
+                });
             }
             Step::LayerNorm {
                 input,
@@ -390,7 +392,7 @@ impl<'a> Writer<'a> {
                 ];
                 let pixels = shape.pixels();
                 self.push(shader, reads, output.index(), move |batch| {
-                    (groups(batch * pixels), [batch * pixels, 0])
+                    (groups(batch * pixels), vec![batch * pixels])
                 });
             }
         }
@@ -467,8 +469,8 @@ impl<'a> Writer<'a> {
             self.parameter(&pad(&reduce.bias), Element::F32),
         ];
         reads.extend(self.weight_and_bias(excite, squeezed, squeezed.next_multiple_of(4)));
-        self.push(kernel.shader(), reads, output.index(), |batch| {
-            (batch, [batch, 0])
+        self.push(kernel.shader(), reads, output.index(), move |batch| {
+            kernel.launch(batch)
         });
     }
 
@@ -489,10 +491,20 @@ impl<'a> Writer<'a> {
             stored,
             element: Element::F32,
         });
-        let shader = partial_sums(pixels, stored / 4, slices, 1, [element, Element::F32]);
-        self.push(shader, vec![Read::Buffer(map)], sums, move |batch| {
-            (batch * slices, [batch, 0])
-        });
+        let kernel = Sums {
+            pixels,
+            channels: stored / 4,
+            slices,
+            divisor: 1,
+            input: element,
+            output: Element::F32,
+        };
+        self.push(
+            kernel.shader(),
+            vec![Read::Buffer(map)],
+            sums,
+            move |batch| kernel.launch(batch),
+        );
         (sums, pixels)
     }
 
@@ -534,7 +546,7 @@ impl<'a> Writer<'a> {
             .map(|map| Read::Buffer(map.index()))
             .collect();
         self.push(gather(&outputs), reads, result, move |batch| {
-            (groups(batch * values), [batch, 0])
+            (groups(batch * values), vec![batch])
         });
         result
     }

@@ -7,67 +7,74 @@ use crate::kernel::Activation;
 const WIDE_GROUP: usize = 256;
 const GROUP: usize = 64;
 
-/// Sums of each channel over `slices` equal parts of a map's pixels; one slice with a divisor is the mean.
-///
-/// One group adds up one slice. `channels` in fours. One buffer: the map. Written: `[batch, slices, channels]`.
-pub(super) fn partial_sums(
-    pixels: usize,
-    channels: usize,
-    slices: usize,
-    divisor: usize,
-    [input, output]: [Element; 2],
-) -> Shader {
-    let lanes = (WIDE_GROUP / channels).max(1);
-    ShaderBuilder::new("sums", WIDE_GROUP)
-        .reads("input", input)
-        .writes("output", output)
-        .constants(&[
-            ("PIXELS", pixels),
-            ("CHANNELS", channels),
-            ("SLICES", slices),
-            ("SLICE", pixels.div_ceil(slices)),
-            ("LANES", lanes),
-            ("SPAN", span(channels)),
-            ("GROUP", WIDE_GROUP),
-        ])
-        .text(&format!(
-            "var<workgroup> sums: array<vec4<f32>, GROUP>;
+/// Sums of each channel over equal parts of a map's pixels, divided; one part is the mean. Written:
+/// `[batch, slices, channels]`. One group adds up one part. One buffer: the map.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sums {
+    pub(super) pixels: usize,
+    /// In fours.
+    pub(super) channels: usize,
+    pub(super) slices: usize,
+    pub(super) divisor: usize,
+    pub(super) input: Element,
+    pub(super) output: Element,
+}
+
+impl Sums {
+    pub(super) fn launch(&self, batch: usize) -> (usize, Vec<usize>) {
+        let slice = self.pixels.div_ceil(self.slices);
+        let numbers = vec![self.pixels, self.channels, self.slices, slice, self.divisor];
+        (batch * self.slices, numbers)
+    }
+
+    pub(super) fn shader(&self) -> Shader {
+        ShaderBuilder::new("sums", WIDE_GROUP)
+            .numbers(&["pixels", "channels", "slices", "slice", "divisor"])
+            .reads("input", self.input)
+            .writes("output", self.output)
+            .constants(&[("GROUP", WIDE_GROUP)])
+            .text(SPAN)
+            .text(&format!(
+                "var<workgroup> sums: array<vec4<f32>, GROUP>;
 fn main(group: u32, local: u32) {{
-    let picture = group / SLICES;
-    let first = group % SLICES * SLICE;
-    let end = min(first + SLICE, PIXELS);
-    for (var start = 0u; start < CHANNELS; start += GROUP) {{
-        // With few channels several invocations divide a channel's pixels among them.
-        let channel = start + local % SPAN;
-        let lane = local / SPAN;
+    let picture = group / launch.slices;
+    let first = group % launch.slices * launch.slice;
+    let end = min(first + launch.slice, launch.pixels);
+    let span = span_of(launch.channels);
+    let lanes = GROUP / span;
+    for (var start = 0u; start < launch.channels; start += GROUP) {{
+        let channel = start + local % span;
+        let lane = local / span;
         var sum = vec4<f32>();
-        if (channel < CHANNELS && lane < LANES) {{
-            for (var pixel = first + lane; pixel < end; pixel += LANES) {{
-                sum += vec4<f32>(input[(picture * PIXELS + pixel) * CHANNELS + channel]);
+        if (channel < launch.channels && lane < lanes) {{
+            for (var pixel = first + lane; pixel < end; pixel += lanes) {{
+                sum += vec4<f32>(input[(picture * launch.pixels + pixel) * launch.channels + channel]);
             }}
         }}
         sums[local] = sum;
         workgroupBarrier();
-        if (lane == 0u && channel < CHANNELS) {{
-            for (var other = 1u; other < LANES; other++) {{ sum += sums[local + other * CHANNELS]; }}
-            output[group * CHANNELS + channel] = vec4<{}>(sum / {divisor}.0);
+        if (lane == 0u && channel < launch.channels) {{
+            for (var other = 1u; other < lanes; other++) {{ sum += sums[local + other * span]; }}
+            output[group * launch.channels + channel] = vec4<{}>(sum / f32(launch.divisor));
         }}
         workgroupBarrier();
     }}
 }}",
-            output.scalar()
-        ))
-        .finish()
-}
-
-/// Invocations of a group that look at different channels of the same pixel.
-fn span(channels: usize) -> usize {
-    if channels > WIDE_GROUP / 2 {
-        WIDE_GROUP
-    } else {
-        channels
+                self.output.scalar()
+            ))
+            .finish()
     }
 }
+
+/// Invocations of a group that look at different channels of the same pixel: with few channels several divide a
+/// channel's pixels among them.
+const SPAN: &str = "
+fn span_of(channels: u32) -> u32 { return select(channels, GROUP, channels > GROUP / 2u); }";
+
+/// Channels, in fours, for which workgroup memory is set aside: more than most networks have.
+const ROOM: usize = 384;
+/// The same for squeezed channels.
+const SQUEEZED_ROOM: usize = 32;
 
 /// What a squeeze-and-excite is made for; channels in fours.
 #[derive(Clone, Copy, Debug)]
@@ -85,13 +92,24 @@ pub(super) struct SqueezeExcite {
 }
 
 impl SqueezeExcite {
+    pub(super) fn launch(&self, batch: usize) -> (usize, Vec<usize>) {
+        // Invocations that divide one squeezed channel's sum.
+        let parts = (WIDE_GROUP / (self.squeezed * 4)).clamp(1, 16);
+        let numbers = vec![
+            self.pixels,
+            self.divisor,
+            self.channels,
+            self.squeezed,
+            parts,
+        ];
+        (batch, numbers)
+    }
+
     /// One group a picture: mean, both layers, gate. Buffers: map, reduce's weight (outputs first) and bias,
     /// excite's weight and bias. Written: `[batch, channels]`, f32.
     pub(super) fn shader(&self) -> Shader {
-        let lanes = (WIDE_GROUP / self.channels).max(1);
-        // Invocations that divide one squeezed channel's sum.
-        let parts = (WIDE_GROUP / (self.squeezed * 4)).clamp(1, 16);
         let builder = ShaderBuilder::new("squeeze-excite", WIDE_GROUP)
+            .numbers(&["pixels", "divisor", "channels", "squeezed", "parts"])
             .reads("input", self.input)
             .reads("reduce_weight", self.weight)
             .reads("reduce_bias", Element::F32)
@@ -99,14 +117,14 @@ impl SqueezeExcite {
             .reads("excite_bias", Element::F32)
             .writes("output", Element::F32)
             .constants(&[
-                ("PIXELS", self.pixels),
-                ("CHANNELS", self.channels),
-                ("SQUEEZED", self.squeezed),
-                ("LANES", lanes),
-                ("SPAN", span(self.channels)),
-                ("PARTS", parts),
+                ("ROOM", self.channels.next_multiple_of(ROOM)),
+                (
+                    "SQUEEZED_ROOM",
+                    self.squeezed.next_multiple_of(SQUEEZED_ROOM),
+                ),
                 ("GROUP", WIDE_GROUP),
-            ]);
+            ])
+            .text(SPAN);
         let named = |builder: ShaderBuilder, name: &str, activation: Activation| {
             // Two activations in one shader need two names.
             let text = ShaderBuilder::new("", 1).activation(activation).into_text();
@@ -117,66 +135,68 @@ impl SqueezeExcite {
         builder
             .text(&format!(
                 "var<workgroup> sums: array<vec4<f32>, GROUP>;
-var<workgroup> means: array<vec4<f32>, CHANNELS>;
-var<workgroup> squeezed: array<f32, SQUEEZED * 4u>;
+var<workgroup> means: array<vec4<f32>, ROOM>;
+var<workgroup> squeezed: array<f32, SQUEEZED_ROOM * 4u>;
 fn main(group: u32, local: u32) {{
-    for (var start = 0u; start < CHANNELS; start += GROUP) {{
-        let channel = start + local % SPAN;
-        let lane = local / SPAN;
+    let span = span_of(launch.channels);
+    let lanes = GROUP / span;
+    for (var start = 0u; start < launch.channels; start += GROUP) {{
+        let channel = start + local % span;
+        let lane = local / span;
         var sum = vec4<f32>();
-        if (channel < CHANNELS && lane < LANES) {{
-            for (var pixel = lane; pixel < PIXELS; pixel += LANES) {{
-                sum += vec4<f32>(input[(group * PIXELS + pixel) * CHANNELS + channel]);
+        if (channel < launch.channels && lane < lanes) {{
+            for (var pixel = lane; pixel < launch.pixels; pixel += lanes) {{
+                sum += vec4<f32>(input[(group * launch.pixels + pixel) * launch.channels + channel]);
             }}
         }}
         sums[local] = sum;
         workgroupBarrier();
-        if (lane == 0u && channel < CHANNELS) {{
-            for (var other = 1u; other < LANES; other++) {{ sum += sums[local + other * CHANNELS]; }}
-            means[channel] = sum / {divisor}.0;
+        if (lane == 0u && channel < launch.channels) {{
+            for (var other = 1u; other < lanes; other++) {{ sum += sums[local + other * span]; }}
+            means[channel] = sum / f32(launch.divisor);
         }}
         workgroupBarrier();
     }}
-    // Each squeezed channel is a product of two vectors, divided among PARTS invocations.
-    for (var start = 0u; start < SQUEEZED * 4u; start += GROUP / PARTS) {{
-        let unit = start + local / PARTS;
+    // Each squeezed channel is a product of two vectors, divided among `parts` invocations.
+    for (var start = 0u; start < launch.squeezed * 4u; start += GROUP / launch.parts) {{
+        let unit = start + local / launch.parts;
         var sum = vec4<f32>();
-        if (unit < SQUEEZED * 4u) {{
-            for (var k = local % PARTS; k < CHANNELS; k += PARTS) {{
-                sum += means[k] * vec4<f32>(reduce_weight[unit * CHANNELS + k]);
+        if (unit < launch.squeezed * 4u) {{
+            for (var k = local % launch.parts; k < launch.channels; k += launch.parts) {{
+                sum += means[k] * vec4<f32>(reduce_weight[unit * launch.channels + k]);
             }}
         }}
         sums[local] = sum;
         workgroupBarrier();
-        if (local % PARTS == 0u && unit < SQUEEZED * 4u) {{
-            for (var other = 1u; other < PARTS; other++) {{ sum += sums[local + other]; }}
+        if (local % launch.parts == 0u && unit < launch.squeezed * 4u) {{
+            for (var other = 1u; other < launch.parts; other++) {{ sum += sums[local + other]; }}
             let total = sum.x + sum.y + sum.z + sum.w + reduce_bias[unit / 4u][unit % 4u];
             squeezed[unit] = activate_reduce(vec4<f32>(total), 0u).x;
         }}
         workgroupBarrier();
     }}
-    for (var channel = local; channel < CHANNELS; channel += GROUP) {{
+    for (var channel = local; channel < launch.channels; channel += GROUP) {{
         var sum = excite_bias[channel];
-        for (var k = 0u; k < SQUEEZED; k++) {{
+        for (var k = 0u; k < launch.squeezed; k++) {{
             let x = vec4<f32>(squeezed[4u * k], squeezed[4u * k + 1u], squeezed[4u * k + 2u], squeezed[4u * k + 3u]);
-            let at = k * 4u * CHANNELS + channel;
-            sum += x.x * vec4<f32>(excite_weight[at]) + x.y * vec4<f32>(excite_weight[at + CHANNELS])
-                + x.z * vec4<f32>(excite_weight[at + 2u * CHANNELS]) + x.w * vec4<f32>(excite_weight[at + 3u * CHANNELS]);
+            let at = k * 4u * launch.channels + channel;
+            sum += x.x * vec4<f32>(excite_weight[at]) + x.y * vec4<f32>(excite_weight[at + launch.channels])
+                + x.z * vec4<f32>(excite_weight[at + 2u * launch.channels]) + x.w * vec4<f32>(excite_weight[at + 3u * launch.channels]);
         }}
-        output[group * CHANNELS + channel] = activate_excite(sum, channel);
+        output[group * launch.channels + channel] = activate_excite(sum, channel);
     }}
-}}",
-                divisor = self.divisor
+}}"
             ))
             .finish()
     }
 }
 
 /// Layer norm over the `channels` of each pixel, of which the last few can be padding. Buffers: map, scale, bias.
-/// One invocation a pixel; `launch.x` is the number of pixels.
+/// One invocation a pixel; their count is the number of a launch.
 pub(super) fn layer_norm(channels: usize, epsilon: f32, [input, output]: [Element; 2]) -> Shader {
     let stored = channels.div_ceil(4);
     ShaderBuilder::new("layer-norm", GROUP)
+        .numbers(&["pixels"])
         .reads("input", input)
         .reads("scale", Element::F32)
         .reads("bias", Element::F32)
@@ -189,7 +209,7 @@ pub(super) fn layer_norm(channels: usize, epsilon: f32, [input, output]: [Elemen
         .text(&format!(
             "fn main(group: u32, local: u32) {{
     let pixel = group * GROUP + local;
-    if (pixel >= launch.x) {{ return; }}
+    if (pixel >= launch.pixels) {{ return; }}
     let at = pixel * CHANNELS;
     var total = vec4<f32>();
     for (var k = 0u; k < CHANNELS; k++) {{ total += vec4<f32>(input[at + k]); }}
@@ -222,10 +242,10 @@ pub(super) struct Gathered {
     pub(super) element: Element,
 }
 
-/// Brings maps into one buffer `[batch, numbers]` of f32 without padding. `launch.x` is the batch.
+/// Brings maps into one buffer `[batch, numbers]` of f32 without padding. The batch is the number of a launch.
 pub(super) fn gather(maps: &[Gathered]) -> Shader {
     let total: usize = maps.iter().map(|map| map.pixels * map.channels).sum();
-    let mut builder = ShaderBuilder::new("gather", GROUP);
+    let mut builder = ShaderBuilder::new("gather", GROUP).numbers(&["batch"]);
     for (index, map) in maps.iter().enumerate() {
         builder = builder.reads_scalars(&format!("map{index}"), map.element);
     }
@@ -235,7 +255,7 @@ pub(super) fn gather(maps: &[Gathered]) -> Shader {
         .text(
             "fn main(group: u32, local: u32) {
     let at = group * GROUP + local;
-    if (at >= launch.x * TOTAL) { return; }
+    if (at >= launch.batch * TOTAL) { return; }
     let picture = at / TOTAL;
     var number = at % TOTAL;",
         );
@@ -258,11 +278,11 @@ pub(super) fn gather(maps: &[Gathered]) -> Shader {
     builder.text("}").finish()
 }
 
-/// Puts up to four buffers of f32 one after the other; `launch.x` to `.w` are their lengths.
+/// Puts up to four buffers of f32 one after the other; the numbers of a launch are their lengths.
 pub(super) fn join(parts: usize) -> Shader {
-    let lengths = ["launch.x", "launch.y", "launch.z", "launch.w"];
+    let lengths = ["length0", "length1", "length2", "length3"];
     assert!(parts <= lengths.len(), "results to read together");
-    let mut builder = ShaderBuilder::new("join", GROUP);
+    let mut builder = ShaderBuilder::new("join", GROUP).numbers(&lengths[..parts]);
     for part in 0..parts {
         builder = builder.reads_scalars(&format!("part{part}"), Element::F32);
     }
@@ -276,8 +296,8 @@ pub(super) fn join(parts: usize) -> Shader {
         );
     for (part, length) in lengths.into_iter().take(parts).enumerate() {
         builder = builder.text(&format!(
-            "    if (number < {length}) {{ output[at] = part{part}[number]; return; }}
-    number -= {length};"
+            "    if (number < launch.{length}) {{ output[at] = part{part}[number]; return; }}
+    number -= launch.{length};"
         ));
     }
     builder.text("}").finish()

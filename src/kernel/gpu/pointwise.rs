@@ -60,8 +60,8 @@ impl Pointwise {
         }
     }
 
-    /// Groups and the two numbers for a batch.
-    pub(super) fn launch(&self, tiling: Tiling, batch: usize) -> (usize, [usize; 2]) {
+    /// Groups and numbers for a batch.
+    pub(super) fn launch(&self, tiling: Tiling, batch: usize) -> (usize, Vec<usize>) {
         // Where pictures are kept apart a tile never holds pixels of two of them.
         let (pictures, rows) = self.rows(batch);
         let groups = match tiling {
@@ -71,7 +71,12 @@ impl Pointwise {
             Tiling::Workgroup => pictures * rows.div_ceil(TILE) * self.outputs.div_ceil(TILE / 4),
             Tiling::Dense => pictures * rows * self.outputs,
         };
-        (groups, [rows, pictures])
+        let mut numbers = vec![rows, pictures, self.inputs, self.outputs];
+        if let Some(shortcut) = &self.shortcut {
+            numbers.push(shortcut.channels);
+            numbers.extend(shortcut.pooled_width);
+        }
+        (groups, numbers)
     }
 
     fn rows(&self, batch: usize) -> (usize, usize) {
@@ -91,6 +96,7 @@ impl Pointwise {
 
     fn builder(&self, name: &'static str, group: usize) -> ShaderBuilder {
         let mut builder = ShaderBuilder::new(name, group)
+            .numbers(&["rows", "pictures", "inputs", "outputs"])
             .reads("input", self.input)
             .reads("weight", self.weight)
             .reads("bias", Element::F32);
@@ -103,9 +109,14 @@ impl Pointwise {
         if self.activation == Activation::Prelu {
             builder = builder.reads("slopes", Element::F32);
         }
+        if let Some(shortcut) = &self.shortcut {
+            builder = builder.numbers(&["shortcut_channels"]);
+            if shortcut.pooled_width.is_some() {
+                builder = builder.numbers(&["width"]);
+            }
+        }
         builder
             .writes("output", self.output)
-            .constants(&[("INPUTS", self.inputs), ("OUTPUTS", self.outputs)])
             .activation(self.activation)
             .text(&self.store())
     }
@@ -113,38 +124,35 @@ impl Pointwise {
     /// `fn store(picture, row, column, sum)`: everything after the sum.
     fn store(&self) -> String {
         let shortcut = match &self.shortcut {
-            None => String::new(),
+            None => "",
             Some(ShortcutForm {
-                channels,
-                pooled_width: None,
-                ..
-            }) => format!(
-                "    if (column < {channels}u) {{ x += vec4<f32>(shortcut[pixel * {channels}u + column]); }}\n"
-            ),
+                pooled_width: None, ..
+            }) => {
+                "    if (column < launch.shortcut_channels) {
+        x += vec4<f32>(shortcut[pixel * launch.shortcut_channels + column]);
+    }\n"
+            }
             Some(ShortcutForm {
-                channels,
-                pooled_width: Some(width),
+                pooled_width: Some(_),
                 ..
-            }) => format!(
-                "    if (column < {channels}u) {{
-        let corner = picture * {whole}u + (row / {width}u) * {two_rows}u + (row % {width}u) * 2u;
-        let at = corner * {channels}u + column;
+            }) => {
+                "    if (column < launch.shortcut_channels) {
+        let line = 2u * launch.width;
+        let corner = picture * 4u * launch.rows + row / launch.width * 2u * line + row % launch.width * 2u;
+        let at = corner * launch.shortcut_channels + column;
+        let below = at + line * launch.shortcut_channels;
         x += vec4<f32>(max(
-            max(shortcut[at], shortcut[at + {channels}u]),
-            max(shortcut[at + {below}u], shortcut[at + {below_right}u]),
+            max(shortcut[at], shortcut[at + launch.shortcut_channels]),
+            max(shortcut[below], shortcut[below + launch.shortcut_channels]),
         ));
-    }}\n",
-                whole = 4 * self.pixels,
-                two_rows = 4 * width,
-                below = 2 * width * channels,
-                below_right = (2 * width + 1) * channels,
-            ),
+    }\n"
+            }
         };
         format!(
             "fn store(picture: u32, row: u32, column: u32, sum: vec4<f32>) {{
-    let pixel = picture * launch.x + row;
+    let pixel = picture * launch.rows + row;
     var x = sum + bias[column];
-{shortcut}    output[pixel * OUTPUTS + column] = vec4<{}>(activate(x, column));
+{shortcut}    output[pixel * launch.outputs + column] = vec4<{}>(activate(x, column));
 }}",
             self.output.scalar()
         )
@@ -152,7 +160,7 @@ impl Pointwise {
 
     fn registers(&self, rows: usize) -> Shader {
         let scale = if self.has_gate {
-            " * gate[picture * INPUTS + k]"
+            " * gate[picture * launch.inputs + k]"
         } else {
             ""
         };
@@ -161,19 +169,19 @@ impl Pointwise {
             .text(
                 "fn main(group: u32, local: u32) {
     let invocation = group * GROUP + local;
-    let column = invocation % OUTPUTS;
-    let tiles = (launch.x + ROWS - 1u) / ROWS;
-    let picture = invocation / OUTPUTS / tiles;
-    let row = invocation / OUTPUTS % tiles * ROWS;
-    if (picture >= launch.y) { return; }
-    let first = picture * launch.x;",
+    let column = invocation % launch.outputs;
+    let tiles = (launch.rows + ROWS - 1u) / ROWS;
+    let picture = invocation / launch.outputs / tiles;
+    let row = invocation / launch.outputs % tiles * ROWS;
+    if (picture >= launch.pictures) { return; }
+    let first = picture * launch.rows;",
             )
             .unroll(
                 rows,
-                "    let source$i = (first + min(row + $iu, launch.x - 1u)) * INPUTS; var sum$i = vec4<f32>();",
+                "    let source$i = (first + min(row + $iu, launch.rows - 1u)) * launch.inputs; var sum$i = vec4<f32>();",
             )
-            .text("    for (var k = 0u; k < INPUTS; k++) {\n        let at = k * 4u * OUTPUTS + column;")
-            .unroll(4, "        let w$i = vec4<f32>(weight[at + $iu * OUTPUTS]);")
+            .text("    for (var k = 0u; k < launch.inputs; k++) {\n        let at = k * 4u * launch.outputs + column;")
+            .unroll(4, "        let w$i = vec4<f32>(weight[at + $iu * launch.outputs]);")
             .unroll(
                 rows,
                 &format!(
@@ -184,7 +192,7 @@ impl Pointwise {
             .text("    }")
             .unroll(
                 rows,
-                "    if (row + $iu < launch.x) { store(picture, row + $iu, column, sum$i); }",
+                "    if (row + $iu < launch.rows) { store(picture, row + $iu, column, sum$i); }",
             )
             .text("}")
             .finish()
@@ -192,34 +200,34 @@ impl Pointwise {
 
     fn workgroup(&self) -> Shader {
         let scale = if self.has_gate {
-            " * gate[picture * INPUTS + k]"
+            " * gate[picture * launch.inputs + k]"
         } else {
             ""
         };
         // Each invocation: four pixels, 16 apart, of four channels. A step goes over 16 inputs.
         self.builder("pointwise-workgroup", TILE_GROUP)
-            .constants(&[("COLUMN_TILES", self.outputs.div_ceil(TILE / 4))])
             .text(
                 "var<workgroup> pixels: array<vec4<f32>, 256>;
 var<workgroup> weights: array<vec4<f32>, 256>;
 fn main(group: u32, local: u32) {
-    let tiles = (launch.x + 63u) / 64u;
-    let picture = group / COLUMN_TILES / tiles;
-    let row = group / COLUMN_TILES % tiles * 64u;
-    let columns = group % COLUMN_TILES * 16u;
+    let tiles = (launch.rows + 63u) / 64u;
+    let column_tiles = (launch.outputs + 15u) / 16u;
+    let picture = group / column_tiles / tiles;
+    let row = group / column_tiles % tiles * 64u;
+    let columns = group % column_tiles * 16u;
     let column = columns + local % 16u;
     let below = local / 16u;
-    let source = (picture * launch.x + min(row + local / 4u, launch.x - 1u)) * INPUTS;",
+    let source = (picture * launch.rows + min(row + local / 4u, launch.rows - 1u)) * launch.inputs;",
             )
             .unroll(4, "    var sum$i = vec4<f32>();")
             .text(&format!(
-                "    for (var start = 0u; start < INPUTS; start += 4u) {{
-        let k = min(start + local % 4u, INPUTS - 1u);
+                "    for (var start = 0u; start < launch.inputs; start += 4u) {{
+        let k = min(start + local % 4u, launch.inputs - 1u);
         // Past the last input pixels count as zero, so it does not matter which weights they meet.
-        let inside = f32(start + local % 4u < INPUTS);
+        let inside = f32(start + local % 4u < launch.inputs);
         pixels[local] = vec4<f32>(input[source + k]){scale} * inside;
-        let weight_row = min(start * 4u + local / 16u, INPUTS * 4u - 1u);
-        weights[local] = vec4<f32>(weight[weight_row * OUTPUTS + min(column, OUTPUTS - 1u)]);
+        let weight_row = min(start * 4u + local / 16u, launch.inputs * 4u - 1u);
+        weights[local] = vec4<f32>(weight[weight_row * launch.outputs + min(column, launch.outputs - 1u)]);
         workgroupBarrier();
         for (var k4 = 0u; k4 < 4u; k4++) {{
             let at = k4 * 64u + local % 16u;
@@ -233,10 +241,10 @@ fn main(group: u32, local: u32) {
                 "            let x$i = pixels[(below + $iu * 16u) * 4u + k4];
             sum$i += x$i.x * w0 + x$i.y * w1 + x$i.z * w2 + x$i.w * w3;",
             )
-            .text("        }\n        workgroupBarrier();\n    }\n    if (column >= OUTPUTS) { return; }")
+            .text("        }\n        workgroupBarrier();\n    }\n    if (column >= launch.outputs) { return; }")
             .unroll(
                 4,
-                "    { let at = row + below + $iu * 16u; if (at < launch.x) { store(picture, at, column, sum$i); } }",
+                "    { let at = row + below + $iu * 16u; if (at < launch.rows) { store(picture, at, column, sum$i); } }",
             )
             .text("}")
             .finish()
@@ -244,7 +252,7 @@ fn main(group: u32, local: u32) {
 
     fn dense(&self) -> Shader {
         let scale = if self.has_gate {
-            " * gate[picture * INPUTS + k]"
+            " * gate[picture * launch.inputs + k]"
         } else {
             ""
         };
@@ -252,16 +260,16 @@ fn main(group: u32, local: u32) {
             .text(&format!(
                 "var<workgroup> sums: array<vec4<f32>, 64>;
 fn main(group: u32, local: u32) {{
-    let column = group % OUTPUTS;
-    let picture = group / OUTPUTS / launch.x;
-    let row = group / OUTPUTS % launch.x;
-    let source = (picture * launch.x + row) * INPUTS;
+    let column = group % launch.outputs;
+    let picture = group / launch.outputs / launch.rows;
+    let row = group / launch.outputs % launch.rows;
+    let source = (picture * launch.rows + row) * launch.inputs;
     var sum = vec4<f32>();
-    for (var k = local; k < INPUTS; k += 64u) {{
+    for (var k = local; k < launch.inputs; k += 64u) {{
         let x = vec4<f32>(input[source + k]){scale};
-        let at = k * 4u * OUTPUTS + column;
-        sum += x.x * vec4<f32>(weight[at]) + x.y * vec4<f32>(weight[at + OUTPUTS])
-            + x.z * vec4<f32>(weight[at + 2u * OUTPUTS]) + x.w * vec4<f32>(weight[at + 3u * OUTPUTS]);
+        let at = k * 4u * launch.outputs + column;
+        sum += x.x * vec4<f32>(weight[at]) + x.y * vec4<f32>(weight[at + launch.outputs])
+            + x.z * vec4<f32>(weight[at + 2u * launch.outputs]) + x.w * vec4<f32>(weight[at + 3u * launch.outputs]);
     }}
     sums[local] = sum;
     workgroupBarrier();

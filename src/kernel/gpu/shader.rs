@@ -13,9 +13,6 @@ use crate::kernel::Activation;
 /// Groups that fit into one dimension of a dispatch.
 const MOST_GROUPS: u32 = 65_535;
 
-/// Numbers of the uniform; the last is zero.
-const NUMBERS: usize = 8;
-
 /// What a buffer holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Element {
@@ -53,6 +50,7 @@ pub(crate) struct Shader {
     text: Arc<str>,
     workgroup: usize,
     reads: usize,
+    numbers: usize,
 }
 
 /// Writes a [`Shader`]: bindings and constants first, functions after.
@@ -62,6 +60,7 @@ pub(crate) struct ShaderBuilder {
     text: String,
     workgroup: usize,
     reads: usize,
+    numbers: Vec<&'static str>,
     has_output: bool,
     uses_f16: bool,
 }
@@ -74,9 +73,23 @@ impl ShaderBuilder {
             text: String::new(),
             workgroup,
             reads: 0,
+            numbers: Vec::new(),
             has_output: false,
             uses_f16: false,
         }
+    }
+
+    /// Names of the numbers that come with each launch, as `launch.name`; comes before the buffer that is written.
+    ///
+    /// Sizes are numbers and not constants, so that layers of different sizes share one shader: compiling is what a
+    /// first result waits for.
+    pub(crate) fn numbers(mut self, names: &[&'static str]) -> Self {
+        assert!(
+            !self.has_output,
+            "numbers come before the buffer that is written"
+        );
+        self.numbers.extend(names);
+        self
     }
 
     /// A buffer that is read, as an array of `vec4`.
@@ -121,9 +134,17 @@ impl ShaderBuilder {
 
     fn write_array(mut self, name: &str, element: Element, of: &str) -> Self {
         let (binding, next) = (self.reads, self.reads + 1);
+        let mut fields = String::new();
+        for name in &self.numbers {
+            write!(fields, "{name}: u32, ").expect("a string takes all text");
+        }
+        // Up to whole groups of 16 bytes.
+        for index in self.numbers.len() + 1..uniform_length(self.numbers.len()) {
+            write!(fields, "padding{index}: u32, ").expect("a string takes all text");
+        }
         self.line(&format!(
             "@group(0) @binding({binding}) var<storage, read_write> {name}: array<{of}>;
-struct Launch {{ x: u32, y: u32, z: u32, w: u32, more: vec4<u32> }}
+struct Launch {{ {fields}zero: u32 }}
 @group(0) @binding({next}) var<uniform> launch: Launch;"
         ));
         self.has_output = true;
@@ -197,7 +218,7 @@ fn start(
     @builtin(local_invocation_index) local: u32,
 ) {{
     // Always so; a binding that a shader declares and does not use would be refused.
-    if (launch.more.w == 0u) {{ main(group.y * groups.x + group.x, local); }}
+    if (launch.zero == 0u) {{ main(group.y * groups.x + group.x, local); }}
 }}"
         ));
         let enable = if self.uses_f16 { "enable f16;\n" } else { "" };
@@ -206,6 +227,7 @@ fn start(
             text: format!("{enable}{}", self.text).into(),
             workgroup,
             reads: self.reads,
+            numbers: self.numbers.len(),
         }
     }
 }
@@ -226,7 +248,7 @@ impl Shader {
         self.name
     }
 
-    /// Queues the shader. `numbers`, at most seven, are `launch.x` to `launch.more.z`.
+    /// Queues the shader with its numbers in the order of their names.
     pub(crate) fn launch(
         &self,
         client: &Client,
@@ -235,12 +257,7 @@ impl Shader {
         groups: u32,
         numbers: &[u32],
     ) {
-        assert!(
-            numbers.len() < NUMBERS,
-            "{} numbers for {}",
-            numbers.len(),
-            self.name
-        );
+        assert_eq!(numbers.len(), self.numbers, "numbers of {}", self.name);
         assert_eq!(reads.len(), self.reads, "buffers of {}", self.name);
         let mut arguments = KernelArguments::new();
         for handle in reads {
@@ -257,10 +274,15 @@ impl Shader {
     }
 }
 
+/// Numbers of a uniform in whole groups of 16 bytes, with one zero at least after the named ones.
+fn uniform_length(numbers: usize) -> usize {
+    (numbers + 1).next_multiple_of(4)
+}
+
 /// The uniform's numbers two by two, low half first, with zeros after the last.
 fn pairs(numbers: &[u32]) -> Vec<u64> {
     let number = |index: usize| u64::from(numbers.get(index).copied().unwrap_or_default());
-    (0..NUMBERS)
+    (0..uniform_length(numbers.len()))
         .step_by(2)
         .map(|index| number(index) | number(index + 1) << 32)
         .collect()

@@ -20,15 +20,37 @@ pub(super) struct Windowed {
 }
 
 impl Windowed {
-    /// Groups and the two numbers for a batch.
-    pub(super) fn launch(&self, batch: usize) -> (usize, [usize; 2]) {
-        let [height, width] = self.window.output;
+    /// Groups and numbers for a batch.
+    pub(super) fn launch(&self, batch: usize) -> (usize, Vec<usize>) {
+        let Window { before, output, .. } = self.window;
+        let [height, width] = output;
         let invocations = batch * height * width.div_ceil(self.pixels) * self.outputs;
-        (invocations.div_ceil(GROUP), [invocations, 0])
+        let numbers = vec![
+            invocations,
+            self.from.height,
+            self.from.width,
+            self.from.channels,
+            height,
+            width,
+            self.outputs,
+            before[0],
+            before[1],
+        ];
+        (invocations.div_ceil(GROUP), numbers)
     }
 
     fn builder(&self, name: &'static str, reads_scalars: bool, has_weights: bool) -> ShaderBuilder {
-        let mut builder = ShaderBuilder::new(name, GROUP);
+        let mut builder = ShaderBuilder::new(name, GROUP).numbers(&[
+            "invocations",
+            "in_height",
+            "in_width",
+            "inputs",
+            "height",
+            "width",
+            "outputs",
+            "above",
+            "before",
+        ]);
         builder = if reads_scalars {
             builder.reads_scalars("input", self.input)
         } else {
@@ -42,38 +64,27 @@ impl Windowed {
         if self.activation == Activation::Prelu {
             builder = builder.reads("slopes", Element::F32);
         }
-        let [height, width] = self.window.output;
         builder
             .writes("output", self.output)
-            .constants(&[
-                ("IN_HEIGHT", self.from.height),
-                ("IN_WIDTH", self.from.width),
-                ("INPUTS", self.from.channels),
-                ("HEIGHT", height),
-                ("WIDTH", width),
-                ("OUTPUTS", self.outputs),
-                ("PIXELS", self.pixels),
-                ("TILES", width.div_ceil(self.pixels)),
-                ("GROUP", GROUP),
-            ])
+            .constants(&[("PIXELS", self.pixels), ("GROUP", GROUP)])
             .activation(self.activation)
     }
 
     /// Opens `main` and says where the invocation's pixels are; `top` and `left` can be negative.
     fn open(&self, builder: ShaderBuilder) -> ShaderBuilder {
-        let Window { stride, before, .. } = self.window;
+        let stride = self.window.stride;
         builder.text(&format!(
             "fn main(group: u32, local: u32) {{
     let invocation = group * GROUP + local;
-    if (invocation >= launch.x) {{ return; }}
-    let column = invocation % OUTPUTS;
-    let tile = invocation / OUTPUTS;
-    let x = tile % TILES * PIXELS;
-    let y = tile / TILES % HEIGHT;
-    let picture = tile / TILES / HEIGHT;
-    let top = i32(y) * {stride} - {};
-    let left = i32(x) * {stride} - {};",
-            before[0], before[1]
+    if (invocation >= launch.invocations) {{ return; }}
+    let column = invocation % launch.outputs;
+    let tile = invocation / launch.outputs;
+    let tiles = (launch.width + PIXELS - 1u) / PIXELS;
+    let x = tile % tiles * PIXELS;
+    let y = tile / tiles % launch.height;
+    let picture = tile / tiles / launch.height;
+    let top = i32(y * {stride}u) - i32(launch.above);
+    let left = i32(x * {stride}u) - i32(launch.before);"
         ))
     }
 
@@ -85,23 +96,18 @@ impl Windowed {
     /// Declares `row` for the kernel's row, and leaves it out where it is padding.
     fn row(&self, builder: ShaderBuilder, ky: usize) -> ShaderBuilder {
         builder.text(&format!(
-            "    if (u32(top + {ky}) < IN_HEIGHT) {{
-        let row = (picture * IN_HEIGHT + u32(top + {ky})) * IN_WIDTH;"
+            "    if (u32(top + {ky}) < launch.in_height) {{
+        let row = (picture * launch.in_height + u32(top + {ky})) * launch.in_width;"
         ))
     }
 
     fn close(&self, mut builder: ShaderBuilder) -> ShaderBuilder {
         builder =
-            builder.text("    let at = ((picture * HEIGHT + y) * WIDTH + x) * OUTPUTS + column;");
+            builder.text("    let at = ((picture * launch.height + y) * launch.width + x) * launch.outputs + column;");
         let scalar = self.output.scalar();
         for pixel in 0..self.pixels {
-            let condition = if self.window.output[1].is_multiple_of(self.pixels) {
-                String::new()
-            } else {
-                format!("if (x + {pixel}u < WIDTH) ")
-            };
             builder = builder.text(&format!(
-                "    {condition}{{ output[at + {pixel}u * OUTPUTS] = vec4<{scalar}>(activate(sum{pixel}, column)); }}"
+                "    if (x + {pixel}u < launch.width) {{ output[at + {pixel}u * launch.outputs] = vec4<{scalar}>(activate(sum{pixel}, column)); }}"
             ));
         }
         builder.text("}")
@@ -117,13 +123,13 @@ impl Windowed {
             builder = builder.unroll(
                 kernel,
                 &format!(
-                    "        let w$i = vec4<f32>(weight[({}u + $iu) * OUTPUTS + column]);",
+                    "        let w$i = vec4<f32>(weight[({}u + $iu) * launch.outputs + column]);",
                     ky * kernel
                 ),
             );
             for offset in 0..self.columns() {
                 builder = builder.text(&format!(
-                    "        let seen{offset} = select(vec4<f32>(), vec4<f32>(input[(row + min(u32(left + {offset}), IN_WIDTH - 1u)) * OUTPUTS + column]), u32(left + {offset}) < IN_WIDTH);"
+                    "        let seen{offset} = select(vec4<f32>(), vec4<f32>(input[(row + min(u32(left + {offset}), launch.in_width - 1u)) * launch.outputs + column]), u32(left + {offset}) < launch.in_width);"
                 ));
                 for pixel in 0..self.pixels {
                     if let Some(kx) = offset.checked_sub(pixel * self.window.stride)
@@ -149,20 +155,20 @@ impl Windowed {
             builder = self.row(builder, ky);
             // Many inputs are looped over; few are written out, so that neighbouring pixels share what they read.
             if by_fours {
-                builder = builder.text("        for (var k = 0u; k < INPUTS / 4u; k++) {");
+                builder = builder.text("        for (var k = 0u; k < launch.inputs / 4u; k++) {");
                 for offset in 0..self.columns() {
                     builder = builder.text(&format!(
-                        "        let seen{offset} = select(vec4<f32>(), vec4<f32>(input[(row + min(u32(left + {offset}), IN_WIDTH - 1u)) * (INPUTS / 4u) + k]), u32(left + {offset}) < IN_WIDTH);"
+                        "        let seen{offset} = select(vec4<f32>(), vec4<f32>(input[(row + min(u32(left + {offset}), launch.in_width - 1u)) * (launch.inputs / 4u) + k]), u32(left + {offset}) < launch.in_width);"
                     ));
                 }
                 for kx in 0..kernel {
                     builder = builder.text(&format!(
-                        "        let at{kx} = (({}u + {kx}u) * INPUTS + k * 4u) * OUTPUTS + column;",
+                        "        let at{kx} = (({}u + {kx}u) * launch.inputs + k * 4u) * launch.outputs + column;",
                         ky * kernel
                     ));
                     for (part, name) in ["x", "y", "z", "w"].into_iter().enumerate() {
                         builder = builder.text(&format!(
-                            "        let w{kx}{name} = vec4<f32>(weight[at{kx} + {part}u * OUTPUTS]);"
+                            "        let w{kx}{name} = vec4<f32>(weight[at{kx} + {part}u * launch.outputs]);"
                         ));
                         for pixel in 0..self.pixels {
                             let offset = pixel * self.window.stride + kx;
@@ -178,13 +184,13 @@ impl Windowed {
                     builder = builder.text("        {").unroll(
                         kernel,
                         &format!(
-                            "        let w$i = vec4<f32>(weight[(({}u + $iu) * INPUTS + {channel}u) * OUTPUTS + column]);",
+                            "        let w$i = vec4<f32>(weight[(({}u + $iu) * launch.inputs + {channel}u) * launch.outputs + column]);",
                             ky * kernel
                         ),
                     );
                     for offset in 0..self.columns() {
                         builder = builder.text(&format!(
-                            "        let seen{offset} = select(0.0, f32(input[(row + min(u32(left + {offset}), IN_WIDTH - 1u)) * INPUTS + {channel}u]), u32(left + {offset}) < IN_WIDTH);"
+                            "        let seen{offset} = select(0.0, f32(input[(row + min(u32(left + {offset}), launch.in_width - 1u)) * launch.inputs + {channel}u]), u32(left + {offset}) < launch.in_width);"
                         ));
                         for pixel in 0..self.pixels {
                             if let Some(kx) = offset.checked_sub(pixel * self.window.stride)
@@ -213,7 +219,7 @@ impl Windowed {
                 for kx in 0..self.window.kernel {
                     let offset = pixel * self.window.stride + kx;
                     builder = builder.text(&format!(
-                        "        if (u32(left + {offset}) < IN_WIDTH) {{ sum{pixel} = max(sum{pixel}, vec4<f32>(input[(row + u32(left + {offset})) * OUTPUTS + column])); }}"
+                        "        if (u32(left + {offset}) < launch.in_width) {{ sum{pixel} = max(sum{pixel}, vec4<f32>(input[(row + u32(left + {offset})) * launch.outputs + column])); }}"
                     ));
                 }
             }
