@@ -5,12 +5,23 @@ use affectlens::{
     affect::{ExpressionLens, ExpressionWeights},
     backbone::Backbone,
     detect::FaceDetector,
-    device::{self, DeviceChoice, OpenedDevice},
+    device::{self, DeviceChoice, DeviceError, OpenedDevice},
     frame::Frame,
+    kernel::read_back,
     label::AFFECTNET_7,
     network::Network,
     report::ExpressionReport,
     weights::{Metadata, Weights, WeightsError},
+};
+use burn::tensor::Tensor;
+use burn_cubecl::{
+    CubeBackend,
+    cubecl::{
+        CubeKernel, PrecompiledSource,
+        ir::{ElemType, UIntKind, attributes::BufferIOAttr, metadata::Info},
+        prelude::*,
+        server::KernelArguments,
+    },
 };
 
 #[cfg(target_family = "wasm")]
@@ -200,6 +211,64 @@ async fn a_network_by_itself_gives_each_picture_its_own_outputs() {
     assert_eq!(refusal.to_string(), message);
 }
 
+/// A kernel that no compiler takes.
+#[derive(Debug)]
+struct Nonsense;
+
+impl KernelMetadata for Nonsense {
+    fn id(&self) -> KernelId {
+        KernelId::new::<Self>().cube_dim(CubeDim::new_1d(64).0)
+    }
+
+    fn address_type(&self) -> ElemType {
+        UIntKind::U32.into()
+    }
+}
+
+impl CubeKernel for Nonsense {
+    fn define(&self) -> KernelDefinition {
+        let dim = CubeDim::new_1d(64).0;
+        let settings = KernelSettings::new(dim, ExecutionMode::Checked, AddressType::U32);
+        KernelDefinition {
+            body: Scope::root(settings.clone()),
+            settings,
+            info: Info::default(),
+        }
+    }
+
+    fn source(&self) -> Option<PrecompiledSource> {
+        Some(PrecompiledSource {
+            source: "@compute fn main( {".to_owned(),
+            entrypoint_name: "main".to_owned(),
+            lang: "wgsl",
+        })
+    }
+}
+
+async fn a_kernel_that_the_gpu_refuses_is_an_error() {
+    let device = device::open(DeviceChoice::Gpu)
+        .await
+        .expect("the device opens");
+    let start = async || {
+        let output = Tensor::<2>::empty([1, 64], &device.device)
+            .try_into_primitive::<CubeBackend>()
+            .expect("Burn's wgpu device");
+        let arguments = KernelArguments::new()
+            .with_buffer_io(output.handle.clone().binding(), BufferIOAttr::WriteOnly);
+        let client = output.client.clone();
+        client.launch(Box::new(Nonsense), CubeCount::Static(1, 1, 1), arguments);
+        read_back(vec![Tensor::from_primitive::<CubeBackend>(output)]).await
+    };
+    // Natively reading fails; in a browser it gives old bytes, and only the device's own check tells.
+    match device.check_kernels(start).await {
+        Err(DeviceError::Refused { reason }) => assert!(!reason.is_empty()),
+        Ok(Err(error)) => assert!(!error.to_string().is_empty()),
+        other => panic!("nonsense was computed: {other:?}"),
+    }
+    // The device goes on.
+    assert_close(&classify(DeviceChoice::Gpu).await, &RECORDED);
+}
+
 /// One name, two harnesses.
 macro_rules! everywhere {
     ($($(#[$attribute:meta])* $name:ident)*) => {
@@ -222,5 +291,7 @@ everywhere! {
     #[ignore = "needs a Vulkan adapter: run cargo xtask test"]
     the_gpu_gives_the_recorded_probabilities
     frames_are_counted_and_a_stream_can_start_again
+    #[ignore = "needs a Vulkan adapter: run cargo xtask test"]
+    a_kernel_that_the_gpu_refuses_is_an_error
     a_network_by_itself_gives_each_picture_its_own_outputs
 }
