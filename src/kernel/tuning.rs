@@ -88,3 +88,34 @@ fn sample() -> Plan {
     }
     planner.finish(&[map])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::{self, DeviceChoice};
+
+    #[test]
+    #[ignore = "needs a Vulkan adapter: run cargo xtask test"]
+    fn both_forms_take_the_trial() {
+        let device = pollster::block_on(device::open(DeviceChoice::Gpu)).expect("a Vulkan adapter");
+        // Which one is faster is the adapter's business.
+        pollster::block_on(tiles_are_faster(&device)).expect("kernels that the adapter takes");
+    }
+
+    #[test]
+    #[ignore = "needs a Vulkan adapter: run cargo xtask test"]
+    fn forced_forms_are_taken() {
+        let device = pollster::block_on(device::open(DeviceChoice::Gpu)).expect("a Vulkan adapter");
+        for (workgroup_tiles, half) in [(true, false), (false, true)] {
+            let tuned = tuned(device.clone(), Some(workgroup_tiles), Some(half));
+            let expected = KernelForm {
+                workgroup_tiles,
+                half: half && device.has_f16(),
+            };
+            assert_eq!(
+                pollster::block_on(tuned).expect("nothing to try").kernels,
+                expected
+            );
+        }
+    }
+}
