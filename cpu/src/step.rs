@@ -1,7 +1,7 @@
 //! Steps as they lie in memory: words without pointers, so that threads and wasm instances can share them.
 
-/// What happens to the output of a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What happens to the sum of product, bias and shortcut of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum Activation {
     /// Nothing.

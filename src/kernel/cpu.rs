@@ -2,9 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use affectlens_cpu::{
-    Activation as Applied, Engine, Finish, InstructionSet, MapId, NetworkError, Program,
-};
+use affectlens_cpu::{Engine, Finish, InstructionSet, MapId, NetworkError, Program};
 use burn::tensor::{Tensor, TensorData};
 
 use super::plan::{Activation, Map, MapShape, Plan, Shortcut, Step, Weighted, Window};
@@ -235,7 +233,7 @@ fn lower(plan: &Plan) -> Result<affectlens_cpu::Network, NetworkError> {
             } => {
                 let finish = Finish {
                     bias,
-                    activation: Applied::Identity,
+                    activation: Activation::Identity,
                     slopes: &[],
                 };
                 network.layer_norm(at(*input), scale, finish, *epsilon)?
@@ -261,15 +259,7 @@ fn lower_window(window: Window) -> affectlens_cpu::Window {
 fn finish(weighted: &Weighted) -> Finish<'_> {
     Finish {
         bias: &weighted.bias,
-        activation: match weighted.activation {
-            Activation::Identity => Applied::Identity,
-            Activation::Relu => Applied::Relu,
-            Activation::Relu6 => Applied::Relu6,
-            Activation::Prelu => Applied::Prelu,
-            Activation::Silu => Applied::Silu,
-            Activation::Gelu => Applied::Gelu,
-            Activation::Sigmoid => Applied::Sigmoid,
-        },
+        activation: weighted.activation,
         slopes: &weighted.slopes,
     }
 }

@@ -15,7 +15,7 @@ use half::f16;
 use self::channels::{Gathered, SqueezeExcite, Sums, gather, groups, join, layer_norm};
 use self::pointwise::{Pointwise, ShortcutForm, Tiling};
 use self::windows::Windowed;
-use super::plan::{Activation, Map, MapShape, Plan, Shortcut, Step, Weighted};
+use super::plan::{Activation, Map, MapShape, Plan, Shortcut, Step, Weighted, Window};
 use crate::device::KernelForm;
 pub(crate) use context::{Gpu, GpuBuffer};
 pub(crate) use shader::{Element, Shader, ShaderBuilder};
@@ -276,23 +276,18 @@ impl<'a> Writer<'a> {
                 window,
                 weighted,
             } => {
-                let from = MapShape {
-                    channels: self.buffer(*input).stored,
-                    ..self.plan.shape(*input)
-                };
+                let shape = self.plan.shape(*input);
+                // The network's input has as many channels in memory as it has.
+                let stored = self.buffer(*input).stored;
                 let windowed = Windowed {
-                    from,
-                    outputs: self.buffer(*output).stored / 4,
-                    window: *window,
-                    activation: weighted.activation,
-                    input: self.buffer(*input).element,
-                    output: self.buffer(*output).element,
-                    weight: self.weight_element(),
-                    pixels: ROW_PIXELS,
+                    from: MapShape {
+                        channels: stored,
+                        ..shape
+                    },
+                    ..self.windowed(*input, *output, *window, weighted.activation)
                 };
-                let channels = self.plan.shape(*input).channels;
                 let mut reads = vec![Read::Buffer(input.index())];
-                reads.extend(self.weight_and_bias(weighted, channels, from.channels));
+                reads.extend(self.weight_and_bias(weighted, shape.channels, stored));
                 reads.extend(self.slopes(weighted));
                 self.push(
                     windowed.convolution(),
@@ -307,16 +302,7 @@ impl<'a> Writer<'a> {
                 window,
                 weighted,
             } => {
-                let windowed = Windowed {
-                    from: self.plan.shape(*input),
-                    outputs: self.buffer(*output).stored / 4,
-                    window: *window,
-                    activation: weighted.activation,
-                    input: self.buffer(*input).element,
-                    output: self.buffer(*output).element,
-                    weight: self.weight_element(),
-                    pixels: ROW_PIXELS,
-                };
+                let windowed = self.windowed(*input, *output, *window, weighted.activation);
                 let mut reads = vec![Read::Buffer(input.index())];
                 reads.extend(self.weight_and_bias(weighted, 1, 1));
                 reads.extend(self.slopes(weighted));
@@ -330,14 +316,8 @@ impl<'a> Writer<'a> {
                 window,
             } => {
                 let windowed = Windowed {
-                    from: self.plan.shape(*input),
-                    outputs: self.buffer(*output).stored / 4,
-                    window: *window,
-                    activation: Activation::Identity,
-                    input: self.buffer(*input).element,
-                    output: self.buffer(*output).element,
-                    weight: Element::F32,
                     pixels: 1,
+                    ..self.windowed(*input, *output, *window, Activation::Identity)
                 };
                 let reads = vec![Read::Buffer(input.index())];
                 self.push(windowed.max_pool(), reads, output.index(), move |batch| {
@@ -395,6 +375,25 @@ impl<'a> Writer<'a> {
                     (groups(batch * pixels), vec![batch * pixels])
                 });
             }
+        }
+    }
+
+    fn windowed(
+        &self,
+        input: Map,
+        output: Map,
+        window: Window,
+        activation: Activation,
+    ) -> Windowed {
+        Windowed {
+            from: self.plan.shape(input),
+            outputs: self.buffer(output).stored / 4,
+            window,
+            activation,
+            input: self.buffer(input).element,
+            output: self.buffer(output).element,
+            weight: self.weight_element(),
+            pixels: ROW_PIXELS,
         }
     }
 

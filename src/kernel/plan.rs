@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+pub use affectlens_cpu::Activation;
+
 /// Number of a feature map in a [`Plan`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Map(usize);
@@ -42,25 +44,6 @@ impl MapShape {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
-}
-
-/// What happens to the sum of convolution, bias and shortcut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Activation {
-    /// Nothing.
-    Identity,
-    /// `max(x, 0)`.
-    Relu,
-    /// `min(max(x, 0), 6)`.
-    Relu6,
-    /// `x` where positive, else `x` times the channel's slope.
-    Prelu,
-    /// `x * sigmoid(x)`.
-    Silu,
-    /// `x * Phi(x)`, the exact form with the error function.
-    Gelu,
-    /// `1 / (1 + exp(-x))`.
-    Sigmoid,
 }
 
 /// Weights with the bias and the activation that follow.
