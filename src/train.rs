@@ -13,7 +13,7 @@ pub use affwild2::{
 };
 pub use dataset::{DatasetError, LabelledPictures, PictureError, read_picture};
 pub use embedding::{
-    EmbeddedPictures, EmbeddingCache, ExtractionError, Failure, extract_embeddings,
+    EmbeddedPictures, EmbeddingCache, ExtractionError, Failure, extract_embeddings, extract_video,
 };
 pub use expression::{
     ExpressionRecipe, RecipeError, TrainedHead, TrainingReport, train_expression,

@@ -16,7 +16,7 @@ const CHUNK: usize = 512;
 /// Pictures that go through the network together.
 const BATCH: usize = 16;
 /// Raised when the meaning of cached files changes.
-const CACHE_VERSION: &str = "affectlens embeddings 1";
+const CACHE_VERSION: &str = "affectlens embeddings 2";
 
 /// Where embeddings are kept between runs, and what they depend on besides the pictures.
 #[derive(Clone, Debug)]
@@ -86,38 +86,67 @@ pub fn extract_embeddings(
     mut embed: impl FnMut(&[Frame]) -> Vec<Vec<f32>>,
     mut progress: impl FnMut(usize),
 ) -> Result<EmbeddedPictures, ExtractionError> {
-    std::fs::create_dir_all(&cache.folder).map_err(|error| at(&cache.folder, error))?;
     let mut all = EmbeddedPictures::default();
     for chunk in paths.chunks(CHUNK) {
-        let file = cache
-            .folder
-            .join(format!("{}.safetensors", digest(chunk, &cache.key)));
-        // A cache file that cannot be read is as good as none.
-        let kept = Weights::read(&file)
-            .ok()
-            .and_then(|weights| unpack(chunk, &weights));
-        let embedded = match kept {
-            Some(embedded) => embedded,
-            None => {
-                let done = all.rows.len();
-                let computed = compute(chunk, &mut prepare, &mut embed, |count| {
-                    progress(done + count)
-                })?;
-                let weights = pack(&computed).map_err(|error| at(&file, error))?;
-                weights
-                    .write(&file, Precision::Half)
-                    .map_err(|error| at(&file, error))?;
-                Weights::read(&file)
-                    .ok()
-                    .and_then(|weights| unpack(chunk, &weights))
-                    .unwrap_or(computed)
-            }
-        };
+        let digest = digest(chunk, &cache.key);
+        let file = cache.folder.join(format!("{digest}.safetensors"));
+        let done = all.rows.len();
+        let embedded =
+            kept_or_computed(&file, &digest, chunk, &mut prepare, &mut embed, |count| {
+                progress(done + count);
+            })?;
         all.rows.extend(embedded.rows);
         all.failures.extend(embedded.failures);
-        progress(all.rows.len());
     }
     Ok(all)
+}
+
+/// Embeds the pictures of one video into one cache file, `<folder>/<name>.safetensors`, readable elsewhere: tensor
+/// `embeddings` with a row a picture that could be read, and in the metadata the `pictures` by name.
+///
+/// As with [`extract_embeddings`] a file that is damaged or was made of other bytes or another network is made anew.
+///
+/// # Errors
+///
+/// As [`extract_embeddings`].
+pub fn extract_video(
+    name: &str,
+    paths: &[PathBuf],
+    cache: &EmbeddingCache,
+    mut prepare: impl FnMut(&Frame) -> Result<Frame, String>,
+    mut embed: impl FnMut(&[Frame]) -> Vec<Vec<f32>>,
+    progress: impl FnMut(usize),
+) -> Result<EmbeddedPictures, ExtractionError> {
+    let file = cache.folder.join(format!("{name}.safetensors"));
+    let digest = digest(paths, &cache.key);
+    kept_or_computed(&file, &digest, paths, &mut prepare, &mut embed, progress)
+}
+
+fn kept_or_computed(
+    file: &Path,
+    digest: &str,
+    paths: &[PathBuf],
+    prepare: &mut impl FnMut(&Frame) -> Result<Frame, String>,
+    embed: &mut impl FnMut(&[Frame]) -> Vec<Vec<f32>>,
+    mut progress: impl FnMut(usize),
+) -> Result<EmbeddedPictures, ExtractionError> {
+    // A cache file that cannot be read is as good as none.
+    let kept = || unpack(paths, digest, &Weights::read(file).ok()?);
+    let embedded = match kept() {
+        Some(embedded) => embedded,
+        None => {
+            let computed = compute(paths, prepare, embed, &mut progress)?;
+            if let Some(folder) = file.parent() {
+                std::fs::create_dir_all(folder).map_err(|error| at(folder, error))?;
+            }
+            pack(paths, digest, &computed)
+                .and_then(|weights| weights.write(file, Precision::Half))
+                .map_err(|error| at(file, error))?;
+            kept().unwrap_or(computed)
+        }
+    };
+    progress(paths.len());
+    Ok(embedded)
 }
 
 fn compute(
@@ -169,47 +198,50 @@ fn compute(
 const ROWS: &str = "embeddings";
 const ARCHITECTURE: &str = "embeddings";
 
-fn pack(embedded: &EmbeddedPictures) -> Result<Weights, WeightsError> {
+/// What the rows were made of.
+const MADE_OF: &str = "made_of";
+/// Digest of the rows themselves.
+const ROWS_DIGEST: &str = "rows_sha256";
+
+fn pack(
+    paths: &[PathBuf],
+    digest: &str,
+    embedded: &EmbeddedPictures,
+) -> Result<Weights, WeightsError> {
     let mut weights = Weights::new(Metadata {
         architecture: ARCHITECTURE.to_owned(),
         ..Metadata::default()
     });
     let rows: Vec<&Vec<f32>> = embedded.rows.iter().flatten().collect();
     let width = rows.first().map_or(0, |row| row.len());
-    let values = rows.iter().flat_map(|row| row.iter().copied()).collect();
-    weights.insert(ROWS, vec![rows.len(), width], values)?;
-    for (place, _) in embedded
-        .rows
-        .iter()
-        .enumerate()
-        .filter(|(_, row)| row.is_none())
-    {
-        let missing = embedded.rows[..place]
-            .iter()
-            .filter(|row| row.is_none())
-            .count();
-        let reason = embedded
-            .failures
-            .get(missing)
-            .map_or("", |failure| &failure.reason);
-        weights
-            .metadata
-            .extra
-            .insert(format!("skipped {place}"), reason.to_owned());
+    let values: Vec<f32> = rows.iter().flat_map(|row| row.iter().copied()).collect();
+    let extra = &mut weights.metadata.extra;
+    extra.insert(MADE_OF.to_owned(), digest.to_owned());
+    extra.insert(ROWS_DIGEST.to_owned(), rows_digest(&values));
+    let names = paths.iter().filter_map(|path| path.file_name()?.to_str());
+    extra.insert("pictures".to_owned(), names.collect::<Vec<_>>().join(" "));
+    let skipped = (0..).zip(&embedded.rows).filter(|(_, row)| row.is_none());
+    for ((place, _), failure) in skipped.zip(&embedded.failures) {
+        extra.insert(skipped_key(place), failure.reason.clone());
     }
+    weights.insert(ROWS, vec![rows.len(), width], values)?;
     Ok(weights)
 }
 
-fn unpack(paths: &[PathBuf], weights: &Weights) -> Option<EmbeddedPictures> {
+fn unpack(paths: &[PathBuf], digest: &str, weights: &Weights) -> Option<EmbeddedPictures> {
     weights.expect_architecture(ARCHITECTURE).ok()?;
+    let extra = &weights.metadata.extra;
     let tensor = weights.get(ROWS)?;
     let &[count, width] = tensor.shape.as_slice() else {
         return None;
     };
+    if extra.get(MADE_OF)? != digest || *extra.get(ROWS_DIGEST)? != rows_digest(&tensor.values) {
+        return None;
+    }
     let mut embedded = EmbeddedPictures::default();
     let mut rows = tensor.values.chunks(width.max(1));
     for (place, path) in paths.iter().enumerate() {
-        if let Some(reason) = weights.metadata.extra.get(&format!("skipped {place}")) {
+        if let Some(reason) = extra.get(&skipped_key(place)) {
             embedded.rows.push(None);
             embedded.failures.push(Failure {
                 path: path.clone(),
@@ -222,6 +254,25 @@ fn unpack(paths: &[PathBuf], weights: &Weights) -> Option<EmbeddedPictures> {
     (embedded.rows.iter().flatten().count() == count).then_some(embedded)
 }
 
+fn skipped_key(place: usize) -> String {
+    format!("skipped {place}")
+}
+
+/// Over the values as the file keeps them.
+fn rows_digest(values: &[f32]) -> String {
+    let mut hasher = Sha256::new();
+    for value in values {
+        hasher.update(half::f16::from_f32(*value).to_le_bytes());
+    }
+    hexadecimal(&hasher.finalize())
+}
+
+/// Of half the digest's bytes: names need no more.
+fn hexadecimal(digest: &[u8]) -> String {
+    let half = digest.iter().take(16);
+    half.map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Names a chunk by the bytes of its pictures; an unreadable one counts as empty.
 fn digest(paths: &[PathBuf], key: &str) -> String {
     let mut hasher = Sha256::new();
@@ -230,12 +281,7 @@ fn digest(paths: &[PathBuf], key: &str) -> String {
     for path in paths {
         hasher.update(Sha256::digest(std::fs::read(path).unwrap_or_default()));
     }
-    hasher
-        .finalize()
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hexadecimal(&hasher.finalize())
 }
 
 fn at(path: &Path, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ExtractionError {
@@ -313,6 +359,38 @@ mod tests {
         assert_eq!(run(&other), (first, 2), "another network has its own cache");
         save(folder.path(), "c.png", 9);
         assert_eq!(run(&cache).0.rows[2], Some(vec![9.0, 2.0]));
+    }
+
+    #[test]
+    fn damaged_rows_are_computed_anew() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let paths = [save(folder.path(), "00007.png", 3)];
+        let cache = EmbeddingCache {
+            folder: folder.path().join("cache"),
+            key: String::new(),
+        };
+        let run = || {
+            let mut calls = 0;
+            let embedded = extract_video(
+                "video1_left",
+                &paths,
+                &cache,
+                |picture| Ok(picture.clone()),
+                |pictures| {
+                    calls += 1;
+                    embed(pictures)
+                },
+                |_| {},
+            );
+            (embedded.expect("writable folder").rows, calls)
+        };
+        assert_eq!(run().1, 1);
+        let file = cache.folder.join("video1_left.safetensors");
+        let mut bytes = std::fs::read(&file).expect("was written");
+        *bytes.last_mut().expect("not empty") ^= 1;
+        std::fs::write(&file, bytes).expect("writable");
+        assert_eq!(run(), (vec![Some(vec![3.0, 2.0])], 1));
+        assert_eq!(run().1, 0);
     }
 
     #[test]
