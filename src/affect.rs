@@ -1,11 +1,13 @@
-//! Expression analysis of frames and streams.
+//! Expression, valence, arousal and action units of the faces in frames and streams.
 //!
 //! Frame, detect, track, crop, embed, classify; then, read back, calibrate, blend, fill gaps, smooth and
 //! filter. The order is the published one (SPEC 3.8): bias first, then blend, then gaps, then the window,
 //! and the confident filter on pretrained probabilities smoothed in the same way.
 
+mod action_units;
 mod classifier;
 mod stream;
+mod track;
 
 use thiserror::Error;
 
@@ -19,12 +21,53 @@ use crate::{
     weights::{Weights, WeightsError},
 };
 
-pub use classifier::{ExpressionClassifier, ExpressionControls, FaceScores};
-pub use stream::ExpressionLens;
+pub use classifier::{FaceClassifier, FaceControls, FaceScores};
+pub use stream::FaceLens;
 
-/// Files that the expression pipeline is made of.
+/// What is reported of a face.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tasks {
+    /// The expression.
+    pub expression: bool,
+    /// Valence and arousal.
+    pub valence_arousal: bool,
+    /// Action units.
+    pub action_units: bool,
+}
+
+impl Tasks {
+    /// Only the expression.
+    pub const EXPRESSION: Self = Self {
+        expression: true,
+        valence_arousal: false,
+        action_units: false,
+    };
+
+    /// Reads names as users write them: `expression`, `valence-arousal`, `action-units`.
+    ///
+    /// # Errors
+    ///
+    /// The name that is none of them.
+    pub fn from_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, &'a str> {
+        let mut tasks = Self {
+            expression: false,
+            ..Self::EXPRESSION
+        };
+        for name in names {
+            match name {
+                "expression" => tasks.expression = true,
+                "valence-arousal" => tasks.valence_arousal = true,
+                "action-units" => tasks.action_units = true,
+                _ => return Err(name),
+            }
+        }
+        Ok(tasks)
+    }
+}
+
+/// Files that the pipeline is made of.
 #[derive(Clone, Debug)]
-pub struct ExpressionWeights {
+pub struct FaceWeights {
     /// Face detector, architecture `blazeface-short-range`.
     pub detector: Weights,
     /// Backbone that embeds a face.
@@ -34,6 +77,15 @@ pub struct ExpressionWeights {
     pub pretrained: Option<Weights>,
     /// Classifier adapted to the data at hand, architecture `mlp`; its metadata carries the settings.
     pub head: Option<Weights>,
+    /// Valence and arousal from the backbone's outputs, architecture `valence-arousal`; without it the backbone says
+    /// them, or they are derived from the expressions.
+    pub valence_arousal_head: Option<Weights>,
+    /// Action units from embedding and outputs, architecture `action-units`; without it they come from blendshapes.
+    pub action_units_head: Option<Weights>,
+    /// Face mesh, architecture `face-mesh`.
+    pub mesh: Option<Weights>,
+    /// Blendshapes of the mesh, architecture `face-blendshapes`.
+    pub blendshapes: Option<Weights>,
 }
 
 /// Why a frame has no report.
@@ -56,6 +108,11 @@ pub enum AffectError {
         /// Architecture of the backbone.
         backbone: String,
     },
+    /// Nothing says action units.
+    #[error(
+        "action units need weights `face-mesh` and `face-blendshapes`, or a head that was trained on them"
+    )]
+    NoActionUnits,
     /// A head was trained on other embeddings.
     #[error("{part} was trained on embeddings of `{expected}`, the backbone is `{got}`")]
     Embedding {
@@ -108,6 +165,7 @@ impl AffectError {
         match self {
             Self::Weights { .. }
             | Self::NoClassifier { .. }
+            | Self::NoActionUnits
             | Self::Embedding { .. }
             | Self::Calibration(_) => "weights-malformed",
             Self::Control { .. } => "bad-argument",

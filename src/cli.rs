@@ -19,7 +19,7 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
-    affect::ExpressionWeights,
+    affect::{FaceWeights, Tasks},
     device::{self, DeviceChoice, OpenedDevice},
     kernel,
     weights::Weights,
@@ -162,8 +162,32 @@ impl WeightsOptions {
         Ok((weights.metadata.extra.get("embedding") == Some(&self.backbone)).then_some(weights))
     }
 
-    fn load(&self) -> Result<ExpressionWeights> {
-        Ok(ExpressionWeights {
+    /// A file that only a user can bring: none is built in.
+    fn own(&self, name: &str) -> Result<Option<Weights>> {
+        let path = self.folder().join(format!("{name}.safetensors"));
+        Ok(path.exists().then(|| Weights::read(&path)).transpose()?)
+    }
+
+    fn load(&self, tasks: Tasks) -> Result<FaceWeights> {
+        let action_units_head = match tasks.action_units {
+            true => self.own("action-units-head")?,
+            false => None,
+        };
+        let valence_arousal_head = match tasks.valence_arousal {
+            true => self.own("valence-arousal-head")?,
+            false => None,
+        };
+        // The mesh is what action units come from, unless a head was trained on them.
+        let landmarks = |name: &str| match tasks.action_units {
+            true if action_units_head.is_none() => self.read(name).map(Some),
+            true => self.own(name),
+            false => Ok(None),
+        };
+        Ok(FaceWeights {
+            mesh: landmarks("face-mesh")?,
+            blendshapes: landmarks("face-blendshapes")?,
+            valence_arousal_head,
+            action_units_head,
             detector: self.read("blazeface-short-range")?,
             backbone: self.read(&self.backbone)?,
             pretrained: self.classifier("expression-pretrained", PRETRAINED)?,

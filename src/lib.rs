@@ -3,6 +3,7 @@
 pub mod affect;
 pub mod backbone;
 pub mod calibration;
+pub mod circumplex;
 #[cfg(feature = "native")]
 pub mod cli;
 pub mod crop;

@@ -2,7 +2,11 @@
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use crate::{face::BoundingBox, filtering::Source, label::Expression};
+use crate::{
+    face::BoundingBox,
+    filtering::Source,
+    label::{ActionUnit, Expression},
+};
 
 /// All that was found in one frame.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -25,8 +29,109 @@ pub struct FaceReport {
     pub bounding_box: BoundingBox,
     /// How sure the detector is, in `[0, 1]`.
     pub score: f32,
-    /// The expression.
-    pub expression: ExpressionReport,
+    /// The expression, if that task was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expression: Option<ExpressionReport>,
+    /// Smoothed valence, unpleasant to pleasant, in `[-1, 1]`, if that task was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub valence: Option<f32>,
+    /// Smoothed arousal, calm to excited, in `[-1, 1]`, if that task was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arousal: Option<f32>,
+    /// Smoothed strength of each action unit in `[0, 1]`, by ascending number, if that task was asked for and the
+    /// face's mesh was found.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "action_units_as_map"
+    )]
+    pub action_units: Option<Vec<(ActionUnit, f32)>>,
+    /// Where valence, arousal and action units come from.
+    #[serde(skip_serializing_if = "Sources::is_empty")]
+    pub sources: Sources,
+    /// The mesh's points if they were asked for: x and y in frame pixels, z towards the camera negative, in the same
+    /// scale.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub landmarks: Option<Vec<[f32; 3]>>,
+}
+
+/// Where the numbers of a face come from, as far as they were asked for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Sources {
+    /// Of valence and arousal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub valence_arousal: Option<ValenceArousalOrigin>,
+    /// Of the action units.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action_units: Option<ActionUnitOrigin>,
+}
+
+impl Sources {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Where valence and arousal come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ValenceArousalOrigin {
+    /// The part of the model that says them.
+    pub source: ValenceArousalSource,
+}
+
+/// What says valence and arousal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ValenceArousalSource {
+    /// A head that was trained on them.
+    Head,
+    /// The backbone's own outputs.
+    Backbone,
+    /// Nothing was trained on them: they are the expressions' places in the circumplex, weighted by probability.
+    Derived,
+}
+
+/// Where action units come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ActionUnitOrigin {
+    /// The part of the model that says them.
+    pub source: ActionUnitSource,
+    /// Units that stand for something else than what they are named after.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub proxies: &'static [ActionUnit],
+    /// Units at or above the head's thresholds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub present: Option<Vec<ActionUnit>>,
+}
+
+/// What says action units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ActionUnitSource {
+    /// A head that was trained on them.
+    Head,
+    /// Blendshapes of the face's mesh, mapped to units.
+    Blendshapes,
+}
+
+impl ValenceArousalSource {
+    /// The name used in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Head => "head",
+            Self::Backbone => "backbone",
+            Self::Derived => "derived",
+        }
+    }
+}
+
+impl ActionUnitSource {
+    /// The name used in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Head => "head",
+            Self::Blendshapes => "blendshapes",
+        }
+    }
 }
 
 /// The expression of one face.
@@ -67,35 +172,80 @@ fn pairs_as_map<S: Serializer>(
     map.end()
 }
 
+fn action_units_as_map<S: Serializer>(
+    units: &Option<Vec<(ActionUnit, f32)>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let units = units.as_deref().unwrap_or_default();
+    serializer.collect_map(units.iter().map(|(unit, strength)| (unit.name(), strength)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn json_has_the_documented_fields_in_order() {
+    fn face() -> FaceReport {
+        FaceReport {
+            id: 0,
+            bounding_box: BoundingBox {
+                x: 1.0,
+                y: 2.0,
+                width: 3.0,
+                height: 4.0,
+            },
+            score: 0.5,
+            expression: Some(ExpressionReport {
+                label: Expression::Happiness,
+                confidence: 0.75,
+                source: Source::Head,
+                probabilities: vec![(Expression::Neutral, 0.25), (Expression::Happiness, 0.75)],
+            }),
+            valence: None,
+            arousal: None,
+            action_units: None,
+            sources: Sources::default(),
+            landmarks: None,
+        }
+    }
+
+    fn json(face: FaceReport) -> String {
         let report = FrameReport {
             frame: 12,
             time_ms: 480.0,
-            faces: vec![FaceReport {
-                id: 0,
-                bounding_box: BoundingBox {
-                    x: 1.0,
-                    y: 2.0,
-                    width: 3.0,
-                    height: 4.0,
-                },
-                score: 0.5,
-                expression: ExpressionReport {
-                    label: Expression::Happiness,
-                    confidence: 0.75,
-                    source: Source::Head,
-                    probabilities: vec![(Expression::Neutral, 0.25), (Expression::Happiness, 0.75)],
-                },
-            }],
+            faces: vec![face],
         };
+        serde_json::to_string(&report).expect("plain values")
+    }
+
+    #[test]
+    fn json_has_the_documented_fields_in_order() {
         assert_eq!(
-            serde_json::to_string(&report).expect("plain values"),
+            json(face()),
             r#"{"frame":12,"time_ms":480.0,"faces":[{"id":0,"box":[1.0,2.0,3.0,4.0],"score":0.5,"expression":{"label":"happiness","confidence":0.75,"source":"head","probabilities":{"neutral":0.25,"happiness":0.75}}}]}"#
         );
+    }
+
+    #[test]
+    fn every_source_is_named() {
+        let origin = ActionUnitOrigin {
+            source: ActionUnitSource::Blendshapes,
+            proxies: &[ActionUnit::Au6],
+            present: None,
+        };
+        let report = FaceReport {
+            expression: None,
+            valence: Some(0.5),
+            arousal: Some(-0.25),
+            action_units: Some(vec![(ActionUnit::Au6, 0.0), (ActionUnit::Au12, 1.0)]),
+            sources: Sources {
+                valence_arousal: Some(ValenceArousalOrigin {
+                    source: ValenceArousalSource::Derived,
+                }),
+                action_units: Some(origin),
+            },
+            ..face()
+        };
+        let expected = r#""score":0.5,"valence":0.5,"arousal":-0.25,"action_units":{"AU6":0.0,"AU12":1.0},"sources":{"valence_arousal":{"source":"derived"},"action_units":{"source":"blendshapes","proxies":["AU6"]}}}]}"#;
+        assert!(json(report.clone()).ends_with(expected), "{}", json(report));
     }
 }

@@ -16,7 +16,7 @@ use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 pub use network::Network;
 
 use crate::{
-    affect::{AffectError, ExpressionControls, ExpressionLens, ExpressionWeights},
+    affect::{AffectError, FaceControls, FaceLens, FaceWeights},
     device::{self, DeviceChoice, DeviceError, DeviceKind, OpenedDevice},
     frame::Frame,
     kernel,
@@ -60,7 +60,7 @@ pub fn last_panic() -> Option<String> {
 #[wasm_bindgen]
 pub struct Lens {
     device: OpenedDevice,
-    expression: ExpressionLens,
+    expression: FaceLens,
 }
 
 #[wasm_bindgen]
@@ -79,7 +79,7 @@ impl Lens {
         head: Option<Vec<u8>>,
         workers: Option<Workers>,
     ) -> Result<Self, JsValue> {
-        let weights = ExpressionWeights {
+        let weights = FaceWeights {
             detector: read("detector", &detector)?,
             backbone: read("backbone", &backbone)?,
             pretrained: pretrained
@@ -88,7 +88,7 @@ impl Lens {
             head: head.map(|bytes| read("head", &bytes)).transpose()?,
         };
         let device = open_device(&device, workers).await?;
-        let mut expression = ExpressionLens::load(&weights, &device)
+        let mut expression = FaceLens::load(&weights, &device)
             .await
             .map_err(|error| error.to_js())?;
         let controls = expression.classifier().live_controls();
@@ -138,7 +138,7 @@ impl Lens {
     ///
     /// A JavaScript `Error` with the code `bad-argument`.
     pub fn configure(&mut self, settings: JsValue) -> Result<(), JsValue> {
-        let settings: ExpressionControls = serde_wasm_bindgen::from_value(settings)
+        let settings: FaceControls = serde_wasm_bindgen::from_value(settings)
             .map_err(|error| failure("bad-argument", &format!("settings: {error}")))?;
         self.expression
             .configure(settings)

@@ -2,7 +2,7 @@
 #![expect(clippy::cast_possible_truncation, reason = "noise is made into pixels")]
 
 use affectlens::{
-    affect::{ExpressionLens, ExpressionWeights},
+    affect::{FaceLens, FaceWeights},
     backbone::Backbone,
     detect::FaceDetector,
     device::{self, DeviceChoice, DeviceError, OpenedDevice},
@@ -102,8 +102,8 @@ fn classifier(seed_name: &str) -> Weights {
     weights
 }
 
-fn weights() -> ExpressionWeights {
-    ExpressionWeights {
+fn weights() -> FaceWeights {
+    FaceWeights {
         detector: seeded("blazeface-short-range", FaceDetector::load),
         backbone: seeded("faceres", Backbone::load),
         pretrained: Some(classifier("pretrained")),
@@ -121,7 +121,7 @@ fn picture(width: u32, height: u32) -> Frame {
 
 async fn classify(choice: DeviceChoice) -> ExpressionReport {
     let device = device::open(choice).await.expect("the device opens");
-    let lens = ExpressionLens::load(&weights(), &device)
+    let lens = FaceLens::load(&weights(), &device)
         .await
         .expect("seeded weights fit");
     lens.analyze_face(&picture(150, 190))
@@ -162,7 +162,7 @@ async fn frames_are_counted_and_a_stream_can_start_again() {
     let device = device::open(DeviceChoice::Cpu)
         .await
         .expect("there is always a CPU");
-    let mut lens = ExpressionLens::load(&weights(), &device)
+    let mut lens = FaceLens::load(&weights(), &device)
         .await
         .expect("seeded weights fit");
     let frame = picture(64, 48);

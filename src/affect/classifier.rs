@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::{AffectError, ExpressionWeights};
+use super::{AffectError, FaceWeights};
 use crate::{
     backbone::{self, Facts},
     calibration::ExpressionSettings,
@@ -24,19 +24,30 @@ use crate::{
 /// What a user may change while frames come.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ExpressionControls {
+pub struct FaceControls {
     /// Whether the head's class biases (GLA) are applied.
     pub gla: bool,
-    /// Frames to each side that are averaged; 0 switches smoothing off.
+    /// Frames to each side over which expressions are averaged; 0 switches smoothing off.
     pub half_window: usize,
+    /// The same for valence and arousal.
+    pub valence_arousal_half_window: usize,
+    /// The same for action units.
+    pub action_units_half_window: usize,
     /// Probability above which the pretrained classifier decides, in `[0, 1]`; 1 leaves all to the head.
     pub confidence: f32,
     /// Weight of the head in the average of log-probabilities with the pretrained classifier, in `[0, 1]`.
     pub blend: f32,
+    /// Whether reports hold the points of the face mesh, where one is loaded.
+    pub landmarks: bool,
 }
 
 /// Frames; about half a second of a webcam.
 const LIVE_HALF_WINDOW: usize = 5;
+/// Action units come and go faster than expressions.
+const LIVE_ACTION_UNITS_HALF_WINDOW: usize = 2;
+/// The published windows (SPEC 1.7).
+const VALENCE_AROUSAL_HALF_WINDOW: usize = 50;
+const ACTION_UNITS_HALF_WINDOW: usize = 5;
 
 /// Probabilities of one face in one frame, before calibration.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,11 +56,15 @@ pub struct FaceScores {
     pub head: Vec<f32>,
     /// Of the pretrained classifier, over its classes; empty without one.
     pub pretrained: Vec<f32>,
+    /// Where a head or the backbone says them, in `[-1, 1]`.
+    pub valence_arousal: Option<[f32; 2]>,
+    /// One a unit of [`FaceClassifier::action_units`]; `None` where nothing says them of this face.
+    pub action_units: Option<Vec<f32>>,
 }
 
 /// Backbone and classifiers on a device.
 #[derive(Debug)]
-pub struct ExpressionClassifier {
+pub struct FaceClassifier {
     device: OpenedDevice,
     backbone: Facts,
     /// From faces to the head's logits and then the pretrained classifier's, as far as there are such.
@@ -61,13 +76,13 @@ pub struct ExpressionClassifier {
     settings: ExpressionSettings,
 }
 
-impl ExpressionClassifier {
+impl FaceClassifier {
     /// Puts backbone and classifiers on the device.
     ///
     /// # Errors
     ///
     /// [`AffectError`] if a file does not fit its architecture or the files do not fit each other.
-    pub fn load(weights: &ExpressionWeights, device: &OpenedDevice) -> Result<Self, AffectError> {
+    pub fn load(weights: &FaceWeights, device: &OpenedDevice) -> Result<Self, AffectError> {
         let at = |part| move |source| AffectError::Weights { part, source };
         let architecture = &weights.backbone.metadata.architecture;
         let facts = Facts::of(architecture).map_err(at("backbone"))?;
@@ -168,21 +183,26 @@ impl ExpressionClassifier {
     }
 
     /// The controls that the head was tuned with.
-    pub fn default_controls(&self) -> ExpressionControls {
-        ExpressionControls {
+    pub fn default_controls(&self) -> FaceControls {
+        FaceControls {
             gla: self.has_head(),
             half_window: self.settings.half_window,
+            valence_arousal_half_window: VALENCE_AROUSAL_HALF_WINDOW,
+            action_units_half_window: ACTION_UNITS_HALF_WINDOW,
             confidence: self.settings.confidence,
             blend: self.settings.blend,
+            landmarks: false,
         }
     }
 
     /// The same for a live stream, whose reports must not lag behind the face by seconds: a window of at most
     /// 11 frames instead of the published one for recordings.
-    pub fn live_controls(&self) -> ExpressionControls {
+    pub fn live_controls(&self) -> FaceControls {
         let controls = self.default_controls();
-        ExpressionControls {
+        FaceControls {
             half_window: controls.half_window.min(LIVE_HALF_WINDOW),
+            valence_arousal_half_window: LIVE_HALF_WINDOW,
+            action_units_half_window: LIVE_ACTION_UNITS_HALF_WINDOW,
             ..controls
         }
     }
@@ -192,7 +212,7 @@ impl ExpressionClassifier {
     /// # Errors
     ///
     /// [`AffectError::Control`].
-    pub fn check(&self, controls: &ExpressionControls) -> Result<(), AffectError> {
+    pub fn check(&self, controls: &FaceControls) -> Result<(), AffectError> {
         for (name, value) in [
             ("confidence", controls.confidence),
             ("blend", controls.blend),
@@ -205,13 +225,21 @@ impl ExpressionClassifier {
                 });
             }
         }
-        if controls.half_window > 1000 {
-            let got = controls.half_window as f64;
-            return Err(AffectError::Control {
-                name: "half_window",
-                expected: "at most 1000 frames",
-                got,
-            });
+        for (name, frames) in [
+            ("half_window", controls.half_window),
+            (
+                "valence_arousal_half_window",
+                controls.valence_arousal_half_window,
+            ),
+            ("action_units_half_window", controls.action_units_half_window),
+        ] {
+            if frames > 1000 {
+                return Err(AffectError::Control {
+                    name,
+                    expected: "at most 1000 frames",
+                    got: frames as f64,
+                });
+            }
         }
         Ok(())
     }
@@ -307,7 +335,7 @@ impl ExpressionClassifier {
 
     /// Calibrates and blends: the row that is smoothed, [`Self::classes`] of the combined models followed by
     /// [`Self::pretrained_classes`] of the pretrained one.
-    pub fn combine(&self, scores: &FaceScores, controls: &ExpressionControls) -> Vec<f32> {
+    pub fn combine(&self, scores: &FaceScores, controls: &FaceControls) -> Vec<f32> {
         let mut row = if scores.head.is_empty() {
             scores.pretrained.clone()
         } else {
@@ -318,7 +346,7 @@ impl ExpressionClassifier {
     }
 
     /// The head's probabilities with its class biases, if the controls ask for them.
-    pub fn calibrate(&self, scores: &FaceScores, controls: &ExpressionControls) -> Vec<f32> {
+    pub fn calibrate(&self, scores: &FaceScores, controls: &FaceControls) -> Vec<f32> {
         if controls.gla {
             self.settings.gla.adjust(&scores.head)
         } else {
@@ -326,7 +354,7 @@ impl ExpressionClassifier {
         }
     }
 
-    fn blend(&self, scores: &FaceScores, controls: &ExpressionControls) -> Vec<f32> {
+    fn blend(&self, scores: &FaceScores, controls: &FaceControls) -> Vec<f32> {
         let classes = &self.classes;
         // A class that only the pretrained classifier knows is left to the confident filter: lent to the head it
         // was right once in a hundred times (fear on press photos).
@@ -356,7 +384,7 @@ impl ExpressionClassifier {
     pub fn decide(
         &self,
         row: &[f32],
-        controls: &ExpressionControls,
+        controls: &FaceControls,
     ) -> Result<ExpressionReport, AffectError> {
         let (combined, pretrained) = row.split_at(self.classes.len().min(row.len()));
         let known: &[Expression] = if pretrained.is_empty() {

@@ -2,15 +2,19 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{AffectError, ExpressionClassifier, ExpressionControls, ExpressionWeights, FaceScores};
+use super::{
+    AffectError, FaceClassifier, FaceControls, FaceScores, FaceWeights, Tasks,
+    action_units::ActionUnitReader,
+    track::{Row, Track},
+};
 use crate::{
     crop,
     detect::{FaceDetector, GpuFaces},
     device::OpenedDevice,
-    face::Detection,
+    face::{Detection, Landmarks},
     frame::Frame,
-    report::{ExpressionReport, FaceReport, FrameReport},
-    smoothing::{SmoothingMode, TrackSmoother},
+    report::{ExpressionReport, FaceReport, FrameReport, Sources, ValenceArousalOrigin},
+    smoothing::SmoothingMode,
     tracking::{Tracker, TrackerConfig},
 };
 
@@ -19,10 +23,12 @@ use crate::{
 /// A webcam takes each report at once ([`Self::analyze`], the window trails behind the frame); a file takes
 /// the published centred window, `half_window` frames later ([`Self::push`], [`Self::finish`]).
 #[derive(Debug)]
-pub struct ExpressionLens {
+pub struct FaceLens {
+    tasks: Tasks,
     detector: FaceDetector,
-    classifier: ExpressionClassifier,
-    controls: ExpressionControls,
+    classifier: FaceClassifier,
+    action_units: ActionUnitReader,
+    controls: FaceControls,
     tracker: Tracker,
     tracks: BTreeMap<u64, Track>,
     pending: VecDeque<PendingFrame>,
@@ -34,12 +40,11 @@ pub struct ExpressionLens {
 /// Faces that are classified ahead of the detector's answer, at most.
 const MOST_EXPECTED_FACES: usize = 4;
 
-/// One face over time. The scores stay so that changed controls act on the whole window at once.
-#[derive(Debug)]
-struct Track {
-    mode: SmoothingMode,
-    scores: VecDeque<(u64, FaceScores)>,
-    smoother: TrackSmoother,
+/// A face that was found in a frame, and what the networks say of it.
+struct ScoredFace {
+    detection: Detection,
+    scores: FaceScores,
+    landmarks: Option<Landmarks>,
 }
 
 /// A frame whose window is not complete.
@@ -47,17 +52,25 @@ struct Track {
 struct PendingFrame {
     frame: u64,
     time_ms: f64,
-    faces: Vec<(u64, Detection)>,
+    faces: Vec<PendingFace>,
 }
 
-impl ExpressionLens {
+#[derive(Debug)]
+struct PendingFace {
+    id: u64,
+    detection: Detection,
+    landmarks: Option<Landmarks>,
+}
+
+impl FaceLens {
     /// Puts all networks on the device; on a GPU all kernels are compiled and tried.
     ///
     /// # Errors
     ///
     /// [`AffectError`] if the weights do not fit or the GPU refuses a kernel.
     pub async fn load(
-        weights: &ExpressionWeights,
+        weights: &FaceWeights,
+        tasks: Tasks,
         device: &OpenedDevice,
     ) -> Result<Self, AffectError> {
         let detector = FaceDetector::load(&weights.detector, device).map_err(|source| {
@@ -66,11 +79,14 @@ impl ExpressionLens {
                 source,
             }
         })?;
-        let classifier = ExpressionClassifier::load(weights, device)?;
+        let classifier = FaceClassifier::load(weights, device)?;
+        let action_units = ActionUnitReader::load(weights, tasks, device)?;
         let controls = classifier.default_controls();
         let lens = Self {
+            tasks,
             detector,
             classifier,
+            action_units,
             controls,
             tracker: Tracker::new(TrackerConfig::default()),
             tracks: BTreeMap::new(),
@@ -88,18 +104,21 @@ impl ExpressionLens {
     async fn warm_up(&self, device: &OpenedDevice) -> Result<(), AffectError> {
         let blank = Frame::from_rgb(64, 48, vec![0; 64 * 48 * 3]).expect("as many bytes as pixels");
         device
-            .check_kernels(async || self.find_faces(&blank).await)
+            .check_kernels(async || {
+                self.action_units.warm_up(&blank).await?;
+                self.score_faces(&blank).await
+            })
             .await??;
         Ok(())
     }
 
     /// The classifier behind the stream.
-    pub fn classifier(&self) -> &ExpressionClassifier {
+    pub fn classifier(&self) -> &FaceClassifier {
         &self.classifier
     }
 
     /// The controls in force.
-    pub fn controls(&self) -> &ExpressionControls {
+    pub fn controls(&self) -> &FaceControls {
         &self.controls
     }
 
@@ -108,17 +127,12 @@ impl ExpressionLens {
     /// # Errors
     ///
     /// [`AffectError::Control`] for a value out of range; the old controls stay in force.
-    pub fn configure(&mut self, controls: ExpressionControls) -> Result<(), AffectError> {
+    pub fn configure(&mut self, controls: FaceControls) -> Result<(), AffectError> {
         self.classifier.check(&controls)?;
         for track in self.tracks.values_mut() {
-            let mut smoother = TrackSmoother::new(track.mode, controls.half_window);
-            for (frame, scores) in &track.scores {
-                smoother.push(*frame, &self.classifier.combine(scores, &controls))?;
-            }
-            if track.smoother.is_closed() {
-                smoother.close();
-            }
-            track.smoother = smoother;
+            track.replay(&controls, |row, scores| {
+                rows(&self.classifier, self.tasks, &controls, row, scores)
+            })?;
         }
         self.controls = controls;
         Ok(())
@@ -147,8 +161,8 @@ impl ExpressionLens {
             .await?;
         let faces = pending
             .faces
-            .iter()
-            .filter_map(|(id, detection)| self.report_face(pending.frame, *id, detection));
+            .into_iter()
+            .map(|face| self.report_face(pending.frame, face));
         let faces = faces.collect::<Result<_, _>>()?;
         Ok(FrameReport {
             frame: pending.frame,
@@ -187,7 +201,7 @@ impl ExpressionLens {
     /// [`AffectError::Filter`] if a row is misshapen, which it never should be.
     pub fn finish(&mut self) -> Result<Vec<FrameReport>, AffectError> {
         for track in self.tracks.values_mut() {
-            track.smoother.close();
+            track.close();
         }
         let reports = self.complete();
         self.reset();
@@ -211,8 +225,8 @@ impl ExpressionLens {
         time_ms: f64,
         mode: SmoothingMode,
     ) -> Result<PendingFrame, AffectError> {
-        let (faces, scores) = match self.find_faces(frame).await {
-            Ok(found) => found,
+        let faces = match self.score_faces(frame).await {
+            Ok(faces) => faces,
             Err(error) => {
                 self.skip();
                 return Err(error);
@@ -221,16 +235,44 @@ impl ExpressionLens {
         let number = self.next_frame;
         self.next_frame += 1;
         self.expected_faces = faces.len().clamp(1, MOST_EXPECTED_FACES);
-        let faces: Vec<_> = self.follow(&faces).into_iter().zip(faces).collect();
-        for ((id, _), scores) in faces.iter().zip(scores) {
-            self.extend_track(*id, number, scores, mode)?;
+        let detections: Vec<_> = faces.iter().map(|face| face.detection.clone()).collect();
+        let mut pending = Vec::with_capacity(faces.len());
+        for (id, face) in self.follow(&detections).into_iter().zip(faces) {
+            let track = self
+                .tracks
+                .entry(id)
+                .or_insert_with(|| Track::new(mode, &self.controls));
+            track.push(number, face.scores, |row, scores| {
+                rows(&self.classifier, self.tasks, &self.controls, row, scores)
+            })?;
+            pending.push(PendingFace {
+                id,
+                detection: face.detection,
+                landmarks: face.landmarks,
+            });
         }
         self.forget_tracks();
         Ok(PendingFrame {
             frame: number,
             time_ms,
-            faces,
+            faces: pending,
         })
+    }
+
+    async fn score_faces(&self, frame: &Frame) -> Result<Vec<ScoredFace>, AffectError> {
+        let (detections, mut scores) = self.find_faces(frame).await?;
+        let landmarks = self
+            .action_units
+            .read(frame, &detections, &mut scores, self.controls.landmarks)
+            .await?;
+        let faces = detections.into_iter().zip(scores).zip(landmarks);
+        Ok(faces
+            .map(|((detection, scores), landmarks)| ScoredFace {
+                detection,
+                scores,
+                landmarks,
+            })
+            .collect())
     }
 
     async fn find_faces(
@@ -286,37 +328,10 @@ impl ExpressionLens {
         let update = self.tracker.update(faces);
         for id in update.ended {
             if let Some(track) = self.tracks.get_mut(&id) {
-                track.smoother.close();
+                track.close();
             }
         }
         update.ids
-    }
-
-    fn extend_track(
-        &mut self,
-        id: u64,
-        frame: u64,
-        scores: FaceScores,
-        mode: SmoothingMode,
-    ) -> Result<(), AffectError> {
-        let half_window = self.controls.half_window;
-        let row = self.classifier.combine(&scores, &self.controls);
-        let track = self.tracks.entry(id).or_insert_with(|| Track {
-            mode,
-            scores: VecDeque::new(),
-            smoother: TrackSmoother::new(mode, half_window),
-        });
-        track.smoother.push(frame, &row)?;
-        track.scores.push_back((frame, scores));
-        // The window can be widened to 1000 frames; what is older never counts again.
-        while track
-            .scores
-            .front()
-            .is_some_and(|(oldest, _)| oldest + 2001 < frame)
-        {
-            track.scores.pop_front();
-        }
-        Ok(())
     }
 
     // A track that has ended is kept only for the frames that wait for its rows.
@@ -325,49 +340,82 @@ impl ExpressionLens {
             .pending
             .front()
             .map_or(self.next_frame, |pending| pending.frame);
-        self.tracks.retain(|_, track| {
-            !track.smoother.is_closed() || track.smoother.last().is_some_and(|it| it >= oldest)
-        });
+        self.tracks.retain(|_, track| track.is_wanted(oldest));
     }
 
     fn complete(&mut self) -> Result<Vec<FrameReport>, AffectError> {
-        let mut reports = Vec::new();
-        while let Some(pending) = self.pending.front() {
-            let faces = pending
-                .faces
-                .iter()
-                .map(|(id, detection)| self.report_face(pending.frame, *id, detection));
-            let Some(faces) = faces.collect::<Option<Vec<_>>>() else {
-                break;
-            };
-            let faces = faces.into_iter().collect::<Result<_, _>>()?;
-            reports.push(FrameReport {
-                frame: pending.frame,
-                time_ms: pending.time_ms,
-                faces,
-            });
-            self.pending.pop_front();
-        }
-        Ok(reports)
+        let is_complete = |pending: &PendingFrame| {
+            let mut faces = pending.faces.iter();
+            faces.all(|face| {
+                let track = self.tracks.get(&face.id);
+                track.is_none_or(|track| track.is_complete(pending.frame))
+            })
+        };
+        let count = self.pending.iter().take_while(|it| is_complete(it)).count();
+        let complete: Vec<_> = self.pending.drain(..count).collect();
+        complete
+            .into_iter()
+            .map(|pending| {
+                let faces = pending
+                    .faces
+                    .into_iter()
+                    .map(|face| self.report_face(pending.frame, face));
+                Ok(FrameReport {
+                    frame: pending.frame,
+                    time_ms: pending.time_ms,
+                    faces: faces.collect::<Result<_, _>>()?,
+                })
+            })
+            .collect()
     }
 
-    /// `None` while the face's window waits for later frames.
-    fn report_face(
-        &self,
-        frame: u64,
-        id: u64,
-        detection: &Detection,
-    ) -> Option<Result<FaceReport, AffectError>> {
-        let row = self.tracks.get(&id)?.smoother.smoothed(frame)?;
-        Some(
-            self.classifier
-                .decide(&row, &self.controls)
-                .map(|expression| FaceReport {
-                    id,
-                    bounding_box: detection.bounding_box,
-                    score: detection.score,
-                    expression,
+    fn report_face(&self, frame: u64, face: PendingFace) -> Result<FaceReport, AffectError> {
+        let row = |row: Row| self.tracks.get(&face.id)?.smoothed(row, frame);
+        let expression = row(Row::Expression)
+            .map(|row| self.classifier.decide(&row, &self.controls))
+            .transpose()?;
+        let valence_arousal = row(Row::ValenceArousal);
+        let action_units = row(Row::ActionUnits);
+        let axis = |index: usize| Some(*valence_arousal.as_ref()?.get(index)?);
+        Ok(FaceReport {
+            id: face.id,
+            bounding_box: face.detection.bounding_box,
+            score: face.detection.score,
+            expression,
+            valence: axis(0),
+            arousal: axis(1),
+            sources: Sources {
+                valence_arousal: valence_arousal.as_ref().map(|_| ValenceArousalOrigin {
+                    source: self.classifier.valence_arousal_source(),
                 }),
-        )
+                action_units: action_units
+                    .as_ref()
+                    .map(|row| self.action_units.origin(row)),
+            },
+            action_units: action_units.map(|row| self.action_units.strengths(&row)),
+            landmarks: face
+                .landmarks
+                .filter(|_| self.controls.landmarks)
+                .map(|landmarks| landmarks.points.to_vec()),
+        })
+    }
+}
+
+/// What is smoothed of a face's scores.
+fn rows(
+    classifier: &FaceClassifier,
+    tasks: Tasks,
+    controls: &FaceControls,
+    row: Row,
+    scores: &FaceScores,
+) -> Option<Vec<f32>> {
+    match row {
+        Row::Expression => tasks
+            .expression
+            .then(|| classifier.combine(scores, controls)),
+        Row::ValenceArousal => tasks
+            .valence_arousal
+            .then(|| classifier.valence_arousal(scores, controls).to_vec()),
+        Row::ActionUnits => scores.action_units.clone(),
     }
 }

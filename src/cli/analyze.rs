@@ -15,7 +15,12 @@ use super::{
     DeviceOption, WeightsOptions,
     sources::{Input, Video, read_picture},
 };
-use crate::{affect::ExpressionLens, frame::Frame, label::Expression, report::FrameReport};
+use crate::{
+    affect::{FaceLens, Tasks},
+    frame::Frame,
+    label::{ActionUnit, Expression},
+    report::{FaceReport, FrameReport},
+};
 
 /// Options of `affectlens analyze`.
 #[derive(clap::Args, Debug)]
@@ -23,7 +28,13 @@ pub(super) struct Args {
     /// Picture, video, folder of frames, or `-` for a list of files on standard input.
     input: PathBuf,
     /// What to analyse.
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "expression")]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "TASK,...",
+        value_delimiter = ',',
+        default_value = "expression"
+    )]
     tasks: Vec<Task>,
     /// Where reports go: FILE.jsonl or FILE.csv; standard output without it.
     #[arg(long, value_name = "FILE", value_parser = report_file)]
@@ -34,9 +45,18 @@ pub(super) struct Args {
     /// Where networks run.
     #[arg(long, value_enum, default_value_t)]
     device: DeviceOption,
-    /// Frames to each side that are averaged; pictures are never smoothed.
-    #[arg(long, value_name = "FRAMES", value_parser = clap::value_parser!(u16).range(0..=1000))]
+    /// Frames to each side over which expressions are averaged; pictures are never smoothed.
+    #[arg(long, value_name = "FRAMES", value_parser = half_window())]
     half_window: Option<u16>,
+    /// The same for valence and arousal.
+    #[arg(long, value_name = "FRAMES", value_parser = half_window())]
+    valence_arousal_half_window: Option<u16>,
+    /// The same for action units.
+    #[arg(long, value_name = "FRAMES", value_parser = half_window())]
+    action_units_half_window: Option<u16>,
+    /// Report the points of the face mesh too (JSON only; needs the task action-units).
+    #[arg(long)]
+    landmarks: bool,
     /// Probability above which the pretrained classifier decides.
     #[arg(long, value_name = "P", value_parser = probability)]
     confidence: Option<f32>,
@@ -57,6 +77,10 @@ pub(super) struct Args {
 enum Task {
     /// Facial expression.
     Expression,
+    /// Valence and arousal.
+    ValenceArousal,
+    /// Action units.
+    ActionUnits,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -92,6 +116,10 @@ fn probability(text: &str) -> Result<f32, String> {
         .ok_or_else(|| "expected a number from 0 to 1".to_owned())
 }
 
+fn half_window() -> clap::builder::RangedI64ValueParser<u16> {
+    clap::value_parser!(u16).range(0..=1000)
+}
+
 fn frame_rate(text: &str) -> Result<f64, String> {
     let rate: Option<f64> = text.parse().ok();
     rate.filter(|rate| *rate > 0.0 && rate.is_finite())
@@ -102,22 +130,41 @@ fn frame_rate(text: &str) -> Result<f64, String> {
 pub(super) fn run(args: &Args) -> Result<()> {
     let format = args.format();
     let inputs = args.inputs()?;
-    let weights = args.weights.load()?;
+    let tasks = args.tasks();
+    let weights = args.weights.load(tasks)?;
     let device = args.device.open()?;
-    let mut lens = pollster::block_on(ExpressionLens::load(&weights, &device))?;
+    let mut lens = pollster::block_on(FaceLens::load(&weights, tasks, &device))?;
     let mut controls = lens.controls().clone();
     controls.gla &= !args.no_gla;
-    controls.half_window = args.half_window.map_or(controls.half_window, usize::from);
+    for (control, wanted) in [
+        (&mut controls.half_window, args.half_window),
+        (
+            &mut controls.valence_arousal_half_window,
+            args.valence_arousal_half_window,
+        ),
+        (
+            &mut controls.action_units_half_window,
+            args.action_units_half_window,
+        ),
+    ] {
+        *control = wanted.map_or(*control, usize::from);
+    }
+    controls.landmarks = args.landmarks;
     controls.confidence = args.confidence.unwrap_or(controls.confidence);
     controls.blend = args.blend.unwrap_or(controls.blend);
     lens.configure(controls)?;
 
     let several = inputs.len() > 1;
-    let mut output = Output::new(
-        args.out.clone(),
+    let mut output = Output {
+        path: args.out.clone(),
+        sink: None,
         format,
-        lens.classifier().classes().to_vec(),
-    );
+        columns: Columns {
+            tasks,
+            classes: lens.classifier().classes().to_vec(),
+            action_units: lens.action_units().to_vec(),
+        },
+    };
     let mut failures = Failures::default();
     for path in inputs {
         let mut clip = Clip {
@@ -140,6 +187,14 @@ pub(super) fn run(args: &Args) -> Result<()> {
 }
 
 impl Args {
+    fn tasks(&self) -> Tasks {
+        Tasks {
+            expression: self.tasks.contains(&Task::Expression),
+            valence_arousal: self.tasks.contains(&Task::ValenceArousal),
+            action_units: self.tasks.contains(&Task::ActionUnits),
+        }
+    }
+
     fn format(&self) -> Format {
         self.out
             .as_deref()
@@ -172,7 +227,7 @@ impl Args {
 
 /// One input on its way to the output.
 struct Clip<'a> {
-    lens: &'a mut ExpressionLens,
+    lens: &'a mut FaceLens,
     output: &'a mut Output,
     failures: &'a mut Failures,
     path: &'a Path,
@@ -282,7 +337,14 @@ struct Output {
     path: Option<PathBuf>,
     sink: Option<Box<dyn Write>>,
     format: Format,
+    columns: Columns,
+}
+
+/// What a line of CSV tells of a face.
+struct Columns {
+    tasks: Tasks,
     classes: Vec<Expression>,
+    action_units: Vec<ActionUnit>,
 }
 
 #[derive(Serialize)]
@@ -294,15 +356,6 @@ struct NamedReport<'a> {
 }
 
 impl Output {
-    fn new(path: Option<PathBuf>, format: Format, classes: Vec<Expression>) -> Self {
-        Self {
-            path,
-            sink: None,
-            format,
-            classes,
-        }
-    }
-
     fn open(&mut self) -> Result<()> {
         if self.sink.is_some() {
             return Ok(());
@@ -314,24 +367,7 @@ impl Output {
             None => Box::new(io::stdout().lock()),
         });
         if self.format == Format::Csv {
-            let columns = [
-                "file",
-                "frame",
-                "time_ms",
-                "id",
-                "x",
-                "y",
-                "width",
-                "height",
-                "score",
-                "label",
-                "confidence",
-                "source",
-            ];
-            let columns = columns
-                .into_iter()
-                .chain(self.classes.iter().map(|class| class.name()));
-            let header = csv_line(columns)?;
+            let header = csv_line(self.columns.names())?;
             self.emit(&header)?;
         }
         Ok(())
@@ -347,26 +383,12 @@ impl Output {
             Format::Csv => {
                 let mut lines = Vec::new();
                 for face in &report.faces {
-                    let (place, expression) = (&face.bounding_box, &face.expression);
                     let mut fields = vec![
                         file.unwrap_or_default().to_owned(),
                         report.frame.to_string(),
                         report.time_ms.to_string(),
-                        face.id.to_string(),
                     ];
-                    fields.extend(
-                        [place.x, place.y, place.width, place.height, face.score]
-                            .map(|it| it.to_string()),
-                    );
-                    fields.push(expression.label.name().to_owned());
-                    fields.push(expression.confidence.to_string());
-                    fields.push(expression.source.name().to_owned());
-                    fields.extend(
-                        expression
-                            .probabilities
-                            .iter()
-                            .map(|(_, probability)| probability.to_string()),
-                    );
+                    fields.extend(self.columns.fields(face));
                     lines.extend(csv_line(&fields)?);
                 }
                 lines
@@ -383,6 +405,65 @@ impl Output {
         sink.write_all(bytes)
             .and_then(|()| sink.flush())
             .context("writing reports")
+    }
+}
+
+impl Columns {
+    fn names(&self) -> Vec<String> {
+        let mut names = vec![
+            "file", "frame", "time_ms", "id", "x", "y", "width", "height", "score",
+        ];
+        if self.tasks.expression {
+            names.extend(["label", "confidence", "source"]);
+            names.extend(self.classes.iter().map(|class| class.name()));
+        }
+        if self.tasks.valence_arousal {
+            names.extend(["valence", "arousal", "valence_arousal_source"]);
+        }
+        let mut names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+        if self.tasks.action_units {
+            names.push("action_units_source".to_owned());
+            names.extend(self.action_units.iter().map(|unit| unit.name()));
+        }
+        names
+    }
+
+    /// A number that is not known is an empty field.
+    fn fields(&self, face: &FaceReport) -> Vec<String> {
+        let place = &face.bounding_box;
+        let mut fields = vec![face.id.to_string()];
+        let number = |value: Option<f32>| value.map_or_else(String::new, |it| it.to_string());
+        fields.extend(
+            [place.x, place.y, place.width, place.height, face.score].map(|it| it.to_string()),
+        );
+        if self.tasks.expression {
+            match &face.expression {
+                Some(expression) => {
+                    fields.push(expression.label.name().to_owned());
+                    fields.push(expression.confidence.to_string());
+                    fields.push(expression.source.name().to_owned());
+                    let probabilities = expression.probabilities.iter();
+                    fields.extend(probabilities.map(|(_, probability)| probability.to_string()));
+                }
+                None => fields.resize(fields.len() + 3 + self.classes.len(), String::new()),
+            }
+        }
+        if self.tasks.valence_arousal {
+            let source = face.sources.valence_arousal.map(|it| it.source.name());
+            fields.extend([number(face.valence), number(face.arousal)]);
+            fields.push(source.unwrap_or_default().to_owned());
+        }
+        if self.tasks.action_units {
+            let source = face.sources.action_units.as_ref();
+            let source = source.map(|it| it.source.name());
+            fields.push(source.unwrap_or_default().to_owned());
+            let strengths = face.action_units.as_deref().unwrap_or_default();
+            fields.extend(self.action_units.iter().map(|unit| {
+                let found = strengths.iter().find(|(other, _)| other == unit);
+                number(found.map(|(_, strength)| *strength))
+            }));
+        }
+        fields
     }
 }
 

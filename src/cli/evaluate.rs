@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{DeviceOption, WeightsOptions, train::expression};
 use crate::{
-    affect::{ExpressionClassifier, ExpressionControls, FaceScores},
+    affect::{FaceClassifier, FaceControls, FaceScores, Tasks},
     label::Expression,
     metrics::{Confusion, Scores, argmax},
     train::{LabelledPictures, read_picture},
@@ -73,9 +73,9 @@ pub(super) fn run(args: Args) -> Result<()> {
     let Task::Expression = args.task;
     let mut pictures = LabelledPictures::read(&args.data)?;
     pictures.remove_labels(&args.without);
-    let classifier = ExpressionClassifier::load(&args.weights.load()?, &args.device.open()?)?;
+    let classifier = FaceClassifier::load(&args.weights.load(Tasks::EXPRESSION)?, &args.device.open()?)?;
     let defaults = classifier.default_controls();
-    let controls = ExpressionControls {
+    let controls = FaceControls {
         gla: defaults.gla && !args.no_gla,
         confidence: args.confidence.unwrap_or(defaults.confidence),
         blend: args.blend.unwrap_or(defaults.blend),
@@ -118,7 +118,7 @@ pub(super) fn run(args: Args) -> Result<()> {
 }
 
 fn score(
-    classifier: &ExpressionClassifier,
+    classifier: &FaceClassifier,
     pictures: &LabelledPictures,
     labels: &[usize],
     classes: usize,

@@ -167,18 +167,21 @@ impl TrackSmoother {
     /// `None` before the track, after its last frame, while later frames are awaited (delayed mode), and for
     /// frames so old that they were forgotten. Frames in a filled gap have a row as soon as the face is back.
     pub fn smoothed(&self, frame: u64) -> Option<Vec<f32>> {
+        let (_, reach_ahead) = self.reach();
+        if !self.closed && frame.saturating_add(reach_ahead) > self.last()? {
+            return None;
+        }
+        self.smoothed_so_far(frame)
+    }
+
+    /// The smoothed row of a frame over the rows that are there, whether or not later ones are awaited.
+    pub fn smoothed_so_far(&self, frame: u64) -> Option<Vec<f32>> {
         let last = self.last()?;
         if frame < self.start || frame > last {
             return None;
         }
-        let (reach_back, reach_ahead) = match self.mode {
-            SmoothingMode::Delayed => (self.half_window, self.half_window),
-            SmoothingMode::Trailing => (self.half_window.saturating_mul(2), 0),
-        };
+        let (reach_back, reach_ahead) = self.reach();
         let end = frame.saturating_add(reach_ahead);
-        if end > last && !self.closed {
-            return None;
-        }
         let first = frame.saturating_sub(reach_back).max(self.start) - self.start;
         let window = self
             .rows
@@ -191,6 +194,14 @@ impl TrackSmoother {
             }
         }
         Some(sums.into_iter().map(|sum| mean(sum, count)).collect())
+    }
+
+    /// Frames before and after one that its window holds.
+    fn reach(&self) -> (u64, u64) {
+        match self.mode {
+            SmoothingMode::Delayed => (self.half_window, self.half_window),
+            SmoothingMode::Trailing => (self.half_window.saturating_mul(2), 0),
+        }
     }
 
     /// Rows that are kept before the newest one.

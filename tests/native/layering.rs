@@ -15,11 +15,12 @@ enum Layer {
 
 use Layer::{Numbers, Pipelines, Shells, Tensors, Training, Words};
 
-const MODULES: [(&str, Layer); 24] = [
+const MODULES: [(&str, Layer); 25] = [
     ("face", Words),
     ("frame", Words),
     ("label", Words),
     ("calibration", Numbers),
+    ("circumplex", Numbers),
     ("filtering", Numbers),
     ("fusion", Numbers),
     ("gaps", Numbers),

@@ -1,13 +1,13 @@
 //! The whole expression pipeline with the published weights.
 
-use affectlens::affect::{ExpressionLens, ExpressionWeights};
+use affectlens::affect::{FaceLens, FaceWeights};
 use affectlens::device::{self, DeviceChoice, OpenedDevice};
 use affectlens::frame::Frame;
 use affectlens::kernel::Counters;
 use affectlens::report::FrameReport;
 use affectlens::weights::{Weights, cache_dir};
 
-fn weights() -> ExpressionWeights {
+fn weights() -> FaceWeights {
     let fetched = |name: &str| {
         let path = cache_dir().join(format!("weights/{name}.safetensors"));
         Weights::read(&path).expect("fetched weights")
@@ -16,7 +16,7 @@ fn weights() -> ExpressionWeights {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
         Weights::read(&root.join(format!("models/{name}.safetensors"))).expect("committed")
     };
-    ExpressionWeights {
+    FaceWeights {
         detector: fetched("blazeface-short-range"),
         backbone: fetched("faceres"),
         pretrained: Some(trained("expression-pretrained")),
@@ -50,8 +50,8 @@ fn side_by_side(left: &Frame, right: &Frame) -> Frame {
     Frame::from_rgb(left.width() + right.width(), height, pixels).expect("whole rows")
 }
 
-fn load(device: &OpenedDevice) -> ExpressionLens {
-    pollster::block_on(ExpressionLens::load(&weights(), device)).expect("weights that fit")
+fn load(device: &OpenedDevice) -> FaceLens {
+    pollster::block_on(FaceLens::load(&weights(), device)).expect("weights that fit")
 }
 
 fn gpu() -> OpenedDevice {
@@ -59,7 +59,7 @@ fn gpu() -> OpenedDevice {
 }
 
 /// The report on a frame, and how often it was read from the GPU.
-fn analyze(lens: &mut ExpressionLens, frame: &Frame) -> (FrameReport, u64) {
+fn analyze(lens: &mut FaceLens, frame: &Frame) -> (FrameReport, u64) {
     let before = Counters::of_this_thread();
     let report = pollster::block_on(lens.analyze(frame, 0.0)).expect("a report");
     let counts = Counters::of_this_thread().since(before);

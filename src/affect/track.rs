@@ -1,0 +1,123 @@
+//! One face over time: a window a task.
+
+use std::collections::VecDeque;
+
+use super::{FaceControls, FaceScores};
+use crate::smoothing::{SmoothingError, SmoothingMode, TrackSmoother};
+
+/// The window can be widened to 1000 frames; what is older never counts again.
+const REMEMBERED: u64 = 2001;
+
+/// What is smoothed on its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Row {
+    Expression,
+    ValenceArousal,
+    ActionUnits,
+}
+
+impl Row {
+    pub(super) const ALL: [Self; 3] = [Self::Expression, Self::ValenceArousal, Self::ActionUnits];
+
+    pub(super) fn half_window(self, controls: &FaceControls) -> usize {
+        match self {
+            Self::Expression => controls.half_window,
+            Self::ValenceArousal => controls.valence_arousal_half_window,
+            Self::ActionUnits => controls.action_units_half_window,
+        }
+    }
+}
+
+/// One face over time. The scores stay so that changed controls act on the whole window at once.
+#[derive(Debug)]
+pub(super) struct Track {
+    mode: SmoothingMode,
+    scores: VecDeque<(u64, FaceScores)>,
+    /// In the order of [`Row::ALL`].
+    smoothers: [TrackSmoother; 3],
+    last: u64,
+    closed: bool,
+}
+
+impl Track {
+    pub(super) fn new(mode: SmoothingMode, controls: &FaceControls) -> Self {
+        Self {
+            mode,
+            scores: VecDeque::new(),
+            smoothers: Row::ALL.map(|row| TrackSmoother::new(mode, row.half_window(controls))),
+            last: 0,
+            closed: false,
+        }
+    }
+
+    /// Takes the scores of the next frame that shows the face; `rows` says what of them is smoothed.
+    pub(super) fn push(
+        &mut self,
+        frame: u64,
+        scores: FaceScores,
+        rows: impl Fn(Row, &FaceScores) -> Option<Vec<f32>>,
+    ) -> Result<(), SmoothingError> {
+        self.smooth(frame, &scores, rows)?;
+        self.scores.push_back((frame, scores));
+        self.last = frame;
+        while self
+            .scores
+            .front()
+            .is_some_and(|(oldest, _)| oldest + REMEMBERED < frame)
+        {
+            self.scores.pop_front();
+        }
+        Ok(())
+    }
+
+    /// Smooths anew with other controls.
+    pub(super) fn replay(
+        &mut self,
+        controls: &FaceControls,
+        rows: impl Fn(Row, &FaceScores) -> Option<Vec<f32>>,
+    ) -> Result<(), SmoothingError> {
+        let scores = std::mem::take(&mut self.scores);
+        let mut anew = Self::new(self.mode, controls);
+        for (frame, scores) in &scores {
+            anew.smooth(*frame, scores, &rows)?;
+        }
+        self.smoothers = anew.smoothers;
+        self.scores = scores;
+        Ok(())
+    }
+
+    fn smooth(
+        &mut self,
+        frame: u64,
+        scores: &FaceScores,
+        rows: impl Fn(Row, &FaceScores) -> Option<Vec<f32>>,
+    ) -> Result<(), SmoothingError> {
+        for (row, smoother) in Row::ALL.into_iter().zip(&mut self.smoothers) {
+            if let Some(values) = rows(row, scores) {
+                smoother.push(frame, &values)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the track: its last frames are smoothed over what there is.
+    pub(super) fn close(&mut self) {
+        self.closed = true;
+    }
+
+    /// Whether frames from `oldest` on may still ask for it.
+    pub(super) fn is_wanted(&self, oldest: u64) -> bool {
+        !self.closed || self.last >= oldest
+    }
+
+    /// Whether all windows of a frame are complete.
+    pub(super) fn is_complete(&self, frame: u64) -> bool {
+        let delay = self.smoothers.iter().map(TrackSmoother::delay).max();
+        self.closed || frame + delay.unwrap_or_default() as u64 <= self.last
+    }
+
+    /// A smoothed row; `None` where nothing was scored about that frame.
+    pub(super) fn smoothed(&self, row: Row, frame: u64) -> Option<Vec<f32>> {
+        self.smoothers[row as usize].smoothed_so_far(frame)
+    }
+}
