@@ -3,17 +3,18 @@
 //! The classifier of the HSEmotion systems; keys and layout are those of PyTorch's
 //! `Sequential(Linear, ReLU, Linear)` under the name `net`.
 
-use burn::module::{Module, Param};
+use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::activation::relu;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 
-use crate::kernel::{Activation, Map, Planner, Weighted};
+use super::linear::{self, Uniform};
+use crate::kernel::{Activation, Map, Planner};
 use crate::weights::{Metadata, Weights, WeightsError};
 
 /// Architecture name in weights files.
 const ARCHITECTURE: &str = "mlp";
-const KEYS: [&str; 4] = ["net.0.weight", "net.0.bias", "net.2.weight", "net.2.bias"];
+const KEYS: [&str; 2] = ["net.0", "net.2"];
 
 /// Sizes of an [`Mlp`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +48,7 @@ impl MlpConfig {
     /// assert_eq!(mlp.forward(Tensor::zeros([5, 4], &device)).dims(), [5, 2]);
     /// ```
     pub fn init(&self, seed: u64, device: &Device) -> Mlp {
-        let mut uniform = Uniform { state: seed };
+        let mut uniform = Uniform::new(seed);
         Mlp {
             hidden: uniform.linear(self.inputs, self.hidden, device),
             output: uniform.linear(self.hidden, self.classes, device),
@@ -78,22 +79,9 @@ impl Mlp {
             hidden,
             classes,
         } = config_of(weights)?;
-        let linear = |weight: &str,
-                      bias: &str,
-                      [outputs, inputs]: [usize; 2]|
-         -> Result<Linear, WeightsError> {
-            let weight = weights
-                .tensor(weight, [outputs, inputs], device)?
-                .transpose();
-            let bias = weights.tensor(bias, [outputs], device)?;
-            Ok(Linear {
-                weight: Param::from_tensor(weight),
-                bias: Some(Param::from_tensor(bias)),
-            })
-        };
         Ok(Self {
-            hidden: linear(KEYS[0], KEYS[1], [hidden, inputs])?,
-            output: linear(KEYS[2], KEYS[3], [classes, hidden])?,
+            hidden: linear::load(weights, KEYS[0], [hidden, inputs], device)?,
+            output: linear::load(weights, KEYS[1], [classes, hidden], device)?,
         })
     }
 
@@ -110,15 +98,22 @@ impl Mlp {
         let MlpConfig {
             hidden, classes, ..
         } = config_of(weights)?;
-        let inputs = planner.shape(embedding).channels;
-        let mut layer = |keys: &[&str], [outputs, inputs]: [usize; 2], activation, map| {
-            let weight = weights.values(keys[0], &[outputs, inputs])?;
-            let bias = weights.values(keys[1], &[outputs])?;
-            let weighted = Weighted::from_outputs_first(weight, bias, 1, activation);
-            Ok(planner.pointwise(map, weighted))
-        };
-        let units = layer(&KEYS[..2], [hidden, inputs], Activation::Relu, embedding)?;
-        layer(&KEYS[2..], [classes, hidden], Activation::Identity, units)
+        let units = linear::plan(
+            weights,
+            KEYS[0],
+            hidden,
+            Activation::Relu,
+            planner,
+            embedding,
+        )?;
+        linear::plan(
+            weights,
+            KEYS[1],
+            classes,
+            Activation::Identity,
+            planner,
+            units,
+        )
     }
 
     /// The parameters in PyTorch's layout, `[outputs, inputs]`; the metadata names the architecture only.
@@ -129,27 +124,8 @@ impl Mlp {
             architecture: ARCHITECTURE.to_owned(),
             ..Metadata::default()
         });
-        for (keys, linear) in [(&KEYS[..2], &self.hidden), (&KEYS[2..], &self.output)] {
-            let [inputs, outputs] = linear.weight.dims();
-            let bias = linear.bias.as_ref().expect("both layers have a bias").val();
-            for (key, shape, tensor) in [
-                (
-                    keys[0],
-                    vec![outputs, inputs],
-                    linear.weight.val().transpose().flatten::<1>(0, 1),
-                ),
-                (keys[1], vec![outputs], bias),
-            ] {
-                let values = tensor
-                    .into_data()
-                    .convert::<f32>()
-                    .try_into_vec()
-                    .expect("just converted to f32");
-                weights
-                    .insert(key, shape, values)
-                    .expect("the shape is the tensor's own");
-            }
-        }
+        linear::store(&mut weights, KEYS[0], &self.hidden);
+        linear::store(&mut weights, KEYS[1], &self.output);
         weights
     }
 
@@ -166,63 +142,14 @@ impl Mlp {
 
 /// Sizes of the network in a weights file; whether all parameters have them is seen when they are read.
 fn config_of(weights: &Weights) -> Result<MlpConfig, WeightsError> {
-    weights.expect_architecture(ARCHITECTURE)?;
-    if let Some((name, _)) = weights.iter().find(|(name, _)| !KEYS.contains(name)) {
-        return Err(WeightsError::Unexpected {
-            name: name.to_owned(),
-            architecture: ARCHITECTURE.to_owned(),
-        });
-    }
-    // A missing or odd weight has no sizes to offer; the reads below then say what is wrong with it.
-    let [hidden, inputs] = sizes(weights, KEYS[0]);
-    let [classes, _] = sizes(weights, KEYS[2]);
+    linear::expect(weights, ARCHITECTURE, &KEYS, &[])?;
+    let [hidden, inputs] = linear::sizes(weights, KEYS[0])?;
+    let [classes, _] = linear::sizes(weights, KEYS[1])?;
     Ok(MlpConfig {
         inputs,
         hidden,
         classes,
     })
-}
-
-fn sizes(weights: &Weights, name: &str) -> [usize; 2] {
-    weights
-        .get(name)
-        .and_then(|tensor| tensor.shape.clone().try_into().ok())
-        .unwrap_or_default()
-}
-
-/// SplitMix64: Burn's own generators differ from device to device and are seeded globally.
-struct Uniform {
-    state: u64,
-}
-
-impl Uniform {
-    /// In `[0, 1)`, 24 bits.
-    fn next(&mut self) -> f32 {
-        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut bits = self.state;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        bits ^= bits >> 31;
-        (bits >> 40) as f32 / (1_u32 << 24) as f32
-    }
-
-    fn linear(&mut self, inputs: usize, outputs: usize, device: &Device) -> Linear {
-        let bound = 1.0 / (inputs as f32).sqrt();
-        let mut values = |count| -> Vec<f32> {
-            (0..count)
-                .map(|_| (2.0 * self.next() - 1.0) * bound)
-                .collect()
-        };
-        let weight = Tensor::from_data(
-            TensorData::new(values(inputs * outputs), [inputs, outputs]),
-            device,
-        );
-        let bias = Tensor::from_data(TensorData::new(values(outputs), [outputs]), device);
-        Linear {
-            weight: Param::from_tensor(weight),
-            bias: Some(Param::from_tensor(bias)),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -361,6 +288,12 @@ mod tests {
                 .insert("net.2.weight", vec![2, 1], vec![0.0; 2])
                 .expect("two values")),
             "weight `net.2.weight` has shape [2, 1], expected [2, 2]"
+        );
+        assert_eq!(
+            refusal(|weights| weights
+                .insert("net.0.weight", vec![0, 2], vec![])
+                .expect("empty")),
+            "weights file is malformed: `net.0.weight` has shape [0, 2], expected outputs and inputs"
         );
         assert!(
             refusal(|weights| _ = weights.remove("net.0.weight"))
