@@ -116,7 +116,7 @@ pub enum AffectError {
     /// A head was trained on other embeddings.
     #[error("{part} was trained on embeddings of `{expected}`, the backbone is `{got}`")]
     Embedding {
-        /// `pretrained classifier` or `head`.
+        /// Which of the heads.
         part: &'static str,
         /// Backbone that the head's metadata names.
         expected: String,

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::{AffectError, FaceWeights};
 use crate::{
     backbone::{self, Facts},
-    calibration::ExpressionSettings,
+    calibration::{ActionUnitSettings, ExpressionSettings},
+    circumplex,
     crop::{self, FaceMargins},
     detect::{FaceCropper, GpuFaces},
     device::OpenedDevice,
@@ -14,10 +15,10 @@ use crate::{
     filtering::{self, Source},
     frame::Frame,
     fusion::{blend_logarithms, complete_classes, map_classes},
-    head::Mlp,
+    head::{ActionUnits, Mlp, ValenceArousal},
     kernel::{Map, Network, Plan, read_back},
     label::Expression,
-    report::ExpressionReport,
+    report::{ExpressionReport, ValenceArousalSource},
     weights::Weights,
 };
 
@@ -67,13 +68,38 @@ pub struct FaceScores {
 pub struct FaceClassifier {
     device: OpenedDevice,
     backbone: Facts,
-    /// From faces to the head's logits and then the pretrained classifier's, as far as there are such.
+    /// From faces to the logits of all classifiers.
     network: Network,
+    outputs: Outputs,
     cropper: Option<FaceCropper>,
     pretrained_classes: Vec<Expression>,
     head_classes: Vec<Expression>,
     classes: Vec<Expression>,
     settings: ExpressionSettings,
+    valence_arousal: ValenceArousalSource,
+    action_units: Option<ActionUnitSettings>,
+}
+
+/// Which of the network's outputs is whose.
+#[derive(Debug, Default)]
+struct Outputs {
+    maps: Vec<Map>,
+    head: Option<usize>,
+    pretrained: Option<usize>,
+    valence_arousal: Option<usize>,
+    /// Of the network on embeddings and of the one on logits.
+    action_units: Option<[usize; 2]>,
+}
+
+impl Outputs {
+    /// Gives a map out, once.
+    fn add(&mut self, map: Map) -> usize {
+        let place = self.maps.iter().position(|other| *other == map);
+        place.unwrap_or_else(|| {
+            self.maps.push(map);
+            self.maps.len() - 1
+        })
+    }
 }
 
 impl FaceClassifier {
@@ -97,27 +123,16 @@ impl FaceClassifier {
             let Some(weights) = weights else {
                 return Ok(None);
             };
-            if let Some(expected) = weights
-                .metadata
-                .extra
-                .get("embedding")
-                .filter(|it| *it != architecture)
-            {
-                return Err(AffectError::Embedding {
-                    part,
-                    expected: expected.clone(),
-                    got: architecture.clone(),
-                });
-            }
+            expect_embedding(part, weights, architecture)?;
             let logits = Mlp::plan(weights, &mut planner, embedding).map_err(at(part))?;
             Ok(Some((logits, weights.metadata.classes.clone())))
         };
         let pretrained = plan_mlp("pretrained classifier", &weights.pretrained)?;
         let head = plan_mlp("head", &weights.head)?;
+        let says = backbone::outputs(&weights.backbone).map_err(at("backbone"))?;
         let pretrained = match (pretrained, backbone_logits) {
             (None, Some(logits)) => {
-                let classes = backbone::classes(&weights.backbone).map_err(at("backbone"))?;
-                (!classes.is_empty()).then_some((logits, classes))
+                (!says.classes.is_empty()).then_some((logits, says.classes.clone()))
             }
             (pretrained, _) => pretrained,
         };
@@ -126,12 +141,36 @@ impl FaceClassifier {
                 backbone: architecture.clone(),
             });
         }
-        let outputs: Vec<Map> = [&head, &pretrained]
-            .into_iter()
-            .flatten()
-            .map(|(logits, _)| *logits)
-            .collect();
-        let network = Network::new(&planner.finish(&outputs), device);
+        let mut outputs = Outputs::default();
+        outputs.head = head.as_ref().map(|(logits, _)| outputs.add(*logits));
+        outputs.pretrained = pretrained.as_ref().map(|(logits, _)| outputs.add(*logits));
+        // Heads of the other tasks look at what the backbone says, or at the pretrained classifier in its place.
+        let scores = backbone_logits.or(pretrained.as_ref().map(|(logits, _)| *logits));
+        let mut action_units = None;
+        if let (Some(file), Some(scores)) = (&weights.action_units_head, scores) {
+            let part = "action-unit head";
+            expect_embedding(part, file, architecture)?;
+            let logits =
+                ActionUnits::plan(file, &mut planner, embedding, scores).map_err(at(part))?;
+            let units = planner.shape(logits[0]).channels;
+            outputs.action_units = Some(logits.map(|logits| outputs.add(logits)));
+            action_units = Some(ActionUnitSettings::read(&file.metadata.extra, units)?);
+        }
+        let valence_arousal = match (&weights.valence_arousal_head, scores) {
+            (Some(file), Some(scores)) => {
+                let part = "valence/arousal head";
+                expect_embedding(part, file, architecture)?;
+                let values = ValenceArousal::plan(file, &mut planner, scores).map_err(at(part))?;
+                outputs.valence_arousal = Some(outputs.add(values));
+                ValenceArousalSource::Head
+            }
+            _ if says.valence_arousal => {
+                outputs.valence_arousal = backbone_logits.map(|logits| outputs.add(logits));
+                ValenceArousalSource::Backbone
+            }
+            _ => ValenceArousalSource::Derived,
+        };
+        let network = Network::new(&planner.finish(&outputs.maps), device);
         let classes_of = |part: Option<(Map, Vec<Expression>)>| part.map(|(_, classes)| classes);
         let head_classes = classes_of(head).unwrap_or_default();
         let pretrained_classes = classes_of(pretrained).unwrap_or_default();
@@ -159,11 +198,14 @@ impl FaceClassifier {
             device: device.clone(),
             backbone: facts,
             network,
+            outputs,
             cropper,
             pretrained_classes,
             head_classes,
             classes,
             settings,
+            valence_arousal,
+            action_units,
         })
     }
 
@@ -231,7 +273,10 @@ impl FaceClassifier {
                 "valence_arousal_half_window",
                 controls.valence_arousal_half_window,
             ),
-            ("action_units_half_window", controls.action_units_half_window),
+            (
+                "action_units_half_window",
+                controls.action_units_half_window,
+            ),
         ] {
             if frames > 1000 {
                 return Err(AffectError::Control {
@@ -314,23 +359,62 @@ impl FaceClassifier {
                 reason: "a score is not a number".to_owned(),
             });
         }
-        let outputs = self.network.outputs();
-        let width = outputs.last().map_or(1, |last| last.end);
+        let ranges = self.network.outputs();
+        let width = ranges.last().map_or(1, |last| last.end);
+        let Outputs {
+            head,
+            pretrained,
+            valence_arousal,
+            action_units,
+            ..
+        } = self.outputs;
         Ok(logits
             .chunks_exact(width)
             .map(|row| {
-                let mut parts = outputs.iter().map(|range| &row[range.clone()]);
-                let mut next = |classes: &[Expression]| match classes.len() {
-                    0 => Vec::new(),
-                    // Multi-task classifiers append valence and arousal to the classes.
-                    count => softmax(&parts.next().expect("an output for the classes")[..count]),
+                let part = |output: usize| &row[ranges[output].clone()];
+                // Multi-task classifiers append valence and arousal to the classes.
+                let probabilities = |output: Option<usize>, classes: &[Expression]| {
+                    output.map_or_else(Vec::new, |output| softmax(&part(output)[..classes.len()]))
                 };
                 FaceScores {
-                    head: next(&self.head_classes),
-                    pretrained: next(&self.pretrained_classes),
+                    head: probabilities(head, &self.head_classes),
+                    pretrained: probabilities(pretrained, &self.pretrained_classes),
+                    valence_arousal: valence_arousal.map(|output| self.pair(part(output))),
+                    action_units: action_units.and_then(|[embedding, logits]| {
+                        let settings = self.action_units.as_ref()?;
+                        Some(settings.blend(part(embedding), part(logits)))
+                    }),
                 }
             })
             .collect())
+    }
+
+    /// Valence and arousal from the output that says them.
+    fn pair(&self, values: &[f32]) -> [f32; 2] {
+        let last = [values[values.len() - 2], values[values.len() - 1]];
+        match self.valence_arousal {
+            ValenceArousalSource::Head => last.map(f32::tanh),
+            _ => last.map(|value| value.clamp(-1.0, 1.0)),
+        }
+    }
+
+    /// What says valence and arousal.
+    pub fn valence_arousal_source(&self) -> ValenceArousalSource {
+        self.valence_arousal
+    }
+
+    /// How the action-unit head's scores become decisions, if there is such a head.
+    pub fn action_unit_settings(&self) -> Option<&ActionUnitSettings> {
+        self.action_units.as_ref()
+    }
+
+    /// Valence and arousal of one frame: predicted, or derived from the expressions.
+    pub fn valence_arousal(&self, scores: &FaceScores, controls: &FaceControls) -> [f32; 2] {
+        scores.valence_arousal.unwrap_or_else(|| {
+            let row = self.combine(scores, controls);
+            let classes = self.classes.iter().copied();
+            circumplex::valence_arousal(&classes.zip(row).collect::<Vec<_>>())
+        })
     }
 
     /// Calibrates and blends: the row that is smoothed, [`Self::classes`] of the combined models followed by
@@ -409,6 +493,23 @@ impl FaceClassifier {
             source: decision.source,
             probabilities: self.classes.iter().copied().zip(probabilities).collect(),
         })
+    }
+}
+
+/// A head fits only the embeddings that it was trained on.
+fn expect_embedding(
+    part: &'static str,
+    weights: &Weights,
+    architecture: &str,
+) -> Result<(), AffectError> {
+    let trained_on = weights.metadata.extra.get("embedding");
+    match trained_on.filter(|it| *it != architecture) {
+        Some(expected) => Err(AffectError::Embedding {
+            part,
+            expected: expected.clone(),
+            got: architecture.to_owned(),
+        }),
+        None => Ok(()),
     }
 }
 

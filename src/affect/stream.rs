@@ -13,6 +13,7 @@ use crate::{
     device::OpenedDevice,
     face::{Detection, Landmarks},
     frame::Frame,
+    label::ActionUnit,
     report::{ExpressionReport, FaceReport, FrameReport, Sources, ValenceArousalOrigin},
     smoothing::SmoothingMode,
     tracking::{Tracker, TrackerConfig},
@@ -80,7 +81,8 @@ impl FaceLens {
             }
         })?;
         let classifier = FaceClassifier::load(weights, device)?;
-        let action_units = ActionUnitReader::load(weights, tasks, device)?;
+        let head = classifier.action_unit_settings();
+        let action_units = ActionUnitReader::load(weights, tasks, head, device)?;
         let controls = classifier.default_controls();
         let lens = Self {
             tasks,
@@ -115,6 +117,11 @@ impl FaceLens {
     /// The classifier behind the stream.
     pub fn classifier(&self) -> &FaceClassifier {
         &self.classifier
+    }
+
+    /// Action units of a report, in order; none if they were not asked for.
+    pub fn action_units(&self) -> &[ActionUnit] {
+        self.action_units.units()
     }
 
     /// The controls in force.
@@ -416,6 +423,6 @@ fn rows(
         Row::ValenceArousal => tasks
             .valence_arousal
             .then(|| classifier.valence_arousal(scores, controls).to_vec()),
-        Row::ActionUnits => scores.action_units.clone(),
+        Row::ActionUnits => scores.action_units.clone().filter(|_| tasks.action_units),
     }
 }

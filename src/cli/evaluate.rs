@@ -73,7 +73,8 @@ pub(super) fn run(args: Args) -> Result<()> {
     let Task::Expression = args.task;
     let mut pictures = LabelledPictures::read(&args.data)?;
     pictures.remove_labels(&args.without);
-    let classifier = FaceClassifier::load(&args.weights.load(Tasks::EXPRESSION)?, &args.device.open()?)?;
+    let classifier =
+        FaceClassifier::load(&args.weights.load(Tasks::EXPRESSION)?, &args.device.open()?)?;
     let defaults = classifier.default_controls();
     let controls = FaceControls {
         gla: defaults.gla && !args.no_gla,

@@ -1,0 +1,131 @@
+//! Action units of faces: from a head's scores, or from the blendshapes of the face's mesh.
+
+use super::{AffectError, FaceScores, FaceWeights, Tasks};
+use crate::{
+    calibration::{ActionUnitScore, ActionUnitSettings, sigmoid},
+    device::OpenedDevice,
+    face::{Detection, Landmarks},
+    facs,
+    frame::Frame,
+    label::ActionUnit,
+    landmarks::{Blendshapes, FaceMesh},
+    report::{ActionUnitOrigin, ActionUnitSource},
+};
+
+/// Says action units where that task was asked for, and finds the mesh where it is wanted.
+#[derive(Debug)]
+pub(super) struct ActionUnitReader {
+    model: Model,
+    mesh: Option<FaceMesh>,
+}
+
+#[derive(Debug)]
+enum Model {
+    Off,
+    Head(ActionUnitSettings),
+    Blendshapes(Blendshapes),
+}
+
+impl ActionUnitReader {
+    /// `head` holds the settings of the head that the classifier runs, if there is one.
+    pub(super) fn load(
+        weights: &FaceWeights,
+        tasks: Tasks,
+        head: Option<&ActionUnitSettings>,
+        device: &OpenedDevice,
+    ) -> Result<Self, AffectError> {
+        let at = |part| move |source| AffectError::Weights { part, source };
+        let mesh = weights
+            .mesh
+            .as_ref()
+            .map(|weights| FaceMesh::load(weights, device))
+            .transpose()
+            .map_err(at("face mesh"))?;
+        let model = match (tasks.action_units, head, &weights.blendshapes) {
+            (false, ..) => Model::Off,
+            (true, Some(settings), _) => Model::Head(settings.clone()),
+            (true, None, Some(blendshapes)) if mesh.is_some() => {
+                Model::Blendshapes(Blendshapes::load(blendshapes).map_err(at("blendshapes"))?)
+            }
+            (true, None, _) => return Err(AffectError::NoActionUnits),
+        };
+        Ok(Self { model, mesh })
+    }
+
+    /// Units of a row, in order.
+    pub(super) fn units(&self) -> &[ActionUnit] {
+        match &self.model {
+            Model::Off => &[],
+            Model::Head(settings) => &settings.units,
+            Model::Blendshapes(_) => &facs::UNITS,
+        }
+    }
+
+    /// Compiles the mesh's kernels: a blank frame has no faces to look at.
+    pub(super) async fn warm_up(&self, blank: &Frame) -> Result<(), AffectError> {
+        if let Some(mesh) = &self.mesh {
+            let face = Detection::centred(blank.width(), blank.height());
+            mesh.find(blank, &[face]).await?;
+        }
+        Ok(())
+    }
+
+    /// Completes the scores of the faces in a frame; gives the mesh of each where it was looked for and found.
+    pub(super) async fn read(
+        &self,
+        frame: &Frame,
+        faces: &[Detection],
+        scores: &mut [FaceScores],
+        wants_mesh: bool,
+    ) -> Result<Vec<Option<Landmarks>>, AffectError> {
+        let mesh = self
+            .mesh
+            .as_ref()
+            .filter(|_| wants_mesh || matches!(self.model, Model::Blendshapes(_)));
+        let Some(mesh) = mesh else {
+            return Ok(vec![None; faces.len()]);
+        };
+        let found = mesh.find(frame, faces).await?;
+        if let Model::Blendshapes(blendshapes) = &self.model {
+            let present: Vec<&Landmarks> = found.iter().flatten().collect();
+            let mut rows = blendshapes.scores(&present).into_iter();
+            for (landmarks, scores) in found.iter().zip(scores) {
+                let row = landmarks.as_ref().and_then(|_| rows.next());
+                scores.action_units = row.map(|row| facs::action_units(&row).to_vec());
+            }
+        }
+        Ok(found)
+    }
+
+    /// A smoothed row as strengths in `[0, 1]`.
+    pub(super) fn strengths(&self, row: &[f32]) -> Vec<(ActionUnit, f32)> {
+        let strength = |score: f32| match &self.model {
+            Model::Head(settings) if settings.score == ActionUnitScore::Logit => sigmoid(score),
+            _ => score,
+        };
+        let units = self.units().iter().copied();
+        units
+            .zip(row.iter().map(|score| strength(*score)))
+            .collect()
+    }
+
+    /// Where a smoothed row comes from, and what a head decides on it.
+    pub(super) fn origin(&self, row: &[f32]) -> ActionUnitOrigin {
+        match &self.model {
+            Model::Head(settings) => {
+                let present = settings.units.iter().zip(settings.present(row));
+                let present = present.filter_map(|(unit, present)| present.then_some(*unit));
+                ActionUnitOrigin {
+                    source: ActionUnitSource::Head,
+                    proxies: &[],
+                    present: Some(present.collect()),
+                }
+            }
+            Model::Off | Model::Blendshapes(_) => ActionUnitOrigin {
+                source: ActionUnitSource::Blendshapes,
+                proxies: &facs::PROXIES,
+                present: None,
+            },
+        }
+    }
+}
