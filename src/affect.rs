@@ -17,6 +17,7 @@ use crate::{
     detect::DetectError,
     device::DeviceError,
     filtering::FilterError,
+    landmarks::LandmarksError,
     smoothing::SmoothingError,
     weights::{Weights, WeightsError},
 };
@@ -139,6 +140,9 @@ pub enum AffectError {
     /// The detector failed.
     #[error(transparent)]
     Detect(#[from] DetectError),
+    /// The mesh of a face could not be computed.
+    #[error(transparent)]
+    Landmarks(#[from] LandmarksError),
     /// A face could not be cropped.
     #[error(transparent)]
     Crop(#[from] CropError),
@@ -170,10 +174,12 @@ impl AffectError {
             | Self::Calibration(_) => "weights-malformed",
             Self::Control { .. } => "bad-argument",
             Self::Crop(_) => "picture-size",
-            Self::Device(DeviceError::Lost) => "device-lost",
-            Self::Device(DeviceError::Refused { .. }) => "device-failed",
-            Self::Device(DeviceError::Unavailable { .. }) => "webgpu-unavailable",
-            Self::Detect(_) | Self::ReadBack { .. } => "device-failed",
+            Self::Device(error) | Self::Landmarks(LandmarksError::Device(error)) => match error {
+                DeviceError::Lost => "device-lost",
+                DeviceError::Refused { .. } => "device-failed",
+                DeviceError::Unavailable { .. } => "webgpu-unavailable",
+            },
+            Self::Detect(_) | Self::Landmarks(_) | Self::ReadBack { .. } => "device-failed",
             Self::Filter(_) | Self::Smoothing(_) => "internal",
         }
     }

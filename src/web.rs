@@ -9,14 +9,14 @@ mod workers;
 
 use std::{cell::RefCell, panic, sync::Once};
 
-use js_sys::{Error, JSON, Reflect};
+use js_sys::{Error, JSON, Object, Reflect, Uint8Array};
 use serde::Serialize;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 
 pub use network::Network;
 
 use crate::{
-    affect::{AffectError, FaceControls, FaceLens, FaceWeights},
+    affect::{AffectError, FaceControls, FaceLens, FaceWeights, Tasks},
     device::{self, DeviceChoice, DeviceError, DeviceKind, OpenedDevice},
     frame::Frame,
     kernel,
@@ -60,42 +60,48 @@ pub fn last_panic() -> Option<String> {
 #[wasm_bindgen]
 pub struct Lens {
     device: OpenedDevice,
-    expression: FaceLens,
+    faces: FaceLens,
 }
 
 #[wasm_bindgen]
 impl Lens {
-    /// Opens `device` ("auto", "webgpu" or "cpu") and builds the networks from safetensors files. On the CPU `workers`
-    /// run them, if given and once started; else this module does, with one thread.
+    /// Opens `device` ("auto", "webgpu" or "cpu") and builds the networks that `tasks` need from `files`, an object
+    /// of safetensors files by role. On the CPU `workers` run them, if given and once started; else this module does,
+    /// with one thread.
     ///
     /// # Errors
     ///
     /// A JavaScript `Error` with a `code`.
     pub async fn open(
         device: String,
-        detector: Vec<u8>,
-        backbone: Vec<u8>,
-        pretrained: Option<Vec<u8>>,
-        head: Option<Vec<u8>>,
+        tasks: Vec<String>,
+        files: Object,
         workers: Option<Workers>,
     ) -> Result<Self, JsValue> {
+        let tasks = Tasks::from_names(tasks.iter().map(String::as_str)).map_err(|name| {
+            let expected = "expression, valence-arousal or action-units";
+            failure(
+                "bad-argument",
+                &format!("task is `{name}`, expected {expected}"),
+            )
+        })?;
         let weights = FaceWeights {
-            detector: read("detector", &detector)?,
-            backbone: read("backbone", &backbone)?,
-            pretrained: pretrained
-                .map(|bytes| read("pretrained", &bytes))
-                .transpose()?,
-            head: head.map(|bytes| read("head", &bytes)).transpose()?,
+            detector: needed(&files, "detector")?,
+            backbone: needed(&files, "backbone")?,
+            pretrained: read(&files, "pretrained")?,
+            head: read(&files, "head")?,
+            valence_arousal_head: read(&files, "valenceArousalHead")?,
+            action_units_head: read(&files, "actionUnitsHead")?,
+            mesh: read(&files, "mesh")?,
+            blendshapes: read(&files, "blendshapes")?,
         };
         let device = open_device(&device, workers).await?;
-        let mut expression = FaceLens::load(&weights, &device)
+        let mut faces = FaceLens::load(&weights, tasks, &device)
             .await
             .map_err(|error| error.to_js())?;
-        let controls = expression.classifier().live_controls();
-        expression
-            .configure(controls)
-            .map_err(|error| error.to_js())?;
-        Ok(Self { device, expression })
+        let controls = faces.classifier().live_controls();
+        faces.configure(controls).map_err(|error| error.to_js())?;
+        Ok(Self { device, faces })
     }
 
     /// `{ kind, adapter, fallback }` of the open device.
@@ -129,7 +135,7 @@ impl Lens {
     ///
     /// None in practice.
     pub fn settings(&self) -> Result<JsValue, JsValue> {
-        to_js(self.expression.controls())
+        to_js(self.faces.controls())
     }
 
     /// Replaces the settings from the next frame on.
@@ -140,7 +146,7 @@ impl Lens {
     pub fn configure(&mut self, settings: JsValue) -> Result<(), JsValue> {
         let settings: FaceControls = serde_wasm_bindgen::from_value(settings)
             .map_err(|error| failure("bad-argument", &format!("settings: {error}")))?;
-        self.expression
+        self.faces
             .configure(settings)
             .map_err(|error| error.to_js())
     }
@@ -159,7 +165,7 @@ impl Lens {
     ) -> Result<JsValue, JsValue> {
         let frame = Frame::from_rgba(width, height, &rgba)
             .map_err(|error| failure("picture-size", &error.to_string()))?;
-        let report = self.expression.analyze(&frame, time_ms).await;
+        let report = self.faces.analyze(&frame, time_ms).await;
         self.device.check().map_err(|error| error.to_js())?;
         to_js(&report.map_err(|error| error.to_js())?)
     }
@@ -178,14 +184,14 @@ impl Lens {
     ) -> Result<JsValue, JsValue> {
         let crop = Frame::from_rgba(width, height, &rgba)
             .map_err(|error| failure("picture-size", &error.to_string()))?;
-        let report = self.expression.analyze_face(&crop).await;
+        let report = self.faces.analyze_face(&crop).await;
         self.device.check().map_err(|error| error.to_js())?;
         to_js(&report.map_err(|error| error.to_js())?)
     }
 
     /// Forgets the stream.
     pub fn reset(&mut self) {
-        self.expression.reset();
+        self.faces.reset();
     }
 }
 
@@ -230,9 +236,20 @@ async fn open_device(name: &str, workers: Option<Workers>) -> Result<OpenedDevic
         .map_err(|error| error.to_js())
 }
 
-fn read(role: &str, bytes: &[u8]) -> Result<Weights, JsValue> {
-    Weights::from_safetensors(bytes)
+/// A file of the object that JavaScript handed over.
+fn read(files: &Object, role: &str) -> Result<Option<Weights>, JsValue> {
+    let file = Reflect::get(files, &role.into())?;
+    if file.is_undefined() {
+        return Ok(None);
+    }
+    Weights::from_safetensors(&Uint8Array::new(&file).to_vec())
+        .map(Some)
         .map_err(|error| failure("weights-malformed", &format!("{role}: {error}")))
+}
+
+fn needed(files: &Object, role: &str) -> Result<Weights, JsValue> {
+    read(files, role)?
+        .ok_or_else(|| failure("weights-missing", &format!("weights have no `{role}`")))
 }
 
 fn failure(code: &str, message: &str) -> JsValue {

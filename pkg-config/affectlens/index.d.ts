@@ -2,7 +2,7 @@
 export function load(options?: LoadOptions): Promise<Lens>;
 
 export interface LoadOptions {
-  /** What to report; only `expression` so far. */
+  /** What to report; `expression` by default. `action-units` needs the weights `mesh` and `blendshapes`, or a head. */
   tasks?: Task[];
   /** `auto` (the default) takes WebGPU and falls back to the CPU, saying why in `lens.device.fallback`. */
   device?: "auto" | "webgpu" | "cpu";
@@ -30,9 +30,17 @@ export interface LoadOptions {
   signal?: AbortSignal;
 }
 
-export type Task = "expression";
+export type Task = "expression" | "valence-arousal" | "action-units";
 
-export type WeightsRole = "detector" | "backbone" | "pretrained" | "head";
+export type WeightsRole =
+  | "detector"
+  | "backbone"
+  | "pretrained"
+  | "head"
+  | "valenceArousalHead"
+  | "actionUnitsHead"
+  | "mesh"
+  | "blendshapes";
 
 /** What is in `manifest.json` of `affectlens-weights`. */
 export interface WeightsManifest {
@@ -107,10 +115,16 @@ export interface Settings {
   gla: boolean;
   /** The window holds this frame and twice as many before it as this says; 0 is off. A live stream starts with 5. */
   halfWindow: number;
+  /** The same for valence and arousal. A live stream starts with 5. */
+  valenceArousalHalfWindow: number;
+  /** The same for action units. A live stream starts with 2. */
+  actionUnitsHalfWindow: number;
   /** Above this probability the pretrained classifier decides instead of the head; 1 leaves all to the head. */
   confidence: number;
   /** Weight of the head in the average of log-probabilities with the pretrained classifier, 0 to 1. */
   blend: number;
+  /** Whether reports hold the points of the face mesh, where `mesh` is loaded; off at first. */
+  landmarks: boolean;
 }
 
 export interface DeviceReport {
@@ -171,7 +185,35 @@ export interface FaceReport {
   box: [number, number, number, number];
   /** How sure the detector is, 0 to 1. */
   score: number;
-  expression: ExpressionReport;
+  /** With the task `expression`. */
+  expression?: ExpressionReport;
+  /** With the task `valence-arousal`: unpleasant to pleasant, -1 to 1. */
+  valence?: number;
+  /** With the task `valence-arousal`: calm to excited, -1 to 1. */
+  arousal?: number;
+  /** With the task `action-units`, where the mesh was found: strength of each unit, 0 to 1. */
+  action_units?: { [name in ActionUnitName]?: number };
+  /** Where valence, arousal and action units come from. */
+  sources?: Sources;
+  /** With the setting `landmarks`: x, y and z of 478 points, picture pixels. */
+  landmarks?: [number, number, number][];
+}
+
+/** Names of the Facial Action Coding System. */
+export type ActionUnitName = `AU${1 | 2 | 4 | 5 | 6 | 7 | 10 | 12 | 14 | 15 | 17 | 20 | 23 | 24 | 25 | 26 | 28 | 45}`;
+
+export interface Sources {
+  valence_arousal?: {
+    /** `derived`: no model was trained on them; they are the expressions' places in the circumplex, weighted. */
+    source: "head" | "backbone" | "derived";
+  };
+  action_units?: {
+    source: "head" | "blendshapes";
+    /** Units that stand for something else than what they are named after. */
+    proxies?: ActionUnitName[];
+    /** Units at or above the head's thresholds. */
+    present?: ActionUnitName[];
+  };
 }
 
 /** What a face shows; not what the person feels. */

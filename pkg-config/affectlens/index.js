@@ -13,11 +13,12 @@ export { AffectLensError };
  * @typedef {import("./messages.js").Request} Request
  * @typedef {import("./messages.js").LoadRequest} LoadRequest
  * @typedef {import("./messages.js").Reply} Reply
- * @typedef {Required<Pick<LoadOptions, "device" | "warmUp">> & Pick<LoadOptions, "workerUrl" | "wasmUrl" | "threads" | "onProgress">
+ * @typedef {Required<Pick<LoadOptions, "device" | "tasks" | "warmUp">> & Pick<LoadOptions, "workerUrl" | "wasmUrl" | "threads" | "onProgress">
  *   & { weights: import("./weights.js").WeightsSource }} Plan
  */
 
-const TASKS = ["expression"];
+/** @type {import("./index.js").Task[]} */
+const TASKS = ["expression", "valence-arousal", "action-units"];
 const DEVICES = ["auto", "webgpu", "cpu"];
 const MOST_THREADS = 64;
 /** Failures of a device, after which the same model may still run elsewhere. */
@@ -182,7 +183,7 @@ class Lens {
 
   /** @param {string} device */
   async #connect(device) {
-    const { weights, wasmUrl, workerUrl, threads, warmUp, onProgress } = this.#plan;
+    const { tasks, weights, wasmUrl, workerUrl, threads, warmUp, onProgress } = this.#plan;
     const connection = new Connection(startWorker(workerUrl), {
       onProgress: (progress) => onProgress?.(progress),
       onRequest: () => this.#requests++,
@@ -190,7 +191,16 @@ class Lens {
     this.#connection = connection;
     try {
       const moved = wasmUrl?.toString();
-      return await connection.ask({ kind: "load", device, weights, wasmUrl: moved, threads, warmUp, settings: this.#settings });
+      return await connection.ask({
+        kind: "load",
+        device,
+        tasks,
+        weights,
+        wasmUrl: moved,
+        threads,
+        warmUp,
+        settings: this.#settings,
+      });
     } catch (error) {
       connection.close(/** @type {Error} */ (error));
       throw error;
@@ -298,7 +308,7 @@ function startWorker(workerUrl) {
  */
 function readOptions(options) {
   if (typeof options !== "object" || options === null) throw bad("options", options, "an object");
-  const { tasks = TASKS, device = "auto", weights, wasmUrl, workerUrl, threads, warmUp = true, onProgress, signal } = options;
+  const { tasks = ["expression"], device = "auto", weights, wasmUrl, workerUrl, threads, warmUp = true, onProgress, signal } = options;
   if (!Array.isArray(tasks) || tasks.length === 0) throw bad("tasks", tasks, "an array of task names");
   for (const task of tasks) {
     if (!TASKS.includes(task)) throw bad("tasks", task, `one of ${TASKS.join(", ")}`);
@@ -313,7 +323,7 @@ function readOptions(options) {
   if (typeof warmUp !== "boolean") throw bad("warmUp", warmUp, "a boolean");
   if (onProgress !== undefined && typeof onProgress !== "function") throw bad("onProgress", onProgress, "a function");
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw bad("signal", signal, "an AbortSignal");
-  return { device, weights: readWeights(weights), wasmUrl, workerUrl, threads, warmUp, onProgress };
+  return { device, tasks: [...tasks], weights: readWeights(weights), wasmUrl, workerUrl, threads, warmUp, onProgress };
 }
 
 /**
@@ -359,12 +369,20 @@ function manifestUrl(weights, base) {
 /** @param {unknown} settings */
 function checkSettings(settings) {
   if (typeof settings !== "object" || settings === null) throw bad("settings", settings, "an object");
-  /** @type {Record<string, [(value: any) => boolean, string]>} */
+  /** @typedef {[(value: any) => boolean, string]} Rule */
+  /** @type {Rule} */
+  const flag = [(value) => typeof value === "boolean", "a boolean"];
+  /** @type {Rule} */
+  const frames = [(value) => Number.isInteger(value) && value >= 0 && value <= 1000, "a whole number from 0 to 1000"];
+  /** @type {Record<string, Rule>} */
   const rules = {
-    gla: [(value) => typeof value === "boolean", "a boolean"],
-    halfWindow: [(value) => Number.isInteger(value) && value >= 0 && value <= 1000, "a whole number from 0 to 1000"],
+    gla: flag,
+    halfWindow: frames,
+    valenceArousalHalfWindow: frames,
+    actionUnitsHalfWindow: frames,
     confidence: [isShare, "a number from 0 to 1"],
     blend: [isShare, "a number from 0 to 1"],
+    landmarks: flag,
   };
   for (const [name, value] of Object.entries(settings)) {
     if (!Object.hasOwn(rules, name)) throw bad("settings", name, `one of ${Object.keys(rules).join(", ")}`);

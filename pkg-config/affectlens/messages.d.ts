@@ -1,12 +1,13 @@
 // What the page and its worker say to each other. Private to the package; not published.
 
-import type { ErrorCode, Progress, Settings } from "./index.js";
+import type { ErrorCode, Progress, Settings, Task } from "./index.js";
 import type { Picture } from "./picture.js";
 import type { WeightsSource } from "./weights.js";
 
 export type LoadRequest = {
   kind: "load";
   device: string;
+  tasks: Task[];
   weights: WeightsSource;
   wasmUrl: string | undefined;
   threads: number | undefined;

@@ -5,7 +5,24 @@
 import { AffectLensError } from "./errors.js";
 
 /** What the networks are for; a file of each of the first two is needed. */
-export const ROLES = /** @type {const} */ (["detector", "backbone", "pretrained", "head"]);
+export const ROLES = /** @type {const} */ ([
+  "detector",
+  "backbone",
+  "pretrained",
+  "head",
+  "valenceArousalHead",
+  "actionUnitsHead",
+  "mesh",
+  "blendshapes",
+]);
+
+/** The task without which a file is not fetched. @type {{ [role: string]: import("./index.js").Task }} */
+const NEEDED_BY = {
+  valenceArousalHead: "valence-arousal",
+  actionUnitsHead: "action-units",
+  mesh: "action-units",
+  blendshapes: "action-units",
+};
 
 /** @typedef {(typeof ROLES)[number]} Role */
 /** @typedef {{ url: string, bytes: number, sha256: string }} RemoteFile */
@@ -25,18 +42,20 @@ const CACHE_NAME = "affectlens-weights";
 const MAX_FILE_BYTES = 2 ** 30;
 
 /**
- * The bytes of every file that the source names.
+ * The bytes of every file that the source names and the tasks need.
  *
  * @param {WeightsSource} source
+ * @param {import("./index.js").Task[]} tasks
  * @param {OnBytes} onBytes
  * @returns {Promise<Partial<Record<Role, Uint8Array>>>}
  */
-export async function gatherWeights(source, onBytes) {
+export async function gatherWeights(source, tasks, onBytes) {
   if (source.kind === "bytes") return source.files;
   const files = source.kind === "manifest" ? await fetchManifest(source.url) : source.files;
   const wanted = ROLES.flatMap((role) => {
     const file = files[role];
-    return file ? [{ role, file }] : [];
+    const task = NEEDED_BY[role];
+    return file && (task === undefined || tasks.includes(task)) ? [{ role, file }] : [];
   });
   const totalBytes = wanted.reduce((sum, { file }) => sum + file.bytes, 0);
   let loadedBytes = 0;

@@ -66,24 +66,20 @@ async function act(request) {
 }
 
 /** @param {LoadRequest} request */
-async function load({ device, weights, wasmUrl, threads, warmUp, settings }) {
+async function load({ device, tasks, weights, wasmUrl, threads, warmUp, settings }) {
   const started = performance.now();
   progress("weights", 0, 0, false);
   const [files, moduleMs] = await Promise.all([
-    gatherWeights(weights, ({ loadedBytes, totalBytes, cached }) => progress("weights", loadedBytes, totalBytes, cached)),
+    gatherWeights(weights, tasks, ({ loadedBytes, totalBytes, cached }) => progress("weights", loadedBytes, totalBytes, cached)),
     startModule(wasmUrl),
   ]);
-  if (!files.detector || !files.backbone) {
-    const missing = files.detector ? "backbone" : "detector";
-    throw new AffectLensError("weights-missing", `weights have no \`${missing}\``);
-  }
   const gathered = performance.now();
   progress("device");
   const obstacle = device === "cpu" ? undefined : await findObstacle();
   if (obstacle && device === "webgpu") throw new AffectLensError("webgpu-unavailable", obstacle);
   const choice = obstacle ? "cpu" : device;
   const cpu = new CpuWorkers(threads);
-  lens = await Lens.open(choice, files.detector, files.backbone, files.pretrained, files.head, cpu);
+  lens = await Lens.open(choice, tasks, files, cpu);
   if (settings) lens.configure({ ...lens.settings(), ...settings });
   const opened = performance.now();
   if (warmUp) {

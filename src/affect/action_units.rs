@@ -4,7 +4,7 @@ use super::{AffectError, FaceScores, FaceWeights, Tasks};
 use crate::{
     calibration::{ActionUnitScore, ActionUnitSettings, sigmoid},
     device::OpenedDevice,
-    face::{Detection, Landmarks},
+    face::{BoundingBox, Detection, Landmarks},
     facs,
     frame::Frame,
     label::ActionUnit,
@@ -64,7 +64,17 @@ impl ActionUnitReader {
     /// Compiles the mesh's kernels: a blank frame has no faces to look at.
     pub(super) async fn warm_up(&self, blank: &Frame) -> Result<(), AffectError> {
         if let Some(mesh) = &self.mesh {
-            let face = Detection::centred(blank.width(), blank.height());
+            let (width, height) = (blank.width() as f32, blank.height() as f32);
+            let bounding_box = BoundingBox {
+                width,
+                height,
+                ..BoundingBox::default()
+            };
+            let face = Detection {
+                bounding_box,
+                score: 1.0,
+                keypoints: [[0.0; 2], [width, 0.0], [0.0; 2], [0.0; 2], [0.0; 2], [0.0; 2]],
+            };
             mesh.find(blank, &[face]).await?;
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! The whole expression pipeline with the published weights.
 
-use affectlens::affect::{FaceLens, FaceWeights};
+use affectlens::affect::{FaceLens, FaceWeights, Tasks};
 use affectlens::device::{self, DeviceChoice, OpenedDevice};
 use affectlens::frame::Frame;
 use affectlens::kernel::Counters;
@@ -21,6 +21,10 @@ fn weights() -> FaceWeights {
         backbone: fetched("faceres"),
         pretrained: Some(trained("expression-pretrained")),
         head: Some(trained("expression-head")),
+        valence_arousal_head: None,
+        action_units_head: None,
+        mesh: Some(fetched("face-mesh")),
+        blendshapes: Some(fetched("face-blendshapes")),
     }
 }
 
@@ -51,7 +55,7 @@ fn side_by_side(left: &Frame, right: &Frame) -> Frame {
 }
 
 fn load(device: &OpenedDevice) -> FaceLens {
-    pollster::block_on(FaceLens::load(&weights(), device)).expect("weights that fit")
+    pollster::block_on(FaceLens::load(&weights(), Tasks::EXPRESSION, device)).expect("weights that fit")
 }
 
 fn gpu() -> OpenedDevice {
