@@ -14,6 +14,7 @@ use burn::tensor::Tensor;
 
 pub use efficientnet::{EfficientNet, EfficientNetConfig};
 pub use mobilenet_v1::MobileNetV1;
+pub(crate) use parameters::Parameters;
 
 use crate::device::OpenedDevice;
 use crate::kernel::{Map, Network, Plan, Planner};

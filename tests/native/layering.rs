@@ -15,11 +15,12 @@ enum Layer {
 
 use Layer::{Numbers, Pipelines, Shells, Tensors, Training, Words};
 
-const MODULES: [(&str, Layer); 24] = [
+const MODULES: [(&str, Layer); 26] = [
     ("face", Words),
     ("frame", Words),
     ("label", Words),
     ("calibration", Numbers),
+    ("facs", Numbers),
     ("filtering", Numbers),
     ("fusion", Numbers),
     ("gaps", Numbers),
@@ -32,6 +33,7 @@ const MODULES: [(&str, Layer); 24] = [
     ("device", Tensors),
     ("head", Tensors),
     ("kernel", Tensors),
+    ("landmarks", Tensors),
     ("network", Tensors),
     ("weights", Tensors),
     ("affect", Pipelines),
