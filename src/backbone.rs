@@ -14,6 +14,7 @@ use burn::tensor::Tensor;
 
 pub use efficientnet::{EfficientNet, EfficientNetConfig};
 pub use mobilenet_v1::MobileNetV1;
+pub(crate) use parameters::Parameters;
 
 use crate::device::OpenedDevice;
 use crate::kernel::{Map, Network, Plan, Planner};
@@ -156,6 +157,23 @@ impl Backbone {
             logits: output(1),
         }
     }
+}
+
+/// What a backbone's outputs stand for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outputs {
+    /// Of the first ones.
+    pub classes: Vec<Expression>,
+    /// Whether the last two are valence and arousal.
+    pub valence_arousal: bool,
+}
+
+/// temporary
+pub fn outputs(weights: &Weights) -> Result<Outputs, WeightsError> {
+    Ok(Outputs {
+        classes: classes(weights)?,
+        valence_arousal: false,
+    })
 }
 
 /// What the first logits of a backbone with these weights stand for; empty without a classifier or where its

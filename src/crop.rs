@@ -5,15 +5,18 @@
 //! trained and measured on pictures resized that way; a plain bilinear resize costs accuracy on large faces.
 
 mod gpu;
+mod rotated;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use thiserror::Error;
 
-use crate::face::BoundingBox;
+use crate::face::{BoundingBox, RotatedBox};
 use crate::frame::Frame;
 use crate::weights::Normalisation;
+pub use rotated::crop_rotated;
+
 pub(crate) use gpu::{GpuFrame, Letterboxer, Resampler, letterbox_taps};
 
 /// Why a region or a set of crops gives no network input.
@@ -32,6 +35,15 @@ pub enum CropError {
         width: u32,
         /// Height of the frame, pixels.
         height: u32,
+    },
+    /// A tilted region has no area, or is not made of numbers.
+    #[error(
+        "tilted region around ({}, {}) of {}x{} pixels, turned by {}, has no area",
+        region.centre[0], region.centre[1], region.width, region.height, region.roll
+    )]
+    Degenerate {
+        /// The region, frame pixels.
+        region: RotatedBox,
     },
     /// There is nothing to make a batch of.
     #[error("batch has no pictures, expected at least one")]

@@ -35,6 +35,41 @@ impl BoundingBox {
     }
 }
 
+/// A rectangle that may be tilted, frame pixels; may reach over the frame's border.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RotatedBox {
+    /// Where its diagonals cross.
+    pub centre: [f32; 2],
+    /// Length of its upper side.
+    pub width: f32,
+    /// Length of its left side.
+    pub height: f32,
+    /// Radians by which it is turned, clockwise as one looks at the picture.
+    pub roll: f32,
+}
+
+impl RotatedBox {
+    /// Whether it covers anything: finite, with sides longer than zero.
+    pub fn has_area(&self) -> bool {
+        let [x, y] = self.centre;
+        [x, y, self.width, self.height, self.roll]
+            .iter()
+            .all(|number| number.is_finite())
+            && self.width > 0.0
+            && self.height > 0.0
+    }
+
+    /// A point of the rectangle in frame pixels; `[0, 0]` is its upper left corner, `[1, 1]` the lower right one.
+    pub fn to_frame(&self, [u, v]: [f32; 2]) -> [f32; 2] {
+        let (sine, cosine) = self.roll.sin_cos();
+        let (x, y) = ((u - 0.5) * self.width, (v - 0.5) * self.height);
+        [
+            self.centre[0] + x * cosine - y * sine,
+            self.centre[1] + x * sine + y * cosine,
+        ]
+    }
+}
+
 /// One face that the detector found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Detection {
@@ -44,6 +79,48 @@ pub struct Detection {
     pub score: f32,
     /// Right eye, left eye, nose tip, mouth centre, right ear, left ear (the person's right and left); frame pixels.
     pub keypoints: [[f32; 2]; 6],
+}
+
+impl Detection {
+    /// Radians by which the head is tilted in the picture, clockwise as one looks at it: the direction from the
+    /// person's right eye to the left one.
+    pub fn roll(&self) -> f32 {
+        let [right, left, ..] = self.keypoints;
+        direction(right, left)
+    }
+}
+
+/// What the face mesh found of one face.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Landmarks {
+    /// x, y and z of each point in MediaPipe's order. x and y are frame pixels; z is in the same scale, zero about
+    /// the middle of the head and smaller towards the camera.
+    pub points: Box<[[f32; 3]; Self::COUNT]>,
+    /// How sure the mesh is that there is a face, in `[0, 1]`.
+    pub presence: f32,
+}
+
+impl Landmarks {
+    /// Points of a face: 468 of the skin, 5 of each iris.
+    pub const COUNT: usize = 478;
+    const RIGHT_EYE_OUTER_CORNER: usize = 33;
+    const LEFT_EYE_OUTER_CORNER: usize = 263;
+
+    /// As [`Detection::roll`], between the outer corners of the eyes.
+    pub fn roll(&self) -> f32 {
+        let corner = |index: usize| {
+            let [x, y, _] = self.points[index];
+            [x, y]
+        };
+        direction(
+            corner(Self::RIGHT_EYE_OUTER_CORNER),
+            corner(Self::LEFT_EYE_OUTER_CORNER),
+        )
+    }
+}
+
+fn direction(from: [f32; 2], to: [f32; 2]) -> f32 {
+    (to[1] - from[1]).atan2(to[0] - from[0])
 }
 
 #[cfg(test)]
@@ -69,5 +146,36 @@ mod tests {
             BoundingBox::default().intersection_over_union(&BoundingBox::default()),
             0.0
         );
+    }
+
+    #[test]
+    fn a_tilted_box_turns_about_its_centre() {
+        let tilted = RotatedBox {
+            centre: [10.0, 20.0],
+            width: 4.0,
+            height: 2.0,
+            roll: std::f32::consts::FRAC_PI_2,
+        };
+        let near = |[x, y]: [f32; 2], [a, b]: [f32; 2]| (x - a).abs() + (y - b).abs() < 1e-5;
+        assert_eq!(tilted.to_frame([0.5, 0.5]), [10.0, 20.0]);
+        assert!(near(tilted.to_frame([0.0, 0.0]), [11.0, 18.0]));
+        assert!(near(tilted.to_frame([1.0, 0.0]), [11.0, 22.0]));
+    }
+
+    #[test]
+    fn roll_is_the_direction_of_the_eyes() {
+        let face = Detection {
+            bounding_box: BoundingBox::default(),
+            score: 1.0,
+            keypoints: [
+                [1.0, 1.0],
+                [3.0, 3.0],
+                [0.0; 2],
+                [0.0; 2],
+                [0.0; 2],
+                [0.0; 2],
+            ],
+        };
+        assert_eq!(face.roll(), std::f32::consts::FRAC_PI_4);
     }
 }

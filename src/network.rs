@@ -10,7 +10,9 @@ use crate::{
     backbone::{self, Facts},
     detect::{self, BlazeFace},
     device::{DeviceError, OpenedDevice},
+    face::Landmarks,
     kernel::{self, Counters, Plan, read_back},
+    landmarks::{self, FaceMeshNet},
     weights::{Weights, WeightsError},
 };
 
@@ -47,7 +49,7 @@ pub enum NetworkError {
 /// What a part of the output holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct OutputPart {
-    /// `embedding`, `logits` or `anchors`.
+    /// `embedding`, `logits`, `anchors`, `landmarks` or `presence`.
     pub name: &'static str,
     /// Shape for one picture.
     pub shape: Vec<usize>,
@@ -156,6 +158,23 @@ fn plan(weights: &Weights) -> Result<(Plan, NetworkFacts), WeightsError> {
             }],
         };
         return Ok((BlazeFace::plan(weights)?, facts));
+    }
+    if weights.metadata.architecture == landmarks::MESH_ARCHITECTURE {
+        let facts = NetworkFacts {
+            name: landmarks::MESH_ARCHITECTURE,
+            side: landmarks::MESH_INPUT_SIDE,
+            outputs: vec![
+                OutputPart {
+                    name: "landmarks",
+                    shape: vec![Landmarks::COUNT, 3],
+                },
+                OutputPart {
+                    name: "presence",
+                    shape: vec![1],
+                },
+            ],
+        };
+        return Ok((FaceMeshNet::plan(weights)?, facts));
     }
     let Facts {
         name, input_side, ..

@@ -33,6 +33,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use thiserror::Error;
 
 #[cfg(feature = "native")]
+pub(crate) use catalog::TASK_MEMBERS;
+#[cfg(feature = "native")]
 pub use catalog::{
     CATALOG, CatalogEntry, FetchStep, PublishedFile, Registry, Status, cache_dir, fetch, status,
     weights_path,
@@ -44,7 +46,7 @@ pub use faceres::faceres_from_tfjs;
 pub use metadata::{Metadata, Normalisation};
 #[cfg(feature = "native")]
 pub use onnx::{OnnxAttribute, OnnxGraph, OnnxNode, read_graph as read_onnx};
-pub use published::{GraphConvolution, PublishedWeights};
+pub use published::{ExpectedConvolution, GraphConvolution, PublishedWeights};
 pub use safetensors_file::Precision;
 #[cfg(feature = "native")]
 pub use tfjs::{from_tfjs, read_tfjs};

@@ -2,7 +2,7 @@
 #![expect(clippy::cast_possible_truncation, reason = "noise is made into pixels")]
 
 use affectlens::{
-    affect::{FaceLens, FaceWeights},
+    affect::{FaceLens, FaceWeights, Tasks},
     backbone::Backbone,
     detect::FaceDetector,
     device::{self, DeviceChoice, DeviceError, OpenedDevice},
@@ -26,6 +26,12 @@ use burn_cubecl::{
 
 #[cfg(target_family = "wasm")]
 wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_dedicated_worker);
+
+const TASKS: Tasks = Tasks {
+    expression: true,
+    valence_arousal: true,
+    action_units: false,
+};
 
 /// Sums in another order through 28 layers, then softmax.
 const TOLERANCE: f32 = 2e-3;
@@ -108,6 +114,10 @@ fn weights() -> FaceWeights {
         backbone: seeded("faceres", Backbone::load),
         pretrained: Some(classifier("pretrained")),
         head: Some(classifier("head")),
+        valence_arousal_head: None,
+        action_units_head: None,
+        mesh: None,
+        blendshapes: None,
     }
 }
 
@@ -121,7 +131,7 @@ fn picture(width: u32, height: u32) -> Frame {
 
 async fn classify(choice: DeviceChoice) -> ExpressionReport {
     let device = device::open(choice).await.expect("the device opens");
-    let lens = FaceLens::load(&weights(), &device)
+    let lens = FaceLens::load(&weights(), TASKS, &device)
         .await
         .expect("seeded weights fit");
     lens.analyze_face(&picture(150, 190))
@@ -162,7 +172,7 @@ async fn frames_are_counted_and_a_stream_can_start_again() {
     let device = device::open(DeviceChoice::Cpu)
         .await
         .expect("there is always a CPU");
-    let mut lens = FaceLens::load(&weights(), &device)
+    let mut lens = FaceLens::load(&weights(), TASKS, &device)
         .await
         .expect("seeded weights fit");
     let frame = picture(64, 48);

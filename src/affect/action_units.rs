@@ -7,7 +7,7 @@ use crate::{
     face::{BoundingBox, Detection, Landmarks},
     facs,
     frame::Frame,
-    label::ActionUnit,
+    label::{ActionUnit, BLENDSHAPES},
     landmarks::{Blendshapes, FaceMesh},
     report::{ActionUnitOrigin, ActionUnitSource},
 };
@@ -16,6 +16,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct ActionUnitReader {
     model: Model,
+    /// Units of a row.
+    units: Vec<ActionUnit>,
     mesh: Option<FaceMesh>,
 }
 
@@ -49,16 +51,20 @@ impl ActionUnitReader {
             }
             (true, None, _) => return Err(AffectError::NoActionUnits),
         };
-        Ok(Self { model, mesh })
+        let units = match &model {
+            Model::Off => Vec::new(),
+            Model::Head(settings) => settings.units.clone(),
+            Model::Blendshapes(_) => facs::action_units(&[0.0; BLENDSHAPES.len()])
+                .into_iter()
+                .map(|(unit, _)| unit)
+                .collect(),
+        };
+        Ok(Self { model, units, mesh })
     }
 
     /// Units of a row, in order.
     pub(super) fn units(&self) -> &[ActionUnit] {
-        match &self.model {
-            Model::Off => &[],
-            Model::Head(settings) => &settings.units,
-            Model::Blendshapes(_) => &facs::UNITS,
-        }
+        &self.units
     }
 
     /// Compiles the mesh's kernels: a blank frame has no faces to look at.
@@ -73,7 +79,14 @@ impl ActionUnitReader {
             let face = Detection {
                 bounding_box,
                 score: 1.0,
-                keypoints: [[0.0; 2], [width, 0.0], [0.0; 2], [0.0; 2], [0.0; 2], [0.0; 2]],
+                keypoints: [
+                    [0.0; 2],
+                    [width, 0.0],
+                    [0.0; 2],
+                    [0.0; 2],
+                    [0.0; 2],
+                    [0.0; 2],
+                ],
             };
             mesh.find(blank, &[face]).await?;
         }
@@ -101,7 +114,10 @@ impl ActionUnitReader {
             let mut rows = blendshapes.scores(&present).into_iter();
             for (landmarks, scores) in found.iter().zip(scores) {
                 let row = landmarks.as_ref().and_then(|_| rows.next());
-                scores.action_units = row.map(|row| facs::action_units(&row).to_vec());
+                scores.action_units = row.map(|row| {
+                    let units = facs::action_units(&row);
+                    units.into_iter().map(|(_, strength)| strength).collect()
+                });
             }
         }
         Ok(found)
@@ -113,7 +129,7 @@ impl ActionUnitReader {
             Model::Head(settings) if settings.score == ActionUnitScore::Logit => sigmoid(score),
             _ => score,
         };
-        let units = self.units().iter().copied();
+        let units = self.units.iter().copied();
         units
             .zip(row.iter().map(|score| strength(*score)))
             .collect()

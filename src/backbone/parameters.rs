@@ -8,14 +8,14 @@ use burn::tensor::{Device, Tensor};
 use crate::weights::{Weights, WeightsError};
 
 /// The parameters of one network.
-pub(super) struct Parameters<'a> {
+pub(crate) struct Parameters<'a> {
     weights: &'a Weights,
     taken: BTreeSet<String>,
 }
 
 impl<'a> Parameters<'a> {
     /// Begins with nothing taken.
-    pub(super) fn new(weights: &'a Weights) -> Self {
+    pub(crate) fn new(weights: &'a Weights) -> Self {
         Self {
             weights,
             taken: BTreeSet::new(),
@@ -23,7 +23,7 @@ impl<'a> Parameters<'a> {
     }
 
     /// The parameter of that name and shape on a device, frozen.
-    pub(super) fn take<const D: usize>(
+    pub(crate) fn take<const D: usize>(
         &mut self,
         name: &str,
         shape: [usize; D],
@@ -35,7 +35,7 @@ impl<'a> Parameters<'a> {
     }
 
     /// The values of the parameter of that name and shape.
-    pub(super) fn values(
+    pub(crate) fn values(
         &mut self,
         name: &str,
         shape: &[usize],
@@ -46,13 +46,13 @@ impl<'a> Parameters<'a> {
     }
 
     /// First axis of a parameter that need not be there.
-    pub(super) fn rows(&self, name: &str) -> Option<usize> {
+    pub(crate) fn rows(&self, name: &str) -> Option<usize> {
         let shape = &self.weights.get(name)?.shape;
         Some(shape.first().copied().unwrap_or_default())
     }
 
     /// Confirms that the table held nothing else.
-    pub(super) fn finish(self, architecture: &str) -> Result<(), WeightsError> {
+    pub(crate) fn finish(self, architecture: &str) -> Result<(), WeightsError> {
         match self
             .weights
             .iter()

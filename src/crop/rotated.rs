@@ -1,0 +1,172 @@
+//! Crops of a tilted face, brought upright.
+
+use crate::face::RotatedBox;
+use crate::frame::Frame;
+
+use super::CropError;
+
+/// Cuts a tilted region out of a frame and brings it upright to `width` by `height` pixels.
+///
+/// Each pixel is read at one point, between the four pixels around it (bilinear); beyond the border the frame's last
+/// pixels repeat. That is how MediaPipe's face landmark graph reads its input. Nothing is averaged where the region
+/// shrinks.
+///
+/// # Errors
+///
+/// [`CropError::Degenerate`] for a region without area or with numbers that are none.
+///
+/// # Panics
+///
+/// If `width` or `height` is zero.
+pub fn crop_rotated(
+    frame: &Frame,
+    region: &RotatedBox,
+    width: u32,
+    height: u32,
+) -> Result<Frame, CropError> {
+    if !region.has_area() {
+        return Err(CropError::Degenerate { region: *region });
+    }
+    let axes = [Axis::new(frame.width()), Axis::new(frame.height())];
+    let [columns, rows] = [width, height].map(|count| steps(count).collect::<Vec<_>>());
+    let [origin, right, down] = [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]].map(|at| region.to_frame(at));
+    let place = |axis: usize, u: f32, v: f32| {
+        origin[axis] + u * (right[axis] - origin[axis]) + v * (down[axis] - origin[axis])
+    };
+    let mut pixels = Vec::with_capacity(columns.len() * rows.len() * 3);
+    for v in rows {
+        for &u in &columns {
+            let [x, y] = [place(0, u, v), place(1, u, v)];
+            let ([left, right], across) = axes[0].neighbours(x);
+            let ([above, below], down) = axes[1].neighbours(y);
+            let at = |column: usize, row: usize| {
+                &frame.pixels()[(row * axes[0].count + column) * 3..][..3]
+            };
+            let corners = [
+                at(left, above),
+                at(right, above),
+                at(left, below),
+                at(right, below),
+            ];
+            for channel in 0..3 {
+                let [a, b, c, d] = corners.map(|pixel| f32::from(pixel[channel]));
+                let (upper, lower) = (a + (b - a) * across, c + (d - c) * across);
+                // Between the four, so from 0 to 255.
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "rounded to the nearest level"
+                )]
+                pixels.push((upper + (lower - upper) * down + 0.5) as u8);
+            }
+        }
+    }
+    Ok(Frame::from_rgb(width, height, pixels).expect("the picture was made in this size"))
+}
+
+/// Centres of `count` equal parts of `[0, 1]`.
+fn steps(count: u32) -> impl Iterator<Item = f32> {
+    assert!(count > 0, "cannot crop to no pixels");
+    let number = pixels(count);
+    (0..count).map(move |index| (pixels(index) + 0.5) / number)
+}
+
+/// Pixels along one axis of a frame.
+struct Axis {
+    count: usize,
+    last: f32,
+}
+
+impl Axis {
+    fn new(length: u32) -> Self {
+        Self {
+            count: length as usize,
+            last: pixels(length - 1),
+        }
+    }
+
+    /// The pixels around a place and how far it is from the first to the second, in `[0, 1]`.
+    fn neighbours(&self, place: f32) -> ([usize; 2], f32) {
+        // A pixel's value stands at its centre.
+        let place = (place - 0.5).clamp(0.0, self.last);
+        let first = place.floor();
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "clamped to the frame"
+        )]
+        let index = first as usize;
+        ([index, (index + 1).min(self.count - 1)], place - first)
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "pictures are narrower than 2^24 pixels"
+)]
+fn pixels(length: u32) -> f32 {
+    length as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use std::f32::consts::FRAC_PI_2;
+
+    use super::*;
+
+    /// 4x3 pixels, red counts columns, green rows, in tens.
+    fn grid() -> Frame {
+        let pixel = |index: u8| [index % 4 * 10, index / 4 * 10, 7];
+        Frame::from_rgb(4, 3, (0..12).flat_map(pixel).collect()).expect("twelve pixels")
+    }
+
+    fn region(centre: [f32; 2], width: f32, height: f32, roll: f32) -> RotatedBox {
+        RotatedBox {
+            centre,
+            width,
+            height,
+            roll,
+        }
+    }
+
+    #[test]
+    fn upright_region_of_whole_pixels_is_copied() {
+        let all = crop_rotated(&grid(), &region([2.0, 1.5], 4.0, 3.0, 0.0), 4, 3);
+        assert_eq!(all.expect("the whole frame"), grid());
+    }
+
+    #[test]
+    fn quarter_turn_brings_the_right_side_of_a_tilted_face_to_the_right() {
+        // The head is tilted clockwise by a quarter: its right-hand side in the picture lies below.
+        let turned =
+            crop_rotated(&grid(), &region([2.0, 1.5], 3.0, 4.0, FRAC_PI_2), 3, 4).expect("turned");
+        let expected = [3, 2, 1, 0]
+            .into_iter()
+            .flat_map(|column| [0, 1, 2].map(|row| [column * 10, row * 10, 7]))
+            .flatten();
+        assert_eq!(turned.pixels(), expected.collect::<Vec<u8>>());
+    }
+
+    #[test]
+    fn between_pixels_values_are_blended_and_beyond_the_border_they_repeat() {
+        let between =
+            crop_rotated(&grid(), &region([2.0, 1.0], 2.0, 2.0, 0.0), 1, 1).expect("inside");
+        assert_eq!(between.pixels(), [15, 5, 7]);
+        let beyond =
+            crop_rotated(&grid(), &region([-50.0, 90.0], 8.0, 8.0, 0.3), 2, 2).expect("clamped");
+        assert_eq!(beyond.pixels(), [[0, 20, 7]; 4].concat());
+    }
+
+    #[test]
+    fn region_without_area_is_refused() {
+        for degenerate in [
+            region([1.0, 1.0], 0.0, 1.0, 0.0),
+            region([1.0, 1.0], 1.0, -1.0, 0.0),
+            region([f32::NAN, 1.0], 1.0, 1.0, 0.0),
+            region([1.0, 1.0], 1.0, 1.0, f32::INFINITY),
+        ] {
+            let error = crop_rotated(&grid(), &degenerate, 4, 4).expect_err("no area");
+            assert!(error.to_string().starts_with("tilted region"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,399 @@
+//! How far each part of a face is moved, from its landmarks.
+//!
+//! MediaPipe's `face_blendshapes.tflite`: an MLP-Mixer (Tolstikhin et al., "MLP-Mixer: An all-MLP Architecture for
+//! Vision", 2021) over 146 landmarks, after Grishchenko et al., "Blendshapes GHUM: Real-time Monocular Facial
+//! Blendshape Prediction", 2023. Four million products a face, so it stays on the CPU in Burn's own operations.
+
+use burn::module::{Module, Param};
+use burn::tensor::activation::{relu, sigmoid};
+use burn::tensor::{Device, Tensor, TensorData};
+
+use crate::backbone::Parameters;
+use crate::face::Landmarks;
+use crate::label::BLENDSHAPES;
+use crate::weights::{ExpectedConvolution, PublishedWeights, Weights, WeightsError};
+
+/// Name of the architecture in a weights file.
+pub const BLENDSHAPES_ARCHITECTURE: &str = "face-blendshapes";
+
+/// Landmarks that the network looks at, in its order (`face_blendshapes_graph.cc` of MediaPipe).
+#[rustfmt::skip]
+const SEEN: [usize; 146] = [
+    0, 1, 4, 5, 6, 7, 8, 10, 13, 14, 17, 21, 33, 37, 39, 40, 46, 52, 53, 54, 55, 58, 61, 63, 65, 66, 67, 70, 78, 80, 81, 82, 84, 87, 88, 91, 93, 95, 103, 105, 107, 109, 127, 132, 133, 136, 144, 145, 146, 148, 149, 150, 152, 153, 154, 155, 157, 158, 159, 160, 161, 162, 163, 168, 172, 173, 176, 178, 181, 185, 191, 195, 197, 234, 246, 249, 251, 263, 267, 269, 270, 276, 282, 283, 284, 285, 288, 291, 293, 295, 296, 297, 300, 308, 310, 311, 312, 314, 317, 318, 321, 323, 324, 332, 334, 336, 338, 356, 361, 362, 365, 373, 374, 375, 377, 378, 379, 380, 381, 382, 384, 385, 386, 387, 388, 389, 390, 397, 398, 400, 402, 405, 409, 415, 454, 466, 468, 469, 470, 471, 472, 473, 474, 475, 476, 477,
+];
+
+const POINTS: usize = SEEN.len();
+/// What the landmarks are condensed to, and one token more that gathers the result.
+const TOKENS: usize = 97;
+const CHANNELS: usize = 64;
+const TOKEN_HIDDEN: usize = 384;
+const CHANNEL_HIDDEN: usize = 256;
+const BLOCKS: usize = 4;
+/// As published: 1e-6 rounded to 16 bits.
+const EPSILON: f32 = 1.013_279e-6;
+/// Distance of the landmarks from their mean, on average, as the network expects it.
+const SPREAD: f32 = 0.5;
+
+/// Tells blendshapes from landmarks.
+#[derive(Debug)]
+pub struct Blendshapes {
+    mixer: Mixer,
+}
+
+impl Blendshapes {
+    /// Takes the parameters by their canonical names.
+    ///
+    /// # Errors
+    ///
+    /// [`WeightsError`] for weights of another architecture, a missing, misshapen or unknown parameter.
+    pub fn load(weights: &Weights) -> Result<Self, WeightsError> {
+        let mixer = Mixer::load(weights, &Device::flex())?;
+        Ok(Self { mixer })
+    }
+
+    /// Gives the scores of each face, in `[0, 1]`, in the order of [`BLENDSHAPES`].
+    ///
+    /// Neither place nor size of a face in its frame matter; its tilt does a little.
+    pub fn scores(&self, faces: &[&Landmarks]) -> Vec<[f32; BLENDSHAPES.len()]> {
+        if faces.is_empty() {
+            return Vec::new();
+        }
+        let values: Vec<f32> = faces.iter().flat_map(|face| normalised(face)).collect();
+        let points = TensorData::new(values, [faces.len(), POINTS, 2]);
+        let scores = self
+            .mixer
+            .forward(Tensor::from_data(points, &Device::flex()));
+        let scores = scores.into_data();
+        let scores = scores.as_slice::<f32>().expect("networks compute in f32");
+        scores.as_chunks().0.to_vec()
+    }
+}
+
+/// x and y of the landmarks that the network looks at, about their mean and of one size.
+fn normalised(face: &Landmarks) -> Vec<f32> {
+    let seen = SEEN.map(|index| face.points[index]);
+    let count = POINTS as f32;
+    let mean = [0, 1].map(|axis| seen.iter().map(|point| point[axis]).sum::<f32>() / count);
+    let centred = seen.map(|[x, y, _]| [x - mean[0], y - mean[1]]);
+    let spread = centred.iter().map(|[x, y]| x.hypot(*y)).sum::<f32>() / count;
+    // All points in one place have no size to be brought to.
+    let scale = if spread > 0.0 { SPREAD / spread } else { 0.0 };
+    centred
+        .as_flattened()
+        .iter()
+        .map(|value| value * scale)
+        .collect()
+}
+
+/// The network.
+#[derive(Module, Debug)]
+struct Mixer {
+    condense: Linear,
+    embed: Linear,
+    token: Param<Tensor<3>>,
+    blocks: Vec<Block>,
+    output: Linear,
+}
+
+/// Mixes tokens, then channels.
+#[derive(Module, Debug)]
+struct Block {
+    token_norm: Param<Tensor<3>>,
+    tokens: [Linear; 2],
+    channel_norm: Param<Tensor<3>>,
+    channels: [Linear; 2],
+}
+
+/// Weight `[1, outputs, inputs]`; bias `[1, outputs, 1]`.
+#[derive(Module, Debug)]
+struct Linear {
+    weight: Param<Tensor<3>>,
+    bias: Param<Tensor<3>>,
+}
+
+impl Mixer {
+    fn load(weights: &Weights, device: &Device) -> Result<Self, WeightsError> {
+        weights.expect_architecture(BLENDSHAPES_ARCHITECTURE)?;
+        let mut parameters = Parameters::new(weights);
+        let mut linears = published_order()
+            .into_iter()
+            .map(|row| Linear::load(&row, &mut parameters, device))
+            .collect::<Result<Vec<_>, _>>()?
+            .into_iter();
+        let mut next = || linears.next().expect("a layer for each row of the table");
+        let (condense, embed) = (next(), next());
+        let token = row(TOKEN, &mut parameters, device)?;
+        let blocks = (0..BLOCKS)
+            .map(|index| {
+                Ok(Block {
+                    token_norm: row(&norm(index, "token"), &mut parameters, device)?,
+                    tokens: [next(), next()],
+                    channel_norm: row(&norm(index, "channel"), &mut parameters, device)?,
+                    channels: [next(), next()],
+                })
+            })
+            .collect::<Result<Vec<_>, WeightsError>>()?;
+        let output = next();
+        parameters.finish(BLENDSHAPES_ARCHITECTURE)?;
+        Ok(Self {
+            condense,
+            embed,
+            token,
+            blocks,
+            output,
+        })
+    }
+
+    /// # Shapes
+    ///
+    /// - points: `[batch, 146, 2]`
+    /// - output: `[batch, 1, 52]`, in `[0, 1]`
+    fn forward(&self, points: Tensor<3>) -> Tensor<3> {
+        let [batch, ..] = points.dims();
+        let x = self.embed.over_channels(self.condense.over_tokens(points));
+        let token = self.token.val().repeat_dim(0, batch);
+        let x = Tensor::cat(vec![token, x], 1);
+        let x = self.blocks.iter().fold(x, |x, block| block.forward(x));
+        sigmoid(self.output.over_channels(x.narrow(1, 0, 1)))
+    }
+}
+
+impl Block {
+    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let [first, second] = &self.tokens;
+        let y = normalise(x.clone(), &self.token_norm);
+        let x = x + second.over_tokens(relu(first.over_tokens(y)));
+        let [first, second] = &self.channels;
+        let y = normalise(x.clone(), &self.channel_norm);
+        x + second.over_channels(relu(first.over_channels(y)))
+    }
+}
+
+impl Linear {
+    fn load(
+        row: &ExpectedConvolution,
+        parameters: &mut Parameters<'_>,
+        device: &Device,
+    ) -> Result<Self, WeightsError> {
+        let [outputs, inputs, ..] = row.weight;
+        let mut load = |part: &str, shape: &[usize], as_shape: [usize; 3]| {
+            let values = parameters.values(&format!("{}.{part}", row.name), shape)?;
+            Ok(parameter(values, as_shape, device))
+        };
+        Ok(Self {
+            weight: load("weight", &row.weight, [1, outputs, inputs])?,
+            bias: load("bias", &[outputs], [1, outputs, 1])?,
+        })
+    }
+
+    /// `[batch, inputs, channels]` to `[batch, outputs, channels]`.
+    fn over_tokens(&self, x: Tensor<3>) -> Tensor<3> {
+        self.weight.val().matmul(x) + self.bias.val()
+    }
+
+    /// `[batch, tokens, inputs]` to `[batch, tokens, outputs]`.
+    fn over_channels(&self, x: Tensor<3>) -> Tensor<3> {
+        x.matmul(self.weight.val().swap_dims(1, 2)) + self.bias.val().swap_dims(1, 2)
+    }
+}
+
+/// Layer norm over the channels of each token, without a shift.
+fn normalise(x: Tensor<3>, scale: &Param<Tensor<3>>) -> Tensor<3> {
+    let x = x.clone() - x.mean_dim(2);
+    let variance = x.clone().powi_scalar(2).mean_dim(2);
+    x / (variance + EPSILON).sqrt() * scale.val()
+}
+
+/// One number a channel.
+fn row(
+    name: &str,
+    parameters: &mut Parameters<'_>,
+    device: &Device,
+) -> Result<Param<Tensor<3>>, WeightsError> {
+    let values = parameters.values(name, &[CHANNELS])?;
+    Ok(parameter(values, [1, 1, CHANNELS], device))
+}
+
+fn parameter(values: &[f32], shape: [usize; 3], device: &Device) -> Param<Tensor<3>> {
+    let values = TensorData::new(values.to_vec(), shape);
+    Param::from_tensor(Tensor::from_data(values, device)).set_require_grad(false)
+}
+
+const TOKEN: &str = "token";
+
+fn norm(block: usize, part: &str) -> String {
+    format!("blocks.{block}.{part}_norm.scale")
+}
+
+/// Every layer in the order of the published graph, which has them as 1x1 convolutions.
+fn published_order() -> Vec<ExpectedConvolution> {
+    let row = |name: String, outputs: usize, inputs: usize| ExpectedConvolution {
+        name,
+        weight: [outputs, inputs, 1, 1],
+        groups: 1,
+        stride: 1,
+    };
+    let mut rows = vec![
+        row("condense".to_owned(), TOKENS - 1, POINTS),
+        row("embed".to_owned(), CHANNELS, 2),
+    ];
+    for block in 0..BLOCKS {
+        for (part, width, hidden) in [
+            ("tokens", TOKENS, TOKEN_HIDDEN),
+            ("channels", CHANNELS, CHANNEL_HIDDEN),
+        ] {
+            rows.push(row(format!("blocks.{block}.{part}.0"), hidden, width));
+            rows.push(row(format!("blocks.{block}.{part}.1"), width, hidden));
+        }
+    }
+    rows.push(row("output".to_owned(), BLENDSHAPES.len(), CHANNELS));
+    rows
+}
+
+/// Gives MediaPipe's `face_blendshapes.tflite` its canonical names.
+///
+/// # Errors
+///
+/// As [`PublishedWeights::name_convolutions`]; [`WeightsError::Missing`] if a norm or the extra token is not there
+/// under its published name.
+pub fn blendshapes_weights(published: &PublishedWeights) -> Result<Weights, WeightsError> {
+    let mut weights = published.name_convolutions(BLENDSHAPES_ARCHITECTURE, published_order())?;
+    let mut take = |name: String, published_as: String| {
+        let found = published
+            .named()
+            .iter()
+            .find(|(key, _)| key.contains(&published_as));
+        let (_, tensor) = found.ok_or_else(|| WeightsError::Missing {
+            name: name.clone(),
+            hint: format!(" (published as `{published_as}`)"),
+        })?;
+        weights.insert(name, vec![CHANNELS], tensor.values.clone())
+    };
+    take(TOKEN.to_owned(), "/AddExtraTokens/".to_owned())?;
+    for block in 0..BLOCKS {
+        for (number, part) in [(1, "token"), (2, "channel")] {
+            let published_as = format!("/MixerBlock_{block}/layer_norm{number}/batchnorm/mul/");
+            take(norm(block, part), published_as)?;
+        }
+    }
+    Ok(weights)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::weights::{GraphConvolution, Metadata, WeightTensor};
+
+    fn values(count: usize, seed: usize) -> Vec<f32> {
+        let number = |index: usize| ((index * 7919 + seed * 104_729) % 1009) as f32;
+        (0..count)
+            .map(|index| (number(index) - 504.0) / 5000.0)
+            .collect()
+    }
+
+    fn published() -> PublishedWeights {
+        let convolutions = published_order()
+            .into_iter()
+            .enumerate()
+            .map(|(seed, row)| GraphConvolution {
+                name: format!("conv2d_{seed}"),
+                bias: Some(WeightTensor {
+                    shape: vec![row.weight[0]],
+                    values: values(row.weight[0], seed + 50),
+                }),
+                weight: WeightTensor {
+                    shape: row.weight.to_vec(),
+                    values: values(row.weight.iter().product(), seed),
+                },
+                groups: 1,
+                strides: [1; 2],
+            })
+            .collect();
+        let mut named = Weights::new(Metadata::default());
+        let mut insert = |name: String| {
+            named
+                .insert(name, vec![CHANNELS], vec![1.0; CHANNELS])
+                .expect("as many values");
+        };
+        insert("model/AddExtraTokens/strided_slice".to_owned());
+        for block in 0..BLOCKS {
+            for number in [1, 2] {
+                insert(format!(
+                    "model/MixerBlock_{block}/layer_norm{number}/batchnorm/mul/Read"
+                ));
+            }
+        }
+        PublishedWeights::Graph {
+            named,
+            convolutions,
+            classifier: None,
+        }
+    }
+
+    fn face(scale: f32, shift: f32) -> Landmarks {
+        let places = values(Landmarks::COUNT * 2, 9);
+        let point = |index: usize| {
+            let place = |axis: usize| (places[index * 2 + axis] * scale) + shift;
+            [place(0), place(1), 0.0]
+        };
+        Landmarks {
+            points: Box::new(std::array::from_fn(point)),
+            presence: 1.0,
+        }
+    }
+
+    #[test]
+    fn place_and_size_of_a_face_do_not_matter() {
+        let weights = blendshapes_weights(&published()).expect("the published graph");
+        let network = Blendshapes::load(&weights).expect("canonical weights");
+        let (near, far) = (face(4000.0, 900.0), face(100.0, 50.0));
+        let [a, b] = network.scores(&[&near, &far])[..] else {
+            panic!("two faces")
+        };
+        let apart = a
+            .iter()
+            .zip(b)
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f32::max);
+        assert!(apart < 1e-4, "{apart}");
+        assert!(a.iter().all(|score| (0.0..=1.0).contains(score)));
+        assert_eq!(network.scores(&[&far])[0], b);
+        assert!(network.scores(&[]).is_empty());
+    }
+
+    #[test]
+    fn points_in_one_place_give_finite_scores() {
+        let weights = blendshapes_weights(&published()).expect("the published graph");
+        let network = Blendshapes::load(&weights).expect("canonical weights");
+        let scores = network.scores(&[&face(0.0, 7.0)]);
+        assert!(scores[0].iter().all(|score| score.is_finite()));
+    }
+
+    #[test]
+    fn incomplete_and_foreign_weights_are_refused() {
+        let mut renamed = published();
+        let PublishedWeights::Graph { named, .. } = &mut renamed else {
+            panic!("a graph")
+        };
+        named.remove("model/MixerBlock_2/layer_norm1/batchnorm/mul/Read");
+        let error = blendshapes_weights(&renamed).expect_err("a norm too few");
+        assert_eq!(
+            error.to_string(),
+            "weight `blocks.2.token_norm.scale` is missing (published as `/MixerBlock_2/layer_norm1/batchnorm/mul/`)"
+        );
+        let mut weights = blendshapes_weights(&published()).expect("the published graph");
+        weights
+            .insert("extra", vec![1], vec![0.0])
+            .expect("one value");
+        let error = Blendshapes::load(&weights).expect_err("a weight too many");
+        assert_eq!(
+            error.to_string(),
+            "weight `extra` does not belong to face-blendshapes"
+        );
+        weights.metadata.architecture = "faceres".to_owned();
+        assert!(matches!(
+            Blendshapes::load(&weights),
+            Err(WeightsError::Architecture { .. })
+        ));
+    }
+}
