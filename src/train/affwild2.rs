@@ -1,6 +1,7 @@
 //! Aff-Wild2 as the ABAW challenges hand it out: annotation trees, cropped faces, submission files.
 
 mod annotation;
+mod features;
 mod submission;
 
 use std::{
@@ -11,7 +12,10 @@ use std::{
 use serde::Serialize;
 use thiserror::Error;
 
+use super::{ExtractionError, FeatureError};
+
 pub use annotation::{FrameLabel, parse_annotations};
+pub use features::{Keep, VideoFeatures, VideoRows};
 pub use submission::{SampleList, SampleVideo, SubmissionRow};
 
 /// The part of the annotations that a model is trained or scored on.
@@ -95,6 +99,17 @@ pub enum AffWild2Error {
         /// What belongs there.
         expected: &'static str,
     },
+    /// What the network says of a crop cannot be kept.
+    #[error("video `{video}`: {source}")]
+    Feature {
+        /// The video.
+        video: String,
+        /// What is wrong.
+        source: FeatureError,
+    },
+    /// Features cannot be computed or cached.
+    #[error(transparent)]
+    Extraction(#[from] ExtractionError),
     /// A line cannot be understood.
     #[error("`{}` line {line}: {reason}", path.display())]
     Line {
