@@ -1,4 +1,4 @@
-//! Scores of predicted classes: confusion, accuracy, F1.
+//! Scores of predictions: confusion, accuracy, F1 of classes; area under the curve of numbers.
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
@@ -189,6 +189,25 @@ pub fn argmax(values: &[f32]) -> Option<usize> {
     best.map(|(index, _)| index)
 }
 
+/// Area under the receiver operating characteristic: the chance that a positive example scores higher than a negative
+/// one, ties counted half; in `[0, 1]`, 0.5 for scores that tell nothing. `None` without examples of both kinds.
+pub fn area_under_curve(positives: &[f32], negatives: &[f32]) -> Option<f64> {
+    if positives.is_empty() || negatives.is_empty() {
+        return None;
+    }
+    let mut negatives = negatives.to_vec();
+    negatives.sort_by(f32::total_cmp);
+    let won: f64 = positives
+        .iter()
+        .map(|score| {
+            let below = negatives.partition_point(|other| other < score);
+            let up_to = negatives.partition_point(|other| other <= score);
+            (below + up_to) as f64 / 2.0
+        })
+        .sum();
+    Some(won / (positives.len() as f64 * negatives.len() as f64))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -233,5 +252,17 @@ mod tests {
     fn ties_go_to_the_lowest_index() {
         assert_eq!(argmax(&[0.2, 0.4, 0.4]), Some(1));
         assert_eq!(argmax(&[]), None);
+    }
+
+    #[test]
+    fn area_is_the_share_of_pairs_in_order() {
+        // scikit-learn: roc_auc_score([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]) = 0.75
+        assert_eq!(area_under_curve(&[0.35, 0.8], &[0.1, 0.4]), Some(0.75));
+        assert_eq!(
+            area_under_curve(&[0.5, 0.9], &[0.5, 0.5, 0.1]),
+            Some(5.0 / 6.0)
+        );
+        assert_eq!(area_under_curve(&[0.2; 3], &[0.2; 4]), Some(0.5));
+        assert_eq!(area_under_curve(&[], &[0.2]), None);
     }
 }

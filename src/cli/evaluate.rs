@@ -1,5 +1,7 @@
 //! `affectlens evaluate`: scores a model on labelled pictures.
 
+mod action_units;
+
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
@@ -23,7 +25,7 @@ pub(super) struct Args {
     /// What to score.
     #[arg(value_enum)]
     task: Task,
-    /// Folder DIR/LABEL/*.jpg; each whole picture is one face.
+    /// Folder DIR/LABEL/*.jpg; for expressions each whole picture is one face.
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// Which part of the pipeline decides.
@@ -55,6 +57,8 @@ pub(super) struct Args {
 enum Task {
     /// Facial expression of still pictures.
     Expression,
+    /// Whether action units tell expressions from neutral faces; each picture's largest face is searched for.
+    ActionUnits,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -70,9 +74,15 @@ enum Model {
 
 /// Scores a model and prints the result.
 pub(super) fn run(args: Args) -> Result<()> {
-    let Task::Expression = args.task;
     let mut pictures = LabelledPictures::read(&args.data)?;
     pictures.remove_labels(&args.without);
+    match args.task {
+        Task::Expression => expressions(&args, &pictures),
+        Task::ActionUnits => action_units::run(&args, &pictures),
+    }
+}
+
+fn expressions(args: &Args, pictures: &LabelledPictures) -> Result<()> {
     let classifier =
         FaceClassifier::load(&args.weights.load(Tasks::EXPRESSION)?, &args.device.open()?)?;
     let defaults = classifier.default_controls();
@@ -108,7 +118,7 @@ pub(super) fn run(args: Args) -> Result<()> {
         };
         index.context("the model decided on a class that is not in its list")
     };
-    let confusion = score(&classifier, &pictures, &labels, classes.len(), predict)?;
+    let confusion = score(&classifier, pictures, &labels, classes.len(), predict)?;
     let scores = Scores::new(&confusion, classes);
     if args.json {
         println!("{}", serde_json::to_string(&scores)?);
@@ -125,9 +135,7 @@ fn score(
     classes: usize,
     predict: impl Fn(&FaceScores) -> Result<usize>,
 ) -> Result<Confusion> {
-    let style = ProgressStyle::with_template("scoring {wide_bar} {pos}/{len} {eta}")
-        .expect("a valid template");
-    let bar = ProgressBar::new(pictures.len() as u64).with_style(style);
+    let bar = progress_bar(pictures.len());
     let mut confusion = Confusion::new(classes);
     for (paths, labels) in pictures.paths.chunks(BATCH).zip(labels.chunks(BATCH)) {
         let (mut faces, mut truths) = (Vec::new(), Vec::new());
@@ -153,6 +161,12 @@ fn score(
         bail!("none of the {} pictures can be read", pictures.len());
     }
     Ok(confusion)
+}
+
+fn progress_bar(pictures: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template("scoring {wide_bar} {pos}/{len} {eta}")
+        .expect("a valid template");
+    ProgressBar::new(pictures as u64).with_style(style)
 }
 
 fn print(scores: &Scores) {

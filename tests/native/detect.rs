@@ -22,14 +22,20 @@ const BOX_TOLERANCE: f32 = 1.0;
 const SCORE_TOLERANCE: f32 = 0.01;
 
 #[derive(Deserialize)]
-struct GoldenFace {
-    score: f32,
+pub(super) struct GoldenFace {
+    pub(super) score: f32,
     #[serde(rename = "box")]
-    bounding_box: [f32; 4],
-    keypoints: [[f32; 2]; 6],
+    pub(super) bounding_box: [f32; 4],
+    pub(super) keypoints: [[f32; 2]; 6],
 }
 
-fn cache() -> PathBuf {
+/// The faces of each picture, best first.
+pub(super) fn golden_faces() -> BTreeMap<String, Vec<GoldenFace>> {
+    let goldens = std::fs::read_to_string(golden("boxes.json")).expect("golden file");
+    serde_json::from_str(&goldens).expect("a valid file")
+}
+
+pub(super) fn cache() -> PathBuf {
     std::env::var_os("AFFECTLENS_CACHE").map_or_else(
         || {
             std::env::home_dir()
@@ -60,7 +66,7 @@ fn jpeg(name: &str) -> Frame {
 }
 
 /// The frames of a clip that ffmpeg's `select` expression names.
-fn video_frames(clip: &str, select: &str, width: usize, height: usize) -> Vec<Frame> {
+pub(super) fn video_frames(clip: &str, select: &str, width: usize, height: usize) -> Vec<Frame> {
     let path = cache().join("media").join(clip);
     let output = Command::new("ffmpeg")
         .args(["-v", "error", "-i"])
@@ -105,7 +111,7 @@ fn rgb(planes: &[u8], width: usize, height: usize) -> Frame {
     frame(width, height, pixels)
 }
 
-fn frame(width: usize, height: usize, pixels: Vec<u8>) -> Frame {
+pub(super) fn frame(width: usize, height: usize, pixels: Vec<u8>) -> Frame {
     let [width, height] =
         [width, height].map(|length| u32::try_from(length).expect("a small picture"));
     Frame::from_rgb(width, height, pixels).expect("a full picture")
@@ -251,7 +257,7 @@ fn raw_outputs_equal_tflite_on_the_cpu() {
     assert_folded_outputs_agree(&OpenedDevice::cpu());
 }
 
-fn gpu() -> OpenedDevice {
+pub(super) fn gpu() -> OpenedDevice {
     pollster::block_on(device::open(DeviceChoice::Gpu)).expect("a Vulkan device")
 }
 
@@ -276,9 +282,7 @@ fn faces_chosen_on_the_gpu_equal_the_published_pipeline_within_a_pixel() {
 #[track_caller]
 fn assert_faces_equal_the_published_ones(device: &OpenedDevice) {
     let detector = FaceDetector::load(&weights(), device).expect("weights of the detector");
-    let goldens = std::fs::read_to_string(golden("boxes.json")).expect("golden file");
-    let goldens: BTreeMap<String, Vec<GoldenFace>> =
-        serde_json::from_str(&goldens).expect("a valid file");
+    let goldens = golden_faces();
     let exact = exact_pictures();
     for (name, expected) in goldens {
         let picture = exact

@@ -10,6 +10,7 @@ mod command_line;
 mod crop;
 mod detect;
 mod kernels;
+mod landmarks;
 mod layering;
 mod pipeline;
 #[cfg(feature = "train")]
