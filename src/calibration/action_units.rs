@@ -151,7 +151,7 @@ mod tests {
         };
         let logits = ([0.0, 2.0], [3.0_f32.ln(), -2.0]);
         let scores = settings.blend(&logits.0, &logits.1);
-        let expected = [0.5 * 0.75 + 0.75 * 0.25, 0.690_398_54];
+        let expected = [0.5 * 0.75 + 0.75 * 0.25, 0.690_398_5];
         assert!((scores[0] - expected[0]).abs() < 1e-6 && (scores[1] - expected[1]).abs() < 1e-6);
         assert_eq!(settings.present(&scores), [true, true]);
         let published = ActionUnitSettings {
