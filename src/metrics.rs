@@ -1,6 +1,13 @@
-//! Scores of predictions: confusion, accuracy, F1 of classes; area under the curve of numbers.
+//! Scores of predictions: confusion, accuracy and F1 of classes, F1 of action units, concordance of values, area under
+//! the curve of numbers.
+
+mod binary;
+mod concordance;
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
+
+pub use binary::{ActionUnitScores, BinaryCounts};
+pub use concordance::{Covariance, ValenceArousalScores, concordance};
 
 use crate::label::Expression;
 
@@ -167,13 +174,13 @@ impl Scores {
     }
 }
 
-fn as_map<S: Serializer>(
-    per_class: &[(Expression, f64)],
+fn as_map<K: Serialize, S: Serializer>(
+    scores: &[(K, f64)],
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    let mut map = serializer.serialize_map(Some(per_class.len()))?;
-    for (class, f1) in per_class {
-        map.serialize_entry(class.name(), f1)?;
+    let mut map = serializer.serialize_map(Some(scores.len()))?;
+    for (name, score) in scores {
+        map.serialize_entry(name, score)?;
     }
     map.end()
 }

@@ -1,24 +1,53 @@
-//! Trains expression heads on frozen embeddings, from folders of pictures to a weights file.
+//! Trains heads on frozen features: expression, valence and arousal, action units.
+//!
+//! The recipes are those of the HSEmotion team at ABAW-10. What is trained takes rows and labels and gives weights; where
+//! they come from and go to is the caller's.
 
+mod action_units;
 mod affwild2;
+mod classifier;
 mod dataset;
 mod embedding;
+mod epochs;
 mod expression;
-mod fit;
+mod features;
+#[cfg(test)]
+mod golden;
 mod loss;
+mod sampling;
+mod schedule;
+mod tables;
+mod valence_arousal;
 
+pub use action_units::{
+    ActionUnitExamples, ActionUnitPart, ActionUnitRecipe, ActionUnitReport, ActionUnitValidation,
+    ThresholdScores, TrainedActionUnits, train_action_units,
+};
+pub use classifier::{
+    ClassifierScore, LabelledEmbeddings, Loss, TrainingConfig, predict, train_mlp,
+};
 pub use affwild2::{
-    AffWild2, AffWild2Error, AnnotatedVideo, AnnotatedVideos, FrameCounts, FrameLabel, Part,
-    SampleList, SampleVideo, SubmissionRow, parse_annotations,
+    AffWild2, AffWild2Error, AnnotatedVideo, AnnotatedVideos, FrameCounts, FrameLabel, Keep, Part,
+    SampleList, SampleVideo, SubmissionRow, VideoFeatures, VideoRows, parse_annotations,
 };
 pub use dataset::{DatasetError, LabelledPictures, PictureError, read_picture};
 pub use embedding::{
     EmbeddedPictures, EmbeddingCache, ExtractionError, Failure, extract_embeddings, extract_video,
 };
+pub use epochs::{EpochReport, EpochScore, Examples, FitError, Fitted};
 pub use expression::{
     ExpressionRecipe, RecipeError, TrainedHead, TrainingReport, train_expression,
 };
-pub use fit::{
-    EpochReport, FitError, LabelledEmbeddings, Loss, TrainedMlp, TrainingConfig, predict, train_mlp,
+pub use features::{FeatureError, FeatureRows};
+pub use loss::{
+    ValenceArousalLoss, batch_concordance, focal_loss, weighted_binary_cross_entropy,
+    weighted_cross_entropy,
 };
-pub use loss::{focal_loss, weighted_cross_entropy};
+pub use sampling::Sampling;
+pub use schedule::{EarlyStop, Plateau, Schedule};
+pub use tables::{
+    Table, TableRow, action_unit_table, expression_table, pretrained_probabilities, valence_arousal_table,
+};
+pub use valence_arousal::{
+    TrainedValenceArousal, ValenceArousalRecipe, ValenceArousalReport, train_valence_arousal,
+};

@@ -71,18 +71,8 @@ impl ExpressionSettings {
     ) -> Result<Self, CalibrationError> {
         let mut settings = Self::neutral(classes);
         if let Some(text) = extra.get(GLA) {
-            let biases = text
-                .split_whitespace()
-                .map(str::parse)
-                .collect::<Result<Vec<f32>, _>>();
-            settings.gla.biases = biases
-                .ok()
-                .filter(|biases| {
-                    biases.len() == classes && biases.iter().all(|bias| bias.is_finite())
-                })
-                .ok_or_else(|| {
-                    refuse(GLA, "one finite number a class, separated by spaces", text)
-                })?;
+            let expected = "one finite number a class, separated by spaces";
+            settings.gla.biases = numbers(GLA, text, classes, expected)?;
         }
         settings.confidence = number(
             extra,
@@ -125,7 +115,7 @@ impl ExpressionSettings {
     }
 }
 
-fn number(
+pub(super) fn number(
     extra: &BTreeMap<String, String>,
     key: &'static str,
     default: f32,
@@ -143,7 +133,21 @@ fn number(
     value.ok_or_else(|| refuse(key, expected, text))
 }
 
-fn refuse(key: &'static str, expected: &'static str, got: &str) -> CalibrationError {
+/// As many finite numbers as there should be, separated by spaces.
+pub(super) fn numbers(
+    key: &'static str,
+    text: &str,
+    count: usize,
+    expected: &'static str,
+) -> Result<Vec<f32>, CalibrationError> {
+    let values = text.split_whitespace().map(str::parse);
+    let values = values.collect::<Result<Vec<f32>, _>>().ok();
+    values
+        .filter(|values| values.len() == count && values.iter().all(|value| value.is_finite()))
+        .ok_or_else(|| refuse(key, expected, text))
+}
+
+pub(super) fn refuse(key: &'static str, expected: &'static str, got: &str) -> CalibrationError {
     CalibrationError::Setting {
         key,
         expected,

@@ -1,6 +1,9 @@
 //! `affectlens train`: folders of labelled pictures to a head's weights file.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt::Display,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
@@ -16,8 +19,9 @@ use crate::{
     frame::Frame,
     label::Expression,
     train::{
-        EmbeddingCache, EpochReport, ExpressionRecipe, LabelledEmbeddings, LabelledPictures, Loss,
-        TrainingConfig, TrainingReport, extract_embeddings, train_expression,
+        EarlyStop, EmbeddingCache, EpochReport, ExpressionRecipe, FeatureRows, LabelledEmbeddings,
+        LabelledPictures, Loss, Sampling, Schedule, TrainingConfig, TrainingReport,
+        extract_embeddings, train_expression,
     },
     weights::{Metadata, Precision, cache_dir},
 };
@@ -74,6 +78,18 @@ pub(super) struct Args {
     /// Beta of the class-balanced weights.
     #[arg(long, default_value_t = 0.99, requires = "focal")]
     beta: f64,
+    /// Batches of N examples of each class, instead of shuffled ones of --batch.
+    #[arg(long, value_name = "N", conflicts_with_all = ["batch", "weighted_sampler"])]
+    per_class: Option<usize>,
+    /// Draw examples with replacement, each class as often as any other.
+    #[arg(long)]
+    weighted_sampler: bool,
+    /// Mix pairs of examples (mixup) in shares of the beta distribution with this parameter, from 0.01 to 1.
+    #[arg(long, value_name = "ALPHA")]
+    mixup: Option<f64>,
+    /// Stop when macro-F1 on the validation pictures has not risen by 0.0001 for so many epochs.
+    #[arg(long, value_name = "EPOCHS")]
+    patience: Option<usize>,
     /// Start of the random numbers.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -231,17 +247,30 @@ impl Args {
         ExpressionRecipe {
             training: TrainingConfig {
                 hidden: self.hidden,
-                epochs: self.epochs,
-                batch: self.batch,
-                learning_rate: self.learning_rate,
-                weight_decay: self.weight_decay,
                 loss: self
                     .focal
                     .map_or(Loss::WeightedCrossEntropy, |gamma| Loss::Focal {
                         gamma,
                         beta: self.beta,
                     }),
-                seed: self.seed,
+                sampling: match self.per_class {
+                    Some(per_class) => Sampling::Balanced { per_class },
+                    None if self.weighted_sampler => Sampling::Weighted,
+                    None => Sampling::Shuffled,
+                },
+                mixup: self.mixup,
+                schedule: Schedule {
+                    epochs: self.epochs,
+                    batch: self.batch,
+                    learning_rate: self.learning_rate,
+                    weight_decay: self.weight_decay,
+                    plateau: None,
+                    early_stop: self.patience.map(|patience| EarlyStop {
+                        patience,
+                        ..EarlyStop::default()
+                    }),
+                    seed: self.seed,
+                },
             },
             holdout: self.holdout,
             without_gla: self.no_gla,
@@ -324,11 +353,19 @@ impl Embedder {
                 failure.reason
             );
         }
-        let examples = embedded.rows.into_iter().zip(labels);
-        let (rows, labels) = examples
-            .filter_map(|(row, &label)| Some((row?, label)))
-            .unzip();
-        Ok((LabelledEmbeddings { rows, labels }, embedded.failures.len()))
+        let mut data = LabelledEmbeddings {
+            rows: FeatureRows::new(self.backbone.facts().width),
+            labels: vec![],
+        };
+        for (row, &label) in embedded.rows.iter().zip(labels) {
+            if let Some(row) = row {
+                data.rows
+                    .push(row)
+                    .with_context(|| format!("embeddings of the {part} pictures"))?;
+                data.labels.push(label);
+            }
+        }
+        Ok((data, embedded.failures.len()))
     }
 
     fn forward(&self, faces: &[Frame]) -> Vec<Vec<f32>> {
@@ -350,12 +387,8 @@ impl Embedder {
     }
 }
 
-fn show(epoch: &EpochReport) {
-    let scores = epoch.macro_f1.zip(epoch.accuracy);
-    let scores = scores.map_or_else(String::new, |(macro_f1, accuracy)| {
-        format!(", macro-F1 {macro_f1:.4}, accuracy {accuracy:.4}")
-    });
-    eprintln!("epoch {}: loss {:.4}{scores}", epoch.epoch, epoch.loss);
+fn show(epoch: &EpochReport<impl Display>) {
+    eprintln!("{epoch}");
 }
 
 /// The command as it was given, without what does not change the parameters: the place of the program, of the

@@ -5,9 +5,12 @@ use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 use serde::Serialize;
 use thiserror::Error;
 
-use super::fit::{
-    EpochReport, FitError, LabelledEmbeddings, TrainedMlp, TrainingConfig, class_counts, predict,
-    train_mlp,
+use super::{
+    classifier::{
+        ClassifierScore, LabelledEmbeddings, TrainingConfig, class_counts, predict, train_mlp,
+    },
+    epochs::{EpochReport, FitError, Fitted},
+    schedule::Schedule,
 };
 use crate::{
     calibration::{CalibrationError, Gla, tune_gla},
@@ -91,12 +94,12 @@ pub fn train_expression(
     validation: &LabelledEmbeddings,
     classes: &[Expression],
     recipe: &ExpressionRecipe,
-    on_epoch: impl FnMut(&EpochReport),
+    on_epoch: impl FnMut(&EpochReport<ClassifierScore>),
 ) -> Result<TrainedHead, RecipeError> {
     let trained = fit(training, validation, classes.len(), recipe, on_epoch)?;
 
     // All that follows is measured on what a reader of the file will get.
-    let mut weights = trained.mlp.to_weights();
+    let mut weights = trained.network.to_weights();
     weights.metadata.classes = classes.to_vec();
     let weights = Weights::from_safetensors(&weights.to_safetensors(Precision::Half)?)?;
     let device = Device::flex();
@@ -140,8 +143,8 @@ fn fit(
     validation: &LabelledEmbeddings,
     classes: usize,
     recipe: &ExpressionRecipe,
-    mut on_epoch: impl FnMut(&EpochReport),
-) -> Result<TrainedMlp, RecipeError> {
+    mut on_epoch: impl FnMut(&EpochReport<ClassifierScore>),
+) -> Result<Fitted<Mlp, ClassifierScore>, RecipeError> {
     if !(0.0..1.0).contains(&recipe.holdout) {
         return Err(RecipeError::Holdout {
             got: recipe.holdout,
@@ -156,7 +159,7 @@ fn fit(
             on_epoch,
         )?);
     }
-    let (kept, held_out) = split(training, recipe.holdout, recipe.training.seed);
+    let (kept, held_out) = split(training, recipe.holdout, recipe.training.schedule.seed);
     let search = train_mlp(
         &kept,
         Some(&held_out),
@@ -165,7 +168,10 @@ fn fit(
         &mut on_epoch,
     )?;
     let config = TrainingConfig {
-        epochs: search.best.epoch,
+        schedule: Schedule {
+            epochs: search.best.epoch,
+            ..recipe.training.schedule.clone()
+        },
         ..recipe.training.clone()
     };
     Ok(train_mlp(training, None, classes, &config, on_epoch)?)
@@ -186,10 +192,7 @@ fn split(
     order.shuffle(&mut StdRng::seed_from_u64(seed));
     let kept = order.split_off((data.rows.len() as f64 * part).round() as usize);
     let select = |examples: &[usize]| LabelledEmbeddings {
-        rows: examples
-            .iter()
-            .map(|&example| data.rows[example].clone())
-            .collect(),
+        rows: data.rows.select(examples),
         labels: examples
             .iter()
             .map(|&example| data.labels[example])
@@ -202,37 +205,36 @@ fn split(
 mod tests {
     use rand::RngExt;
 
-    use super::*;
+    use super::{super::features::FeatureRows, *};
 
     const CLASSES: [Expression; 3] = [Expression::Neutral, Expression::Happiness, Expression::Fear];
 
     /// Overlapping clouds of very unequal size, so that biases have something to do.
     fn clouds(seed: u64) -> LabelledEmbeddings {
         let mut random = StdRng::seed_from_u64(seed);
-        let mut data = LabelledEmbeddings::default();
+        let (mut rows, mut labels) = (FeatureRows::new(2), vec![]);
         for (label, (centre, count)) in [([0.0, 0.0], 300), ([1.5, 0.0], 80), ([0.0, 1.5], 12)]
             .into_iter()
             .enumerate()
         {
             for _ in 0..count {
-                data.rows.push(
-                    centre
-                        .iter()
-                        .map(|c| c + random.random_range(-1.0..1.0_f32))
-                        .collect(),
-                );
-                data.labels.push(label);
+                let row = centre.map(|c: f32| c + random.random_range(-1.0..1.0));
+                rows.push(&row).expect("two values");
+                labels.push(label);
             }
         }
-        data
+        LabelledEmbeddings { rows, labels }
     }
 
     fn recipe() -> ExpressionRecipe {
         let training = TrainingConfig {
             hidden: 8,
-            epochs: 6,
-            batch: 64,
-            learning_rate: 1e-2,
+            schedule: Schedule {
+                epochs: 6,
+                batch: 64,
+                learning_rate: 1e-2,
+                ..Schedule::default()
+            },
             ..TrainingConfig::default()
         };
         ExpressionRecipe {
@@ -298,8 +300,8 @@ mod tests {
         let (search, last) = epochs.split_at(6);
         assert_eq!(last.len(), head.report.epoch);
         assert!(
-            search.iter().all(|epoch| epoch.macro_f1.is_some())
-                && last.iter().all(|epoch| epoch.macro_f1.is_none())
+            search.iter().all(|epoch| epoch.validation.is_some())
+                && last.iter().all(|epoch| epoch.validation.is_none())
         );
         assert_eq!(head.gla, Gla::neutral(3));
         let (kept, held_out) = split(&training, 0.25, 0);

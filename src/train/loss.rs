@@ -1,6 +1,9 @@
-//! Losses of classifiers that see rare classes.
+//! Losses of classifiers that see rare classes, of values, and of action units.
 
-use burn::tensor::{Int, Tensor, activation::log_softmax};
+use burn::tensor::{
+    Int, Tensor,
+    activation::{log_sigmoid, log_softmax},
+};
 
 /// Mean cross-entropy in which every example counts with the weight of its class, divided by the **sum of the
 /// weights** of the batch (as PyTorch does), not by its size.
@@ -40,6 +43,84 @@ pub fn focal_loss(
     (miss.powf_scalar(gamma) * -likelihood * weights).mean()
 }
 
+/// What is minimised when valence and arousal are trained.
+///
+/// CCC is the concordance correlation coefficient of the batch, its mean is that over the outputs.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum ValenceArousalLoss {
+    /// `1 - mean CCC`: what the published results were trained with.
+    #[default]
+    Concordance,
+    /// `concordance * (1 - mean CCC) + squared_error * MSE`, the squared error averaged over both outputs; the
+    /// authors tried 1 and 0.5.
+    Combined {
+        /// Of the concordance.
+        concordance: f32,
+        /// Of the mean squared error.
+        squared_error: f32,
+    },
+    /// Equation (5) of the paper: the squared errors of both outputs, averaged over the batch, minus both CCC. Its
+    /// gradient is that of [`Combined`](Self::Combined) with 2 and 2.
+    Paper,
+}
+
+impl ValenceArousalLoss {
+    /// The loss of a batch.
+    ///
+    /// # Shapes
+    ///
+    /// - predictions, labels: `[batch, 2]`
+    /// - output: `[1]`
+    pub fn of(self, predictions: Tensor<2>, labels: Tensor<2>) -> Tensor<1> {
+        let distance = 1.0 - batch_concordance(predictions.clone(), labels.clone()).mean();
+        let squared_error = || (predictions - labels).square().mean();
+        match self {
+            Self::Concordance => distance,
+            Self::Combined {
+                concordance,
+                squared_error: weight,
+            } => distance * concordance + squared_error() * weight,
+            Self::Paper => (distance + squared_error() - 1.0) * 2.0,
+        }
+    }
+}
+
+/// Concordance correlation coefficient of each output over the batch, with population moments and 1e-8 added to the
+/// denominator.
+///
+/// # Shapes
+///
+/// - predictions, labels: `[batch, outputs]`
+/// - output: `[outputs]`
+pub fn batch_concordance(predictions: Tensor<2>, labels: Tensor<2>) -> Tensor<1> {
+    let moments = |values: Tensor<2>| {
+        let mean = values.clone().mean_dim(0);
+        (values - mean.clone(), mean)
+    };
+    let ((x, mean_x), (y, mean_y)) = (moments(predictions), moments(labels));
+    let covariance = (x.clone() * y.clone()).mean_dim(0);
+    let spread = (x.square() + y.square()).mean_dim(0) + (mean_x - mean_y).square() + 1e-8;
+    (covariance * 2.0 / spread).squeeze_dim(0)
+}
+
+/// Mean binary cross-entropy of logits in which positive labels count with the weight of their output.
+///
+/// # Shapes
+///
+/// - logits, labels: `[batch, outputs]`, labels 0 or 1
+/// - positive_weights: `[outputs]`
+/// - output: `[1]`
+pub fn weighted_binary_cross_entropy(
+    logits: Tensor<2>,
+    labels: Tensor<2>,
+    positive_weights: Tensor<1>,
+) -> Tensor<1> {
+    let weights: Tensor<2> = positive_weights.unsqueeze();
+    let present: Tensor<2> = log_sigmoid(logits.clone()) * labels.clone() * weights;
+    let absent: Tensor<2> = log_sigmoid(-logits) * (1.0 - labels);
+    -(present + absent).mean()
+}
+
 /// Log-probability of each label, `[batch]`.
 fn log_likelihood(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
     log_softmax(logits, 1)
@@ -51,7 +132,7 @@ fn log_likelihood(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
 mod tests {
     use burn::tensor::Device;
 
-    use super::*;
+    use super::{super::golden::golden, *};
 
     /// Losses are sums of a few logarithms in f32.
     const TOLERANCE: f32 = 1e-6;
@@ -105,6 +186,73 @@ mod tests {
         assert!(
             (loss - expected).abs() < TOLERANCE,
             "{loss}, expected {expected}"
+        );
+    }
+
+    #[test]
+    fn positive_labels_count_with_their_weight() {
+        let device = Device::flex();
+        let loss = weighted_binary_cross_entropy(
+            Tensor::from_data([[0.3, -1.2]], &device),
+            Tensor::from_data([[1.0, 0.0]], &device),
+            Tensor::from_data([3.0, 20.0], &device),
+        );
+        assert!((value(loss) - 0.963_174_1).abs() < TOLERANCE);
+    }
+
+    #[test]
+    fn losses_are_those_of_pytorch() {
+        let golden = golden();
+        let device = Device::flex();
+        let class_weights = || Tensor::from_data(golden.class_weights.as_slice(), &device);
+        let (logits, labels) = (
+            golden.expression.rows(&device),
+            golden.expression.classes(&device),
+        );
+        let predictions = golden.valence_arousal.rows(&device).tanh();
+        let predictions = predictions.narrow(1, 0, 2);
+        let values = golden.valence_arousal.labels(&device);
+        let (units, present) = (
+            golden.action_units.rows(&device).narrow(1, 0, 12),
+            golden.action_units.labels(&device),
+        );
+        let positive = Tensor::from_data(golden.positive_weights.as_slice(), &device);
+        let va = |loss: ValenceArousalLoss| loss.of(predictions.clone(), values.clone());
+        let losses = [
+            weighted_cross_entropy(
+                logits.clone().narrow(1, 0, 8),
+                labels.clone(),
+                class_weights(),
+            ),
+            focal_loss(logits.narrow(1, 0, 8), labels, class_weights(), 2.0),
+            va(ValenceArousalLoss::Concordance),
+            va(ValenceArousalLoss::Combined {
+                concordance: 1.0,
+                squared_error: 0.5,
+            }),
+            va(ValenceArousalLoss::Paper),
+            weighted_binary_cross_entropy(units, present, positive),
+        ];
+        for (index, (loss, expected)) in losses.into_iter().zip(&golden.losses).enumerate() {
+            let loss = value(loss);
+            assert!(
+                (loss - expected).abs() < 1e-5,
+                "loss {index}: {loss}, expected {expected}"
+            );
+        }
+    }
+
+    #[test]
+    fn constant_batch_has_finite_gradients() {
+        let device = Device::flex().autodiff();
+        let predictions = Tensor::<2>::full([4, 2], 0.5, &device).require_grad();
+        let loss = ValenceArousalLoss::Concordance
+            .of(predictions.clone(), Tensor::full([4, 2], 0.5, &device));
+        let gradient = predictions.grad(&loss.backward()).expect("was tracked");
+        let gradient: Vec<f32> = gradient.into_data().try_into_vec().expect("f32");
+        assert!(
+            gradient.iter().all(|value| value.is_finite()),
+            "{gradient:?}"
         );
     }
 

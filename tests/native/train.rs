@@ -70,6 +70,24 @@ fn training_without_data_is_wrong_usage() {
 }
 
 #[test]
+fn balanced_batches_and_a_batch_size_exclude_each_other() {
+    for other in [&["--batch", "64"][..], &["--weighted-sampler"]] {
+        let arguments = [
+            "train",
+            "expression",
+            "--data",
+            "data",
+            "--out",
+            "x.safetensors",
+            "--per-class",
+            "8",
+        ];
+        let output = affectlens(&[&arguments[..], other].concat(), Path::new("."));
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    }
+}
+
+#[test]
 #[ignore = "needs fetched weights: run cargo xtask test"]
 fn trained_head_is_evaluated_from_its_file() {
     let folder = tempfile::tempdir().expect("temporary folder");
