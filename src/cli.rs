@@ -2,10 +2,14 @@
 
 #![expect(clippy::print_stdout, reason = "results go to standard output")]
 
+#[cfg(feature = "train")]
+mod affwild2;
 mod analyze;
 mod bench;
 mod convert;
 mod embed;
+#[cfg(feature = "train")]
+mod embedder;
 #[cfg(feature = "train")]
 mod evaluate;
 mod sources;

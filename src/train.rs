@@ -23,12 +23,12 @@ pub use action_units::{
     ActionUnitExamples, ActionUnitPart, ActionUnitRecipe, ActionUnitReport, ActionUnitValidation,
     ThresholdScores, TrainedActionUnits, train_action_units,
 };
-pub use classifier::{
-    ClassifierScore, LabelledEmbeddings, Loss, TrainingConfig, predict, train_mlp,
-};
 pub use affwild2::{
     AffWild2, AffWild2Error, AnnotatedVideo, AnnotatedVideos, FrameCounts, FrameLabel, Keep, Part,
     SampleList, SampleVideo, SubmissionRow, VideoFeatures, VideoRows, parse_annotations,
+};
+pub use classifier::{
+    ClassifierScore, LabelledEmbeddings, Loss, TrainingConfig, predict, train_mlp,
 };
 pub use dataset::{DatasetError, LabelledPictures, PictureError, read_picture};
 pub use embedding::{
@@ -46,7 +46,8 @@ pub use loss::{
 pub use sampling::Sampling;
 pub use schedule::{EarlyStop, Plateau, Schedule};
 pub use tables::{
-    Table, TableRow, action_unit_table, expression_table, pretrained_probabilities, valence_arousal_table,
+    Table, TableRow, action_unit_table, expression_table, pretrained_probabilities,
+    valence_arousal_table,
 };
 pub use valence_arousal::{
     TrainedValenceArousal, ValenceArousalRecipe, ValenceArousalReport, train_valence_arousal,

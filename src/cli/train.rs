@@ -1,29 +1,30 @@
-//! `affectlens train`: folders of labelled pictures to a head's weights file.
+//! `affectlens train`: labelled pictures, or the videos of Aff-Wild2, to a head's weights file.
 
 use std::{
+    collections::BTreeMap,
     fmt::Display,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use clap::ValueEnum;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::{DeviceOption, WeightsOptions};
+use super::{
+    DeviceOption, WeightsOptions,
+    affwild2::CropReader,
+    embedder::{Embedder, picture_cache},
+};
 use crate::{
-    backbone::Backbone,
-    calibration::ExpressionSettings,
-    crop,
-    device::OpenedDevice,
-    frame::Frame,
-    label::Expression,
+    calibration::{ActionUnitScore, ActionUnitSettings, ExpressionSettings},
+    label::{AFF_WILD2, Expression},
     train::{
-        EarlyStop, EmbeddingCache, EpochReport, ExpressionRecipe, FeatureRows, LabelledEmbeddings,
-        LabelledPictures, Loss, Sampling, Schedule, TrainingConfig, TrainingReport,
-        extract_embeddings, train_expression,
+        ActionUnitExamples, ActionUnitRecipe, EarlyStop, EpochReport, Examples, ExpressionRecipe,
+        FrameCounts, Keep, LabelledEmbeddings, LabelledPictures, Loss, Part, Sampling, Schedule,
+        TrainingConfig, ValenceArousalLoss, ValenceArousalRecipe, train_action_units,
+        train_expression, train_valence_arousal,
     },
-    weights::{Metadata, Precision, cache_dir},
+    weights::{Precision, Weights},
 };
 
 /// Options of `affectlens train`.
@@ -33,8 +34,12 @@ pub(super) struct Args {
     #[arg(value_enum)]
     task: Task,
     /// Folder with DIR/train/LABEL/*.jpg and DIR/validation/LABEL/*.jpg; each picture is one face.
-    #[arg(long, value_name = "DIR", required_unless_present_all = ["training", "validation"])]
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["training", "affwild2"])]
     data: Option<PathBuf>,
+    /// Aff-Wild2's root folder, with cropped/VIDEO/00001.jpg and the annotation tree of the task; the backbone should
+    /// be one with a classifier of its own.
+    #[arg(long, value_name = "ROOT", conflicts_with_all = ["data", "training"])]
+    affwild2: Option<PathBuf>,
     /// Folder LABEL/*.jpg of training pictures, instead of DIR/train; may be given several times.
     #[arg(
         long,
@@ -57,21 +62,28 @@ pub(super) struct Args {
     /// Labels whose pictures are left out.
     #[arg(long, value_name = "LABEL,...", value_delimiter = ',', value_parser = expression)]
     without: Vec<Expression>,
-    /// Passes over the training pictures.
-    #[arg(long, default_value_t = 10)]
-    epochs: usize,
-    /// Width of the hidden layer.
-    #[arg(long, default_value_t = 128)]
-    hidden: usize,
-    /// Examples a step.
-    #[arg(long, default_value_t = 256)]
-    batch: usize,
-    /// Step size of Adam.
-    #[arg(long, default_value_t = 1e-3)]
-    learning_rate: f64,
-    /// L2 penalty on the parameters.
-    #[arg(long, default_value_t = 0.0)]
-    weight_decay: f32,
+    /// Passes over the training pictures [default: as published, 10 for expressions, 5 for valence and arousal, 9 for
+    /// action units].
+    #[arg(long)]
+    epochs: Option<usize>,
+    /// Width of the hidden layer [default: 128 for expressions, none for valence and arousal, 256 for action units].
+    #[arg(long)]
+    hidden: Option<usize>,
+    /// Examples a step [default: 256, 1024 or 512].
+    #[arg(long)]
+    batch: Option<usize>,
+    /// Step size of Adam [default: 0.001].
+    #[arg(long)]
+    learning_rate: Option<f64>,
+    /// L2 penalty on the parameters [default: 0, 1/1024 or 0.00001].
+    #[arg(long)]
+    weight_decay: Option<f32>,
+    /// What valence and arousal minimise.
+    #[arg(long, value_enum, default_value_t)]
+    loss: Distance,
+    /// What action-unit thresholds are compared with, kept in the file.
+    #[arg(long, value_enum, default_value_t)]
+    scores: ScoreKind,
     /// Focal loss of this gamma with class-balanced weights, instead of weighted cross-entropy.
     #[arg(long, value_name = "GAMMA")]
     focal: Option<f32>,
@@ -90,9 +102,9 @@ pub(super) struct Args {
     /// Stop when macro-F1 on the validation pictures has not risen by 0.0001 for so many epochs.
     #[arg(long, value_name = "EPOCHS")]
     patience: Option<usize>,
-    /// Start of the random numbers.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
+    /// Start of the random numbers [default: 0, 0 or 42].
+    #[arg(long)]
+    seed: Option<u64>,
     /// Part of the training pictures on which the number of epochs is chosen; 0 chooses the epoch on validation.
     #[arg(long, value_name = "PART", default_value_t = 0.0)]
     holdout: f64,
@@ -143,23 +155,60 @@ pub(super) struct Args {
 enum Task {
     /// A classifier of expressions.
     Expression,
+    /// Valence and arousal from a backbone's outputs.
+    ValenceArousal,
+    /// Action units from a backbone's embeddings and outputs.
+    ActionUnits,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Distance {
+    /// One minus the mean concordance.
+    #[default]
+    Concordance,
+    /// The same with half the mean squared error.
+    Combined,
+    /// Equation (5) of the paper.
+    Paper,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum ScoreKind {
+    /// Probabilities.
+    #[default]
+    Probability,
+    /// Logits, against thresholds tuned on probabilities: the published way.
+    Logit,
 }
 
 /// What is printed at the end.
 #[derive(Serialize)]
-struct Summary<'a> {
+struct Summary<'a, R> {
     out: &'a Path,
     training_pictures: usize,
     validation_pictures: usize,
     skipped_pictures: usize,
+    /// Of Aff-Wild2: training and validation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frames: Option<[FrameCounts; 2]>,
     #[serde(flatten)]
-    report: &'a TrainingReport,
+    report: &'a R,
 }
 
 /// Trains a head and writes it.
 pub(super) fn run(args: Args) -> Result<()> {
-    let Task::Expression = args.task;
-    let settings = args.settings()?;
+    match (args.task, &args.affwild2) {
+        (Task::Expression, None) => expression_of_pictures(&args),
+        (Task::Expression, Some(root)) => expression_of_videos(&args, &args.reader(root)?),
+        (Task::ValenceArousal, Some(root)) => valence_arousal(&args, &args.reader(root)?),
+        (Task::ActionUnits, Some(root)) => action_units(&args, &args.reader(root)?),
+        (Task::ValenceArousal | Task::ActionUnits, None) => {
+            bail!("folders of pictures have no such labels; expected --affwild2 ROOT")
+        }
+    }
+}
+
+fn expression_of_pictures(args: &Args) -> Result<()> {
     let [mut training, mut validation] = args.pictures()?;
     for pictures in [&mut training, &mut validation] {
         let left_out = pictures.remove_labels(&args.without);
@@ -173,60 +222,165 @@ pub(super) fn run(args: Args) -> Result<()> {
         validation.class_indices(&classes)?,
     ];
 
-    let backbone_weights = args.weights.read(&args.weights.backbone)?;
+    let weights = args.weights.read(&args.weights.backbone)?;
     let embedder = Embedder::load(
         &args.weights.backbone,
-        &backbone_weights,
+        &weights,
         args.device.open()?,
+        picture_cache(),
     )?;
     let [labels_training, labels_validation] = labels;
     let (training, skipped_training) = embedder.embed(&training, &labels_training, "training")?;
     let (validation, skipped_validation) =
         embedder.embed(&validation, &labels_validation, "validation")?;
-
-    let trained = train_expression(&training, &validation, &classes, &args.recipe(), show)?;
-    let mut weights = trained.weights;
-    weights.metadata = Metadata {
-        licence: args.licence.clone(),
-        source: command_line(),
-        source_sha256: backbone_weights.metadata.source_sha256.clone(),
-        ..weights.metadata
+    let data = ExpressionData {
+        training,
+        validation,
+        classes: &classes,
+        skipped: skipped_training + skipped_validation,
+        frames: None,
     };
+    train_and_write_expression(args, &weights, &data)
+}
+
+fn expression_of_videos(args: &Args, reader: &CropReader) -> Result<()> {
+    let mut skipped = 0;
+    let mut read = |part| -> Result<(LabelledEmbeddings, FrameCounts)> {
+        let (features, counts) = reader.read::<usize>(part, Keep::Labelled)?;
+        skipped += features.failures.len();
+        let labels = features.labels();
+        let rows = features.embeddings;
+        Ok((LabelledEmbeddings { rows, labels }, counts))
+    };
+    let (training, training_frames) = read(Part::Training)?;
+    let (validation, validation_frames) = read(Part::Validation)?;
+    let data = ExpressionData {
+        training,
+        validation,
+        classes: &AFF_WILD2,
+        skipped,
+        frames: Some([training_frames, validation_frames]),
+    };
+    train_and_write_expression(args, reader.weights(), &data)
+}
+
+struct ExpressionData<'a> {
+    training: LabelledEmbeddings,
+    validation: LabelledEmbeddings,
+    classes: &'a [Expression],
+    skipped: usize,
+    frames: Option<[FrameCounts; 2]>,
+}
+
+fn train_and_write_expression(
+    args: &Args,
+    backbone: &Weights,
+    data: &ExpressionData,
+) -> Result<()> {
+    let settings = args.settings()?;
+    let recipe = args.expression_recipe();
+    let ExpressionData {
+        training,
+        validation,
+        ..
+    } = data;
+    let trained = train_expression(training, validation, data.classes, &recipe, show)?;
+    let mut weights = trained.weights;
     let extra = &mut weights.metadata.extra;
     ExpressionSettings {
         gla: trained.gla,
         ..settings
     }
     .write(extra);
-    extra.insert(
-        "embedding".to_owned(),
-        backbone_weights.metadata.architecture.clone(),
-    );
     extra.insert("counts".to_owned(), join(&trained.report.counts));
     let scores = trained
         .report
         .adjusted
         .as_ref()
         .unwrap_or(&trained.report.validation);
-    extra.insert(
-        "validation_accuracy".to_owned(),
-        format!("{:.4}", scores.accuracy),
-    );
-    extra.insert(
-        "validation_macro_f1".to_owned(),
-        format!("{:.4}", scores.macro_f1),
-    );
-    weights.write(&args.out, Precision::Half)?;
+    keep_score(extra, "accuracy", scores.accuracy);
+    keep_score(extra, "macro_f1", scores.macro_f1);
+    args.write(weights, backbone, Precision::Half)?;
+    args.print(
+        [training.rows.len(), validation.rows.len()],
+        data.skipped,
+        data.frames,
+        &trained.report,
+    )
+}
 
-    let summary = Summary {
-        out: &args.out,
-        training_pictures: training.rows.len(),
-        validation_pictures: validation.rows.len(),
-        skipped_pictures: skipped_training + skipped_validation,
-        report: &trained.report,
-    };
-    println!("{}", serde_json::to_string(&summary)?);
-    Ok(())
+fn valence_arousal(args: &Args, reader: &CropReader) -> Result<()> {
+    let (training, training_frames) = reader.read::<[f32; 2]>(Part::Training, Keep::Labelled)?;
+    let (validation, validation_frames) =
+        reader.read::<[f32; 2]>(Part::Validation, Keep::Labelled)?;
+    let labels = [training.labels(), validation.labels()];
+    let trained = train_valence_arousal(
+        Examples {
+            rows: &training.outputs,
+            labels: &labels[0],
+        },
+        Examples {
+            rows: &validation.outputs,
+            labels: &labels[1],
+        },
+        &args.valence_arousal_recipe(),
+        show,
+    )?;
+    let mut weights = trained.weights;
+    let scores = &trained.report.validation;
+    let extra = &mut weights.metadata.extra;
+    keep_score(extra, "ccc_valence", scores.valence);
+    keep_score(extra, "ccc_arousal", scores.arousal);
+    args.write(weights, reader.weights(), Precision::Lossless)?;
+    args.print(
+        [labels[0].len(), labels[1].len()],
+        training.failures.len() + validation.failures.len(),
+        Some([training_frames, validation_frames]),
+        &trained.report,
+    )
+}
+
+fn action_units(args: &Args, reader: &CropReader) -> Result<()> {
+    let (training, training_frames) = reader.read::<[bool; 12]>(Part::Training, Keep::Labelled)?;
+    let (validation, validation_frames) =
+        reader.read::<[bool; 12]>(Part::Validation, Keep::Labelled)?;
+    let labels = [training.labels(), validation.labels()];
+    let trained = train_action_units(
+        ActionUnitExamples {
+            embeddings: &training.embeddings,
+            logits: &training.outputs,
+            labels: &labels[0],
+        },
+        ActionUnitExamples {
+            embeddings: &validation.embeddings,
+            logits: &validation.outputs,
+            labels: &labels[1],
+        },
+        &args.action_unit_recipe(),
+        |part, epoch| eprintln!("{part}, {epoch}"),
+    )?;
+    let mut weights = trained.weights;
+    let extra = &mut weights.metadata.extra;
+    ActionUnitSettings {
+        score: match args.scores {
+            ScoreKind::Probability => ActionUnitScore::Probability,
+            ScoreKind::Logit => ActionUnitScore::Logit,
+        },
+        ..trained.settings
+    }
+    .write(extra);
+    keep_score(extra, "mean_f1", trained.report.blend.tuned.mean_f1);
+    args.write(weights, reader.weights(), Precision::Half)?;
+    args.print(
+        [labels[0].len(), labels[1].len()],
+        training.failures.len() + validation.failures.len(),
+        Some([training_frames, validation_frames]),
+        &trained.report,
+    )
+}
+
+fn keep_score(extra: &mut BTreeMap<String, String>, name: &str, score: f64) {
+    extra.insert(format!("validation_{name}"), format!("{score:.4}"));
 }
 
 impl Args {
@@ -243,10 +397,83 @@ impl Args {
         })
     }
 
-    fn recipe(&self) -> ExpressionRecipe {
+    fn reader(&self, root: &Path) -> Result<CropReader> {
+        CropReader::open(root, &self.weights, self.device)
+    }
+
+    /// The published schedule of a task, with what the options change.
+    fn schedule(&self, published: Schedule) -> Schedule {
+        Schedule {
+            epochs: self.epochs.unwrap_or(published.epochs),
+            batch: self.batch.unwrap_or(published.batch),
+            learning_rate: self.learning_rate.unwrap_or(published.learning_rate),
+            weight_decay: self.weight_decay.unwrap_or(published.weight_decay),
+            plateau: published.plateau,
+            early_stop: self.patience.map(|patience| EarlyStop {
+                patience,
+                ..EarlyStop::default()
+            }),
+            seed: self.seed.unwrap_or(published.seed),
+        }
+    }
+
+    fn valence_arousal_recipe(&self) -> ValenceArousalRecipe {
+        let published = ValenceArousalRecipe::default();
+        ValenceArousalRecipe {
+            hidden: self.hidden,
+            loss: match self.loss {
+                Distance::Concordance => ValenceArousalLoss::Concordance,
+                Distance::Combined => ValenceArousalLoss::Combined {
+                    concordance: 1.0,
+                    squared_error: 0.5,
+                },
+                Distance::Paper => ValenceArousalLoss::Paper,
+            },
+            schedule: self.schedule(published.schedule),
+        }
+    }
+
+    fn action_unit_recipe(&self) -> ActionUnitRecipe {
+        let published = ActionUnitRecipe::default();
+        ActionUnitRecipe {
+            hidden: self.hidden.unwrap_or(published.hidden),
+            schedule: self.schedule(published.schedule),
+            ..published
+        }
+    }
+
+    /// Stamps the file with where it comes from and writes it.
+    fn write(&self, mut weights: Weights, backbone: &Weights, precision: Precision) -> Result<()> {
+        stamp(&mut weights, backbone);
+        weights.metadata.licence.clone_from(&self.licence);
+        weights.metadata.source = command_line();
+        Ok(weights.write(&self.out, precision)?)
+    }
+
+    fn print<R: Serialize>(
+        &self,
+        [training_pictures, validation_pictures]: [usize; 2],
+        skipped_pictures: usize,
+        frames: Option<[FrameCounts; 2]>,
+        report: &R,
+    ) -> Result<()> {
+        let summary = Summary {
+            out: &self.out,
+            training_pictures,
+            validation_pictures,
+            skipped_pictures,
+            frames,
+            report,
+        };
+        println!("{}", serde_json::to_string(&summary)?);
+        Ok(())
+    }
+
+    fn expression_recipe(&self) -> ExpressionRecipe {
+        let published = TrainingConfig::default();
         ExpressionRecipe {
             training: TrainingConfig {
-                hidden: self.hidden,
+                hidden: self.hidden.unwrap_or(published.hidden),
                 loss: self
                     .focal
                     .map_or(Loss::WeightedCrossEntropy, |gamma| Loss::Focal {
@@ -259,18 +486,7 @@ impl Args {
                     None => Sampling::Shuffled,
                 },
                 mixup: self.mixup,
-                schedule: Schedule {
-                    epochs: self.epochs,
-                    batch: self.batch,
-                    learning_rate: self.learning_rate,
-                    weight_decay: self.weight_decay,
-                    plateau: None,
-                    early_stop: self.patience.map(|patience| EarlyStop {
-                        patience,
-                        ..EarlyStop::default()
-                    }),
-                    seed: self.seed,
-                },
+                schedule: self.schedule(published.schedule),
             },
             holdout: self.holdout,
             without_gla: self.no_gla,
@@ -293,98 +509,15 @@ impl Args {
     }
 }
 
-/// A backbone with the cache of its embeddings.
-struct Embedder {
-    backbone: Backbone,
-    device: OpenedDevice,
-    cache: EmbeddingCache,
-}
-
-impl Embedder {
-    fn load(name: &str, weights: &crate::weights::Weights, device: OpenedDevice) -> Result<Self> {
-        let backbone =
-            Backbone::load(weights, &device).with_context(|| format!("backbone `{name}`"))?;
-        let metadata = &weights.metadata;
-        if metadata.source_sha256.is_empty() {
-            bail!(
-                "weights of `{name}` do not say which file they came from; convert or fetch them again"
-            );
-        }
-        let cache = EmbeddingCache {
-            folder: cache_dir().join("embeddings"),
-            key: format!(
-                "{} {} whole picture {}",
-                metadata.architecture,
-                metadata.source_sha256,
-                backbone.facts().input_side
-            ),
-        };
-        Ok(Self {
-            backbone,
-            device,
-            cache,
-        })
-    }
-
-    /// Embeddings of the readable pictures with their labels, and how many were skipped.
-    fn embed(
-        &self,
-        pictures: &LabelledPictures,
-        labels: &[usize],
-        part: &str,
-    ) -> Result<(LabelledEmbeddings, usize)> {
-        let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}")
-            .expect("a valid template");
-        let bar = ProgressBar::new(pictures.len() as u64)
-            .with_style(style)
-            .with_message(format!("embedding {part}"));
-        let embedded = extract_embeddings(
-            &pictures.paths,
-            &self.cache,
-            |picture| Ok(crop::resize(picture, self.backbone.facts().input_side)),
-            |faces| self.forward(faces),
-            |done| bar.set_position(done as u64),
-        )?;
-        bar.finish_and_clear();
-        for failure in &embedded.failures {
-            eprintln!(
-                "affectlens: skipped `{}`: {}",
-                failure.path.display(),
-                failure.reason
-            );
-        }
-        let mut data = LabelledEmbeddings {
-            rows: FeatureRows::new(self.backbone.facts().width),
-            labels: vec![],
-        };
-        for (row, &label) in embedded.rows.iter().zip(labels) {
-            if let Some(row) = row {
-                data.rows
-                    .push(row)
-                    .with_context(|| format!("embeddings of the {part} pictures"))?;
-                data.labels.push(label);
-            }
-        }
-        Ok((data, embedded.failures.len()))
-    }
-
-    fn forward(&self, faces: &[Frame]) -> Vec<Vec<f32>> {
-        let batch = crop::batch(
-            faces,
-            &self.backbone.facts().normalisation,
-            &self.device.device,
-        );
-        let Ok(batch) = batch else { return Vec::new() };
-        let rows = pollster::block_on(self.backbone.forward(batch).embedding.into_data_async());
-        let values = rows
-            .ok()
-            .and_then(|rows| rows.try_into_vec::<f32>().ok())
-            .unwrap_or_default();
-        values
-            .chunks(self.backbone.facts().width)
-            .map(<[f32]>::to_vec)
-            .collect()
-    }
+/// A head fits the backbone that it was trained on.
+pub(super) fn stamp(weights: &mut Weights, backbone: &Weights) {
+    let trained_on = &backbone.metadata;
+    weights
+        .metadata
+        .source_sha256
+        .clone_from(&trained_on.source_sha256);
+    let extra = &mut weights.metadata.extra;
+    extra.insert("embedding".to_owned(), trained_on.architecture.clone());
 }
 
 fn show(epoch: &EpochReport<impl Display>) {

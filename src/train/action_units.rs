@@ -348,7 +348,7 @@ fn dropout(shape: [usize; 2], rate: f32, random: &mut StdRng) -> TensorData {
     TensorData::new(values, shape)
 }
 
-fn tune_thresholds(
+pub(super) fn tune_thresholds(
     probabilities: &[Vec<f32>],
     labels: &[Labels],
 ) -> Result<ThresholdScores, RecipeError> {

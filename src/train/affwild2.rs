@@ -28,7 +28,8 @@ pub enum Part {
 }
 
 impl Part {
-    fn folder(self) -> &'static str {
+    /// Name of its folder.
+    pub fn folder(self) -> &'static str {
         match self {
             Self::Training => "Train_Set",
             Self::Validation => "Validation_Set",

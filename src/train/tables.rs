@@ -7,12 +7,9 @@ use std::fmt::Write as _;
 use burn::tensor::Device;
 use serde::Serialize;
 
-use super::{FeatureRows, VideoFeatures, predict};
+use super::{FeatureRows, RecipeError, VideoFeatures, action_units::tune_thresholds, predict};
 use crate::{
-    calibration::{
-        ActionUnitScore, ActionUnitSettings, CalibrationError, Gla, best_threshold, softmax,
-        tune_gla,
-    },
+    calibration::{ActionUnitScore, ActionUnitSettings, CalibrationError, Gla, softmax, tune_gla},
     filtering::decide,
     head::{ActionUnits, Mlp, ValenceArousal},
     label::{AFF_WILD2, AFF_WILD2_ACTION_UNITS, Expression},
@@ -147,8 +144,7 @@ pub fn expression_table(
         }
         vec![confusion.macro_f1(), confusion.accuracy()]
     };
-    let probabilities =
-        |mlp: &Mlp| predict(mlp, &validation.embeddings, &Device::flex());
+    let probabilities = |mlp: &Mlp| predict(mlp, &validation.embeddings, &Device::flex());
     let tuned = |rows: &[Vec<f32>]| -> Result<Gla, CalibrationError> {
         Ok(tune_gla(&validation.labelled(rows), &labels, counts)?.gla)
     };
@@ -175,26 +171,66 @@ pub fn expression_table(
 
     let mut rows = Rows(Vec::new());
     let published = |f1: f64, accuracy: f64| [Some(f1), Some(accuracy)];
-    rows.lack("E1", "wav2vec 2.0, focal", AUDIO, &published(0.3050, 0.4008));
+    rows.lack(
+        "E1",
+        "wav2vec 2.0, focal",
+        AUDIO,
+        &published(0.3050, 0.4008),
+    );
     rows.lack("E2", "E1, GLA", AUDIO, &published(0.3233, 0.4215));
     rows.lack("E3", "E2, smoothing", AUDIO, &published(0.3875, 0.5174));
     let frames = |rows: &[Vec<f32>]| score(&validation.labelled(rows));
-    rows.add("E4", "EmotiEffNet", frames(&plain), &published(0.3868, 0.4759));
-    rows.add("E5", "E4, GLA", frames(&adjusted), &published(0.4140, 0.5162));
+    rows.add(
+        "E4",
+        "EmotiEffNet",
+        frames(&plain),
+        &published(0.3868, 0.4759),
+    );
+    rows.add(
+        "E5",
+        "E4, GLA",
+        frames(&adjusted),
+        &published(0.4140, 0.5162),
+    );
     let filtered = filter(
         &validation.labelled(&adjusted),
         &validation.labelled(&sure),
         0.9,
     );
     rows.add("E6", "E5, filter", filtered, &published(0.4250, 0.5222));
-    rows.add("E7", "EmotiEffNet, focal", frames(&focal), &published(0.3899, 0.5022));
-    rows.add("E8", "E7, GLA", frames(&focal_adjusted), &published(0.4018, 0.5190));
-    rows.lack("E9", "wav2vec 2.0 + EmotiEffNet, GLA", AUDIO, &published(0.4311, 0.5340));
+    rows.add(
+        "E7",
+        "EmotiEffNet, focal",
+        frames(&focal),
+        &published(0.3899, 0.5022),
+    );
+    rows.add(
+        "E8",
+        "E7, GLA",
+        frames(&focal_adjusted),
+        &published(0.4018, 0.5190),
+    );
+    rows.lack(
+        "E9",
+        "wav2vec 2.0 + EmotiEffNet, GLA",
+        AUDIO,
+        &published(0.4311, 0.5340),
+    );
     let smoothed = smooth(&adjusted);
-    rows.add("E10", "E5, smoothing", score(&smoothed), &published(0.4485, 0.5541));
+    rows.add(
+        "E10",
+        "E5, smoothing",
+        score(&smoothed),
+        &published(0.4485, 0.5541),
+    );
     let filtered = filter(&smoothed, &smooth(&sure), 0.8);
     rows.add("E11", "E10, filter", filtered, &published(0.4579, 0.5569));
-    rows.lack("E12", "E10 + wav2vec 2.0", AUDIO, &published(0.4604, 0.5750));
+    rows.lack(
+        "E12",
+        "E10 + wav2vec 2.0",
+        AUDIO,
+        &published(0.4604, 0.5750),
+    );
     rows.lack("E13", "E12, filter", AUDIO, &published(0.4740, 0.5798));
     Ok(Table {
         task: "expression",
@@ -213,19 +249,29 @@ pub fn valence_arousal_table(
     let labels = validation.labels();
     let score = |rows: &[Vec<f32>]| {
         let pairs: Vec<[f32; 2]> = rows.iter().map(|row| [row[0], row[1]]).collect();
-        let scores = ValenceArousalScores::new(&pairs, &labels, Covariance::Published);
+        let scores = ValenceArousalScores::new(&pairs, &labels, Covariance::Sample);
         vec![scores.valence, scores.arousal, scores.mean]
     };
     let mut rows = Rows(Vec::new());
     let published = |v: f64, a: f64, mean: f64| [Some(v), Some(a), Some(mean)];
     rows.lack("V1", "wav2vec 2.0", AUDIO, &published(-0.011, 0.244, 0.116));
-    rows.lack("V2", "LibreFace, MLP", "LibreFace", &published(0.307, 0.418, 0.362));
+    rows.lack(
+        "V2",
+        "LibreFace, MLP",
+        "LibreFace",
+        &published(0.307, 0.418, 0.362),
+    );
     let figures = published(0.413, 0.229, 0.321);
     if says_valence_arousal {
         let own: Vec<Vec<f32>> = validation
             .outputs
             .iter()
-            .map(|row| row[row.len() - 2..].iter().map(|it| it.clamp(-1.0, 1.0)).collect())
+            .map(|row| {
+                row[row.len() - 2..]
+                    .iter()
+                    .map(|it| it.clamp(-1.0, 1.0))
+                    .collect()
+            })
             .collect();
         let own = score(&validation.labelled(&own));
         rows.add("V3", "MT-DDAMFN, pretrained", own, &figures);
@@ -237,11 +283,26 @@ pub fn valence_arousal_table(
         .outputs
         .forward(&Device::flex(), |batch| head.forward(batch));
     let frames = score(&validation.labelled(&predicted));
-    rows.add("V4", "MT-DDAMFN, MLP", frames, &published(0.469, 0.538, 0.503));
+    rows.add(
+        "V4",
+        "MT-DDAMFN, MLP",
+        frames,
+        &published(0.469, 0.538, 0.503),
+    );
     let figures = published(0.510, 0.615, 0.562);
     let smoothed = |half_window| score(&validation.smoothed(&predicted, half_window));
-    rows.add("V5", "V4, smoothing over 25 frames to each side", smoothed(25), &figures);
-    rows.add("V5", "V4, smoothing over 50 frames to each side", smoothed(50), &figures);
+    rows.add(
+        "V5",
+        "V4, smoothing over 25 frames to each side",
+        smoothed(25),
+        &figures,
+    );
+    rows.add(
+        "V5",
+        "V4, smoothing over 50 frames to each side",
+        smoothed(50),
+        &figures,
+    );
     Table {
         task: "valence-arousal",
         scores: vec!["CCC valence", "CCC arousal", "mean"],
@@ -254,11 +315,11 @@ pub fn valence_arousal_table(
 ///
 /// # Errors
 ///
-/// [`CalibrationError`] if the thresholds cannot be tuned.
+/// [`RecipeError`] if the thresholds cannot be tuned.
 pub fn action_unit_table(
     validation: &VideoFeatures<[bool; 12]>,
     head: &ActionUnits,
-) -> Result<Table, CalibrationError> {
+) -> Result<Table, RecipeError> {
     let labels = validation.labels();
     let device = Device::flex();
     let embedding = validation
@@ -274,39 +335,78 @@ pub fn action_unit_table(
             ..ActionUnitSettings::neutral(&AFF_WILD2_ACTION_UNITS)
         };
         let pairs = embedding.iter().zip(&logits);
-        pairs.map(|(one, other)| settings.blend(one, other)).collect()
+        pairs
+            .map(|(one, other)| settings.blend(one, other))
+            .collect()
     };
     let mut rows = Rows(Vec::new());
     rows.lack("A1", "wav2vec 2.0", AUDIO, &[None, Some(0.313)]);
     for (weight, system, table) in [
         (
             0.0,
-            ["logits", "logits, tuned thresholds", "logits, smoothing", "logits, smoothing, tuned thresholds"],
-            [("A2", 0, 0.475), ("A3", 0, 0.483), ("A4", 7, 0.486), ("A5", 7, 0.493)],
+            [
+                "logits",
+                "logits, tuned thresholds",
+                "logits, smoothing",
+                "logits, smoothing, tuned thresholds",
+            ],
+            [
+                ("A2", 0, 0.475),
+                ("A3", 0, 0.483),
+                ("A4", 7, 0.486),
+                ("A5", 7, 0.493),
+            ],
         ),
         (
             1.0,
-            ["embeddings", "embeddings, tuned thresholds", "embeddings, smoothing", "embeddings, smoothing, tuned thresholds"],
-            [("A6", 0, 0.527), ("A7", 0, 0.529), ("A8", 5, 0.540), ("A9", 5, 0.542)],
+            [
+                "embeddings",
+                "embeddings, tuned thresholds",
+                "embeddings, smoothing",
+                "embeddings, smoothing, tuned thresholds",
+            ],
+            [
+                ("A6", 0, 0.527),
+                ("A7", 0, 0.529),
+                ("A8", 5, 0.540),
+                ("A9", 5, 0.542),
+            ],
         ),
         (
             0.5,
-            ["both", "both, tuned thresholds", "both, smoothing", "both, smoothing, tuned thresholds"],
-            [("A10", 0, 0.537), ("A11", 0, 0.539), ("A12", 7, 0.546), ("A13", 5, 0.547)],
+            [
+                "both",
+                "both, tuned thresholds",
+                "both, smoothing",
+                "both, smoothing, tuned thresholds",
+            ],
+            [
+                ("A10", 0, 0.537),
+                ("A11", 0, 0.539),
+                ("A12", 7, 0.546),
+                ("A13", 5, 0.547),
+            ],
         ),
     ] {
         let scores = [ActionUnitScore::Probability, ActionUnitScore::Logit]
             .map(|score| blended(weight, score));
-        let tuned = tuned_thresholds(&validation.labelled(&scores[0]), &labels)?;
-        for ((place, (id, half_window, published)), system) in table.into_iter().enumerate().zip(system) {
-            let thresholds = if place % 2 == 1 { tuned.clone() } else { vec![0.5; tuned.len()] };
+        let tuned = tune_thresholds(&validation.labelled(&scores[0]), &labels)?.thresholds;
+        for ((place, (id, half_window, published)), system) in
+            table.into_iter().enumerate().zip(system)
+        {
+            let thresholds = if place % 2 == 1 {
+                tuned.clone()
+            } else {
+                vec![0.5; tuned.len()]
+            };
             let ours = scores.iter().map(|scores| {
                 let scores = if half_window == 0 {
                     validation.labelled(scores)
                 } else {
                     validation.smoothed(scores, half_window)
                 };
-                ActionUnitScores::new(&scores, &labels, &thresholds, &AFF_WILD2_ACTION_UNITS).mean_f1
+                ActionUnitScores::new(&scores, &labels, &thresholds, &AFF_WILD2_ACTION_UNITS)
+                    .mean_f1
             });
             rows.add(id, system, ours.collect(), &[None, Some(published)]);
         }
@@ -316,18 +416,4 @@ pub fn action_unit_table(
         scores: vec!["mean F1", "mean F1 on logits"],
         rows: rows.0,
     })
-}
-
-/// The best threshold of each unit.
-fn tuned_thresholds(
-    probabilities: &[Vec<f32>],
-    labels: &[[bool; 12]],
-) -> Result<Vec<f32>, CalibrationError> {
-    (0..AFF_WILD2_ACTION_UNITS.len())
-        .map(|unit| {
-            let scores: Vec<f32> = probabilities.iter().map(|row| row[unit]).collect();
-            let present: Vec<bool> = labels.iter().map(|row| row[unit]).collect();
-            Ok(best_threshold(&scores, &present)?.0)
-        })
-        .collect()
 }

@@ -225,12 +225,14 @@ mod tests {
     #[test]
     fn windows_reach_over_missing_crops_and_unlabelled_frames_but_not_over_videos() {
         let all = features(Keep::All);
-        let values: Vec<_> = all.outputs.iter().zip([1.0_f32, 2.0, 4.0, 9.0]).map(|(_, it)| vec![it]).collect();
+        let values: Vec<_> = all
+            .outputs
+            .iter()
+            .zip([1.0_f32, 2.0, 4.0, 9.0])
+            .map(|(_, it)| vec![it])
+            .collect();
         // Video a: 1, 2, (3 between 2 and 4), 4.
-        assert_eq!(
-            all.smoothed(&values, 1),
-            [[2.0], [3.5], [9.0]]
-        );
+        assert_eq!(all.smoothed(&values, 1), [[2.0], [3.5], [9.0]]);
         assert_eq!(all.videos[1].smoothed(&values, 0, 6), [[9.0]; 6]);
     }
 
