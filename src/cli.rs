@@ -14,6 +14,8 @@ mod embedder;
 mod evaluate;
 mod sources;
 #[cfg(feature = "train")]
+mod tables;
+#[cfg(feature = "train")]
 mod train;
 mod weights;
 
@@ -51,6 +53,9 @@ enum Command {
     /// Scores a model on labelled data.
     #[cfg(feature = "train")]
     Evaluate(evaluate::Args),
+    /// Trains on Aff-Wild2 and prints the method's face tables beside the published figures.
+    #[cfg(feature = "train")]
+    Tables(tables::Args),
     /// Lists, fetches and verifies weights.
     Weights(weights::Args),
     /// Times the networks on this machine.
@@ -67,6 +72,8 @@ pub fn main() -> ExitCode {
         Command::Train(args) => train::run(args),
         #[cfg(feature = "train")]
         Command::Evaluate(args) => evaluate::run(args),
+        #[cfg(feature = "train")]
+        Command::Tables(args) => tables::run(&args),
         Command::Weights(args) => weights::run(args),
         Command::Bench(args) => bench::run(&args),
     };

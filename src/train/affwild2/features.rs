@@ -108,14 +108,20 @@ impl<L: Copy> VideoFeatures<L> {
         labels.map(|(_, label)| *label).collect()
     }
 
+    /// Rows of the frames with a label, in the order of [`Self::labels`].
+    pub fn labelled_rows(&self) -> Vec<usize> {
+        let labels = self.videos.iter().flat_map(|video| &video.labels);
+        labels.map(|(row, _)| *row).collect()
+    }
+
     /// The rows that have a label, of values that are one a row.
     ///
     /// # Panics
     ///
     /// If there are fewer values than rows.
     pub fn labelled(&self, values: &[Vec<f32>]) -> Vec<Vec<f32>> {
-        let labels = self.videos.iter().flat_map(|video| &video.labels);
-        labels.map(|(row, _)| values[*row].clone()).collect()
+        let rows = self.labelled_rows().into_iter();
+        rows.map(|row| values[row].clone()).collect()
     }
 
     /// The same after filling the frames without a crop and averaging over `half_window` frames to each side
