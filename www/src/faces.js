@@ -1,7 +1,8 @@
 // @ts-check
 // The cards beside the picture: one a face.
 
-import { percent } from "./overlay.js";
+import { Bars, element } from "./bars.js";
+import { percent } from "./format.js";
 
 /** Says what decided, in the user's words. */
 const SOURCES = { head: "adapted head", pretrained: "pretrained classifier" };
@@ -72,52 +73,19 @@ function makeCard(id, onChoose) {
   const source = element("span", "source");
   const head = element("header");
   head.append(pick, label, confidence, source);
-  const bars = element("ul", "bars");
-  root.append(head, bars);
-  /** @type {Map<string, { row: HTMLElement, bar: HTMLElement, value: HTMLElement }>} */
-  const rows = new Map();
+  const bars = new Bars();
+  root.append(head, bars.root);
 
   /** @param {import("affectlens").FaceReport} face */
   function show({ expression }) {
-    label.textContent = expression.label;
-    confidence.textContent = percent(expression.confidence);
-    source.textContent = SOURCES[expression.source];
-    for (const [name, probability] of Object.entries(expression.probabilities)) {
-      let row = rows.get(name);
-      if (!row) {
-        row = makeRow(name);
-        rows.set(name, row);
-        bars.append(row.row);
-      }
-      row.row.classList.toggle("top", name === expression.label);
-      row.bar.style.setProperty("--share", String(probability));
-      row.value.textContent = percent(probability);
-    }
+    label.textContent = expression?.label ?? "no expression";
+    confidence.textContent = expression ? percent(expression.confidence) : "";
+    source.textContent = expression ? `decided by the ${SOURCES[expression.source]}` : "";
+    const shares = Object.entries(expression?.probabilities ?? {});
+    bars.show(
+      shares.map(([name, share]) => ({ key: name, name, share, text: percent(share), isMarked: name === expression?.label })),
+    );
   }
 
   return { root, radio, show };
-}
-
-/** @param {string} name */
-function makeRow(name) {
-  const row = element("li");
-  row.dataset.expression = name;
-  const title = element("span", "name");
-  title.textContent = name;
-  const track = element("span", "track");
-  const bar = element("span", "fill");
-  track.append(bar);
-  const value = element("span", "value");
-  row.append(title, track, value);
-  return { row, bar, value };
-}
-
-/**
- * @param {string} tag
- * @param {string} [className]
- */
-function element(tag, className) {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  return made;
 }

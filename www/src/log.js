@@ -1,12 +1,18 @@
 // @ts-check
 // The reports of a session, in the order of their time, and their file forms.
 
-/** @typedef {import("affectlens").FrameReport} FrameReport */
+/**
+ * @typedef {import("affectlens").FrameReport} FrameReport
+ * @typedef {import("affectlens").ActionUnitName} ActionUnitName
+ */
 
 /** About half an hour of a webcam: enough to look back on, little enough for a phone. */
 const MAX_REPORTS = 50_000;
 
-/** Reports by time. Looking again at a stretch of a clip replaces what was said about it before. */
+/**
+ * Reports by time. Looking again at a stretch of a clip replaces what was said about it before. The points of face
+ * meshes are not kept: they are a hundred times as large as all else.
+ */
 export class ReportLog {
   /** @type {FrameReport[]} */
   #reports = [];
@@ -30,7 +36,7 @@ export class ReportLog {
     const start = Math.min(end, this.#after(Math.min(sinceMs, report.time_ms)));
     // A report of the very same time is replaced too.
     const first = start > 0 && this.#reports[start - 1].time_ms === report.time_ms ? start - 1 : start;
-    this.#reports.splice(first, end - first, report);
+    this.#reports.splice(first, end - first, withoutLandmarks(report));
     if (this.#reports.length > MAX_REPORTS) {
       this.#reports.shift();
       this.#forgotten += 1;
@@ -52,6 +58,16 @@ export class ReportLog {
     return distance(best) <= withinMs ? best : undefined;
   }
 
+  /**
+   * Reports after the one time and up to the other.
+   *
+   * @param {number} fromMs
+   * @param {number} toMs
+   */
+  between(fromMs, toMs) {
+    return this.#reports.slice(this.#after(fromMs), this.#after(toMs));
+  }
+
   /** @param {number} timeMs */
   #after(timeMs) {
     let [low, high] = [0, this.#reports.length];
@@ -65,6 +81,14 @@ export class ReportLog {
 }
 
 /**
+ * @param {FrameReport} report
+ * @returns {FrameReport}
+ */
+function withoutLandmarks(report) {
+  return { ...report, faces: report.faces.map(({ landmarks, ...face }) => face) };
+}
+
+/**
  * One report a line, as the command line writes them.
  *
  * @param {readonly FrameReport[]} reports
@@ -73,30 +97,34 @@ export function toJsonLines(reports) {
   return reports.map((report) => `${JSON.stringify(report)}\n`).join("");
 }
 
+const FACE_COLUMNS = ["file", "frame", "time_ms", "id", "x", "y", "width", "height", "score"];
+const VALENCE_AROUSAL_COLUMNS = ["valence", "arousal", "valence_arousal_source"];
+
 /**
- * One face a row, in the command line's columns.
+ * One face a row, in the command line's columns. A number that is not known is an empty field.
  *
  * @param {readonly FrameReport[]} reports
  * @param {string} file what was looked at
  */
 export function toCsv(reports, file) {
-  const names = expressionNames(reports);
-  const header = ["file", "frame", "time_ms", "id", "x", "y", "width", "height", "score", "label", "confidence", "source"];
+  const [expressions, units] = [expressionNames(reports), actionUnitNames(reports)];
+  const header = [
+    ...FACE_COLUMNS,
+    ...["label", "confidence", "source", ...expressions],
+    ...VALENCE_AROUSAL_COLUMNS,
+    ...["action_units_source", ...units],
+  ];
   const rows = reports.flatMap(({ frame, time_ms, faces }) =>
-    faces.map(({ id, box, score, expression: { label, confidence, source, probabilities } }) => [
-      quote(file),
-      frame,
-      time_ms,
-      id,
-      ...box,
-      score,
-      label,
-      confidence,
-      source,
-      ...names.map((name) => probabilities[name] ?? ""),
+    faces.map(({ id, box, score, expression, valence, arousal, action_units: strengths, sources }) => [
+      ...[quote(file), frame, time_ms, id, ...box, score],
+      ...[expression?.label, expression?.confidence, expression?.source],
+      ...expressions.map((name) => expression?.probabilities[name]),
+      ...[valence, arousal, sources?.valence_arousal?.source, sources?.action_units?.source],
+      ...units.map((name) => strengths?.[name]),
     ]),
   );
-  return [[...header, ...names], ...rows].map((row) => `${row.join(",")}\n`).join("");
+  // `join` leaves a field empty where there is nothing.
+  return [header, ...rows].map((row) => `${row.join(",")}\n`).join("");
 }
 
 /** @param {string} text */
@@ -112,7 +140,30 @@ function quote(text) {
 export function expressionNames(reports) {
   const names = new Set();
   for (const { faces } of reports) {
-    for (const face of faces) for (const name of Object.keys(face.expression.probabilities)) names.add(name);
+    for (const { expression } of faces) for (const name of Object.keys(expression?.probabilities ?? {})) names.add(name);
   }
   return /** @type {import("affectlens").ExpressionName[]} */ ([...names]);
+}
+
+/**
+ * Every action unit that any report knows, by ascending number.
+ *
+ * @param {readonly FrameReport[]} reports
+ */
+export function actionUnitNames(reports) {
+  const names = new Set();
+  for (const { faces } of reports) {
+    for (const face of faces) for (const name of Object.keys(face.action_units ?? {})) names.add(name);
+  }
+  return /** @type {ActionUnitName[]} */ ([...names].sort(byNumber));
+}
+
+/**
+ * Orders names of action units by their number: AU2 stands before AU10.
+ *
+ * @param {string} one
+ * @param {string} other
+ */
+export function byNumber(one, other) {
+  return Number(one.slice(2)) - Number(other.slice(2));
 }

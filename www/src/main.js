@@ -12,13 +12,17 @@ import clipLicenceUrl from "@media/LICENSE.txt?url";
 import clipUrl from "@media/cap12_edit.webm?url";
 
 import { FaceCards } from "./faces.js";
-import { ReportLog, expressionNames, toCsv, toJsonLines } from "./log.js";
-import { drawFaces, percent } from "./overlay.js";
+import { clock, megabytes, milliseconds, percent } from "./format.js";
+import { ReportLog, toCsv, toJsonLines } from "./log.js";
+import { drawFaces } from "./overlay.js";
+import { TRAIL_MS, ValenceArousalPanel, trailOf } from "./plane.js";
 import { RequestCounter } from "./requests.js";
 import { SettingsForm } from "./settings.js";
 import { SourceError, listCameras, openCamera, releaseVideo, showVideo } from "./source.js";
 import { Stats } from "./stats.js";
 import { Timeline } from "./timeline.js";
+import { ActionUnitPanel } from "./units.js";
+import { VIEWS } from "./views.js";
 import { FrameWatch } from "./watch.js";
 import "./style.css";
 
@@ -28,10 +32,13 @@ import "./style.css";
  * @typedef {"nothing" | "camera" | "clip" | "still"} Showing
  */
 
+/** @type {import("affectlens").Task[]} */
+const TASKS = ["expression", "valence-arousal", "action-units"];
 /** A screen reader is told at most this often. */
 const SPOKEN_EVERY_MS = 4000;
+const IS_CALM = matchMedia("(prefers-reduced-motion: reduce)").matches;
 /** The chart and the figures need not follow every frame. */
-const REDRAW_EVERY_MS = matchMedia("(prefers-reduced-motion: reduce)").matches ? 1000 : 250;
+const REDRAW_EVERY_MS = IS_CALM ? 1000 : 250;
 /** A report this near stands for the moment a clip is paused at. */
 const NEAR_MS = 60;
 
@@ -49,6 +56,8 @@ const stage = at("stage");
 const scrub = /** @type {HTMLInputElement} */ (at("scrub"));
 const deviceChoice = /** @type {HTMLSelectElement} */ (at("device"));
 const cameraChoice = /** @type {HTMLSelectElement} */ (at("camera"));
+const meshChoice = /** @type {HTMLInputElement} */ (at("show-mesh"));
+const viewChoice = at("timeline-view");
 const query = new URLSearchParams(location.search);
 
 /** @type {Lens | undefined} */
@@ -77,7 +86,9 @@ let clip;
 
 const requests = new RequestCounter(showNumbers);
 const cards = new FaceCards(at("faces"), () => redraw());
-const timeline = new Timeline(at("timeline"), seek);
+const plane = new ValenceArousalPanel(at("plane"));
+const units = new ActionUnitPanel(at("units"));
+const timeline = new Timeline(at("timeline"), chosenView(), seek);
 const settings = new SettingsForm(/** @type {HTMLFormElement} */ (at("settings")), configure);
 const watch = new FrameWatch(video, {
   look: async (timeMs) => {
@@ -105,7 +116,7 @@ async function loadLens() {
     const device = /** @type {"auto" | "webgpu" | "cpu"} */ (deviceChoice.value);
     clip ??= fetch(clipUrl).then((response) => response.blob());
     const [loaded] = await Promise.all([
-      load({ weights, device, signal: attempt.signal, onProgress: showProgress }),
+      load({ tasks: TASKS, weights, device, signal: attempt.signal, onProgress: showProgress }),
       clip,
     ]);
     if (attempt !== loading) return loaded.dispose();
@@ -158,14 +169,24 @@ function showProgress({ stage: step, loadedBytes = 0, totalBytes = 0, cached }) 
   }
 }
 
-/** @param {Partial<import("affectlens").Settings>} changed */
+/** @param {Partial<import("affectlens").Settings>} [changed] */
 async function configure(changed) {
   try {
-    await lens?.configure(changed);
+    await lens?.configure({ ...changed, landmarks: meshChoice.checked });
   } catch (error) {
     return report("model", textOf(error));
   }
   if (showing === "still") await lookAtStill();
+}
+
+async function showMesh() {
+  drawLatest();
+  await configure();
+  if (!lens || !meshChoice.checked || showing !== "clip" || !(video.paused || video.ended)) return;
+  // Nothing comes by itself while a clip stands still: its frame is looked at once more, as after a jump.
+  const timeMs = latest?.time_ms ?? video.currentTime * 1000;
+  forgetStream();
+  await look(lens, video, timeMs);
 }
 
 // ---- sources
@@ -340,11 +361,20 @@ function showReport(found) {
   cards.show(found.faces);
   at("no-faces").hidden = found.faces.length > 0;
   drawLatest();
+  if (!IS_CALM) showChosen();
+}
+
+/** The panels of the chosen face. */
+function showChosen() {
+  const { faces, time_ms } = latest ?? { faces: [], time_ms: 0 };
+  plane.show(faces, cards.chosen, trailOf(log.between(time_ms - TRAIL_MS, time_ms), cards.chosen, time_ms));
+  units.show(faces.find(({ id }) => id === cards.chosen));
 }
 
 function drawLatest() {
   const size = stillPicture ?? { width: video.videoWidth || 4, height: video.videoHeight || 3 };
-  drawFaces(overlay, { width: size.width, height: size.height, isMirrored: showing === "camera" }, latest?.faces ?? [], cards.chosen);
+  const picture = { width: size.width, height: size.height, isMirrored: showing === "camera", hasMesh: meshChoice.checked };
+  drawFaces(overlay, picture, latest?.faces ?? [], cards.chosen);
 }
 
 /** Draws all that does not follow every frame. */
@@ -352,10 +382,12 @@ function redraw() {
   if (!latest) cards.clear();
   at("no-faces").hidden = Boolean(latest?.faces.length);
   drawLatest();
-  const reports = log.reports;
+  showChosen();
   const clipTimes = showing === "clip" ? { durationSeconds: video.duration || 1, positionSeconds: video.currentTime } : {};
-  timeline.show(reports, expressionNames(reports.slice(-50)), cards.chosen, clipTimes);
-  at("timeline-face").textContent = cards.chosen === undefined ? "" : `of face ${cards.chosen}`;
+  timeline.show(log.reports, chosenView(), cards.chosen, clipTimes);
+  for (const title of document.querySelectorAll(".of-face")) {
+    title.textContent = cards.chosen === undefined ? "" : `of face ${cards.chosen}`;
+  }
   if (showing === "clip") {
     scrub.value = String(video.currentTime);
     at("clock").textContent = `${clock(video.currentTime)} / ${clock(video.duration || 0)}`;
@@ -386,9 +418,17 @@ function showNumbers() {
 }
 
 function speak() {
-  const said = latest?.faces.map(({ id, expression: { label, confidence } }) => `Face ${id}: ${label}, ${percent(confidence)}`);
+  const said = latest?.faces.map(({ id, expression }) =>
+    expression ? `Face ${id}: ${expression.label}, ${percent(expression.confidence)}` : `Face ${id}`,
+  );
   const text = showing === "nothing" ? "" : said?.join(". ") || "No face";
   if (at("spoken").textContent !== text) at("spoken").textContent = text;
+}
+
+/** What the timeline is asked to show. */
+function chosenView() {
+  const chosen = /** @type {HTMLInputElement} */ (viewChoice.querySelector(":checked"));
+  return VIEWS[/** @type {import("./views.js").ViewName} */ (chosen.value)];
 }
 
 /** @param {number} seconds */
@@ -432,22 +472,6 @@ function textOf(error) {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** @param {number | undefined} value */
-function milliseconds(value) {
-  if (value === undefined) return "–";
-  return value < 1000 ? `${Math.round(value)} ms` : `${(value / 1000).toFixed(1)} s`;
-}
-
-/** @param {number} bytes */
-function megabytes(bytes) {
-  return (bytes / 1e6).toFixed(1);
-}
-
-/** @param {number} seconds */
-function clock(seconds) {
-  return `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
-}
-
 /**
  * @param {string} name
  * @param {string} type
@@ -467,6 +491,8 @@ at("use-file").addEventListener("click", () => at("file").click());
 at("stop").addEventListener("click", stop);
 at("save-json").addEventListener("click", () => save("affectlens.jsonl", "application/jsonl", toJsonLines(log.reports)));
 at("save-csv").addEventListener("click", () => save("affectlens.csv", "text/csv", toCsv(log.reports, sourceName)));
+meshChoice.addEventListener("change", showMesh);
+viewChoice.addEventListener("change", redraw);
 cameraChoice.addEventListener("change", () => useCamera(cameraChoice.value));
 deviceChoice.addEventListener("change", () => {
   forgetStream();

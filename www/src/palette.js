@@ -1,5 +1,5 @@
 // @ts-check
-// Colours and dashes of the expressions, from the style sheet, so that they follow light and dark.
+// Colours and dashes, from the style sheet, so that they follow light and dark.
 
 /** A second mark beside the colour: line dashes, in CSS pixels. */
 const DASHES = [[], [8, 4], [2, 3], [12, 4, 2, 4], [5, 5], [14, 5], [2, 6], [8, 3, 2, 3, 2, 3], [4, 2]];

@@ -3,6 +3,8 @@
 
 /** @typedef {import("affectlens").Settings} Settings */
 
+/** Settings that are smoothing windows. */
+const WINDOWS = /** @type {const} */ (["halfWindow", "valenceArousalHalfWindow", "actionUnitsHalfWindow"]);
 /** No probability is above it. */
 const OFF = 1;
 /** Where the slider stands while the filter is off; lower ones cost accuracy (see the model card). */
@@ -54,9 +56,9 @@ export class SettingsForm {
   }
 
   /** @param {Settings} settings */
-  #write({ gla, halfWindow, confidence, blend }) {
+  #write({ gla, confidence, blend, ...others }) {
     this.#input("gla").checked = gla;
-    this.#input("halfWindow").value = String(halfWindow);
+    for (const name of WINDOWS) this.#input(name).value = String(others[name]);
     this.#input("filter").checked = confidence < 1;
     this.#input("confidence").value = String(confidence < 1 ? confidence : SUGGESTED_CONFIDENCE);
     this.#input("blend").value = String(blend);
@@ -67,7 +69,7 @@ export class SettingsForm {
   #read() {
     return {
       gla: this.#input("gla").checked,
-      halfWindow: this.#input("halfWindow").valueAsNumber,
+      ...Object.fromEntries(WINDOWS.map((name) => [name, this.#input(name).valueAsNumber])),
       confidence: this.#input("filter").checked ? this.#input("confidence").valueAsNumber : OFF,
       blend: this.#input("blend").valueAsNumber,
     };
@@ -76,8 +78,10 @@ export class SettingsForm {
   #showValues() {
     const isFiltering = this.#input("filter").checked;
     this.#input("confidence").disabled = !isFiltering;
-    const frames = this.#input("halfWindow").valueAsNumber;
-    this.#say("halfWindow", frames === 0 ? "off" : `${2 * frames + 1} frames`);
+    for (const name of WINDOWS) {
+      const frames = this.#input(name).valueAsNumber;
+      this.#say(name, frames === 0 ? "off" : `${2 * frames + 1} frames`);
+    }
     this.#say("confidence", isFiltering ? this.#input("confidence").valueAsNumber.toFixed(2) : "off");
     this.#say("blend", this.#input("blend").valueAsNumber.toFixed(2));
   }

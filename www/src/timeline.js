@@ -1,13 +1,16 @@
 // @ts-check
-// Probabilities of one face over time.
+// What is said of one face, over time.
 
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 
 import { colour, dash, onSchemeChange } from "./palette.js";
 
-/** @typedef {import("affectlens").FrameReport} FrameReport */
-/** @typedef {import("affectlens").ExpressionName} ExpressionName */
+/**
+ * @typedef {import("affectlens").FrameReport} FrameReport
+ * @typedef {import("./views.js").View} View
+ * @typedef {import("./views.js").Line} Line
+ */
 
 /** How much of a stream without an end is shown, seconds. */
 const STREAM_SECONDS = 60;
@@ -19,8 +22,9 @@ export class Timeline {
   #onSeek;
   /** @type {uPlot | undefined} */
   #plot;
-  /** @type {readonly ExpressionName[]} */
-  #names = [];
+  #view;
+  /** @type {readonly Line[]} */
+  #lines = [];
   /** @type {number | undefined} */
   #position;
   /** While a pointer is over the chart the legend follows it. */
@@ -28,10 +32,12 @@ export class Timeline {
 
   /**
    * @param {HTMLElement} holder
+   * @param {View} view shown at first
    * @param {(seconds: number) => void} onSeek
    */
-  constructor(holder, onSeek) {
+  constructor(holder, view, onSeek) {
     this.#holder = holder;
+    this.#view = view;
     this.#onSeek = onSeek;
     new ResizeObserver(() => this.#plot?.setSize({ width: holder.clientWidth, height: HEIGHT_PX })).observe(holder);
     onSchemeChange(() => this.#build());
@@ -40,15 +46,11 @@ export class Timeline {
 
   /**
    * @param {readonly FrameReport[]} reports in the order of time
-   * @param {readonly ExpressionName[]} names
+   * @param {View} view
    * @param {number | undefined} face id of the face to show
    * @param {{ durationSeconds?: number, positionSeconds?: number }} clip of a clip
    */
-  show(reports, names, face, { durationSeconds, positionSeconds }) {
-    if (names.join() !== this.#names.join()) {
-      this.#names = names;
-      this.#build();
-    }
+  show(reports, view, face, { durationSeconds, positionSeconds }) {
     const lastSeconds = reports.length > 0 ? reports[reports.length - 1].time_ms / 1000 : 0;
     const range =
       durationSeconds === undefined
@@ -57,10 +59,15 @@ export class Timeline {
     this.#position = positionSeconds;
     const shown = reports.filter(({ time_ms }) => time_ms / 1000 >= range.min);
     const times = shown.map(({ time_ms }) => time_ms / 1000);
+    const lines = view.lines(shown, face);
+    if (view !== this.#view || keysOf(lines) !== keysOf(this.#lines)) {
+      [this.#view, this.#lines] = [view, lines];
+      this.#build();
+    }
     const faces = shown.map((report) => report.faces.find(({ id }) => id === face));
-    const lines = names.map((name) => faces.map((found) => found?.expression.probabilities[name] ?? null));
+    const values = lines.map(({ key }) => faces.map((found) => (found && view.value(found, key)) ?? null));
     this.#plot?.batch(() => {
-      this.#plot?.setData([times, ...lines], false);
+      this.#plot?.setData([times, ...values], false);
       this.#plot?.setScale("x", range);
     });
     if (this.#plot && !this.#isPointedAt && times.length > 0) this.#plot.setLegend({ idx: latestUpTo(times, positionSeconds) }, false);
@@ -69,33 +76,34 @@ export class Timeline {
   #build() {
     const data = this.#plot?.data ?? [[]];
     this.#plot?.destroy();
+    const { range, text } = this.#view;
     const [ink, grid] = [colour("quiet"), colour("line")];
     const axis = { stroke: ink, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 } };
     this.#plot = new uPlot(
       {
         width: this.#holder.clientWidth,
         height: HEIGHT_PX,
-        scales: { x: { time: false }, y: { range: [0, 1] } },
+        scales: { x: { time: false }, y: { range } },
         axes: [
           { ...axis, values: (_, splits) => splits.map((seconds) => `${seconds} s`) },
-          { ...axis, size: 54, values: (_, splits) => splits.map((share) => `${Math.round(share * 100)} %`) },
+          { ...axis, size: 54, values: (_, splits) => splits.map(text) },
         ],
         series: [
           { label: "time", value: (_, seconds) => (seconds == null ? "–" : `${seconds.toFixed(1)} s`) },
-          ...this.#names.map((name, index) => ({
-            label: name,
+          ...this.#lines.map(({ label, colour: name }, index) => ({
+            label,
             stroke: colour(name),
             width: 2,
             dash: dash(index),
             points: { show: false },
-            value: (/** @type {uPlot} */ _, /** @type {number | null | undefined} */ share) =>
-              share == null ? "–" : `${Math.round(share * 100)} %`,
+            value: (/** @type {uPlot} */ _, /** @type {number | null | undefined} */ value) => (value == null ? "–" : text(value)),
           })),
         ],
         cursor: { drag: { x: false, y: false }, points: { size: 7 } },
         legend: { markers: { width: 3 } },
         hooks: {
-          draw: [(plot) => this.#drawPosition(plot)],
+          drawAxes: [(plot) => range[0] < 0 && drawLine(plot, "quiet", 1, "y", 0)],
+          draw: [(plot) => this.#position !== undefined && drawLine(plot, "accent", 2, "x", this.#position)],
           ready: [
             ({ over }) => {
               over.addEventListener("pointerenter", () => (this.#isPointedAt = true));
@@ -105,7 +113,7 @@ export class Timeline {
           ],
         },
       },
-      data.length === this.#names.length + 1 ? data : /** @type {any} */ ([[], ...this.#names.map(() => [])]),
+      data.length === this.#lines.length + 1 ? data : /** @type {any} */ ([[], ...this.#lines.map(() => [])]),
       this.#holder,
     );
   }
@@ -114,22 +122,33 @@ export class Timeline {
     const left = this.#plot?.cursor.left ?? -1;
     if (this.#plot && left >= 0) this.#onSeek(this.#plot.posToVal(left, "x"));
   }
+}
 
-  /** @param {uPlot} plot */
-  #drawPosition(plot) {
-    if (this.#position === undefined) return;
-    const x = Math.round(plot.valToPos(this.#position, "x", true));
-    const { ctx, bbox } = plot;
-    ctx.save();
-    ctx.strokeStyle = colour("accent");
-    ctx.setLineDash([]);
-    ctx.lineWidth = 2 * devicePixelRatio;
-    ctx.beginPath();
-    ctx.moveTo(x, bbox.top);
-    ctx.lineTo(x, bbox.top + bbox.height);
-    ctx.stroke();
-    ctx.restore();
-  }
+/** @param {readonly Line[]} lines */
+function keysOf(lines) {
+  return lines.map(({ key }) => key).join();
+}
+
+/**
+ * A line across the chart.
+ *
+ * @param {uPlot} plot
+ * @param {string} name of the colour
+ * @param {number} width CSS pixels
+ * @param {"x" | "y"} scale on which it stands at one value
+ * @param {number} value
+ */
+function drawLine({ ctx, bbox, valToPos }, name, width, scale, value) {
+  const at = Math.round(valToPos(value, scale, true));
+  ctx.save();
+  ctx.strokeStyle = colour(name);
+  ctx.setLineDash([]);
+  ctx.lineWidth = width * devicePixelRatio;
+  ctx.beginPath();
+  ctx.moveTo(scale === "x" ? at : bbox.left, scale === "x" ? bbox.top : at);
+  ctx.lineTo(scale === "x" ? at : bbox.left + bbox.width, scale === "x" ? bbox.top + bbox.height : at);
+  ctx.stroke();
+  ctx.restore();
 }
 
 /**

@@ -109,10 +109,14 @@ function spoilWeights() {
 describe("options", LIMIT, () => {
   const REFUSED = [
     [{ device: "gpu" }, 'device is "gpu", expected one of auto, webgpu, cpu'],
-    [{ tasks: ["violence"] }, 'tasks is "violence", expected one of expression'],
+    [{ tasks: ["violence"] }, 'tasks is "violence", expected one of expression, valence-arousal, action-units'],
     [{ tasks: "expression" }, 'tasks is "expression", expected an array of task names'],
     [{ weights: 7 }, "weights is 7, expected a URL, a manifest or bytes"],
-    [{ weights: { face: {} } }, 'weights is "face", expected files named detector, backbone, pretrained, head'],
+    [
+      { weights: { face: {} } },
+      'weights is "face", expected files named detector, backbone, pretrained, head, valenceArousalHead, ' +
+        "actionUnitsHead, mesh, blendshapes",
+    ],
     [{ weights: { detector: "x" } }, 'weights.detector is "x", expected an ArrayBuffer or Uint8Array'],
     [{ wasmUrl: 1 }, "wasmUrl is 1, expected a string or URL"],
     [{ threads: 0 }, "threads is 0, expected a whole number from 1 to 64"],
@@ -366,7 +370,13 @@ describe("settings", LIMIT, () => {
     [{ confidence: 2 }, "confidence is 2, expected a number from 0 to 1"],
     [{ blend: "much" }, 'blend is "much", expected a number from 0 to 1'],
     [{ gla: 1 }, "gla is 1, expected a boolean"],
-    [{ sharpness: 1 }, 'settings is "sharpness", expected one of gla, halfWindow, confidence, blend'],
+    [{ valenceArousalHalfWindow: 0.5 }, "valenceArousalHalfWindow is 0.5, expected a whole number from 0 to 1000"],
+    [{ landmarks: "all" }, 'landmarks is "all", expected a boolean'],
+    [
+      { sharpness: 1 },
+      'settings is "sharpness", expected one of gla, halfWindow, valenceArousalHalfWindow, actionUnitsHalfWindow, ' +
+        "confidence, blend, landmarks",
+    ],
     [7, "settings is 7, expected an object"],
   ];
   for (const [settings, message] of REFUSED) {

@@ -12,9 +12,17 @@ export function lastPanic() {
 }
 
 export class Lens {
-  #settings = { gla: true, halfWindow: 0, confidence: 1, blend: 1 };
+  #settings = {
+    gla: true,
+    halfWindow: 0,
+    valenceArousalHalfWindow: 0,
+    actionUnitsHalfWindow: 0,
+    confidence: 1,
+    blend: 1,
+    landmarks: false,
+  };
 
-  /** @param {string} device */
+  /** Called as `open(device, tasks, files, workers)`. @param {string} device */
   static async open(device) {
     opened += 1;
     if (device !== "cpu") {

@@ -5,6 +5,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 
+import { signed } from "../src/format.js";
 import { ffmpeg, media, openBrowser, scratch, serve, watchTrouble } from "./harness.mjs";
 
 /** Of a whole suite, on a machine that is busy with other things. */
@@ -167,9 +168,7 @@ describe("clips and files", LIMIT, () => {
     requests.length = 0;
     await page.click("#use-clip");
     await analysed(page, 8);
-    await page.click("#play");
-    // The video says in an event of its own that it has paused.
-    await page.waitForFunction(() => document.querySelector("#play").textContent === "Play");
+    await pause(page);
 
     await page.focus("#scrub");
     const before = await page.evaluate(() => document.querySelector("video").currentTime);
@@ -183,11 +182,90 @@ describe("clips and files", LIMIT, () => {
     assert.deepEqual(times, [...times].sort((a, b) => a - b));
     const [header, row] = (await download(page, "#save-csv")).split("\n");
     assert.match(header, /^file,frame,time_ms,id,x,y,width,height,score,label,confidence,source,neutral,/);
+    assert.match(header, /,valence,arousal,valence_arousal_source,action_units_source,AU1,AU2,AU4,(AU\d+,)+AU45$/);
     assert.equal(row.split(",").length, header.split(",").length);
     assert.match(row, /^cap12_edit\.webm,0,/);
     assert.ok(row.includes(faces[0].expression.label));
     assert.deepEqual(requests, []);
     assert.deepEqual(trouble, []);
+  });
+
+  test("valence, arousal and action units of the sample clip are shown, with where they come from", async (context) => {
+    const { page, trouble, counters } = await visit(context, "device=cpu");
+    await page.click("#use-clip");
+    await analysed(page, 8);
+    await pause(page);
+    const { latest } = await counters();
+    const [{ valence, arousal, action_units: strengths, sources }] = latest.faces;
+    assert.deepEqual(sources, {
+      valence_arousal: { source: "derived" },
+      action_units: { source: "blendshapes", proxies: ["AU6"] },
+    });
+    const place = await page.locator("#plane circle.chosen").evaluate((dot) => [dot.cx.baseVal.value, dot.cy.baseVal.value]);
+    assert.ok(Math.abs(place[0] - 150 * (1 + valence)) < 0.1 && Math.abs(place[1] - 150 * (1 - arousal)) < 0.1, String(place));
+    assert.ok((await page.locator("#plane [data-part=trail] line").count()) > 0);
+    assert.equal(await page.textContent("#plane [data-part=valence]"), signed(valence));
+    assert.match(await page.textContent("#plane [data-part=source]"), /Derived from the expressions: no model was trained on it/);
+    assert.match(await page.textContent("#units [data-part=source]"), /face mesh \(blendshapes\)/);
+    const rows = await page.locator("#units li").allTextContents();
+    assert.equal(rows.length, Object.keys(strengths).length);
+    assert.match(rows.find((row) => row.startsWith("AU6 ")), /cheek raiser.*stands for: smile × eye squint/);
+    assert.ok(rows.find((row) => row.startsWith("AU12 ")).includes(`lip corner puller${strengths.AU12.toFixed(2)}`));
+    assert.deepEqual(trouble, []);
+  });
+
+  test("the mesh is drawn on demand, on a clip that stands still too, and is never saved", async (context) => {
+    const { page, trouble, counters } = await visit(context, "device=cpu");
+    await page.click("#use-clip");
+    await analysed(page, 4);
+    await pause(page);
+    const bare = await page.evaluate(paintedPixels);
+    assert.equal((await counters()).latest.faces[0].landmarks, undefined);
+    await page.check("#show-mesh");
+    await page.waitForFunction(() => window.__affectlens.counters.latest?.faces[0]?.landmarks?.length === 478, undefined, LOADED);
+    const meshed = await page.evaluate(paintedPixels);
+    assert.ok(meshed > bare + 478, `${bare} pixels are painted without the mesh, ${meshed} with it`);
+    await page.click("#play");
+    await analysed(page, (await counters()).analysed + 3);
+    await pause(page);
+    assert.doesNotMatch(await download(page, "#save-json"), /landmarks/);
+    await page.uncheck("#show-mesh");
+    assert.ok((await page.evaluate(paintedPixels)) < meshed - 478);
+    assert.deepEqual(trouble, []);
+  });
+
+  test("the timeline shows expressions, valence and arousal, or the strongest action units, and still scrubs", async (context) => {
+    const { page } = await visit(context, "device=cpu");
+    await page.click("#use-clip");
+    await analysed(page, 8);
+    await pause(page);
+    const lines = async () => (await page.locator("#timeline .u-legend .u-label").allTextContents()).slice(1);
+    assert.deepEqual((await lines()).slice(0, 2), ["neutral", "anger"]);
+    await page.focus("[name=timeline-view]:checked");
+    await page.keyboard.press("ArrowRight");
+    assert.deepEqual(await lines(), ["valence", "arousal"]);
+    await page.keyboard.press("ArrowRight");
+    const units = await lines();
+    assert.equal(units.length, 6);
+    for (const unit of units) assert.match(unit, /^AU\d+ [a-z ]+$/);
+    await page.locator("#timeline .u-over").click({ position: { x: 200, y: 40 } });
+    await page.waitForFunction(() => document.querySelector("video").currentTime > 5);
+  });
+
+  test("each window has its slider, and the defaults come back", async (context) => {
+    const { page } = await visit(context, "device=cpu");
+    const windows = () =>
+      page.evaluate(() =>
+        ["halfWindow", "valenceArousalHalfWindow", "actionUnitsHalfWindow"].map(
+          (name) => document.querySelector(`[name=${name}]`).nextElementSibling.textContent,
+        ),
+      );
+    assert.deepEqual(await windows(), ["11 frames", "11 frames", "5 frames"]);
+    await page.fill("[name=valenceArousalHalfWindow]", "0");
+    await page.fill("[name=actionUnitsHalfWindow]", "7");
+    assert.deepEqual(await windows(), ["11 frames", "off", "15 frames"]);
+    await page.click("#defaults");
+    assert.deepEqual(await windows(), ["11 frames", "11 frames", "5 frames"]);
   });
 
   test("a chosen picture is analysed once, and again when a setting changes", async (context) => {
@@ -255,6 +333,21 @@ async function turn(page, state) {
     Object.defineProperty(document, "hidden", { value: state === "hidden", configurable: true });
     document.dispatchEvent(new Event("visibilitychange"));
   }, state);
+}
+
+/** Pauses the clip, and waits for the frame that is under way. */
+async function pause(page) {
+  await page.click("#play");
+  // The video says in an event of its own that it has paused.
+  await page.waitForFunction(() => document.querySelector("#play").textContent === "Play");
+  await page.waitForTimeout(500);
+}
+
+/** Runs in the page: how many pixels of the overlay are not clear. */
+function paintedPixels() {
+  const canvas = document.querySelector("#overlay");
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  return data.filter((alpha, index) => index % 4 === 3 && alpha > 0).length;
 }
 
 /** The text of the file that a button saves. */

@@ -1,0 +1,85 @@
+// @ts-check
+// The action units of one face, each with its name in words.
+
+import { Bars } from "./bars.js";
+import { strength } from "./format.js";
+import { byNumber } from "./log.js";
+
+/**
+ * @typedef {import("affectlens").FaceReport} FaceReport
+ * @typedef {import("affectlens").ActionUnitName} ActionUnitName
+ */
+
+/** Names of the Facial Action Coding System (Ekman, Friesen, Hager 2002). @type {Record<ActionUnitName, string>} */
+export const UNIT_WORDS = {
+  AU1: "inner brow raiser",
+  AU2: "outer brow raiser",
+  AU4: "brow lowerer",
+  AU5: "upper lid raiser",
+  AU6: "cheek raiser",
+  AU7: "lid tightener",
+  AU10: "upper lip raiser",
+  AU12: "lip corner puller",
+  AU14: "dimpler",
+  AU15: "lip corner depressor",
+  AU17: "chin raiser",
+  AU20: "lip stretcher",
+  AU23: "lip tightener",
+  AU24: "lip pressor",
+  AU25: "lips part",
+  AU26: "jaw drop",
+  AU28: "lip suck",
+  AU45: "blink",
+};
+
+/** What a proxy is made of. @type {{ [name in ActionUnitName]?: string }} */
+const PROXY_WORDS = { AU6: "smile × eye squint" };
+
+/** Says where the numbers come from, in the user's words. */
+const SOURCES = {
+  blendshapes: "Read off a face mesh (blendshapes), never calibrated against human coders.",
+  head: "Said by a head that was trained on action units.",
+};
+
+/** The panel of action units. */
+export class ActionUnitPanel {
+  #says;
+  #bars = new Bars();
+
+  /** @param {HTMLElement} panel */
+  constructor(panel) {
+    this.#says = /** @type {HTMLElement} */ (panel.querySelector('[data-part="source"]'));
+    this.#bars.root.classList.add("units");
+    panel.append(this.#bars.root);
+  }
+
+  /** @param {FaceReport | undefined} face */
+  show(face) {
+    const { says, rows } = describeUnits(face);
+    if (this.#says.textContent !== says) this.#says.textContent = says;
+    this.#bars.show(rows);
+  }
+}
+
+/**
+ * What the panel says of a face.
+ *
+ * @param {FaceReport | undefined} face
+ * @returns {{ says: string, rows: import("./bars.js").Row[] }}
+ */
+export function describeUnits(face) {
+  if (!face) return { says: "No face yet.", rows: [] };
+  const { action_units: strengths, sources } = face;
+  if (!strengths) return { says: "No mesh found on this face.", rows: [] };
+  const { source, proxies = [], present = [] } = sources?.action_units ?? {};
+  const units = /** @type {[ActionUnitName, number][]} */ (Object.entries(strengths));
+  const rows = units
+    .sort(([one], [other]) => byNumber(one, other))
+    .map(([name, value]) => {
+      const stands = proxies.includes(name) ? `stands for: ${PROXY_WORDS[name] ?? "other units"}` : "";
+      const isMarked = present.includes(name);
+      const note = [isMarked ? "present" : "", stands].filter(Boolean).join(", ");
+      return { key: name, name, words: UNIT_WORDS[name], note, share: value, text: strength(value), isMarked };
+    });
+  return { says: source ? SOURCES[source] : "", rows };
+}

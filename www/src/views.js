@@ -1,0 +1,68 @@
+// @ts-check
+// What the timeline can show of a face.
+
+import { percent, signed, strength } from "./format.js";
+import { actionUnitNames, byNumber, expressionNames } from "./log.js";
+import { UNIT_WORDS } from "./units.js";
+
+/**
+ * @typedef {import("affectlens").FrameReport} FrameReport
+ * @typedef {import("affectlens").FaceReport} FaceReport
+ * @typedef {{ key: string, label: string, colour: string }} Line `colour` is a custom property without its dashes
+ * @typedef {{
+ *   range: [number, number],
+ *   text: (value: number) => string,
+ *   lines: (reports: readonly FrameReport[], face: number | undefined) => Line[],
+ *   value: (face: FaceReport, key: string) => number | undefined,
+ * }} View
+ * @typedef {"expressions" | "valence-arousal" | "action-units"} ViewName
+ */
+
+/** Lines of action units beyond these are told apart by nobody. */
+const MOST_UNITS = 6;
+
+/** @type {Record<ViewName, View>} */
+export const VIEWS = {
+  expressions: {
+    range: [0, 1],
+    text: percent,
+    lines: (reports) => expressionNames(reports.slice(-50)).map((name) => ({ key: name, label: name, colour: name })),
+    value: ({ expression }, name) => expression?.probabilities[/** @type {import("affectlens").ExpressionName} */ (name)],
+  },
+  "valence-arousal": {
+    range: [-1, 1],
+    text: signed,
+    lines: () => ["valence", "arousal"].map((name) => ({ key: name, label: name, colour: name })),
+    value: (face, name) => (name === "valence" ? face.valence : face.arousal),
+  },
+  "action-units": {
+    range: [0, 1],
+    text: strength,
+    lines: (reports, face) =>
+      strongestUnits(reports, face, MOST_UNITS).map((name, index) => ({
+        key: name,
+        label: `${name} ${UNIT_WORDS[name]}`,
+        colour: `unit-${index + 1}`,
+      })),
+    value: (face, name) => face.action_units?.[/** @type {import("affectlens").ActionUnitName} */ (name)],
+  },
+};
+
+/**
+ * The action units of a face that are strongest on average, by ascending number.
+ *
+ * @param {readonly FrameReport[]} reports
+ * @param {number | undefined} id of the face
+ * @param {number} count at most so many
+ */
+export function strongestUnits(reports, id, count) {
+  const found = reports.flatMap(({ faces }) => faces.filter((face) => face.id === id));
+  const strengthOf = (/** @type {import("affectlens").ActionUnitName} */ name) =>
+    found.reduce((sum, { action_units: strengths }) => sum + (strengths?.[name] ?? 0), 0);
+  return actionUnitNames([{ frame: 0, time_ms: 0, faces: found }])
+    .map((name) => ({ name, total: strengthOf(name) }))
+    .sort((one, other) => other.total - one.total)
+    .slice(0, count)
+    .map(({ name }) => name)
+    .sort(byNumber);
+}
