@@ -46,9 +46,12 @@ pub struct FaceControls {
 const LIVE_HALF_WINDOW: usize = 5;
 /// Action units come and go faster than expressions.
 const LIVE_ACTION_UNITS_HALF_WINDOW: usize = 2;
-/// The published windows (SPEC 1.7).
-const VALENCE_AROUSAL_HALF_WINDOW: usize = 50;
-const ACTION_UNITS_HALF_WINDOW: usize = 5;
+impl FaceControls {
+    /// The published window of valence and arousal.
+    pub const VALENCE_AROUSAL_HALF_WINDOW: usize = 50;
+    /// The published window of action units.
+    pub const ACTION_UNITS_HALF_WINDOW: usize = 5;
+}
 
 /// Probabilities of one face in one frame, before calibration.
 #[derive(Clone, Debug, PartialEq)]
@@ -229,8 +232,8 @@ impl FaceClassifier {
         FaceControls {
             gla: self.has_head(),
             half_window: self.settings.half_window,
-            valence_arousal_half_window: VALENCE_AROUSAL_HALF_WINDOW,
-            action_units_half_window: ACTION_UNITS_HALF_WINDOW,
+            valence_arousal_half_window: FaceControls::VALENCE_AROUSAL_HALF_WINDOW,
+            action_units_half_window: FaceControls::ACTION_UNITS_HALF_WINDOW,
             confidence: self.settings.confidence,
             blend: self.settings.blend,
             landmarks: false,

@@ -1,6 +1,7 @@
-//! `affectlens evaluate`: scores a model on labelled pictures.
+//! `affectlens evaluate`: scores a model on labelled pictures or the videos of Aff-Wild2.
 
 mod action_units;
+mod affwild2;
 
 use std::path::PathBuf;
 
@@ -26,8 +27,18 @@ pub(super) struct Args {
     #[arg(value_enum)]
     task: Task,
     /// Folder DIR/LABEL/*.jpg; for expressions each whole picture is one face.
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "affwild2")]
+    data: Option<PathBuf>,
+    /// Aff-Wild2's root folder: its validation videos are scored; `full` averages over windows, the others decide on
+    /// each frame.
+    #[arg(long, value_name = "ROOT", conflicts_with = "data")]
+    affwild2: Option<PathBuf>,
+    /// The organisers' sample file: instead of scores, a submission for its videos is written to --out.
+    #[arg(long, value_name = "SAMPLE", requires = "affwild2", requires = "out")]
+    submission: Option<PathBuf>,
+    /// The submission file to write.
+    #[arg(long, value_name = "FILE", requires = "submission")]
+    out: Option<PathBuf>,
     /// Which part of the pipeline decides.
     #[arg(long, value_enum, default_value_t)]
     model: Model,
@@ -55,9 +66,11 @@ pub(super) struct Args {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Task {
-    /// Facial expression of still pictures.
+    /// Facial expression.
     Expression,
-    /// Whether action units tell expressions from neutral faces; each picture's largest face is searched for.
+    /// Valence and arousal (only with --affwild2).
+    ValenceArousal,
+    /// With --affwild2 a head's action units; with --data whether those of blendshapes tell expressions from neutral faces; each picture's largest face is searched for.
     ActionUnits,
 }
 
@@ -74,26 +87,40 @@ enum Model {
 
 /// Scores a model and prints the result.
 pub(super) fn run(args: Args) -> Result<()> {
-    let mut pictures = LabelledPictures::read(&args.data)?;
+    if let Some(root) = &args.affwild2 {
+        return affwild2::run(&args, root);
+    }
+    let data = args.data.as_ref().context("--data DIR is missing")?;
+    let mut pictures = LabelledPictures::read(data)?;
     pictures.remove_labels(&args.without);
     match args.task {
         Task::Expression => expressions(&args, &pictures),
         Task::ActionUnits => action_units::run(&args, &pictures),
+        Task::ValenceArousal => {
+            bail!("folders of pictures have no such labels; expected --affwild2 ROOT")
+        }
+    }
+}
+
+impl Args {
+    /// The classifier's defaults with what the options change.
+    fn controls(&self, classifier: &FaceClassifier) -> Result<FaceControls> {
+        let defaults = classifier.default_controls();
+        let controls = FaceControls {
+            gla: defaults.gla && !self.no_gla,
+            confidence: self.confidence.unwrap_or(defaults.confidence),
+            blend: self.blend.unwrap_or(defaults.blend),
+            ..defaults
+        };
+        classifier.check(&controls)?;
+        Ok(controls)
     }
 }
 
 fn expressions(args: &Args, pictures: &LabelledPictures) -> Result<()> {
     let classifier =
         FaceClassifier::load(&args.weights.load(Tasks::EXPRESSION)?, &args.device.open()?)?;
-    let defaults = classifier.default_controls();
-    let controls = FaceControls {
-        gla: defaults.gla && !args.no_gla,
-        confidence: args.confidence.unwrap_or(defaults.confidence),
-        blend: args.blend.unwrap_or(defaults.blend),
-        ..defaults
-    };
-    classifier.check(&controls)?;
-
+    let controls = args.controls(&classifier)?;
     let classes = match args.model {
         Model::Pretrained => classifier.pretrained_classes(),
         Model::Head => classifier.head_classes(),
@@ -123,7 +150,7 @@ fn expressions(args: &Args, pictures: &LabelledPictures) -> Result<()> {
     if args.json {
         println!("{}", serde_json::to_string(&scores)?);
     } else {
-        print(&scores);
+        print(&scores, "pictures");
     }
     Ok(())
 }
@@ -169,9 +196,9 @@ fn progress_bar(pictures: usize) -> ProgressBar {
     ProgressBar::new(pictures as u64).with_style(style)
 }
 
-fn print(scores: &Scores) {
+fn print(scores: &Scores, examples: &str) {
     println!(
-        "accuracy {:.4}, macro-F1 {:.4}, {} pictures",
+        "accuracy {:.4}, macro-F1 {:.4}, {} {examples}",
         scores.accuracy, scores.macro_f1, scores.count
     );
     println!("{:>10} {:>7}  taken for", "", "F1");
