@@ -378,7 +378,7 @@ fn own_first(weight: &[f32], channels: usize) -> Vec<f32> {
     let mut reordered = Vec::with_capacity(weight.len());
     for tap in weight.chunks_exact(2 * channels) {
         for place in 0..2 {
-            reordered.extend((0..channels).map(|it| tap[(it % 2 ^ place) * channels + it]));
+            reordered.extend((0..channels).map(|it| tap[((it % 2) ^ place) * channels + it]));
         }
     }
     reordered

@@ -367,10 +367,10 @@ impl Network {
     ) -> Result<MapId, NetworkError> {
         let [height, width, channels] = self.shape(source)?;
         window.check([height, width])?;
-        let has_loop = match (group, window.kernel, window.stride) {
-            (1, 3 | 5 | 7, 1 | 2) | (1, 9, 2) | (2, 3, 1) => true,
-            _ => false,
-        };
+        let has_loop = matches!(
+            (group, window.kernel, window.stride),
+            (1, 3 | 5 | 7, 1 | 2) | (1, 9, 2) | (2, 3, 1)
+        );
         if !has_loop {
             return Err(NetworkError::Window {
                 window,

@@ -60,7 +60,7 @@ fn plans() -> Vec<(String, Plan)> {
             (7, 1),
             (7, 2),
             (4, 4),
-            (2, 1),
+            (3, 1),
         ][index];
         let mut planner = Plan::of_input(13, 10, 3);
         let input = planner.input();
@@ -153,9 +153,9 @@ fn large_maps(noise: &mut Noise) -> Plan {
 
 /// Coordinate attention of means and of sums, a large depthwise kernel, channels in pairs.
 fn lines(noise: &mut Noise) -> Plan {
-    let mut planner = Plan::of_input(13, 9, 6);
+    let mut planner = Plan::of_input(13, 9, 8);
     let input = planner.input();
-    let maps = planner.pointwise(input, noise.weighted(6 * 18, 18, Activation::Hardswish));
+    let maps = planner.pointwise(input, noise.weighted(8 * 18, 18, Activation::Hardswish));
     let window = Window::symmetric(planner.shape(maps), 3, 1, 1);
     let pairs = noise.weighted(9 * 2 * 18, 18, Activation::Prelu);
     let maps = planner.pairwise(maps, window, pairs);
@@ -220,6 +220,30 @@ fn assert_like_the_cpu(kernels: KernelForm, tolerance: f32) {
                 );
             }
         }
+    }
+}
+
+/// With layers of zeros every gate is a half, and the product of two a quarter, of one attention or of two.
+#[test]
+fn attention_without_weights_quarters_a_map() {
+    let zeros = |weights: usize, outputs: usize, activation| Weighted {
+        weight: vec![0.0; weights],
+        bias: vec![0.0; outputs],
+        activation,
+        slopes: Vec::new(),
+    };
+    let mut planner = Plan::of_input(5, 4, 6);
+    let input = planner.input();
+    let reduce = Noise(3).weighted(6 * 2, 2, Activation::Hardswish);
+    let excite = zeros(2 * 6, 6, Activation::Sigmoid);
+    let gates = planner.coordinate_attention(input, None, reduce, excite.clone(), excite);
+    let one = planner.line_gate(input, gates, None);
+    let two = planner.line_gate(input, gates, Some(gates));
+    let plan = planner.finish(&[one, two]);
+    let maps = Noise(4).take(5 * 4 * 6);
+    let output = run(&plan, &OpenedDevice::cpu(), &maps, 1);
+    for (got, x) in output.iter().zip(maps.iter().chain(&maps)) {
+        assert!((got - x / 4.0).abs() < 1e-6, "{got} of {x}");
     }
 }
 
