@@ -162,13 +162,13 @@ impl PublishedNetwork {
     ) -> Result<Weights, WeightsError> {
         metadata.classes.clear();
         let mut weights = match published {
-            PublishedWeights::Named(named) => self.from_state_dict(named)?,
+            PublishedWeights::Named(named) => self.read_state_dict(named)?,
             PublishedWeights::Graph {
                 convolutions,
                 operations,
                 classifier,
                 ..
-            } => self.from_graph(convolutions, operations, classifier.as_ref())?,
+            } => self.read_graph(convolutions, operations, classifier.as_ref())?,
         };
         match weights.get(CLASSIFIER_BIAS).map(|bias| bias.values.len()) {
             Some(8) => metadata.classes = AFFECTNET_8.to_vec(),
@@ -186,7 +186,7 @@ impl PublishedNetwork {
         Ok(weights)
     }
 
-    fn from_state_dict(&self, named: &Weights) -> Result<Weights, WeightsError> {
+    fn read_state_dict(&self, named: &Weights) -> Result<Weights, WeightsError> {
         let mut weights = Weights::default();
         let mut dict = StateDict {
             named,
@@ -239,7 +239,7 @@ impl PublishedNetwork {
         }
     }
 
-    fn from_graph(
+    fn read_graph(
         &self,
         convolutions: &[GraphConvolution],
         operations: &[GraphOperation],

@@ -523,15 +523,12 @@ impl<'a> Writer<'a> {
             self.parameter(&pad(&reduce.bias), Element::F32),
         ];
         let stored = squeezed.next_multiple_of(4);
-        let excite: Vec<_> = excite
+        let (weights, biases): (Vec<_>, Vec<_>) = excite
             .iter()
             .map(|layer| padded_weight_and_bias(layer, squeezed, stored))
-            .collect();
-        let joined = |part: fn(&(Vec<f32>, Vec<f32>)) -> &[f32]| -> Vec<f32> {
-            excite.iter().flat_map(part).copied().collect()
-        };
-        reads.push(self.parameter(&joined(|layer| &layer.0), self.weight_element()));
-        reads.push(self.parameter(&joined(|layer| &layer.1), Element::F32));
+            .unzip();
+        reads.push(self.parameter(&weights.concat(), self.weight_element()));
+        reads.push(self.parameter(&biases.concat(), Element::F32));
         if let Some(LineSums { weight, bias }) = sums {
             let rows = [weight.as_slice(), bias].concat();
             let rows = pad_weight(&rows, [1, channels], 1);
