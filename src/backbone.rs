@@ -1,18 +1,26 @@
 //! Networks that turn a face into an embedding, and where their weights have a classifier into logits.
 //!
 //! Each network is one block table with two forms. [`Backbone`] runs the folded plan on own kernels; the modules
-//! ([`EfficientNet`], [`MobileNetV1`]) are the same network in Burn's own operations, what the plan is compared with.
+//! ([`EfficientNet`], [`MobileNetV1`], [`MobileFaceNet`], [`Ddamfn`]) are the same network in Burn's own operations,
+//! what the plan is compared with.
 //! Batch norm is folded into the convolutions when published weights are brought into canonical ones
 //! ([`canonical_weights`]).
 
+mod classifier;
 mod convolution;
+mod ddamfn;
 mod efficientnet;
+mod mobilefacenet;
 mod mobilenet_v1;
 mod parameters;
+#[cfg(feature = "native")]
+mod published;
 
 use burn::tensor::Tensor;
 
+pub use ddamfn::Ddamfn;
 pub use efficientnet::{EfficientNet, EfficientNetConfig};
+pub use mobilefacenet::MobileFaceNet;
 pub use mobilenet_v1::MobileNetV1;
 pub(crate) use parameters::Parameters;
 
@@ -23,15 +31,80 @@ use crate::label::Expression;
 use crate::weights::{Metadata, PublishedWeights, faceres_from_tfjs};
 use crate::weights::{Normalisation, Weights, WeightsError};
 
-/// Architecture name of [`Backbone::FaceRes`].
+/// Architecture name of [`Architecture::FaceRes`].
 const FACERES: &str = "faceres";
 
 /// Every backbone, as weights files and the command line name it.
-pub const NAMES: [&str; 3] = [
+pub const NAMES: [&str; 5] = [
     FACERES,
     EfficientNetConfig::B0.name,
     EfficientNetConfig::B2.name,
+    MobileFaceNet::NAME,
+    Ddamfn::NAME,
 ];
+
+/// A network that [`NAMES`] names.
+#[derive(Clone, Copy, Debug)]
+enum Architecture {
+    FaceRes,
+    EfficientNet(EfficientNetConfig),
+    MobileFaceNet,
+    Ddamfn,
+}
+
+impl Architecture {
+    fn of(name: &str) -> Result<Self, WeightsError> {
+        Ok(match name {
+            FACERES => Self::FaceRes,
+            MobileFaceNet::NAME => Self::MobileFaceNet,
+            Ddamfn::NAME => Self::Ddamfn,
+            _ => match EfficientNetConfig::from_name(name) {
+                Some(config) => Self::EfficientNet(config),
+                None => {
+                    return Err(WeightsError::Architecture {
+                        expected: NAMES.join("`, `"),
+                        got: name.to_owned(),
+                    });
+                }
+            },
+        })
+    }
+
+    fn facts(self) -> Facts {
+        let of = |name, input_side, normalisation, width| Facts {
+            name,
+            input_side,
+            normalisation,
+            width,
+        };
+        match self {
+            Self::FaceRes => of(
+                FACERES,
+                MobileNetV1::SIDE,
+                FACERES_NORMALISATION,
+                MobileNetV1::WIDTH,
+            ),
+            Self::EfficientNet(config) => of(
+                config.name,
+                config.side,
+                IMAGENET_NORMALISATION,
+                config.width(),
+            ),
+            Self::MobileFaceNet => of(
+                MobileFaceNet::NAME,
+                MobileFaceNet::SIDE,
+                HALF_NORMALISATION,
+                MobileFaceNet::WIDTH,
+            ),
+            Self::Ddamfn => of(
+                Ddamfn::NAME,
+                Ddamfn::SIDE,
+                IMAGENET_NORMALISATION,
+                Ddamfn::WIDTH,
+            ),
+        }
+    }
+}
 
 /// Pixels less the means of VGGFace2's publisher, as the published `faceres` expects them.
 const FACERES_NORMALISATION: Normalisation = Normalisation {
@@ -45,12 +118,28 @@ const IMAGENET_NORMALISATION: Normalisation = Normalisation {
     std: [0.229 * 255.0, 0.224 * 255.0, 0.225 * 255.0],
 };
 
+/// From -1 to 1.
+const HALF_NORMALISATION: Normalisation = Normalisation {
+    mean: [127.5; 3],
+    std: [127.5; 3],
+};
+
 /// A network with its weights, ready on a device.
 #[derive(Debug)]
 pub struct Backbone {
     facts: Facts,
-    classes: Vec<Expression>,
+    outputs: Outputs,
     network: Network,
+}
+
+/// What the outputs of a backbone's classifier are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outputs {
+    /// What the first outputs, logits before softmax, stand for; empty without a classifier or where its classes are
+    /// unknown.
+    pub classes: Vec<Expression>,
+    /// Whether two more outputs follow the classes: valence and arousal, linear and not clipped to [-1, 1].
+    pub valence_arousal: bool,
 }
 
 /// What is known of a backbone before its weights are.
@@ -71,7 +160,8 @@ pub struct Facts {
 pub struct Embedded {
     /// `[batch, width]`, not unit length.
     pub embedding: Tensor<2>,
-    /// `[batch, outputs]` before softmax, where the weights have a classifier.
+    /// `[batch, outputs]` before softmax, where the weights have a classifier; [`Backbone::outputs`] says what they
+    /// are.
     pub logits: Option<Tensor<2>>,
 }
 
@@ -82,21 +172,7 @@ impl Facts {
     ///
     /// [`WeightsError::Architecture`] for a name that is not in [`NAMES`].
     pub fn of(name: &str) -> Result<Self, WeightsError> {
-        if name == FACERES {
-            return Ok(Self {
-                name: FACERES,
-                input_side: MobileNetV1::SIDE,
-                normalisation: FACERES_NORMALISATION,
-                width: MobileNetV1::WIDTH,
-            });
-        }
-        let config = EfficientNetConfig::from_name(name).ok_or_else(|| unknown(name))?;
-        Ok(Self {
-            name: config.name,
-            input_side: config.side,
-            normalisation: IMAGENET_NORMALISATION,
-            width: config.width(),
-        })
+        Ok(Architecture::of(name)?.facts())
     }
 }
 
@@ -113,11 +189,11 @@ impl Backbone {
         let mut planner = Plan::of_input(side, side, 3);
         let faces = planner.input();
         let (embedding, logits) = plan(weights, &mut planner, faces)?;
-        let outputs: Vec<Map> = [Some(embedding), logits].into_iter().flatten().collect();
+        let maps: Vec<Map> = [Some(embedding), logits].into_iter().flatten().collect();
         Ok(Self {
             facts,
-            classes: classes(weights)?,
-            network: Network::new(&planner.finish(&outputs), device),
+            outputs: outputs(weights)?,
+            network: Network::new(&planner.finish(&maps), device),
         })
     }
 
@@ -128,7 +204,12 @@ impl Backbone {
 
     /// What the first logits stand for; empty without a classifier or where its classes are unknown.
     pub fn classes(&self) -> &[Expression] {
-        &self.classes
+        &self.outputs.classes
+    }
+
+    /// What the logits are.
+    pub fn outputs(&self) -> &Outputs {
+        &self.outputs
     }
 
     /// What carries the network out.
@@ -159,34 +240,26 @@ impl Backbone {
     }
 }
 
-/// What a backbone's outputs stand for.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Outputs {
-    /// Of the first ones.
-    pub classes: Vec<Expression>,
-    /// Whether the last two are valence and arousal.
-    pub valence_arousal: bool,
+/// What the first logits of a backbone with these weights stand for: [`Outputs::classes`].
+///
+/// # Errors
+///
+/// As [`outputs`].
+pub fn classes(weights: &Weights) -> Result<Vec<Expression>, WeightsError> {
+    Ok(outputs(weights)?.classes)
 }
 
-/// temporary
-pub fn outputs(weights: &Weights) -> Result<Outputs, WeightsError> {
-    Ok(Outputs {
-        classes: classes(weights)?,
-        valence_arousal: false,
-    })
-}
-
-/// What the first logits of a backbone with these weights stand for; empty without a classifier or where its
-/// classes are unknown.
+/// What the classifier's outputs of a backbone with these weights are. Where there are two more than named classes,
+/// they are valence and arousal, as in EmotiEffLib's and DDAMFN's multi-task models.
 ///
 /// # Errors
 ///
 /// [`WeightsError`] if more classes are named than the classifier has outputs, or for an unknown architecture.
-pub fn classes(weights: &Weights) -> Result<Vec<Expression>, WeightsError> {
-    if Facts::of(&weights.metadata.architecture)?.name == FACERES {
-        return Ok(Vec::new());
+pub fn outputs(weights: &Weights) -> Result<Outputs, WeightsError> {
+    match Architecture::of(&weights.metadata.architecture)? {
+        Architecture::FaceRes => Ok(Outputs::default()),
+        _ => classifier::outputs(weights),
     }
-    efficientnet::classes(weights)
 }
 
 /// Adds the network that the metadata names to a plan whose map `faces` is its input; gives the embedding and,
@@ -200,18 +273,19 @@ pub fn plan(
     planner: &mut Planner,
     faces: Map,
 ) -> Result<(Map, Option<Map>), WeightsError> {
-    let name = weights.metadata.architecture.as_str();
-    if name == FACERES {
-        return Ok((MobileNetV1::plan(weights, planner, faces)?, None));
+    match Architecture::of(&weights.metadata.architecture)? {
+        Architecture::FaceRes => Ok((MobileNetV1::plan(weights, planner, faces)?, None)),
+        Architecture::EfficientNet(config) => EfficientNet::plan(config, weights, planner, faces),
+        Architecture::MobileFaceNet => MobileFaceNet::plan(weights, planner, faces),
+        Architecture::Ddamfn => Ddamfn::plan(weights, planner, faces),
     }
-    let config = EfficientNetConfig::from_name(name).ok_or_else(|| unknown(name))?;
-    EfficientNet::plan(config, weights, planner, faces)
 }
 
 /// Brings a published file of the backbone `name` into canonical form: our names, batch norm folded, metadata
 /// filled in. Licence and source stay those of the published table.
 ///
-/// `faceres` is read from tfjs; the EmotiEffNets from timm's state dict or from EmotiEffLib's ONNX files.
+/// `faceres` is read from tfjs; the EmotiEffNets and MobileFaceNet from a state dict or from EmotiEffLib's ONNX files;
+/// MT-DDAMFN from a state dict.
 ///
 /// # Errors
 ///
@@ -221,29 +295,23 @@ pub fn canonical_weights(
     name: &str,
     published: &PublishedWeights,
 ) -> Result<Weights, WeightsError> {
-    if name == FACERES {
-        let mut weights = faceres_from_tfjs(published.named())?;
-        weights.metadata = Metadata {
-            architecture: name.to_owned(),
-            input_side: Some(MobileNetV1::SIDE),
-            normalisation: Some(FACERES_NORMALISATION),
-            ..published.named().metadata.clone()
-        };
-        return Ok(weights);
-    }
-    let config = EfficientNetConfig::from_name(name).ok_or_else(|| unknown(name))?;
+    let architecture = Architecture::of(name)?;
+    let facts = architecture.facts();
     let metadata = Metadata {
         architecture: name.to_owned(),
-        input_side: Some(config.side),
-        normalisation: Some(IMAGENET_NORMALISATION),
+        input_side: Some(facts.input_side),
+        normalisation: Some(facts.normalisation),
         ..published.named().metadata.clone()
     };
-    efficientnet::canonical(config, published, metadata)
-}
-
-fn unknown(name: &str) -> WeightsError {
-    WeightsError::Architecture {
-        expected: NAMES.join("`, `"),
-        got: name.to_owned(),
-    }
+    let network = match architecture {
+        Architecture::FaceRes => {
+            let mut weights = faceres_from_tfjs(published.named())?;
+            weights.metadata = metadata;
+            return Ok(weights);
+        }
+        Architecture::EfficientNet(config) => efficientnet::published(config),
+        Architecture::MobileFaceNet => mobilefacenet::published(),
+        Architecture::Ddamfn => ddamfn::published(),
+    };
+    network.canonical(published, metadata)
 }

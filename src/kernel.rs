@@ -14,7 +14,9 @@ use std::ops::Range;
 use burn::tensor::{Device, ExecutionError, Tensor};
 
 pub use counters::Counters;
-pub use plan::{Activation, Map, MapShape, Plan, Planner, Shortcut, Step, Weighted, Window};
+pub use plan::{
+    Activation, LineSums, Map, MapShape, Plan, Planner, Shortcut, Step, Weighted, Window,
+};
 pub use tuning::tuned;
 
 pub(crate) use gpu::{Element, Gpu, GpuBuffer, Shader, ShaderBuilder};

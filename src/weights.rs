@@ -46,7 +46,7 @@ pub use faceres::faceres_from_tfjs;
 pub use metadata::{Metadata, Normalisation};
 #[cfg(feature = "native")]
 pub use onnx::{OnnxAttribute, OnnxGraph, OnnxNode, read_graph as read_onnx};
-pub use published::{ExpectedConvolution, GraphConvolution, PublishedWeights};
+pub use published::{ExpectedConvolution, GraphConvolution, GraphOperation, PublishedWeights};
 pub use safetensors_file::Precision;
 #[cfg(feature = "native")]
 pub use tfjs::{from_tfjs, read_tfjs};

@@ -99,6 +99,10 @@ impl Kernel for Activate {
                 Activation::Silu => self.each(|x: L, _| silu(x)),
                 Activation::Gelu => self.each(|x: L, _| gelu(x)),
                 Activation::Sigmoid => self.each(|x: L, _| sigmoid(x)),
+                Activation::Hardswish => self.each(|x: L, _| {
+                    let part = x.add(L::splat(3.0)).max(L::splat(0.0)).min(L::splat(6.0));
+                    x.mul(part).mul(L::splat(1.0 / 6.0))
+                }),
                 Activation::Prelu => self.each(|x: L, column| {
                     let slope = L::load(self.slopes.add(column));
                     let zero = L::splat(0.0);

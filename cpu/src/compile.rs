@@ -3,7 +3,7 @@
 use crate::InstructionSet;
 use crate::arena::{self, Lifetime};
 use crate::job::Parts;
-use crate::network::{MapId, Network, NetworkError, Operation, Task};
+use crate::network::{MapId, Network, NetworkError, Operation, Task, column_gates};
 use crate::step::{Activation, Kind, Map, NONE, Port, Step};
 
 /// Sixteen floats on a cache line of their own.
@@ -67,7 +67,10 @@ impl Network {
         for operation in &self.operations {
             let mut step = self.step(operation, &maps, &mut parameters);
             split(&mut step, set);
-            if let Task::Depthwise { sums: Some(sums) } = operation.task {
+            if let Task::Depthwise {
+                sums: Some(sums), ..
+            } = operation.task
+            {
                 let rows = step.destination.height.div_ceil(step.chunk_rows);
                 maps[sums.0].height = rows;
             }
@@ -102,6 +105,9 @@ impl Network {
                     Task::Product { gate, shortcut, .. } => {
                         gate.is_some_and(|gate| gate.0 == map || operation.source.0 == map)
                             || shortcut.is_some_and(|shortcut| shortcut.map.0 == map)
+                    }
+                    Task::LineGate { gates, others } => {
+                        [Some(operation.source), Some(gates), others].contains(&Some(MapId(map)))
                     }
                     _ => operation.source.0 == map,
                 })
@@ -207,9 +213,13 @@ impl Network {
                 step.weight = parameters.panels(&step, operation, [inputs, outputs, pixel]);
                 step.bias = parameters.row(&operation.bias, pad);
             }
-            Task::Depthwise { .. } => {
+            Task::Depthwise { group, .. } => {
                 step.kind = Kind::Depthwise;
-                step.weight = parameters.taps(&operation.weight, outputs);
+                step.depth = narrow(group);
+                step.weight = match group {
+                    2 => parameters.taps(&own_first(&operation.weight, outputs), outputs),
+                    _ => parameters.taps(&operation.weight, outputs),
+                };
                 step.bias = parameters.row(&operation.bias, pad);
             }
             Task::Average => step.kind = Kind::Average,
@@ -220,6 +230,17 @@ impl Network {
                 step.bias = parameters.row(&operation.bias, 0.0);
             }
             Task::MaxPool => step.kind = Kind::MaxPool,
+            Task::Lines => {
+                step.kind = Kind::Lines;
+                if !operation.weight.is_empty() {
+                    step.weight = parameters.taps(&operation.weight, outputs);
+                    step.bias = parameters.taps(&operation.bias, outputs);
+                }
+            }
+            Task::LineGate { .. } => {
+                step.kind = Kind::LineGate;
+                step.depth = narrow(column_gates(outputs));
+            }
         }
         if operation.activation == Activation::Prelu {
             step.slope = parameters.row(&operation.slopes, 0.0);
@@ -237,7 +258,8 @@ impl Operation {
                 shortcut,
                 sums,
             } => [gate, shortcut.map(|shortcut| shortcut.map), sums],
-            Task::Depthwise { sums } => [sums, None, None],
+            Task::Depthwise { sums, .. } => [sums, None, None],
+            Task::LineGate { gates, others } => [Some(gates), others, None],
             _ => [None; 3],
         };
         // Where sums stand in for the source, it is needed for its size only.
@@ -265,7 +287,11 @@ impl Step {
                 self.shortcut = find(shortcut.map(|shortcut| shortcut.map));
                 self.sums = find(sums);
             }
-            Task::Depthwise { sums } => self.sums = find(sums),
+            Task::Depthwise { sums, .. } => self.sums = find(sums),
+            Task::LineGate { gates, others } => {
+                self.gate = find(Some(gates));
+                self.shortcut = find(others);
+            }
             _ => {}
         }
     }
@@ -347,6 +373,17 @@ impl Parameters {
     }
 }
 
+/// Weights of pairs, `[taps, 2, channels]`, with each channel's own before its neighbour's.
+fn own_first(weight: &[f32], channels: usize) -> Vec<f32> {
+    let mut reordered = Vec::with_capacity(weight.len());
+    for tap in weight.chunks_exact(2 * channels) {
+        for place in 0..2 {
+            reordered.extend((0..channels).map(|it| tap[((it % 2) ^ place) * channels + it]));
+        }
+    }
+    reordered
+}
+
 /// Products of one chunk at least: some microseconds of work.
 const CHUNK: usize = 1 << 20;
 /// Chunks of one step and picture at most.
@@ -364,9 +401,11 @@ fn split(step: &mut Step, set: InstructionSet) {
     let each = match step.kind {
         Kind::Product => step.depth as usize,
         // Loads weigh more than products here.
-        Kind::Depthwise | Kind::MaxPool => 3 * (step.kernel[0] * step.kernel[1]) as usize,
+        Kind::Depthwise => 3 * (step.kernel[0] * step.kernel[1] * step.depth) as usize,
+        Kind::MaxPool => 3 * (step.kernel[0] * step.kernel[1]) as usize,
         Kind::Average => step.source.pixels() * 2,
-        Kind::LayerNorm => 8,
+        Kind::Lines => step.source.pixels() * 6 / step.destination.pixels(),
+        Kind::LayerNorm | Kind::LineGate => 8,
     };
     let finish = if step.activation.is_clamp() {
         2
@@ -394,14 +433,14 @@ fn split(step: &mut Step, set: InstructionSet) {
                 (rows, step.panels)
             }
         }
-        Kind::Depthwise | Kind::MaxPool => {
+        Kind::Depthwise | Kind::MaxPool | Kind::LineGate => {
             if height >= 28 {
                 (height.div_ceil(wanted), step.vectors)
             } else {
                 (height, step.vectors.div_ceil(wanted))
             }
         }
-        Kind::Average => (1, step.vectors.div_ceil(wanted)),
+        Kind::Average | Kind::Lines => (1, step.vectors.div_ceil(wanted)),
         Kind::LayerNorm => (narrow(pixels).div_ceil(wanted), step.vectors),
     };
     if step.kind == Kind::Product {

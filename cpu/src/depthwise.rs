@@ -59,12 +59,14 @@ pub(crate) unsafe fn run<L: Lanes>(memory: &Memory, step: &Step, chunk: usize) {
         while start < last {
             let end = (start + CHANNELS).min(last);
             match (step.kernel[0], step.stride) {
-                (3, 1) => plane.rows::<L, 3, 1>(rows, [start, end]),
-                (3, 2) => plane.rows::<L, 3, 2>(rows, [start, end]),
-                (5, 1) => plane.rows::<L, 5, 1>(rows, [start, end]),
-                (5, 2) => plane.rows::<L, 5, 2>(rows, [start, end]),
-                (7, 1) => plane.rows::<L, 7, 1>(rows, [start, end]),
-                (7, 2) => plane.rows::<L, 7, 2>(rows, [start, end]),
+                (3, 1) if step.depth == 2 => plane.rows::<L, 3, 1, 2>(rows, [start, end]),
+                (3, 1) => plane.rows::<L, 3, 1, 1>(rows, [start, end]),
+                (3, 2) => plane.rows::<L, 3, 2, 1>(rows, [start, end]),
+                (5, 1) => plane.rows::<L, 5, 1, 1>(rows, [start, end]),
+                (5, 2) => plane.rows::<L, 5, 2, 1>(rows, [start, end]),
+                (7, 1) => plane.rows::<L, 7, 1, 1>(rows, [start, end]),
+                (7, 2) => plane.rows::<L, 7, 2, 1>(rows, [start, end]),
+                (9, 2) => plane.rows::<L, 9, 2, 1>(rows, [start, end]),
                 (kernel, stride) => unreachable!("depthwise kernel {kernel}, stride {stride}"),
             }
             start = end;
@@ -91,7 +93,7 @@ impl Plane<'_> {
         }
     }
 
-    unsafe fn rows<L: Lanes, const K: usize, const S: usize>(
+    unsafe fn rows<L: Lanes, const K: usize, const S: usize, const G: usize>(
         self,
         [first, last]: [usize; 2],
         channels: [usize; 2],
@@ -120,9 +122,9 @@ impl Plane<'_> {
                 // SAFETY: the strip lies in the row.
                 unsafe {
                     match length {
-                        LONG => strip.enter::<L, K, S, LONG>(),
-                        MIDDLE => strip.enter::<L, K, S, MIDDLE>(),
-                        _ => strip.enter::<L, K, S, 1>(),
+                        LONG => strip.enter::<L, K, S, LONG, G>(),
+                        MIDDLE => strip.enter::<L, K, S, MIDDLE, G>(),
+                        _ => strip.enter::<L, K, S, 1, G>(),
                     }
                 }
                 x = start + length;
@@ -143,7 +145,9 @@ struct Strip<'a> {
 }
 
 impl Strip<'_> {
-    unsafe fn enter<L: Lanes, const K: usize, const S: usize, const P: usize>(self) {
+    unsafe fn enter<L: Lanes, const K: usize, const S: usize, const P: usize, const G: usize>(
+        self,
+    ) {
         let Step {
             source,
             destination,
@@ -161,7 +165,7 @@ impl Strip<'_> {
         };
         let taps = clip(top, K, source.height);
         let columns = clip(left, span, source.width);
-        let window = Window::<K, S, P> {
+        let window = Window::<K, S, P, G> {
             strip: self,
             corner: (top * source.width as isize + left) * source.stride as isize,
             taps,
@@ -204,7 +208,9 @@ impl Strip<'_> {
     }
 }
 
-struct Window<'a, const K: usize, const S: usize, const P: usize> {
+/// `K` rows and columns, seen `S` pixels apart by `P` output pixels, and in each the `G` channels of a group: the
+/// output's own first.
+struct Window<'a, const K: usize, const S: usize, const P: usize, const G: usize> {
     strip: Strip<'a>,
     /// The window's first pixel from the first of the picture; may lie outside.
     corner: isize,
@@ -215,12 +221,18 @@ struct Window<'a, const K: usize, const S: usize, const P: usize> {
 }
 
 /// A window whose columns all lie in the picture.
-struct Inner<'a, const K: usize, const S: usize, const P: usize>(Window<'a, K, S, P>);
+struct Inner<'a, const K: usize, const S: usize, const P: usize, const G: usize>(
+    Window<'a, K, S, P, G>,
+);
 
 /// A window that reaches over an edge.
-struct Outer<'a, const K: usize, const S: usize, const P: usize>(Window<'a, K, S, P>);
+struct Outer<'a, const K: usize, const S: usize, const P: usize, const G: usize>(
+    Window<'a, K, S, P, G>,
+);
 
-impl<const K: usize, const S: usize, const P: usize> Kernel for Inner<'_, K, S, P> {
+impl<const K: usize, const S: usize, const P: usize, const G: usize> Kernel
+    for Inner<'_, K, S, P, G>
+{
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) {
         // SAFETY: the caller's promise.
@@ -228,7 +240,9 @@ impl<const K: usize, const S: usize, const P: usize> Kernel for Inner<'_, K, S, 
     }
 }
 
-impl<const K: usize, const S: usize, const P: usize> Kernel for Outer<'_, K, S, P> {
+impl<const K: usize, const S: usize, const P: usize, const G: usize> Kernel
+    for Outer<'_, K, S, P, G>
+{
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) {
         // SAFETY: the caller's promise.
@@ -236,7 +250,7 @@ impl<const K: usize, const S: usize, const P: usize> Kernel for Outer<'_, K, S, 
     }
 }
 
-impl<const K: usize, const S: usize, const P: usize> Window<'_, K, S, P> {
+impl<const K: usize, const S: usize, const P: usize, const G: usize> Window<'_, K, S, P, G> {
     #[inline(always)]
     unsafe fn slide<L: Lanes, const EDGE: bool>(self) {
         let Strip {
@@ -264,9 +278,12 @@ impl<const K: usize, const S: usize, const P: usize> Window<'_, K, S, P> {
             while channel < channels[1] {
                 let mut sums = [L::load(bias.add(channel)); P];
                 for tap in first_tap..last_tap {
-                    let mut weight = [L::splat(0.0); K];
+                    let mut weight = [[L::splat(0.0); G]; K];
                     for (column, weight) in weight.iter_mut().enumerate() {
-                        *weight = L::load(weights.add((tap * K + column) * pixel + channel));
+                        for (input, weight) in weight.iter_mut().enumerate() {
+                            let place = (tap * K + column) * G + input;
+                            *weight = L::load(weights.add(place * pixel + channel));
+                        }
                     }
                     let row = plane
                         .source
@@ -283,7 +300,10 @@ impl<const K: usize, const S: usize, const P: usize> Window<'_, K, S, P> {
                                 && (column - offset) / S < P
                             {
                                 let sum = &mut sums[(column - offset) / S];
-                                *sum = value.mul_add(*weight, *sum);
+                                *sum = value.mul_add(weight[0], *sum);
+                                if G == 2 {
+                                    *sum = value.swap_pairs().mul_add(weight[G - 1], *sum);
+                                }
                             }
                         }
                     }

@@ -51,6 +51,8 @@ pub(crate) trait Lanes: Copy {
     unsafe fn mul_add(self, factor: Self, term: Self) -> Self;
     unsafe fn max(self, other: Self) -> Self;
     unsafe fn min(self, other: Self) -> Self;
+    /// Even and odd floats in each other's place.
+    unsafe fn swap_pairs(self) -> Self;
     /// `1 / self` within two units in the last place; `self` is normal.
     unsafe fn reciprocal(self) -> Self;
     /// `self * 2^n`, where the low bits of `shifted` hold `n`; both are normal.

@@ -142,12 +142,19 @@ pub(crate) enum Task {
     },
     Depthwise {
         sums: Option<MapId>,
+        /// Channels of a group: one or two.
+        group: usize,
     },
     Average,
     LayerNorm {
         epsilon: f32,
     },
     MaxPool,
+    Lines,
+    LineGate {
+        gates: MapId,
+        others: Option<MapId>,
+    },
 }
 
 impl Window {
@@ -321,7 +328,7 @@ impl Network {
     /// # Errors
     ///
     /// [`NetworkError`] for parameters or a window that does not fit; the kernel is 3, 5 or 7 and the stride 1 or
-    /// 2.
+    /// 2, or the kernel is 9 and the stride 2.
     pub fn depthwise(
         &mut self,
         source: MapId,
@@ -329,9 +336,42 @@ impl Network {
         weight: &[f32],
         finish: Finish<'_>,
     ) -> Result<MapId, NetworkError> {
+        self.grouped(source, window, weight, finish, 1)
+    }
+
+    /// A convolution in groups of two neighbouring channels; the weight is `[kernel, kernel, 2, channels]`.
+    ///
+    /// # Errors
+    ///
+    /// [`NetworkError`] for parameters, an odd number of channels, or a window other than 3x3 of stride 1.
+    pub fn pairwise(
+        &mut self,
+        source: MapId,
+        window: Window,
+        weight: &[f32],
+        finish: Finish<'_>,
+    ) -> Result<MapId, NetworkError> {
+        let [height, width, channels] = self.shape(source)?;
+        let even = channels.next_multiple_of(2);
+        expect("map", &[height, width, even], &[height, width, channels])?;
+        self.grouped(source, window, weight, finish, 2)
+    }
+
+    fn grouped(
+        &mut self,
+        source: MapId,
+        window: Window,
+        weight: &[f32],
+        finish: Finish<'_>,
+        group: usize,
+    ) -> Result<MapId, NetworkError> {
         let [height, width, channels] = self.shape(source)?;
         window.check([height, width])?;
-        if ![3, 5, 7].contains(&window.kernel) || window.stride > 2 {
+        let has_loop = matches!(
+            (group, window.kernel, window.stride),
+            (1, 3 | 5 | 7, 1 | 2) | (1, 9, 2) | (2, 3, 1)
+        );
+        if !has_loop {
             return Err(NetworkError::Window {
                 window,
                 reason: "is not one that a depthwise convolution can have here",
@@ -339,14 +379,14 @@ impl Network {
         }
         expect(
             "weight",
-            &[channels * window.kernel * window.kernel],
+            &[channels * group * window.kernel * window.kernel],
             &[weight.len()],
         )?;
         expect("bias", &[channels], &[finish.bias.len()])?;
         finish.check()?;
         let destination = self.map([window.size[0], window.size[1], channels])?;
         self.operations.push(Operation {
-            task: Task::Depthwise { sums: None },
+            task: Task::Depthwise { sums: None, group },
             source,
             destination,
             window,
@@ -377,13 +417,14 @@ impl Network {
             .position(|operation| operation.destination == source);
         // Where the map comes out of a depthwise convolution, that sums it up while it is in registers.
         let squeezed = match producer.map(|index| &self.operations[index].task) {
-            Some(&Task::Depthwise { sums }) => {
+            Some(&Task::Depthwise { sums, group }) => {
                 let sums = match sums {
                     Some(sums) => sums,
                     None => self.map([1, 1, channels])?,
                 };
                 if let Some(index) = producer {
-                    self.operations[index].task = Task::Depthwise { sums: Some(sums) };
+                    let sums = Some(sums);
+                    self.operations[index].task = Task::Depthwise { sums, group };
                 }
                 let squeezed = self.pointwise(sums, reduce_weight, reduce, None, None)?;
                 if let Some(operation) = self.operations.last_mut() {
@@ -402,6 +443,85 @@ impl Network {
             }
         };
         self.pointwise(squeezed, excite_weight, excite, None, None)
+    }
+
+    /// The gates of coordinate attention (Hou et al. 2021): the mean of each row and of each column goes through the
+    /// layer `reduce` and then through a layer of rows or of columns.
+    ///
+    /// Instead of means there can be sums weighted by `[width, channels]` (of rows) and then `[height, channels]` (of
+    /// columns), and biases, `[2, channels]`. The result is for [`line_gate`](Self::line_gate) alone.
+    ///
+    /// # Errors
+    ///
+    /// [`NetworkError`] for parameters that do not fit.
+    pub fn coordinate_attention(
+        &mut self,
+        source: MapId,
+        sums: Option<(&[f32], &[f32])>,
+        (reduce_weight, reduce): (&[f32], Finish<'_>),
+        rows: (&[f32], Finish<'_>),
+        columns: (&[f32], Finish<'_>),
+    ) -> Result<MapId, NetworkError> {
+        let [height, width, channels] = self.shape(source)?;
+        let lines = height + width;
+        let (weight, bias) = sums.unwrap_or_default();
+        if sums.is_some() {
+            expect("weight", &[lines * channels], &[weight.len()])?;
+            expect("bias", &[2 * channels], &[bias.len()])?;
+        }
+        let map = self.map([lines, 1, channels])?;
+        self.push(Task::Lines, source, map, Window::PIXEL);
+        if let Some(operation) = self.operations.last_mut() {
+            operation.weight = weight.to_vec();
+            operation.bias = bias.to_vec();
+        }
+        let squeezed = self.pointwise(map, reduce_weight, reduce, None, None)?;
+        // One layer gives gates of rows and gates of columns for every line, and half of them are used.
+        let inputs = reduce.bias.len();
+        let column_start = column_gates(channels);
+        let outputs = column_start + channels;
+        let mut joined = vec![0.0; inputs * outputs];
+        let mut bias = vec![0.0; outputs];
+        for (start, (weight, finish)) in [(0, rows), (column_start, columns)] {
+            expect("weight", &[inputs * channels], &[weight.len()])?;
+            expect("bias", &[channels], &[finish.bias.len()])?;
+            let to = joined.chunks_exact_mut(outputs);
+            for (to, from) in to.zip(weight.chunks_exact(channels)) {
+                to[start..start + channels].copy_from_slice(from);
+            }
+            bias[start..start + channels].copy_from_slice(finish.bias);
+        }
+        let finish = Finish {
+            bias: &bias,
+            activation: Activation::Sigmoid,
+            slopes: &[],
+        };
+        self.pointwise(squeezed, &joined, finish, None, None)
+    }
+
+    /// Every pixel times the gate of its row and the gate of its column; with two maps of gates, times the larger
+    /// of both products.
+    ///
+    /// # Errors
+    ///
+    /// [`NetworkError`] for gates that are not of [`coordinate_attention`](Self::coordinate_attention) over a map of
+    /// this size.
+    pub fn line_gate(
+        &mut self,
+        source: MapId,
+        gates: MapId,
+        others: Option<MapId>,
+    ) -> Result<MapId, NetworkError> {
+        let [height, width, channels] = self.shape(source)?;
+        let expected = [height + width, 1, column_gates(channels) + channels];
+        for gates in [Some(gates), others].into_iter().flatten() {
+            expect("gates", &expected, &self.shape(gates)?)?;
+        }
+        let destination = self.map([height, width, channels])?;
+        let window = Window::of_size([height, width]);
+        let task = Task::LineGate { gates, others };
+        self.push(task, source, destination, window);
+        Ok(destination)
     }
 
     /// Means over all pixels, a map of one pixel.
@@ -481,6 +601,11 @@ impl Network {
         self.shapes.push(shape);
         Ok(MapId(self.shapes.len() - 1))
     }
+}
+
+/// Where in a line the gates of columns begin: on a whole vector.
+pub(crate) fn column_gates(channels: usize) -> usize {
+    channels.next_multiple_of(16)
 }
 
 impl Finish<'_> {

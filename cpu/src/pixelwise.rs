@@ -1,9 +1,9 @@
-//! Steps without a product: means, layer normalisation and max pooling.
+//! Steps without a product: means, layer normalisation, max pooling, gates of lines.
 
 use crate::activation::Activate;
 use crate::lanes::{Kernel, Lanes};
 use crate::memory::Memory;
-use crate::step::{Kind, NONE, Step};
+use crate::step::{Kind, Map, NONE, Step};
 
 /// Runs one chunk.
 ///
@@ -31,6 +31,13 @@ pub(crate) unsafe fn run<L: Lanes>(memory: &Memory, step: &Step, chunk: usize) {
                 output: output.add(row * pixel),
                 columns,
             }),
+            Kind::Lines => L::enter(Lines {
+                step,
+                source: source.add(row * step.source.len()),
+                output: output.add(row * step.destination.len()),
+                columns,
+                parameters: memory.parameters,
+            }),
             Kind::LayerNorm => {
                 let rows = memory.batch * step.destination.pixels();
                 let first = row * chunk_rows;
@@ -53,11 +60,29 @@ pub(crate) unsafe fn run<L: Lanes>(memory: &Memory, step: &Step, chunk: usize) {
                 let height = step.destination.height as usize;
                 let bands = height.div_ceil(chunk_rows);
                 let (picture, band) = (row / bands, row % bands);
+                let source = source.add(picture * step.source.len());
+                let output = output.add(picture * step.destination.len());
+                let rows = [band * chunk_rows, ((band + 1) * chunk_rows).min(height)];
+                if step.kind == Kind::LineGate {
+                    let gates = |map: Map| match map.is_present() {
+                        true => memory.map(map).add(picture * map.len()).cast_const(),
+                        false => core::ptr::null(),
+                    };
+                    L::enter(LineGate {
+                        step,
+                        source,
+                        output,
+                        gates: [gates(step.gate), gates(step.shortcut)],
+                        rows,
+                        columns,
+                    });
+                    return;
+                }
                 L::enter(MaxPool {
                     step,
-                    source: source.add(picture * step.source.len()),
-                    output: output.add(picture * step.destination.len()),
-                    rows: [band * chunk_rows, ((band + 1) * chunk_rows).min(height)],
+                    source,
+                    output,
+                    rows,
                     columns,
                 });
             }
@@ -117,6 +142,106 @@ impl Kernel for Average<'_> {
                     .add(sums[1])
                     .mul(L::splat(1.0 / pixels as f32))
                     .store(self.output.add(column));
+            }
+        }
+    }
+}
+
+/// Rows first, then columns.
+struct Lines<'a> {
+    step: &'a Step,
+    source: *const f32,
+    output: *mut f32,
+    columns: [usize; 2],
+    parameters: *const f32,
+}
+
+impl Kernel for Lines<'_> {
+    #[inline(always)]
+    unsafe fn run<L: Lanes>(self) {
+        let Map { height, width, .. } = self.step.source;
+        let [height, width] = [height, width].map(|side| side as usize);
+        let pixel = self.step.source.stride as usize;
+        let is_weighted = self.step.weight != NONE;
+        for column in (self.columns[0]..self.columns[1]).step_by(L::WIDTH) {
+            // SAFETY: columns lie in the pixels; weights are as many as lines, biases two.
+            unsafe {
+                let parameters_at = |start: u32| {
+                    self.parameters
+                        .wrapping_add((start as usize).wrapping_add(column))
+                };
+                let weights = parameters_at(self.step.weight);
+                let biases = parameters_at(self.step.bias);
+                let start = |line: usize| match is_weighted {
+                    true => L::load(biases.wrapping_add(line * pixel)),
+                    false => L::splat(0.0),
+                };
+                let weight = |line: usize, length: usize| match is_weighted {
+                    true => L::load(weights.wrapping_add(line * pixel)),
+                    false => L::splat(1.0 / length as f32),
+                };
+                let output = |line: usize| self.output.add(line * pixel + column);
+                for x in 0..width {
+                    start(1).store(output(height + x));
+                }
+                for y in 0..height {
+                    let mut sums = [start(0), L::splat(0.0)];
+                    let of_column = weight(width + y, height);
+                    for x in 0..width {
+                        let value = L::load(self.source.add((y * width + x) * pixel + column));
+                        // Two sums: one alone would wait for each addition.
+                        sums[x % 2] = value.mul_add(weight(x, width), sums[x % 2]);
+                        let sum = output(height + x);
+                        value.mul_add(of_column, L::load(sum)).store(sum);
+                    }
+                    sums[0].add(sums[1]).store(output(y));
+                }
+            }
+        }
+    }
+}
+
+struct LineGate<'a> {
+    step: &'a Step,
+    source: *const f32,
+    output: *mut f32,
+    /// The second may be null.
+    gates: [*const f32; 2],
+    rows: [usize; 2],
+    columns: [usize; 2],
+}
+
+impl Kernel for LineGate<'_> {
+    #[inline(always)]
+    unsafe fn run<L: Lanes>(self) {
+        let Map {
+            height,
+            width,
+            stride,
+            ..
+        } = self.step.source;
+        let [height, width, pixel] = [height, width, stride].map(|count| count as usize);
+        let line = self.step.gate.stride as usize;
+        for y in self.rows[0]..self.rows[1] {
+            for x in 0..width {
+                for column in (self.columns[0]..self.columns[1]).step_by(L::WIDTH) {
+                    // SAFETY: pixels and lines lie in the maps, gates of columns behind those of rows.
+                    unsafe {
+                        let gate = |gates: *const f32| {
+                            let of_column = gates.add((height + x) * line + column);
+                            L::load(gates.add(y * line + column))
+                                .mul(L::load(of_column.add(self.step.depth as usize)))
+                        };
+                        let mut factor = gate(self.gates[0]);
+                        if !self.gates[1].is_null() {
+                            factor = factor.max(gate(self.gates[1]));
+                        }
+                        let place = (y * width + x) * pixel + column;
+                        L::load(self.source.add(place))
+                            .mul(factor)
+                            .store(self.output.add(place));
+                    }
+                }
             }
         }
     }

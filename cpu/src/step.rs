@@ -18,6 +18,8 @@ pub enum Activation {
     Gelu,
     /// `1 / (1 + e^-x)`
     Sigmoid,
+    /// `x * min(max(x + 3, 0), 6) / 6`
+    Hardswish,
 }
 
 impl Activation {
@@ -54,6 +56,10 @@ pub(crate) enum Kind {
     LayerNorm,
     /// The largest value of a window.
     MaxPool,
+    /// Means, or weighted sums, of each row and each column.
+    Lines,
+    /// Each pixel times the gates of its row and its column.
+    LineGate,
 }
 
 /// Where a feature map lies, `[batch, height, width, stride]`; a map that is not there has stride 0.
@@ -92,9 +98,10 @@ pub(crate) struct Step {
     pub(crate) activation: Activation,
     pub(crate) source: Map,
     pub(crate) destination: Map,
-    /// Added before the activation.
+    /// Added before the activation. Of a line gate: the second gates, of which the larger counts.
     pub(crate) shortcut: Map,
-    /// Multiplied into the source, `[batch, 1, 1, channels]`.
+    /// Multiplied into the source, `[batch, 1, 1, channels]`; of a line gate `[batch, height + width, 1, ..]`, where
+    /// the gates of columns begin in the middle of a pixel.
     pub(crate) gate: Map,
     /// Of a depthwise step: sums over each band of rows, `[batch, bands, 1, channels]`. Of a product: sums
     /// whose mean is the source.
@@ -106,7 +113,7 @@ pub(crate) struct Step {
     pub(crate) stride: u32,
     /// Pixels of padding above and to the left.
     pub(crate) padding: [u32; 2],
-    /// Of a product: inputs of one output.
+    /// Of a product and of a depthwise step: inputs of one output. Of a line gate: where gates of columns begin.
     pub(crate) depth: u32,
     /// Vectors of outputs, and the panels that they are split into.
     pub(crate) vectors: u32,
@@ -217,10 +224,10 @@ impl Step {
             Kind::Product | Kind::LayerNorm => {
                 (batch * self.destination.pixels()).div_ceil(chunk_rows)
             }
-            Kind::Depthwise | Kind::MaxPool => {
+            Kind::Depthwise | Kind::MaxPool | Kind::LineGate => {
                 batch * (self.destination.height as usize).div_ceil(chunk_rows)
             }
-            Kind::Average => batch,
+            Kind::Average | Kind::Lines => batch,
         };
         (rows, columns)
     }

@@ -7,7 +7,7 @@ use affectlens_cpu::{
 };
 use reference::{Maps, Numbers};
 
-const ACTIVATIONS: [Activation; 7] = [
+const ACTIVATIONS: [Activation; 8] = [
     Activation::Identity,
     Activation::Relu,
     Activation::Relu6,
@@ -15,6 +15,7 @@ const ACTIVATIONS: [Activation; 7] = [
     Activation::Silu,
     Activation::Gelu,
     Activation::Sigmoid,
+    Activation::Hardswish,
 ];
 
 /// Sums of a few hundred products of numbers below one in f32.
@@ -133,7 +134,7 @@ fn convolutions_agree_with_the_reference() {
     {
         let batch = 1 + index % 3;
         let maps = Maps::noise(&mut numbers, batch, shape);
-        let activation = ACTIVATIONS[index % 7];
+        let activation = ACTIVATIONS[index % 8];
         let weights = window.kernel * window.kernel * shape[2] * outputs;
         let layer = Layer::new(&mut numbers, weights, outputs, activation);
         let mut network = Network::default();
@@ -156,15 +157,18 @@ fn convolutions_agree_with_the_reference() {
 fn depthwise_convolutions_agree_with_the_reference() {
     let mut numbers = Numbers(2);
     let mut case = 0;
-    for kernel in [3, 5, 7] {
+    for kernel in [3, 5, 7, 9] {
         for stride in [1, 2] {
+            if (kernel, stride) == (9, 1) {
+                continue;
+            }
             for shape in [[7, 7, 20], [9, 17, 3], [1, 2, 16], [5, 4, 42], [30, 29, 8]] {
                 let window = same(shape, kernel, stride);
                 let layer = Layer::new(
                     &mut numbers,
                     kernel * kernel * shape[2],
                     shape[2],
-                    ACTIVATIONS[case % 7],
+                    ACTIVATIONS[case % 8],
                 );
                 let maps = Maps::noise(&mut numbers, 1 + case % 2, shape);
                 case += 1;
@@ -199,6 +203,103 @@ fn depthwise_convolutions_agree_with_the_reference() {
 }
 
 #[test]
+fn convolutions_in_pairs_agree_with_the_reference() {
+    let mut numbers = Numbers(8);
+    for (index, shape) in [[9, 17, 6], [5, 4, 42], [30, 29, 16]]
+        .into_iter()
+        .enumerate()
+    {
+        let (window, channels) = (same(shape, 3, 1), shape[2]);
+        let activation = [Activation::Prelu, Activation::Silu, Activation::Identity][index];
+        let layer = Layer::new(&mut numbers, 18 * channels, channels, activation);
+        let maps = Maps::noise(&mut numbers, 1 + index % 2, shape);
+        let mut network = Network::default();
+        let input = network.input(shape).expect("a shape");
+        let output = network
+            .pairwise(input, window, &layer.weight, layer.finish())
+            .expect("a convolution");
+        network.output(output).expect("a map");
+        let dense = reference::ungrouped(&layer.weight, channels, 2);
+        let expected = reference::convolution(&maps, window, &dense, layer.finish(), None);
+        check(
+            &format!("pairs on {shape:?}"),
+            &network,
+            &[&maps],
+            &expected,
+        );
+    }
+}
+
+#[test]
+fn coordinate_attention_agrees_with_the_reference() {
+    let mut numbers = Numbers(9);
+    for (index, shape) in [[7, 7, 64], [14, 9, 20], [28, 3, 16], [40, 33, 5]]
+        .into_iter()
+        .enumerate()
+    {
+        let [height, width, channels] = shape;
+        let maps = Maps::noise(&mut numbers, 1 + index % 3, shape);
+        let weight = numbers.take((height + width) * channels, 0.3);
+        let bias = numbers.take(2 * channels, 0.5);
+        let mut layer = |inputs, outputs, activation| {
+            Layer::new(&mut numbers, inputs * outputs, outputs, activation)
+        };
+        let reduce = layer(channels, 6, Activation::Hardswish);
+        let [rows, columns] = [0; 2].map(|_| layer(6, channels, Activation::Sigmoid));
+        let add = |network: &mut Network, input, sums| {
+            let layers = [&reduce, &rows, &columns].map(|it| (it.weight.as_slice(), it.finish()));
+            let [reduce, rows, columns] = layers;
+            network
+                .coordinate_attention(input, sums, reduce, rows, columns)
+                .expect("gates")
+        };
+        let means = reference::line_means(shape);
+        let gates = |weight: &[f32], bias: &[f32]| {
+            let lines = reference::lines(&maps, weight, bias);
+            let pixel = symmetric(lines.shape, 1, 1, 0);
+            let through = |maps: &Maps, layer: &Layer| {
+                reference::convolution(maps, pixel, &layer.weight, layer.finish(), None)
+            };
+            let squeezed = through(&lines, &reduce);
+            reference::outer(
+                shape,
+                &through(&squeezed, &rows),
+                &through(&squeezed, &columns),
+            )
+        };
+        let of_means = gates(&means, &vec![0.0; 2 * channels]);
+        let of_sums = gates(&weight, &bias);
+
+        let mut network = Network::default();
+        let input = network.input(shape).expect("a shape");
+        let first = add(&mut network, input, None);
+        let gated = network.line_gate(input, first, None).expect("a map");
+        network.output(gated).expect("a map");
+        let expected = maps.with(&of_means, |x, gate| x * gate);
+        check(
+            &format!("means of {shape:?}"),
+            &network,
+            &[&maps],
+            &expected,
+        );
+
+        let mut network = Network::default();
+        let input = network.input(shape).expect("a shape");
+        let first = add(&mut network, input, None);
+        let second = add(&mut network, input, Some((&weight, &bias)));
+        let gated = network.line_gate(input, first, Some(second));
+        network.output(gated.expect("a map")).expect("a map");
+        let expected = maps.with(&of_means.with(&of_sums, f64::max), |x, gate| x * gate);
+        check(
+            &format!("two gates of {shape:?}"),
+            &network,
+            &[&maps],
+            &expected,
+        );
+    }
+}
+
+#[test]
 fn pointwise_convolutions_with_gate_and_shortcut_agree_with_the_reference() {
     let mut numbers = Numbers(3);
     let mut case = 0;
@@ -225,7 +326,7 @@ fn pointwise_convolutions_with_gate_and_shortcut_agree_with_the_reference() {
                 &mut numbers,
                 inputs * outputs,
                 outputs,
-                ACTIVATIONS[case % 7],
+                ACTIVATIONS[case % 8],
             );
             case += 1;
             let mut network = Network::default();
@@ -480,6 +581,23 @@ fn malformed_networks_are_refused() {
         network.input([60_000, 60_000, 4]),
         Err(NetworkError::Size { .. })
     ));
+    assert_eq!(
+        text(network.pairwise(input, window(5, 1, 2, 8), &[0.0; 200], finish(&[0.0; 4]))),
+        "window of 5x5, stride 1, is not one that a depthwise convolution can have here"
+    );
+    let sums = Some((&[0.0; 60][..], &[0.0; 8][..]));
+    let (reduce, gate) = (
+        (&[0.0; 8][..], finish(&[0.0; 2])),
+        (&[0.0; 8][..], finish(&[0.0; 4])),
+    );
+    assert_eq!(
+        text(network.coordinate_attention(input, sums, reduce, gate, gate)),
+        "weight has shape [60], expected [64]"
+    );
+    assert_eq!(
+        text(network.line_gate(input, input, None)),
+        "gates has shape [8, 8, 4], expected [16, 1, 20]"
+    );
     let mut other = Network::default();
     assert_eq!(
         other.average(input).expect_err("a foreign map").to_string(),

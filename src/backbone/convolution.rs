@@ -1,8 +1,6 @@
 //! A convolution with bias and activation: the one piece that every backbone here is made of.
 //!
-//! Batch norm is folded into weight and bias before the weights get here. Padding is TensorFlow's SAME:
-//! the output has `ceil(side / stride)` pixels, and where the padding is odd the extra pixel lies at the
-//! bottom and right.
+//! Batch norm is folded into weight and bias before the weights get here.
 
 use burn::module::{Module, Param};
 use burn::tensor::activation::{gelu, relu, sigmoid, silu};
@@ -11,7 +9,7 @@ use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor};
 
 use super::parameters::Parameters;
-use crate::kernel::{Activation, Map, Planner, Weighted, Window};
+use crate::kernel::{Activation, Map, MapShape, Planner, Weighted, Window};
 use crate::weights::WeightsError;
 
 /// How a convolution couples channels.
@@ -29,6 +27,23 @@ pub(super) enum Coupling {
         /// Input and output channels.
         channels: usize,
     },
+    /// Every output channel sees the input channels of its group of two neighbours.
+    Pairwise {
+        /// Input and output channels.
+        channels: usize,
+    },
+}
+
+/// What lies around a map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Padding {
+    /// TensorFlow's SAME: the output has `ceil(side / stride)` pixels, and where the padding is odd the extra pixel
+    /// lies at the bottom and right.
+    Same,
+    /// PyTorch's padding by half the kernel.
+    Half,
+    /// Nothing.
+    None,
 }
 
 /// Facts of one convolution; `init` is [`load`](Self::load), since these networks are only ever pretrained.
@@ -39,18 +54,14 @@ pub(super) struct ConvolutionConfig {
     pub(super) kernel: usize,
     /// Step between outputs, pixels.
     pub(super) stride: usize,
+    pub(super) padding: Padding,
     pub(super) activation: Activation,
 }
 
 impl ConvolutionConfig {
     /// A dense 1x1 convolution of stride one.
     pub(super) fn pointwise(inputs: usize, outputs: usize, activation: Activation) -> Self {
-        Self {
-            coupling: Coupling::Dense { inputs, outputs },
-            kernel: 1,
-            stride: 1,
-            activation,
-        }
+        Self::dense(inputs, outputs, 1, 1, activation)
     }
 
     /// A convolution of each channel on its own.
@@ -64,7 +75,16 @@ impl ConvolutionConfig {
             coupling: Coupling::Depthwise { channels },
             kernel,
             stride,
+            padding: Padding::Same,
             activation,
+        }
+    }
+
+    /// A 3x3 convolution in groups of two channels.
+    pub(super) fn pairwise(channels: usize, activation: Activation) -> Self {
+        Self {
+            coupling: Coupling::Pairwise { channels },
+            ..Self::depthwise(channels, 3, 1, activation)
         }
     }
 
@@ -80,7 +100,22 @@ impl ConvolutionConfig {
             coupling: Coupling::Dense { inputs, outputs },
             kernel,
             stride,
+            padding: Padding::Same,
             activation,
+        }
+    }
+
+    /// The same with another padding than SAME.
+    pub(super) fn padded(self, padding: Padding) -> Self {
+        Self { padding, ..self }
+    }
+
+    /// Groups of channels that do not see each other.
+    pub(super) fn groups(&self) -> usize {
+        match self.coupling {
+            Coupling::Dense { .. } => 1,
+            Coupling::Depthwise { channels } => channels,
+            Coupling::Pairwise { channels } => channels / 2,
         }
     }
 
@@ -89,10 +124,20 @@ impl ConvolutionConfig {
         match self.coupling {
             Coupling::Dense { inputs, outputs } => [outputs, inputs, self.kernel, self.kernel],
             Coupling::Depthwise { channels } => [channels, 1, self.kernel, self.kernel],
+            Coupling::Pairwise { channels } => [channels, 2, self.kernel, self.kernel],
         }
     }
 
-    /// Takes `name.weight` and `name.bias` for the plain form.
+    fn window(&self, maps: MapShape) -> Window {
+        let Self { kernel, stride, .. } = *self;
+        match self.padding {
+            Padding::Same => Window::same(maps, kernel, stride),
+            Padding::Half => Window::symmetric(maps, kernel, stride, kernel / 2),
+            Padding::None => Window::symmetric(maps, kernel, stride, 0),
+        }
+    }
+
+    /// Takes `name.weight`, `name.bias` and for PReLU `name.slopes` for the plain form.
     pub(super) fn load(
         &self,
         name: &str,
@@ -103,11 +148,14 @@ impl ConvolutionConfig {
         Ok(Convolution {
             weight: parameters.take(&format!("{name}.weight"), shape, device)?,
             bias: parameters.take(&format!("{name}.bias"), [shape[0]], device)?,
+            slopes: (self.activation == Activation::Prelu)
+                .then(|| parameters.take(&format!("{name}.slopes"), [shape[0]], device))
+                .transpose()?,
             config: *self,
         })
     }
 
-    /// Takes `name.weight` and `name.bias` for a plan.
+    /// Takes the same for a plan.
     pub(super) fn weighted(
         &self,
         name: &str,
@@ -116,12 +164,14 @@ impl ConvolutionConfig {
         let shape = self.weight_shape();
         let weight = parameters.values(&format!("{name}.weight"), &shape)?;
         let bias = parameters.values(&format!("{name}.bias"), &shape[..1])?;
-        Ok(Weighted::from_outputs_first(
-            weight,
-            bias,
-            self.kernel,
-            self.activation,
-        ))
+        let slopes = match self.activation {
+            Activation::Prelu => parameters.values(&format!("{name}.slopes"), &shape[..1])?,
+            _ => &[],
+        };
+        Ok(Weighted {
+            slopes: slopes.to_vec(),
+            ..Weighted::from_outputs_first(weight, bias, self.kernel, self.activation)
+        })
     }
 
     /// Adds the convolution to a plan.
@@ -133,9 +183,10 @@ impl ConvolutionConfig {
         maps: Map,
     ) -> Result<Map, WeightsError> {
         let weighted = self.weighted(name, parameters)?;
-        let window = Window::same(planner.shape(maps), self.kernel, self.stride);
+        let window = self.window(planner.shape(maps));
         Ok(match (self.coupling, self.kernel, self.stride) {
             (Coupling::Depthwise { .. }, ..) => planner.depthwise(maps, window, weighted),
+            (Coupling::Pairwise { .. }, ..) => planner.pairwise(maps, window, weighted),
             (Coupling::Dense { .. }, 1, 1) => planner.pointwise(maps, weighted),
             (Coupling::Dense { .. }, ..) => planner.convolution(maps, window, weighted),
         })
@@ -147,50 +198,53 @@ impl ConvolutionConfig {
 pub(super) struct Convolution {
     weight: Param<Tensor<4>>,
     bias: Param<Tensor<1>>,
+    slopes: Option<Param<Tensor<1>>>,
     #[module(skip)]
     config: ConvolutionConfig,
 }
 
 impl Convolution {
+    /// Output channels.
+    pub(super) fn outputs(&self) -> usize {
+        self.config.weight_shape()[0]
+    }
+
     /// Convolves feature maps.
     ///
     /// # Shapes
     ///
     /// - maps: `[batch, inputs, height, width]`
-    /// - output: `[batch, outputs, ceil(height / stride), ceil(width / stride)]`
+    /// - output: `[batch, outputs, height, width]`, as large as the padding says
     pub(super) fn forward(&self, maps: Tensor<4>) -> Tensor<4> {
-        let [_, _, height, width] = maps.dims();
-        let ConvolutionConfig {
-            coupling,
-            kernel,
-            stride,
-            activation,
-        } = self.config;
-        let groups = match coupling {
-            Coupling::Dense { .. } => 1,
-            Coupling::Depthwise { channels } => channels,
+        let [_, channels, height, width] = maps.dims();
+        let ConvolutionConfig { kernel, stride, .. } = self.config;
+        let window = self.config.window(MapShape {
+            height,
+            width,
+            channels,
+        });
+        let padding = |axis: usize, side: usize| {
+            let reach = (window.output[axis] - 1) * stride + kernel;
+            let before = window.before[axis];
+            (before, reach.saturating_sub(side + before))
         };
-        let padding = [
-            same_padding(height, kernel, stride),
-            same_padding(width, kernel, stride),
-        ];
+        let padding = [padding(0, height), padding(1, width)];
+        let groups = self.config.groups();
         let options = ConvOptions::new_with_padding([stride; 2], padding, [1; 2], groups);
         let maps = conv2d(maps, self.weight.val(), Some(self.bias.val()), options);
-        match activation {
+        match self.config.activation {
             Activation::Identity => maps,
             Activation::Silu => silu(maps),
             Activation::Relu => relu(maps),
             Activation::Relu6 => maps.clamp(0.0, 6.0),
             Activation::Gelu => gelu(maps),
             Activation::Sigmoid => sigmoid(maps),
-            Activation::Prelu => unreachable!("no network here has PReLU"),
+            Activation::Hardswish => maps.clone() * (maps + 3.0).clamp(0.0, 6.0) / 6.0,
+            Activation::Prelu => {
+                let slopes = self.slopes.as_ref().expect("PReLU has slopes").val();
+                let [outputs] = slopes.dims();
+                relu(maps.clone()) + maps.clamp_max(0.0) * slopes.reshape([1, outputs, 1, 1])
+            }
         }
     }
-}
-
-/// Pixels to add before and after an axis.
-fn same_padding(side: usize, kernel: usize, stride: usize) -> (usize, usize) {
-    let outputs = side.div_ceil(stride);
-    let total = ((outputs - 1) * stride + kernel).saturating_sub(side);
-    (total / 2, total - total / 2)
 }

@@ -7,21 +7,19 @@
 #[cfg(feature = "native")]
 mod published;
 
-use burn::module::{Module, Param};
+use burn::module::Module;
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor};
 
+use super::classifier::{Classifier, outputs};
 use super::convolution::{Convolution, ConvolutionConfig};
 use super::parameters::Parameters;
 #[cfg(feature = "native")]
-pub(super) use published::canonical;
+pub(super) use published::published;
 
 use crate::kernel::{Activation, Map, Planner, Shortcut, Weighted};
 use crate::label::Expression;
 use crate::weights::{Weights, WeightsError};
-
-const CLASSIFIER_WEIGHT: &str = "classifier.weight";
-const CLASSIFIER_BIAS: &str = "classifier.bias";
 
 /// One row of the published table: blocks of equal kernel and output width.
 struct Stage {
@@ -248,13 +246,6 @@ struct Block {
     residual: bool,
 }
 
-#[derive(Module, Debug)]
-struct Classifier {
-    /// `[classes, width]`
-    weight: Param<Tensor<2>>,
-    bias: Param<Tensor<1>>,
-}
-
 impl EfficientNet {
     /// Takes timm's parameters with batch norm folded: `conv_stem`, `blocks.STAGE.INDEX.*`, `conv_head`, and
     /// `classifier` where there is one, each with `weight` and `bias`.
@@ -289,13 +280,7 @@ impl EfficientNet {
             });
         }
         let head = load("conv_head", &config.head())?;
-        let classifier = match parameters.rows(CLASSIFIER_WEIGHT) {
-            None => None,
-            Some(outputs) => Some(Classifier {
-                weight: parameters.take(CLASSIFIER_WEIGHT, [outputs, config.width()], device)?,
-                bias: parameters.take(CLASSIFIER_BIAS, [outputs], device)?,
-            }),
-        };
+        let classifier = Classifier::load(config.width(), &mut parameters, device)?;
         parameters.finish(config.name)?;
         Ok(Self {
             stem,
@@ -303,7 +288,7 @@ impl EfficientNet {
             head,
             classifier,
             config,
-            classes: classes(weights)?,
+            classes: outputs(weights)?.classes,
         })
     }
 
@@ -330,15 +315,7 @@ impl EfficientNet {
             .head()
             .plan("conv_head", &mut parameters, planner, maps)?;
         let embedding = planner.average(maps);
-        let logits = match parameters.rows(CLASSIFIER_WEIGHT) {
-            None => None,
-            Some(outputs) => {
-                let weight = parameters.values(CLASSIFIER_WEIGHT, &[outputs, config.width()])?;
-                let bias = parameters.values(CLASSIFIER_BIAS, &[outputs])?;
-                let layer = Weighted::from_outputs_first(weight, bias, 1, Activation::Identity);
-                Some(planner.pointwise(embedding, layer))
-            }
-        };
+        let logits = Classifier::plan(&mut parameters, planner, embedding)?;
         parameters.finish(config.name)?;
         Ok((embedding, logits))
     }
@@ -374,11 +351,7 @@ impl EfficientNet {
     /// - embedding: `[batch, width]`
     /// - output: `[batch, outputs]`, before softmax
     pub fn classify(&self, embedding: Tensor<2>) -> Option<Tensor<2>> {
-        let classifier = self.classifier.as_ref()?;
-        Some(
-            embedding.matmul(classifier.weight.val().transpose())
-                + classifier.bias.val().unsqueeze(),
-        )
+        Some(self.classifier.as_ref()?.forward(embedding))
     }
 }
 
@@ -398,25 +371,6 @@ impl Block {
             None => maps,
         }
     }
-}
-
-/// What the classifier's outputs stand for, if the metadata says it.
-pub(super) fn classes(weights: &Weights) -> Result<Vec<Expression>, WeightsError> {
-    let classes = weights.metadata.classes.clone();
-    let outputs = weights
-        .get(CLASSIFIER_BIAS)
-        .and_then(|bias| bias.shape.first().copied())
-        .unwrap_or_default();
-    if classes.len() > outputs {
-        return Err(WeightsError::Malformed {
-            format: "weights",
-            reason: format!(
-                "{} classes are named, but the classifier has {outputs} outputs",
-                classes.len()
-            ),
-        });
-    }
-    Ok(classes)
 }
 
 /// Means over pixels, `[batch, channels, 1, 1]`.

@@ -458,6 +458,7 @@ mod tests {
         canonical_weights(&PublishedWeights::Graph {
             named: Weights::default(),
             convolutions,
+            operations: Vec::new(),
             classifier: None,
         })
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use affectlens_cpu::{Engine, Finish, InstructionSet, MapId, NetworkError, Program};
 use burn::tensor::{Tensor, TensorData};
 
-use super::plan::{Activation, Map, MapShape, Plan, Shortcut, Step, Weighted, Window};
+use super::plan::{Activation, LineSums, Map, MapShape, Plan, Shortcut, Step, Weighted, Window};
 use crate::device::{CpuWorkers, OpenedDevice};
 
 /// Threads of a network unless the caller says how many. More gain little: the last layers are small.
@@ -183,14 +183,16 @@ fn lower(plan: &Plan) -> Result<affectlens_cpu::Network, NetworkError> {
             Step::Depthwise {
                 input,
                 window,
+                group,
                 weighted,
                 ..
-            } => network.depthwise(
-                at(*input),
-                lower_window(*window),
-                &weighted.weight,
-                finish(weighted),
-            )?,
+            } => {
+                let (window, finish) = (lower_window(*window), finish(weighted));
+                match group {
+                    1 => network.depthwise(at(*input), window, &weighted.weight, finish)?,
+                    _ => network.pairwise(at(*input), window, &weighted.weight, finish)?,
+                }
+            }
             Step::Pointwise {
                 input,
                 weighted,
@@ -220,6 +222,27 @@ fn lower(plan: &Plan) -> Result<affectlens_cpu::Network, NetworkError> {
                 (&reduce.weight, finish(reduce)),
                 (&excite.weight, finish(excite)),
             )?,
+            Step::CoordinateAttention {
+                input,
+                sums,
+                reduce,
+                rows,
+                columns,
+                ..
+            } => network.coordinate_attention(
+                at(*input),
+                sums.as_ref()
+                    .map(|LineSums { weight, bias }| (weight.as_slice(), bias.as_slice())),
+                (&reduce.weight, finish(reduce)),
+                (&rows.weight, finish(rows)),
+                (&columns.weight, finish(columns)),
+            )?,
+            Step::LineGate {
+                input,
+                gates,
+                others,
+                ..
+            } => network.line_gate(at(*input), at(*gates), others.map(at))?,
             Step::Average { input, .. } => network.average(at(*input))?,
             Step::MaxPool { input, window, .. } => {
                 network.max_pool(at(*input), lower_window(*window))?

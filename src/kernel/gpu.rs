@@ -12,10 +12,12 @@ use std::fmt;
 use burn::tensor::{Bytes, Tensor};
 use half::f16;
 
-use self::channels::{Gathered, SqueezeExcite, Sums, gather, groups, join, layer_norm};
+use self::channels::{
+    Gathered, LineGate, SqueezeExcite, Squeezed, Sums, gather, groups, join, layer_norm,
+};
 use self::pointwise::{Pointwise, ShortcutForm, Tiling};
 use self::windows::Windowed;
-use super::plan::{Activation, Map, MapShape, Plan, Shortcut, Step, Weighted, Window};
+use super::plan::{Activation, LineSums, Map, MapShape, Plan, Shortcut, Step, Weighted, Window};
 use crate::device::KernelForm;
 pub(crate) use context::{Gpu, GpuBuffer};
 pub(crate) use shader::{Element, Shader, ShaderBuilder};
@@ -186,7 +188,9 @@ impl<'a> Writer<'a> {
         buffers[0].stored = plan.input().channels;
         buffers[0].element = Element::F32;
         for step in plan.steps() {
-            if let Step::SqueezeExcite { output, .. } = step {
+            if let Step::SqueezeExcite { output, .. } | Step::CoordinateAttention { output, .. } =
+                step
+            {
                 buffers[output.index()].element = Element::F32;
             }
         }
@@ -234,13 +238,7 @@ impl<'a> Writer<'a> {
         inputs: usize,
         stored_inputs: usize,
     ) -> Vec<Read> {
-        let outputs = weighted.bias.len();
-        let weight = pad_weight(&weighted.weight, [inputs, outputs], stored_inputs);
-        let mut bias = pad(&weighted.bias);
-        if weighted.activation == Activation::Sigmoid {
-            // Padding stays zero all through a network.
-            bias[outputs..].fill(SIGMOID_IS_ZERO);
-        }
+        let (weight, bias) = padded_weight_and_bias(weighted, inputs, stored_inputs);
         vec![
             self.parameter(&weight, self.weight_element()),
             self.parameter(&bias, Element::F32),
@@ -300,9 +298,13 @@ impl<'a> Writer<'a> {
                 input,
                 output,
                 window,
+                group,
                 weighted,
             } => {
-                let windowed = self.windowed(*input, *output, *window, weighted.activation);
+                let windowed = Windowed {
+                    group: *group,
+                    ..self.windowed(*input, *output, *window, weighted.activation)
+                };
                 let mut reads = vec![Read::Buffer(input.index())];
                 reads.extend(self.weight_and_bias(weighted, 1, 1));
                 reads.extend(self.slopes(weighted));
@@ -336,7 +338,52 @@ impl<'a> Writer<'a> {
                 output,
                 reduce,
                 excite,
-            } => self.squeeze_excite(*input, *output, reduce, excite),
+            } => {
+                let (source, divisor) = self.sums(input.index());
+                let of = Squeezed::Pixels {
+                    pixels: self.buffers[source].pixels,
+                    divisor,
+                };
+                self.squeeze_excite(source, *output, of, reduce, &[excite], None);
+            }
+            Step::CoordinateAttention {
+                input,
+                output,
+                sums,
+                reduce,
+                rows,
+                columns,
+            } => {
+                let MapShape { height, width, .. } = self.plan.shape(*input);
+                let of = Squeezed::Lines {
+                    height,
+                    width,
+                    is_weighted: sums.is_some(),
+                };
+                let excite = [rows, columns];
+                self.squeeze_excite(input.index(), *output, of, reduce, &excite, sums.as_ref());
+            }
+            Step::LineGate {
+                input,
+                output,
+                gates,
+                others,
+            } => {
+                let shape = self.plan.shape(*input);
+                let kernel = LineGate {
+                    height: shape.height,
+                    width: shape.width,
+                    channels: self.buffer(*input).stored / 4,
+                    has_others: others.is_some(),
+                    input: self.buffer(*input).element,
+                    output: self.buffer(*output).element,
+                };
+                let reads = [Some(*input), Some(*gates), *others].into_iter().flatten();
+                let reads = reads.map(|map| Read::Buffer(map.index())).collect();
+                self.push(kernel.shader(), reads, output.index(), move |batch| {
+                    kernel.launch(batch)
+                });
+            }
             Step::Average { input, output } => {
                 let (source, pixels) = self.sums(input.index());
                 let Buffer {
@@ -394,6 +441,7 @@ impl<'a> Writer<'a> {
             output: self.buffer(output).element,
             weight: self.weight_element(),
             pixels: ROW_PIXELS,
+            group: 1,
         }
     }
 
@@ -442,24 +490,31 @@ impl<'a> Writer<'a> {
         });
     }
 
-    fn squeeze_excite(&mut self, input: Map, output: Map, reduce: &Weighted, excite: &Weighted) {
-        let shape = self.plan.shape(input);
+    /// `excite` holds one layer, or one of rows and one of columns.
+    fn squeeze_excite(
+        &mut self,
+        source: usize,
+        output: Map,
+        of: Squeezed,
+        reduce: &Weighted,
+        excite: &[&Weighted],
+        sums: Option<&LineSums>,
+    ) {
+        let channels = self.plan.shape(output).channels;
         let squeezed = reduce.bias.len();
-        let (source, pixels) = self.sums(input.index());
         let kernel = SqueezeExcite {
-            pixels: self.buffers[source].pixels,
-            divisor: pixels,
+            of,
             channels: self.buffers[source].stored / 4,
             squeezed: squeezed.div_ceil(4),
             reduce: reduce.activation,
-            excite: excite.activation,
+            excite: excite[0].activation,
             input: self.buffers[source].element,
             weight: self.weight_element(),
         };
         let weight = pad_weight(
             &reduce.weight,
-            [shape.channels, squeezed],
-            shape.channels.next_multiple_of(4),
+            [channels, squeezed],
+            channels.next_multiple_of(4),
         );
         let outputs_first = transpose(&weight, squeezed.next_multiple_of(4));
         let mut reads = vec![
@@ -467,7 +522,18 @@ impl<'a> Writer<'a> {
             self.parameter(&outputs_first, self.weight_element()),
             self.parameter(&pad(&reduce.bias), Element::F32),
         ];
-        reads.extend(self.weight_and_bias(excite, squeezed, squeezed.next_multiple_of(4)));
+        let stored = squeezed.next_multiple_of(4);
+        let (weights, biases): (Vec<_>, Vec<_>) = excite
+            .iter()
+            .map(|layer| padded_weight_and_bias(layer, squeezed, stored))
+            .unzip();
+        reads.push(self.parameter(&weights.concat(), self.weight_element()));
+        reads.push(self.parameter(&biases.concat(), Element::F32));
+        if let Some(LineSums { weight, bias }) = sums {
+            let rows = [weight.as_slice(), bias].concat();
+            let rows = pad_weight(&rows, [1, channels], 1);
+            reads.push(self.parameter(&rows, Element::F32));
+        }
         self.push(kernel.shader(), reads, output.index(), move |batch| {
             kernel.launch(batch)
         });
@@ -549,6 +615,21 @@ impl<'a> Writer<'a> {
         });
         result
     }
+}
+
+fn padded_weight_and_bias(
+    weighted: &Weighted,
+    inputs: usize,
+    stored_inputs: usize,
+) -> (Vec<f32>, Vec<f32>) {
+    let outputs = weighted.bias.len();
+    let weight = pad_weight(&weighted.weight, [inputs, outputs], stored_inputs);
+    let mut bias = pad(&weighted.bias);
+    if weighted.activation == Activation::Sigmoid {
+        // Padding stays zero all through a network.
+        bias[outputs..].fill(SIGMOID_IS_ZERO);
+    }
+    (weight, bias)
 }
 
 /// With zeros up to a multiple of four.

@@ -95,6 +95,15 @@ impl Weighted {
     }
 }
 
+/// Weighted sums over the rows and over the columns of a map.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LineSums {
+    /// `[width, channels]` for rows, then `[height, channels]` for columns.
+    pub weight: Vec<f32>,
+    /// `[2, channels]`: of rows, of columns.
+    pub bias: Vec<f32>,
+}
+
 /// Where a kernel looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Window {
@@ -168,7 +177,7 @@ pub enum Step {
         /// Weights, bias, activation.
         weighted: Weighted,
     },
-    /// Every channel on its own. Weights `[kernel, kernel, channels]`.
+    /// Every channel on its own, or in a group of two neighbours. Weights `[kernel, kernel, group, channels]`.
     Depthwise {
         /// Read.
         input: Map,
@@ -176,6 +185,8 @@ pub enum Step {
         output: Map,
         /// Where the kernel looks.
         window: Window,
+        /// Channels of a group: one or two.
+        group: usize,
         /// Weights, bias, activation.
         weighted: Weighted,
     },
@@ -202,6 +213,33 @@ pub enum Step {
         reduce: Weighted,
         /// `[squeezed, channels]`
         excite: Weighted,
+    },
+    /// Mean or weighted sum of each row and each column, a fully connected layer, and another one for rows or for
+    /// columns: gates of a later [`Step::LineGate`] (coordinate attention, Hou et al. 2021).
+    CoordinateAttention {
+        /// Read.
+        input: Map,
+        /// Written; `[height + width, 1, channels]`, rows first.
+        output: Map,
+        /// How lines are summed up; none for means.
+        sums: Option<LineSums>,
+        /// `[channels, squeezed]`
+        reduce: Weighted,
+        /// `[squeezed, channels]`, with a sigmoid.
+        rows: Weighted,
+        /// `[squeezed, channels]`, with a sigmoid.
+        columns: Weighted,
+    },
+    /// Every pixel times the gates of its row and its column.
+    LineGate {
+        /// Read.
+        input: Map,
+        /// Written.
+        output: Map,
+        /// What a [`Step::CoordinateAttention`] wrote.
+        gates: Map,
+        /// The same of another; then the larger of both products counts.
+        others: Option<Map>,
     },
     /// Mean of each channel over all pixels.
     Average {
@@ -242,6 +280,8 @@ impl Step {
             | Self::Depthwise { output, .. }
             | Self::Pointwise { output, .. }
             | Self::SqueezeExcite { output, .. }
+            | Self::CoordinateAttention { output, .. }
+            | Self::LineGate { output, .. }
             | Self::Average { output, .. }
             | Self::MaxPool { output, .. }
             | Self::LayerNorm { output, .. } => *output,
@@ -264,9 +304,19 @@ impl Step {
             .into_iter()
             .flatten()
             .collect(),
+            Self::LineGate {
+                input,
+                gates,
+                others,
+                ..
+            } => [Some(*input), Some(*gates), *others]
+                .into_iter()
+                .flatten()
+                .collect(),
             Self::Convolution { input, .. }
             | Self::Depthwise { input, .. }
             | Self::SqueezeExcite { input, .. }
+            | Self::CoordinateAttention { input, .. }
             | Self::Average { input, .. }
             | Self::MaxPool { input, .. }
             | Self::LayerNorm { input, .. } => vec![*input],
@@ -374,12 +424,22 @@ impl Planner {
         output
     }
 
-    /// Adds a [`Step::Depthwise`].
+    /// Adds a [`Step::Depthwise`] whose channels are on their own.
     pub fn depthwise(&mut self, input: Map, window: Window, weighted: Weighted) -> Map {
+        self.grouped(input, window, weighted, 1)
+    }
+
+    /// Adds a [`Step::Depthwise`] in groups of two channels; the kernel is 3 and the stride 1.
+    pub fn pairwise(&mut self, input: Map, window: Window, weighted: Weighted) -> Map {
+        self.grouped(input, window, weighted, 2)
+    }
+
+    fn grouped(&mut self, input: Map, window: Window, weighted: Weighted, group: usize) -> Map {
         let channels = self.shape(input).channels;
+        assert_eq!(channels % group, 0, "channels of a group");
         check(
             &weighted,
-            window.kernel * window.kernel * channels,
+            window.kernel * window.kernel * group * channels,
             channels,
         );
         let output = self.map_of(window, channels);
@@ -387,6 +447,7 @@ impl Planner {
             input,
             output,
             window,
+            group,
             weighted,
         });
         output
@@ -460,6 +521,70 @@ impl Planner {
             output,
             reduce,
             excite,
+        });
+        output
+    }
+
+    /// Adds a [`Step::CoordinateAttention`]; its map is for [`line_gate`](Self::line_gate) alone.
+    pub fn coordinate_attention(
+        &mut self,
+        input: Map,
+        sums: Option<LineSums>,
+        reduce: Weighted,
+        rows: Weighted,
+        columns: Weighted,
+    ) -> Map {
+        let MapShape {
+            height,
+            width,
+            channels,
+        } = self.shape(input);
+        let squeezed = reduce.bias.len();
+        check(&reduce, channels * squeezed, squeezed);
+        for excite in [&rows, &columns] {
+            check(excite, channels * squeezed, channels);
+            assert_eq!(excite.activation, Activation::Sigmoid, "gates of lines");
+        }
+        if let Some(LineSums { weight, bias }) = &sums {
+            assert_eq!(
+                [weight.len(), bias.len()],
+                [(height + width) * channels, 2 * channels],
+                "weights and biases of lines"
+            );
+        }
+        let output = self.add(MapShape {
+            height: height + width,
+            width: 1,
+            channels,
+        });
+        self.steps.push(Step::CoordinateAttention {
+            input,
+            output,
+            sums,
+            reduce,
+            rows,
+            columns,
+        });
+        output
+    }
+
+    /// Adds a [`Step::LineGate`].
+    pub fn line_gate(&mut self, input: Map, gates: Map, others: Option<Map>) -> Map {
+        let shape = self.shape(input);
+        for gates in [Some(gates), others].into_iter().flatten() {
+            let expected = MapShape {
+                height: shape.height + shape.width,
+                width: 1,
+                ..shape
+            };
+            assert_eq!(self.shape(gates), expected, "gates of lines");
+        }
+        let output = self.add(shape);
+        self.steps.push(Step::LineGate {
+            input,
+            output,
+            gates,
+            others,
         });
         output
     }

@@ -11,9 +11,14 @@ use std::collections::HashMap;
 use prost::Message;
 
 use super::element::{Element, MAX_VALUES, decode_exactly, insert_finite, malformed, value_count};
-use super::{GraphConvolution, Metadata, PublishedWeights, WeightTensor, Weights, WeightsError};
+use super::{
+    GraphConvolution, GraphOperation, Metadata, PublishedWeights, WeightTensor, Weights,
+    WeightsError,
+};
 
 const FORMAT: &str = "onnx";
+/// What [`GraphOperation`] can be.
+const OPERATIONS: [&str; 3] = ["PRelu", "MatMul", "BatchNormalization"];
 
 /// The parameters of an ONNX model, by name and in order of use.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +29,8 @@ pub struct OnnxGraph {
     pub nodes: Vec<OnnxNode>,
     /// Convolutions in graph order.
     pub convolutions: Vec<GraphConvolution>,
+    /// `PRelu`, `MatMul` and `BatchNormalization` with their constants, in graph order.
+    pub operations: Vec<GraphOperation>,
     /// Weight `[outputs, inputs]` and bias `[outputs]` of the last `Gemm`.
     pub classifier: Option<(WeightTensor, Option<WeightTensor>)>,
 }
@@ -107,6 +114,7 @@ impl From<OnnxGraph> for PublishedWeights {
         Self::Graph {
             named: graph.named,
             convolutions: graph.convolutions,
+            operations: graph.operations,
             classifier: graph.classifier,
         }
     }
@@ -318,12 +326,18 @@ pub fn read_graph(bytes: &[u8]) -> Result<OnnxGraph, WeightsError> {
         .filter(|node| node.operator == "Conv")
         .map(|node| constants.convolution(node))
         .collect::<Result<_, _>>()?;
+    let operations = nodes
+        .iter()
+        .filter(|node| OPERATIONS.contains(&node.operator.as_str()))
+        .map(|node| constants.operation(node))
+        .collect();
     let gemm = nodes.iter().rev().find(|node| node.operator == "Gemm");
     let classifier = gemm.map(|node| constants.dense(node)).transpose()?;
     Ok(OnnxGraph {
         named: constants.named,
         nodes,
         convolutions,
+        operations,
         classifier,
     })
 }
@@ -394,6 +408,14 @@ impl Constants {
             });
         }
         Ok(Some(bias.clone()))
+    }
+
+    fn operation(&self, node: &OnnxNode) -> GraphOperation {
+        let constants = node.inputs.iter().filter_map(|name| self.find(name));
+        GraphOperation {
+            operator: node.operator.clone(),
+            constants: constants.cloned().collect(),
+        }
     }
 
     fn convolution(&self, node: &OnnxNode) -> Result<GraphConvolution, WeightsError> {

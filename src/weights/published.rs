@@ -33,6 +33,15 @@ pub struct ExpectedConvolution {
     pub stride: usize,
 }
 
+/// Another operation of a graph file with constants: `PRelu`, `MatMul` or `BatchNormalization`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GraphOperation {
+    /// As ONNX calls it.
+    pub operator: String,
+    /// In the order of its inputs, shapes as in the file.
+    pub constants: Vec<WeightTensor>,
+}
+
 /// Parameters as their publisher laid them out.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PublishedWeights {
@@ -44,6 +53,8 @@ pub enum PublishedWeights {
         named: Weights,
         /// Convolutions in execution order.
         convolutions: Vec<GraphConvolution>,
+        /// Other operations with constants, in execution order.
+        operations: Vec<GraphOperation>,
         /// Weight `[outputs, inputs]` and bias `[outputs]` of the last dense layer.
         classifier: Option<(WeightTensor, Option<WeightTensor>)>,
     },

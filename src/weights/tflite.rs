@@ -45,6 +45,7 @@ impl From<TfliteGraph> for PublishedWeights {
         Self::Graph {
             named: graph.named,
             convolutions: graph.convolutions,
+            operations: Vec::new(),
             classifier: graph.classifier,
         }
     }

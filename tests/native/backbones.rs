@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use affectlens::backbone::{
-    Backbone, EfficientNet, EfficientNetConfig, MobileNetV1, canonical_weights,
+    self, Backbone, Ddamfn, EfficientNet, EfficientNetConfig, MobileFaceNet, MobileNetV1, Outputs,
+    canonical_weights,
 };
 use affectlens::device::{self, DeviceChoice, KernelForm, OpenedDevice};
 use affectlens::label::{AFFECTNET_7, AFFECTNET_8};
@@ -15,7 +16,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use prost::Message;
 use serde::Deserialize;
 
-/// Against timm: f32 sums in another order over some 80 layers.
+/// Against timm and PyTorch: f32 sums in another order over some 80 layers.
 const RELATIVE: f32 = 1e-4;
 /// Against TensorFlow.js on its CPU backend, which sums in f32 too.
 const RELATIVE_FACERES: f32 = 1e-3;
@@ -23,12 +24,14 @@ const RELATIVE_FACERES: f32 = 1e-3;
 const RELATIVE_SELF: f32 = 1e-4;
 /// With 16-bit floats in memory.
 const RELATIVE_HALF: f32 = 5e-3;
+/// The same through MT-DDAMFN's 34 blocks.
+const RELATIVE_HALF_DEEP: f32 = 2e-2;
 
 /// What `tests/goldens/backbones.py` wrote.
 #[derive(Deserialize)]
 struct Golden {
     shapes: BTreeMap<String, Vec<usize>>,
-    /// ONNX initializer -> timm parameter.
+    /// ONNX initializer -> published parameter.
     layers: BTreeMap<String, String>,
     embedding: Vec<f32>,
     logits: Vec<f32>,
@@ -70,6 +73,11 @@ fn parameter(name: &str, shape: &[usize]) -> Vec<f32> {
         *value = match name {
             _ if name.ends_with("running_var") => 1.0 + 0.5 * *value,
             _ if name.ends_with("running_mean") || name.ends_with("bias") => 0.25 * *value,
+            _ if shape.len() == 1
+                && (name.ends_with("prelu.weight") || name.ends_with("layers.2.weight")) =>
+            {
+                0.25 + 0.25 * *value
+            }
             _ if shape.len() == 1 => 1.0 + 0.25 * *value,
             _ => *value * (4.5 / fan_in as f32).sqrt(),
         };
@@ -87,10 +95,19 @@ fn state_dict(golden: &Golden) -> Weights {
     weights
 }
 
-/// Batch norm folded into the timm parameter `name`, as the exporter does.
+/// The published parameter `name` as the exporter writes it: batch norm is folded into convolutions.
 fn folded(golden: &Golden, name: &str) -> Vec<f32> {
-    let (layer, kind) = name.rsplit_once('.').expect("layer.kind");
+    let (layer, _) = name.rsplit_once('.').expect("layer.kind");
     let value = |name: &str| parameter(name, &golden.shapes[name]);
+    if name == "features.features.layers.2.weight" {
+        let weight = value(name);
+        return (0..512)
+            .flat_map(|input| weight.iter().skip(input).step_by(512).copied())
+            .collect();
+    }
+    if let Some(unit) = layer.strip_suffix("layers.0") {
+        return fold(golden, name, &format!("{unit}layers.1"), 1e-5);
+    }
     let (block, convolution) = layer
         .rsplit_once('.')
         .map_or(("", layer), |(block, name)| (block, name));
@@ -108,11 +125,17 @@ fn folded(golden: &Golden, name: &str) -> Vec<f32> {
     } else {
         format!("{block}.bn{number}")
     };
+    fold(golden, name, &batch_norm, 1e-3)
+}
+
+fn fold(golden: &Golden, name: &str, batch_norm: &str, epsilon: f64) -> Vec<f32> {
+    let value = |name: &str| parameter(name, &golden.shapes[name]);
     let [gamma, beta, mean, variance] = ["weight", "bias", "running_mean", "running_var"]
         .map(|part| value(&format!("{batch_norm}.{part}")));
-    let scale =
-        |channel: usize| f64::from(gamma[channel]) / (f64::from(variance[channel]) + 1e-3).sqrt();
-    if kind == "bias" {
+    let scale = |channel: usize| {
+        f64::from(gamma[channel]) / (f64::from(variance[channel]) + epsilon).sqrt()
+    };
+    if name.ends_with(".bias") {
         return (0..gamma.len())
             .map(|channel| {
                 (f64::from(beta[channel]) - f64::from(mean[channel]) * scale(channel)) as f32
@@ -162,6 +185,9 @@ fn onnx_file(name: &str, golden: &Golden) -> Vec<u8> {
     let mut model = Model::decode(stripped.as_slice()).expect("exported");
     for tensor in &mut model.graph.as_mut().expect("has a graph").initializers {
         if let Some(parameter) = golden.layers.get(&tensor.name) {
+            if parameter.starts_with("classifier.") {
+                tensor.dims[0] = i64::try_from(golden.shapes[parameter][0]).expect("few");
+            }
             tensor.raw_data = folded(golden, parameter)
                 .iter()
                 .flat_map(|value| value.to_le_bytes())
@@ -212,51 +238,138 @@ fn channels_last(faces: Tensor<4>, device: &OpenedDevice) -> Tensor<4> {
     Tensor::from_data(faces.permute([0, 2, 3, 1]).into_data(), &device.device)
 }
 
-fn assert_golden(weights: &Weights, golden: &Golden) {
+/// The network in Burn's own operations: embedding and outputs.
+fn plain(weights: &Weights, faces: Tensor<4>) -> (Tensor<2>, Option<Tensor<2>>) {
+    let device = Device::flex();
+    match weights.metadata.architecture.as_str() {
+        Ddamfn::NAME => {
+            let network = Ddamfn::load(weights, &device).expect("canonical");
+            let embedding = network.forward(faces);
+            (embedding.clone(), network.classify(embedding))
+        }
+        MobileFaceNet::NAME => {
+            let network = MobileFaceNet::load(weights, &device).expect("canonical");
+            let embedding = network.forward(faces);
+            (embedding.clone(), network.classify(embedding))
+        }
+        "faceres" => {
+            let network = MobileNetV1::load(weights, &device).expect("canonical");
+            (network.forward(faces), None)
+        }
+        name => {
+            let config = EfficientNetConfig::from_name(name).expect("an EfficientNet");
+            let network = EfficientNet::load(config, weights, &device).expect("canonical");
+            let embedding = network.forward(faces);
+            (embedding.clone(), network.classify(embedding))
+        }
+    }
+}
+
+/// Both forms of the network `name` from its published layout against the published implementation.
+#[track_caller]
+fn assert_golden(name: &str) {
+    let golden = golden(name);
+    let weights = seeded(name);
     let device = OpenedDevice::cpu();
-    let network = Backbone::load(weights, &device).expect("canonical");
-    assert_eq!(network.facts().name, weights.metadata.architecture);
+    let network = Backbone::load(&weights, &device).expect("canonical");
+    assert_eq!(network.facts().name, name);
     assert_eq!(network.classes(), AFFECTNET_8);
+    assert_eq!(network.outputs().valence_arousal, golden.logits.len() == 10);
     let faces = seeded_faces(1, network.facts().input_side as usize, &Device::flex());
-    let config = EfficientNetConfig::from_name(network.facts().name).expect("an EfficientNet");
-    let plain = EfficientNet::load(config, weights, &Device::flex()).expect("canonical");
-    assert_close(
-        &values(plain.forward(faces.clone())),
-        &golden.embedding,
-        RELATIVE,
-    );
+    let (embedding, logits) = plain(&weights, faces.clone());
+    assert_close(&values(embedding), &golden.embedding, RELATIVE);
+    let logits = values(logits.expect("has a classifier"));
+    assert_close(&logits, &golden.logits, RELATIVE);
     let embedded = network.forward(channels_last(faces, &device));
     assert_close(&values(embedded.embedding), &golden.embedding, RELATIVE);
-    assert_close(
-        &values(embedded.logits.expect("has a classifier")),
-        &golden.logits,
-        RELATIVE,
-    );
+    let logits = values(embedded.logits.expect("has a classifier"));
+    assert_close(&logits, &golden.logits, RELATIVE);
 }
 
 #[test]
 fn emotieffnet_b0_equals_timm() {
-    let golden = golden("emotieffnet-b0");
-    let published = PublishedWeights::Named(state_dict(&golden));
-    assert_golden(
-        &canonical_weights("emotieffnet-b0", &published).expect("timm's layout"),
-        &golden,
-    );
+    assert_golden("emotieffnet-b0");
 }
 
 #[test]
 fn emotieffnet_b2_equals_timm() {
-    let golden = golden("emotieffnet-b2");
-    let published = PublishedWeights::Named(state_dict(&golden));
-    assert_golden(
-        &canonical_weights("emotieffnet-b2", &published).expect("timm's layout"),
-        &golden,
+    assert_golden("emotieffnet-b2");
+}
+
+#[test]
+fn mobilefacenet_equals_pytorch() {
+    assert_golden(MobileFaceNet::NAME);
+}
+
+#[test]
+fn mt_ddamfn_equals_pytorch() {
+    assert_golden(Ddamfn::NAME);
+}
+
+/// Shape guards: a parameter more or less is another network. Batch norms count two numbers a channel.
+#[test]
+fn published_layouts_have_the_published_parameter_counts() {
+    for (name, unused, expected) in [
+        (MobileFaceNet::NAME, 0, 2_064_650),
+        // Without the batch norm of the ten classes.
+        (Ddamfn::NAME, 20, 4_188_946),
+    ] {
+        let golden = golden(name);
+        let parameters = golden.shapes.iter();
+        let count: usize = parameters
+            .filter(|(name, _)| !name.contains("running_"))
+            .map(|(_, shape)| shape.iter().product::<usize>())
+            .sum();
+        assert_eq!(count - unused, expected, "{name}");
+    }
+}
+
+/// `enet_b0_8_va_mtl`: EmotiEffNet-B0 with ten outputs.
+#[test]
+fn the_multi_task_emotieffnet_is_read_from_both_layouts() {
+    let mut golden = golden("emotieffnet-b0");
+    golden
+        .shapes
+        .insert("classifier.weight".to_owned(), vec![10, 1280]);
+    golden.shapes.insert("classifier.bias".to_owned(), vec![10]);
+    let named = PublishedWeights::Named(state_dict(&golden));
+    let weights = canonical_weights("emotieffnet-b0", &named).expect("timm's layout");
+    let graph = read_onnx(&onnx_file("emotieffnet-b0", &golden)).expect("EmotiEffLib's layout");
+    let from_graph = canonical_weights("emotieffnet-b0", &graph.into()).expect("the same");
+    assert_eq!(from_graph, weights);
+    let outputs = backbone::outputs(&weights).expect("a backbone");
+    assert_eq!(
+        outputs,
+        Outputs {
+            classes: AFFECTNET_8.to_vec(),
+            valence_arousal: true,
+        }
     );
+    let device = OpenedDevice::cpu();
+    let network = Backbone::load(&weights, &device).expect("canonical");
+    let faces = channels_last(seeded_faces(1, 224, &device.device), &device);
+    let embedded = network.forward(faces);
+    let [weight, bias] = ["weight", "bias"].map(|part| {
+        let name = format!("classifier.{part}");
+        parameter(&name, &golden.shapes[&name])
+    });
+    let rows = weight.chunks_exact(1280).zip(bias);
+    let expected: Vec<f32> = rows
+        .map(|(row, bias)| {
+            let products = row.iter().zip(&golden.embedding);
+            let sum: f64 = products
+                .map(|(weight, value)| f64::from(weight * value))
+                .sum();
+            sum as f32 + bias
+        })
+        .collect();
+    let logits = values(embedded.logits.expect("ten outputs"));
+    assert_close(&logits, &expected, RELATIVE);
 }
 
 #[test]
 fn onnx_layout_gives_the_weights_of_the_state_dict() {
-    for name in ["emotieffnet-b0", "emotieffnet-b2"] {
+    for name in ["emotieffnet-b0", "emotieffnet-b2", MobileFaceNet::NAME] {
         let golden = golden(name);
         let graph = read_onnx(&onnx_file(name, &golden)).expect("EmotiEffLib's layout");
         let from_graph = canonical_weights(name, &graph.into()).expect("EmotiEffLib's layout");
@@ -331,7 +444,58 @@ fn published_weights_of_another_network_are_refused() {
     );
     assert_eq!(
         refusal("resnet-152", |_| ()),
-        "weights are for architecture `resnet-152`, expected `faceres`, `emotieffnet-b0`, `emotieffnet-b2`"
+        "weights are for architecture `resnet-152`, expected `faceres`, `emotieffnet-b0`, `emotieffnet-b2`, `mobilefacenet`, `mt-ddamfn`"
+    );
+}
+
+#[test]
+fn other_layouts_of_the_small_networks_are_refused() {
+    let refusal = |name: &str, change: &dyn Fn(&mut Weights)| {
+        let mut weights = state_dict(&golden(name));
+        change(&mut weights);
+        canonical_weights(name, &PublishedWeights::Named(weights))
+            .expect_err("must be refused")
+            .to_string()
+    };
+    let empty = |name: &'static str| {
+        move |weights: &mut Weights| weights.insert(name, vec![0], vec![]).expect("empty")
+    };
+    // What is left out goes by its name: the same elsewhere is refused.
+    assert_eq!(
+        refusal(Ddamfn::NAME, &empty("features.1.conv_dw.bn.weight")),
+        "weight `features.1.conv_dw.bn.weight` does not belong to mt-ddamfn"
+    );
+    assert_eq!(
+        refusal(Ddamfn::NAME, &empty("cat_head2.CoordAtt.conv1.bias")),
+        "weight `cat_head2.CoordAtt.conv1.bias` does not belong to mt-ddamfn"
+    );
+    assert_eq!(
+        refusal(MobileFaceNet::NAME, &empty("bn.weight")),
+        "weight `bn.weight` does not belong to mobilefacenet"
+    );
+    assert_eq!(
+        refusal(Ddamfn::NAME, &empty("features.2.CA.conv2.weight")),
+        "weight `features.2.CA.conv2.weight` has shape [0], expected [128, 8, 1, 1]"
+    );
+    let text = refusal(MobileFaceNet::NAME, &|weights| {
+        weights.remove("features.layers.3.layers.1.layers.1.layers.2.weight");
+    });
+    assert!(
+        text.starts_with("weight `features.layers.3.layers.1.layers.1.layers.2.weight` is missing"),
+        "{text}"
+    );
+    let mut graph = read_onnx(&onnx_file(
+        MobileFaceNet::NAME,
+        &golden(MobileFaceNet::NAME),
+    ))
+    .expect("EmotiEffLib's layout");
+    graph.operations.truncate(2);
+    let text = canonical_weights(MobileFaceNet::NAME, &graph.into())
+        .expect_err("a layer less")
+        .to_string();
+    assert_eq!(
+        text,
+        "graph file is malformed: no PRelu for blocks.0.conv_pw"
     );
 }
 
@@ -365,15 +529,16 @@ fn seeded_faceres() -> Weights {
 #[test]
 fn a_batch_of_two_equals_two_singles() {
     let device = OpenedDevice::cpu();
-    let b0 = canonical_weights(
-        "emotieffnet-b0",
-        &PublishedWeights::Named(state_dict(&golden("emotieffnet-b0"))),
-    );
-    for weights in [seeded_faceres(), b0.expect("timm's layout")] {
+    for weights in [
+        seeded_faceres(),
+        seeded("emotieffnet-b0"),
+        seeded(Ddamfn::NAME),
+    ] {
         let network = Backbone::load(&weights, &device).expect("canonical");
+        let side = network.facts().input_side as usize;
         // Noise is alike once it is averaged; a face of other contrast is not.
         let [weak, strong] =
-            [1.0, 4.0].map(|contrast| seeded_faces(1, 224, &device.device) * contrast);
+            [1.0, 4.0].map(|contrast| seeded_faces(1, side, &device.device) * contrast);
         let faces = channels_last(Tensor::cat(vec![weak, strong], 0), &device);
         let both = values(network.forward(faces.clone()).embedding);
         let singles = faces
@@ -426,7 +591,13 @@ fn canonical_weights_of_another_shape_are_refused() {
 fn names_lead_to_the_network() {
     assert_eq!(
         affectlens::backbone::NAMES,
-        ["faceres", "emotieffnet-b0", "emotieffnet-b2"]
+        [
+            "faceres",
+            "emotieffnet-b0",
+            "emotieffnet-b2",
+            "mobilefacenet",
+            "mt-ddamfn"
+        ]
     );
     assert_eq!(
         EfficientNetConfig::from_name("emotieffnet-b2"),
@@ -471,45 +642,32 @@ fn patterned_face(mean: [f32; 3], device: &Device) -> Tensor<4> {
     Tensor::from_data(TensorData::new(faces, [1, 3, 224, 224]), device)
 }
 
-fn seeded_efficientnet(config: EfficientNetConfig) -> Weights {
-    let published = PublishedWeights::Named(state_dict(&golden(config.name)));
-    canonical_weights(config.name, &published).expect("timm's layout")
+/// Canonical weights of the network `name`; but for `faceres` from its published layout.
+fn seeded(name: &str) -> Weights {
+    if name == "faceres" {
+        return seeded_faceres();
+    }
+    let published = PublishedWeights::Named(state_dict(&golden(name)));
+    canonical_weights(name, &published).expect("the published layout")
 }
 
-/// The folded form of every backbone against Burn's own operations.
+/// The folded form of backbones against Burn's own operations.
 #[track_caller]
-fn assert_folded_equals_plain(device: &OpenedDevice, tolerance: f32) {
-    let faces = |side| seeded_faces(1, side, &Device::flex());
-    let folded = |weights: &Weights, side| {
-        let network = Backbone::load(weights, device).expect("canonical");
-        values(
-            network
-                .forward(channels_last(faces(side), device))
-                .embedding,
-        )
-    };
-    for config in [EfficientNetConfig::B0, EfficientNetConfig::B2] {
-        let weights = seeded_efficientnet(config);
-        let plain = EfficientNet::load(config, &weights, &Device::flex()).expect("canonical");
-        let side = config.side as usize;
-        assert_close(
-            &folded(&weights, side),
-            &values(plain.forward(faces(side))),
-            tolerance,
-        );
+fn assert_folded_equals_plain(names: &[&str], device: &OpenedDevice, tolerance: f32) {
+    for name in names {
+        let weights = seeded(name);
+        let network = Backbone::load(&weights, device).expect("canonical");
+        let side = network.facts().input_side as usize;
+        let faces = seeded_faces(1, side, &Device::flex());
+        let folded = network.forward(channels_last(faces.clone(), device));
+        let (embedding, _) = plain(&weights, faces);
+        assert_close(&values(folded.embedding), &values(embedding), tolerance);
     }
-    let weights = seeded_faceres();
-    let plain = MobileNetV1::load(&weights, &Device::flex()).expect("canonical");
-    assert_close(
-        &folded(&weights, 224),
-        &values(plain.forward(faces(224))),
-        tolerance,
-    );
 }
 
 #[test]
-fn folded_form_equals_the_plain_one_on_the_cpu() {
-    assert_folded_equals_plain(&OpenedDevice::cpu(), RELATIVE_SELF);
+fn faceres_in_folded_form_equals_the_plain_one() {
+    assert_folded_equals_plain(&["faceres"], &OpenedDevice::cpu(), RELATIVE_SELF);
 }
 
 fn gpu() -> OpenedDevice {
@@ -519,7 +677,7 @@ fn gpu() -> OpenedDevice {
 #[test]
 #[ignore = "needs a Vulkan adapter: run cargo xtask test"]
 fn folded_form_equals_the_plain_one_on_the_gpu() {
-    assert_folded_equals_plain(&gpu(), RELATIVE_SELF);
+    assert_folded_equals_plain(&backbone::NAMES, &gpu(), RELATIVE_SELF);
 }
 
 #[test]
@@ -531,14 +689,23 @@ fn sixteen_bit_floats_are_close_enough() {
         half: true,
         ..KernelForm::default()
     };
-    assert_folded_equals_plain(&OpenedDevice { kernels, ..device }, RELATIVE_HALF);
+    let device = OpenedDevice { kernels, ..device };
+    let names = ["faceres", "emotieffnet-b0", "emotieffnet-b2"];
+    assert_folded_equals_plain(&names, &device, RELATIVE_HALF);
+    assert_folded_equals_plain(&[Ddamfn::NAME], &device, RELATIVE_HALF_DEEP);
 }
 
 #[test]
 #[ignore = "needs a Vulkan adapter: run cargo xtask test"]
-fn efficientnet_b0_takes_at_most_70_dispatches() {
-    let weights = seeded_efficientnet(EfficientNetConfig::B0);
-    let network = Backbone::load(&weights, &gpu()).expect("canonical");
-    let dispatches = network.network().dispatches();
-    assert!(dispatches <= 70, "{dispatches} dispatches");
+fn networks_take_few_dispatches() {
+    let device = gpu();
+    for (name, most) in [
+        ("emotieffnet-b0", 70),
+        (MobileFaceNet::NAME, 55),
+        (Ddamfn::NAME, 180),
+    ] {
+        let network = Backbone::load(&seeded(name), &device).expect("canonical");
+        let dispatches = network.network().dispatches();
+        assert!(dispatches <= most, "{name}: {dispatches} dispatches");
+    }
 }

@@ -2,7 +2,7 @@
 
 use affectlens::device::{self, DeviceChoice, KernelForm, OpenedDevice};
 use affectlens::kernel::{
-    Activation, Map, Network, Plan, Planner, Shortcut, Weighted, Window, read_back,
+    Activation, LineSums, Map, Network, Plan, Planner, Shortcut, Weighted, Window, read_back,
 };
 use burn::tensor::{Tensor, TensorData};
 
@@ -36,7 +36,7 @@ impl Noise {
     }
 }
 
-const ACTIVATIONS: [Activation; 7] = [
+const ACTIVATIONS: [Activation; 8] = [
     Activation::Identity,
     Activation::Relu,
     Activation::Relu6,
@@ -44,6 +44,7 @@ const ACTIVATIONS: [Activation; 7] = [
     Activation::Silu,
     Activation::Gelu,
     Activation::Sigmoid,
+    Activation::Hardswish,
 ];
 
 /// Networks of a few steps: odd sizes, channels that are no multiples of four, every kind of step.
@@ -51,7 +52,16 @@ fn plans() -> Vec<(String, Plan)> {
     let mut noise = Noise(7);
     let mut plans = Vec::new();
     for (index, activation) in ACTIVATIONS.into_iter().enumerate() {
-        let (kernel, stride) = [(3, 1), (3, 2), (5, 1), (5, 2), (7, 1), (7, 2), (4, 4)][index];
+        let (kernel, stride) = [
+            (3, 1),
+            (3, 2),
+            (5, 1),
+            (5, 2),
+            (7, 1),
+            (7, 2),
+            (4, 4),
+            (3, 1),
+        ][index];
         let mut planner = Plan::of_input(13, 10, 3);
         let input = planner.input();
         let shape = planner.shape(input);
@@ -72,6 +82,7 @@ fn plans() -> Vec<(String, Plan)> {
         gates_and_shortcuts(&mut noise),
     ));
     plans.push(("large maps".to_owned(), large_maps(&mut noise)));
+    plans.push(("lines".to_owned(), lines(&mut noise)));
     plans
 }
 
@@ -140,6 +151,33 @@ fn large_maps(noise: &mut Noise) -> Plan {
     planner.finish(&[gate, mean])
 }
 
+/// Coordinate attention of means and of sums, a large depthwise kernel, channels in pairs.
+fn lines(noise: &mut Noise) -> Plan {
+    let mut planner = Plan::of_input(13, 9, 8);
+    let input = planner.input();
+    let maps = planner.pointwise(input, noise.weighted(8 * 18, 18, Activation::Hardswish));
+    let window = Window::symmetric(planner.shape(maps), 3, 1, 1);
+    let pairs = noise.weighted(9 * 2 * 18, 18, Activation::Prelu);
+    let maps = planner.pairwise(maps, window, pairs);
+    let mut attend = |planner: &mut Planner, sums| {
+        let reduce = noise.weighted(18 * 5, 5, Activation::Hardswish);
+        let [rows, columns] = [0; 2].map(|_| noise.weighted(5 * 18, 18, Activation::Sigmoid));
+        planner.coordinate_attention(maps, sums, reduce, rows, columns)
+    };
+    let first = attend(&mut planner, None);
+    let sums = LineSums {
+        weight: Noise(5).take(22 * 18),
+        bias: Noise(6).take(2 * 18),
+    };
+    let second = attend(&mut planner, Some(sums));
+    let once = planner.line_gate(maps, first, None);
+    let twice = planner.line_gate(once, first, Some(second));
+    let window = Window::symmetric(planner.shape(twice), 9, 2, 4);
+    let wide = noise.weighted(81 * 18, 18, Activation::Identity);
+    let halved = planner.depthwise(twice, window, wide);
+    planner.finish(&[once, twice, halved])
+}
+
 fn run(plan: &Plan, device: &OpenedDevice, input: &[f32], batch: usize) -> Vec<f32> {
     let shape = plan.input();
     let shape = [batch, shape.height, shape.width, shape.channels];
@@ -182,6 +220,30 @@ fn assert_like_the_cpu(kernels: KernelForm, tolerance: f32) {
                 );
             }
         }
+    }
+}
+
+/// With layers of zeros every gate is a half, and the product of two a quarter, of one attention or of two.
+#[test]
+fn attention_without_weights_quarters_a_map() {
+    let zeros = |weights: usize, outputs: usize, activation| Weighted {
+        weight: vec![0.0; weights],
+        bias: vec![0.0; outputs],
+        activation,
+        slopes: Vec::new(),
+    };
+    let mut planner = Plan::of_input(5, 4, 6);
+    let input = planner.input();
+    let reduce = Noise(3).weighted(6 * 2, 2, Activation::Hardswish);
+    let excite = zeros(2 * 6, 6, Activation::Sigmoid);
+    let gates = planner.coordinate_attention(input, None, reduce, excite.clone(), excite);
+    let one = planner.line_gate(input, gates, None);
+    let two = planner.line_gate(input, gates, Some(gates));
+    let plan = planner.finish(&[one, two]);
+    let maps = Noise(4).take(5 * 4 * 6);
+    let output = run(&plan, &OpenedDevice::cpu(), &maps, 1);
+    for (got, x) in output.iter().zip(maps.iter().chain(&maps)) {
+        assert!((got - x / 4.0).abs() < 1e-6, "{got} of {x}");
     }
 }
 

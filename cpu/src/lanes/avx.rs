@@ -16,7 +16,7 @@ macro_rules! lanes {
     (
         $name:ident, $features:literal, $width:literal, $panel:literal, $rows:expr,
         $set:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $mul:ident, $fmadd:ident, $fnmadd:ident,
-        $max:ident, $min:ident, $reciprocal:ident,
+        $max:ident, $min:ident, $permute:ident, $reciprocal:ident,
         $to_bits:ident, $from_bits:ident, $shift:ident, $add_bits:ident
     ) => {
         // SAFETY of the blocks: the caller promises the instruction set and the pointers.
@@ -66,6 +66,10 @@ macro_rules! lanes {
                 Self(unsafe { $min(self.0, other.0) })
             }
             #[inline(always)]
+            unsafe fn swap_pairs(self) -> Self {
+                Self(unsafe { $permute::<0b10_11_00_01>(self.0) })
+            }
+            #[inline(always)]
             unsafe fn reciprocal(self) -> Self {
                 // One step of Newton's method doubles the bits of the estimate.
                 unsafe {
@@ -112,6 +116,7 @@ lanes!(
     _mm512_fnmadd_ps,
     _mm512_max_ps,
     _mm512_min_ps,
+    _mm512_permute_ps,
     _mm512_rcp14_ps,
     _mm512_castps_si512,
     _mm512_castsi512_ps,
@@ -135,6 +140,7 @@ lanes!(
     _mm256_fnmadd_ps,
     _mm256_max_ps,
     _mm256_min_ps,
+    _mm256_permute_ps,
     _mm256_rcp_ps,
     _mm256_castps_si256,
     _mm256_castsi256_ps,

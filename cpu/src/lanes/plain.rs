@@ -74,6 +74,11 @@ impl Lanes for Plain {
         zip(self, other, |a, b| if a < b { a } else { b })
     }
     #[inline(always)]
+    unsafe fn swap_pairs(self) -> Self {
+        let [a, b, c, d] = self.0;
+        Self([b, a, d, c])
+    }
+    #[inline(always)]
     unsafe fn reciprocal(self) -> Self {
         zip(self, self, |a, _| 1.0 / a)
     }

@@ -57,6 +57,10 @@ impl Lanes for Simd128 {
         Self(f32x4_pmin(other.0, self.0))
     }
     #[inline(always)]
+    unsafe fn swap_pairs(self) -> Self {
+        Self(i32x4_shuffle::<1, 0, 3, 2>(self.0, self.0))
+    }
+    #[inline(always)]
     unsafe fn reciprocal(self) -> Self {
         Self(f32x4_div(f32x4_splat(1.0), self.0))
     }

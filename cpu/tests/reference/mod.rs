@@ -60,6 +60,15 @@ impl Maps {
         })
     }
 
+    /// Both values of every pixel's channel.
+    pub(crate) fn with(&self, other: &Self, of: impl Fn(f64, f64) -> f64) -> Self {
+        let pairs = self.values.iter().zip(&other.values);
+        Self {
+            values: pairs.map(|(&x, &y)| of(x, y)).collect(),
+            ..self.clone()
+        }
+    }
+
     fn each(&self, shape: [usize; 3], of: impl Fn(usize, isize, isize, usize) -> f64) -> Self {
         let mut values = Vec::new();
         for picture in 0..self.batch {
@@ -120,6 +129,7 @@ fn activate(finish: Finish<'_>, channel: usize, x: f64) -> f64 {
         Activation::Silu => x / (1.0 + (-x).exp()),
         Activation::Gelu => x * (1.0 + erf(x / std::f64::consts::SQRT_2)) / 2.0,
         Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+        Activation::Hardswish => x * (x + 3.0).clamp(0.0, 6.0) / 6.0,
     }
 }
 
@@ -144,6 +154,66 @@ pub(crate) fn convolution(
             sum += shortcut.get(picture, y, x, output).expect("inside");
         }
         activate(finish, output, sum)
+    })
+}
+
+/// `[taps, inputs of a group, channels]` as the weight of a dense convolution.
+pub(crate) fn ungrouped(weight: &[f32], channels: usize, group: usize) -> Vec<f32> {
+    let mut dense = Vec::new();
+    for tap in weight.chunks_exact(group * channels) {
+        for input in 0..channels {
+            dense.extend(
+                (0..channels).map(|output| match input / group == output / group {
+                    true => tap[input % group * channels + output],
+                    false => 0.0,
+                }),
+            );
+        }
+    }
+    dense
+}
+
+/// Weights that make [`lines`] means.
+pub(crate) fn line_means([height, width, channels]: [usize; 3]) -> Vec<f32> {
+    let of_rows = vec![1.0 / width as f32; width * channels];
+    let of_columns = vec![1.0 / height as f32; height * channels];
+    [of_rows, of_columns].concat()
+}
+
+/// A weighted sum of each row, then of each column, with a bias for either kind: `[height + width, 1, channels]`.
+pub(crate) fn lines(maps: &Maps, weight: &[f32], bias: &[f32]) -> Maps {
+    let [height, width, channels] = maps.shape;
+    maps.each(
+        [height + width, 1, channels],
+        |picture, line, _, channel| {
+            let column = line - height as isize;
+            let (first, length) = if column < 0 {
+                (0, width)
+            } else {
+                (width, height)
+            };
+            let kind = usize::from(column >= 0);
+            let sum: f64 = (0..length)
+                .map(|index| {
+                    let [y, x] = match kind {
+                        0 => [line, index as isize],
+                        _ => [index as isize, column],
+                    };
+                    maps.get(picture, y, x, channel).expect("inside")
+                        * f64::from(weight[(first + index) * channels + channel])
+                })
+                .sum();
+            sum + f64::from(bias[kind * channels + channel])
+        },
+    )
+}
+
+/// Products of the gates of rows, from the first lines on, and the gates of columns behind them.
+pub(crate) fn outer(shape: [usize; 3], rows: &Maps, columns: &Maps) -> Maps {
+    rows.each(shape, |picture, y, x, channel| {
+        let column = shape[0] as isize + x;
+        rows.get(picture, y, 0, channel).expect("inside")
+            * columns.get(picture, column, 0, channel).expect("inside")
     })
 }
 

@@ -76,13 +76,29 @@ const ROOM: usize = 384;
 /// The same for squeezed channels.
 const SQUEEZED_ROOM: usize = 32;
 
+/// Of what a squeeze-and-excite takes means.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Squeezed {
+    /// All pixels of a picture.
+    Pixels {
+        /// Pixels, or partial sums of pixels, of each picture.
+        pixels: usize,
+        /// Pixels that the mean is over.
+        divisor: usize,
+    },
+    /// Each row and each column: coordinate attention.
+    Lines {
+        height: usize,
+        width: usize,
+        /// Whether lines have weights, and biases, instead.
+        is_weighted: bool,
+    },
+}
+
 /// What a squeeze-and-excite is made for; channels in fours.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SqueezeExcite {
-    /// Pixels, or partial sums of pixels, of each picture.
-    pub(super) pixels: usize,
-    /// Pixels that the mean is over.
-    pub(super) divisor: usize,
+    pub(super) of: Squeezed,
     pub(super) channels: usize,
     pub(super) squeezed: usize,
     pub(super) reduce: Activation,
@@ -95,26 +111,38 @@ impl SqueezeExcite {
     pub(super) fn launch(&self, batch: usize) -> (usize, Vec<usize>) {
         // Invocations that divide one squeezed channel's sum.
         let parts = (WIDE_GROUP / (self.squeezed * 4)).clamp(1, 16);
-        let numbers = vec![
-            self.pixels,
-            self.divisor,
-            self.channels,
-            self.squeezed,
-            parts,
-        ];
-        (batch, numbers)
+        let (groups, first, second) = match self.of {
+            Squeezed::Pixels { pixels, divisor } => (batch, pixels, divisor),
+            Squeezed::Lines { height, width, .. } => (batch * (height + width), height, width),
+        };
+        (
+            groups,
+            vec![first, second, self.channels, self.squeezed, parts],
+        )
     }
 
-    /// One group a picture: mean, both layers, gate. Buffers: map, reduce's weight (outputs first) and bias,
-    /// excite's weight and bias. Written: `[batch, channels]`, f32.
+    /// One group a picture or a line: mean, both layers, gate. Buffers: map, reduce's weight (outputs first) and
+    /// bias, excite's weight and bias (of lines those of rows, then those of columns), and where lines are weighted
+    /// the weights for rows, for columns, the bias of rows, of columns. Written: `[batch, lines, channels]`, f32.
     pub(super) fn shader(&self) -> Shader {
-        let builder = ShaderBuilder::new("squeeze-excite", WIDE_GROUP)
-            .numbers(&["pixels", "divisor", "channels", "squeezed", "parts"])
+        let (name, numbers, is_weighted) = match self.of {
+            Squeezed::Pixels { .. } => ("squeeze-excite", ["pixels", "divisor"], false),
+            Squeezed::Lines { is_weighted, .. } => {
+                ("coordinate-attention", ["height", "width"], is_weighted)
+            }
+        };
+        let mut builder = ShaderBuilder::new(name, WIDE_GROUP)
+            .numbers(&numbers)
+            .numbers(&["channels", "squeezed", "parts"])
             .reads("input", self.input)
             .reads("reduce_weight", self.weight)
             .reads("reduce_bias", Element::F32)
             .reads("excite_weight", self.weight)
-            .reads("excite_bias", Element::F32)
+            .reads("excite_bias", Element::F32);
+        if is_weighted {
+            builder = builder.reads("line_weight", Element::F32);
+        }
+        let builder = builder
             .writes("output", Element::F32)
             .constants(&[
                 ("ROOM", self.channels.next_multiple_of(ROOM)),
@@ -132,16 +160,43 @@ impl SqueezeExcite {
         };
         let builder = named(builder, "activate_reduce", self.reduce);
         let builder = named(builder, "activate_excite", self.excite);
-        builder.text(SQUEEZE_EXCITE).finish()
+        let text = match self.of {
+            Squeezed::Pixels { .. } => SQUEEZE_EXCITE
+                .replace("$start", "let count = launch.pixels; let kind = 0u;")
+                .replace("$pixel", "group * launch.pixels + index")
+                .replace("$mean", "sum / f32(launch.divisor)"),
+            Squeezed::Lines { .. } => SQUEEZE_EXCITE.replace("$start", LINE).replace(
+                "$pixel",
+                "first + select(index * launch.width, index, kind == 0u)",
+            ),
+        };
+        let text = match is_weighted {
+            true => text
+                .replace("$weight", " * line_weight[(kind * launch.width + index) * launch.channels + channel]")
+                .replace("$mean", "sum + line_weight[(launch.width + launch.height + kind) * launch.channels + channel]"),
+            false => text.replace("$weight", "").replace("$mean", "sum / f32(count)"),
+        };
+        builder.text(&text).finish()
     }
 }
 
-/// `means`, then `squeezed`, then the gate; the group waits for itself in between.
+/// Rows have kind 0, columns 1; they begin at a pixel.
+const LINE: &str = "
+    let lines = launch.height + launch.width;
+    let line = group % lines;
+    let kind = select(1u, 0u, line < launch.height);
+    let count = select(launch.height, launch.width, kind == 0u);
+    let first = group / lines * launch.height * launch.width
+        + select(line - launch.height, line * launch.width, kind == 0u);";
+
+/// `means`, then `squeezed`, then the gate; the group waits for itself in between. What `$` stands before depends on
+/// [`Squeezed`].
 const SQUEEZE_EXCITE: &str = "
 var<workgroup> sums: array<vec4<f32>, GROUP>;
 var<workgroup> means: array<vec4<f32>, ROOM>;
 var<workgroup> squeezed: array<f32, SQUEEZED_ROOM * 4u>;
 fn main(group: u32, local: u32) {
+    $start
     let span = span_of(launch.channels);
     let lanes = GROUP / span;
     for (var start = 0u; start < launch.channels; start += GROUP) {
@@ -149,15 +204,15 @@ fn main(group: u32, local: u32) {
         let lane = local / span;
         var sum = vec4<f32>();
         if (channel < launch.channels && lane < lanes) {
-            for (var pixel = lane; pixel < launch.pixels; pixel += lanes) {
-                sum += vec4<f32>(input[(group * launch.pixels + pixel) * launch.channels + channel]);
+            for (var index = lane; index < count; index += lanes) {
+                sum += vec4<f32>(input[($pixel) * launch.channels + channel])$weight;
             }
         }
         sums[local] = sum;
         workgroupBarrier();
         if (lane == 0u && channel < launch.channels) {
             for (var other = 1u; other < lanes; other++) { sum += sums[local + other * span]; }
-            means[channel] = sum / f32(launch.divisor);
+            means[channel] = $mean;
         }
         workgroupBarrier();
     }
@@ -180,16 +235,66 @@ fn main(group: u32, local: u32) {
         workgroupBarrier();
     }
     for (var channel = local; channel < launch.channels; channel += GROUP) {
-        var sum = excite_bias[channel];
+        var sum = excite_bias[kind * launch.channels + channel];
         for (var k = 0u; k < launch.squeezed; k++) {
             let x = vec4<f32>(squeezed[4u * k], squeezed[4u * k + 1u], squeezed[4u * k + 2u], squeezed[4u * k + 3u]);
-            let at = k * 4u * launch.channels + channel;
+            let at = (kind * launch.squeezed + k) * 4u * launch.channels + channel;
             sum += x.x * vec4<f32>(excite_weight[at]) + x.y * vec4<f32>(excite_weight[at + launch.channels])
                 + x.z * vec4<f32>(excite_weight[at + 2u * launch.channels]) + x.w * vec4<f32>(excite_weight[at + 3u * launch.channels]);
         }
         output[group * launch.channels + channel] = activate_excite(sum, channel);
     }
 }";
+
+/// Every pixel times the gates of its row and its column. Buffers: map, gates, other gates where there are any.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LineGate {
+    pub(super) height: usize,
+    pub(super) width: usize,
+    /// In fours.
+    pub(super) channels: usize,
+    pub(super) has_others: bool,
+    pub(super) input: Element,
+    pub(super) output: Element,
+}
+
+impl LineGate {
+    pub(super) fn launch(&self, batch: usize) -> (usize, Vec<usize>) {
+        let invocations = batch * self.height * self.width * self.channels;
+        let numbers = vec![invocations, self.height, self.width, self.channels];
+        (groups(invocations), numbers)
+    }
+
+    pub(super) fn shader(&self) -> Shader {
+        let mut builder = ShaderBuilder::new("line-gate", GROUP)
+            .numbers(&["invocations", "height", "width", "channels"])
+            .reads("input", self.input)
+            .reads("gates", Element::F32);
+        let mut gate = "gates[row] * gates[column]";
+        if self.has_others {
+            builder = builder.reads("others", Element::F32);
+            gate = "max(gates[row] * gates[column], others[row] * others[column])";
+        }
+        builder
+            .writes("output", self.output)
+            .constants(&[("GROUP", GROUP)])
+            .text(&format!(
+                "fn main(group: u32, local: u32) {{
+    let at = group * GROUP + local;
+    if (at >= launch.invocations) {{ return; }}
+    let channel = at % launch.channels;
+    let pixel = at / launch.channels;
+    let y = pixel / launch.width % launch.height;
+    let lines = pixel / launch.width / launch.height * (launch.height + launch.width);
+    let row = (lines + y) * launch.channels + channel;
+    let column = (lines + launch.height + pixel % launch.width) * launch.channels + channel;
+    output[at] = vec4<{}>(vec4<f32>(input[at]) * {gate});
+}}",
+                self.output.scalar()
+            ))
+            .finish()
+    }
+}
 
 /// Layer norm over the `channels` of each pixel, of which the last few can be padding. Buffers: map, scale, bias.
 /// One invocation a pixel; their count is the number of a launch.

@@ -185,6 +185,9 @@ struct Launch {{ {fields}zero: u32 }}
             }
             Activation::Silu => "return x / (1.0 + exp(-x));",
             Activation::Sigmoid => "return 1.0 / (1.0 + exp(-x));",
+            Activation::Hardswish => {
+                "return x * clamp(x + 3.0, vec4<f32>(), vec4<f32>(6.0)) / 6.0;"
+            }
             // Abramowitz and Stegun 7.1.26: within 1.5e-7 of the error function.
             Activation::Gelu => {
                 "let z = abs(x) * 0.70710678;

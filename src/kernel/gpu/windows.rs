@@ -17,6 +17,8 @@ pub(super) struct Windowed {
     pub(super) weight: Element,
     /// Neighbouring pixels of a row that an invocation computes.
     pub(super) pixels: usize,
+    /// Of a depthwise convolution: channels of a group, one or two.
+    pub(super) group: usize,
 }
 
 impl Windowed {
@@ -113,18 +115,20 @@ impl Windowed {
         builder.text("}")
     }
 
-    /// Every channel on its own. Buffers: input, weight, bias, slopes if there are any.
+    /// Every channel on its own or beside its neighbour. Buffers: input, weight, bias, slopes if there are any.
     pub(super) fn depthwise(&self) -> Shader {
         let kernel = self.window.kernel;
-        let mut builder = self.open(self.builder("depthwise", false, true));
+        let is_paired = self.group == 2;
+        let name = if is_paired { "pairwise" } else { "depthwise" };
+        let mut builder = self.open(self.builder(name, false, true));
         builder = builder.unroll(self.pixels, "    var sum$i = bias[column];");
         for ky in 0..kernel {
             builder = self.row(builder, ky);
             builder = builder.unroll(
-                kernel,
+                kernel * self.group,
                 &format!(
                     "        let w$i = vec4<f32>(weight[({}u + $iu) * launch.outputs + column]);",
-                    ky * kernel
+                    ky * kernel * self.group
                 ),
             );
             for offset in 0..self.columns() {
@@ -135,8 +139,15 @@ impl Windowed {
                     if let Some(kx) = offset.checked_sub(pixel * self.window.stride)
                         && kx < kernel
                     {
-                        builder =
-                            builder.text(&format!("        sum{pixel} += seen{offset} * w{kx};"));
+                        let product = match is_paired {
+                            true => format!(
+                                "seen{offset}.xxzz * w{} + seen{offset}.yyww * w{}",
+                                2 * kx,
+                                2 * kx + 1
+                            ),
+                            false => format!("seen{offset} * w{kx}"),
+                        };
+                        builder = builder.text(&format!("        sum{pixel} += {product};"));
                     }
                 }
             }
