@@ -324,6 +324,7 @@ mod tests {
             }
         }
         PublishedWeights::Graph {
+            operations: Vec::new(),
             named,
             convolutions,
             classifier: None,

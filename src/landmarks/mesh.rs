@@ -461,6 +461,7 @@ mod tests {
                 .expect("as many values");
         }
         PublishedWeights::Graph {
+            operations: Vec::new(),
             named,
             convolutions,
             classifier: None,

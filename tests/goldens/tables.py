@@ -1,7 +1,7 @@
-"""The face tables computed a second time, with numpy: python3 tables.py ROOT FEATURES HEADS
+"""The face tables computed a second time, with numpy: python3 tables.py ROOT HEADS
 
-ROOT is a tree in Aff-Wild2's layout, FEATURES the folder of cached features (VIDEO.safetensors), HEADS the folder of
-trained heads, both as `affectlens tables` wrote them. Prints {"E4": [macro-F1, accuracy], "V3": [CCC valence, CCC
+ROOT is a tree in Aff-Wild2's layout, HEADS the folder that `affectlens tables` wrote: trained heads, and tables.json
+with the folders of cached features. Prints {"E4": [macro-F1, accuracy], "V3": [CCC valence, CCC
 arousal, mean], "A2": [mean F1, mean F1 on logits], ...}. Written from the specification (3 to 7), not from the Rust
 code: labels, gaps, windows, biases, filter, thresholds and scores are all its own.
 """
@@ -217,14 +217,13 @@ def action_units(root, features, heads, width):
     return table
 
 
-def main(root, features, heads):
-    widths = json.loads((heads / "tables.json").read_text())["embedding_widths"]
-    folders = json.loads((heads / "tables.json").read_text())["features"]
+def main(root, heads):
+    report = json.loads((heads / "tables.json").read_text())
     results = {}
     for task, function in [("expression", expression), ("valence-arousal", valence_arousal), ("action-units", action_units)]:
-        results |= function(root, features / folders[task], heads, widths[task])
+        results |= function(root, Path(report["features"][task]), heads, report["embedding_widths"][task])
     print(json.dumps(results))
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:4]))
+    main(*map(Path, sys.argv[1:3]))

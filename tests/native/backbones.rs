@@ -643,7 +643,7 @@ fn patterned_face(mean: [f32; 3], device: &Device) -> Tensor<4> {
 }
 
 /// Canonical weights of the network `name`; but for `faceres` from its published layout.
-fn seeded(name: &str) -> Weights {
+pub(crate) fn seeded(name: &str) -> Weights {
     if name == "faceres" {
         return seeded_faceres();
     }

@@ -5,6 +5,8 @@
     reason = "reference values are made in f64; what was measured is printed"
 )]
 
+#[cfg(feature = "train")]
+mod affwild2;
 mod backbones;
 mod command_line;
 mod crop;
