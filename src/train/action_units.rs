@@ -183,8 +183,8 @@ pub fn train_action_units(
         logits: training.logits.width(),
         units: UNITS,
     };
-    training.check("training", config)?;
-    validation.check("validation", config)?;
+    training.check(["training embedding", "training logit"], config)?;
+    validation.check(["validation embedding", "validation logit"], config)?;
     recipe.check(training.labels.len())?;
     let mut positives = vec![0; UNITS];
     for labels in training.labels {
@@ -369,9 +369,9 @@ pub(super) fn tune_thresholds(
 }
 
 impl<'a> ActionUnitExamples<'a> {
-    fn check(&self, part: &'static str, config: ActionUnitsConfig) -> Result<(), FitError> {
-        self.of_embeddings().check(part, config.embedding)?;
-        self.of_logits().check(part, config.logits)
+    fn check(&self, parts: [&'static str; 2], config: ActionUnitsConfig) -> Result<(), FitError> {
+        self.of_embeddings().check(parts[0], config.embedding)?;
+        self.of_logits().check(parts[1], config.logits)
     }
 
     fn of_embeddings(&self) -> Examples<'a, Labels> {
@@ -592,7 +592,7 @@ mod tests {
         };
         assert_eq!(
             refuse(short, |_| {}),
-            "training data has 4 labels for 2 embeddings, expected as many"
+            "training logit data has 4 labels for 2 rows, expected as many"
         );
         let swapped = ActionUnitExamples {
             embeddings: &data.1,
@@ -601,7 +601,7 @@ mod tests {
         };
         assert_eq!(
             refuse(swapped, |_| {}),
-            "validation embeddings have 12 values, expected 2"
+            "validation embedding rows have 12 values, expected 2"
         );
         assert_eq!(
             refuse(examples(&data), |recipe| recipe.dropout = 1.0),

@@ -87,12 +87,15 @@ impl TrainingConfig {
         }
     }
 
-    fn check(&self) -> Result<(), FitError> {
+    fn check(&self, examples: usize) -> Result<(), FitError> {
         if self.hidden == 0 {
             return Err(FitError::setting("hidden width", "at least 1", self.hidden));
         }
-        if self.sampling == (Sampling::Balanced { per_class: 0 }) {
-            return Err(FitError::setting("examples a class", "at least 1", 0));
+        if let Sampling::Balanced { per_class } = self.sampling
+            && !(1..=examples).contains(&per_class)
+        {
+            let expected = "at least 1 and at most the number of training examples";
+            return Err(FitError::setting("examples a class", expected, per_class));
         }
         if let Some(alpha) = self.mixup
             && !(0.01..=1.0).contains(&alpha)
@@ -157,7 +160,7 @@ pub fn train_mlp(
     if let Some(validation) = validation {
         validation.check("validation", width, classes)?;
     }
-    config.check()?;
+    config.check(training.labels.len())?;
     let counts = class_counts(&training.labels, classes);
     // A class without examples would never be predicted: to leave it out is the caller's decision.
     let weights = match config.loss {
@@ -438,7 +441,7 @@ mod tests {
         };
         assert_eq!(
             refuse(&data, &narrow, 3),
-            "validation embeddings have 1 values, expected 2"
+            "validation rows have 1 values, expected 2"
         );
     }
 
@@ -455,10 +458,22 @@ mod tests {
             refuse(|it| it.mixup = Some(2.0)),
             "mixup is 2, expected a number from 0.01 to 1"
         );
-        assert_eq!(
-            refuse(|it| it.sampling = Sampling::Balanced { per_class: 0 }),
-            "examples a class is 0, expected at least 1"
-        );
+        for (per_class, change) in [
+            (
+                0,
+                (|it| it.sampling = Sampling::Balanced { per_class: 0 }) as fn(&mut TrainingConfig),
+            ),
+            (281, |it| {
+                it.sampling = Sampling::Balanced { per_class: 281 }
+            }),
+        ] {
+            assert_eq!(
+                refuse(change),
+                format!(
+                    "examples a class is {per_class}, expected at least 1 and at most the number of training examples"
+                )
+            );
+        }
         assert_eq!(
             refuse(|it| it.schedule.learning_rate = f64::NAN),
             "learning rate is NaN, expected a number above 0"

@@ -25,17 +25,17 @@ pub enum FitError {
     #[error("{0} data has no examples, expected at least one")]
     Empty(&'static str),
     /// Rows and labels do not pair up.
-    #[error("{part} data has {labels} labels for {rows} embeddings, expected as many")]
+    #[error("{part} data has {labels} labels for {rows} rows, expected as many")]
     Count {
         /// `training` or `validation`.
         part: &'static str,
-        /// Embeddings that came.
+        /// Rows that came.
         rows: usize,
         /// Labels that came.
         labels: usize,
     },
     /// Validation rows have another width than training rows.
-    #[error("{part} embeddings have {got} values, expected {expected}")]
+    #[error("{part} rows have {got} values, expected {expected}")]
     Width {
         /// `training` or `validation`.
         part: &'static str,

@@ -13,7 +13,7 @@ pub struct Schedule {
     pub learning_rate: f64,
     /// L2 penalty that is added to the gradient, of biases too; 0 for none.
     pub weight_decay: f32,
-    /// When the step size is reduced.
+    /// When the step size is reduced; only action units measure the validation loss that this takes.
     pub plateau: Option<Plateau>,
     /// When training ends before the last epoch.
     pub early_stop: Option<EarlyStop>,

@@ -277,7 +277,7 @@ mod tests {
         };
         assert_eq!(
             refuse(&labels[1..]),
-            "training data has 599 labels for 600 embeddings, expected as many"
+            "training data has 599 labels for 600 rows, expected as many"
         );
         labels[7][1] = -5.0;
         assert_eq!(
