@@ -15,7 +15,7 @@ use half::f16;
 use self::channels::{
     Gathered, LineGate, SqueezeExcite, Squeezed, Sums, gather, groups, join, layer_norm,
 };
-use self::pointwise::{Pointwise, ShortcutForm, Tiling};
+use self::pointwise::{GateForm, Pointwise, ShortcutForm, Tiling};
 use self::windows::Windowed;
 use super::plan::{Activation, LineSums, Map, MapShape, Plan, Shortcut, Step, Weighted, Window};
 use crate::device::KernelForm;
@@ -167,6 +167,8 @@ struct Writer<'a> {
     form: KernelForm,
     buffers: Vec<Buffer>,
     dispatches: Vec<Dispatch>,
+    /// Maps that no step writes, for who reads them gates lines itself: what to read instead, and the gates.
+    line_gated: BTreeMap<usize, (Map, Map)>,
 }
 
 impl<'a> Writer<'a> {
@@ -203,6 +205,7 @@ impl<'a> Writer<'a> {
             form,
             buffers,
             dispatches: Vec::new(),
+            line_gated: BTreeMap::new(),
         }
     }
 
@@ -369,6 +372,10 @@ impl<'a> Writer<'a> {
                 gates,
                 others,
             } => {
+                if others.is_none() && self.is_gated_on_the_way(*output) {
+                    self.line_gated.insert(output.index(), (*input, *gates));
+                    return;
+                }
                 let shape = self.plan.shape(*input);
                 let kernel = LineGate {
                     height: shape.height,
@@ -445,6 +452,32 @@ impl<'a> Writer<'a> {
         }
     }
 
+    fn tiling(&self, shape: MapShape) -> Tiling {
+        match shape.pixels() {
+            1 => Tiling::Dense,
+            49.. if self.form.workgroup_tiles => Tiling::Workgroup,
+            _ => Tiling::Registers { rows: 4 },
+        }
+    }
+
+    /// Whether a map goes into nothing but pointwise convolutions that read each pixel few times; the others would
+    /// read gates more often than pixels.
+    fn is_gated_on_the_way(&self, map: Map) -> bool {
+        let is_read_well = |step: &Step| match step {
+            Step::Pointwise {
+                input,
+                gate: None,
+                shortcut,
+                ..
+            } => *input == map && shortcut.is_none_or(|shortcut| shortcut.map != map),
+            _ => false,
+        };
+        let mut readers = self.plan.steps().iter();
+        self.tiling(self.plan.shape(map)) == Tiling::Workgroup
+            && !self.plan.outputs().contains(&map)
+            && readers.all(|step| !step.inputs().contains(&map) || is_read_well(step))
+    }
+
     fn pointwise(
         &mut self,
         input: Map,
@@ -453,6 +486,14 @@ impl<'a> Writer<'a> {
         gate: Option<Map>,
         shortcut: Option<Shortcut>,
     ) {
+        let (input, gate, gate_form) = match (self.line_gated.get(&input.index()), gate) {
+            (Some(&(input, gates)), _) => {
+                let width = self.plan.shape(input).width;
+                (input, Some(gates), Some(GateForm::Lines { width }))
+            }
+            (None, Some(gate)) => (input, Some(gate), Some(GateForm::Channels)),
+            (None, None) => (input, None, None),
+        };
         let shape = self.plan.shape(input);
         let stored = self.buffer(input).stored;
         assert_eq!(
@@ -465,7 +506,7 @@ impl<'a> Writer<'a> {
             outputs: self.buffer(output).stored / 4,
             activation: weighted.activation,
             pixels: shape.pixels(),
-            has_gate: gate.is_some(),
+            gate: gate_form,
             shortcut: shortcut.map(|shortcut| ShortcutForm {
                 channels: self.buffer(shortcut.map).stored / 4,
                 pooled_width: shortcut.pooled.then_some(shape.width),
@@ -475,11 +516,7 @@ impl<'a> Writer<'a> {
             output: self.buffer(output).element,
             weight: self.weight_element(),
         };
-        let tiling = match shape.pixels() {
-            1 => Tiling::Dense,
-            49.. if self.form.workgroup_tiles => Tiling::Workgroup,
-            _ => Tiling::Registers { rows: 4 },
-        };
+        let tiling = self.tiling(shape);
         let mut reads = vec![Read::Buffer(input.index())];
         reads.extend(self.weight_and_bias(weighted, shape.channels, stored));
         reads.extend(gate.map(|gate| Read::Buffer(gate.index())));

@@ -626,8 +626,15 @@ impl Planner {
         output
     }
 
-    /// Ends the plan with the maps that it gives out.
+    /// Ends the plan with the maps that it gives out. Gates of lines cannot be among them: devices lay them out
+    /// differently.
     pub fn finish(self, outputs: &[Map]) -> Plan {
+        let gates_lines = |step: &&Step| matches!(step, Step::CoordinateAttention { .. });
+        let mut gates = self.steps.iter().filter(gates_lines).map(Step::output);
+        assert!(
+            !gates.any(|map| outputs.contains(&map)),
+            "gates of lines are no output of a plan"
+        );
         Plan {
             maps: self.maps,
             steps: self.steps,

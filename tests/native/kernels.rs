@@ -172,10 +172,17 @@ fn lines(noise: &mut Noise) -> Plan {
     let second = attend(&mut planner, Some(sums));
     let once = planner.line_gate(maps, first, None);
     let twice = planner.line_gate(once, first, Some(second));
+    let gated = planner.line_gate(maps, second, None);
+    let shortcut = Shortcut {
+        map: maps,
+        pooled: false,
+    };
+    let narrow = noise.weighted(18 * 21, 21, Activation::Identity);
+    let narrow = planner.gated_pointwise(gated, narrow, None, Some(shortcut));
     let window = Window::symmetric(planner.shape(twice), 9, 2, 4);
     let wide = noise.weighted(81 * 18, 18, Activation::Identity);
     let halved = planner.depthwise(twice, window, wide);
-    planner.finish(&[once, twice, halved])
+    planner.finish(&[once, twice, halved, narrow])
 }
 
 fn run(plan: &Plan, device: &OpenedDevice, input: &[f32], batch: usize) -> Vec<f32> {

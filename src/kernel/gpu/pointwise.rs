@@ -26,12 +26,24 @@ pub(super) struct Pointwise {
     pub(super) activation: Activation,
     /// Pixels of one picture, where there is a gate or a pooled shortcut; otherwise pictures are one long row.
     pub(super) pixels: usize,
-    pub(super) has_gate: bool,
+    pub(super) gate: Option<GateForm>,
     pub(super) shortcut: Option<ShortcutForm>,
     /// Of activations and weights; biases, gates and slopes are f32.
     pub(super) input: Element,
     pub(super) output: Element,
     pub(super) weight: Element,
+}
+
+/// What pixels are multiplied with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum GateForm {
+    /// A number a channel.
+    Channels,
+    /// The numbers of the pixel's row and of its column, rows first; only with [`Tiling::Workgroup`].
+    Lines {
+        /// Columns of the map.
+        width: usize,
+    },
 }
 
 /// How the shortcut lies in memory.
@@ -72,6 +84,9 @@ impl Pointwise {
             Tiling::Dense => pictures * rows * self.outputs,
         };
         let mut numbers = vec![rows, pictures, self.inputs, self.outputs];
+        if let Some(GateForm::Lines { width }) = self.gate {
+            numbers.push(width);
+        }
         if let Some(shortcut) = &self.shortcut {
             numbers.push(shortcut.channels);
             numbers.extend(shortcut.pooled_width);
@@ -88,7 +103,7 @@ impl Pointwise {
     }
 
     fn keeps_pictures_apart(&self) -> bool {
-        self.has_gate
+        self.gate.is_some()
             || self
                 .shortcut
                 .is_some_and(|shortcut| shortcut.pooled_width.is_some())
@@ -100,8 +115,11 @@ impl Pointwise {
             .reads("input", self.input)
             .reads("weight", self.weight)
             .reads("bias", Element::F32);
-        if self.has_gate {
+        if self.gate.is_some() {
             builder = builder.reads("gate", Element::F32);
+        }
+        if matches!(self.gate, Some(GateForm::Lines { .. })) {
+            builder = builder.numbers(&["gate_width"]);
         }
         if let Some(shortcut) = &self.shortcut {
             builder = builder.reads("shortcut", shortcut.element);
@@ -158,12 +176,19 @@ impl Pointwise {
         )
     }
 
+    /// What multiplies an input in front of a tile's sum.
+    fn scale(&self) -> &'static str {
+        match self.gate {
+            None => "",
+            Some(GateForm::Channels) => " * gate[picture * launch.inputs + k]",
+            Some(GateForm::Lines { .. }) => {
+                unreachable!("gates of lines come with workgroup tiles")
+            }
+        }
+    }
+
     fn registers(&self, rows: usize) -> Shader {
-        let scale = if self.has_gate {
-            " * gate[picture * launch.inputs + k]"
-        } else {
-            ""
-        };
+        let scale = self.scale();
         self.builder("pointwise", GROUP)
             .constants(&[("ROWS", rows), ("GROUP", GROUP)])
             .text(
@@ -199,10 +224,17 @@ impl Pointwise {
     }
 
     fn workgroup(&self) -> Shader {
-        let scale = if self.has_gate {
-            " * gate[picture * launch.inputs + k]"
-        } else {
-            ""
+        let (lines, scale) = match self.gate {
+            Some(GateForm::Lines { .. }) => (
+                "
+    let pixel = min(row + local / 4u, launch.rows - 1u);
+    let height = launch.rows / launch.gate_width;
+    let first_line = picture * (height + launch.gate_width);
+    let row_gate = (first_line + pixel / launch.gate_width) * launch.inputs;
+    let column_gate = (first_line + height + pixel % launch.gate_width) * launch.inputs;",
+                " * gate[row_gate + k] * gate[column_gate + k]",
+            ),
+            _ => ("", self.scale()),
         };
         // Each invocation: four pixels, 16 apart, of four channels. A step goes over 16 inputs.
         self.builder("pointwise-workgroup", TILE_GROUP)
@@ -219,6 +251,7 @@ fn main(group: u32, local: u32) {
     let below = local / 16u;
     let source = (picture * launch.rows + min(row + local / 4u, launch.rows - 1u)) * launch.inputs;",
             )
+            .text(lines)
             .unroll(4, "    var sum$i = vec4<f32>();")
             .text(&format!(
                 "    for (var start = 0u; start < launch.inputs; start += 4u) {{
@@ -251,11 +284,7 @@ fn main(group: u32, local: u32) {
     }
 
     fn dense(&self) -> Shader {
-        let scale = if self.has_gate {
-            " * gate[picture * launch.inputs + k]"
-        } else {
-            ""
-        };
+        let scale = self.scale();
         self.builder("dense", GROUP)
             .text(&format!(
                 "var<workgroup> sums: array<vec4<f32>, 64>;
