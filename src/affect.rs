@@ -71,6 +71,17 @@ impl Tasks {
 pub struct FaceWeights {
     /// Face detector, architecture `blazeface-short-range`.
     pub detector: Weights,
+    /// What says what a face shows.
+    pub classifier: ClassifierWeights,
+    /// Face mesh, architecture `face-mesh`.
+    pub mesh: Option<Weights>,
+    /// Blendshapes of the mesh, architecture `face-blendshapes`.
+    pub blendshapes: Option<Weights>,
+}
+
+/// Files of a backbone and of what looks at its embeddings.
+#[derive(Clone, Debug)]
+pub struct ClassifierWeights {
     /// Backbone that embeds a face.
     pub backbone: Weights,
     /// Classifier that plays the pretrained part, architecture `mlp`; a backbone with a classifier of its own
@@ -83,10 +94,6 @@ pub struct FaceWeights {
     pub valence_arousal_head: Option<Weights>,
     /// Action units from embedding and outputs, architecture `action-units`; without it they come from blendshapes.
     pub action_units_head: Option<Weights>,
-    /// Face mesh, architecture `face-mesh`.
-    pub mesh: Option<Weights>,
-    /// Blendshapes of the mesh, architecture `face-blendshapes`.
-    pub blendshapes: Option<Weights>,
 }
 
 /// Why a frame has no report.

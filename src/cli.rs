@@ -25,7 +25,7 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
-    affect::{FaceWeights, Tasks},
+    affect::{ClassifierWeights, FaceWeights, Tasks},
     device::{self, DeviceChoice, OpenedDevice},
     kernel,
     weights::Weights,
@@ -179,30 +179,34 @@ impl WeightsOptions {
         Ok(path.exists().then(|| Weights::read(&path)).transpose()?)
     }
 
+    /// What scores faces that are found already.
+    fn load_classifier(&self, tasks: Tasks) -> Result<ClassifierWeights> {
+        let own = |name: &str, is_wanted: bool| match is_wanted {
+            true => self.own(name),
+            false => Ok(None),
+        };
+        Ok(ClassifierWeights {
+            backbone: self.read(&self.backbone)?,
+            pretrained: self.classifier("expression-pretrained", PRETRAINED)?,
+            head: self.classifier("expression-head", HEAD)?,
+            valence_arousal_head: own("valence-arousal-head", tasks.valence_arousal)?,
+            action_units_head: own("action-units-head", tasks.action_units)?,
+        })
+    }
+
     fn load(&self, tasks: Tasks) -> Result<FaceWeights> {
-        let action_units_head = match tasks.action_units {
-            true => self.own("action-units-head")?,
-            false => None,
-        };
-        let valence_arousal_head = match tasks.valence_arousal {
-            true => self.own("valence-arousal-head")?,
-            false => None,
-        };
+        let classifier = self.load_classifier(tasks)?;
         // The mesh is what action units come from, unless a head was trained on them.
         let landmarks = |name: &str| match tasks.action_units {
-            true if action_units_head.is_none() => self.read(name).map(Some),
+            true if classifier.action_units_head.is_none() => self.read(name).map(Some),
             true => self.own(name),
             false => Ok(None),
         };
         Ok(FaceWeights {
+            detector: self.read("blazeface-short-range")?,
             mesh: landmarks("face-mesh")?,
             blendshapes: landmarks("face-blendshapes")?,
-            valence_arousal_head,
-            action_units_head,
-            detector: self.read("blazeface-short-range")?,
-            backbone: self.read(&self.backbone)?,
-            pretrained: self.classifier("expression-pretrained", PRETRAINED)?,
-            head: self.classifier("expression-head", HEAD)?,
+            classifier,
         })
     }
 }

@@ -16,7 +16,7 @@ use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 pub use network::Network;
 
 use crate::{
-    affect::{AffectError, FaceControls, FaceLens, FaceWeights, Tasks},
+    affect::{AffectError, ClassifierWeights, FaceControls, FaceLens, FaceWeights, Tasks},
     device::{self, DeviceChoice, DeviceError, DeviceKind, OpenedDevice},
     frame::Frame,
     kernel,
@@ -87,11 +87,13 @@ impl Lens {
         })?;
         let weights = FaceWeights {
             detector: needed(&files, "detector")?,
-            backbone: needed(&files, "backbone")?,
-            pretrained: read(&files, "pretrained")?,
-            head: read(&files, "head")?,
-            valence_arousal_head: read(&files, "valenceArousalHead")?,
-            action_units_head: read(&files, "actionUnitsHead")?,
+            classifier: ClassifierWeights {
+                backbone: needed(&files, "backbone")?,
+                pretrained: read(&files, "pretrained")?,
+                head: read(&files, "head")?,
+                valence_arousal_head: read(&files, "valenceArousalHead")?,
+                action_units_head: read(&files, "actionUnitsHead")?,
+            },
             mesh: read(&files, "mesh")?,
             blendshapes: read(&files, "blendshapes")?,
         };

@@ -2,7 +2,7 @@
 #![expect(clippy::cast_possible_truncation, reason = "noise is made into pixels")]
 
 use affectlens::{
-    affect::{FaceLens, FaceWeights, Tasks},
+    affect::{ClassifierWeights, FaceLens, FaceWeights, Tasks},
     backbone::Backbone,
     detect::FaceDetector,
     device::{self, DeviceChoice, DeviceError, OpenedDevice},
@@ -111,11 +111,13 @@ fn classifier(seed_name: &str) -> Weights {
 fn weights() -> FaceWeights {
     FaceWeights {
         detector: seeded("blazeface-short-range", FaceDetector::load),
-        backbone: seeded("faceres", Backbone::load),
-        pretrained: Some(classifier("pretrained")),
-        head: Some(classifier("head")),
-        valence_arousal_head: None,
-        action_units_head: None,
+        classifier: ClassifierWeights {
+            backbone: seeded("faceres", Backbone::load),
+            pretrained: Some(classifier("pretrained")),
+            head: Some(classifier("head")),
+            valence_arousal_head: None,
+            action_units_head: None,
+        },
         mesh: None,
         blendshapes: None,
     }

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::{AffectError, FaceWeights};
+use super::{AffectError, ClassifierWeights};
 use crate::{
     backbone::{self, Facts},
     calibration::{ActionUnitSettings, ExpressionSettings},
@@ -111,7 +111,7 @@ impl FaceClassifier {
     /// # Errors
     ///
     /// [`AffectError`] if a file does not fit its architecture or the files do not fit each other.
-    pub fn load(weights: &FaceWeights, device: &OpenedDevice) -> Result<Self, AffectError> {
+    pub fn load(weights: &ClassifierWeights, device: &OpenedDevice) -> Result<Self, AffectError> {
         let at = |part| move |source| AffectError::Weights { part, source };
         let architecture = &weights.backbone.metadata.architecture;
         let facts = Facts::of(architecture).map_err(at("backbone"))?;

@@ -80,7 +80,7 @@ impl FaceLens {
                 source,
             }
         })?;
-        let classifier = FaceClassifier::load(weights, device)?;
+        let classifier = FaceClassifier::load(&weights.classifier, device)?;
         let head = classifier.action_unit_settings();
         let action_units = ActionUnitReader::load(weights, tasks, head, device)?;
         let controls = classifier.default_controls();

@@ -118,8 +118,10 @@ impl Args {
 }
 
 fn expressions(args: &Args, pictures: &LabelledPictures) -> Result<()> {
-    let classifier =
-        FaceClassifier::load(&args.weights.load(Tasks::EXPRESSION)?, &args.device.open()?)?;
+    let classifier = FaceClassifier::load(
+        &args.weights.load_classifier(Tasks::EXPRESSION)?,
+        &args.device.open()?,
+    )?;
     let controls = args.controls(&classifier)?;
     let classes = match args.model {
         Model::Pretrained => classifier.pretrained_classes(),

@@ -1,6 +1,6 @@
 //! The whole expression pipeline with the published weights.
 
-use affectlens::affect::{FaceLens, FaceWeights, Tasks};
+use affectlens::affect::{ClassifierWeights, FaceLens, FaceWeights, Tasks};
 use affectlens::device::{self, DeviceChoice, OpenedDevice};
 use affectlens::frame::Frame;
 use affectlens::kernel::Counters;
@@ -19,11 +19,13 @@ fn weights() -> FaceWeights {
     };
     FaceWeights {
         detector: fetched("blazeface-short-range"),
-        backbone: fetched("faceres"),
-        pretrained: Some(trained("expression-pretrained")),
-        head: Some(trained("expression-head")),
-        valence_arousal_head: None,
-        action_units_head: None,
+        classifier: ClassifierWeights {
+            backbone: fetched("faceres"),
+            pretrained: Some(trained("expression-pretrained")),
+            head: Some(trained("expression-head")),
+            valence_arousal_head: None,
+            action_units_head: None,
+        },
         mesh: Some(fetched("face-mesh")),
         blendshapes: Some(fetched("face-blendshapes")),
     }

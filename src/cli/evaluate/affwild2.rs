@@ -99,7 +99,7 @@ struct Expressions {
 
 impl Expressions {
     fn load(args: &Args) -> Result<Self> {
-        let mut weights = args.weights.load(Tasks::EXPRESSION)?;
+        let mut weights = args.weights.load_classifier(Tasks::EXPRESSION)?;
         match args.model {
             Model::Pretrained => weights.head = None,
             Model::Head if weights.head.is_none() => {
