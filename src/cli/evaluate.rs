@@ -78,7 +78,19 @@ pub(super) fn run(args: Args) -> Result<()> {
     pictures.remove_labels(&args.without);
     match args.task {
         Task::Expression => expressions(&args, &pictures),
-        Task::ActionUnits => action_units::run(&args, &pictures),
+        Task::ActionUnits => {
+            let Args {
+                model,
+                no_gla,
+                confidence,
+                blend,
+                ..
+            } = args;
+            if model != Model::default() || no_gla || confidence.is_some() || blend.is_some() {
+                bail!("--model, --no-gla, --confidence and --blend are for `evaluate expression`");
+            }
+            action_units::run(&args, &pictures)
+        }
     }
 }
 

@@ -187,6 +187,8 @@ fn pack_weights(version: &str) -> Result<PathBuf> {
         ("backbone", "faceres", &fetched),
         ("pretrained", "expression-pretrained", &trained),
         ("head", "expression-head", &trained),
+        ("mesh", "face-mesh", &fetched),
+        ("blendshapes", "face-blendshapes", &fetched),
     ] {
         let file = format!("{name}.safetensors");
         let from = source.join(&file);
