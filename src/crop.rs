@@ -60,6 +60,9 @@ pub enum CropError {
     },
 }
 
+/// Radians (20 degrees) of tilt from which on [`crop_aligned`] turns a face.
+pub const ALIGNED_ROLL: f32 = std::f32::consts::PI / 9.0;
+
 /// How much more than the detector's box is cropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct FaceMargins {
@@ -78,6 +81,29 @@ impl FaceMargins {
             y: face.y - dy - face.height * self.rise,
             width: face.width + 2.0 * dx,
             height: face.height + 2.0 * dy,
+        }
+    }
+
+    /// The same for a head that is tilted by `roll` radians: the region turned about the middle of the face.
+    pub fn tilted_region(&self, face: &BoundingBox, roll: f32) -> RotatedBox {
+        let region = self.region(face);
+        let middle = |bounds: &BoundingBox| {
+            [
+                bounds.x + bounds.width / 2.0,
+                bounds.y + bounds.height / 2.0,
+            ]
+        };
+        let ([x, y], [region_x, region_y]) = (middle(face), middle(&region));
+        let (sine, cosine) = roll.sin_cos();
+        let (right, down) = (region_x - x, region_y - y);
+        RotatedBox {
+            centre: [
+                x + right * cosine - down * sine,
+                y + right * sine + down * cosine,
+            ],
+            width: region.width,
+            height: region.height,
+            roll,
         }
     }
 }
@@ -127,6 +153,36 @@ pub fn crop(frame: &Frame, region: &BoundingBox) -> Result<Frame, CropError> {
         .collect();
     Ok(Frame::from_rgb(right - left, bottom - top, pixels)
         .expect("a clamped region holds whole pixels"))
+}
+
+/// Cuts out a face that the detector boxed, upright if the head is tilted by more than [`ALIGNED_ROLL`].
+///
+/// A smaller tilt is left as it is: reading between pixels costs more there than the tilt. `roll` is that of
+/// [`Detection`](crate::face::Detection::roll) or [`Landmarks`](crate::face::Landmarks::roll).
+///
+/// # Errors
+///
+/// As [`crop`], or [`CropError::Degenerate`] for an upright crop without area.
+pub fn crop_aligned(
+    frame: &Frame,
+    face: &BoundingBox,
+    margins: &FaceMargins,
+    roll: f32,
+) -> Result<Frame, CropError> {
+    if roll.abs() <= ALIGNED_ROLL {
+        return crop(frame, &margins.region(face));
+    }
+    let region = margins.tilted_region(face, roll);
+    let longest = frame.width().max(frame.height());
+    // One pixel of the frame a pixel; a region larger than its frame has nothing more to show.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "`as` saturates, and what is not a number is refused"
+    )]
+    let [width, height] =
+        [region.width, region.height].map(|length| (length.round() as u32).clamp(1, longest));
+    crop_rotated(frame, &region, width, height)
 }
 
 /// Squashes a frame to a square; the aspect ratio is not kept.
@@ -274,6 +330,35 @@ mod tests {
         let face = region(10.0, 20.0, 8.0, 4.0);
         assert_eq!(margins.region(&face), region(8.0, 17.0, 12.0, 6.0));
         assert_eq!(FaceMargins::default().region(&face), face);
+    }
+
+    #[test]
+    fn a_lying_face_is_cropped_as_the_upright_one() {
+        let upright = numbered(8, 9);
+        let pixel = |x: usize, y: usize| upright.pixels()[(y * 8 + x) * 3..][..3].to_vec();
+        // Turned clockwise: what was at (x, y) is at (9 - y, x) from edge to edge.
+        let pixels = (0..8).flat_map(|x| (0..9).rev().flat_map(move |y| pixel(x, y)));
+        let lying = Frame::from_rgb(9, 8, pixels.collect()).expect("a full picture");
+        let margins = FaceMargins {
+            margin: 0.25,
+            rise: 0.25,
+        };
+        let quarter = std::f32::consts::FRAC_PI_2;
+        let expected = crop_aligned(
+            &upright,
+            &region(2.0, 3.0, 4.0, 4.0),
+            &margins,
+            ALIGNED_ROLL,
+        );
+        let expected = expected.expect("inside");
+        assert_eq!((expected.width(), expected.height()), (6, 6));
+        assert_eq!(
+            crop_aligned(&lying, &region(2.0, 2.0, 4.0, 4.0), &margins, quarter),
+            Ok(expected)
+        );
+        let nowhere = region(f32::NAN, 2.0, 4.0, 4.0);
+        assert!(crop_aligned(&lying, &nowhere, &margins, quarter).is_err());
+        assert!(crop_aligned(&lying, &region(2.0, 2.0, 4.0, 4.0), &margins, f32::NAN).is_err());
     }
 
     #[test]

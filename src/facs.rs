@@ -18,8 +18,11 @@ pub fn action_units(blendshapes: &[f32; BLENDSHAPES.len()]) -> Vec<(ActionUnit, 
     let one = |name: &str| {
         let place = BLENDSHAPES.iter().position(|known| *known == name);
         let score = blendshapes[place.expect("a name of the table")];
-        // Also turns what is not a number into no action.
-        score.max(0.0).min(1.0)
+        if score.is_nan() {
+            0.0
+        } else {
+            score.clamp(0.0, 1.0)
+        }
     };
     let both = |stem: &str| (one(&format!("{stem}Left")) + one(&format!("{stem}Right"))) / 2.0;
     let smile = both("mouthSmile");

@@ -244,8 +244,11 @@ fn read(files: &Object, role: &str) -> Result<Option<Weights>, JsValue> {
     if file.is_undefined() {
         return Ok(None);
     }
-    Weights::from_safetensors(&Uint8Array::new(&file).to_vec())
-        .map(Some)
+    parse(role, &Uint8Array::new(&file).to_vec()).map(Some)
+}
+
+fn parse(role: &str, bytes: &[u8]) -> Result<Weights, JsValue> {
+    Weights::from_safetensors(bytes)
         .map_err(|error| failure("weights-malformed", &format!("{role}: {error}")))
 }
 

@@ -95,7 +95,21 @@ pub(super) fn run(args: Args) -> Result<()> {
     pictures.remove_labels(&args.without);
     match args.task {
         Task::Expression => expressions(&args, &pictures),
-        Task::ActionUnits => action_units::run(&args, &pictures),
+        Task::ActionUnits => {
+            let Args {
+                model,
+                no_gla,
+                confidence,
+                blend,
+                ..
+            } = args;
+            if model != Model::default() || no_gla || confidence.is_some() || blend.is_some() {
+                bail!(
+                    "--model, --no-gla, --confidence and --blend do not act on the action units of pictures"
+                );
+            }
+            action_units::run(&args, &pictures)
+        }
         Task::ValenceArousal => {
             bail!("folders of pictures have no such labels; expected --affwild2 ROOT")
         }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 
-use super::{ToJs, Workers, open_device, read, to_js};
+use super::{ToJs, Workers, open_device, parse, to_js};
 use crate::{
     kernel::Counters,
     network::{self, NetworkError},
@@ -28,7 +28,7 @@ impl Network {
         weights: Vec<u8>,
         workers: Option<Workers>,
     ) -> Result<Self, JsValue> {
-        let weights = read("network", &weights)?;
+        let weights = parse("network", &weights)?;
         let device = open_device(&device, workers).await?;
         let network = network::Network::load(&weights, device).map_err(|error| error.to_js())?;
         Ok(Self { network })

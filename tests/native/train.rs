@@ -150,3 +150,51 @@ fn trained_head_is_evaluated_from_its_file() {
     assert_eq!(scores["count"], 20);
     assert_eq!(scores["accuracy"], 1.0, "{scores}");
 }
+
+#[test]
+#[ignore = "needs fetched weights and media: run cargo xtask test"]
+fn action_units_are_told_of_pictures_with_a_face() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let data = folder.path().join("data");
+    paint(&data, "neutral", [90; 3], 1);
+    std::fs::create_dir_all(data.join("happiness")).expect("temporary folder");
+    let media = affectlens::weights::cache_dir().join("media");
+    // The last is cropped so tightly that the detector needs room around it.
+    for (file, label) in [
+        ("audrey.jpg", "neutral"),
+        ("franck_04117.jpg", "happiness"),
+        ("audrey_crop.jpg", "neutral"),
+    ] {
+        std::fs::copy(media.join(file), data.join(label).join(file)).expect("fetched picture");
+    }
+    let evaluate = [
+        "evaluate",
+        "action-units",
+        "--data",
+        "data",
+        "--device",
+        "cpu",
+    ];
+    let output = affectlens(&[&evaluate[..], &["--json"]].concat(), folder.path());
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(
+        (&report["count"], &report["without_face"]),
+        (&3.into(), &1.into())
+    );
+    let pairs = report["pairs"].as_array().expect("pairs");
+    // Surprise and the others have no picture.
+    assert!(
+        pairs.iter().all(|pair| pair["positive"] == "happiness"),
+        "{pairs:?}"
+    );
+    let expected = serde_json::json!({
+        "action_unit": "AU12", "positive": "happiness", "negative": "neutral",
+        "auc": 1.0, "positives": 1, "negatives": 2,
+    });
+    assert_eq!(pairs[0], expected);
+
+    let output = affectlens(&[&evaluate[..], &["--no-gla"]].concat(), folder.path());
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("are for `evaluate expression`"));
+}
