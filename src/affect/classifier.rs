@@ -11,7 +11,7 @@ use crate::{
     crop::{self, FaceMargins},
     detect::{FaceCropper, GpuFaces},
     device::OpenedDevice,
-    face::BoundingBox,
+    face::{BoundingBox, Detection},
     filtering::{self, Source},
     frame::Frame,
     fusion::{blend_logarithms, complete_classes, map_classes},
@@ -292,16 +292,23 @@ impl FaceClassifier {
         Ok(())
     }
 
-    /// Cuts a detected face out of its frame, framed like the pictures that the head was trained on.
+    /// Cuts a detected face out of its frame, framed like the pictures that the head was trained on; a tilted face is
+    /// turned upright.
     ///
     /// # Errors
     ///
     /// [`AffectError::Crop`] if the box lies outside the frame.
-    pub fn crop(&self, frame: &Frame, bounding_box: &BoundingBox) -> Result<Frame, AffectError> {
-        Ok(crop::crop(frame, &self.region(bounding_box))?)
+    pub fn crop(&self, frame: &Frame, face: &Detection) -> Result<Frame, AffectError> {
+        let margins = margins(&self.settings);
+        Ok(crop::crop_aligned(
+            frame,
+            &face.bounding_box,
+            &margins,
+            face.roll(),
+        )?)
     }
 
-    /// The part of a frame that [`Self::crop`] cuts out.
+    /// The part of a frame that [`Self::crop`] cuts out if the face is upright.
     pub fn region(&self, bounding_box: &BoundingBox) -> BoundingBox {
         margins(&self.settings).region(bounding_box)
     }

@@ -293,7 +293,7 @@ impl FaceLens {
         let mut crops = Vec::new();
         for detection in self.detector.detect(frame).await? {
             // A box that hangs out of the frame by all its area has nothing to show.
-            if let Ok(crop) = self.classifier.crop(frame, &detection.bounding_box) {
+            if let Ok(crop) = self.classifier.crop(frame, &detection) {
                 faces.push(detection);
                 crops.push(crop);
             }
@@ -302,7 +302,8 @@ impl FaceLens {
         Ok((faces, scores))
     }
 
-    /// One read-back tells faces and scores, unless there are more faces than in the frame before.
+    /// One read-back tells faces and scores, unless there are more faces than in the frame before or one is tilted: the
+    /// GPU crops upright boxes only.
     async fn classify_on_gpu(
         &self,
         frame: &Frame,
@@ -321,6 +322,18 @@ impl FaceLens {
             let logits = self.classifier.forward_found(found, expected, others);
             let read = self.classifier.read(vec![logits]).await?;
             scores.extend(self.classifier.scores(&read[0])?);
+        }
+        let mut tilted = Vec::new();
+        for (place, face) in faces.iter().enumerate() {
+            if face.roll().abs() > crop::ALIGNED_ROLL
+                && let Ok(crop) = self.classifier.crop(frame, face)
+            {
+                tilted.push((place, crop));
+            }
+        }
+        let (places, crops): (Vec<usize>, Vec<Frame>) = tilted.into_iter().unzip();
+        for (place, upright) in places.into_iter().zip(self.classifier.score(&crops).await?) {
+            scores[place] = upright;
         }
         let region = |face: &Detection| self.classifier.region(&face.bounding_box);
         Ok(faces

@@ -91,7 +91,10 @@ struct BlockConfig {
     /// Canonical name.
     name: String,
     /// Name in a state dict.
-    #[cfg(feature = "native")]
+    #[cfg_attr(
+        not(feature = "native"),
+        expect(dead_code, reason = "published files are read natively only")
+    )]
     published: String,
     expand: ConvolutionConfig,
     mixed: Vec<ConvolutionConfig>,
@@ -462,7 +465,6 @@ fn blocks() -> Vec<BlockConfig> {
             });
             blocks.push(BlockConfig {
                 name: format!("blocks.{}", blocks.len()),
-                #[cfg(feature = "native")]
                 published: match stride {
                     1 => format!("{published}.model.{index}"),
                     _ => published,

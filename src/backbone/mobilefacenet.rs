@@ -65,7 +65,10 @@ struct BlockConfig {
     /// Canonical name.
     name: String,
     /// Name in a state dict.
-    #[cfg(feature = "native")]
+    #[cfg_attr(
+        not(feature = "native"),
+        expect(dead_code, reason = "published files are read natively only")
+    )]
     published: String,
     expand: ConvolutionConfig,
     depthwise: ConvolutionConfig,
@@ -222,7 +225,6 @@ fn blocks() -> Vec<BlockConfig> {
             let published = format!("features.layers.{place}");
             blocks.push(BlockConfig {
                 name: format!("blocks.{}", blocks.len()),
-                #[cfg(feature = "native")]
                 published: match stride {
                     1 => format!("{published}.layers.{index}"),
                     _ => published,

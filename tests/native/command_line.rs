@@ -265,6 +265,54 @@ fn files_that_are_no_video_are_refused_before_the_output_is_touched() {
 }
 
 #[test]
+#[ignore = "needs fetched weights and media: run cargo xtask test"]
+fn every_task_has_its_columns() {
+    let picture = cache().join("media/franck_02159.jpg");
+    let lines = |tasks: &str| {
+        let arguments = [
+            "analyze",
+            text(&picture),
+            "--device",
+            "cpu",
+            "--format",
+            "csv",
+        ];
+        let output = affectlens(&[&arguments[..], &["--tasks", tasks]].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        let lines: Vec<Vec<String>> = text
+            .lines()
+            .map(|line| line.split(',').map(str::to_owned).collect())
+            .collect();
+        assert_eq!(lines.len(), 2, "a header and a face");
+        assert_eq!(lines[0].len(), lines[1].len());
+        lines
+    };
+    let place = "file,frame,time_ms,id,x,y,width,height,score";
+    let all = lines("action-units,expression,valence-arousal");
+    let header = all[0].join(",");
+    assert!(
+        header.starts_with(&format!("{place},label,confidence,source,neutral,")),
+        "{header}"
+    );
+    assert!(
+        header.ends_with(",surprise,valence,arousal,valence_arousal_source,action_units_source,AU1,AU2,AU4,AU5,AU6,AU7,AU10,AU12,AU14,AU15,AU17,AU20,AU24,AU25,AU26,AU28,AU45"),
+        "{header}"
+    );
+    assert!(
+        all[1]
+            .iter()
+            .all(|field| !field.is_empty() || field == &all[1][0])
+    );
+    let one = lines("valence-arousal");
+    assert_eq!(
+        one[0].join(","),
+        format!("{place},valence,arousal,valence_arousal_source")
+    );
+    assert_eq!(one[1].last().map(String::as_str), Some("derived"));
+}
+
+#[test]
 fn bench_names_the_networks_that_it_knows() {
     let output = affectlens(&["bench", "--network", "resnet-152"]);
     assert_eq!(output.status.code(), Some(1));

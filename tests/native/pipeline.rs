@@ -1,12 +1,23 @@
 //! The whole expression pipeline with the published weights.
 
-use affectlens::affect::{ClassifierWeights, FaceLens, FaceWeights, Tasks};
+use affectlens::affect::{
+    ClassifierWeights, FaceClassifier, FaceLens, FaceScores, FaceWeights, Tasks,
+};
+use affectlens::backbone::Backbone;
+use affectlens::crop::{batch, crop_rotated, resize};
 use affectlens::device::{self, DeviceChoice, OpenedDevice};
+use affectlens::face::RotatedBox;
 use affectlens::frame::Frame;
+use affectlens::head::{ActionUnitsConfig, ValenceArousalConfig};
 use affectlens::kernel::Counters;
-use affectlens::label::Expression;
-use affectlens::report::{FaceReport, FrameReport};
+use affectlens::label::{AFF_WILD2_ACTION_UNITS, ActionUnit, Expression};
+use affectlens::report::{
+    ActionUnitSource, FaceReport, FrameReport, Sources, ValenceArousalSource,
+};
 use affectlens::weights::{Weights, cache_dir};
+use burn::tensor::Tensor;
+
+use crate::backbones::seeded;
 
 fn weights() -> FaceWeights {
     let fetched = |name: &str| {
@@ -57,9 +68,26 @@ fn side_by_side(left: &Frame, right: &Frame) -> Frame {
     Frame::from_rgb(left.width() + right.width(), height, pixels).expect("whole rows")
 }
 
-fn load(device: &OpenedDevice) -> FaceLens {
-    pollster::block_on(FaceLens::load(&weights(), Tasks::EXPRESSION, device))
-        .expect("weights that fit")
+/// The frame turned clockwise by that angle in radians.
+fn tilted(frame: &Frame, roll: f32) -> Frame {
+    let (width, height) = (frame.width(), frame.height());
+    let region = RotatedBox {
+        centre: [width as f32 / 2.0, height as f32 / 2.0],
+        width: width as f32,
+        height: height as f32,
+        roll: -roll,
+    };
+    crop_rotated(frame, &region, width, height).expect("has an area")
+}
+
+const ALL_TASKS: Tasks = Tasks {
+    expression: true,
+    valence_arousal: true,
+    action_units: true,
+};
+
+fn load(tasks: Tasks, device: &OpenedDevice) -> FaceLens {
+    pollster::block_on(FaceLens::load(&weights(), tasks, device)).expect("weights that fit")
 }
 
 fn gpu() -> OpenedDevice {
@@ -85,7 +113,7 @@ fn analyze(lens: &mut FaceLens, frame: &Frame) -> (FrameReport, u64) {
 #[test]
 #[ignore = "needs fetched weights and media, Vulkan: run cargo xtask test"]
 fn a_tracked_face_is_read_back_once() {
-    let mut lens = load(&gpu());
+    let mut lens = load(Tasks::EXPRESSION, &gpu());
     let (one, two) = {
         let audrey = picture("audrey.jpg");
         (audrey.clone(), side_by_side(&audrey, &audrey))
@@ -103,11 +131,22 @@ fn a_tracked_face_is_read_back_once() {
 #[ignore = "needs fetched weights and media, Vulkan: run cargo xtask test"]
 fn gpu_and_cpu_report_the_same() {
     let audrey = picture("audrey.jpg");
-    let frame = side_by_side(&audrey, &audrey);
-    let reports = [gpu(), OpenedDevice::cpu()].map(|device| analyze(&mut load(&device), &frame).0);
+    // The second face is tilted so far that it is turned upright before it is classified.
+    let frame = side_by_side(&audrey, &tilted(&audrey, 0.5));
+    let reports =
+        [gpu(), OpenedDevice::cpu()].map(|device| analyze(&mut load(ALL_TASKS, &device), &frame).0);
     let [gpu, cpu] = &reports;
     assert_eq!((gpu.faces.len(), cpu.faces.len()), (2, 2));
     for (gpu, cpu) in gpu.faces.iter().zip(&cpu.faces) {
+        assert!((gpu.valence.expect("asked for") - cpu.valence.expect("asked for")).abs() < 1e-3);
+        let units = |face: &FaceReport| face.action_units.clone().expect("a mesh was found");
+        for ((unit, gpu), (_, cpu)) in units(gpu).into_iter().zip(units(cpu)) {
+            let name = unit.name();
+            assert!(
+                (gpu - cpu).abs() < 5e-3,
+                "{name}: {gpu} on the GPU, {cpu} on the CPU"
+            );
+        }
         let apart = (gpu.bounding_box.x - cpu.bounding_box.x).abs();
         assert!(apart < 0.1, "boxes are {apart} pixels apart");
         for ((_, gpu), (_, cpu)) in probabilities(gpu).iter().zip(probabilities(cpu)) {
@@ -117,4 +156,140 @@ fn gpu_and_cpu_report_the_same() {
             );
         }
     }
+}
+
+#[test]
+#[ignore = "needs fetched weights and media: run cargo xtask test"]
+fn a_smile_is_told_by_every_task() {
+    let mut lens = load(ALL_TASKS, &OpenedDevice::cpu());
+    let [smile, calm] = ["franck_02159.jpg", "audrey.jpg"].map(|name| {
+        let (report, _) = analyze(&mut lens, &picture(name));
+        lens.reset();
+        report.faces.into_iter().next().expect("a face")
+    });
+    let strength = |face: &FaceReport, unit| {
+        let units = face.action_units.as_ref().expect("a mesh was found");
+        units
+            .iter()
+            .find(|it| it.0 == unit)
+            .expect("has a source")
+            .1
+    };
+    assert_eq!(
+        smile.expression.as_ref().expect("asked for").label,
+        Expression::Happiness
+    );
+    assert!(strength(&smile, ActionUnit::Au12) > 0.5);
+    assert!(strength(&calm, ActionUnit::Au12) < 0.1);
+    assert!(smile.valence > Some(0.5) && calm.valence < Some(0.2));
+    for face in [smile, calm] {
+        let Sources {
+            valence_arousal,
+            action_units,
+        } = face.sources;
+        assert_eq!(
+            valence_arousal.map(|it| it.source),
+            Some(ValenceArousalSource::Derived)
+        );
+        let action_units = action_units.expect("asked for");
+        assert_eq!(action_units.source, ActionUnitSource::Blendshapes);
+        assert_eq!(action_units.proxies, [ActionUnit::Au6]);
+        assert!(face.landmarks.is_none(), "they were not asked for");
+    }
+}
+
+fn of_backbone(backbone: Weights) -> ClassifierWeights {
+    ClassifierWeights {
+        backbone,
+        pretrained: None,
+        head: None,
+        valence_arousal_head: None,
+        action_units_head: None,
+    }
+}
+
+fn score(weights: &ClassifierWeights, face: &Frame) -> (FaceClassifier, FaceScores) {
+    let classifier = FaceClassifier::load(weights, &OpenedDevice::cpu()).expect("weights that fit");
+    let scores = pollster::block_on(classifier.score(std::slice::from_ref(face)));
+    (classifier, scores.expect("a score").remove(0))
+}
+
+fn row(tensor: Tensor<2>) -> Vec<f32> {
+    tensor.into_data().try_into_vec().expect("f32")
+}
+
+#[test]
+fn backbone_and_heads_say_valence_arousal_and_action_units() {
+    let face = tilted(
+        &Frame::from_rgb(
+            120,
+            120,
+            (0..43_200).map(|it| (it * 7 % 251) as u8).collect(),
+        )
+        .expect("whole"),
+        0.3,
+    );
+    let device = OpenedDevice::cpu();
+    let mut weights = of_backbone(seeded("mt-ddamfn"));
+    let backbone = Backbone::load(&weights.backbone, &device).expect("canonical");
+    let input = [resize(&face, 112)];
+    let input = batch(&input, &backbone.facts().normalisation, &device.device).expect("one");
+    let embedded = backbone.forward(input);
+    let outputs = embedded.logits.expect("ten outputs");
+
+    let (classifier, scores) = score(&weights, &face);
+    assert_eq!(
+        classifier.valence_arousal_source(),
+        ValenceArousalSource::Backbone
+    );
+    let said = row(outputs.clone());
+    let expected = [said[8].clamp(-1.0, 1.0), said[9].clamp(-1.0, 1.0)];
+    assert_eq!(scores.valence_arousal, Some(expected));
+    assert_eq!(scores.action_units, None);
+
+    let head = ValenceArousalConfig {
+        inputs: 10,
+        hidden: None,
+    }
+    .init(1, &device.device);
+    weights.valence_arousal_head = Some(head.to_weights());
+    let units = ActionUnitsConfig {
+        embedding: 512,
+        hidden: 8,
+        logits: 10,
+        units: 12,
+    };
+    let units = units.init(2, &device.device);
+    weights.action_units_head = Some(units.to_weights());
+    let (classifier, scores) = score(&weights, &face);
+    assert_eq!(
+        classifier.valence_arousal_source(),
+        ValenceArousalSource::Head
+    );
+    let settings = classifier.action_unit_settings().expect("a head");
+    assert_eq!(settings.units, AFF_WILD2_ACTION_UNITS);
+    let expected = settings.blend(
+        &row(units.embedding.forward(embedded.embedding)),
+        &row(units.logits.forward(outputs.clone())),
+    );
+    let pairs = row(head.forward(outputs)).into_iter().chain(expected);
+    let got = scores
+        .valence_arousal
+        .expect("a head")
+        .into_iter()
+        .chain(scores.action_units.expect("a head"));
+    for (got, expected) in got.zip(pairs) {
+        assert!((got - expected).abs() < 1e-4, "{got}, expected {expected}");
+    }
+
+    let foreign = weights.action_units_head.as_mut().expect("just put there");
+    foreign
+        .metadata
+        .extra
+        .insert("embedding".to_owned(), "faceres".to_owned());
+    let error = FaceClassifier::load(&weights, &device).expect_err("another backbone's");
+    assert_eq!(
+        error.to_string(),
+        "action-unit head was trained on embeddings of `faceres`, the backbone is `mt-ddamfn`"
+    );
 }
