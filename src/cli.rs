@@ -49,7 +49,7 @@ enum Command {
     Convert(convert::Args),
     /// Trains a head.
     #[cfg(feature = "train")]
-    Train(train::Args),
+    Train(Box<train::Args>),
     /// Scores a model on labelled data.
     #[cfg(feature = "train")]
     Evaluate(evaluate::Args),
@@ -69,7 +69,7 @@ pub fn main() -> ExitCode {
         Command::Embed(args) => embed::run(args),
         Command::Convert(args) => convert::run(args),
         #[cfg(feature = "train")]
-        Command::Train(args) => train::run(args),
+        Command::Train(args) => train::run(&args),
         #[cfg(feature = "train")]
         Command::Evaluate(args) => evaluate::run(args),
         #[cfg(feature = "train")]

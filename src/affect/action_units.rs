@@ -25,7 +25,7 @@ pub(super) struct ActionUnitReader {
 enum Model {
     Off,
     Head(ActionUnitSettings),
-    Blendshapes(Blendshapes),
+    Blendshapes(Box<Blendshapes>),
 }
 
 impl ActionUnitReader {
@@ -47,7 +47,8 @@ impl ActionUnitReader {
             (false, ..) => Model::Off,
             (true, Some(settings), _) => Model::Head(settings.clone()),
             (true, None, Some(blendshapes)) if mesh.is_some() => {
-                Model::Blendshapes(Blendshapes::load(blendshapes).map_err(at("blendshapes"))?)
+                let network = Blendshapes::load(blendshapes).map_err(at("blendshapes"))?;
+                Model::Blendshapes(Box::new(network))
             }
             (true, None, _) => return Err(AffectError::NoActionUnits),
         };

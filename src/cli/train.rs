@@ -196,12 +196,12 @@ struct Summary<'a, R> {
 }
 
 /// Trains a head and writes it.
-pub(super) fn run(args: Args) -> Result<()> {
+pub(super) fn run(args: &Args) -> Result<()> {
     match (args.task, &args.affwild2) {
-        (Task::Expression, None) => expression_of_pictures(&args),
-        (Task::Expression, Some(root)) => expression_of_videos(&args, &args.reader(root)?),
-        (Task::ValenceArousal, Some(root)) => valence_arousal(&args, &args.reader(root)?),
-        (Task::ActionUnits, Some(root)) => action_units(&args, &args.reader(root)?),
+        (Task::Expression, None) => expression_of_pictures(args),
+        (Task::Expression, Some(root)) => expression_of_videos(args, &args.reader(root)?),
+        (Task::ValenceArousal, Some(root)) => valence_arousal(args, &args.reader(root)?),
+        (Task::ActionUnits, Some(root)) => action_units(args, &args.reader(root)?),
         (Task::ValenceArousal | Task::ActionUnits, None) => {
             bail!("folders of pictures have no such labels; expected --affwild2 ROOT")
         }

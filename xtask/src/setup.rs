@@ -45,6 +45,8 @@ pub fn for_demo() -> Result<()> {
 /// What the tests need.
 pub fn for_tests() -> Result<()> {
     browser_and_vulkan()?;
+    // The tables are computed a second time with it, by Debian's own Python.
+    debian_packages(&[("/usr/lib/python3/dist-packages/numpy", "python3-numpy")])?;
     for_demo()
 }
 
