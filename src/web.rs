@@ -85,15 +85,16 @@ impl Lens {
                 &format!("task is `{name}`, expected {expected}"),
             )
         })?;
+        let classifier = ClassifierWeights {
+            backbone: needed(&files, "backbone")?,
+            pretrained: read(&files, "pretrained")?,
+            head: read(&files, "head")?,
+            valence_arousal_head: read(&files, "valenceArousalHead")?,
+            action_units_head: read(&files, "actionUnitsHead")?,
+        };
         let weights = FaceWeights {
+            classifier,
             detector: needed(&files, "detector")?,
-            classifier: ClassifierWeights {
-                backbone: needed(&files, "backbone")?,
-                pretrained: read(&files, "pretrained")?,
-                head: read(&files, "head")?,
-                valence_arousal_head: read(&files, "valenceArousalHead")?,
-                action_units_head: read(&files, "actionUnitsHead")?,
-            },
             mesh: read(&files, "mesh")?,
             blendshapes: read(&files, "blendshapes")?,
         };
