@@ -12,6 +12,7 @@ mod embed;
 mod embedder;
 #[cfg(feature = "train")]
 mod evaluate;
+mod progress;
 mod sources;
 #[cfg(feature = "train")]
 mod tables;
@@ -84,6 +85,14 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Reads a number from 0 to 1.
+fn probability(text: &str) -> Result<f32, String> {
+    text.parse()
+        .ok()
+        .filter(|value| (0.0..=1.0).contains(value))
+        .ok_or_else(|| "expected a number from 0 to 1".to_owned())
 }
 
 /// `--device`.

@@ -21,6 +21,8 @@ pub mod label;
 pub mod landmarks;
 pub mod metrics;
 pub mod network;
+#[cfg(feature = "native")]
+pub mod picture;
 pub mod report;
 pub mod smoothing;
 pub mod tracking;

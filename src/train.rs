@@ -30,7 +30,7 @@ pub use affwild2::{
 pub use classifier::{
     ClassifierScore, LabelledEmbeddings, Loss, TrainingConfig, predict, train_mlp,
 };
-pub use dataset::{DatasetError, LabelledPictures, PictureError, read_picture};
+pub use dataset::{DatasetError, LabelledPictures};
 pub use embedding::{
     EmbeddedPictures, EmbeddingCache, ExtractionError, Failure, extract_embeddings, extract_video,
 };

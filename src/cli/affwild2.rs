@@ -1,16 +1,13 @@
 //! What training, evaluation and tables share where they read Aff-Wild2: a backbone's features of its crops.
 
-use std::{
-    io::IsTerminal as _,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{
     DeviceOption, PRETRAINED, WeightsOptions,
     embedder::{ScoringEmbedder, feature_cache},
+    progress::progress,
 };
 use crate::{
     train::{
@@ -98,7 +95,7 @@ impl CropReader {
         name: &str,
     ) -> Result<VideoFeatures<L>> {
         let crops = videos.iter().map(|video| video.crops.len() as u64).sum();
-        let bar = progress(crops, name);
+        let bar = progress(name, "crops", Some(crops));
         let extract = |video: &str, crops: &[PathBuf]| {
             let before = bar.position();
             self.embedder.extract(video, crops, |done| {
@@ -133,19 +130,4 @@ fn say(name: &str, counts: &FrameCounts) {
     if *videos_without_crops > 0 {
         eprintln!("affectlens: {videos_without_crops} videos of {name} have no crops at all");
     }
-}
-
-/// A bar with the time left; nothing where standard error is no terminal.
-fn progress(crops: u64, name: &str) -> ProgressBar {
-    let target = if std::io::stderr().is_terminal() {
-        ProgressDrawTarget::stderr()
-    } else {
-        ProgressDrawTarget::hidden()
-    };
-    let style =
-        ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} crops, {per_sec}, {eta} left")
-            .expect("a valid template");
-    ProgressBar::with_draw_target(Some(crops), target)
-        .with_style(style)
-        .with_message(name.to_owned())
 }

@@ -2,23 +2,25 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead as _, IsTerminal as _, Write},
+    io::{self, BufRead as _, Write},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::{
-    DeviceOption, WeightsOptions,
-    sources::{Input, Video, read_picture},
+    DeviceOption, WeightsOptions, probability,
+    progress::progress,
+    sources::{Input, Video},
 };
 use crate::{
     affect::{FaceLens, Tasks},
     frame::Frame,
     label::{ActionUnit, Expression},
+    picture::read_picture,
     report::{FaceReport, FrameReport},
 };
 
@@ -107,13 +109,6 @@ fn report_file(text: &str) -> Result<PathBuf, String> {
     } else {
         Err("expected a name ending in .jsonl or .csv".to_owned())
     }
-}
-
-fn probability(text: &str) -> Result<f32, String> {
-    text.parse()
-        .ok()
-        .filter(|value| (0.0..=1.0).contains(value))
-        .ok_or_else(|| "expected a number from 0 to 1".to_owned())
 }
 
 fn half_window() -> clap::builder::RangedI64ValueParser<u16> {
@@ -251,13 +246,13 @@ impl Clip<'_> {
     }
 
     fn folder(&mut self, frames: &[PathBuf], fps: f64) -> Result<()> {
-        let bar = progress(Some(frames.len() as u64));
+        let bar = progress("analysing", "frames", Some(frames.len() as u64));
         for (number, path) in frames.iter().enumerate() {
             match read_picture(path) {
                 Ok(frame) => self.push(&frame, number as f64 * 1000.0 / fps)?,
                 Err(error) => {
                     self.lens.skip();
-                    bar.suspend(|| self.failures.add(&error));
+                    bar.suspend(|| self.failures.add(&error.into()));
                 }
             }
             bar.inc(1);
@@ -267,7 +262,7 @@ impl Clip<'_> {
 
     fn video(&mut self, path: &Path) -> Result<()> {
         let mut video = Video::open(path)?;
-        let bar = progress(video.expected_frames);
+        let bar = progress("analysing", "frames", video.expected_frames);
         let mut number = 0_u64;
         let broken = loop {
             match video.next_frame() {
@@ -479,15 +474,4 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
         .chain()
         .filter_map(|cause| cause.downcast_ref::<io::Error>())
         .any(closed)
-}
-
-fn progress(frames: Option<u64>) -> ProgressBar {
-    let target = if io::stderr().is_terminal() {
-        ProgressDrawTarget::stderr()
-    } else {
-        ProgressDrawTarget::hidden()
-    };
-    let bar = ProgressBar::with_draw_target(frames, target);
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} frames, {per_sec}, {eta} left");
-    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

@@ -9,10 +9,11 @@ use anyhow::{Context as _, Result, bail};
 use burn::tensor::Tensor;
 use serde::Serialize;
 
-use super::{DeviceOption, sources::read_picture};
+use super::DeviceOption;
 use crate::{
     backbone::{Backbone, NAMES, canonical_weights},
     crop,
+    picture::read_picture,
     weights::{PublishedWeights, Weights},
 };
 

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use super::progress::progress;
 use anyhow::{Context as _, Result, bail};
 use burn::tensor::{Device, Tensor};
-use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
     backbone::{self, Backbone, Embedded},
@@ -66,11 +66,8 @@ impl Embedder {
         labels: &[usize],
         part: &str,
     ) -> Result<(LabelledEmbeddings, usize)> {
-        let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}")
-            .expect("a valid template");
-        let bar = ProgressBar::new(pictures.len() as u64)
-            .with_style(style)
-            .with_message(format!("embedding {part}"));
+        let doing = format!("embedding {part}");
+        let bar = progress(&doing, "pictures", Some(pictures.len() as u64));
         let embedded = extract_embeddings(
             &pictures.paths,
             &self.cache,

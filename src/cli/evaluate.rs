@@ -7,14 +7,14 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
-use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{DeviceOption, WeightsOptions, train::expression};
+use super::{DeviceOption, WeightsOptions, probability, progress::progress, train::expression};
 use crate::{
     affect::{FaceClassifier, FaceControls, FaceScores, Tasks},
     label::Expression,
     metrics::{Confusion, Scores, argmax},
-    train::{LabelledPictures, read_picture},
+    picture::read_picture,
+    train::LabelledPictures,
 };
 
 /// Pictures that go through the networks together.
@@ -49,10 +49,10 @@ pub(super) struct Args {
     #[arg(long)]
     no_gla: bool,
     /// Probability above which the pretrained classifier decides; the head's file says the default.
-    #[arg(long, value_name = "P")]
+    #[arg(long, value_name = "P", value_parser = probability)]
     confidence: Option<f32>,
     /// Weight of the head against the pretrained classifier; the head's file says the default.
-    #[arg(long, value_name = "W")]
+    #[arg(long, value_name = "W", value_parser = probability)]
     blend: Option<f32>,
     /// Labels whose pictures are left out.
     #[arg(long, value_name = "LABEL,...", value_delimiter = ',', value_parser = expression)]
@@ -178,7 +178,7 @@ fn score(
     classes: usize,
     predict: impl Fn(&FaceScores) -> Result<usize>,
 ) -> Result<Confusion> {
-    let bar = progress_bar(pictures.len());
+    let bar = progress("scoring", "pictures", Some(pictures.len() as u64));
     let mut confusion = Confusion::new(classes);
     for (paths, labels) in pictures.paths.chunks(BATCH).zip(labels.chunks(BATCH)) {
         let (mut faces, mut truths) = (Vec::new(), Vec::new());
@@ -204,12 +204,6 @@ fn score(
         bail!("none of the {} pictures can be read", pictures.len());
     }
     Ok(confusion)
-}
-
-fn progress_bar(pictures: usize) -> ProgressBar {
-    let style = ProgressStyle::with_template("scoring {wide_bar} {pos}/{len} {eta}")
-        .expect("a valid template");
-    ProgressBar::new(pictures as u64).with_style(style)
 }
 
 fn print(scores: &Scores, examples: &str) {

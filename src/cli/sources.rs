@@ -11,9 +11,8 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-use crate::frame::Frame;
+use crate::{frame::Frame, picture};
 
-const PICTURES: [&str; 5] = ["bmp", "jpeg", "jpg", "png", "webp"];
 /// Larger pictures are taken for malformed headers.
 const MAX_SIDE: u32 = 16_384;
 
@@ -37,7 +36,7 @@ impl Input {
                 bail!(
                     "`{}` has no pictures, expected files ending in {}",
                     path.display(),
-                    PICTURES.join(", ")
+                    picture::EXTENSIONS.join(", ")
                 );
             }
             return Ok(Self::Folder(frames));
@@ -45,7 +44,7 @@ impl Input {
         if metadata.len() == 0 {
             bail!("`{}` is empty", path.display());
         }
-        Ok(if is_picture(path) {
+        Ok(if picture::is_picture(path) {
             Self::Picture(path.to_owned())
         } else {
             Self::Video(path.to_owned())
@@ -53,31 +52,11 @@ impl Input {
     }
 }
 
-/// Reads a picture of any supported format as RGB.
-pub(super) fn read_picture(path: &Path) -> Result<Frame> {
-    let shown = path.display();
-    let picture = image::ImageReader::open(path)
-        .and_then(image::ImageReader::with_guessed_format)
-        .with_context(|| format!("`{shown}`"))?
-        .decode()
-        .with_context(|| format!("`{shown}` cannot be decoded"))?
-        .into_rgb8();
-    let (width, height) = picture.dimensions();
-    Frame::from_rgb(width, height, picture.into_raw()).with_context(|| format!("`{shown}`"))
-}
-
-fn is_picture(path: &Path) -> bool {
-    let extension = path
-        .extension()
-        .map(|it| it.to_string_lossy().to_ascii_lowercase());
-    extension.is_some_and(|it| PICTURES.contains(&it.as_str()))
-}
-
 fn list_frames(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut frames = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| format!("`{}`", folder.display()))? {
         let path = entry?.path();
-        if is_picture(&path) && path.is_file() {
+        if picture::is_picture(&path) && path.is_file() {
             frames.push(path);
         }
     }

@@ -4,10 +4,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::{frame::Frame, label::Expression};
-
-/// Extensions that are read as pictures.
-const EXTENSIONS: [&str; 5] = ["jpg", "jpeg", "png", "bmp", "webp"];
+use crate::{label::Expression, picture::is_picture};
 
 /// Picture files and what they show.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,16 +49,6 @@ pub enum DatasetError {
         /// Names of the model's classes.
         classes: String,
     },
-}
-
-/// Why a file is not a picture.
-#[derive(Debug, Error)]
-#[error("picture `{}`: {reason}", path.display())]
-pub struct PictureError {
-    /// The file.
-    pub path: PathBuf,
-    /// What the decoder said.
-    pub reason: String,
 }
 
 impl LabelledPictures {
@@ -162,26 +149,6 @@ impl LabelledPictures {
     }
 }
 
-/// Decodes a picture file; grey pictures become RGB.
-///
-/// # Errors
-///
-/// [`PictureError`] if the file cannot be read or decoded.
-pub fn read_picture(path: &Path) -> Result<Frame, PictureError> {
-    let refuse = |reason: String| PictureError {
-        path: path.to_owned(),
-        reason,
-    };
-    let picture = image::ImageReader::open(path)
-        .and_then(image::ImageReader::with_guessed_format)
-        .map_err(|error| refuse(error.to_string()))?
-        .decode()
-        .map_err(|error| refuse(error.to_string()))?
-        .into_rgb8();
-    let (width, height) = picture.dimensions();
-    Frame::from_rgb(width, height, picture.into_raw()).map_err(|error| refuse(error.to_string()))
-}
-
 fn list(folder: &Path) -> Result<Vec<PathBuf>, DatasetError> {
     let at = |source| DatasetError::Io {
         path: folder.to_owned(),
@@ -198,13 +165,6 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, DatasetError> {
     });
     paths.sort();
     Ok(paths)
-}
-
-fn is_picture(path: &Path) -> bool {
-    let extension = path
-        .extension()
-        .map(|extension| extension.to_string_lossy().to_ascii_lowercase());
-    extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
 }
 
 fn names() -> String {
@@ -305,18 +265,5 @@ mod tests {
             LabelledPictures::read(&folder.path().join("x")),
             Err(DatasetError::Io { .. })
         ));
-    }
-
-    #[test]
-    fn broken_picture_is_an_error_and_a_grey_one_becomes_rgb() {
-        let folder = tempfile::tempdir().expect("temporary folder");
-        touch(folder.path(), "empty.jpg");
-        let error = read_picture(&folder.path().join("empty.jpg")).expect_err("no bytes");
-        assert!(error.to_string().contains("empty.jpg"), "{error}");
-        let path = folder.path().join("grey.png");
-        image::GrayImage::from_pixel(2, 1, image::Luma([7]))
-            .save(&path)
-            .expect("temporary file");
-        assert_eq!(read_picture(&path).expect("a picture").pixels(), [7; 6]);
     }
 }

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use super::dataset::read_picture;
 use crate::{
     frame::Frame,
+    picture::read_picture,
     weights::{Metadata, Precision, Weights, WeightsError},
 };
 

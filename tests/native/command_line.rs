@@ -68,6 +68,7 @@ fn wrong_usage_exits_with_2() {
         &["analyze", "x.png", "--tasks", "smell"],
         &["analyze", "x.png", "--device", "abacus"],
         &["analyze", "x.png", "--confidence", "1.5"],
+        &["evaluate", "expression", "--data", ".", "--blend", "1.5"],
         &["analyze", "x.png", "--half-window", "-3"],
         &["analyze", "x.png", "--out", "reports.xlsx"],
         &["frobnicate"],

@@ -15,10 +15,11 @@ enum Layer {
 
 use Layer::{Numbers, Pipelines, Shells, Tensors, Training, Words};
 
-const MODULES: [(&str, Layer); 27] = [
+const MODULES: [(&str, Layer); 28] = [
     ("face", Words),
     ("frame", Words),
     ("label", Words),
+    ("picture", Words),
     ("calibration", Numbers),
     ("circumplex", Numbers),
     ("facs", Numbers),

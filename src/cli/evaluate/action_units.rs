@@ -3,8 +3,9 @@
 use anyhow::{Result, bail};
 use serde::Serialize;
 
-use super::{Args, progress_bar};
+use super::Args;
 use crate::{
+    cli::progress::progress,
     detect::FaceDetector,
     face::Detection,
     facs::{PROXIES, action_units},
@@ -12,7 +13,8 @@ use crate::{
     label::{ActionUnit, Expression},
     landmarks::{BLENDSHAPES_ARCHITECTURE, Blendshapes, FaceMesh, MESH_ARCHITECTURE},
     metrics::area_under_curve,
-    train::{LabelledPictures, read_picture},
+    picture::read_picture,
+    train::LabelledPictures,
 };
 
 use ActionUnit::{Au1, Au2, Au4, Au5, Au6, Au10, Au12, Au15, Au24, Au25, Au26};
@@ -115,7 +117,7 @@ fn with_margin(picture: &Frame, margin: u32) -> Frame {
 
 pub(super) fn run(args: &Args, pictures: &LabelledPictures) -> Result<()> {
     let networks = Networks::load(args)?;
-    let bar = progress_bar(pictures.len());
+    let bar = progress("scoring", "pictures", Some(pictures.len() as u64));
     let mut scored = Vec::new();
     let mut without_face = 0;
     for (path, &label) in pictures.paths.iter().zip(&pictures.labels) {
