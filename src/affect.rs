@@ -176,9 +176,9 @@ impl AffectError {
         match self {
             Self::Weights { .. }
             | Self::NoClassifier { .. }
-            | Self::NoActionUnits
             | Self::Embedding { .. }
             | Self::Calibration(_) => "weights-malformed",
+            Self::NoActionUnits => "weights-missing",
             Self::Control { .. } => "bad-argument",
             Self::Crop(_) => "picture-size",
             Self::Device(error) | Self::Landmarks(LandmarksError::Device(error)) => match error {

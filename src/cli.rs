@@ -204,6 +204,7 @@ impl WeightsOptions {
     }
 
     fn load(&self, tasks: Tasks) -> Result<FaceWeights> {
+        let detector = self.read("blazeface-short-range")?;
         let classifier = self.load_classifier(tasks)?;
         // The mesh is what action units come from, unless a head was trained on them.
         let landmarks = |name: &str| match tasks.action_units {
@@ -212,7 +213,7 @@ impl WeightsOptions {
             false => Ok(None),
         };
         Ok(FaceWeights {
-            detector: self.read("blazeface-short-range")?,
+            detector,
             mesh: landmarks("face-mesh")?,
             blendshapes: landmarks("face-blendshapes")?,
             classifier,

@@ -12,7 +12,10 @@ import { commandLine, ffmpeg, media, openBrowser, scratch, serve, tarballs, unpa
 const BOX_TOLERANCE = 2;
 /** Weights are the same bytes; sums are taken in another order, and the crop may be a pixel off. */
 const PROBABILITY_TOLERANCE = 2e-3;
+/** Blendshapes are steep: a landmark that moves by a hundredth of a pixel moves them by a thousandth. */
+const UNIT_TOLERANCE = 1e-2;
 const SECONDS = [5, 20, 40];
+const TASKS = ["expression", "valence-arousal", "action-units"];
 
 const folder = scratch();
 const frames = SECONDS.map((second) => `frame-${second}.png`);
@@ -32,7 +35,7 @@ before(
       ffmpeg(...cut, join(folder, frames[index]));
     }
     expected = frames.map((frame) => {
-      const line = execFileSync(commandLine, ["analyze", join(folder, frame), "--device", "cpu"], {
+      const line = execFileSync(commandLine, ["analyze", join(folder, frame), "--device", "cpu", "--tasks", TASKS.join()], {
         encoding: "utf8",
         timeout: 60_000,
       });
@@ -52,9 +55,9 @@ for (const device of ["cpu", "webgpu"]) {
     const page = await browser.newPage();
     await page.goto(server.url);
     const { kind, reports, timings } = await page.evaluate(
-      async ({ device, frames }) => {
+      async ({ device, frames, tasks }) => {
         const { load } = await import("/library/index.js");
-        const lens = await load({ device, weights: "/weights/" });
+        const lens = await load({ device, tasks, weights: "/weights/" });
         const reports = [];
         for (const frame of frames) {
           const image = Object.assign(new Image(), { src: `/${frame}` });
@@ -64,11 +67,11 @@ for (const device of ["cpu", "webgpu"]) {
         }
         return { kind: lens.device.kind, reports, timings: lens.timings };
       },
-      { device, frames },
+      { device, frames, tasks: TASKS },
     );
     context.diagnostic(`${device}: load ${Math.round(timings.loadMs)} ms, first ${Math.round(timings.firstResultMs)} ms`);
     assert.equal(kind, device);
-    let [boxOff, probabilityOff] = [0, 0];
+    let [boxOff, probabilityOff, unitOff] = [0, 0, 0];
     for (const [index, report] of reports.entries()) {
       assert.equal(expected[index].faces.length, 1);
       assert.equal(report.faces.length, 1);
@@ -80,9 +83,20 @@ for (const device of ["cpu", "webgpu"]) {
       for (const [name, value] of Object.entries(wanted.expression.probabilities)) {
         probabilityOff = Math.max(probabilityOff, Math.abs(got.expression.probabilities[name] - value));
       }
+      assert.deepEqual(got.sources, wanted.sources);
+      assert.ok(Math.abs(got.valence - wanted.valence) <= PROBABILITY_TOLERANCE);
+      assert.ok(Math.abs(got.arousal - wanted.arousal) <= PROBABILITY_TOLERANCE);
+      assert.deepEqual(Object.keys(got.action_units), Object.keys(wanted.action_units));
+      for (const [name, value] of Object.entries(wanted.action_units)) {
+        unitOff = Math.max(unitOff, Math.abs(got.action_units[name] - value));
+      }
     }
-    context.diagnostic(`${device}: boxes within ${boxOff.toFixed(3)} px, probabilities within ${probabilityOff.toExponential(1)}`);
+    context.diagnostic(
+      `${device}: boxes within ${boxOff.toFixed(3)} px, probabilities within ${probabilityOff.toExponential(1)}, ` +
+        `action units within ${unitOff.toExponential(1)}`,
+    );
     assert.ok(boxOff <= BOX_TOLERANCE, `boxes differ by ${boxOff} px`);
     assert.ok(probabilityOff <= PROBABILITY_TOLERANCE, `probabilities differ by ${probabilityOff}`);
+    assert.ok(unitOff <= UNIT_TOLERANCE, `action units differ by ${unitOff}`);
   });
 }

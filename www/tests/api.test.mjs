@@ -387,6 +387,50 @@ describe("settings", LIMIT, () => {
   }
 });
 
+describe("tasks", LIMIT, () => {
+  test("only what is asked for is fetched and reported", async () => {
+    server.requests.length = 0;
+    const reported = await page.evaluate(async () => {
+      const lens = await cpu({ tasks: ["valence-arousal"] });
+      return (await lens.analyze(await image("/face.png"))).faces[0];
+    });
+    assert.deepEqual(Object.keys(reported), ["id", "box", "score", "valence", "arousal", "sources"]);
+    assert.deepEqual(reported.sources, { valence_arousal: { source: "derived" } });
+    assert.ok(!server.requests.some((url) => url.includes("face-mesh")));
+  });
+
+  test("action units come with their source, and the mesh when it is asked for", async () => {
+    const [plain, meshed] = await page.evaluate(async () => {
+      const lens = await cpu({ tasks: ["action-units"] });
+      const face = await image("/face.png");
+      const plain = (await lens.analyze(face)).faces[0];
+      await lens.configure({ landmarks: true });
+      return [plain, (await lens.analyze(face)).faces[0]];
+    });
+    assert.deepEqual(plain.sources, { action_units: { source: "blendshapes", proxies: ["AU6"] } });
+    assert.ok(Object.values(plain.action_units).every((strength) => strength >= 0 && strength <= 1));
+    assert.deepEqual([plain.landmarks, plain.expression, plain.valence], [undefined, undefined, undefined]);
+    assert.equal(meshed.landmarks.length, 478);
+    const [left, top, width, height] = meshed.box;
+    const [nose] = meshed.landmarks.slice(1);
+    assert.ok(nose[0] > left && nose[0] < left + width && nose[1] > top && nose[1] < top + height);
+  });
+
+  test("action units without a mesh or a head are refused", async () => {
+    const failed = await page.evaluate(async () => {
+      const bytes = async (name) => (await fetch(`/weights/${name}.safetensors`)).arrayBuffer();
+      const weights = {
+        detector: await bytes("blazeface-short-range"),
+        backbone: await bytes("faceres"),
+        head: await bytes("expression-head"),
+      };
+      return failure(cpu({ weights, tasks: ["action-units"] }));
+    });
+    assert.equal(failed.code, "weights-missing");
+    assert.match(failed.message, /action units need weights `face-mesh` and `face-blendshapes`/);
+  });
+});
+
 describe("the end", LIMIT, () => {
   test("after dispose every call is refused, and dispose may be called again", async () => {
     const failed = await page.evaluate(async () => {
