@@ -32,7 +32,7 @@ use crate::{
     weights::Weights,
 };
 
-/// Facial expression from pictures and videos.
+/// Facial expression, valence, arousal and action units from pictures and videos.
 #[derive(Parser)]
 #[command(name = "affectlens", version)]
 struct Arguments {
@@ -42,7 +42,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Finds faces and reports their expressions.
+    /// Finds faces and reports their expressions, valence and arousal, and action units.
     Analyze(analyze::Args),
     /// Embeds whole pictures as faces.
     Embed(embed::Args),

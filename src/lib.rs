@@ -1,4 +1,5 @@
-//! Facial expression from pictures, video and webcams, in the browser and natively, on Burn.
+//! Facial expression, valence, arousal and action units from pictures, video and webcams, in the browser and natively, on
+//! Burn.
 
 pub mod affect;
 pub mod backbone;

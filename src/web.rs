@@ -85,16 +85,16 @@ impl Lens {
                 &format!("task is `{name}`, expected {expected}"),
             )
         })?;
-        let classifier = ClassifierWeights {
-            backbone: needed(&files, "backbone")?,
-            pretrained: read(&files, "pretrained")?,
-            head: read(&files, "head")?,
-            valence_arousal_head: read(&files, "valenceArousalHead")?,
-            action_units_head: read(&files, "actionUnitsHead")?,
-        };
+        let [detector, backbone] = [needed(&files, "detector")?, needed(&files, "backbone")?];
         let weights = FaceWeights {
-            classifier,
-            detector: needed(&files, "detector")?,
+            detector: parse("detector", &detector)?,
+            classifier: ClassifierWeights {
+                backbone: parse("backbone", &backbone)?,
+                pretrained: read(&files, "pretrained")?,
+                head: read(&files, "head")?,
+                valence_arousal_head: read(&files, "valenceArousalHead")?,
+                action_units_head: read(&files, "actionUnitsHead")?,
+            },
             mesh: read(&files, "mesh")?,
             blendshapes: read(&files, "blendshapes")?,
         };
@@ -239,23 +239,26 @@ async fn open_device(name: &str, workers: Option<Workers>) -> Result<OpenedDevic
         .map_err(|error| error.to_js())
 }
 
-/// A file of the object that JavaScript handed over.
-fn read(files: &Object, role: &str) -> Result<Option<Weights>, JsValue> {
+/// The bytes under a name of the object that JavaScript handed over.
+fn file(files: &Object, role: &str) -> Result<Option<Vec<u8>>, JsValue> {
     let file = Reflect::get(files, &role.into())?;
-    if file.is_undefined() {
-        return Ok(None);
-    }
-    parse(role, &Uint8Array::new(&file).to_vec()).map(Some)
+    Ok((!file.is_undefined()).then(|| Uint8Array::new(&file).to_vec()))
+}
+
+fn needed(files: &Object, role: &str) -> Result<Vec<u8>, JsValue> {
+    file(files, role)?
+        .ok_or_else(|| failure("weights-missing", &format!("weights have no `{role}`")))
+}
+
+fn read(files: &Object, role: &str) -> Result<Option<Weights>, JsValue> {
+    file(files, role)?
+        .map(|bytes| parse(role, &bytes))
+        .transpose()
 }
 
 fn parse(role: &str, bytes: &[u8]) -> Result<Weights, JsValue> {
     Weights::from_safetensors(bytes)
         .map_err(|error| failure("weights-malformed", &format!("{role}: {error}")))
-}
-
-fn needed(files: &Object, role: &str) -> Result<Weights, JsValue> {
-    read(files, role)?
-        .ok_or_else(|| failure("weights-missing", &format!("weights have no `{role}`")))
 }
 
 fn failure(code: &str, message: &str) -> JsValue {

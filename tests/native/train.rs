@@ -196,5 +196,5 @@ fn action_units_are_told_of_pictures_with_a_face() {
 
     let output = affectlens(&[&evaluate[..], &["--no-gla"]].concat(), folder.path());
     assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("are for `evaluate expression`"));
+    assert!(stderr(&output).contains("do not act on the action units of pictures"));
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::{Args, Model, Task, print};
 use crate::{
     affect::{FaceClassifier, FaceControls, FaceScores, Tasks},
+    backbone,
     calibration::{ActionUnitSettings, softmax},
     cli::affwild2::CropReader,
     head::{ActionUnits, Mlp, ValenceArousal},
@@ -100,6 +101,10 @@ struct Expressions {
 impl Expressions {
     fn load(args: &Args) -> Result<Self> {
         let mut weights = args.weights.load_classifier(Tasks::EXPRESSION)?;
+        // Features hold the backbone's own outputs where it has any.
+        if !backbone::outputs(&weights.backbone)?.classes.is_empty() {
+            weights.pretrained = None;
+        }
         match args.model {
             Model::Pretrained => weights.head = None,
             Model::Head if weights.head.is_none() => {
