@@ -148,22 +148,28 @@ impl FaceClassifier {
         outputs.head = head.as_ref().map(|(logits, _)| outputs.add(*logits));
         outputs.pretrained = pretrained.as_ref().map(|(logits, _)| outputs.add(*logits));
         // Heads of the other tasks look at what the backbone says, or at the pretrained classifier in its place.
-        let scores = backbone_logits.or(pretrained.as_ref().map(|(logits, _)| *logits));
+        let said = backbone_logits.or(pretrained.as_ref().map(|(logits, _)| *logits));
+        let scores = || {
+            said.ok_or_else(|| AffectError::NoClassifier {
+                backbone: architecture.clone(),
+            })
+        };
         let mut action_units = None;
-        if let (Some(file), Some(scores)) = (&weights.action_units_head, scores) {
+        if let Some(file) = &weights.action_units_head {
             let part = "action-unit head";
             expect_embedding(part, file, architecture)?;
             let logits =
-                ActionUnits::plan(file, &mut planner, embedding, scores).map_err(at(part))?;
+                ActionUnits::plan(file, &mut planner, embedding, scores()?).map_err(at(part))?;
             let units = planner.shape(logits[0]).channels;
             outputs.action_units = Some(logits.map(|logits| outputs.add(logits)));
             action_units = Some(ActionUnitSettings::read(&file.metadata.extra, units)?);
         }
-        let valence_arousal = match (&weights.valence_arousal_head, scores) {
-            (Some(file), Some(scores)) => {
+        let valence_arousal = match &weights.valence_arousal_head {
+            Some(file) => {
                 let part = "valence/arousal head";
                 expect_embedding(part, file, architecture)?;
-                let values = ValenceArousal::plan(file, &mut planner, scores).map_err(at(part))?;
+                let values =
+                    ValenceArousal::plan(file, &mut planner, scores()?).map_err(at(part))?;
                 outputs.valence_arousal = Some(outputs.add(values));
                 ValenceArousalSource::Head
             }

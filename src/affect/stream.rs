@@ -22,7 +22,7 @@ use crate::{
 /// Analyses one stream of frames.
 ///
 /// A webcam takes each report at once ([`Self::analyze`], the window trails behind the frame); a file takes
-/// the published centred window, `half_window` frames later ([`Self::push`], [`Self::finish`]).
+/// the published centred windows, half the widest one later ([`Self::push`], [`Self::finish`]).
 #[derive(Debug)]
 pub struct FaceLens {
     tasks: Tasks,

@@ -112,12 +112,71 @@ impl Track {
 
     /// Whether all windows of a frame are complete.
     pub(super) fn is_complete(&self, frame: u64) -> bool {
-        let delay = self.smoothers.iter().map(TrackSmoother::delay).max();
+        // Of tasks that were not asked for there are no rows.
+        let smoothers = self.smoothers.iter().filter(|it| it.last().is_some());
+        let delay = smoothers.map(TrackSmoother::delay).max();
         self.closed || frame + delay.unwrap_or_default() as u64 <= self.last
     }
 
     /// A smoothed row; `None` where nothing was scored about that frame.
     pub(super) fn smoothed(&self, row: Row, frame: u64) -> Option<Vec<f32>> {
         self.smoothers[row as usize].smoothed_so_far(frame)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn track(rows: &[Row], frames: u64) -> Track {
+        let controls = FaceControls {
+            gla: false,
+            half_window: 1,
+            valence_arousal_half_window: 3,
+            action_units_half_window: 0,
+            confidence: 1.0,
+            blend: 1.0,
+            landmarks: false,
+        };
+        let scores = FaceScores {
+            head: Vec::new(),
+            pretrained: Vec::new(),
+            valence_arousal: None,
+            action_units: None,
+        };
+        let mut track = Track::new(SmoothingMode::Delayed, &controls);
+        for frame in 0..frames {
+            let value = |row, _: &_| rows.contains(&row).then(|| vec![frame as f32]);
+            track.push(frame, scores.clone(), value).expect("ascending");
+        }
+        track
+    }
+
+    #[test]
+    fn a_frame_waits_for_the_widest_window_that_is_asked_for() {
+        let expression = [Row::Expression];
+        assert!(!track(&expression, 1).is_complete(0));
+        assert!(track(&expression, 2).is_complete(0));
+        let both = [Row::Expression, Row::ValenceArousal];
+        assert!(!track(&both, 3).is_complete(0));
+        let track = track(&both, 4);
+        assert!(track.is_complete(0) && !track.is_complete(1));
+        assert_eq!(track.smoothed(Row::Expression, 0), Some(vec![0.5]));
+        assert_eq!(track.smoothed(Row::ValenceArousal, 0), Some(vec![1.5]));
+        assert_eq!(track.smoothed(Row::ActionUnits, 0), None);
+    }
+
+    #[test]
+    fn a_row_that_is_missing_at_the_end_does_not_hold_the_others_up() {
+        let mut track = track(&[Row::Expression, Row::ActionUnits], 3);
+        let scores = track.scores[0].1.clone();
+        let only = |row, _: &_| (row == Row::Expression).then(|| vec![9.0]);
+        track.push(3, scores.clone(), only).expect("ascending");
+        track.push(4, scores, only).expect("ascending");
+        assert!(track.is_complete(3));
+        assert_eq!(track.smoothed(Row::ActionUnits, 2), Some(vec![2.0]));
+        assert_eq!(track.smoothed(Row::ActionUnits, 3), None);
+        track.close();
+        assert!(track.is_complete(4) && track.is_wanted(4) && !track.is_wanted(5));
     }
 }
