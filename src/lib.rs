@@ -32,3 +32,4 @@ pub mod train;
 #[cfg(feature = "web")]
 pub mod web;
 pub mod weights;
+pub mod windowing;

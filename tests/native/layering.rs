@@ -15,7 +15,7 @@ enum Layer {
 
 use Layer::{Numbers, Pipelines, Shells, Tensors, Training, Words};
 
-const MODULES: [(&str, Layer); 28] = [
+const MODULES: [(&str, Layer); 29] = [
     ("face", Words),
     ("frame", Words),
     ("label", Words),
@@ -29,6 +29,7 @@ const MODULES: [(&str, Layer); 28] = [
     ("metrics", Numbers),
     ("smoothing", Numbers),
     ("tracking", Numbers),
+    ("windowing", Numbers),
     ("backbone", Tensors),
     ("crop", Tensors),
     ("detect", Tensors),

@@ -1,0 +1,452 @@
+//! Windows of frames for networks that look at many frames at once, and frame probabilities from overlapping windows
+//! (SPEC 5.6).
+
+use std::collections::VecDeque;
+
+use thiserror::Error;
+
+/// Why there are no windows, or no scores from them.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WindowError {
+    /// A number that must be at least one is zero.
+    #[error("{what} of windows is 0, expected at least 1")]
+    Zero {
+        /// `length`, `step` or `stride`.
+        what: &'static str,
+    },
+    /// A window gave another number of probabilities than it has frames.
+    #[error("window at frame {start} has {got} probabilities, expected {expected}")]
+    Probabilities {
+        /// First frame of the window.
+        start: usize,
+        /// Frames of a window.
+        expected: usize,
+        /// Probabilities that came.
+        got: usize,
+    },
+    /// A window lies beyond what is kept.
+    #[error("window starts at frame {start}, expected {expected}")]
+    Start {
+        /// First frame of the window.
+        start: usize,
+        /// What would do.
+        expected: String,
+    },
+    /// A box filter has no middle.
+    #[error("smoothing window of {got} frames, expected an odd number")]
+    Even {
+        /// Its width.
+        got: usize,
+    },
+}
+
+/// How a video is cut into windows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Windows {
+    length: usize,
+    step: usize,
+    stride: Stride,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stride {
+    /// Half a window, and a row of windows for each frame that a step passes over, so that every frame is covered.
+    Covering,
+    /// As given.
+    Forced(usize),
+}
+
+impl Windows {
+    /// Windows of `length` frames, `step` frames apart, that overlap by half and cover every frame.
+    ///
+    /// # Errors
+    ///
+    /// [`WindowError::Zero`].
+    pub fn new(length: usize, step: usize) -> Result<Self, WindowError> {
+        for (what, number) in [("length", length), ("step", step)] {
+            if number == 0 {
+                return Err(WindowError::Zero { what });
+            }
+        }
+        Ok(Self {
+            length,
+            step,
+            stride: Stride::Covering,
+        })
+    }
+
+    /// Windows every `stride` frames, as published: with a step above 1 some frames may never be covered, see
+    /// [`uncovered`](Self::uncovered).
+    ///
+    /// # Errors
+    ///
+    /// [`WindowError::Zero`].
+    pub fn with_stride(self, stride: usize) -> Result<Self, WindowError> {
+        if stride == 0 {
+            return Err(WindowError::Zero { what: "stride" });
+        }
+        Ok(Self {
+            stride: Stride::Forced(stride),
+            ..self
+        })
+    }
+
+    /// The published default, half a window: `max(1, length * step / 2)`.
+    pub fn half(&self) -> usize {
+        (self.length * self.step / 2).max(1)
+    }
+
+    /// Frames of a window.
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
+    /// Frames from the first to the last of a window, both counted: `(length - 1) * step + 1`.
+    pub fn span(&self) -> usize {
+        (self.length - 1) * self.step + 1
+    }
+
+    /// First frames of the windows of a video, ascending; a video that is shorter than a window has one, at 0, or one
+    /// for each frame that a step passes over.
+    pub fn starts(&self, frames: usize) -> Vec<usize> {
+        let last = frames.saturating_sub(self.span());
+        let (stride, rows) = match self.stride {
+            Stride::Covering => (self.half(), self.step.min(frames.max(1))),
+            Stride::Forced(stride) => (stride, 1),
+        };
+        let mut starts: Vec<usize> = (0..rows)
+            .flat_map(|first| (first..=last.max(first)).step_by(stride))
+            .chain(match self.stride {
+                // The last window of each row.
+                Stride::Covering => (last + 1).saturating_sub(rows)..=last,
+                Stride::Forced(_) => last..=last,
+            })
+            .collect();
+        starts.sort_unstable();
+        starts.dedup();
+        starts
+    }
+
+    /// The frames of a window; beyond the end of a short video the last frame repeats.
+    pub fn frames(&self, start: usize, frames: usize) -> Vec<usize> {
+        let last = frames.saturating_sub(1);
+        let places = (0..self.length).map(|place| start + place * self.step);
+        places.map(|frame| frame.min(last)).collect()
+    }
+
+    /// How many frames of a video no window covers: their probability stays 0, whatever they show.
+    pub fn uncovered(&self, frames: usize) -> usize {
+        let mut covered = vec![false; frames];
+        for start in self.starts(frames) {
+            for frame in self.frames(start, frames) {
+                if let Some(covered) = covered.get_mut(frame) {
+                    *covered = true;
+                }
+            }
+        }
+        covered.into_iter().filter(|covered| !covered).count()
+    }
+
+    /// Mean probability of each frame over the windows that cover it; 0 where none does.
+    ///
+    /// `probabilities` are those of the windows that [`starts`](Self::starts) gives, in that order.
+    ///
+    /// # Errors
+    ///
+    /// [`WindowError`] if there are not as many windows, or a window has not as many probabilities as frames.
+    pub fn average<R: AsRef<[f32]>>(
+        &self,
+        probabilities: &[R],
+        frames: usize,
+    ) -> Result<Vec<f32>, WindowError> {
+        let starts = self.starts(frames);
+        if starts.len() != probabilities.len() {
+            return Err(WindowError::Start {
+                start: starts.get(probabilities.len()).copied().unwrap_or(frames),
+                expected: format!("{} windows, got {}", starts.len(), probabilities.len()),
+            });
+        }
+        let mut means = vec![Mean::default(); frames];
+        for (start, row) in starts.into_iter().zip(probabilities) {
+            let row = row.as_ref();
+            self.check(start, row)?;
+            for (frame, probability) in self.frames(start, frames).into_iter().zip(row) {
+                if let Some(mean) = means.get_mut(frame) {
+                    mean.add(*probability);
+                }
+            }
+        }
+        Ok(means.iter().map(Mean::value).collect())
+    }
+
+    fn check(&self, start: usize, row: &[f32]) -> Result<(), WindowError> {
+        if row.len() == self.length {
+            return Ok(());
+        }
+        Err(WindowError::Probabilities {
+            start,
+            expected: self.length,
+            got: row.len(),
+        })
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Mean {
+    sum: f64,
+    count: u32,
+}
+
+impl Mean {
+    fn add(&mut self, value: f32) {
+        self.sum += f64::from(value);
+        self.count += 1;
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "summed in f64, reported in f32"
+    )]
+    fn value(&self) -> f32 {
+        if self.count == 0 {
+            return 0.0;
+        }
+        (self.sum / f64::from(self.count)) as f32
+    }
+}
+
+/// Windows over frames as they come: the newest full window every few frames, and each frame's mean over the windows
+/// that have covered it so far.
+///
+/// ```
+/// use affectlens::windowing::{StreamingWindows, Windows};
+///
+/// let mut stream = StreamingWindows::new(Windows::new(2, 1)?, 1)?;
+/// assert_eq!(stream.push(), None, "warming up");
+/// assert_eq!(stream.push(), Some(0));
+/// stream.add(0, &[0.0, 1.0])?;
+/// assert_eq!(stream.push(), Some(1));
+/// stream.add(1, &[0.5, 0.5])?;
+/// assert_eq!(stream.probability(1), Some(0.75));
+/// assert!(stream.is_final(1) && !stream.is_final(2));
+/// # Ok::<(), affectlens::windowing::WindowError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct StreamingWindows {
+    windows: Windows,
+    every: usize,
+    /// Frames that came.
+    count: usize,
+    /// Means of the newest frames; the first is frame `count - means.len()`.
+    means: VecDeque<Mean>,
+}
+
+impl StreamingWindows {
+    /// Asks for a window every `every` frames, once there are enough for the first.
+    ///
+    /// # Errors
+    ///
+    /// [`WindowError::Zero`].
+    pub fn new(windows: Windows, every: usize) -> Result<Self, WindowError> {
+        if every == 0 {
+            return Err(WindowError::Zero { what: "stride" });
+        }
+        Ok(Self {
+            windows,
+            every,
+            count: 0,
+            means: VecDeque::new(),
+        })
+    }
+
+    /// Takes the next frame; gives the start of the window that is to be run now, if any.
+    pub fn push(&mut self) -> Option<usize> {
+        self.count += 1;
+        self.means.push_back(Mean::default());
+        // A frame keeps its mean for as long again after it is final.
+        if self.means.len() > 2 * self.windows.span() {
+            self.means.pop_front();
+        }
+        let start = self.count.checked_sub(self.windows.span())?;
+        (start % self.every == 0).then_some(start)
+    }
+
+    /// Takes the probabilities of a window.
+    ///
+    /// # Errors
+    ///
+    /// [`WindowError`] if the window reaches over the frames that are kept, or has not as many probabilities as frames.
+    pub fn add(&mut self, start: usize, probabilities: &[f32]) -> Result<(), WindowError> {
+        self.windows.check(start, probabilities)?;
+        let first = self.count - self.means.len();
+        if start < first || start + self.windows.span() > self.count {
+            return Err(WindowError::Start {
+                start,
+                expected: format!("one within frames {first} to {}", self.count),
+            });
+        }
+        for (place, probability) in probabilities.iter().enumerate() {
+            self.means[start - first + place * self.windows.step].add(*probability);
+        }
+        Ok(())
+    }
+
+    /// Mean so far; `None` for a frame that no window has covered, or that is no longer kept.
+    pub fn probability(&self, frame: usize) -> Option<f32> {
+        let first = self.count - self.means.len();
+        let mean = self.means.get(frame.checked_sub(first)?)?;
+        (mean.count > 0).then(|| mean.value())
+    }
+
+    /// Whether no window that is still to come covers a frame.
+    pub fn is_final(&self, frame: usize) -> bool {
+        // The next window starts after `count - span` at the earliest.
+        frame + self.windows.span() <= self.count
+    }
+
+    /// Frames until the first window is full.
+    pub fn warm_up(&self) -> usize {
+        self.windows.span().saturating_sub(self.count)
+    }
+
+    /// Frames after which a probability no longer changes.
+    pub fn delay(&self) -> usize {
+        self.windows.span() - 1
+    }
+}
+
+/// Mean over `width` frames about each; beyond the ends the outermost values repeat.
+///
+/// # Errors
+///
+/// [`WindowError::Even`].
+pub fn smooth_repeating(values: &[f32], width: usize) -> Result<Vec<f32>, WindowError> {
+    if width % 2 == 0 {
+        return Err(WindowError::Even { got: width });
+    }
+    let half = width / 2;
+    let last = values.len().saturating_sub(1);
+    Ok((0..values.len())
+        .map(|frame| {
+            let mut mean = Mean::default();
+            for place in frame..frame + width {
+                mean.add(values[place.saturating_sub(half).min(last)]);
+            }
+            mean.value()
+        })
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn windows(length: usize, step: usize) -> Windows {
+        Windows::new(length, step).expect("above 0")
+    }
+
+    fn published(length: usize, step: usize, stride: Option<usize>) -> Windows {
+        let windows = windows(length, step);
+        let stride = stride.unwrap_or(windows.half());
+        windows.with_stride(stride).expect("above 0")
+    }
+
+    #[test]
+    fn published_starts() {
+        assert_eq!(published(32, 1, None).starts(100), [0, 16, 32, 48, 64, 68]);
+        assert_eq!(published(32, 2, None).starts(100), [0, 32, 37]);
+        assert_eq!(published(32, 1, None).starts(20), [0]);
+        let short = published(32, 1, None).frames(0, 20);
+        assert_eq!(short.iter().filter(|frame| **frame == 19).count(), 13);
+        let trap = published(32, 2, Some(16));
+        assert_eq!(trap.starts(100), [0, 16, 32, 37]);
+        assert_eq!(trap.uncovered(100), 20);
+    }
+
+    #[test]
+    fn frames_that_no_window_covers_have_probability_zero() {
+        let trap = published(2, 2, Some(2));
+        let rows = vec![[1.0, 1.0]; trap.starts(6).len()];
+        assert_eq!(trap.starts(6), [0, 2, 3]);
+        assert_eq!(
+            trap.average(&rows, 6).expect("fits"),
+            [1.0, 0.0, 1.0, 1.0, 1.0, 1.0]
+        );
+        assert_eq!(trap.uncovered(6), 1);
+        assert_eq!(windows(2, 2).uncovered(6), 0);
+    }
+
+    #[test]
+    fn ends_repeat_when_smoothed() {
+        let smoothed = smooth_repeating(&[0.0, 0.0, 1.0], 3).expect("odd");
+        assert_eq!(smoothed, [0.0, 0.333_333_34, 0.666_666_7]);
+        assert_eq!(smooth_repeating(&[], 5), Ok(vec![]));
+        assert_eq!(
+            smooth_repeating(&[1.0], 4).expect_err("even").to_string(),
+            "smoothing window of 4 frames, expected an odd number"
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        assert_eq!(
+            Windows::new(0, 1).expect_err("no frames").to_string(),
+            "length of windows is 0, expected at least 1"
+        );
+        let windows = windows(4, 1);
+        assert_eq!(
+            windows
+                .average(&[[0.5; 3]], 4)
+                .expect_err("three")
+                .to_string(),
+            "window at frame 0 has 3 probabilities, expected 4"
+        );
+        assert!(windows.average::<[f32; 4]>(&[], 4).is_err());
+        let mut stream = StreamingWindows::new(windows, 1).expect("above 0");
+        stream.push();
+        assert!(stream.add(0, &[0.5; 4]).is_err(), "the window is not full");
+        assert_eq!(stream.warm_up(), 3);
+    }
+
+    proptest! {
+        #[test]
+        fn by_default_every_frame_is_covered(
+            length in 1_usize..40, step in 1_usize..5, frames in 1_usize..300,
+        ) {
+            let windows = windows(length, step);
+            prop_assert_eq!(windows.uncovered(frames), 0);
+            let starts = windows.starts(frames);
+            prop_assert!(starts.is_sorted());
+            prop_assert!(starts.iter().all(|start| *start < step || start + windows.span() <= frames));
+            let ones = vec![vec![1.0; length]; starts.len()];
+            prop_assert!(windows.average(&ones, frames).expect("fits").iter().all(|p| *p == 1.0));
+        }
+
+        #[test]
+        fn a_stream_ends_where_the_whole_clip_does(
+            length in 1_usize..12, step in 1_usize..4, every in 1_usize..6, more in 0_usize..60,
+        ) {
+            let windows = published(length, step, Some(every));
+            let frames = windows.span() + more / every * every;
+            let score = |start: usize| -> Vec<f32> {
+                (0..length).map(|place| ((start * 7 + place * 3) % 11) as f32 / 11.0).collect()
+            };
+            let rows: Vec<_> = windows.starts(frames).into_iter().map(score).collect();
+            let whole = windows.average(&rows, frames).expect("fits");
+            let mut stream = StreamingWindows::new(windows, every).expect("above 0");
+            for frame in 0..frames {
+                if let Some(start) = stream.push() {
+                    stream.add(start, &score(start)).expect("just asked for");
+                }
+                if let Some(done) = frame.checked_sub(stream.delay()) {
+                    prop_assert!(stream.is_final(done));
+                    let expected = whole[done];
+                    prop_assert!((stream.probability(done).unwrap_or(0.0) - expected).abs() < 1e-6);
+                }
+            }
+        }
+    }
+}
