@@ -7,6 +7,7 @@ mod action_units;
 mod affwild2;
 mod classifier;
 mod dataset;
+mod dvd;
 mod embedding;
 mod epochs;
 mod expression;
@@ -31,6 +32,9 @@ pub use classifier::{
     ClassifierScore, LabelledEmbeddings, Loss, TrainingConfig, predict, train_mlp,
 };
 pub use dataset::{DatasetError, LabelledPictures};
+pub use dvd::{
+    Dvd, DvdError, DvdVideo, parse_frame_labels, parse_template, submission_csv, write_submission,
+};
 pub use embedding::{
     EmbeddedPictures, EmbeddingCache, ExtractionError, Failure, extract_embeddings, extract_video,
 };

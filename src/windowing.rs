@@ -269,7 +269,7 @@ impl StreamingWindows {
             self.means.pop_front();
         }
         let start = self.count.checked_sub(self.windows.span())?;
-        (start % self.every == 0).then_some(start)
+        start.is_multiple_of(self.every).then_some(start)
     }
 
     /// Takes the probabilities of a window.
@@ -322,7 +322,7 @@ impl StreamingWindows {
 ///
 /// [`WindowError::Even`].
 pub fn smooth_repeating(values: &[f32], width: usize) -> Result<Vec<f32>, WindowError> {
-    if width % 2 == 0 {
+    if width.is_multiple_of(2) {
         return Err(WindowError::Even { got: width });
     }
     let half = width / 2;
