@@ -60,7 +60,13 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// Labels whose pictures are left out.
-    #[arg(long, value_name = "LABEL,...", value_delimiter = ',', value_parser = expression)]
+    #[arg(
+        long,
+        value_name = "LABEL,...",
+        value_delimiter = ',',
+        value_parser = expression,
+        conflicts_with = "affwild2"
+    )]
     without: Vec<Expression>,
     /// Passes over the training pictures [default: as published, 10 for expressions, 5 for valence and arousal, 9 for
     /// action units].
