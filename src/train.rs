@@ -12,6 +12,7 @@ mod embedding;
 mod epochs;
 mod expression;
 mod features;
+mod folder;
 #[cfg(test)]
 mod golden;
 mod loss;

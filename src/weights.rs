@@ -40,7 +40,7 @@ pub use catalog::{
     weights_path,
 };
 #[cfg(feature = "native")]
-pub use disk::file_sha256;
+pub use disk::{file_sha256, sha256};
 #[cfg(feature = "native")]
 pub use faceres::faceres_from_tfjs;
 pub use metadata::{Metadata, Normalisation};

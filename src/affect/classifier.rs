@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{AffectError, ClassifierWeights};
 use crate::{
     backbone::{self, Facts},
-    calibration::{ActionUnitSettings, ExpressionSettings},
+    calibration::{ActionUnitSettings, ExpressionSettings, softmax},
     circumplex,
     crop::{self, FaceMargins},
     detect::{FaceCropper, GpuFaces},
@@ -534,11 +534,4 @@ fn margins(settings: &ExpressionSettings) -> FaceMargins {
         margin: settings.crop_margin,
         rise: settings.crop_rise,
     }
-}
-
-fn softmax(logits: &[f32]) -> Vec<f32> {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let powers: Vec<f32> = logits.iter().map(|logit| (logit - largest).exp()).collect();
-    let total: f32 = powers.iter().sum();
-    powers.into_iter().map(|power| power / total).collect()
 }

@@ -1,15 +1,16 @@
 //! What training, evaluation and tables share where they read Aff-Wild2: a backbone's features of its crops.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 
 use super::{
-    DeviceOption, PRETRAINED, WeightsOptions,
+    PRETRAINED, WeightsOptions,
     embedder::{ScoringEmbedder, feature_cache},
     progress::progress,
 };
 use crate::{
+    device::OpenedDevice,
     train::{
         AffWild2, AnnotatedVideo, AnnotatedVideos, FrameCounts, FrameLabel, Keep, Part, SampleList,
         VideoFeatures,
@@ -25,20 +26,19 @@ pub(super) struct CropReader {
 }
 
 impl CropReader {
-    /// Opens the tree at `root` and the backbone that the options name.
+    /// Puts the backbone that the options name on the device.
     pub(super) fn open(
-        root: &Path,
+        tree: AffWild2,
         options: &WeightsOptions,
-        device: DeviceOption,
+        device: OpenedDevice,
     ) -> Result<Self> {
-        let tree = AffWild2::open(root)?;
         let weights = options.read(&options.backbone)?;
         let pretrained = options.classifier("expression-pretrained", PRETRAINED)?;
         let embedder = ScoringEmbedder::load(
             &options.backbone,
             &weights,
             pretrained.as_ref(),
-            device.open()?,
+            device,
             &feature_cache(),
         )?;
         Ok(Self {

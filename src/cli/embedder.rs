@@ -17,7 +17,7 @@ use crate::{
         EmbeddedPictures, EmbeddingCache, ExtractionError, FeatureRows, LabelledEmbeddings,
         LabelledPictures, extract_embeddings, extract_video,
     },
-    weights::{Precision, Weights, cache_dir},
+    weights::{Precision, Weights, cache_dir, sha256},
 };
 
 /// A backbone with the cache of its embeddings.
@@ -237,12 +237,6 @@ fn rows(tensor: Tensor<2>) -> Vec<Vec<f32>> {
         .and_then(|values| values.try_into_vec::<f32>().ok())
         .unwrap_or_default();
     values.chunks(width).map(<[f32]>::to_vec).collect()
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    use sha2::{Digest as _, Sha256};
-    let digest = Sha256::digest(bytes);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Where the pictures' embeddings are kept.

@@ -8,13 +8,14 @@ use serde::Serialize;
 
 use super::{DeviceOption, WeightsOptions, affwild2::CropReader, train::stamp};
 use crate::{
+    device::OpenedDevice,
     head::{ActionUnits, Mlp, ValenceArousal},
     label::AFF_WILD2,
     train::{
-        ActionUnitExamples, ActionUnitRecipe, Examples, ExpressionRecipe, FrameCounts, Keep,
-        LabelledEmbeddings, Part, Table, TrainingConfig, ValenceArousalRecipe, action_unit_table,
-        expression_table, train_action_units, train_expression, train_valence_arousal,
-        valence_arousal_table,
+        ActionUnitExamples, ActionUnitRecipe, AffWild2, Examples, ExpressionRecipe, FrameCounts,
+        Keep, LabelledEmbeddings, Part, Table, TrainingConfig, ValenceArousalRecipe,
+        action_unit_table, expression_table, train_action_units, train_expression,
+        train_valence_arousal, valence_arousal_table,
     },
     weights::{Precision, Weights},
 };
@@ -99,11 +100,16 @@ pub(super) fn run(args: &Args) -> Result<()> {
         features: BTreeMap::new(),
         embedding_widths: BTreeMap::new(),
     };
-    let reader = args.reader(EXPRESSION_BACKBONE)?;
+    let tree = AffWild2::open(&args.affwild2)?;
+    let device = args.device.open()?;
+    let reader = args.reader(&tree, &device, EXPRESSION_BACKBONE)?;
     args.expression(&reader, &mut report)?;
     let (reader, images) = match &args.backbone {
         Some(_) => (None, reader),
-        None => (Some(reader), args.reader(VALENCE_AROUSAL_BACKBONE)?),
+        None => (
+            Some(reader),
+            args.reader(&tree, &device, VALENCE_AROUSAL_BACKBONE)?,
+        ),
     };
     args.valence_arousal(&images, &mut report)?;
     args.action_units(reader.as_ref().unwrap_or(&images), &mut report)?;
@@ -119,7 +125,12 @@ pub(super) fn run(args: &Args) -> Result<()> {
 }
 
 impl Args {
-    fn reader(&self, published: &str) -> Result<CropReader> {
+    fn reader(
+        &self,
+        tree: &AffWild2,
+        device: &OpenedDevice,
+        published: &str,
+    ) -> Result<CropReader> {
         let options = WeightsOptions {
             folder: self.weights.clone(),
             backbone: self
@@ -127,7 +138,7 @@ impl Args {
                 .clone()
                 .unwrap_or_else(|| published.to_owned()),
         };
-        CropReader::open(&self.affwild2, &options, self.device)
+        CropReader::open(tree.clone(), &options, device.clone())
     }
 
     /// A head from the folder, if it was trained on `trained_on`; else it is trained and written.

@@ -19,10 +19,10 @@ use crate::{
     calibration::{ActionUnitScore, ActionUnitSettings, ExpressionSettings},
     label::{AFF_WILD2, Expression},
     train::{
-        ActionUnitExamples, ActionUnitRecipe, EarlyStop, EpochReport, Examples, ExpressionRecipe,
-        FrameCounts, Keep, LabelledEmbeddings, LabelledPictures, Loss, Part, Sampling, Schedule,
-        TrainingConfig, ValenceArousalLoss, ValenceArousalRecipe, train_action_units,
-        train_expression, train_valence_arousal,
+        ActionUnitExamples, ActionUnitRecipe, AffWild2, EarlyStop, EpochReport, Examples,
+        ExpressionRecipe, FrameCounts, Keep, LabelledEmbeddings, LabelledPictures, Loss, Part,
+        Sampling, Schedule, TrainingConfig, ValenceArousalLoss, ValenceArousalRecipe,
+        train_action_units, train_expression, train_valence_arousal,
     },
     weights::{Precision, Weights},
 };
@@ -404,7 +404,7 @@ impl Args {
     }
 
     fn reader(&self, root: &Path) -> Result<CropReader> {
-        CropReader::open(root, &self.weights, self.device)
+        CropReader::open(AffWild2::open(root)?, &self.weights, self.device.open()?)
     }
 
     /// The published schedule of a task, with what the options change.

@@ -12,7 +12,7 @@ use std::{
 use serde::Serialize;
 use thiserror::Error;
 
-use super::{ExtractionError, FeatureError};
+use super::{ExtractionError, FeatureError, folder::entries};
 
 pub use annotation::{FrameLabel, parse_annotations};
 pub use features::{Keep, VideoFeatures, VideoRows};
@@ -235,13 +235,7 @@ fn crop_name(frame: usize) -> String {
 }
 
 fn list(folder: &Path) -> Result<Vec<PathBuf>, AffWild2Error> {
-    let entries = std::fs::read_dir(folder).map_err(|source| at(folder, source))?;
-    let mut paths = entries
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|source| at(folder, source))?;
-    paths.sort();
-    Ok(paths)
+    entries(folder).map_err(|source| at(folder, source))
 }
 
 fn at(path: &Path, source: std::io::Error) -> AffWild2Error {

@@ -280,25 +280,14 @@ impl LabelledEmbeddings {
 
 #[cfg(test)]
 mod tests {
-    use rand::{RngExt, SeedableRng};
-
     use super::{super::golden::golden, *};
 
     /// Three clouds in the plane, ten points of the first for each of the last.
     fn clouds(seed: u64) -> LabelledEmbeddings {
-        let mut random = StdRng::seed_from_u64(seed);
-        let (mut rows, mut labels) = (FeatureRows::new(2), vec![]);
-        for (label, (centre, count)) in [([0.0, 0.0], 200), ([3.0, 0.0], 60), ([0.0, 3.0], 20)]
-            .into_iter()
-            .enumerate()
-        {
-            for _ in 0..count {
-                let row = centre.map(|c: f32| c + random.random_range(-1.0..1.0));
-                rows.push(&row).expect("two values");
-                labels.push(label);
-            }
-        }
-        LabelledEmbeddings { rows, labels }
+        super::super::golden::clouds(
+            seed,
+            [([0.0, 0.0], 200), ([3.0, 0.0], 60), ([0.0, 3.0], 20)],
+        )
     }
 
     fn config() -> TrainingConfig {

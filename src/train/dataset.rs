@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use super::folder::entries;
 use crate::{label::Expression, picture::is_picture};
 
 /// Picture files and what they show.
@@ -150,20 +151,14 @@ impl LabelledPictures {
 }
 
 fn list(folder: &Path) -> Result<Vec<PathBuf>, DatasetError> {
-    let at = |source| DatasetError::Io {
+    let mut paths = entries(folder).map_err(|source| DatasetError::Io {
         path: folder.to_owned(),
         source,
-    };
-    let mut paths = std::fs::read_dir(folder)
-        .map_err(at)?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(at)?;
+    })?;
     paths.retain(|path| {
         path.file_name()
             .is_some_and(|name| !name.to_string_lossy().starts_with('.'))
     });
-    paths.sort();
     Ok(paths)
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use thiserror::Error;
 
-use super::Part;
+use super::{Part, folder::entries};
 
 /// Extensions of frame files.
 const FRAMES: [&str; 3] = ["jpg", "jpeg", "png"];
@@ -306,17 +306,10 @@ pub fn write_submission(path: &Path, videos: &[(String, String)]) -> Result<(), 
 
 /// What is in a folder, by name; nothing if it does not exist.
 fn list(folder: &Path) -> Result<Vec<PathBuf>, DvdError> {
-    let entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(source) => return Err(at(folder, source)),
-    };
-    let mut paths = entries
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|source| at(folder, source))?;
-    paths.sort();
-    Ok(paths)
+    match entries(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        listed => listed.map_err(|source| at(folder, source)),
+    }
 }
 
 fn at(path: &Path, source: std::io::Error) -> DvdError {

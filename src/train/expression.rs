@@ -203,27 +203,16 @@ fn split(
 
 #[cfg(test)]
 mod tests {
-    use rand::RngExt;
-
-    use super::{super::features::FeatureRows, *};
+    use super::*;
 
     const CLASSES: [Expression; 3] = [Expression::Neutral, Expression::Happiness, Expression::Fear];
 
     /// Overlapping clouds of very unequal size, so that biases have something to do.
     fn clouds(seed: u64) -> LabelledEmbeddings {
-        let mut random = StdRng::seed_from_u64(seed);
-        let (mut rows, mut labels) = (FeatureRows::new(2), vec![]);
-        for (label, (centre, count)) in [([0.0, 0.0], 300), ([1.5, 0.0], 80), ([0.0, 1.5], 12)]
-            .into_iter()
-            .enumerate()
-        {
-            for _ in 0..count {
-                let row = centre.map(|c: f32| c + random.random_range(-1.0..1.0));
-                rows.push(&row).expect("two values");
-                labels.push(label);
-            }
-        }
-        LabelledEmbeddings { rows, labels }
+        super::super::golden::clouds(
+            seed,
+            [([0.0, 0.0], 300), ([1.5, 0.0], 80), ([0.0, 1.5], 12)],
+        )
     }
 
     fn recipe() -> ExpressionRecipe {

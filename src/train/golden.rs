@@ -1,4 +1,5 @@
-//! What `tests/goldens/training.py` wrote, and the check of a few steps against it.
+//! What tests of training share: made-up examples, what `tests/goldens/training.py` wrote, and the check of a few steps
+//! against it.
 
 use std::collections::BTreeMap;
 
@@ -6,14 +7,30 @@ use burn::{
     module::Module,
     tensor::{Device, Int, Tensor, TensorData},
 };
+use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde::Deserialize;
 
 use super::{
-    classifier::ClassifierScore,
+    classifier::{ClassifierScore, LabelledEmbeddings},
     epochs::{Fitted, fit},
+    features::FeatureRows,
     schedule::Schedule,
 };
 use crate::weights::{Metadata, Weights};
+
+/// Examples of three classes in squares about their centres, each with its number of examples.
+pub(super) fn clouds(seed: u64, classes: [([f32; 2], usize); 3]) -> LabelledEmbeddings {
+    let mut random = StdRng::seed_from_u64(seed);
+    let (mut rows, mut labels) = (FeatureRows::new(2), vec![]);
+    for (label, (centre, count)) in classes.into_iter().enumerate() {
+        for _ in 0..count {
+            let row = centre.map(|c| c + random.random_range(-1.0..1.0));
+            rows.push(&row).expect("two values");
+            labels.push(label);
+        }
+    }
+    LabelledEmbeddings { rows, labels }
+}
 
 /// A few f32 steps, with sums in another order.
 const TOLERANCE: f32 = 1e-5;

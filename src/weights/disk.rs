@@ -87,7 +87,7 @@ pub fn file_sha256(path: &Path) -> Result<String, WeightsError> {
 }
 
 /// The sha256 of bytes, hexadecimal.
-pub(super) fn sha256(bytes: &[u8]) -> String {
+pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes)
         .iter()
         .map(|byte| format!("{byte:02x}"))

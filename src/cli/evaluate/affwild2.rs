@@ -12,11 +12,13 @@ use crate::{
     backbone,
     calibration::{ActionUnitSettings, softmax},
     cli::affwild2::CropReader,
+    device::OpenedDevice,
     head::{ActionUnits, Mlp, ValenceArousal},
     label::{AFF_WILD2, AFF_WILD2_ACTION_UNITS},
     metrics::{ActionUnitScores, Confusion, Covariance, Scores, ValenceArousalScores},
     train::{
-        FeatureRows, FrameLabel, Keep, Part, SampleList, SubmissionRow, VideoFeatures, predict,
+        AffWild2, FeatureRows, FrameLabel, Keep, Part, SampleList, SubmissionRow, VideoFeatures,
+        predict,
     },
     weights::Weights,
 };
@@ -39,9 +41,11 @@ trait Predictor {
 
 /// Scores the model, or writes its submission.
 pub(super) fn run(args: &Args, root: &Path) -> Result<()> {
-    let reader = CropReader::open(root, &args.weights, args.device)?;
+    let tree = AffWild2::open(root)?;
+    let device = args.device.open()?;
+    let reader = CropReader::open(tree, &args.weights, device.clone())?;
     match args.task {
-        Task::Expression => evaluate(args, &reader, &Expressions::load(args)?),
+        Task::Expression => evaluate(args, &reader, &Expressions::load(args, &device)?),
         Task::ValenceArousal => evaluate(args, &reader, &ValencesArousals::load(args, &reader)?),
         Task::ActionUnits => evaluate(args, &reader, &Units::load(args)?),
     }
@@ -99,7 +103,7 @@ struct Expressions {
 }
 
 impl Expressions {
-    fn load(args: &Args) -> Result<Self> {
+    fn load(args: &Args, device: &OpenedDevice) -> Result<Self> {
         let mut weights = args.weights.load_classifier(Tasks::EXPRESSION)?;
         // Features hold the backbone's own outputs where it has any.
         if !backbone::outputs(&weights.backbone)?.classes.is_empty() {
@@ -112,7 +116,7 @@ impl Expressions {
             }
             Model::Head | Model::Full => {}
         }
-        let classifier = FaceClassifier::load(&weights, &args.device.open()?)?;
+        let classifier = FaceClassifier::load(&weights, device)?;
         let mut controls = args.controls(&classifier)?;
         if args.model == Model::Head {
             controls.confidence = 1.0;
