@@ -111,10 +111,8 @@ impl Windows {
     /// for each frame that a step passes over.
     pub fn starts(&self, frames: usize) -> Vec<usize> {
         let last = frames.saturating_sub(self.span());
-        let (stride, rows) = match self.stride {
-            Stride::Covering => (self.half(), self.step.min(frames.max(1))),
-            Stride::Forced(stride) => (stride, 1),
-        };
+        let stride = self.stride();
+        let rows = self.rows().min(frames.max(1));
         let mut starts: Vec<usize> = (0..rows)
             .flat_map(|first| (first..=last.max(first)).step_by(stride))
             .chain(match self.stride {
@@ -126,6 +124,22 @@ impl Windows {
         starts.sort_unstable();
         starts.dedup();
         starts
+    }
+
+    /// Frames between the starts of a row of windows.
+    fn stride(&self) -> usize {
+        match self.stride {
+            Stride::Covering => self.half(),
+            Stride::Forced(stride) => stride,
+        }
+    }
+
+    /// Rows of windows: one for each frame that a step passes over, if all are to be covered.
+    fn rows(&self) -> usize {
+        match self.stride {
+            Stride::Covering => self.step,
+            Stride::Forced(_) => 1,
+        }
     }
 
     /// The frames of a window; beyond the end of a short video the last frame repeats.
@@ -216,13 +230,12 @@ impl Mean {
     }
 }
 
-/// Windows over frames as they come: the newest full window every few frames, and each frame's mean over the windows
-/// that have covered it so far.
+/// Windows over frames as they come, and each frame's mean over the windows that have covered it so far.
 ///
 /// ```
 /// use affectlens::windowing::{StreamingWindows, Windows};
 ///
-/// let mut stream = StreamingWindows::new(Windows::new(2, 1)?, 1)?;
+/// let mut stream = StreamingWindows::live(Windows::new(2, 1)?, 1)?;
 /// assert_eq!(stream.push(), None, "warming up");
 /// assert_eq!(stream.push(), Some(0));
 /// stream.add(0, &[0.0, 1.0])?;
@@ -235,41 +248,75 @@ impl Mean {
 #[derive(Clone, Debug)]
 pub struct StreamingWindows {
     windows: Windows,
-    every: usize,
+    schedule: Schedule,
     /// Frames that came.
     count: usize,
+    /// Whether no frame comes any more.
+    finished: bool,
     /// Means of the newest frames; the first is frame `count - means.len()`.
     means: VecDeque<Mean>,
 }
 
+/// When a window is run.
+#[derive(Clone, Copy, Debug)]
+enum Schedule {
+    /// The newest full one every so many frames, for ever.
+    Live(usize),
+    /// Those of [`Windows::starts`], the last of them when the clip ends.
+    Clip,
+}
+
 impl StreamingWindows {
-    /// Asks for a window every `every` frames, once there are enough for the first.
+    /// Asks for the newest full window every `every` frames, once there are enough for the first.
     ///
     /// # Errors
     ///
     /// [`WindowError::Zero`].
-    pub fn new(windows: Windows, every: usize) -> Result<Self, WindowError> {
+    pub fn live(windows: Windows, every: usize) -> Result<Self, WindowError> {
         if every == 0 {
             return Err(WindowError::Zero { what: "stride" });
         }
-        Ok(Self {
+        Ok(Self::new(windows, Schedule::Live(every)))
+    }
+
+    /// Asks for the windows that [`Windows::starts`] gives, as soon as their frames are there; how many frames there
+    /// will be need not be known. [`finish`](Self::finish) asks for the last ones.
+    pub fn clip(windows: Windows) -> Self {
+        Self::new(windows, Schedule::Clip)
+    }
+
+    fn new(windows: Windows, schedule: Schedule) -> Self {
+        Self {
             windows,
-            every,
+            schedule,
             count: 0,
+            finished: false,
             means: VecDeque::new(),
-        })
+        }
     }
 
     /// Takes the next frame; gives the start of the window that is to be run now, if any.
     pub fn push(&mut self) -> Option<usize> {
         self.count += 1;
         self.means.push_back(Mean::default());
-        // A frame keeps its mean for as long again after it is final.
-        if self.means.len() > 2 * self.windows.span() {
+        if self.means.len() > self.kept() {
             self.means.pop_front();
         }
         let start = self.count.checked_sub(self.windows.span())?;
-        start.is_multiple_of(self.every).then_some(start)
+        self.is_scheduled(start).then_some(start)
+    }
+
+    /// Ends a clip; gives the starts of the windows that are still to be run, ascending. Beyond the end of a clip that
+    /// is shorter than a window its last frame repeats.
+    pub fn finish(&mut self) -> Vec<usize> {
+        self.finished = true;
+        if self.count == 0 {
+            return Vec::new();
+        }
+        let span = self.windows.span();
+        let mut starts = self.windows.starts(self.count);
+        starts.retain(|start| start + span > self.count || !self.is_scheduled(*start));
+        starts
     }
 
     /// Takes the probabilities of a window.
@@ -280,16 +327,23 @@ impl StreamingWindows {
     pub fn add(&mut self, start: usize, probabilities: &[f32]) -> Result<(), WindowError> {
         self.windows.check(start, probabilities)?;
         let first = self.count - self.means.len();
-        if start < first || start + self.windows.span() > self.count {
+        let is_full = start + self.windows.span() <= self.count;
+        if start < first || !(is_full || self.finished) {
             return Err(WindowError::Start {
                 start,
                 expected: format!("one within frames {first} to {}", self.count),
             });
         }
-        for (place, probability) in probabilities.iter().enumerate() {
-            self.means[start - first + place * self.windows.step].add(*probability);
+        let frames = self.windows.frames(start, self.count);
+        for (frame, probability) in frames.into_iter().zip(probabilities) {
+            self.means[frame - first].add(*probability);
         }
         Ok(())
+    }
+
+    /// The frames of a window; beyond the end of a clip its last frame repeats.
+    pub fn frames(&self, start: usize) -> Vec<usize> {
+        self.windows.frames(start, self.count)
     }
 
     /// Mean so far; `None` for a frame that no window has covered, or that is no longer kept.
@@ -301,8 +355,23 @@ impl StreamingWindows {
 
     /// Whether no window that is still to come covers a frame.
     pub fn is_final(&self, frame: usize) -> bool {
-        // The next window starts after `count - span` at the earliest.
-        frame + self.windows.span() <= self.count
+        // The next window starts after `count - span` at the earliest, the last ones of a clip where they must.
+        let reach = match self.schedule {
+            Schedule::Live(_) => self.windows.span(),
+            Schedule::Clip => self.windows.span() + self.windows.rows(),
+        };
+        self.finished || frame + reach <= self.count
+    }
+
+    /// Frames that came.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Newest frames that are remembered, at most; a window needs no others.
+    pub fn kept(&self) -> usize {
+        // A frame keeps its mean for as long again after it is final.
+        2 * self.windows.span() + self.windows.rows()
     }
 
     /// Frames until the first window is full.
@@ -310,9 +379,74 @@ impl StreamingWindows {
         self.windows.span().saturating_sub(self.count)
     }
 
-    /// Frames after which a probability no longer changes.
+    /// Frames after which a probability of a live stream no longer changes.
     pub fn delay(&self) -> usize {
         self.windows.span() - 1
+    }
+
+    fn is_scheduled(&self, start: usize) -> bool {
+        match self.schedule {
+            Schedule::Live(every) => start.is_multiple_of(every),
+            Schedule::Clip => {
+                let stride = self.windows.stride();
+                (0..self.windows.rows().min(start + 1))
+                    .any(|first| (start - first).is_multiple_of(stride))
+            }
+        }
+    }
+}
+
+/// Takes the frames of a stream that lie nearest to a regular grid in time.
+///
+/// ```
+/// use affectlens::windowing::Sampler;
+///
+/// let mut eight_a_second = Sampler::new(Some(8.0));
+/// let taken: Vec<_> = (0..30).filter(|frame| eight_a_second.takes(f64::from(*frame) * 1000.0 / 30.0)).collect();
+/// assert_eq!(taken, [0, 4, 8, 11, 15, 19, 23, 26]);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Sampler {
+    /// Between the points of the grid; `None` takes every frame.
+    interval_ms: Option<f64>,
+    /// Time of the frame before.
+    before_ms: Option<f64>,
+    /// Next point of the grid.
+    due_ms: f64,
+}
+
+impl Sampler {
+    /// A grid of so many points a second, the first at the first frame; without a rate every frame is taken.
+    pub fn new(frames_per_second: Option<f32>) -> Self {
+        Self {
+            interval_ms: frames_per_second.map(|rate| 1000.0 / f64::from(rate)),
+            before_ms: None,
+            due_ms: 0.0,
+        }
+    }
+
+    /// Between two frames that are taken, if there are enough, milliseconds; `None` where every frame is taken.
+    pub fn interval_ms(&self) -> Option<f64> {
+        self.interval_ms
+    }
+
+    /// Whether the frame at this time is taken. A stream that is slower than the grid has each of its frames taken.
+    pub fn takes(&mut self, time_ms: f64) -> bool {
+        let Some(interval) = self.interval_ms else {
+            return true;
+        };
+        let Some(before) = self.before_ms.replace(time_ms) else {
+            self.due_ms = time_ms + interval;
+            return true;
+        };
+        // The next frame, as far off as the one before, would lie farther from the point than this one.
+        let half_gap = (time_ms - before).max(0.0) / 2.0;
+        if time_ms + half_gap < self.due_ms {
+            return false;
+        }
+        let missed = ((time_ms + half_gap - self.due_ms) / interval).floor();
+        self.due_ms += interval * (missed.max(0.0) + 1.0);
+        true
     }
 }
 
@@ -405,7 +539,7 @@ mod tests {
             "window at frame 0 has 3 probabilities, expected 4"
         );
         assert!(windows.average::<[f32; 4]>(&[], 4).is_err());
-        let mut stream = StreamingWindows::new(windows, 1).expect("above 0");
+        let mut stream = StreamingWindows::live(windows, 1).expect("above 0");
         stream.push();
         assert!(stream.add(0, &[0.5; 4]).is_err(), "the window is not full");
         assert_eq!(stream.warm_up(), 3);
@@ -426,20 +560,16 @@ mod tests {
         }
 
         #[test]
-        fn a_stream_ends_where_the_whole_clip_does(
+        fn a_live_stream_ends_where_the_whole_clip_does(
             length in 1_usize..12, step in 1_usize..4, every in 1_usize..6, more in 0_usize..60,
         ) {
             let windows = published(length, step, Some(every));
             let frames = windows.span() + more / every * every;
-            let score = |start: usize| -> Vec<f32> {
-                (0..length).map(|place| ((start * 7 + place * 3) % 11) as f32 / 11.0).collect()
-            };
-            let rows: Vec<_> = windows.starts(frames).into_iter().map(score).collect();
-            let whole = windows.average(&rows, frames).expect("fits");
-            let mut stream = StreamingWindows::new(windows, every).expect("above 0");
+            let whole = whole(windows, frames);
+            let mut stream = StreamingWindows::live(windows, every).expect("above 0");
             for frame in 0..frames {
                 if let Some(start) = stream.push() {
-                    stream.add(start, &score(start)).expect("just asked for");
+                    stream.add(start, &score(length, start)).expect("just asked for");
                 }
                 if let Some(done) = frame.checked_sub(stream.delay()) {
                     prop_assert!(stream.is_final(done));
@@ -448,5 +578,58 @@ mod tests {
                 }
             }
         }
+
+        #[test]
+        fn a_clip_frame_by_frame_is_the_whole_clip(
+            length in 1_usize..12, step in 1_usize..4, stride in prop::option::of(1_usize..9), frames in 1_usize..90,
+        ) {
+            let windows = stride.map_or(windows(length, step), |it| published(length, step, Some(it)));
+            let whole = whole(windows, frames);
+            let mut stream = StreamingWindows::clip(windows);
+            let mut done = Vec::new();
+            for frame in 0..frames {
+                if let Some(start) = stream.push() {
+                    stream.add(start, &score(length, start)).expect("just asked for");
+                }
+                prop_assert_eq!(stream.count(), frame + 1);
+                while stream.is_final(done.len()) {
+                    done.push(stream.probability(done.len()).unwrap_or(0.0));
+                }
+            }
+            for start in stream.finish() {
+                stream.add(start, &score(length, start)).expect("just asked for");
+            }
+            while done.len() < frames {
+                prop_assert!(stream.is_final(done.len()));
+                done.push(stream.probability(done.len()).unwrap_or(0.0));
+            }
+            let close = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-6;
+            prop_assert!(done.iter().zip(&whole).all(close), "{done:?} {whole:?}");
+        }
+    }
+
+    fn score(length: usize, start: usize) -> Vec<f32> {
+        let places = 0..length;
+        places
+            .map(|place| ((start * 7 + place * 3) % 11) as f32 / 11.0)
+            .collect()
+    }
+
+    fn whole(windows: Windows, frames: usize) -> Vec<f32> {
+        let starts = windows.starts(frames);
+        let rows: Vec<_> = starts
+            .into_iter()
+            .map(|start| score(windows.length(), start))
+            .collect();
+        windows.average(&rows, frames).expect("fits")
+    }
+
+    #[test]
+    fn a_slow_stream_is_taken_whole_and_a_jump_does_not_bunch_frames() {
+        let mut sampler = Sampler::new(Some(8.0));
+        assert!((0..5).all(|frame| sampler.takes(f64::from(frame) * 300.0)));
+        assert!(sampler.takes(60_000.0));
+        assert!(!sampler.takes(60_010.0));
+        assert!((0..5).all(|_| Sampler::new(None).takes(0.0)));
     }
 }
