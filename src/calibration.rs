@@ -7,12 +7,14 @@
 mod action_units;
 mod gla;
 mod settings;
+mod violence;
 
 use thiserror::Error;
 
 pub use action_units::{ActionUnitScore, ActionUnitSettings};
 pub use gla::{Gla, GlaTuning, tune_gla};
 pub use settings::ExpressionSettings;
+pub use violence::ViolenceSettings;
 
 use crate::metrics::BinaryCounts;
 

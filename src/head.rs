@@ -1,10 +1,14 @@
-//! Small networks over embeddings and scores: expression, valence and arousal, action units.
+//! Small networks over embeddings and scores: expression, valence and arousal, action units, and over the frames of a
+//! video, violence.
 
 mod action_units;
+mod batch_norm;
 mod linear;
 mod mlp;
+mod temporal;
 mod valence_arousal;
 
 pub use action_units::{ActionUnits, ActionUnitsConfig, EmbeddingNetwork, LogitsNetwork};
 pub use mlp::{Mlp, MlpConfig};
+pub use temporal::{TemporalConfig, TemporalHead, TemporalKind};
 pub use valence_arousal::{ValenceArousal, ValenceArousalConfig};

@@ -4,12 +4,12 @@
 //! The two classifiers of the HSEmotion team at ABAW-10, in one weights file. Their logits are averaged on the host,
 //! see [`ActionUnitSettings`](crate::calibration::ActionUnitSettings).
 
-use burn::module::{Module, Param, RunningState};
+use burn::module::Module;
 use burn::nn::{BatchNorm, BatchNormConfig, Linear};
 use burn::tensor::activation::relu;
-use burn::tensor::module::{batch_norm, batch_norm_train};
 use burn::tensor::{Device, Tensor};
 
+use super::batch_norm::{self, EPSILON};
 use super::linear::{self, Uniform};
 use crate::kernel::{Activation, Map, Planner, Weighted};
 use crate::weights::{Metadata, Weights, WeightsError};
@@ -101,15 +101,7 @@ impl ActionUnits {
             units,
         } = config_of(weights)?;
         let fc1 = linear::load(weights, FC1, [hidden, embedding], device)?;
-        let [gamma, beta, mean, variance] =
-            batch_norm_of(weights, hidden)?.map(|values| Tensor::<1>::from_data(values, device));
-        let bn1 = BatchNorm {
-            gamma: Param::from_tensor(gamma),
-            beta: Param::from_tensor(beta),
-            running_mean: RunningState::new(mean),
-            running_var: RunningState::new(variance),
-            ..BatchNormConfig::new(hidden).init(device)
-        };
+        let bn1 = batch_norm::load(weights, BN1, hidden, device)?;
         Ok(Self {
             embedding: EmbeddingNetwork {
                 fc1,
@@ -140,7 +132,7 @@ impl ActionUnits {
             .values(&format!("{FC1}.weight"), &[hidden, inputs])?
             .to_vec();
         let mut bias = weights.values(&format!("{FC1}.bias"), &[hidden])?.to_vec();
-        let [gamma, beta, mean, variance] = batch_norm_of(weights, hidden)?;
+        let [gamma, beta, mean, variance] = batch_norm::values(weights, BN1, hidden)?;
         for unit in 0..hidden {
             let scale = gamma[unit] / (variance[unit] + EPSILON).sqrt();
             bias[unit] = (bias[unit] - mean[unit]) * scale + beta[unit];
@@ -167,15 +159,7 @@ impl ActionUnits {
         for (key, layer) in [(FC1, fc1), (FC2, fc2), (LOGITS, &self.logits.fc)] {
             linear::store(&mut weights, key, layer);
         }
-        for (name, tensor) in BATCH_NORM.into_iter().zip([
-            bn1.gamma.val(),
-            bn1.beta.val(),
-            bn1.running_mean.value_sync(),
-            bn1.running_var.value_sync(),
-        ]) {
-            let shape = tensor.dims().to_vec();
-            linear::insert(&mut weights, format!("{BN1}.{name}"), shape, tensor);
-        }
+        batch_norm::store(&mut weights, BN1, bn1);
         weights
     }
 }
@@ -188,14 +172,7 @@ impl EmbeddingNetwork {
     /// - embeddings: `[batch, embedding]`
     /// - output: `[batch, units]`, before the sigmoid
     pub fn forward(&self, embeddings: Tensor<2>) -> Tensor<2> {
-        let units = batch_norm(
-            self.fc1.forward(embeddings),
-            self.bn1.gamma.val(),
-            self.bn1.beta.val(),
-            self.bn1.running_mean.value_sync(),
-            self.bn1.running_var.value_sync(),
-            self.bn1.epsilon,
-        );
+        let units = batch_norm::forward(&self.bn1, self.fc1.forward(embeddings));
         self.fc2.forward(relu(units))
     }
 
@@ -208,20 +185,8 @@ impl EmbeddingNetwork {
     /// - dropout: `[batch, hidden]`, 0 for a dropped unit and `1 / (1 - rate)` for a kept one
     /// - output: `[batch, units]`, before the sigmoid
     pub fn forward_training(&self, embeddings: Tensor<2>, dropout: Tensor<2>) -> Tensor<2> {
-        let units = self.fc1.forward(embeddings);
-        let count = units.dims()[0] as f64;
-        let bn1 = &self.bn1;
-        let normed = batch_norm_train(units, bn1.gamma.val(), bn1.beta.val(), bn1.epsilon);
-        // PyTorch normalises with the biased variance and keeps the unbiased one; Burn's module keeps the biased.
-        let unbiased = normed.variance * (count / (count - 1.0));
-        for (state, batch) in [
-            (&bn1.running_mean, normed.mean),
-            (&bn1.running_var, unbiased),
-        ] {
-            let kept = state.value_sync() * (1.0 - bn1.momentum);
-            state.update((kept + batch * bn1.momentum).detach());
-        }
-        self.fc2.forward(relu(normed.output) * dropout)
+        let units = batch_norm::forward_training(&self.bn1, self.fc1.forward(embeddings));
+        self.fc2.forward(relu(units) * dropout)
     }
 
     /// Hidden units.
@@ -240,26 +205,6 @@ impl LogitsNetwork {
     pub fn forward(&self, logits: Tensor<2>) -> Tensor<2> {
         self.fc.forward(logits)
     }
-}
-
-/// Names below [`BN1`]: scale, shift, running mean and running variance.
-const BATCH_NORM: [&str; 4] = ["weight", "bias", "running_mean", "running_var"];
-/// PyTorch's default, which is Burn's.
-const EPSILON: f32 = 1e-5;
-
-/// Scale, shift, running mean and running variance.
-fn batch_norm_of(weights: &Weights, hidden: usize) -> Result<[&[f32]; 4], WeightsError> {
-    let mut parameters: [&[f32]; 4] = [&[]; 4];
-    for (values, name) in parameters.iter_mut().zip(BATCH_NORM) {
-        *values = weights.values(&format!("{BN1}.{name}"), &[hidden])?;
-    }
-    if let Some(value) = parameters[3].iter().find(|value| **value < 0.0) {
-        return Err(WeightsError::Malformed {
-            format: "weights",
-            reason: format!("`{BN1}.running_var` has {value}, expected at least 0"),
-        });
-    }
-    Ok(parameters)
 }
 
 /// Sizes of the networks in a weights file; whether all parameters have them is seen when they are read.
@@ -290,7 +235,7 @@ mod tests {
     /// With a batch norm that does something.
     fn table() -> Weights {
         let mut weights = SMALL.init(1, &Device::flex()).to_weights();
-        for (name, values) in BATCH_NORM.into_iter().zip([
+        for (name, values) in batch_norm::NAMES.into_iter().zip([
             [1.0, -0.5, 2.0, 0.3, 1.5],
             [0.1, 0.2, -0.3, 0.4, 0.0],
             [0.5, -0.1, 0.0, 0.3, -0.2],

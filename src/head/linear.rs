@@ -122,14 +122,27 @@ impl Uniform {
         (bits >> 40) as f32 / (1_u32 << 24) as f32
     }
 
+    /// In `±bound`.
+    pub(super) fn values(&mut self, count: usize, bound: f32) -> Vec<f32> {
+        (0..count)
+            .map(|_| (2.0 * self.next() - 1.0) * bound)
+            .collect()
+    }
+
+    /// Of the normal distribution about 0, by the method of Box and Muller.
+    pub(super) fn normal_values(&mut self, count: usize, deviation: f32) -> Vec<f32> {
+        (0..count)
+            .map(|_| {
+                let radius = (-2.0 * (1.0 - self.next()).ln()).sqrt();
+                deviation * radius * (std::f32::consts::TAU * self.next()).cos()
+            })
+            .collect()
+    }
+
     /// A layer whose weights and biases are uniform in `±1 / sqrt(inputs)`, PyTorch's default.
     pub(super) fn linear(&mut self, inputs: usize, outputs: usize, device: &Device) -> Linear {
         let bound = 1.0 / (inputs as f32).sqrt();
-        let mut values = |count| -> Vec<f32> {
-            (0..count)
-                .map(|_| (2.0 * self.next() - 1.0) * bound)
-                .collect()
-        };
+        let mut values = |count| self.values(count, bound);
         let weight = Tensor::from_data(
             TensorData::new(values(inputs * outputs), [inputs, outputs]),
             device,

@@ -1,0 +1,155 @@
+//! How a violence head is used, as it travels in its weights file.
+
+use std::collections::BTreeMap;
+
+use super::{
+    CalibrationError,
+    settings::{number, refuse},
+};
+
+/// What a [`TemporalHead`](crate::head::TemporalHead) was trained and tuned to be used with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ViolenceSettings {
+    /// Frames of a window.
+    pub length: usize,
+    /// Frames from one frame of a window to the next; 1 takes every frame.
+    pub step: usize,
+    /// Frames a second of the videos that the head was trained on; `None` takes videos at their own rate.
+    pub frames_per_second: Option<f32>,
+    /// A frame is violent if its probability is at or above it.
+    pub threshold: f32,
+}
+
+const LENGTH: &str = "window_length";
+const STEP: &str = "window_step";
+const FRAMES_PER_SECOND: &str = "frames_per_second";
+const THRESHOLD: &str = "threshold";
+/// Far beyond any published window; keeps a damaged file from asking for all memory.
+const LONGEST: usize = 4096;
+
+impl Default for ViolenceSettings {
+    /// The published windows of 32 frames, all frames, a threshold of .5.
+    fn default() -> Self {
+        Self {
+            length: 32,
+            step: 1,
+            frames_per_second: None,
+            threshold: 0.5,
+        }
+    }
+}
+
+impl ViolenceSettings {
+    /// Writes the settings into a file's metadata, beside what is there.
+    pub fn write(&self, extra: &mut BTreeMap<String, String>) {
+        for (key, value) in [
+            (LENGTH, Some(self.length.to_string())),
+            (STEP, Some(self.step.to_string())),
+            (
+                FRAMES_PER_SECOND,
+                self.frames_per_second.map(|rate| rate.to_string()),
+            ),
+            (THRESHOLD, Some(self.threshold.to_string())),
+        ] {
+            match value {
+                Some(value) => _ = extra.insert(key.to_owned(), value),
+                None => _ = extra.remove(key),
+            }
+        }
+    }
+
+    /// Reads the settings; what the file does not say is the default.
+    ///
+    /// # Errors
+    ///
+    /// [`CalibrationError::Setting`] for a value that cannot be read or is out of range.
+    pub fn read(extra: &BTreeMap<String, String>) -> Result<Self, CalibrationError> {
+        let default = Self::default();
+        let frames_per_second = match extra.get(FRAMES_PER_SECOND) {
+            None => default.frames_per_second,
+            Some(_) => Some(number(
+                extra,
+                FRAMES_PER_SECOND,
+                0.0,
+                0.01,
+                1000.0,
+                "a number from 0.01 to 1000",
+            )?),
+        };
+        Ok(Self {
+            length: count(extra, LENGTH, default.length)?,
+            step: count(extra, STEP, default.step)?,
+            frames_per_second,
+            threshold: number(
+                extra,
+                THRESHOLD,
+                default.threshold,
+                0.0,
+                1.0,
+                "a number from 0 to 1",
+            )?,
+        })
+    }
+}
+
+fn count(
+    extra: &BTreeMap<String, String>,
+    key: &'static str,
+    default: usize,
+) -> Result<usize, CalibrationError> {
+    let Some(text) = extra.get(key) else {
+        return Ok(default);
+    };
+    let value = text
+        .parse()
+        .ok()
+        .filter(|value| (1..=LONGEST).contains(value));
+    value.ok_or_else(|| refuse(key, "a whole number from 1 to 4096", text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_survive_the_metadata() {
+        let settings = ViolenceSettings {
+            length: 16,
+            step: 2,
+            frames_per_second: Some(12.5),
+            threshold: 0.36,
+        };
+        let mut extra = BTreeMap::from([("embedding".to_owned(), "convnext-tiny".to_owned())]);
+        assert_eq!(
+            ViolenceSettings::read(&extra),
+            Ok(ViolenceSettings::default())
+        );
+        settings.write(&mut extra);
+        assert_eq!(ViolenceSettings::read(&extra), Ok(settings));
+        // A rate from an earlier writing does not stay.
+        ViolenceSettings::default().write(&mut extra);
+        assert_eq!(
+            ViolenceSettings::read(&extra),
+            Ok(ViolenceSettings::default())
+        );
+    }
+
+    #[test]
+    fn nonsense_is_named() {
+        for (key, value, expected) in [
+            ("window_length", "0", "a whole number from 1 to 4096"),
+            ("window_length", "99999", "a whole number from 1 to 4096"),
+            ("window_step", "-1", "a whole number from 1 to 4096"),
+            ("frames_per_second", "0", "a number from 0.01 to 1000"),
+            ("frames_per_second", "inf", "a number from 0.01 to 1000"),
+            ("threshold", "NaN", "a number from 0 to 1"),
+        ] {
+            let extra = BTreeMap::from([(key.to_owned(), value.to_owned())]);
+            let error = ViolenceSettings::read(&extra).expect_err("nonsense");
+            assert_eq!(
+                error.to_string(),
+                format!("setting `{key}` is `{value}`, expected {expected}")
+            );
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! Bidirectional long short-term memory, then one layer a frame.
+//!
+//! PyTorch's layout: the gates lie below each other in the order input, forget, cell, output, and there are two bias
+//! vectors.
+
+use burn::module::{Module, Param};
+use burn::nn::Dropout;
+use burn::tensor::Tensor;
+use burn::tensor::activation::sigmoid;
+
+use super::CLASSES;
+use super::convolution::Pointwise;
+use super::parameters::{Affine, Initial, Names, Source, axes, count_layers};
+use crate::weights::{Weights, WeightsError};
+
+/// Where the layers are when a linear layer follows.
+const PLAIN: [&str; 2] = ["lstm", "head"];
+/// Where they are when a convolution follows.
+const NESTED: [&str; 2] = ["temporal_head.lstm", "temporal_head.proj"];
+
+#[derive(Clone, Copy)]
+pub(super) struct Sizes {
+    pub(super) features: usize,
+    hidden: usize,
+    layers: usize,
+}
+
+/// The layers, then `head`.
+#[derive(Module, Debug)]
+pub(super) struct BiLstm {
+    lstm: Lstm,
+    head: Affine,
+}
+
+/// The layers, then a convolution a frame wide.
+#[derive(Module, Debug)]
+pub(super) struct BiLstmConv {
+    lstm: Lstm,
+    proj: Pointwise,
+}
+
+#[derive(Module, Debug)]
+struct Lstm {
+    layers: Vec<Layer>,
+}
+
+#[derive(Module, Debug)]
+struct Layer {
+    forward: Direction,
+    reverse: Direction,
+}
+
+#[derive(Module, Debug)]
+struct Direction {
+    /// `[4 * hidden, inputs]`.
+    weight_ih: Param<Tensor<2>>,
+    /// `[4 * hidden, hidden]`.
+    weight_hh: Param<Tensor<2>>,
+    bias_ih: Param<Tensor<1>>,
+    bias_hh: Param<Tensor<1>>,
+}
+
+impl Sizes {
+    pub(super) fn published(features: usize) -> Self {
+        Self {
+            features,
+            hidden: 256,
+            layers: 2,
+        }
+    }
+
+    pub(super) fn of_linear(weights: &Weights) -> Result<Self, WeightsError> {
+        Self::of(weights, PLAIN[0])
+    }
+
+    pub(super) fn of_convolution(weights: &Weights) -> Result<Self, WeightsError> {
+        Self::of(weights, NESTED[0])
+    }
+
+    fn of(weights: &Weights, key: &str) -> Result<Self, WeightsError> {
+        let [_, features] = axes(weights, &format!("{key}.weight_ih_l0"))?;
+        let [_, hidden] = axes(weights, &format!("{key}.weight_hh_l0"))?;
+        let layers = count_layers(weights, |number| format!("{key}.weight_ih_l{number}"));
+        Ok(Self {
+            features,
+            hidden,
+            layers,
+        })
+    }
+}
+
+impl BiLstm {
+    pub(super) fn build(sizes: Sizes, source: &mut Source) -> Result<Self, WeightsError> {
+        Ok(Self {
+            lstm: Lstm::build(PLAIN[0], sizes, source)?,
+            head: source.affine(PLAIN[1], [CLASSES, 2 * sizes.hidden])?,
+        })
+    }
+
+    pub(super) fn features(&self) -> usize {
+        self.lstm.features()
+    }
+
+    pub(super) fn names(&self) -> Names<'_> {
+        let mut names = Names::default();
+        self.lstm.add_names(PLAIN[0], &mut names);
+        names.affine(PLAIN[1], &self.head);
+        names
+    }
+
+    pub(super) fn forward(&self, features: Tensor<3>, dropout: &Dropout) -> Tensor<3> {
+        let frames = self.lstm.forward(features, dropout);
+        self.head.forward(dropout.forward(frames))
+    }
+}
+
+impl BiLstmConv {
+    pub(super) fn build(sizes: Sizes, source: &mut Source) -> Result<Self, WeightsError> {
+        Ok(Self {
+            lstm: Lstm::build(NESTED[0], sizes, source)?,
+            proj: Pointwise::build(NESTED[1], 2 * sizes.hidden, source)?,
+        })
+    }
+
+    pub(super) fn features(&self) -> usize {
+        self.lstm.features()
+    }
+
+    pub(super) fn names(&self) -> Names<'_> {
+        let mut names = Names::default();
+        self.lstm.add_names(NESTED[0], &mut names);
+        self.proj.add_names(NESTED[1], &mut names);
+        names
+    }
+
+    pub(super) fn forward(&self, features: Tensor<3>, dropout: &Dropout) -> Tensor<3> {
+        let frames = self.lstm.forward(features, dropout);
+        self.proj.forward(frames, dropout)
+    }
+}
+
+impl Lstm {
+    fn build(key: &str, sizes: Sizes, source: &mut Source) -> Result<Self, WeightsError> {
+        let Sizes {
+            features,
+            hidden,
+            layers,
+        } = sizes;
+        let mut direction = |number, suffix: &str| {
+            let inputs = if number == 0 { features } else { 2 * hidden };
+            let initial = Initial::of_inputs(hidden);
+            let name = |part| parameter_name(key, part, number, suffix);
+            Ok(Direction {
+                weight_ih: source.parameter(&name("weight_ih"), [4 * hidden, inputs], initial)?,
+                weight_hh: source.parameter(&name("weight_hh"), [4 * hidden, hidden], initial)?,
+                bias_ih: source.parameter(&name("bias_ih"), [4 * hidden], initial)?,
+                bias_hh: source.parameter(&name("bias_hh"), [4 * hidden], initial)?,
+            })
+        };
+        let layers = (0..layers).map(|number| {
+            Ok(Layer {
+                forward: direction(number, "")?,
+                reverse: direction(number, "_reverse")?,
+            })
+        });
+        Ok(Self {
+            layers: layers.collect::<Result<_, WeightsError>>()?,
+        })
+    }
+
+    fn features(&self) -> usize {
+        self.layers[0].forward.weight_ih.dims()[1]
+    }
+
+    fn add_names<'a>(&'a self, key: &str, names: &mut Names<'a>) {
+        for (number, layer) in self.layers.iter().enumerate() {
+            for (suffix, direction) in [("", &layer.forward), ("_reverse", &layer.reverse)] {
+                let name = |part| parameter_name(key, part, number, suffix);
+                names.add(name("weight_ih"), &direction.weight_ih);
+                names.add(name("weight_hh"), &direction.weight_hh);
+                names.add(name("bias_ih"), &direction.bias_ih);
+                names.add(name("bias_hh"), &direction.bias_hh);
+            }
+        }
+    }
+
+    /// From `[batch, time, features]` to `[batch, time, 2 * hidden]`, with dropout between the layers.
+    fn forward(&self, features: Tensor<3>, dropout: &Dropout) -> Tensor<3> {
+        let mut frames = features;
+        for (number, layer) in self.layers.iter().enumerate() {
+            if number > 0 {
+                frames = dropout.forward(frames);
+            }
+            frames = layer.forward(frames);
+        }
+        frames
+    }
+}
+
+fn parameter_name(key: &str, part: &str, layer: usize, suffix: &str) -> String {
+    format!("{key}.{part}_l{layer}{suffix}")
+}
+
+impl Layer {
+    /// Both directions take their steps together, as a batch of two matrix products.
+    fn forward(&self, frames: Tensor<3>) -> Tensor<3> {
+        let [batch, time, _] = frames.dims();
+        let [_, hidden] = self.forward.weight_hh.dims();
+        let gates: Tensor<4> = Tensor::stack(
+            vec![
+                self.forward.input_gates(frames.clone()),
+                self.reverse.input_gates(frames.flip([1])),
+            ],
+            0,
+        );
+        let recurrent: Tensor<3> = Tensor::stack(
+            vec![
+                self.forward.weight_hh.val().transpose(),
+                self.reverse.weight_hh.val().transpose(),
+            ],
+            0,
+        );
+        let mut state = Tensor::<3>::zeros([2, batch, hidden], &gates.device());
+        let mut cell = state.clone();
+        let mut states = Vec::with_capacity(time);
+        for step in 0..time {
+            let gates = gates.clone().narrow(2, step, 1).squeeze_dim::<3>(2)
+                + state.matmul(recurrent.clone());
+            let gate = |index| gates.clone().narrow(2, index * hidden, hidden);
+            cell = sigmoid(gate(1)) * cell + sigmoid(gate(0)) * gate(2).tanh();
+            state = sigmoid(gate(3)) * cell.clone().tanh();
+            states.push(state.clone());
+        }
+        let states: Tensor<4> = Tensor::stack(states, 2);
+        let direction = |index| states.clone().narrow(0, index, 1).squeeze_dim::<3>(0);
+        Tensor::cat(vec![direction(0), direction(1).flip([1])], 2)
+    }
+}
+
+impl Direction {
+    /// What the inputs add to the gates of every step: `[batch, time, 4 * hidden]`.
+    fn input_gates(&self, frames: Tensor<3>) -> Tensor<3> {
+        let [batch, time, inputs] = frames.dims();
+        let [gates, _] = self.weight_ih.dims();
+        let product = frames
+            .reshape([batch * time, inputs])
+            .matmul(self.weight_ih.val().transpose());
+        let bias = self.bias_ih.val() + self.bias_hh.val();
+        (product + bias.unsqueeze()).reshape([batch, time, gates])
+    }
+}

@@ -1,0 +1,205 @@
+"""Goldens for temporal heads: seeded weights through PyTorch, and a checkpoint in the published layout.
+
+    pip install torch==2.8.0 numpy==2.4.6
+    python tests/goldens/temporal.py           # writes tests/goldens/temporal.json and temporal.pt
+
+The heads are built here from PyTorch's own layers under the names of the published checkpoints, with small sizes. Weights
+and inputs are not in the file: both sides draw them from the same hash of name and index (`uniform` here, `uniform` in
+the tests of src/head/temporal.rs). The JSON has, for each head, the shapes of its parameters, its logits in inference,
+and, with dropout off, a training step's loss, its gradients and the running statistics after it. The loss is the sum of the
+logits multiplied with seeded numbers; for the conditional random field, whose likelihood is summed here over all
+sequences, it is the negative log-likelihood.
+"""
+
+import itertools
+import json
+import pathlib
+
+import numpy as np
+import torch
+from torch import nn
+
+HERE = pathlib.Path(__file__).parent
+BATCH, TIME, FEATURES = 2, 9, 12
+HIDDEN = 4
+
+
+def uniform(name: str, count: int) -> np.ndarray:
+    """`count` float32 in [-1, 1): SplitMix64 of (FNV-1a of the name) + index, 24 bits."""
+    state = 0xCBF29CE484222325
+    for byte in name.encode():
+        state = ((state ^ byte) * 0x100000001B3) % 2**64
+    with np.errstate(over="ignore"):
+        x = np.uint64(state) + np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        x = x ^ (x >> np.uint64(31))
+    return (x >> np.uint64(40)).astype(np.float32) / np.float32(2**23) - np.float32(1)
+
+
+def seeded(name: str, shape) -> torch.Tensor:
+    return torch.from_numpy(uniform(name, int(np.prod(shape))).reshape(shape))
+
+
+class Tcn(nn.Module):
+    def __init__(self, layers=3):
+        super().__init__()
+        self.input_proj = nn.Conv1d(FEATURES, HIDDEN, 1)
+        self.layers = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv1d(HIDDEN, HIDDEN, 3, padding=2**i, dilation=2**i),
+                nn.BatchNorm1d(HIDDEN),
+                nn.ReLU(),
+                nn.Dropout(0.0),
+            )
+            for i in range(layers)
+        )
+        self.proj = nn.Conv1d(HIDDEN, 2, 1)
+
+    def forward(self, x):
+        x = self.input_proj(x.transpose(1, 2))
+        for layer in self.layers:
+            x = layer(x) + x
+        return self.proj(x).transpose(1, 2)
+
+
+class BiLstmConv(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(FEATURES, HIDDEN, num_layers=2, batch_first=True, bidirectional=True)
+        self.proj = nn.Conv1d(2 * HIDDEN, 2, 1)
+
+    def forward(self, x):
+        return self.proj(self.lstm(x)[0].transpose(1, 2)).transpose(1, 2)
+
+
+class Transformer(nn.Module):
+    def __init__(self, width=8, positions=10):
+        super().__init__()
+        self.input_proj = nn.Linear(FEATURES, width)
+        self.pos_embed = nn.Parameter(torch.zeros(1, positions, width))
+        layer = nn.TransformerEncoderLayer(width, 4, 4 * width, dropout=0.0, activation="gelu", batch_first=True)
+        self.transformer = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+        self.norm = nn.LayerNorm(width)
+        self.proj = nn.Linear(width, 2)
+
+    def forward(self, x):
+        x = self.input_proj(x) + self.pos_embed[:, : x.shape[1]]
+        return self.proj(self.norm(self.transformer(x)))
+
+
+class Nested(nn.Module):
+    def __init__(self, head):
+        super().__init__()
+        self.temporal_head = head
+
+    def forward(self, x):
+        return self.temporal_head(x)
+
+
+class Conv1d(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Conv1d(FEATURES, 2, 1)
+
+    def forward(self, x):
+        return self.head(x.transpose(1, 2)).transpose(1, 2)
+
+
+class BiLstm(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(FEATURES, HIDDEN, num_layers=2, batch_first=True, bidirectional=True)
+        self.head = nn.Linear(2 * HIDDEN, 2)
+
+    def forward(self, x):
+        return self.head(self.lstm(x)[0])
+
+
+class Field(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.transitions = nn.Parameter(torch.zeros(2, 2))
+        self.start_transitions = nn.Parameter(torch.zeros(2))
+        self.end_transitions = nn.Parameter(torch.zeros(2))
+
+    def score(self, emissions, path):
+        total = self.start_transitions[path[0]] + self.end_transitions[path[-1]]
+        for frame, label in enumerate(path):
+            total = total + emissions[frame, label]
+        for before, after in zip(path, path[1:]):
+            total = total + self.transitions[before, after]
+        return total
+
+
+class Crf(BiLstm):
+    def __init__(self):
+        super().__init__()
+        self.crf = Field()
+
+    def loss(self, logits, labels):
+        """Every sequence is enumerated."""
+        losses = []
+        for emissions, path in zip(logits, labels.tolist()):
+            paths = itertools.product(range(2), repeat=len(path))
+            scores = torch.stack([self.crf.score(emissions, other) for other in paths])
+            losses.append(torch.logsumexp(scores, 0) - self.crf.score(emissions, path))
+        return torch.stack(losses).mean()
+
+    def best(self, emissions):
+        paths = list(itertools.product(range(2), repeat=len(emissions)))
+        return max(paths, key=lambda path: self.crf.score(emissions, path).item())
+
+
+def parameter(name, shape):
+    u = seeded(name, shape)
+    if name.endswith("running_var"):
+        return 1 + 0.5 * u
+    # Batch norm and layer norm.
+    if name.endswith(("norm.weight", "norm1.weight", "norm2.weight")) or (name.endswith("1.weight") and len(shape) == 1):
+        return 1 + 0.25 * u
+    return 0.5 * u
+
+
+def numbers(tensor):
+    return [float(f"{v:.7g}") for v in tensor.detach().flatten().tolist()]
+
+
+heads = {
+    "tcn": Nested(Tcn()),
+    "bilstm": BiLstm(),
+    "bilstm-conv": Nested(BiLstmConv()),
+    "conv1d": Conv1d(),
+    "transformer": Nested(Transformer()),
+    "crf": Crf(),
+}
+golden = {"made_by": f"tests/goldens/temporal.py, torch {torch.__version__}"}
+x = seeded("features", (BATCH, TIME, FEATURES))
+for kind, head in heads.items():
+    state = {name: value for name, value in head.state_dict().items() if not name.endswith("num_batches_tracked")}
+    head.load_state_dict({name: parameter(name, tuple(value.shape)) for name, value in state.items()}, strict=False)
+    entry = {"shapes": {name: list(value.shape) for name, value in state.items()}}
+    head.eval()
+    logits = head(x)
+    entry["logits"] = numbers(logits)
+    if kind == "crf":
+        entry["best"] = [head.best(emissions) for emissions in logits.detach()]
+    checkpoint = {name: value.clone() for name, value in head.state_dict().items()}
+    head.train()
+    logits = head(x)
+    if kind == "crf":
+        loss = head.loss(logits, (seeded("labels", (BATCH, TIME)) > 0).long())
+    else:
+        loss = (logits * seeded("loss", (BATCH, TIME, 2))).sum()
+    loss.backward()
+    entry["loss"] = loss.item()
+    entry["gradients"] = {name: numbers(value.grad) for name, value in head.named_parameters()}
+    entry["running"] = {
+        name: numbers(value) for name, value in head.state_dict().items() if name.endswith(("running_mean", "running_var"))
+    }
+    golden[kind] = entry
+    if kind == "tcn":
+        # As the training script saves it, over an encoder of one layer.
+        checkpoint = {"encoder.stem.0.weight": torch.ones(2, 3), **checkpoint}
+        torch.save({"model": checkpoint, "epoch": 3, "best": 0.5}, HERE / "temporal.pt")
+(HERE / "temporal.json").write_text(json.dumps(golden, separators=(",", ":")) + "\n")
