@@ -22,13 +22,16 @@ mod weights;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
-    affect::{ClassifierWeights, FaceWeights, Tasks},
+    affect::{ClassifierWeights, FaceWeights},
     device::{self, DeviceChoice, OpenedDevice},
     kernel,
+    lens::LensWeights,
+    report::Tasks,
+    violence::ViolenceWeights,
     weights::Weights,
 };
 
@@ -144,6 +147,7 @@ struct WeightsOptions {
 
 const PRETRAINED: &[u8] = include_bytes!("../models/expression-pretrained.safetensors");
 const HEAD: &[u8] = include_bytes!("../models/expression-head.safetensors");
+const VIOLENCE_HEAD: &[u8] = include_bytes!("../models/violence-head.safetensors");
 
 impl WeightsOptions {
     fn folder(&self) -> PathBuf {
@@ -203,7 +207,35 @@ impl WeightsOptions {
         })
     }
 
-    fn load(&self, tasks: Tasks) -> Result<FaceWeights> {
+    /// The files that the tasks need.
+    fn load(&self, tasks: Tasks) -> Result<LensWeights> {
+        Ok(LensWeights {
+            faces: tasks
+                .of_faces()
+                .then(|| self.load_faces(tasks))
+                .transpose()?,
+            violence: tasks.violence.then(|| self.load_violence()).transpose()?,
+        })
+    }
+
+    /// The head of the folder, else the built-in one, and the backbone that it was trained on.
+    fn load_violence(&self) -> Result<ViolenceWeights> {
+        let head = match self.own("violence-head")? {
+            Some(head) => head,
+            None => Weights::from_safetensors(VIOLENCE_HEAD).context("built-in `violence-head`")?,
+        };
+        let Some(backbone) = head.metadata.extra.get("embedding") else {
+            bail!(
+                "`violence-head` does not say which backbone's embeddings it takes, expected `embedding` in its metadata"
+            );
+        };
+        Ok(ViolenceWeights {
+            backbone: self.read(backbone)?,
+            head,
+        })
+    }
+
+    fn load_faces(&self, tasks: Tasks) -> Result<FaceWeights> {
         let detector = self.read("blazeface-short-range")?;
         let classifier = self.load_classifier(tasks)?;
         // The mesh is what action units come from, unless a head was trained on them.

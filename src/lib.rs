@@ -10,6 +10,7 @@ pub mod cli;
 pub mod crop;
 pub mod detect;
 pub mod device;
+pub mod error;
 pub mod face;
 pub mod facs;
 pub mod filtering;
@@ -20,6 +21,7 @@ pub mod head;
 pub mod kernel;
 pub mod label;
 pub mod landmarks;
+pub mod lens;
 pub mod metrics;
 pub mod network;
 #[cfg(feature = "native")]
@@ -29,6 +31,7 @@ pub mod smoothing;
 pub mod tracking;
 #[cfg(feature = "train")]
 pub mod train;
+pub mod violence;
 #[cfg(feature = "web")]
 pub mod web;
 pub mod weights;

@@ -8,6 +8,56 @@ use crate::{
     label::{ActionUnit, Expression},
 };
 
+/// What is reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tasks {
+    /// The expression.
+    pub expression: bool,
+    /// Valence and arousal.
+    pub valence_arousal: bool,
+    /// Action units.
+    pub action_units: bool,
+    /// Violence in the whole frame.
+    pub violence: bool,
+}
+
+impl Tasks {
+    /// Only the expression.
+    pub const EXPRESSION: Self = Self {
+        expression: true,
+        valence_arousal: false,
+        action_units: false,
+        violence: false,
+    };
+
+    /// Whether faces are looked for.
+    pub fn of_faces(&self) -> bool {
+        self.expression || self.valence_arousal || self.action_units
+    }
+
+    /// Reads names as users write them: `expression`, `valence-arousal`, `action-units`, `violence`.
+    ///
+    /// # Errors
+    ///
+    /// The name that is none of them.
+    pub fn from_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, &'a str> {
+        let mut tasks = Self {
+            expression: false,
+            ..Self::EXPRESSION
+        };
+        for name in names {
+            match name {
+                "expression" => tasks.expression = true,
+                "valence-arousal" => tasks.valence_arousal = true,
+                "action-units" => tasks.action_units = true,
+                "violence" => tasks.violence = true,
+                _ => return Err(name),
+            }
+        }
+        Ok(tasks)
+    }
+}
+
 /// All that was found in one frame.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FrameReport {
@@ -17,6 +67,53 @@ pub struct FrameReport {
     pub time_ms: f64,
     /// Faces by descending detection score.
     pub faces: Vec<FaceReport>,
+    /// Violence, if that task was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub violence: Option<ViolenceReport>,
+}
+
+/// What is known of violence in one frame.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum ViolenceReport {
+    /// No window of a live stream is full yet.
+    WarmingUp {
+        /// Time until the first one is, milliseconds.
+        warming_up_ms: f64,
+    },
+    /// The mean over the windows that cover the frame.
+    Scored {
+        /// Probability of violence, in `[0, 1]`.
+        probability: f32,
+        /// Whether the probability is at or above the threshold.
+        violent: bool,
+        /// How a live stream goes on; a file's probabilities are final.
+        #[serde(flatten)]
+        live: Option<LiveViolence>,
+    },
+}
+
+/// What a live stream says beside the newest estimate.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LiveViolence {
+    /// How long after a frame its probability may still change, milliseconds.
+    pub delay_ms: f64,
+    /// Frames whose estimate is new.
+    pub updates: Vec<ViolenceUpdate>,
+}
+
+/// A frame that another window has covered.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct ViolenceUpdate {
+    /// Number of the frame.
+    pub frame: u64,
+    /// Time of the frame, milliseconds.
+    pub time_ms: f64,
+    /// Mean over the windows so far.
+    pub probability: f32,
+    /// Whether no window that is to come covers the frame.
+    #[serde(rename = "final")]
+    pub is_final: bool,
 }
 
 /// One face in one frame.
@@ -213,6 +310,7 @@ mod tests {
             frame: 12,
             time_ms: 480.0,
             faces: vec![face],
+            violence: None,
         };
         serde_json::to_string(&report).expect("plain values")
     }
@@ -222,6 +320,48 @@ mod tests {
         assert_eq!(
             json(face()),
             r#"{"frame":12,"time_ms":480.0,"faces":[{"id":0,"box":[1.0,2.0,3.0,4.0],"score":0.5,"expression":{"label":"happiness","confidence":0.75,"source":"head","probabilities":{"neutral":0.25,"happiness":0.75}}}]}"#
+        );
+    }
+
+    #[test]
+    fn violence_is_one_number_in_a_file_and_more_in_a_stream() {
+        let json = |violence| {
+            let report = FrameReport {
+                frame: 0,
+                time_ms: 0.0,
+                faces: vec![],
+                violence: Some(violence),
+            };
+            let text = serde_json::to_string(&report).expect("plain values");
+            text.replace(r#"{"frame":0,"time_ms":0.0,"faces":[],"violence":"#, "")
+        };
+        let scored = |live| ViolenceReport::Scored {
+            probability: 0.75,
+            violent: true,
+            live,
+        };
+        assert_eq!(
+            json(ViolenceReport::WarmingUp {
+                warming_up_ms: 1250.0
+            }),
+            r#"{"warming_up_ms":1250.0}}"#
+        );
+        assert_eq!(
+            json(scored(None)),
+            r#"{"probability":0.75,"violent":true}}"#
+        );
+        let update = ViolenceUpdate {
+            frame: 3,
+            time_ms: 125.0,
+            probability: 0.5,
+            is_final: false,
+        };
+        assert_eq!(
+            json(scored(Some(LiveViolence {
+                delay_ms: 1875.0,
+                updates: vec![update]
+            }))),
+            r#"{"probability":0.75,"violent":true,"delay_ms":1875.0,"updates":[{"frame":3,"time_ms":125.0,"probability":0.5,"final":false}]}}"#
         );
     }
 

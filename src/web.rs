@@ -7,19 +7,24 @@
 mod network;
 mod workers;
 
-use std::{cell::RefCell, panic, sync::Once};
+use std::{cell::RefCell, fmt::Display, panic, sync::Once};
 
 use js_sys::{Error, JSON, Object, Reflect, Uint8Array};
 use serde::Serialize;
+use serde_json::{Map, Value};
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 
 pub use network::Network;
 
 use crate::{
-    affect::{AffectError, ClassifierWeights, FaceControls, FaceLens, FaceWeights, Tasks},
+    affect::{ClassifierWeights, FaceControls, FaceWeights},
     device::{self, DeviceChoice, DeviceError, DeviceKind, OpenedDevice},
+    error::LensError,
     frame::Frame,
     kernel,
+    lens::{self, LensWeights},
+    report::Tasks,
+    violence::{ViolenceControls, ViolenceLens, ViolenceWeights},
     weights::Weights,
 };
 pub use workers::Workers;
@@ -60,7 +65,7 @@ pub fn last_panic() -> Option<String> {
 #[wasm_bindgen]
 pub struct Lens {
     device: OpenedDevice,
-    faces: FaceLens,
+    lens: lens::Lens,
 }
 
 #[wasm_bindgen]
@@ -79,32 +84,29 @@ impl Lens {
         workers: Option<Workers>,
     ) -> Result<Self, JsValue> {
         let tasks = Tasks::from_names(tasks.iter().map(String::as_str)).map_err(|name| {
-            let expected = "expression, valence-arousal or action-units";
+            let expected = "expression, valence-arousal, action-units or violence";
             failure(
                 "bad-argument",
                 &format!("task is `{name}`, expected {expected}"),
             )
         })?;
-        let [detector, backbone] = [needed(&files, "detector")?, needed(&files, "backbone")?];
-        let weights = FaceWeights {
-            detector: parse("detector", &detector)?,
-            classifier: ClassifierWeights {
-                backbone: parse("backbone", &backbone)?,
-                pretrained: read(&files, "pretrained")?,
-                head: read(&files, "head")?,
-                valence_arousal_head: read(&files, "valenceArousalHead")?,
-                action_units_head: read(&files, "actionUnitsHead")?,
-            },
-            mesh: read(&files, "mesh")?,
-            blendshapes: read(&files, "blendshapes")?,
+        let weights = LensWeights {
+            faces: tasks.of_faces().then(|| face_weights(&files)).transpose()?,
+            violence: tasks
+                .violence
+                .then(|| violence_weights(&files))
+                .transpose()?,
         };
         let device = open_device(&device, workers).await?;
-        let mut faces = FaceLens::load(&weights, tasks, &device)
+        let mut lens = lens::Lens::load(&weights, tasks, &device)
             .await
             .map_err(|error| error.to_js())?;
-        let controls = faces.classifier().live_controls();
-        faces.configure(controls).map_err(|error| error.to_js())?;
-        Ok(Self { device, faces })
+        if let Some(faces) = lens.faces() {
+            let controls = faces.classifier().live_controls();
+            lens.configure_faces(controls)
+                .map_err(|error| error.to_js())?;
+        }
+        Ok(Self { device, lens })
     }
 
     /// `{ kind, adapter, fallback }` of the open device.
@@ -132,13 +134,34 @@ impl Lens {
         })
     }
 
-    /// The settings in force.
+    /// What tells violence, and how long it looks; `null` without that task.
+    ///
+    /// # Errors
+    ///
+    /// None in practice.
+    pub fn violence(&self) -> Result<JsValue, JsValue> {
+        to_js(&self.lens.violence().map(ViolenceLens::facts))
+    }
+
+    /// The settings in force; those of a part that is not there mean nothing.
     ///
     /// # Errors
     ///
     /// None in practice.
     pub fn settings(&self) -> Result<JsValue, JsValue> {
-        to_js(self.faces.controls())
+        #[derive(Serialize)]
+        struct Settings {
+            #[serde(flatten)]
+            faces: FaceControls,
+            #[serde(flatten)]
+            violence: ViolenceControls,
+        }
+        let faces = self.lens.faces().map(|faces| faces.controls().clone());
+        let violence = self.lens.violence().map(|it| it.controls().clone());
+        to_js(&Settings {
+            faces: faces.unwrap_or_default(),
+            violence: violence.unwrap_or_default(),
+        })
     }
 
     /// Replaces the settings from the next frame on.
@@ -147,10 +170,18 @@ impl Lens {
     ///
     /// A JavaScript `Error` with the code `bad-argument`.
     pub fn configure(&mut self, settings: JsValue) -> Result<(), JsValue> {
-        let settings: FaceControls = serde_wasm_bindgen::from_value(settings)
-            .map_err(|error| failure("bad-argument", &format!("settings: {error}")))?;
-        self.faces
-            .configure(settings)
+        let wrong = |error: &dyn Display| failure("bad-argument", &format!("settings: {error}"));
+        let settings: Map<String, Value> =
+            serde_wasm_bindgen::from_value(settings).map_err(|error| wrong(&error))?;
+        let (violence, faces) = settings
+            .into_iter()
+            .partition(|(name, _)| name.starts_with("violence"));
+        let faces = serde_json::from_value(Value::Object(faces)).map_err(|error| wrong(&error))?;
+        let violence =
+            serde_json::from_value(Value::Object(violence)).map_err(|error| wrong(&error))?;
+        self.lens
+            .configure_violence(violence)
+            .and_then(|()| self.lens.configure_faces(faces))
             .map_err(|error| error.to_js())
     }
 
@@ -168,7 +199,7 @@ impl Lens {
     ) -> Result<JsValue, JsValue> {
         let frame = Frame::from_rgba(width, height, &rgba)
             .map_err(|error| failure("picture-size", &error.to_string()))?;
-        let report = self.faces.analyze(&frame, time_ms).await;
+        let report = self.lens.analyze(&frame, time_ms).await;
         self.device.check().map_err(|error| error.to_js())?;
         to_js(&report.map_err(|error| error.to_js())?)
     }
@@ -187,14 +218,14 @@ impl Lens {
     ) -> Result<JsValue, JsValue> {
         let crop = Frame::from_rgba(width, height, &rgba)
             .map_err(|error| failure("picture-size", &error.to_string()))?;
-        let report = self.faces.analyze_face(&crop).await;
+        let report = self.lens.analyze_face(&crop).await;
         self.device.check().map_err(|error| error.to_js())?;
         to_js(&report.map_err(|error| error.to_js())?)
     }
 
     /// Forgets the stream.
     pub fn reset(&mut self) {
-        self.faces.reset();
+        self.lens.reset();
     }
 }
 
@@ -217,10 +248,37 @@ impl ToJs for DeviceError {
     }
 }
 
-impl ToJs for AffectError {
+impl ToJs for LensError {
     fn code(&self) -> &'static str {
         Self::code(self)
     }
+}
+
+fn face_weights(files: &Object) -> Result<FaceWeights, JsValue> {
+    let [detector, backbone] = [needed(files, "detector")?, needed(files, "backbone")?];
+    Ok(FaceWeights {
+        detector: parse("detector", &detector)?,
+        classifier: ClassifierWeights {
+            backbone: parse("backbone", &backbone)?,
+            pretrained: read(files, "pretrained")?,
+            head: read(files, "head")?,
+            valence_arousal_head: read(files, "valenceArousalHead")?,
+            action_units_head: read(files, "actionUnitsHead")?,
+        },
+        mesh: read(files, "mesh")?,
+        blendshapes: read(files, "blendshapes")?,
+    })
+}
+
+fn violence_weights(files: &Object) -> Result<ViolenceWeights, JsValue> {
+    let [backbone, head] = [
+        needed(files, "violenceBackbone")?,
+        needed(files, "violenceHead")?,
+    ];
+    Ok(ViolenceWeights {
+        backbone: parse("violenceBackbone", &backbone)?,
+        head: parse("violenceHead", &head)?,
+    })
 }
 
 /// Opens a device, and on the CPU starts the workers.

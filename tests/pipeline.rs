@@ -2,7 +2,7 @@
 #![expect(clippy::cast_possible_truncation, reason = "noise is made into pixels")]
 
 use affectlens::{
-    affect::{ClassifierWeights, FaceLens, FaceWeights, Tasks},
+    affect::{ClassifierWeights, FaceLens, FaceWeights},
     backbone::Backbone,
     detect::FaceDetector,
     device::{self, DeviceChoice, DeviceError, OpenedDevice},
@@ -10,7 +10,7 @@ use affectlens::{
     kernel::read_back,
     label::AFFECTNET_7,
     network::Network,
-    report::ExpressionReport,
+    report::{ExpressionReport, Tasks},
     weights::{Metadata, Weights, WeightsError},
 };
 use burn::tensor::Tensor;
@@ -31,6 +31,7 @@ const TASKS: Tasks = Tasks {
     expression: true,
     valence_arousal: true,
     action_units: false,
+    violence: false,
 };
 
 /// Sums in another order through 28 layers, then softmax.

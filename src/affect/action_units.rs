@@ -1,15 +1,16 @@
 //! Action units of faces: from a head's scores, or from the blendshapes of the face's mesh.
 
-use super::{AffectError, FaceScores, FaceWeights, Tasks};
+use super::{FaceScores, FaceWeights};
 use crate::{
     calibration::{ActionUnitScore, ActionUnitSettings, sigmoid},
     device::OpenedDevice,
+    error::LensError,
     face::{BoundingBox, Detection, Landmarks},
     facs,
     frame::Frame,
     label::{ActionUnit, BLENDSHAPES},
     landmarks::{Blendshapes, FaceMesh},
-    report::{ActionUnitOrigin, ActionUnitSource},
+    report::{ActionUnitOrigin, ActionUnitSource, Tasks},
 };
 
 /// Says action units where that task was asked for, and finds the mesh where it is wanted.
@@ -35,8 +36,8 @@ impl ActionUnitReader {
         tasks: Tasks,
         head: Option<&ActionUnitSettings>,
         device: &OpenedDevice,
-    ) -> Result<Self, AffectError> {
-        let at = |part| move |source| AffectError::Weights { part, source };
+    ) -> Result<Self, LensError> {
+        let at = |part| move |source| LensError::Weights { part, source };
         let mesh = weights
             .mesh
             .as_ref()
@@ -50,7 +51,7 @@ impl ActionUnitReader {
                 let network = Blendshapes::load(blendshapes).map_err(at("blendshapes"))?;
                 Model::Blendshapes(Box::new(network))
             }
-            (true, None, _) => return Err(AffectError::NoActionUnits),
+            (true, None, _) => return Err(LensError::NoActionUnits),
         };
         let units = match &model {
             Model::Off => Vec::new(),
@@ -69,7 +70,7 @@ impl ActionUnitReader {
     }
 
     /// Compiles the mesh's kernels: a blank frame has no faces to look at.
-    pub(super) async fn warm_up(&self, blank: &Frame) -> Result<(), AffectError> {
+    pub(super) async fn warm_up(&self, blank: &Frame) -> Result<(), LensError> {
         if let Some(mesh) = &self.mesh {
             let (width, height) = (blank.width() as f32, blank.height() as f32);
             let bounding_box = BoundingBox {
@@ -101,7 +102,7 @@ impl ActionUnitReader {
         faces: &[Detection],
         scores: &mut [FaceScores],
         wants_mesh: bool,
-    ) -> Result<Vec<Option<Landmarks>>, AffectError> {
+    ) -> Result<Vec<Option<Landmarks>>, LensError> {
         let mesh = self
             .mesh
             .as_ref()

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::{AffectError, ClassifierWeights};
+use super::ClassifierWeights;
 use crate::{
     backbone::{self, Facts},
     calibration::{ActionUnitSettings, ExpressionSettings, softmax},
@@ -11,6 +11,7 @@ use crate::{
     crop::{self, FaceMargins},
     detect::{FaceCropper, GpuFaces},
     device::OpenedDevice,
+    error::LensError,
     face::{BoundingBox, Detection},
     filtering::{self, Source},
     frame::Frame,
@@ -46,6 +47,22 @@ pub struct FaceControls {
 const LIVE_HALF_WINDOW: usize = 5;
 /// Action units come and go faster than expressions.
 const LIVE_ACTION_UNITS_HALF_WINDOW: usize = 2;
+
+impl Default for FaceControls {
+    /// Those of a live stream before anything is known of the weights.
+    fn default() -> Self {
+        Self {
+            gla: true,
+            half_window: LIVE_HALF_WINDOW,
+            valence_arousal_half_window: LIVE_HALF_WINDOW,
+            action_units_half_window: LIVE_ACTION_UNITS_HALF_WINDOW,
+            confidence: 1.0,
+            blend: 1.0,
+            landmarks: false,
+        }
+    }
+}
+
 impl FaceControls {
     /// The published window of valence and arousal.
     pub const VALENCE_AROUSAL_HALF_WINDOW: usize = 50;
@@ -110,9 +127,9 @@ impl FaceClassifier {
     ///
     /// # Errors
     ///
-    /// [`AffectError`] if a file does not fit its architecture or the files do not fit each other.
-    pub fn load(weights: &ClassifierWeights, device: &OpenedDevice) -> Result<Self, AffectError> {
-        let at = |part| move |source| AffectError::Weights { part, source };
+    /// [`LensError`] if a file does not fit its architecture or the files do not fit each other.
+    pub fn load(weights: &ClassifierWeights, device: &OpenedDevice) -> Result<Self, LensError> {
+        let at = |part| move |source| LensError::Weights { part, source };
         let architecture = &weights.backbone.metadata.architecture;
         let facts = Facts::of(architecture).map_err(at("backbone"))?;
         let side = facts.input_side as usize;
@@ -122,7 +139,7 @@ impl FaceClassifier {
             backbone::plan(&weights.backbone, &mut planner, faces).map_err(at("backbone"))?;
         let mut plan_mlp = |part: &'static str,
                             weights: &Option<Weights>|
-         -> Result<Option<(Map, Vec<Expression>)>, AffectError> {
+         -> Result<Option<(Map, Vec<Expression>)>, LensError> {
             let Some(weights) = weights else {
                 return Ok(None);
             };
@@ -140,7 +157,7 @@ impl FaceClassifier {
             (pretrained, _) => pretrained,
         };
         if head.is_none() && pretrained.is_none() {
-            return Err(AffectError::NoClassifier {
+            return Err(LensError::NoClassifier {
                 backbone: architecture.clone(),
             });
         }
@@ -150,7 +167,7 @@ impl FaceClassifier {
         // Heads of the other tasks look at what the backbone says, or at the pretrained classifier in its place.
         let said = backbone_logits.or(pretrained.as_ref().map(|(logits, _)| *logits));
         let scores = || {
-            said.ok_or_else(|| AffectError::NoClassifier {
+            said.ok_or_else(|| LensError::NoClassifier {
                 backbone: architecture.clone(),
             })
         };
@@ -262,14 +279,14 @@ impl FaceClassifier {
     ///
     /// # Errors
     ///
-    /// [`AffectError::Control`].
-    pub fn check(&self, controls: &FaceControls) -> Result<(), AffectError> {
+    /// [`LensError::Control`].
+    pub fn check(&self, controls: &FaceControls) -> Result<(), LensError> {
         for (name, value) in [
             ("confidence", controls.confidence),
             ("blend", controls.blend),
         ] {
             if !(0.0..=1.0).contains(&value) {
-                return Err(AffectError::Control {
+                return Err(LensError::Control {
                     name,
                     expected: "a number from 0 to 1",
                     got: f64::from(value),
@@ -288,7 +305,7 @@ impl FaceClassifier {
             ),
         ] {
             if frames > 1000 {
-                return Err(AffectError::Control {
+                return Err(LensError::Control {
                     name,
                     expected: "at most 1000 frames",
                     got: frames as f64,
@@ -303,8 +320,8 @@ impl FaceClassifier {
     ///
     /// # Errors
     ///
-    /// [`AffectError::Crop`] if the box lies outside the frame.
-    pub fn crop(&self, frame: &Frame, face: &Detection) -> Result<Frame, AffectError> {
+    /// [`LensError::Crop`] if the box lies outside the frame.
+    pub fn crop(&self, frame: &Frame, face: &Detection) -> Result<Frame, LensError> {
         let margins = margins(&self.settings);
         Ok(crop::crop_aligned(
             frame,
@@ -327,8 +344,8 @@ impl FaceClassifier {
     ///
     /// # Errors
     ///
-    /// [`AffectError::ReadBack`] or [`AffectError::Device`] if the device fails.
-    pub async fn score(&self, crops: &[Frame]) -> Result<Vec<FaceScores>, AffectError> {
+    /// [`LensError::ReadBack`] or [`LensError::Device`] if the device fails.
+    pub async fn score(&self, crops: &[Frame]) -> Result<Vec<FaceScores>, LensError> {
         if crops.is_empty() {
             return Ok(Vec::new());
         }
@@ -358,10 +375,10 @@ impl FaceClassifier {
     }
 
     /// Fetches results, all at once, from a device that still computes.
-    pub(super) async fn read(&self, tensors: Vec<Tensor<2>>) -> Result<Vec<Vec<f32>>, AffectError> {
+    pub(super) async fn read(&self, tensors: Vec<Tensor<2>>) -> Result<Vec<Vec<f32>>, LensError> {
         let values = read_back(tensors)
             .await
-            .map_err(|error| AffectError::ReadBack {
+            .map_err(|error| LensError::ReadBack {
                 reason: error.to_string(),
             })?;
         self.device.check()?;
@@ -369,9 +386,9 @@ impl FaceClassifier {
     }
 
     /// Probabilities from logits, one row a face.
-    pub(super) fn scores(&self, logits: &[f32]) -> Result<Vec<FaceScores>, AffectError> {
+    pub(super) fn scores(&self, logits: &[f32]) -> Result<Vec<FaceScores>, LensError> {
         if logits.iter().any(|logit| !logit.is_finite()) {
-            return Err(AffectError::ReadBack {
+            return Err(LensError::ReadBack {
                 reason: "a score is not a number".to_owned(),
             });
         }
@@ -480,12 +497,12 @@ impl FaceClassifier {
     ///
     /// # Errors
     ///
-    /// [`AffectError::Filter`] if the row has the wrong width.
+    /// [`LensError::Filter`] if the row has the wrong width.
     pub fn decide(
         &self,
         row: &[f32],
         controls: &FaceControls,
-    ) -> Result<ExpressionReport, AffectError> {
+    ) -> Result<ExpressionReport, LensError> {
         let (combined, pretrained) = row.split_at(self.classes.len().min(row.len()));
         let known: &[Expression] = if pretrained.is_empty() {
             &[]
@@ -517,10 +534,10 @@ fn expect_embedding(
     part: &'static str,
     weights: &Weights,
     architecture: &str,
-) -> Result<(), AffectError> {
+) -> Result<(), LensError> {
     let trained_on = weights.metadata.extra.get("embedding");
     match trained_on.filter(|it| *it != architecture) {
-        Some(expected) => Err(AffectError::Embedding {
+        Some(expected) => Err(LensError::Embedding {
             part,
             expected: expected.clone(),
             got: architecture.to_owned(),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::{
-    AffectError, FaceClassifier, FaceControls, FaceScores, FaceWeights, Tasks,
+    FaceClassifier, FaceControls, FaceScores, FaceWeights,
     action_units::ActionUnitReader,
     track::{Row, Track},
 };
@@ -11,10 +11,11 @@ use crate::{
     crop,
     detect::{FaceDetector, GpuFaces},
     device::OpenedDevice,
+    error::LensError,
     face::{Detection, Landmarks},
     frame::Frame,
     label::ActionUnit,
-    report::{ExpressionReport, FaceReport, FrameReport, Sources, ValenceArousalOrigin},
+    report::{ExpressionReport, FaceReport, FrameReport, Sources, Tasks, ValenceArousalOrigin},
     smoothing::SmoothingMode,
     tracking::{Tracker, TrackerConfig},
 };
@@ -68,18 +69,17 @@ impl FaceLens {
     ///
     /// # Errors
     ///
-    /// [`AffectError`] if the weights do not fit or the GPU refuses a kernel.
+    /// [`LensError`] if the weights do not fit or the GPU refuses a kernel.
     pub async fn load(
         weights: &FaceWeights,
         tasks: Tasks,
         device: &OpenedDevice,
-    ) -> Result<Self, AffectError> {
-        let detector = FaceDetector::load(&weights.detector, device).map_err(|source| {
-            AffectError::Weights {
+    ) -> Result<Self, LensError> {
+        let detector =
+            FaceDetector::load(&weights.detector, device).map_err(|source| LensError::Weights {
                 part: "face detector",
                 source,
-            }
-        })?;
+            })?;
         let classifier = FaceClassifier::load(&weights.classifier, device)?;
         let head = classifier.action_unit_settings();
         let action_units = ActionUnitReader::load(weights, tasks, head, device)?;
@@ -103,7 +103,7 @@ impl FaceLens {
     }
 
     /// Compiles every kernel and sees whether the GPU takes them.
-    async fn warm_up(&self, device: &OpenedDevice) -> Result<(), AffectError> {
+    async fn warm_up(&self, device: &OpenedDevice) -> Result<(), LensError> {
         let blank = Frame::from_rgb(64, 48, vec![0; 64 * 48 * 3]).expect("as many bytes as pixels");
         device
             .check_kernels(async || {
@@ -133,8 +133,8 @@ impl FaceLens {
     ///
     /// # Errors
     ///
-    /// [`AffectError::Control`] for a value out of range; the old controls stay in force.
-    pub fn configure(&mut self, controls: FaceControls) -> Result<(), AffectError> {
+    /// [`LensError::Control`] for a value out of range; the old controls stay in force.
+    pub fn configure(&mut self, controls: FaceControls) -> Result<(), LensError> {
         self.classifier.check(&controls)?;
         for track in self.tracks.values_mut() {
             track.replay(&controls, |row, scores| {
@@ -157,12 +157,8 @@ impl FaceLens {
     ///
     /// # Errors
     ///
-    /// [`AffectError`]; the frame then counts as one without faces, and the stream goes on.
-    pub async fn analyze(
-        &mut self,
-        frame: &Frame,
-        time_ms: f64,
-    ) -> Result<FrameReport, AffectError> {
+    /// [`LensError`]; the frame then counts as one without faces, and the stream goes on.
+    pub async fn analyze(&mut self, frame: &Frame, time_ms: f64) -> Result<FrameReport, LensError> {
         let pending = self
             .take_frame(frame, time_ms, SmoothingMode::Trailing)
             .await?;
@@ -175,6 +171,7 @@ impl FaceLens {
             frame: pending.frame,
             time_ms,
             faces,
+            violence: None,
         })
     }
 
@@ -187,7 +184,7 @@ impl FaceLens {
         &mut self,
         frame: &Frame,
         time_ms: f64,
-    ) -> Result<Vec<FrameReport>, AffectError> {
+    ) -> Result<Vec<FrameReport>, LensError> {
         let pending = self
             .take_frame(frame, time_ms, SmoothingMode::Delayed)
             .await?;
@@ -205,8 +202,8 @@ impl FaceLens {
     ///
     /// # Errors
     ///
-    /// [`AffectError::Filter`] if a row is misshapen, which it never should be.
-    pub fn finish(&mut self) -> Result<Vec<FrameReport>, AffectError> {
+    /// [`LensError::Filter`] if a row is misshapen, which it never should be.
+    pub fn finish(&mut self) -> Result<Vec<FrameReport>, LensError> {
         for track in self.tracks.values_mut() {
             track.close();
         }
@@ -219,8 +216,8 @@ impl FaceLens {
     ///
     /// # Errors
     ///
-    /// [`AffectError`] if the device fails.
-    pub async fn analyze_face(&self, crop: &Frame) -> Result<ExpressionReport, AffectError> {
+    /// [`LensError`] if the device fails.
+    pub async fn analyze_face(&self, crop: &Frame) -> Result<ExpressionReport, LensError> {
         let scores = self.classifier.score(std::slice::from_ref(crop)).await?;
         let row = self.classifier.combine(&scores[0], &self.controls);
         self.classifier.decide(&row, &self.controls)
@@ -231,7 +228,7 @@ impl FaceLens {
         frame: &Frame,
         time_ms: f64,
         mode: SmoothingMode,
-    ) -> Result<PendingFrame, AffectError> {
+    ) -> Result<PendingFrame, LensError> {
         let faces = match self.score_faces(frame).await {
             Ok(faces) => faces,
             Err(error) => {
@@ -266,7 +263,7 @@ impl FaceLens {
         })
     }
 
-    async fn score_faces(&self, frame: &Frame) -> Result<Vec<ScoredFace>, AffectError> {
+    async fn score_faces(&self, frame: &Frame) -> Result<Vec<ScoredFace>, LensError> {
         let (detections, mut scores) = self.find_faces(frame).await?;
         let landmarks = self
             .action_units
@@ -285,7 +282,7 @@ impl FaceLens {
     async fn find_faces(
         &self,
         frame: &Frame,
-    ) -> Result<(Vec<Detection>, Vec<FaceScores>), AffectError> {
+    ) -> Result<(Vec<Detection>, Vec<FaceScores>), LensError> {
         if let Some(found) = self.detector.find_on_gpu(frame) {
             return self.classify_on_gpu(frame, &found).await;
         }
@@ -308,7 +305,7 @@ impl FaceLens {
         &self,
         frame: &Frame,
         found: &GpuFaces,
-    ) -> Result<(Vec<Detection>, Vec<FaceScores>), AffectError> {
+    ) -> Result<(Vec<Detection>, Vec<FaceScores>), LensError> {
         let expected = self.expected_faces;
         let first_scores = self.classifier.forward_found(found, 0, expected);
         let read = self
@@ -363,7 +360,7 @@ impl FaceLens {
         self.tracks.retain(|_, track| track.is_wanted(oldest));
     }
 
-    fn complete(&mut self) -> Result<Vec<FrameReport>, AffectError> {
+    fn complete(&mut self) -> Result<Vec<FrameReport>, LensError> {
         let is_complete = |pending: &PendingFrame| {
             let mut faces = pending.faces.iter();
             faces.all(|face| {
@@ -384,12 +381,13 @@ impl FaceLens {
                     frame: pending.frame,
                     time_ms: pending.time_ms,
                     faces: faces.collect::<Result<_, _>>()?,
+                    violence: None,
                 })
             })
             .collect()
     }
 
-    fn report_face(&self, frame: u64, face: PendingFace) -> Result<FaceReport, AffectError> {
+    fn report_face(&self, frame: u64, face: PendingFace) -> Result<FaceReport, LensError> {
         let row = |row: Row| self.tracks.get(&face.id)?.smoothed(row, frame);
         let expression = row(Row::Expression)
             .map(|row| self.classifier.decide(&row, &self.controls))

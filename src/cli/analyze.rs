@@ -17,11 +17,11 @@ use super::{
     sources::{Input, Video},
 };
 use crate::{
-    affect::{FaceLens, Tasks},
     frame::Frame,
     label::{ActionUnit, Expression},
+    lens::Lens,
     picture::read_picture,
-    report::{FaceReport, FrameReport},
+    report::{FaceReport, FrameReport, Tasks, ViolenceReport},
 };
 
 /// Options of `affectlens analyze`.
@@ -68,6 +68,9 @@ pub(super) struct Args {
     /// Leave out the head's class biases.
     #[arg(long)]
     no_gla: bool,
+    /// Probability from which a frame is violent; the default is the head's.
+    #[arg(long, value_name = "P", value_parser = probability)]
+    violence_threshold: Option<f32>,
     /// Frames a second of a folder of frames.
     #[arg(long, value_name = "RATE", default_value_t = 25.0, value_parser = frame_rate)]
     fps: f64,
@@ -83,6 +86,8 @@ enum Task {
     ValenceArousal,
     /// Action units.
     ActionUnits,
+    /// Violence, in videos and folders of frames.
+    Violence,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -90,7 +95,7 @@ enum Format {
     /// One JSON object a line.
     #[default]
     Jsonl,
-    /// One line a face.
+    /// One line a face; with violence one line at least a frame.
     Csv,
 }
 
@@ -128,26 +133,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let tasks = args.tasks();
     let weights = args.weights.load(tasks)?;
     let device = args.device.open()?;
-    let mut lens = pollster::block_on(FaceLens::load(&weights, tasks, &device))?;
-    let mut controls = lens.controls().clone();
-    controls.gla &= !args.no_gla;
-    for (control, wanted) in [
-        (&mut controls.half_window, args.half_window),
-        (
-            &mut controls.valence_arousal_half_window,
-            args.valence_arousal_half_window,
-        ),
-        (
-            &mut controls.action_units_half_window,
-            args.action_units_half_window,
-        ),
-    ] {
-        *control = wanted.map_or(*control, usize::from);
-    }
-    controls.landmarks = args.landmarks;
-    controls.confidence = args.confidence.unwrap_or(controls.confidence);
-    controls.blend = args.blend.unwrap_or(controls.blend);
-    lens.configure(controls)?;
+    let mut lens = pollster::block_on(Lens::load(&weights, tasks, &device))?;
+    args.configure(&mut lens)?;
 
     let several = inputs.len() > 1;
     let mut output = Output {
@@ -156,8 +143,12 @@ pub(super) fn run(args: &Args) -> Result<()> {
         format,
         columns: Columns {
             tasks,
-            classes: lens.classifier().classes().to_vec(),
-            action_units: lens.action_units().to_vec(),
+            classes: lens
+                .faces()
+                .map_or_else(Vec::new, |faces| faces.classifier().classes().to_vec()),
+            action_units: lens
+                .faces()
+                .map_or_else(Vec::new, |faces| faces.action_units().to_vec()),
         },
     };
     let mut failures = Failures::default();
@@ -187,7 +178,40 @@ impl Args {
             expression: self.tasks.contains(&Task::Expression),
             valence_arousal: self.tasks.contains(&Task::ValenceArousal),
             action_units: self.tasks.contains(&Task::ActionUnits),
+            violence: self.tasks.contains(&Task::Violence),
         }
+    }
+
+    fn configure(&self, lens: &mut Lens) -> Result<()> {
+        if let Some(faces) = lens.faces() {
+            let mut controls = faces.controls().clone();
+            controls.gla &= !self.no_gla;
+            for (control, wanted) in [
+                (&mut controls.half_window, self.half_window),
+                (
+                    &mut controls.valence_arousal_half_window,
+                    self.valence_arousal_half_window,
+                ),
+                (
+                    &mut controls.action_units_half_window,
+                    self.action_units_half_window,
+                ),
+            ] {
+                *control = wanted.map_or(*control, usize::from);
+            }
+            controls.landmarks = self.landmarks;
+            controls.confidence = self.confidence.unwrap_or(controls.confidence);
+            controls.blend = self.blend.unwrap_or(controls.blend);
+            lens.configure_faces(controls)?;
+        }
+        if let Some(violence) = lens.violence() {
+            let mut controls = violence.controls().clone();
+            controls.violence_threshold = self
+                .violence_threshold
+                .unwrap_or(controls.violence_threshold);
+            lens.configure_violence(controls)?;
+        }
+        Ok(())
     }
 
     fn format(&self) -> Format {
@@ -222,7 +246,7 @@ impl Args {
 
 /// One input on its way to the output.
 struct Clip<'a> {
-    lens: &'a mut FaceLens,
+    lens: &'a mut Lens,
     output: &'a mut Output,
     failures: &'a mut Failures,
     path: &'a Path,
@@ -239,6 +263,12 @@ impl Clip<'_> {
     }
 
     fn picture(&mut self, path: &Path) -> Result<()> {
+        if self.lens.violence().is_some() {
+            bail!(
+                "`{}` is a picture, violence is told from videos and folders of frames",
+                path.display()
+            );
+        }
         let frame = read_picture(path)?;
         let report = pollster::block_on(self.lens.analyze(&frame, 0.0))
             .with_context(|| format!("`{}`", path.display()))?;
@@ -377,13 +407,15 @@ impl Output {
             }
             Format::Csv => {
                 let mut lines = Vec::new();
-                for face in &report.faces {
-                    let mut fields = vec![
-                        file.unwrap_or_default().to_owned(),
-                        report.frame.to_string(),
-                        report.time_ms.to_string(),
-                    ];
-                    fields.extend(self.columns.fields(face));
+                let frame = [
+                    file.unwrap_or_default().to_owned(),
+                    report.frame.to_string(),
+                    report.time_ms.to_string(),
+                ];
+                for face in self.columns.faces(report) {
+                    let mut fields = frame.to_vec();
+                    fields.extend(face);
+                    fields.extend(self.columns.violence(report));
                     lines.extend(csv_line(&fields)?);
                 }
                 lines
@@ -403,11 +435,13 @@ impl Output {
     }
 }
 
+const FRAME_COLUMNS: [&str; 3] = ["file", "frame", "time_ms"];
+const FACE_COLUMNS: [&str; 6] = ["id", "x", "y", "width", "height", "score"];
+
 impl Columns {
     fn names(&self) -> Vec<String> {
-        let mut names = vec![
-            "file", "frame", "time_ms", "id", "x", "y", "width", "height", "score",
-        ];
+        let mut names = FRAME_COLUMNS.to_vec();
+        names.extend(FACE_COLUMNS);
         if self.tasks.expression {
             names.extend(["label", "confidence", "source"]);
             names.extend(self.classes.iter().map(|class| class.name()));
@@ -418,9 +452,34 @@ impl Columns {
         let mut names: Vec<String> = names.into_iter().map(str::to_owned).collect();
         if self.tasks.action_units {
             names.push("action_units_source".to_owned());
-            names.extend(self.action_units.iter().map(|unit| unit.name()));
+            names.extend(self.action_units.iter().map(|unit| unit.name().to_owned()));
+        }
+        if self.tasks.violence {
+            names.extend(["violence_probability", "violent"].map(str::to_owned));
         }
         names
+    }
+
+    /// What is told of each face; a frame without one has a line all the same where violence is told.
+    fn faces(&self, report: &FrameReport) -> Vec<Vec<String>> {
+        let mut faces: Vec<_> = report.faces.iter().map(|face| self.fields(face)).collect();
+        if faces.is_empty() && self.tasks.violence {
+            let width = self.names().len() - FRAME_COLUMNS.len() - self.violence(report).len();
+            faces.push(vec![String::new(); width]);
+        }
+        faces
+    }
+
+    fn violence(&self, report: &FrameReport) -> Vec<String> {
+        match &report.violence {
+            _ if !self.tasks.violence => Vec::new(),
+            Some(ViolenceReport::Scored {
+                probability,
+                violent,
+                ..
+            }) => vec![probability.to_string(), violent.to_string()],
+            _ => vec![String::new(); 2],
+        }
     }
 
     /// A number that is not known is an empty field.

@@ -10,10 +10,11 @@ use clap::ValueEnum;
 
 use super::{DeviceOption, WeightsOptions, probability, progress::progress, train::expression};
 use crate::{
-    affect::{FaceClassifier, FaceControls, FaceScores, Tasks},
+    affect::{FaceClassifier, FaceControls, FaceScores},
     label::Expression,
     metrics::{Confusion, Scores, argmax},
     picture::read_picture,
+    report::Tasks,
     train::LabelledPictures,
 };
 

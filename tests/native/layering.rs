@@ -15,7 +15,7 @@ enum Layer {
 
 use Layer::{Numbers, Pipelines, Shells, Tensors, Training, Words};
 
-const MODULES: [(&str, Layer); 29] = [
+const MODULES: [(&str, Layer); 32] = [
     ("face", Words),
     ("frame", Words),
     ("label", Words),
@@ -40,7 +40,10 @@ const MODULES: [(&str, Layer); 29] = [
     ("network", Tensors),
     ("weights", Tensors),
     ("affect", Pipelines),
+    ("error", Pipelines),
+    ("lens", Pipelines),
     ("report", Pipelines),
+    ("violence", Pipelines),
     ("train", Training),
     ("cli", Shells),
     ("web", Shells),

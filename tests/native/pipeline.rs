@@ -1,8 +1,6 @@
 //! The whole expression pipeline with the published weights.
 
-use affectlens::affect::{
-    ClassifierWeights, FaceClassifier, FaceLens, FaceScores, FaceWeights, Tasks,
-};
+use affectlens::affect::{ClassifierWeights, FaceClassifier, FaceLens, FaceScores, FaceWeights};
 use affectlens::backbone::Backbone;
 use affectlens::crop::{batch, crop_rotated, resize};
 use affectlens::device::{self, DeviceChoice, OpenedDevice};
@@ -12,7 +10,7 @@ use affectlens::head::{ActionUnitsConfig, ValenceArousalConfig};
 use affectlens::kernel::Counters;
 use affectlens::label::{AFF_WILD2_ACTION_UNITS, ActionUnit, Expression};
 use affectlens::report::{
-    ActionUnitSource, FaceReport, FrameReport, Sources, ValenceArousalSource,
+    ActionUnitSource, FaceReport, FrameReport, Sources, Tasks, ValenceArousalSource,
 };
 use affectlens::weights::{Weights, cache_dir};
 use burn::tensor::Tensor;
@@ -84,6 +82,7 @@ const ALL_TASKS: Tasks = Tasks {
     expression: true,
     valence_arousal: true,
     action_units: true,
+    violence: false,
 };
 
 fn load(tasks: Tasks, device: &OpenedDevice) -> FaceLens {

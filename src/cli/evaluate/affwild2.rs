@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{Args, Model, Task, print};
 use crate::{
-    affect::{FaceClassifier, FaceControls, FaceScores, Tasks},
+    affect::{FaceClassifier, FaceControls, FaceScores},
     backbone,
     calibration::{ActionUnitSettings, softmax},
     cli::affwild2::CropReader,
@@ -16,6 +16,7 @@ use crate::{
     head::{ActionUnits, Mlp, ValenceArousal},
     label::{AFF_WILD2, AFF_WILD2_ACTION_UNITS},
     metrics::{ActionUnitScores, Confusion, Covariance, Scores, ValenceArousalScores},
+    report::Tasks,
     train::{
         AffWild2, FeatureRows, FrameLabel, Keep, Part, SampleList, SubmissionRow, VideoFeatures,
         predict,
