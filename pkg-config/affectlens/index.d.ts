@@ -217,6 +217,9 @@ export interface ViolenceWarmUp {
   /** How much of the stream is still to come before it is. */
   warming_up_ms: number;
   probability?: undefined;
+  violent?: undefined;
+  delay_ms?: undefined;
+  updates?: undefined;
 }
 
 export interface ViolenceEstimate {
