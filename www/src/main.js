@@ -393,7 +393,7 @@ function redraw() {
   const threshold = settings.violenceThreshold;
   timeline.show(log.reports, view, { face: cards.chosen, threshold, ...clipTimes });
   at("timeline-says").textContent = view.scene?.says(log.reports, threshold) ?? "";
-  at("timeline-key").hidden = !view.scene;
+  for (const id of ["timeline-says", "timeline-key"]) at(id).hidden = !view.scene;
   const ofFace = cards.chosen === undefined ? "" : `of face ${cards.chosen}`;
   for (const title of document.querySelectorAll(".of-face")) title.textContent = ofFace;
   at("timeline-of").textContent = view.scene ? "of the whole picture" : ofFace;

@@ -5,7 +5,7 @@ import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 
 import { colour, dash, onSchemeChange } from "./palette.js";
-import { GAP_MS } from "./violence.js";
+import { pointsOf } from "./views.js";
 
 /**
  * @typedef {import("./log.js").KeptReport} KeptReport
@@ -73,7 +73,7 @@ export class Timeline {
       [this.#view, this.#lines] = [view, lines];
       this.#build();
     }
-    const points = broken(shown);
+    const points = pointsOf(shown);
     const times = points.map(({ seconds }) => seconds);
     const faces = points.map(({ report }) => report?.faces.find(({ id }) => id === face));
     const values = lines.map(({ key }) =>
@@ -140,20 +140,6 @@ export class Timeline {
 /** @param {readonly Line[]} lines */
 function keysOf(lines) {
   return lines.map(({ key }) => key).join();
-}
-
-/**
- * Where nobody looked for a while the line is broken by a point without a report.
- *
- * @param {readonly KeptReport[]} reports
- * @returns {{ seconds: number, report?: KeptReport }[]}
- */
-function broken(reports) {
-  return reports.flatMap((report, index) => {
-    const [before, now] = [reports[index - 1]?.time_ms ?? report.time_ms, report.time_ms];
-    const point = { seconds: now / 1000, report };
-    return now - before > GAP_MS ? [{ seconds: (before + now) / 2000 }, point] : [point];
-  });
 }
 
 /**

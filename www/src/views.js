@@ -4,7 +4,7 @@
 import { percent, signed, strength } from "./format.js";
 import { actionUnitNames, byNumber, expressionNames } from "./log.js";
 import { UNIT_WORDS } from "./units.js";
-import { describeStretches, finalUpTo, stretchesAbove } from "./violence.js";
+import { GAP_MS, describeStretches, finalUpTo, stretchesAbove } from "./violence.js";
 
 /**
  * @typedef {import("./log.js").KeptReport} KeptReport
@@ -71,6 +71,20 @@ export const VIEWS = {
     },
   },
 };
+
+/**
+ * The points of a chart: where nobody looked for a while its lines are broken by a point without a report.
+ *
+ * @param {readonly KeptReport[]} reports
+ * @returns {{ seconds: number, report?: KeptReport }[]}
+ */
+export function pointsOf(reports) {
+  return reports.flatMap((report, index) => {
+    const [before, now] = [reports[index - 1]?.time_ms ?? report.time_ms, report.time_ms];
+    const point = { seconds: now / 1000, report };
+    return now - before > GAP_MS ? [{ seconds: (before + now) / 2000 }, point] : [point];
+  });
+}
 
 /**
  * The action units of a face that are strongest on average, by ascending number.

@@ -9,7 +9,7 @@ import { fit } from "../src/overlay.js";
 import { TRAIL_MS, placeOf, trailOf } from "../src/plane.js";
 import { Stats, quantile } from "../src/stats.js";
 import { describeUnits } from "../src/units.js";
-import { VIEWS, strongestUnits } from "../src/views.js";
+import { VIEWS, pointsOf, strongestUnits } from "../src/views.js";
 import { describeStretches, describeViolence, finalUpTo, stretchesAbove } from "../src/violence.js";
 
 const face = (id, label) => ({
@@ -258,6 +258,17 @@ test("the timeline names the strongest units of the chosen face", () => {
   assert.deepEqual(strongestUnits(reports, 7, 2), []);
   const lines = VIEWS["action-units"].lines(reports, 0);
   assert.deepEqual(lines.map(({ label }) => label), ["AU1 inner brow raiser", "AU2 outer brow raiser", "AU10 upper lip raiser", "AU12 lip corner puller"]);
+});
+
+test("lines are broken where nobody looked for a while", () => {
+  const [first, second, third] = [report(0), report(2000), report(6000)];
+  assert.deepEqual(pointsOf([first, second, third]), [
+    { seconds: 0, report: first },
+    { seconds: 2, report: second },
+    { seconds: 4 },
+    { seconds: 6, report: third },
+  ]);
+  assert.deepEqual(pointsOf([third]), [{ seconds: 6, report: third }]);
 });
 
 test("every view stands a face of which nothing is said", () => {

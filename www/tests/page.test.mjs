@@ -290,6 +290,7 @@ describe("clips and files", LIMIT, () => {
     await page.fill("[name=violenceThreshold]", "0");
     await says("At or above 0 %, hatched: 0.");
     assert.match(await page.textContent("#violence [data-part=says]"), /^Called violent/);
+    await page.waitForFunction(() => /Called violent$/.test(document.querySelector("#spoken").textContent));
     await page.fill("[name=violenceThreshold]", "1");
     await says("Nowhere at or above 100 %.");
     assert.match(await page.textContent("#violence [data-part=says]"), /^Not called violent/);
