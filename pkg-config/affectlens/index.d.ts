@@ -2,7 +2,10 @@
 export function load(options?: LoadOptions): Promise<Lens>;
 
 export interface LoadOptions {
-  /** What to report; `expression` by default. `action-units` needs the weights `mesh` and `blendshapes`, or a head. */
+  /**
+   * What to report; `expression` by default. `action-units` needs the weights `mesh` and `blendshapes`, or a head;
+   * `violence` needs `violenceBackbone` and `violenceHead`, and alone no others: then no face is looked for.
+   */
   tasks?: Task[];
   /** `auto` (the default) takes WebGPU and falls back to the CPU, saying why in `lens.device.fallback`. */
   device?: "auto" | "webgpu" | "cpu";
@@ -30,7 +33,7 @@ export interface LoadOptions {
   signal?: AbortSignal;
 }
 
-export type Task = "expression" | "valence-arousal" | "action-units";
+export type Task = "expression" | "valence-arousal" | "action-units" | "violence";
 
 export type WeightsRole =
   | "detector"
@@ -40,7 +43,9 @@ export type WeightsRole =
   | "valenceArousalHead"
   | "actionUnitsHead"
   | "mesh"
-  | "blendshapes";
+  | "blendshapes"
+  | "violenceBackbone"
+  | "violenceHead";
 
 /** What is in `manifest.json` of `affectlens-weights`. */
 export interface WeightsManifest {
@@ -59,7 +64,10 @@ export interface WeightsFile {
   [fact: string]: unknown;
 }
 
-/** `detector` and `backbone` are needed, and one of `pretrained` and `head`. */
+/**
+ * For faces `detector` and `backbone` are needed, and one of `pretrained` and `head`; for violence both of its own. What
+ * the tasks cannot use is not read.
+ */
 export type WeightsBytes = { [role in WeightsRole]?: ArrayBuffer | Uint8Array };
 
 export interface Progress {
@@ -85,13 +93,13 @@ export type Picture =
 
 /** A model in a worker. Calls are answered one after the other, in the order in which their pictures arrive. */
 export interface Lens {
-  /** Looks for faces in a picture of a stream: ids are kept and expressions smoothed from call to call. */
+  /** Looks at the next picture of a stream: ids are kept, scores smoothed and windows filled from call to call. */
   analyze(picture: Picture, options?: AnalyzeOptions): Promise<FrameReport>;
-  /** The expression of one face that fills the picture; not part of the stream, never smoothed. */
+  /** The expression of one face that fills the picture; not part of the stream, never smoothed. Needs a task of faces. */
   analyzeFace(picture: Picture): Promise<ExpressionReport>;
   /** Changes some settings from the next picture on; gives all of them. */
   configure(settings: Partial<Settings>): Promise<Settings>;
-  /** Forgets the stream: ids, smoothing, frame count. Call it after a jump in time. */
+  /** Forgets the stream: ids, smoothing, windows, frame count. Call it after a jump in time. */
   reset(): Promise<void>;
   /** Ends the worker and frees its memory. Later calls reject with the code `disposed`. May be called again. */
   dispose(): void;
@@ -99,6 +107,8 @@ export interface Lens {
   readonly device: DeviceReport;
   /** The settings in force; at first those that the weights were tuned for. */
   readonly settings: Settings;
+  /** What looks for violence; `null` without that task. */
+  readonly violence: ViolenceFacts | null;
   readonly timings: Timings;
   /** Network requests that the worker made since it was loaded: 0. */
   readonly requestsAfterLoad: number;
@@ -125,6 +135,24 @@ export interface Settings {
   blend: number;
   /** Whether reports hold the points of the face mesh, where `mesh` is loaded; off at first. */
   landmarks: boolean;
+  /** From this probability on a frame is called violent, 0 to 1; at first the head's own. */
+  violenceThreshold: number;
+  /** The violence head runs once in so many sampled frames, at least 1, the default. More is cheaper and coarser. */
+  violenceEvery: number;
+}
+
+/** What looks for violence. */
+export interface ViolenceFacts {
+  /** Name of the network that describes each sampled frame. */
+  backbone: string;
+  /** Name of the network that looks at a window of frames. */
+  head: string;
+  /** Sampled frames of a window. */
+  length: number;
+  /** How many frames of a second are sampled; `null`: every one that is analysed. */
+  framesPerSecond: number | null;
+  /** How long a window is. */
+  spanMs: number;
 }
 
 export interface DeviceReport {
@@ -175,7 +203,48 @@ export type ExpressionName =
 export interface FrameReport {
   frame: number;
   time_ms: number;
+  /** Without a task of faces always empty. */
   faces: FaceReport[];
+  /** With the task `violence`. */
+  violence?: ViolenceReport;
+}
+
+/** Of the whole picture. Told apart by `probability === undefined`. */
+export type ViolenceReport = ViolenceWarmUp | ViolenceEstimate;
+
+/** The first window is not full: nothing is known yet. */
+export interface ViolenceWarmUp {
+  /** How much of the stream is still to come before it is. */
+  warming_up_ms: number;
+  probability?: undefined;
+  violent?: undefined;
+  delay_ms?: undefined;
+  updates?: undefined;
+}
+
+export interface ViolenceEstimate {
+  warming_up_ms?: undefined;
+  /** Newest estimate for the newest frame that a window covers, 0 to 1. */
+  probability: number;
+  /** Whether the probability is at or above the setting `violenceThreshold`. */
+  violent: boolean;
+  /** How long after a frame its probability can still change: later windows cover it too. */
+  delay_ms: number;
+  /**
+   * Every frame whose estimate this call changed or made final, earlier ones included; empty where this picture was
+   * not sampled.
+   */
+  updates: ViolenceUpdate[];
+}
+
+export interface ViolenceUpdate {
+  /** As in that frame's own report. */
+  frame: number;
+  time_ms: number;
+  /** Mean over the windows so far that cover the frame, 0 to 1. */
+  probability: number;
+  /** No later window covers the frame. */
+  final: boolean;
 }
 
 export interface FaceReport {

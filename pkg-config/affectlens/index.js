@@ -3,7 +3,7 @@
 
 import { AffectLensError } from "./errors.js";
 import { describe, takePicture } from "./picture.js";
-import { ROLES, readManifest } from "./weights.js";
+import { FACE_TASKS, ROLES, readManifest } from "./weights.js";
 
 export { AffectLensError };
 
@@ -18,7 +18,7 @@ export { AffectLensError };
  */
 
 /** @type {import("./index.js").Task[]} */
-const TASKS = ["expression", "valence-arousal", "action-units"];
+const TASKS = [...FACE_TASKS, "violence"];
 const DEVICES = ["auto", "webgpu", "cpu"];
 const MOST_THREADS = 64;
 /** Failures of a device, after which the same model may still run elsewhere. */
@@ -50,6 +50,8 @@ class Lens {
   #device = { kind: "", adapter: "", fallback: null, cpu: null };
   /** @type {Settings | undefined} */
   #settings;
+  /** @type {import("./index.js").ViolenceFacts | null} */
+  #violence = null;
   #timings = { loadMs: 0, gatherMs: 0, moduleMs: 0, openMs: 0, warmUpMs: 0, firstResultMs: /** @type {number | null} */ (null) };
   #requests = 0;
 
@@ -64,6 +66,10 @@ class Lens {
 
   get settings() {
     return { .../** @type {Settings} */ (this.#settings) };
+  }
+
+  get violence() {
+    return this.#violence && { ...this.#violence };
   }
 
   get timings() {
@@ -110,6 +116,11 @@ class Lens {
 
   /** @param {unknown} source */
   async analyzeFace(source) {
+    if (!this.#plan.tasks.some((task) => FACE_TASKS.includes(task))) {
+      this.#refuseDisposed();
+      const message = `analyzeFace needs one of the tasks ${FACE_TASKS.join(", ")}; loaded is ${this.#plan.tasks.join(", ")}`;
+      throw new AffectLensError("bad-argument", message);
+    }
     return this.#look(source, (picture) => ({ kind: "analyzeFace", picture }));
   }
 
@@ -178,6 +189,7 @@ class Lens {
     }
     this.#device = loaded.device;
     this.#settings = loaded.settings;
+    this.#violence = loaded.violence;
     this.#timings = { ...this.#timings, ...loaded.timings, loadMs: performance.now() - started };
   }
 
@@ -374,26 +386,27 @@ function checkSettings(settings) {
   const flag = [(value) => typeof value === "boolean", "a boolean"];
   /** @type {Rule} */
   const frames = [(value) => Number.isInteger(value) && value >= 0 && value <= 1000, "a whole number from 0 to 1000"];
+  /** @type {Rule} */
+  const share = [(value) => typeof value === "number" && value >= 0 && value <= 1, "a number from 0 to 1"];
+  /** @type {Rule} */
+  const count = [(value) => Number.isInteger(value) && value >= 1 && value <= 1000, "a whole number from 1 to 1000"];
   /** @type {Record<string, Rule>} */
   const rules = {
     gla: flag,
     halfWindow: frames,
     valenceArousalHalfWindow: frames,
     actionUnitsHalfWindow: frames,
-    confidence: [isShare, "a number from 0 to 1"],
-    blend: [isShare, "a number from 0 to 1"],
+    confidence: share,
+    blend: share,
     landmarks: flag,
+    violenceThreshold: share,
+    violenceEvery: count,
   };
   for (const [name, value] of Object.entries(settings)) {
     if (!Object.hasOwn(rules, name)) throw bad("settings", name, `one of ${Object.keys(rules).join(", ")}`);
     const [accepts, expected] = rules[name];
     if (!accepts(value)) throw bad(name, value, expected);
   }
-}
-
-/** @param {unknown} value */
-function isShare(value) {
-  return typeof value === "number" && value >= 0 && value <= 1;
 }
 
 /**

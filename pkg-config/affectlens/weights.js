@@ -4,28 +4,29 @@
 
 import { AffectLensError } from "./errors.js";
 
-/** What the networks are for; a file of each of the first two is needed. */
-export const ROLES = /** @type {const} */ ([
-  "detector",
-  "backbone",
-  "pretrained",
-  "head",
-  "valenceArousalHead",
-  "actionUnitsHead",
-  "mesh",
-  "blendshapes",
-]);
+/** @typedef {import("./index.js").Task} Task */
+/** @typedef {import("./index.js").WeightsRole} Role */
+/** @typedef {{ url: string, bytes: number, sha256: string }} RemoteFile */
 
-/** The task without which a file is not fetched. @type {{ [role: string]: import("./index.js").Task }} */
-const NEEDED_BY = {
-  valenceArousalHead: "valence-arousal",
-  actionUnitsHead: "action-units",
-  mesh: "action-units",
-  blendshapes: "action-units",
+/** Tasks that look for faces. @type {readonly Task[]} */
+export const FACE_TASKS = ["expression", "valence-arousal", "action-units"];
+
+/** The tasks that each file serves: without one of them it is not read. @type {Record<Role, readonly Task[]>} */
+const SERVES = {
+  detector: FACE_TASKS,
+  backbone: FACE_TASKS,
+  pretrained: FACE_TASKS,
+  head: FACE_TASKS,
+  valenceArousalHead: ["valence-arousal"],
+  actionUnitsHead: ["action-units"],
+  mesh: ["action-units"],
+  blendshapes: ["action-units"],
+  violenceBackbone: ["violence"],
+  violenceHead: ["violence"],
 };
 
-/** @typedef {(typeof ROLES)[number]} Role */
-/** @typedef {{ url: string, bytes: number, sha256: string }} RemoteFile */
+/** What the files are for. */
+export const ROLES = /** @type {readonly Role[]} */ (Object.keys(SERVES));
 
 /**
  * Where weights come from, as the page says it to the worker.
@@ -42,20 +43,32 @@ const CACHE_NAME = "affectlens-weights";
 const MAX_FILE_BYTES = 2 ** 30;
 
 /**
- * The bytes of every file that the source names and the tasks need.
+ * Roles of the files that tasks can use.
+ *
+ * @param {readonly Task[]} tasks
+ */
+export function rolesFor(tasks) {
+  return ROLES.filter((role) => SERVES[role].some((task) => tasks.includes(task)));
+}
+
+/**
+ * The bytes of every file that the source names and the tasks can use.
  *
  * @param {WeightsSource} source
- * @param {import("./index.js").Task[]} tasks
+ * @param {readonly Task[]} tasks
  * @param {OnBytes} onBytes
  * @returns {Promise<Partial<Record<Role, Uint8Array>>>}
  */
 export async function gatherWeights(source, tasks, onBytes) {
-  if (source.kind === "bytes") return source.files;
+  const roles = rolesFor(tasks);
+  if (source.kind === "bytes") {
+    const { files } = source;
+    return Object.fromEntries(roles.flatMap((role) => (files[role] ? [[role, files[role]]] : [])));
+  }
   const files = source.kind === "manifest" ? await fetchManifest(source.url) : source.files;
-  const wanted = ROLES.flatMap((role) => {
+  const wanted = roles.flatMap((role) => {
     const file = files[role];
-    const task = NEEDED_BY[role];
-    return file && (task === undefined || tasks.includes(task)) ? [{ role, file }] : [];
+    return file ? [{ role, file }] : [];
   });
   const totalBytes = wanted.reduce((sum, { file }) => sum + file.bytes, 0);
   let loadedBytes = 0;

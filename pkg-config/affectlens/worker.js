@@ -5,7 +5,7 @@
 import initialise, { Lens, lastPanic } from "./affectlens.js";
 import { CpuWorkers } from "./cpu.js";
 import { AffectLensError } from "./errors.js";
-import { gatherWeights } from "./weights.js";
+import { FACE_TASKS, gatherWeights } from "./weights.js";
 
 /**
  * @typedef {import("./messages.js").Request} Request
@@ -84,13 +84,14 @@ async function load({ device, tasks, weights, wasmUrl, threads, warmUp, settings
   const opened = performance.now();
   if (warmUp) {
     progress("warm-up");
-    await runOnce(lens);
+    await runOnce(lens, tasks);
   }
   const ended = performance.now();
   watchRequests();
   return {
     device: await describeDevice(lens.device(), obstacle, cpu),
     settings: lens.settings(),
+    violence: lens.violence(),
     timings: { gatherMs: gathered - started, moduleMs, openMs: opened - gathered, warmUpMs: ended - opened },
   };
 }
@@ -111,12 +112,13 @@ async function startModule(wasmUrl) {
  * result takes seconds where later ones take milliseconds.
  *
  * @param {Lens} lens
+ * @param {readonly import("./index.js").Task[]} tasks
  */
-async function runOnce(lens) {
+async function runOnce(lens, tasks) {
   const [width, height] = [224, 224];
   const grey = new Uint8Array(width * height * 4).fill(128);
   await lens.analyze(width, height, grey, 0);
-  await lens.analyzeFace(width, height, grey);
+  if (tasks.some((task) => FACE_TASKS.includes(task))) await lens.analyzeFace(width, height, grey);
   lens.reset();
 }
 

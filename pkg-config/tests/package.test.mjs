@@ -106,7 +106,8 @@ test("both packages have the crate's version", () => {
 
 test("weights are what their manifest says", () => {
   const { files } = readJson(join(installed("affectlens-weights"), "manifest.json"));
-  assert.deepEqual(Object.keys(files).sort(), ["backbone", "blendshapes", "detector", "head", "mesh", "pretrained"]);
+  const roles = ["backbone", "blendshapes", "detector", "head", "mesh", "pretrained", "violenceBackbone", "violenceHead"];
+  assert.deepEqual(Object.keys(files).sort(), roles);
   const exported = runModule(`
     import weights from "affectlens-weights";
     console.log(JSON.stringify(weights.files));

@@ -28,6 +28,11 @@ export function milliseconds(value) {
   return value < 1000 ? `${Math.round(value)} ms` : `${(value / 1000).toFixed(1)} s`;
 }
 
+/** @param {number} ms */
+export function seconds(ms) {
+  return `${(ms / 1000).toFixed(1)} s`;
+}
+
 /** @param {number} bytes */
 export function megabytes(bytes) {
   return (bytes / 1e6).toFixed(1);

@@ -23,17 +23,19 @@ import { Stats } from "./stats.js";
 import { Timeline } from "./timeline.js";
 import { ActionUnitPanel } from "./units.js";
 import { VIEWS } from "./views.js";
+import { ViolencePanel, isViolent } from "./violence.js";
 import { FrameWatch } from "./watch.js";
 import "./style.css";
 
 /**
  * @typedef {import("affectlens").Lens} Lens
  * @typedef {import("affectlens").FrameReport} FrameReport
+ * @typedef {import("./log.js").KeptReport} KeptReport
  * @typedef {"nothing" | "camera" | "clip" | "still"} Showing
  */
 
 /** @type {import("affectlens").Task[]} */
-const TASKS = ["expression", "valence-arousal", "action-units"];
+const TASKS = ["expression", "valence-arousal", "action-units", "violence"];
 /** A screen reader is told at most this often. */
 const SPOKEN_EVERY_MS = 4000;
 const IS_CALM = matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -76,7 +78,7 @@ let stats = new Stats();
 /** Of the source whose reports are in the log. */
 let sourceName = "";
 let log = new ReportLog();
-/** @type {FrameReport | undefined} */
+/** @type {FrameReport | KeptReport | undefined} */
 let latest;
 let lastTimeMs = -Infinity;
 /** What is wrong, for tests; the user reads the notice. */
@@ -88,6 +90,7 @@ const requests = new RequestCounter(showNumbers);
 const cards = new FaceCards(at("faces"), () => redraw());
 const plane = new ValenceArousalPanel(at("plane"));
 const units = new ActionUnitPanel(at("units"));
+const violence = new ViolencePanel(at("violence"));
 const timeline = new Timeline(at("timeline"), chosenView(), seek);
 const settings = new SettingsForm(/** @type {HTMLFormElement} */ (at("settings")), configure);
 const watch = new FrameWatch(video, {
@@ -355,20 +358,22 @@ function forgetStream() {
   lens?.reset().catch(() => {});
 }
 
-/** @param {FrameReport} found */
+/** @param {FrameReport | KeptReport} found */
 function showReport(found) {
   latest = found;
   cards.show(found.faces);
   at("no-faces").hidden = found.faces.length > 0;
   drawLatest();
-  if (!IS_CALM) showChosen();
+  if (!IS_CALM) showPanels();
 }
 
-/** The panels of the chosen face. */
-function showChosen() {
+/** The panels of the chosen face and of the whole picture. */
+function showPanels() {
   const { faces, time_ms } = latest ?? { faces: [], time_ms: 0 };
   plane.show(faces, cards.chosen, trailOf(log.between(time_ms - TRAIL_MS, time_ms), cards.chosen, time_ms));
   units.show(faces.find(({ id }) => id === cards.chosen));
+  const circumstances = { facts: lens?.violence ?? null, threshold: settings.violenceThreshold, isStill: showing === "still" };
+  violence.show(latest?.violence, circumstances);
 }
 
 function drawLatest() {
@@ -382,12 +387,16 @@ function redraw() {
   if (!latest) cards.clear();
   at("no-faces").hidden = Boolean(latest?.faces.length);
   drawLatest();
-  showChosen();
+  showPanels();
   const clipTimes = showing === "clip" ? { durationSeconds: video.duration || 1, positionSeconds: video.currentTime } : {};
-  timeline.show(log.reports, chosenView(), cards.chosen, clipTimes);
-  for (const title of document.querySelectorAll(".of-face")) {
-    title.textContent = cards.chosen === undefined ? "" : `of face ${cards.chosen}`;
-  }
+  const view = chosenView();
+  const threshold = settings.violenceThreshold;
+  timeline.show(log.reports, view, { face: cards.chosen, threshold, ...clipTimes });
+  at("timeline-says").textContent = view.scene?.says(log.reports, threshold) ?? "";
+  for (const id of ["timeline-says", "timeline-key"]) at(id).hidden = !view.scene;
+  const ofFace = cards.chosen === undefined ? "" : `of face ${cards.chosen}`;
+  for (const title of document.querySelectorAll(".of-face")) title.textContent = ofFace;
+  at("timeline-of").textContent = view.scene ? "of the whole picture" : ofFace;
   if (showing === "clip") {
     scrub.value = String(video.currentTime);
     at("clock").textContent = `${clock(video.currentTime)} / ${clock(video.duration || 0)}`;
@@ -421,7 +430,10 @@ function speak() {
   const said = latest?.faces.map(({ id, expression }) =>
     expression ? `Face ${id}: ${expression.label}, ${percent(expression.confidence)}` : `Face ${id}`,
   );
-  const text = showing === "nothing" ? "" : said?.join(". ") || "No face";
+  const probability = latest?.violence?.probability;
+  // Its number would be told anew every few seconds; what it is called changes seldom.
+  const isCalled = probability !== undefined && isViolent(probability, settings.violenceThreshold);
+  const text = showing === "nothing" ? "" : [said?.join(". ") || "No face", ...(isCalled ? ["Called violent"] : [])].join(". ");
   if (at("spoken").textContent !== text) at("spoken").textContent = text;
 }
 
@@ -489,8 +501,8 @@ at("use-camera").addEventListener("click", () => useCamera());
 at("use-clip").addEventListener("click", () => useClip());
 at("use-file").addEventListener("click", () => at("file").click());
 at("stop").addEventListener("click", stop);
-at("save-json").addEventListener("click", () => save("affectlens.jsonl", "application/jsonl", toJsonLines(log.reports)));
-at("save-csv").addEventListener("click", () => save("affectlens.csv", "text/csv", toCsv(log.reports, sourceName)));
+at("save-json").addEventListener("click", () => save("affectlens.jsonl", "application/jsonl", toJsonLines(log.reports, settings.violenceThreshold)));
+at("save-csv").addEventListener("click", () => save("affectlens.csv", "text/csv", toCsv(log.reports, sourceName, settings.violenceThreshold)));
 meshChoice.addEventListener("change", showMesh);
 viewChoice.addEventListener("change", redraw);
 cameraChoice.addEventListener("change", () => useCamera(cameraChoice.value));
@@ -564,6 +576,7 @@ Object.defineProperty(window, "__affectlens", {
         showing,
         trouble,
         device: lens?.device,
+        violence: lens?.violence,
         timings: lens?.timings,
         latencyMs: { p50: stats.latency(0.5), p95: stats.latency(0.95) },
         requests: requests.count === undefined || !lens ? undefined : requests.count + lens.requestsAfterLoad,

@@ -4,7 +4,7 @@
 import { signed } from "./format.js";
 
 /**
- * @typedef {import("affectlens").FrameReport} FrameReport
+ * @typedef {import("./log.js").KeptReport} KeptReport
  * @typedef {import("affectlens").FaceReport} FaceReport
  * @typedef {{ x: number, y: number }} Place units of the drawing
  */
@@ -76,7 +76,7 @@ function sourceOf(face) {
 /**
  * The way of a face through the square up to a time, oldest step first. Where the face was lost the way is broken.
  *
- * @param {readonly FrameReport[]} reports of the last `TRAIL_MS` before `endMs`
+ * @param {readonly KeptReport[]} reports of the last `TRAIL_MS` before `endMs`
  * @param {number | undefined} id
  * @param {number} endMs
  * @returns {Step[]}

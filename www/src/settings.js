@@ -1,6 +1,8 @@
 // @ts-check
 // The form of settings; what it shows is what is in force.
 
+import { percent } from "./format.js";
+
 /** @typedef {import("affectlens").Settings} Settings */
 
 /** Settings that are smoothing windows. */
@@ -50,18 +52,24 @@ export class SettingsForm {
     this.#onChange(this.#read());
   }
 
+  /** Of violence, as it is shown. */
+  get violenceThreshold() {
+    return this.#input("violenceThreshold").valueAsNumber;
+  }
+
   /** @param {string} name */
   #input(name) {
     return /** @type {HTMLInputElement} */ (this.#form.elements.namedItem(name));
   }
 
   /** @param {Settings} settings */
-  #write({ gla, confidence, blend, ...others }) {
+  #write({ gla, confidence, blend, violenceThreshold, ...others }) {
     this.#input("gla").checked = gla;
     for (const name of WINDOWS) this.#input(name).value = String(others[name]);
     this.#input("filter").checked = confidence < 1;
     this.#input("confidence").value = String(confidence < 1 ? confidence : SUGGESTED_CONFIDENCE);
     this.#input("blend").value = String(blend);
+    this.#input("violenceThreshold").value = String(violenceThreshold);
     this.#showValues();
   }
 
@@ -72,6 +80,7 @@ export class SettingsForm {
       ...Object.fromEntries(WINDOWS.map((name) => [name, this.#input(name).valueAsNumber])),
       confidence: this.#input("filter").checked ? this.#input("confidence").valueAsNumber : OFF,
       blend: this.#input("blend").valueAsNumber,
+      violenceThreshold: this.violenceThreshold,
     };
   }
 
@@ -84,6 +93,7 @@ export class SettingsForm {
     }
     this.#say("confidence", isFiltering ? this.#input("confidence").valueAsNumber.toFixed(2) : "off");
     this.#say("blend", this.#input("blend").valueAsNumber.toFixed(2));
+    this.#say("violenceThreshold", percent(this.violenceThreshold));
   }
 
   /**

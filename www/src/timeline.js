@@ -1,20 +1,26 @@
 // @ts-check
-// What is said of one face, over time.
+// What is said of one face, or of the whole picture, over time.
 
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 
 import { colour, dash, onSchemeChange } from "./palette.js";
+import { pointsOf } from "./views.js";
 
 /**
- * @typedef {import("affectlens").FrameReport} FrameReport
+ * @typedef {import("./log.js").KeptReport} KeptReport
  * @typedef {import("./views.js").View} View
+ * @typedef {import("./views.js").Marks} Marks
  * @typedef {import("./views.js").Line} Line
  */
 
 /** How much of a stream without an end is shown, seconds. */
 const STREAM_SECONDS = 60;
 const HEIGHT_PX = 210;
+/** Of the hatching, CSS pixels: a second mark beside the colour. */
+const HATCH_PX = 7;
+const DASHED = [6, 4];
+const DOTTED = [2, 4];
 
 /** A chart that is drawn anew from the reports. */
 export class Timeline {
@@ -27,6 +33,8 @@ export class Timeline {
   #lines = [];
   /** @type {number | undefined} */
   #position;
+  /** @type {Marks | undefined} */
+  #marks;
   /** While a pointer is over the chart the legend follows it. */
   #isPointedAt = false;
 
@@ -45,27 +53,32 @@ export class Timeline {
   }
 
   /**
-   * @param {readonly FrameReport[]} reports in the order of time
+   * @param {readonly KeptReport[]} reports in the order of time
    * @param {View} view
-   * @param {number | undefined} face id of the face to show
-   * @param {{ durationSeconds?: number, positionSeconds?: number }} clip of a clip
+   * @param {{ face: number | undefined, threshold: number, durationSeconds?: number, positionSeconds?: number }} wanted
+   *   `face`: id of the one to show; `threshold` of violence; the others of a clip
    */
-  show(reports, view, face, { durationSeconds, positionSeconds }) {
+  show(reports, view, { face, threshold, durationSeconds, positionSeconds }) {
     const lastSeconds = reports.length > 0 ? reports[reports.length - 1].time_ms / 1000 : 0;
     const range =
       durationSeconds === undefined
         ? { min: Math.max(0, lastSeconds - STREAM_SECONDS), max: Math.max(lastSeconds, STREAM_SECONDS) }
         : { min: 0, max: durationSeconds };
     this.#position = positionSeconds;
-    const shown = reports.filter(({ time_ms }) => time_ms / 1000 >= range.min);
-    const times = shown.map(({ time_ms }) => time_ms / 1000);
+    const { scene } = view;
+    const shown = reports.filter((report) => report.time_ms / 1000 >= range.min && (scene?.isKnown(report) ?? true));
+    this.#marks = scene?.marks(shown, threshold);
     const lines = view.lines(shown, face);
     if (view !== this.#view || keysOf(lines) !== keysOf(this.#lines)) {
       [this.#view, this.#lines] = [view, lines];
       this.#build();
     }
-    const faces = shown.map((report) => report.faces.find(({ id }) => id === face));
-    const values = lines.map(({ key }) => faces.map((found) => (found && view.value(found, key)) ?? null));
+    const points = pointsOf(shown);
+    const times = points.map(({ seconds }) => seconds);
+    const faces = points.map(({ report }) => report?.faces.find(({ id }) => id === face));
+    const values = lines.map(({ key }) =>
+      points.map(({ report }, index) => (report && view.value(report, faces[index], key)) ?? null),
+    );
     this.#plot?.batch(() => {
       this.#plot?.setData([times, ...values], false);
       this.#plot?.setScale("x", range);
@@ -102,7 +115,7 @@ export class Timeline {
         cursor: { drag: { x: false, y: false }, points: { size: 7 } },
         legend: { markers: { width: 3 } },
         hooks: {
-          drawAxes: [(plot) => range[0] < 0 && drawLine(plot, "quiet", 1, "y", 0)],
+          drawAxes: [(plot) => range[0] < 0 && drawLine(plot, "quiet", 1, "y", 0), (plot) => drawMarks(plot, this.#marks)],
           draw: [(plot) => this.#position !== undefined && drawLine(plot, "accent", 2, "x", this.#position)],
           ready: [
             ({ over }) => {
@@ -130,6 +143,54 @@ function keysOf(lines) {
 }
 
 /**
+ * The level, what reaches it, and where estimates begin to be provisional.
+ *
+ * @param {uPlot} plot
+ * @param {Marks | undefined} marks
+ */
+function drawMarks(plot, marks) {
+  if (!marks) return;
+  for (const { startMs, endMs } of marks.stretches) drawHatching(plot, startMs / 1000, endMs / 1000);
+  drawLine(plot, "violence", 1.5, "y", marks.level, DASHED);
+  if (marks.finalMs !== undefined) drawLine(plot, "quiet", 1.5, "x", marks.finalMs / 1000, DOTTED);
+}
+
+/**
+ * @param {uPlot} plot
+ * @param {number} start seconds
+ * @param {number} end seconds
+ */
+function drawHatching({ ctx, bbox, valToPos }, start, end) {
+  const unit = devicePixelRatio;
+  const left = valToPos(start, "x", true);
+  // A single frame is seen too.
+  const width = Math.max(valToPos(end, "x", true) - left, 3 * unit);
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+  ctx.clip();
+  ctx.beginPath();
+  ctx.rect(left, bbox.top, width, bbox.height);
+  ctx.clip();
+  ctx.fillStyle = ctx.strokeStyle = colour("violence");
+  ctx.globalAlpha = 0.12;
+  ctx.fillRect(left, bbox.top, width, bbox.height);
+  ctx.globalAlpha = 0.45;
+  ctx.lineWidth = unit;
+  ctx.beginPath();
+  // Aligned with the page, so that the hatching does not crawl while the stretch grows.
+  const step = HATCH_PX * unit;
+  for (let x = Math.floor((left - bbox.height) / step) * step; x < left + width; x += step) {
+    ctx.moveTo(x, bbox.top + bbox.height);
+    ctx.lineTo(x + bbox.height, bbox.top);
+  }
+  ctx.stroke();
+  ctx.globalAlpha = 1;
+  ctx.fillRect(left, bbox.top, width, 4 * unit);
+  ctx.restore();
+}
+
+/**
  * A line across the chart.
  *
  * @param {uPlot} plot
@@ -137,12 +198,13 @@ function keysOf(lines) {
  * @param {number} width CSS pixels
  * @param {"x" | "y"} scale on which it stands at one value
  * @param {number} value
+ * @param {readonly number[]} [dashes] CSS pixels
  */
-function drawLine({ ctx, bbox, valToPos }, name, width, scale, value) {
+function drawLine({ ctx, bbox, valToPos }, name, width, scale, value, dashes = []) {
   const at = Math.round(valToPos(value, scale, true));
   ctx.save();
   ctx.strokeStyle = colour(name);
-  ctx.setLineDash([]);
+  ctx.setLineDash(dashes.map((length) => length * devicePixelRatio));
   ctx.lineWidth = width * devicePixelRatio;
   ctx.beginPath();
   ctx.moveTo(scale === "x" ? at : bbox.left, scale === "x" ? bbox.top : at);

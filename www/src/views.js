@@ -1,21 +1,30 @@
 // @ts-check
-// What the timeline can show of a face.
+// What the timeline can show.
 
 import { percent, signed, strength } from "./format.js";
 import { actionUnitNames, byNumber, expressionNames } from "./log.js";
 import { UNIT_WORDS } from "./units.js";
+import { GAP_MS, describeStretches, finalUpTo, stretchesAbove } from "./violence.js";
 
 /**
- * @typedef {import("affectlens").FrameReport} FrameReport
+ * @typedef {import("./log.js").KeptReport} KeptReport
  * @typedef {import("affectlens").FaceReport} FaceReport
  * @typedef {{ key: string, label: string, colour: string }} Line `colour` is a custom property without its dashes
+ * @typedef {{ level: number, stretches: import("./violence.js").Stretch[], finalMs: number | undefined }} Marks a line
+ *   across the chart, stretches that reach it, and the time up to which nothing changes any more
  * @typedef {{
  *   range: [number, number],
  *   text: (value: number) => string,
- *   lines: (reports: readonly FrameReport[], face: number | undefined) => Line[],
- *   value: (face: FaceReport, key: string) => number | undefined,
+ *   lines: (reports: readonly KeptReport[], face: number | undefined) => Line[],
+ *   value: (report: KeptReport, face: FaceReport | undefined, key: string) => number | undefined,
+ *   scene?: Scene,
  * }} View
- * @typedef {"expressions" | "valence-arousal" | "action-units"} ViewName
+ * @typedef {{
+ *   isKnown: (report: KeptReport) => boolean,
+ *   marks: (reports: readonly KeptReport[], threshold: number) => Marks,
+ *   says: (reports: readonly KeptReport[], threshold: number) => string,
+ * }} Scene of a view that is about whole pictures, of which some are told nothing about
+ * @typedef {"expressions" | "valence-arousal" | "action-units" | "violence"} ViewName
  */
 
 /** Lines of action units beyond these are told apart by nobody. */
@@ -27,13 +36,13 @@ export const VIEWS = {
     range: [0, 1],
     text: percent,
     lines: (reports) => expressionNames(reports.slice(-50)).map((name) => ({ key: name, label: name, colour: name })),
-    value: ({ expression }, name) => expression?.probabilities[/** @type {import("affectlens").ExpressionName} */ (name)],
+    value: (_, face, name) => face?.expression?.probabilities[/** @type {import("affectlens").ExpressionName} */ (name)],
   },
   "valence-arousal": {
     range: [-1, 1],
     text: signed,
     lines: () => ["valence", "arousal"].map((name) => ({ key: name, label: name, colour: name })),
-    value: (face, name) => (name === "valence" ? face.valence : face.arousal),
+    value: (_, face, name) => (name === "valence" ? face?.valence : face?.arousal),
   },
   "action-units": {
     range: [0, 1],
@@ -44,14 +53,43 @@ export const VIEWS = {
         label: `${name} ${UNIT_WORDS[name]}`,
         colour: `unit-${index + 1}`,
       })),
-    value: (face, name) => face.action_units?.[/** @type {import("affectlens").ActionUnitName} */ (name)],
+    value: (_, face, name) => face?.action_units?.[/** @type {import("affectlens").ActionUnitName} */ (name)],
+  },
+  violence: {
+    range: [0, 1],
+    text: percent,
+    lines: () => [{ key: "violence", label: "violence", colour: "violence" }],
+    value: ({ violence }) => violence?.probability,
+    scene: {
+      isKnown: ({ violence }) => violence !== undefined,
+      marks: (reports, threshold) => ({
+        level: threshold,
+        stretches: stretchesAbove(reports, threshold),
+        finalMs: finalUpTo(reports),
+      }),
+      says: describeStretches,
+    },
   },
 };
 
 /**
+ * The points of a chart: where nobody looked for a while its lines are broken by a point without a report.
+ *
+ * @param {readonly KeptReport[]} reports
+ * @returns {{ seconds: number, report?: KeptReport }[]}
+ */
+export function pointsOf(reports) {
+  return reports.flatMap((report, index) => {
+    const [before, now] = [reports[index - 1]?.time_ms ?? report.time_ms, report.time_ms];
+    const point = { seconds: now / 1000, report };
+    return now - before > GAP_MS ? [{ seconds: (before + now) / 2000 }, point] : [point];
+  });
+}
+
+/**
  * The action units of a face that are strongest on average, by ascending number.
  *
- * @param {readonly FrameReport[]} reports
+ * @param {readonly KeptReport[]} reports
  * @param {number | undefined} id of the face
  * @param {number} count at most so many
  */

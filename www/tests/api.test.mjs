@@ -96,6 +96,12 @@ function spoilWeights() {
     delete all.pretrained;
     delete all.head;
   });
+  spoilt("weights-no-violence", (all) => {
+    delete all.violenceHead;
+  });
+  spoilt("weights-violence-swapped", (all) => {
+    [all.violenceBackbone, all.violenceHead] = [all.violenceHead, all.violenceBackbone];
+  });
   spoilt("weights-cut", ({ detector }, at) => {
     // Cut short before it was published: length and digest are those of the cut file.
     const cut = readFileSync(join(at, detector.file)).subarray(0, 20_000);
@@ -109,13 +115,13 @@ function spoilWeights() {
 describe("options", LIMIT, () => {
   const REFUSED = [
     [{ device: "gpu" }, 'device is "gpu", expected one of auto, webgpu, cpu'],
-    [{ tasks: ["violence"] }, 'tasks is "violence", expected one of expression, valence-arousal, action-units'],
+    [{ tasks: ["gaze"] }, 'tasks is "gaze", expected one of expression, valence-arousal, action-units, violence'],
     [{ tasks: "expression" }, 'tasks is "expression", expected an array of task names'],
     [{ weights: 7 }, "weights is 7, expected a URL, a manifest or bytes"],
     [
       { weights: { face: {} } },
       'weights is "face", expected files named detector, backbone, pretrained, head, valenceArousalHead, ' +
-        "actionUnitsHead, mesh, blendshapes",
+        "actionUnitsHead, mesh, blendshapes, violenceBackbone, violenceHead",
     ],
     [{ weights: { detector: "x" } }, 'weights.detector is "x", expected an ArrayBuffer or Uint8Array'],
     [{ wasmUrl: 1 }, "wasmUrl is 1, expected a string or URL"],
@@ -372,10 +378,12 @@ describe("settings", LIMIT, () => {
     [{ gla: 1 }, "gla is 1, expected a boolean"],
     [{ valenceArousalHalfWindow: 0.5 }, "valenceArousalHalfWindow is 0.5, expected a whole number from 0 to 1000"],
     [{ landmarks: "all" }, 'landmarks is "all", expected a boolean'],
+    [{ violenceThreshold: 50 }, "violenceThreshold is 50, expected a number from 0 to 1"],
+    [{ violenceEvery: 0 }, "violenceEvery is 0, expected a whole number from 1 to 1000"],
     [
       { sharpness: 1 },
       'settings is "sharpness", expected one of gla, halfWindow, valenceArousalHalfWindow, actionUnitsHalfWindow, ' +
-        "confidence, blend, landmarks",
+        "confidence, blend, landmarks, violenceThreshold, violenceEvery",
     ],
     [7, "settings is 7, expected an object"],
   ];
@@ -428,6 +436,150 @@ describe("tasks", LIMIT, () => {
     });
     assert.equal(failed.code, "weights-missing");
     assert.match(failed.message, /action units need weights `face-mesh` and `face-blendshapes`/);
+  });
+});
+
+describe("violence", LIMIT, () => {
+  /**
+   * Runs in the page: looks at pictures of changing colour, as many as the head samples, until a window is full and
+   * `more` after it.
+   */
+  const LOOK = `
+    const watch = async (lens, more) => {
+      const { length, framesPerSecond } = lens.violence;
+      const stepMs = 1000 / (framesPerSecond ?? 25);
+      const reports = [];
+      let full = Infinity;
+      for (let index = 0; index < Math.min(2 * length + 2, full + more); index++) {
+        const picture = new ImageData(64, 64);
+        picture.data.fill((index * 37) % 256);
+        reports.push(await lens.analyze(picture, { timeMs: index * stepMs }));
+        if (full === Infinity && reports.at(-1).violence.probability !== undefined) full = index + 1;
+      }
+      return reports;
+    };
+    Object.assign(globalThis, { watch });
+  `;
+  beforeEach(() => page.evaluate(LOOK));
+
+  test("alone it fetches its own two files and never reports a face", async () => {
+    server.requests.length = 0;
+    const { facts, report, refused } = await page.evaluate(async () => {
+      const lens = await load({ device: "cpu", weights: "/weights/", tasks: ["violence"] });
+      const face = await image("/face.png");
+      return { facts: lens.violence, report: await lens.analyze(face, { timeMs: 0 }), refused: await failure(lens.analyzeFace(face)) };
+    });
+    const { files } = readJson(join(folder, "weights/manifest.json"));
+    const fetched = server.requests.filter((url) => url.endsWith(".safetensors"));
+    assert.deepEqual(fetched.sort(), [files.violenceBackbone, files.violenceHead].map(({ file }) => `/weights/${file}`).sort());
+    assert.deepEqual(Object.keys(facts).sort(), ["backbone", "framesPerSecond", "head", "length", "spanMs"]);
+    assert.ok(facts.length > 1 && facts.spanMs > 0, JSON.stringify(facts));
+    assert.deepEqual(Object.keys(report), ["frame", "time_ms", "faces", "violence"]);
+    assert.deepEqual(report.faces, []);
+    assert.equal(refused.code, "bad-argument");
+    assert.match(refused.message, /analyzeFace needs one of the tasks expression, .*; loaded is violence$/);
+  });
+
+  test("it warms up before there is a number; then frames are refined until they are final", async () => {
+    const { facts, reports } = await page.evaluate(async () => {
+      const lens = await cpu({ tasks: ["violence"] });
+      return { facts: lens.violence, reports: await watch(lens, 4) };
+    });
+    const full = reports.findIndex(({ violence }) => violence.probability !== undefined);
+    assert.ok(full > 0, `no window was full after ${reports.length} pictures`);
+    const toGo = reports.slice(0, full).map(({ violence }) => violence.warming_up_ms);
+    assert.ok(toGo.every((ms, index) => ms > 0 && (index === 0 || ms <= toGo[index - 1])), String(toGo));
+    assert.deepEqual(Object.keys(reports[0].violence), ["warming_up_ms"]);
+
+    const known = new Set(reports.map(({ frame, time_ms }) => `${frame} ${time_ms}`));
+    const final = new Set();
+    for (const { time_ms, violence } of reports.slice(full)) {
+      assert.deepEqual(Object.keys(violence), ["probability", "violent", "delay_ms", "updates"]);
+      assert.ok(violence.delay_ms > 0 && violence.delay_ms <= 2 * facts.spanMs, String(violence.delay_ms));
+      for (const update of violence.updates) {
+        assert.ok(known.has(`${update.frame} ${update.time_ms}`), "an update is about a frame that was looked at");
+        assert.ok(update.probability >= 0 && update.probability <= 1);
+        assert.ok(!final.has(update.frame), `frame ${update.frame} changed after it was final`);
+        assert.ok(time_ms - update.time_ms <= violence.delay_ms + 1, "nothing changes after the delay");
+        if (update.final) final.add(update.frame);
+      }
+    }
+    const [first] = reports.slice(full);
+    assert.equal(first.violence.updates[0].frame, 0, "the first window reaches back to the first frame");
+    assert.equal(first.violence.updates.at(-1).probability, first.violence.probability);
+    assert.ok(final.has(0), "the first frame became final");
+  });
+
+  test("the threshold decides what is violent; frames that are not sampled change nothing; a reset warms up again", async () => {
+    const { settings, full, low, high, between, after } = await page.evaluate(async () => {
+      const lens = await cpu({ tasks: ["violence"] });
+      const settings = lens.settings;
+      const reports = await watch(lens, 0);
+      const { time_ms } = reports.at(-1);
+      const look = (timeMs) => lens.analyze(new ImageData(64, 64), { timeMs });
+      await lens.configure({ violenceThreshold: 0 });
+      const low = await look(time_ms + 1);
+      await lens.configure({ violenceThreshold: 1 });
+      const high = await look(time_ms + 2);
+      await lens.reset();
+      return { settings, full: reports.at(-1), low, high, between: lens.violence.framesPerSecond, after: await look(time_ms + 3) };
+    });
+    assert.ok(settings.violenceThreshold > 0 && settings.violenceThreshold < 1);
+    assert.equal(settings.violenceEvery, 1);
+    assert.equal(full.violence.violent, full.violence.probability >= settings.violenceThreshold);
+    assert.deepEqual([low.violence.violent, high.violence.violent], [true, false]);
+    // A millisecond later nothing is sampled, unless every frame is.
+    if (between !== null) {
+      assert.deepEqual([low.violence.updates, high.violence.updates], [[], []]);
+      assert.equal(high.violence.probability, full.violence.probability);
+    }
+    assert.ok(after.violence.warming_up_ms > 0);
+  });
+
+  test("beside the other tasks faces are reported as without it", async () => {
+    const [alone, beside] = await page.evaluate(async () => {
+      const face = await pixels("/face.png");
+      const faces = ["expression", "valence-arousal", "action-units"];
+      const looks = [faces, [...faces, "violence"]].map(async (tasks) => {
+        const lens = await cpu({ tasks });
+        return { facts: lens.violence, report: await lens.analyze(face, { timeMs: 0 }) };
+      });
+      return Promise.all(looks);
+    });
+    assert.equal(alone.facts, null);
+    assert.equal(alone.report.violence, undefined);
+    assert.deepEqual(beside.report.faces, alone.report.faces);
+    assert.ok(beside.report.violence.warming_up_ms > 0);
+  });
+
+  const REFUSED = [
+    ["/weights-no-violence/", "weights-missing", /violenceHead/],
+    ["/weights-violence-swapped/", "weights-malformed", /violence|architecture/],
+  ];
+  for (const [address, code, message] of REFUSED) {
+    test(`${address} is refused as ${code} for violence only`, async () => {
+      const failed = await page.evaluate((weights) => failure(cpu({ weights, tasks: ["violence"] })), address);
+      assert.equal(failed.code, code, failed.message);
+      assert.match(failed.message, message);
+      await page.evaluate((weights) => cpu({ weights }), address);
+    });
+  }
+
+  test("its files alone are not enough for faces, nor theirs for it", async () => {
+    const failed = await page.evaluate(async () => {
+      const { files } = await (await fetch("/weights/manifest.json")).json();
+      const bytes = async (role) => (await fetch(`/weights/${files[role].file}`)).arrayBuffer();
+      const read = async (...roles) => Object.fromEntries(await Promise.all(roles.map(async (role) => [role, await bytes(role)])));
+      const [scene, faces] = [await read("violenceBackbone", "violenceHead"), await read("detector", "backbone", "head")];
+      const tasks = ["violence"];
+      const alone = await cpu({ weights: { ...scene, detector: new ArrayBuffer(1) }, tasks });
+      alone.dispose();
+      return { faceless: await failure(cpu({ weights: scene })), sceneless: await failure(cpu({ weights: faces, tasks })) };
+    });
+    assert.equal(failed.faceless.code, "weights-missing");
+    assert.match(failed.faceless.message, /`(detector|backbone)`/);
+    assert.equal(failed.sceneless.code, "weights-missing");
+    assert.match(failed.sceneless.message, /`violenceBackbone`/);
   });
 });
 

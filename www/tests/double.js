@@ -20,6 +20,8 @@ export class Lens {
     confidence: 1,
     blend: 1,
     landmarks: false,
+    violenceThreshold: 0.5,
+    violenceEvery: 1,
   };
 
   /** Called as `open(device, tasks, files, workers)`. @param {string} device */
@@ -34,6 +36,10 @@ export class Lens {
 
   device() {
     return { kind: "cpu", adapter: "double", fallback: null };
+  }
+
+  violence() {
+    return null;
   }
 
   settings() {

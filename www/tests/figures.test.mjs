@@ -9,7 +9,8 @@ import { fit } from "../src/overlay.js";
 import { TRAIL_MS, placeOf, trailOf } from "../src/plane.js";
 import { Stats, quantile } from "../src/stats.js";
 import { describeUnits } from "../src/units.js";
-import { VIEWS, strongestUnits } from "../src/views.js";
+import { VIEWS, pointsOf, strongestUnits } from "../src/views.js";
+import { describeStretches, describeViolence, finalUpTo, stretchesAbove } from "../src/violence.js";
 
 const face = (id, label) => ({
   id,
@@ -31,6 +32,17 @@ const at = (id, valence, arousal, action_units) => ({
   },
 });
 const report = (time_ms, faces = []) => ({ frame: time_ms / 40, time_ms, faces });
+/** A report as the lens gives it; updates are pairs of time and probability, and whether it is final. */
+const violent = (time_ms, updates = [], faces = []) => ({
+  ...report(time_ms, faces),
+  violence: {
+    probability: updates.at(-1)?.[1] ?? 0,
+    violent: false,
+    delay_ms: 80,
+    updates: updates.map(([time_ms, probability, final = false]) => ({ frame: time_ms / 40, time_ms, probability, final })),
+  },
+});
+const estimates = (log) => log.reports.map(({ violence }) => violence);
 const times = (log) => log.reports.map(({ time_ms }) => time_ms);
 
 test("quantiles are the nearest rank", () => {
@@ -85,37 +97,115 @@ test("the log keeps no points of a mesh, and leaves the report that it was given
   log.add(given);
   assert.deepEqual(log.reports, [report(0, [face(0, "anger")])]);
   assert.equal(given.faces[0].landmarks.length, 1);
-  assert.doesNotMatch(toJsonLines(log.reports), /landmarks/);
+  assert.doesNotMatch(toJsonLines(log.reports, 0.5), /landmarks/);
 });
 
 test("CSV has one row a face, every known expression a column, and quotes what needs it", () => {
   const reports = [report(0, [face(0, "anger"), face(1, "fear")]), report(40), report(80, [face(0, "fear")])];
   assert.deepEqual(expressionNames(reports), ["neutral", "anger", "fear"]);
   assert.equal(
-    toCsv(reports, 'my "clip", 1.mp4'),
-    `file,frame,time_ms,id,x,y,width,height,score,label,confidence,source,neutral,anger,fear,valence,arousal,valence_arousal_source,action_units_source
-"my ""clip"", 1.mp4",0,0,0,1,2,3,4,0.5,anger,0.75,head,0.25,0.75,,,,,
-"my ""clip"", 1.mp4",0,0,1,1,2,3,4,0.5,fear,0.75,head,0.25,,0.75,,,,
-"my ""clip"", 1.mp4",2,80,0,1,2,3,4,0.5,fear,0.75,head,0.25,,0.75,,,,
+    toCsv(reports, 'my "clip", 1.mp4', 0.5),
+    `file,frame,time_ms,id,x,y,width,height,score,label,confidence,source,neutral,anger,fear,valence,arousal,valence_arousal_source,action_units_source,violence_probability,violent
+"my ""clip"", 1.mp4",0,0,0,1,2,3,4,0.5,anger,0.75,head,0.25,0.75,,,,,,,
+"my ""clip"", 1.mp4",0,0,1,1,2,3,4,0.5,fear,0.75,head,0.25,,0.75,,,,,,
+"my ""clip"", 1.mp4",1,40,,,,,,,,,,,,,,,,,,
+"my ""clip"", 1.mp4",2,80,0,1,2,3,4,0.5,fear,0.75,head,0.25,,0.75,,,,,,
 `,
   );
+});
+
+test("CSV has the violence of each frame after refinement, once a face or in a row without one", () => {
+  const log = new ReportLog();
+  log.add(violent(0, [], [face(0, "anger"), face(1, "fear")]));
+  log.add(violent(40, [[0, 0.25], [40, 0.5]]));
+  log.add(violent(80, [[0, 0.75, true], [40, 0.5]]));
+  const columns = toCsv(log.reports, "a", 0.5).trim().split("\n").map((row) => row.split(","));
+  assert.deepEqual(columns.map((row) => [row[2], row[3], ...row.slice(-2)]), [
+    ["time_ms", "id", "violence_probability", "violent"],
+    ["0", "0", "0.75", "true"],
+    ["0", "1", "0.75", "true"],
+    ["40", "", "0.5", "true"],
+    ["80", "", "", ""],
+  ]);
+  assert.equal(new Set(columns.map((row) => row.length)).size, 1);
 });
 
 test("CSV has the action units that occur by number, and empty fields for what is not known", () => {
   const mesh = at(0, 0.5, -0.25, { AU12: 1, AU2: 0, AU10: 0.5 });
   const reports = [report(0, [mesh, { ...face(1, "fear"), valence: 0, arousal: 0 }])];
   assert.deepEqual(actionUnitNames(reports), ["AU2", "AU10", "AU12"]);
-  const [header, ...rows] = toCsv(reports, "a").trim().split("\n").map((row) => row.split(",").slice(9));
-  const names = ["valence", "arousal", "valence_arousal_source", "action_units_source", "AU2", "AU10", "AU12"];
+  const [header, ...rows] = toCsv(reports, "a", 0.5).trim().split("\n").map((row) => row.split(",").slice(9));
+  const names = ["valence", "arousal", "valence_arousal_source", "action_units_source", "AU2", "AU10", "AU12", "violence_probability", "violent"];
   assert.deepEqual(header, ["label", "confidence", "source", "neutral", "fear", ...names]);
-  assert.deepEqual(rows[0], ["", "", "", "", "", "0.5", "-0.25", "derived", "blendshapes", "0", "0.5", "1"]);
-  assert.deepEqual(rows[1], ["fear", "0.75", "head", "0.25", "0.75", "0", "0", "", "", "", "", ""]);
+  assert.deepEqual(rows[0], ["", "", "", "", "", "0.5", "-0.25", "derived", "blendshapes", "0", "0.5", "1", "", ""]);
+  assert.deepEqual(rows[1], ["fear", "0.75", "head", "0.25", "0.75", "0", "0", "", "", "", "", "", "", ""]);
 });
 
-test("JSON lines are read back as they were", () => {
+test("JSON lines are read back as they were; what could still have changed says so", () => {
   const reports = [report(0, [face(0, "anger")]), report(40)];
-  const lines = toJsonLines(reports).trim().split("\n");
-  assert.deepEqual(lines.map((line) => JSON.parse(line)), reports);
+  const lines = (reports) => toJsonLines(reports, 0.5).trim().split("\n").map((line) => JSON.parse(line));
+  assert.deepEqual(lines(reports), reports);
+  const log = new ReportLog();
+  for (const time of [0, 40, 80]) log.add(violent(time, [[0, 0.5, true], [40, 0.25]]));
+  assert.deepEqual(lines(log.reports), [
+    { ...report(0), violence: { probability: 0.5, violent: true } },
+    { ...report(40), violence: { probability: 0.25, violent: false, final: false } },
+    report(80),
+  ]);
+});
+
+test("estimates of violence are refined backwards, and only those of frames that are kept", () => {
+  const log = new ReportLog();
+  log.add({ ...report(0), violence: { warming_up_ms: 80 } });
+  log.add(violent(40));
+  const before = log.reports[0];
+  log.add(violent(80, [[-40, 1], [0, 0.5], [20, 1], [80, 0.25]]));
+  assert.deepEqual(estimates(log), [{ probability: 0.5, final: false }, undefined, { probability: 0.25, final: false }]);
+  assert.equal(before.violence, undefined, "who holds an older report sees no change");
+  log.add(violent(120, [[0, 0.75, true]]));
+  assert.deepEqual(estimates(log)[0], { probability: 0.75, final: true });
+});
+
+test("the same frame keeps its estimate when it is looked at again, a stretch that is replaced does not", () => {
+  const log = new ReportLog();
+  for (const time of [0, 40]) log.add(violent(time, [[time, 0.5]]));
+  log.add({ ...report(40), violence: { warming_up_ms: 80 } });
+  assert.deepEqual(estimates(log)[1], { probability: 0.5, final: false });
+  log.add({ ...report(50), violence: { warming_up_ms: 80 } }, -1);
+  assert.deepEqual(estimates(log), [undefined]);
+});
+
+test("stretches reach from the first frame at the threshold to the next one below, over frames without estimates", () => {
+  const track = (...pairs) => pairs.map(([time_ms, probability]) => ({ ...report(time_ms), violence: { probability, final: time_ms < 400 } }));
+  const reports = [...track([0, 0.4], [100, 0.5], [200, 0.9]), report(250), ...track([300, 0.1], [400, 0.6])];
+  assert.deepEqual(stretchesAbove(reports, 0.5), [{ startMs: 100, endMs: 300 }, { startMs: 400, endMs: 400 }]);
+  assert.deepEqual(stretchesAbove(reports, 0), [{ startMs: 0, endMs: 400 }]);
+  assert.deepEqual(stretchesAbove(reports, 0.95), []);
+  assert.equal(finalUpTo(reports), 300);
+  // Nobody looked for a while: neither one stretch, nor one that lasts until then.
+  const jump = track([0, 0.9], [200, 0.9], [5000, 0.9], [5200, 0.9], [9000, 0.1]);
+  assert.deepEqual(stretchesAbove(jump, 0.5), [{ startMs: 0, endMs: 200 }, { startMs: 5000, endMs: 5200 }]);
+  assert.equal(describeStretches(jump, 0.5), "At or above 50 %, hatched: 0.0–0.2 s, 5.0–5.2 s.");
+  assert.equal(describeStretches(jump, 0.95), "Nowhere at or above 95 %.");
+  assert.equal(describeStretches([report(0)], 0.5), "No estimate yet.");
+  const many = track(...Array.from({ length: 12 }, (_, index) => [index * 1000, index % 2]));
+  assert.equal(describeStretches(many, 0.5), "At or above 50 %, hatched: 5.0–6.0 s, 7.0–8.0 s, 9.0–10.0 s, 11.0 s, and 2 before.");
+});
+
+test("the panel of violence warms up, tells a number with its delay, and needs more than a picture", () => {
+  const facts = { backbone: "efficientnet-lite0", head: "temporal-tcn", length: 16, framesPerSecond: 4, spanMs: 3750 };
+  const at = (violence, others) => describeViolence(violence, { facts, threshold: 0.5, isStill: false, ...others });
+  assert.deepEqual(at(undefined), { says: "Nothing looked at yet.", lasts: "" });
+  const warm = { says: "Warming up: 1.3 s to go before there is a number.", lasts: "", warmUp: 1 - 1250 / 3750 };
+  assert.deepEqual(at({ warming_up_ms: 1250 }), warm);
+  assert.equal(at({ warming_up_ms: 4000 }).warmUp, 0);
+  assert.equal(at({ warming_up_ms: 4000 }, { facts: null }).warmUp, 0);
+  const calm = at({ probability: 0.07, violent: false, delay_ms: 1875, updates: [] });
+  assert.deepEqual([calm.says, calm.lasts], ["Not called violent: below the threshold of 50 %.", "Later frames may still change it for 1.9 s."]);
+  assert.deepEqual(calm.row, { key: "violence", name: "violence", share: 0.07, text: "7 %", isMarked: false });
+  const marked = at({ probability: 0.5, final: true });
+  assert.deepEqual([marked.says, marked.lasts, marked.row.isMarked], ["Called violent: at or above the threshold of 50 %.", "", true]);
+  assert.equal(at({ warming_up_ms: 1250 }, { isStill: true }).says, "A single picture shows no motion: this needs a video.");
 });
 
 test("signed numbers have a sign unless they are shown as nought", () => {
@@ -170,10 +260,23 @@ test("the timeline names the strongest units of the chosen face", () => {
   assert.deepEqual(lines.map(({ label }) => label), ["AU1 inner brow raiser", "AU2 outer brow raiser", "AU10 upper lip raiser", "AU12 lip corner puller"]);
 });
 
+test("lines are broken where nobody looked for a while", () => {
+  const [first, second, third] = [report(0), report(2000), report(6000)];
+  assert.deepEqual(pointsOf([first, second, third]), [
+    { seconds: 0, report: first },
+    { seconds: 2, report: second },
+    { seconds: 4 },
+    { seconds: 6, report: third },
+  ]);
+  assert.deepEqual(pointsOf([third]), [{ seconds: 6, report: third }]);
+});
+
 test("every view stands a face of which nothing is said", () => {
   const bare = { id: 0, box: [1, 2, 3, 4], score: 0.5 };
   for (const { lines, value } of Object.values(VIEWS)) {
-    for (const { key } of [...lines([report(0, [bare])], 0), { key: "valence" }]) assert.equal(value(bare, key), undefined);
+    for (const { key } of [...lines([report(0, [bare])], 0), { key: "valence" }]) {
+      for (const found of [bare, undefined]) assert.equal(value(report(0, [bare]), found, key), undefined);
+    }
   }
 });
 

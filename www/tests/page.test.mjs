@@ -5,7 +5,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 
-import { signed } from "../src/format.js";
+import { percent, signed } from "../src/format.js";
 import { ffmpeg, media, openBrowser, scratch, serve, watchTrouble } from "./harness.mjs";
 
 /** Of a whole suite, on a machine that is busy with other things. */
@@ -162,6 +162,33 @@ describe("webcam", LIMIT, () => {
   });
 });
 
+test("a webcam has a probability of violence within seconds, beside its faces", LIMIT, async (context) => {
+  const { page, trouble, counters } = await visit(context, "device=cpu&autostart=1", { camera: webcam });
+  const { violence: facts } = await counters();
+  const started = performance.now();
+  await page.waitForFunction(() => window.__affectlens.counters.latest?.violence?.probability !== undefined, undefined, LOADED);
+  context.diagnostic(`a window of ${facts.spanMs} ms was full after ${Math.round(performance.now() - started)} ms`);
+  const { latest, withFace } = await counters();
+  assert.ok(latest.violence.probability >= 0 && latest.violence.probability <= 1);
+  assert.ok(latest.violence.delay_ms > 0);
+  assert.ok(withFace > 0);
+  // Its number is for the eye: a screen reader hears what a frame is called, and that seldom.
+  const isCalled = latest.violence.violent;
+  if (!isCalled) assert.doesNotMatch(await page.textContent("#spoken"), /violen/i);
+  assert.equal(await page.locator("#violence [aria-live], #violence [role=alert], #violence [role=status]").count(), 0);
+  assert.deepEqual(trouble, []);
+});
+
+test("weights for violence that are spoilt are explained as the others are", LIMIT, async (context) => {
+  const browser = await openBrowser();
+  context.after(() => browser.close());
+  const page = await browser.newPage();
+  await page.route(/violence[^/]*\.safetensors/, (route) => route.fulfill({ body: "no weights" }));
+  await page.goto(`${server.url}?device=cpu`);
+  await page.waitForSelector("#notice:not([hidden])", LOADED);
+  assert.match(await page.textContent("#notice"), /The model cannot be loaded: `violenceHead` has \d+ bytes, expected \d+/);
+});
+
 describe("clips and files", LIMIT, () => {
   test("the sample clip plays, is scrubbed by keyboard, and its reports are saved", async (context) => {
     const { page, trouble, requests } = await visit(context, "device=cpu");
@@ -182,7 +209,7 @@ describe("clips and files", LIMIT, () => {
     assert.deepEqual(times, [...times].sort((a, b) => a - b));
     const [header, row] = (await download(page, "#save-csv")).split("\n");
     assert.match(header, /^file,frame,time_ms,id,x,y,width,height,score,label,confidence,source,neutral,/);
-    assert.match(header, /,valence,arousal,valence_arousal_source,action_units_source,AU1,AU2,AU4,(AU\d+,)+AU45$/);
+    assert.match(header, /,valence,arousal,valence_arousal_source,action_units_source,AU1,AU2,AU4,(AU\d+,)+AU45,violence_probability,violent$/);
     assert.equal(row.split(",").length, header.split(",").length);
     assert.match(row, /^cap12_edit\.webm,0,/);
     assert.ok(row.includes(faces[0].expression.label));
@@ -234,6 +261,70 @@ describe("clips and files", LIMIT, () => {
     assert.deepEqual(trouble, []);
   });
 
+  test("violence of the sample clip warms up, is told with its delay, refined backwards, marked and saved", async (context) => {
+    const { page, trouble, requests, counters } = await visit(context, "device=cpu");
+    const { violence: facts } = await counters();
+    assert.ok(facts.length > 1 && facts.spanMs > 0, JSON.stringify(facts));
+    assert.equal(await page.textContent("#violence [data-part=says]"), "Nothing looked at yet.");
+    requests.length = 0;
+    await page.click("#use-clip");
+    await page.waitForFunction(() => window.__affectlens.counters.latest?.violence?.warming_up_ms > 0, undefined, LOADED);
+    await page.waitForFunction(() => /^Warming up: /.test(document.querySelector("#violence [data-part=says]").textContent));
+    assert.equal(await page.isVisible("#violence progress"), true);
+    assert.equal(await page.locator("#violence li").count(), 0, "no number is made up");
+    await page.waitForFunction(() => window.__affectlens.counters.latest?.violence?.probability !== undefined, undefined, LOADED);
+    await analysed(page, (await counters()).analysed + 4);
+    await pause(page);
+
+    const { probability } = (await counters()).latest.violence;
+    const shown = await page.locator("#violence li").textContent();
+    assert.ok(shown.includes(percent(probability)), `${shown} is not ${probability}`);
+    assert.equal(await page.isHidden("#violence progress"), true);
+    assert.match(await page.textContent("#violence [data-part=lasts]"), /^Later frames may still change it for \d+\.\d s\.$/);
+    assert.match(await page.textContent("#violence [data-part=window]"), new RegExp(`^Looks at ${facts.length} `));
+
+    await page.check("[name=timeline-view][value=violence]");
+    assert.deepEqual(await page.locator("#timeline .u-legend .u-label").allTextContents(), ["time", "violence"]);
+    assert.equal(await page.textContent("#timeline-of"), "of the whole picture");
+    const says = (wanted) => page.waitForFunction((wanted) => document.querySelector("#timeline-says").textContent.startsWith(wanted), wanted);
+    await page.fill("[name=violenceThreshold]", "0");
+    await says("At or above 0 %, hatched: 0.");
+    assert.match(await page.textContent("#violence [data-part=says]"), /^Called violent/);
+    await page.waitForFunction(() => /Called violent$/.test(document.querySelector("#spoken").textContent));
+    await page.fill("[name=violenceThreshold]", "1");
+    await says("Nowhere at or above 100 %.");
+    assert.match(await page.textContent("#violence [data-part=says]"), /^Not called violent/);
+
+    const lines = (await download(page, "#save-json")).trim().split("\n").map((line) => JSON.parse(line));
+    const told = lines.filter(({ violence }) => violence);
+    assert.ok(told.length >= facts.length, "the first window reaches back over the warm-up");
+    for (const { violence } of told) {
+      assert.ok(violence.probability >= 0 && violence.probability <= 1);
+      assert.equal(violence.violent, violence.probability >= 1);
+      assert.ok(Object.keys(violence).every((key) => ["probability", "violent", "final"].includes(key)));
+    }
+    const [header, ...rows] = (await download(page, "#save-csv")).trim().split("\n").map((row) => row.split(","));
+    assert.deepEqual(header.slice(-2), ["violence_probability", "violent"]);
+    assert.ok(rows.every(({ length }) => length === header.length));
+    const column = new Map(rows.map((row) => [Number(row[2]), row.at(-2)]));
+    for (const { time_ms, violence } of lines) assert.equal(column.get(time_ms), violence ? String(violence.probability) : "");
+    assert.deepEqual(requests, []);
+    assert.deepEqual(trouble, []);
+  });
+
+  test("a frame without a face still has its line", async (context) => {
+    const blank = join(folder, "blank.png");
+    ffmpeg("-f", "lavfi", "-i", "color=gray:size=320x240", "-frames:v", "1", blank);
+    const { page, counters } = await visit(context, "device=cpu");
+    await page.setInputFiles("#file", blank);
+    await analysed(page, 1);
+    assert.deepEqual((await counters()).latest.faces, []);
+    await page.waitForFunction(() => /A single picture shows no motion/.test(document.querySelector("#violence").textContent));
+    const [header, row] = (await download(page, "#save-csv")).trim().split("\n").map((row) => row.split(","));
+    assert.equal(row.length, header.length);
+    assert.deepEqual(row.slice(0, 4), ["blank.png", "0", "0", ""]);
+  });
+
   test("the timeline shows expressions, valence and arousal, or the strongest action units, and still scrubs", async (context) => {
     const { page } = await visit(context, "device=cpu");
     await page.click("#use-clip");
@@ -254,6 +345,7 @@ describe("clips and files", LIMIT, () => {
 
   test("each window has its slider, and the defaults come back", async (context) => {
     const { page } = await visit(context, "device=cpu");
+    assert.match(await page.textContent("[name=violenceThreshold] + output"), /^\d+ %$/);
     const windows = () =>
       page.evaluate(() =>
         ["halfWindow", "valenceArousalHalfWindow", "actionUnitsHalfWindow"].map(

@@ -1,0 +1,35 @@
+// Which weights files are read for which tasks, in Node.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { FACE_TASKS, ROLES, gatherWeights, readManifest, rolesFor } from "../affectlens/weights.js";
+
+const FACES = ["detector", "backbone", "pretrained", "head"];
+const VIOLENCE = ["violenceBackbone", "violenceHead"];
+
+test("each task reads the files that it can use, and violence alone none of faces", () => {
+  assert.deepEqual(rolesFor(["expression"]), FACES);
+  assert.deepEqual(rolesFor(["valence-arousal"]), [...FACES, "valenceArousalHead"]);
+  assert.deepEqual(rolesFor(["action-units"]), [...FACES, "actionUnitsHead", "mesh", "blendshapes"]);
+  assert.deepEqual(rolesFor(["violence"]), VIOLENCE);
+  assert.deepEqual(rolesFor(["violence", "expression"]), [...FACES, ...VIOLENCE]);
+  assert.deepEqual(rolesFor([...FACE_TASKS, "violence"]), ROLES);
+});
+
+test("bytes that no task can use are left out, and missing ones are not made up", async () => {
+  const files = { detector: new Uint8Array(1), violenceHead: new Uint8Array(2) };
+  const gathered = (tasks) => gatherWeights({ kind: "bytes", files }, tasks, assert.fail);
+  assert.deepEqual(await gathered(["violence"]), { violenceHead: files.violenceHead });
+  assert.deepEqual(await gathered(["expression"]), { detector: files.detector });
+});
+
+test("a manifest's violence files are read with whole addresses, and checked", () => {
+  const file = { file: "violence-head.safetensors", bytes: 7, sha256: "0".repeat(64) };
+  const url = "https://example.invalid/weights/violence-head.safetensors";
+  const base = "https://example.invalid/weights/manifest.json";
+  const read = (violenceHead) => readManifest({ files: { violenceHead, gaze: file } }, base);
+  assert.deepEqual(read(file), { violenceHead: { url, bytes: 7, sha256: file.sha256 } });
+  const broken = { code: "weights-malformed", message: /gives `violenceHead` 0 bytes, expected 1 to/ };
+  assert.throws(() => read({ ...file, bytes: 0 }), broken);
+});
