@@ -10,5 +10,7 @@ mod valence_arousal;
 
 pub use action_units::{ActionUnits, ActionUnitsConfig, EmbeddingNetwork, LogitsNetwork};
 pub use mlp::{Mlp, MlpConfig};
-pub use temporal::{TemporalConfig, TemporalHead, TemporalKind};
+#[cfg(feature = "native")]
+pub(crate) use temporal::kind_of_checkpoint;
+pub use temporal::{TemporalConfig, TemporalHead, TemporalKind, temporal_from_checkpoint};
 pub use valence_arousal::{ValenceArousal, ValenceArousalConfig};

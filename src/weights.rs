@@ -33,12 +33,12 @@ use burn::tensor::{Device, Tensor, TensorData};
 use thiserror::Error;
 
 #[cfg(feature = "native")]
-pub(crate) use catalog::TASK_MEMBERS;
-#[cfg(feature = "native")]
 pub use catalog::{
     CATALOG, CatalogEntry, FetchStep, PublishedFile, Registry, Status, cache_dir, fetch, status,
     weights_path,
 };
+#[cfg(feature = "native")]
+pub(crate) use catalog::{TASK_MEMBERS, TaskMember};
 #[cfg(feature = "native")]
 pub use disk::{file_sha256, sha256};
 #[cfg(feature = "native")]

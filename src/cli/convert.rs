@@ -1,13 +1,19 @@
-//! `affectlens convert`: from a published weights file to a canonical one.
+//! `affectlens convert`: from a published weights file to a canonical one, and from a violence checkpoint to two.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 
 use crate::backbone;
+use crate::calibration::ViolenceSettings;
+use crate::head::{kind_of_checkpoint, temporal_from_checkpoint};
 use crate::weights::{
-    Precision, PublishedWeights, TASK_MEMBERS, Weights, WeightsError, file_sha256,
+    Metadata, Precision, PublishedWeights, TASK_MEMBERS, TaskMember, Weights, WeightsError,
+    file_sha256,
 };
 
 /// Options of `affectlens convert`.
@@ -21,6 +27,9 @@ pub(super) struct Args {
     /// Network that the weights belong to.
     #[arg(long, value_name = "NAME")]
     backbone: String,
+    /// Where to write the temporal head of a violence checkpoint.
+    #[arg(long, value_name = "HEAD.safetensors", value_parser = safetensors_file)]
+    head: Option<PathBuf>,
     /// How numbers are stored.
     #[arg(long, value_enum, default_value_t)]
     precision: Storage,
@@ -42,7 +51,28 @@ enum Storage {
 
 /// Runs `affectlens convert`.
 pub(super) fn run(args: Args) -> Result<()> {
-    let mut weights = canonical(&args.input, &args.backbone)?;
+    // The name is checked first: reading a large file only to refuse its name would waste a minute.
+    let member = member(&args.backbone)?;
+    if args.head.as_ref() == Some(&args.output) {
+        bail!(
+            "`{}` is to be both backbone and head, expected two files",
+            args.output.display()
+        );
+    }
+    let published = read(&args.input, member)?;
+    let place = args.input.display();
+    let head = match &args.head {
+        None => None,
+        Some(path) => {
+            let head = temporal_from_checkpoint(&published);
+            Some((path, head.with_context(|| format!("`{place}`"))?))
+        }
+    };
+    let weights = match member {
+        Some(member) => (member.convert)(&published),
+        None => backbone::canonical_weights(&args.backbone, &published),
+    };
+    let mut weights = weights.with_context(|| format!("`{place}` as {}", args.backbone))?;
     let file = args
         .input
         .file_name()
@@ -57,24 +87,49 @@ pub(super) fn run(args: Args) -> Result<()> {
         Storage::Half => Precision::Half,
         Storage::Single => Precision::Single,
     };
-    weights.write(&args.output, precision)?;
-    let count: usize = weights.iter().map(|(_, tensor)| tensor.values.len()).sum();
-    println!(
-        "{}: {} weights, {count} values",
-        args.output.display(),
-        weights.len()
-    );
+    write(&args.output, &weights, precision)?;
+    match head {
+        Some((path, mut head)) => {
+            let Metadata {
+                architecture,
+                licence,
+                source,
+                source_sha256,
+                ..
+            } = weights.metadata;
+            let mut extra = BTreeMap::from([("embedding".to_owned(), architecture)]);
+            ViolenceSettings::default().write(&mut extra);
+            head.metadata = Metadata {
+                licence,
+                source,
+                source_sha256,
+                extra,
+                ..head.metadata
+            };
+            write(path, &head, precision)?;
+        }
+        None => {
+            if let Some(kind) = kind_of_checkpoint(&published) {
+                let kind = kind.name();
+                eprintln!("`{place}` has a temporal head too ({kind}); --head FILE writes it");
+            }
+        }
+    }
     Ok(())
 }
 
-fn canonical(input: &Path, name: &str) -> Result<Weights> {
-    // The name is checked first: reading a large file only to refuse its name would waste a minute.
+/// The member of MediaPipe's archive that goes by this name; `None` for a backbone.
+fn member(name: &str) -> Result<Option<&'static TaskMember>> {
     let member = TASK_MEMBERS.iter().find(|member| member.name == name);
     if member.is_none() && !backbone::NAMES.contains(&name) {
         let known = TASK_MEMBERS.iter().map(|member| member.name);
         let known: Vec<_> = backbone::NAMES.into_iter().chain(known).collect();
         bail!("no network `{name}` (there are `{}`)", known.join("`, `"));
     }
+    Ok(member)
+}
+
+fn read(input: &Path, member: Option<&TaskMember>) -> Result<PublishedWeights> {
     let is_task = input
         .extension()
         .is_some_and(|extension| extension.eq_ignore_ascii_case("task"));
@@ -82,16 +137,22 @@ fn canonical(input: &Path, name: &str) -> Result<Weights> {
         Some(member) if is_task => PublishedWeights::read_member(input, member.file),
         _ => PublishedWeights::read(input),
     };
-    let published = published.map_err(|error| match error {
+    published.map_err(|error| match error {
         // Says the path itself.
         WeightsError::Io { .. } => error.into(),
         error => anyhow::Error::new(error).context(format!("`{}`", input.display())),
-    })?;
-    let weights = match member {
-        Some(member) => (member.convert)(&published),
-        None => backbone::canonical_weights(name, &published),
-    };
-    weights.with_context(|| format!("`{}` as {name}", input.display()))
+    })
+}
+
+fn write(path: &Path, weights: &Weights, precision: Precision) -> Result<()> {
+    weights.write(path, precision)?;
+    let count: usize = weights.iter().map(|(_, tensor)| tensor.values.len()).sum();
+    println!(
+        "{}: {} weights, {count} values",
+        path.display(),
+        weights.len()
+    );
+    Ok(())
 }
 
 fn safetensors_file(text: &str) -> Result<PathBuf, String> {

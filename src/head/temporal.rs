@@ -6,6 +6,7 @@
 //! Dropout and the statistics of batch norm follow the device: on a device with gradients a head trains, on another
 //! ([`Module::valid`](burn::module::Module::valid)) it infers.
 
+mod checkpoint;
 mod convolution;
 mod crf;
 mod lstm;
@@ -17,6 +18,9 @@ use burn::module::{Module, ParamId};
 use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::{Device, Int, Tensor};
 
+#[cfg(feature = "native")]
+pub(crate) use checkpoint::kind_of_checkpoint;
+pub use checkpoint::temporal_from_checkpoint;
 use convolution::Pointwise;
 use crf::Crf;
 use lstm::{BiLstm, BiLstmConv};
@@ -343,6 +347,8 @@ mod tests {
 
     use super::*;
     use crate::head::linear::Uniform;
+    #[cfg(feature = "native")]
+    use crate::weights::PublishedWeights;
 
     /// Against PyTorch: f32 sums in another order over two layers of nine steps.
     const TOLERANCE: f32 = 1e-5;
@@ -475,6 +481,18 @@ mod tests {
                 assert_close(name, got, values);
             }
         }
+    }
+
+    #[cfg(feature = "native")]
+    #[test]
+    fn a_checkpoint_gives_its_head() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/temporal.pt");
+        let published = PublishedWeights::read(std::path::Path::new(path)).expect("torch");
+        let weights = temporal_from_checkpoint(&published).expect("a head");
+        assert_eq!(
+            weights,
+            golden(TemporalKind::Tcn).weights(TemporalKind::Tcn)
+        );
     }
 
     #[test]

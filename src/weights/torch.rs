@@ -13,11 +13,11 @@ use super::{Metadata, Weights, WeightsError};
 
 const FORMAT: &str = "torch";
 /// Keys under which training scripts put the parameters beside other things.
-const NESTS: [&str; 2] = ["model_state_dict.", "state_dict."];
+const NESTS: [&str; 3] = ["model_state_dict.", "state_dict.", "model."];
 
 /// Reads a `.pt`, `.pth` or `.bin` file.
 ///
-/// What lies under `model_state_dict` or `state_dict` is taken alone; integer tensors (batch-norm counters) are
+/// What lies under `model_state_dict`, `state_dict` or `model` is taken alone; integer tensors (batch-norm counters) are
 /// not parameters and are left out.
 ///
 /// # Errors

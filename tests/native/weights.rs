@@ -126,6 +126,29 @@ fn an_unknown_backbone_and_a_wrong_extension_are_refused() {
 }
 
 #[test]
+fn a_file_without_a_temporal_head_is_told_so() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let input = folder.path().join("in.safetensors");
+    let mut weights = Weights::default();
+    weights.insert("a", vec![1], vec![1.0]).expect("one value");
+    weights
+        .write(&input, Precision::Lossless)
+        .expect("writable");
+    let input = input.to_string_lossy();
+    let arguments = ["convert", &input, "b.safetensors", "--backbone", "faceres"];
+    let output = affectlens(
+        &[&arguments[..], &["--head", "h.safetensors"]].concat(),
+        folder.path(),
+    );
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        text(&output.stderr).contains("weight `temporal_head` is missing"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
 fn a_user_file_in_the_cache_is_listed_with_what_it_says() {
     let cache = tempfile::tempdir().expect("temporary folder");
     std::fs::create_dir(cache.path().join("weights")).expect("writable");

@@ -1,0 +1,240 @@
+//! The head of a violence checkpoint, whose parameters lie beside those of the backbone.
+//!
+//! The training code's modules put it under `temporal_head`, or under `lstm`, `head` and `crf`.
+
+use burn::tensor::Device;
+
+use super::{TemporalHead, TemporalKind, architecture_of};
+use crate::weights::{Metadata, PublishedWeights, WeightTensor, Weights, WeightsError};
+
+/// Where the backbone is.
+const BACKBONES: [&str; 2] = ["encoder.", "backbone."];
+/// Where the head is.
+const HEADS: [&str; 5] = ["temporal_head.", "lstm.", "head.", "cls_head.", "crf."];
+/// Where a second stream of features and its fusion with the first are.
+const STREAMS: [&str; 5] = [
+    "skeleton_",
+    "fusion.",
+    "flow_encoder.",
+    "rgb_encoder.",
+    "flow_proj.",
+];
+/// Other names for the beginnings of canonical ones: of Video Swin's classifier, of a classifier after dropout in a
+/// `Sequential`, and of the encoder in modules that name it otherwise or are one themselves.
+const ALIASES: [(&str, &str); 4] = [
+    ("cls_head.", "head."),
+    ("head.1.", "head."),
+    (
+        "temporal_head.encoder.layers.",
+        "temporal_head.transformer.layers.",
+    ),
+    ("temporal_head.layers.", "temporal_head.transformer.layers."),
+];
+
+/// The head of a violence checkpoint in canonical form; its kind follows from the names.
+///
+/// The metadata names the architecture only: which backbone the head belongs to is known to who converts both.
+///
+/// # Errors
+///
+/// [`WeightsError::Missing`] for a checkpoint without a temporal head, [`WeightsError::Unsupported`] for one with a
+/// second stream of features, and what [`TemporalHead::load`] refuses.
+///
+/// ```
+/// use affectlens::head::{TemporalConfig, TemporalKind, temporal_from_checkpoint};
+/// use affectlens::weights::PublishedWeights;
+/// use burn::tensor::Device;
+///
+/// let config = TemporalConfig { kind: TemporalKind::Tcn, features: 8 };
+/// let weights = config.init(0, &Device::flex()).to_weights();
+/// let published = PublishedWeights::Named(weights.clone());
+/// assert_eq!(temporal_from_checkpoint(&published)?, weights);
+/// # Ok::<(), affectlens::weights::WeightsError>(())
+/// ```
+pub fn temporal_from_checkpoint(published: &PublishedWeights) -> Result<Weights, WeightsError> {
+    let named = published.named();
+    let kind = kind_of_checkpoint(published).ok_or_else(|| WeightsError::Missing {
+        name: "temporal_head".to_owned(),
+        hint: " (nor are there `lstm` or, beside `encoder`, `head`)".to_owned(),
+    })?;
+    let begins = |name: &str, parts: &[&str]| parts.iter().any(|part| name.starts_with(part));
+    if let Some((name, _)) = named.iter().find(|(name, _)| begins(name, &STREAMS)) {
+        return Err(WeightsError::Unsupported {
+            format: "checkpoint",
+            what: format!("a second stream of features (`{name}`)"),
+        });
+    }
+    let mut weights = Weights::new(Metadata {
+        architecture: architecture_of(kind),
+        ..Metadata::default()
+    });
+    for (name, tensor) in named.iter() {
+        if begins(name, &HEADS) && !name.ends_with(".num_batches_tracked") {
+            let name = canonical_name(name, kind);
+            let WeightTensor { shape, values } = tensor.clone();
+            let shape = canonical_shape(&name, shape, kind);
+            weights.insert(name, shape, values)?;
+        }
+    }
+    TemporalHead::load(&weights, &Device::flex())?;
+    Ok(weights)
+}
+
+/// The kind of temporal head that a checkpoint has, if it has one.
+pub(crate) fn kind_of_checkpoint(published: &PublishedWeights) -> Option<TemporalKind> {
+    let named = published.named();
+    let has = |name: &str| named.iter().any(|(key, _)| key.starts_with(name));
+    let has_backbone = BACKBONES.iter().any(|name| has(name));
+    let kinds = [
+        (has("temporal_head.lstm."), TemporalKind::BiLstmConv),
+        (
+            has("temporal_head.pos_embed"),
+            TemporalKind::Transformer { layers: 2 },
+        ),
+        (has("temporal_head."), TemporalKind::Tcn),
+        (has("lstm.") && has("crf."), TemporalKind::Crf),
+        (has("lstm."), TemporalKind::BiLstm),
+        (
+            has_backbone && (has("head.") || has("cls_head.")),
+            TemporalKind::Conv1d,
+        ),
+    ];
+    let found = kinds.into_iter().find(|(is_there, _)| *is_there);
+    found.map(|(_, kind)| kind)
+}
+
+fn canonical_name(name: &str, kind: TemporalKind) -> String {
+    // Only a convolutional network has layers of its own.
+    let aliases = ALIASES
+        .iter()
+        .filter(|(_, own)| kind != TemporalKind::Tcn || !own.contains("transformer"));
+    let renamed = aliases
+        .into_iter()
+        .find_map(|(alias, own)| Some(format!("{own}{}", name.strip_prefix(alias)?)));
+    renamed.unwrap_or_else(|| name.to_owned())
+}
+
+/// A linear layer and a convolution a frame wide are the same but for the last axis.
+fn canonical_shape(name: &str, mut shape: Vec<usize>, kind: TemporalKind) -> Vec<usize> {
+    match (name, kind) {
+        ("head.weight", TemporalKind::Conv1d) if shape.len() == 2 => shape.push(1),
+        ("head.weight", TemporalKind::BiLstm | TemporalKind::Crf)
+            if shape.len() == 3 && shape[2] == 1 =>
+        {
+            shape.truncate(2);
+        }
+        _ => {}
+    }
+    shape
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::head::TemporalConfig;
+
+    fn canonical(kind: TemporalKind) -> Weights {
+        let config = TemporalConfig { kind, features: 3 };
+        config.init(0, &Device::flex()).to_weights()
+    }
+
+    /// A checkpoint of that head over an encoder, with some beginnings of names exchanged.
+    fn checkpoint(kind: TemporalKind, exchanged: &[(&str, &str)]) -> PublishedWeights {
+        let mut weights = Weights::default();
+        for (name, tensor) in canonical(kind).iter() {
+            let renamed = exchanged
+                .iter()
+                .find_map(|(own, alias)| Some(format!("{alias}{}", name.strip_prefix(own)?)));
+            let name = renamed.unwrap_or_else(|| name.to_owned());
+            weights
+                .insert(name, tensor.shape.clone(), tensor.values.clone())
+                .expect("as many values");
+        }
+        for name in [
+            "encoder.head.norm.weight",
+            "temporal_head.layers.0.1.num_batches_tracked",
+        ] {
+            if kind == TemporalKind::Tcn || name.starts_with("encoder") {
+                weights.insert(name, vec![1], vec![1.0]).expect("one value");
+            }
+        }
+        PublishedWeights::Named(weights)
+    }
+
+    #[test]
+    fn every_head_is_recognised_by_its_names() {
+        for kind in TemporalKind::ALL {
+            let found = temporal_from_checkpoint(&checkpoint(kind, &[])).expect("a head");
+            assert_eq!(found, canonical(kind));
+        }
+    }
+
+    #[test]
+    fn other_names_become_canonical() {
+        let transformer = TemporalKind::Transformer { layers: 2 };
+        let layers = "temporal_head.transformer.layers.";
+        for (kind, own, alias) in [
+            (TemporalKind::BiLstm, "head.", "head.1."),
+            (TemporalKind::Conv1d, "head.", "cls_head."),
+            (transformer, layers, "temporal_head.encoder.layers."),
+            (transformer, layers, "temporal_head.layers."),
+        ] {
+            let published = checkpoint(kind, &[(own, alias)]);
+            let found = temporal_from_checkpoint(&published).expect("a head");
+            assert_eq!(found, canonical(kind));
+        }
+    }
+
+    #[test]
+    fn a_linear_layer_and_a_convolution_may_stand_for_each_other() {
+        for (kind, shape) in [
+            (TemporalKind::Conv1d, vec![2, 3]),
+            (TemporalKind::BiLstm, vec![2, 512, 1]),
+        ] {
+            let PublishedWeights::Named(mut weights) = checkpoint(kind, &[]) else {
+                panic!("named");
+            };
+            let values = weights.remove("head.weight").expect("is there").values;
+            weights
+                .insert("head.weight", shape, values)
+                .expect("as many");
+            let found = temporal_from_checkpoint(&PublishedWeights::Named(weights));
+            assert_eq!(found.expect("a head"), canonical(kind));
+        }
+    }
+
+    #[test]
+    fn other_checkpoints_are_refused() {
+        let refusal = |change: fn(&mut Weights)| {
+            let PublishedWeights::Named(mut weights) = checkpoint(TemporalKind::BiLstm, &[]) else {
+                panic!("named");
+            };
+            change(&mut weights);
+            temporal_from_checkpoint(&PublishedWeights::Named(weights))
+                .expect_err("must be refused")
+                .to_string()
+        };
+        assert_eq!(
+            refusal(|weights| *weights = Weights::default()),
+            "weight `temporal_head` is missing (nor are there `lstm` or, beside `encoder`, `head`)"
+        );
+        assert_eq!(
+            refusal(|weights| weights
+                .insert("fusion.norm.bias", vec![0], vec![])
+                .expect("empty")),
+            "checkpoint file uses a second stream of features (`fusion.norm.bias`), which is not supported"
+        );
+        assert_eq!(
+            refusal(|weights| weights
+                .insert("head.weight", vec![3, 512], vec![0.0; 3 * 512])
+                .expect("as many")),
+            "weight `head.weight` has shape [3, 512], expected [2, 512]"
+        );
+        assert_eq!(
+            refusal(|weights| weights
+                .insert("head.4.bias", vec![0], vec![])
+                .expect("empty")),
+            "weight `head.4.bias` does not belong to temporal-bilstm"
+        );
+    }
+}
