@@ -1,28 +1,33 @@
-//! Networks that turn a face into an embedding, and where their weights have a classifier into logits.
+//! Networks that turn a face or a whole frame into an embedding, and where their weights have a classifier into logits.
 //!
 //! Each network is one block table with two forms. [`Backbone`] runs the folded plan on own kernels; the modules
-//! ([`EfficientNet`], [`MobileNetV1`], [`MobileFaceNet`], [`Ddamfn`]) are the same network in Burn's own operations,
-//! what the plan is compared with.
+//! ([`EfficientNet`], [`MobileNetV1`], [`MobileFaceNet`], [`Ddamfn`], [`ConvNext`], [`ResNet18`]) are the same network
+//! in Burn's own operations, what the plan is compared with.
 //! Batch norm is folded into the convolutions when published weights are brought into canonical ones
 //! ([`canonical_weights`]).
 
 mod classifier;
+mod convnext;
 mod convolution;
 mod ddamfn;
 mod efficientnet;
 mod mobilefacenet;
 mod mobilenet_v1;
+mod normalisation;
 mod parameters;
 #[cfg(feature = "native")]
 mod published;
+mod resnet;
 
 use burn::tensor::Tensor;
 
+pub use convnext::{ConvNext, ConvNextConfig};
 pub use ddamfn::Ddamfn;
 pub use efficientnet::{EfficientNet, EfficientNetConfig};
 pub use mobilefacenet::MobileFaceNet;
 pub use mobilenet_v1::MobileNetV1;
 pub(crate) use parameters::Parameters;
+pub use resnet::ResNet18;
 
 use crate::device::OpenedDevice;
 use crate::kernel::{Map, Network, Plan, Planner};
@@ -35,12 +40,18 @@ use crate::weights::{Normalisation, Weights, WeightsError};
 const FACERES: &str = "faceres";
 
 /// Every backbone, as weights files and the command line name it.
-pub const NAMES: [&str; 5] = [
+pub const NAMES: [&str; 11] = [
     FACERES,
     EfficientNetConfig::B0.name,
     EfficientNetConfig::B2.name,
     MobileFaceNet::NAME,
     Ddamfn::NAME,
+    ConvNextConfig::TINY.name,
+    ConvNextConfig::TINY_MULTISCALE.name,
+    EfficientNetConfig::FRAME_B0.name,
+    EfficientNetConfig::FRAME_B0_MULTISCALE.name,
+    EfficientNetConfig::LITE0.name,
+    ResNet18::NAME,
 ];
 
 /// A network that [`NAMES`] names.
@@ -50,6 +61,8 @@ enum Architecture {
     EfficientNet(EfficientNetConfig),
     MobileFaceNet,
     Ddamfn,
+    ConvNext(ConvNextConfig),
+    ResNet18,
 }
 
 impl Architecture {
@@ -58,16 +71,26 @@ impl Architecture {
             FACERES => Self::FaceRes,
             MobileFaceNet::NAME => Self::MobileFaceNet,
             Ddamfn::NAME => Self::Ddamfn,
-            _ => match EfficientNetConfig::from_name(name) {
-                Some(config) => Self::EfficientNet(config),
-                None => {
-                    return Err(WeightsError::Architecture {
-                        expected: NAMES.join("`, `"),
-                        got: name.to_owned(),
-                    });
-                }
-            },
+            ResNet18::NAME => Self::ResNet18,
+            _ => {
+                let efficientnet = EfficientNetConfig::from_name(name).map(Self::EfficientNet);
+                let found =
+                    efficientnet.or_else(|| ConvNextConfig::from_name(name).map(Self::ConvNext));
+                return found.ok_or_else(|| WeightsError::Architecture {
+                    expected: NAMES.join("`, `"),
+                    got: name.to_owned(),
+                });
+            }
         })
+    }
+
+    /// Whether the network looks at whole frames: its outputs are no expressions.
+    fn describes_frames(self) -> bool {
+        match self {
+            Self::EfficientNet(config) => config.describes_frames,
+            Self::ConvNext(_) | Self::ResNet18 => true,
+            Self::FaceRes | Self::MobileFaceNet | Self::Ddamfn => false,
+        }
     }
 
     fn facts(self) -> Facts {
@@ -87,7 +110,7 @@ impl Architecture {
             Self::EfficientNet(config) => of(
                 config.name,
                 config.side,
-                IMAGENET_NORMALISATION,
+                config.normalisation,
                 config.width(),
             ),
             Self::MobileFaceNet => of(
@@ -101,6 +124,18 @@ impl Architecture {
                 Ddamfn::SIDE,
                 IMAGENET_NORMALISATION,
                 Ddamfn::WIDTH,
+            ),
+            Self::ConvNext(config) => of(
+                config.name,
+                config.side,
+                IMAGENET_NORMALISATION,
+                config.width(),
+            ),
+            Self::ResNet18 => of(
+                ResNet18::NAME,
+                ResNet18::SIDE,
+                IMAGENET_NORMALISATION,
+                ResNet18::WIDTH,
             ),
         }
     }
@@ -116,6 +151,12 @@ const FACERES_NORMALISATION: Normalisation = Normalisation {
 const IMAGENET_NORMALISATION: Normalisation = Normalisation {
     mean: [0.485 * 255.0, 0.456 * 255.0, 0.406 * 255.0],
     std: [0.229 * 255.0, 0.224 * 255.0, 0.225 * 255.0],
+};
+
+/// Of EfficientNet-Lite.
+const LITE_NORMALISATION: Normalisation = Normalisation {
+    mean: [127.0; 3],
+    std: [128.0; 3],
 };
 
 /// From -1 to 1.
@@ -136,7 +177,7 @@ pub struct Backbone {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outputs {
     /// What the first outputs, logits before softmax, stand for; empty without a classifier or where its classes are
-    /// unknown.
+    /// unknown, and for networks that describe whole frames.
     pub classes: Vec<Expression>,
     /// Whether two more outputs follow the classes: valence and arousal, linear and not clipped to [-1, 1].
     pub valence_arousal: bool,
@@ -155,7 +196,7 @@ pub struct Facts {
     pub width: usize,
 }
 
-/// What a backbone says about a batch of faces.
+/// What a backbone says about a batch of faces or frames.
 #[derive(Clone, Debug)]
 pub struct Embedded {
     /// `[batch, width]`, not unit length.
@@ -258,6 +299,7 @@ pub fn classes(weights: &Weights) -> Result<Vec<Expression>, WeightsError> {
 pub fn outputs(weights: &Weights) -> Result<Outputs, WeightsError> {
     match Architecture::of(&weights.metadata.architecture)? {
         Architecture::FaceRes => Ok(Outputs::default()),
+        architecture if architecture.describes_frames() => Ok(Outputs::default()),
         _ => classifier::outputs(weights),
     }
 }
@@ -278,6 +320,8 @@ pub fn plan(
         Architecture::EfficientNet(config) => EfficientNet::plan(config, weights, planner, faces),
         Architecture::MobileFaceNet => MobileFaceNet::plan(weights, planner, faces),
         Architecture::Ddamfn => Ddamfn::plan(weights, planner, faces),
+        Architecture::ConvNext(config) => ConvNext::plan(config, weights, planner, faces),
+        Architecture::ResNet18 => ResNet18::plan(weights, planner, faces),
     }
 }
 
@@ -285,7 +329,8 @@ pub fn plan(
 /// filled in. Licence and source stay those of the published table.
 ///
 /// `faceres` is read from tfjs; the EmotiEffNets and MobileFaceNet from a state dict or from EmotiEffLib's ONNX files;
-/// MT-DDAMFN from a state dict.
+/// MT-DDAMFN from a state dict. Networks for whole frames are read from timm's or torchvision's state dict, or out of a
+/// violence detector's, under `encoder`; its other parameters are left aside.
 ///
 /// # Errors
 ///
@@ -312,6 +357,8 @@ pub fn canonical_weights(
         Architecture::EfficientNet(config) => efficientnet::published(config),
         Architecture::MobileFaceNet => mobilefacenet::published(),
         Architecture::Ddamfn => ddamfn::published(),
+        Architecture::ConvNext(config) => convnext::published(config),
+        Architecture::ResNet18 => resnet::published(),
     };
     network.canonical(published, metadata)
 }

@@ -196,6 +196,12 @@ impl Weights {
         Ok(())
     }
 
+    /// Adds or replaces a parameter that is whole.
+    #[cfg(feature = "native")]
+    pub(crate) fn put(&mut self, name: String, tensor: WeightTensor) {
+        self.tensors.insert(name, tensor);
+    }
+
     /// The parameter of that name, if there is one.
     pub fn get(&self, name: &str) -> Option<&WeightTensor> {
         self.tensors.get(name)

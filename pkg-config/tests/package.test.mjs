@@ -106,7 +106,15 @@ test("both packages have the crate's version", () => {
 
 test("weights are what their manifest says", () => {
   const { files } = readJson(join(installed("affectlens-weights"), "manifest.json"));
-  assert.deepEqual(Object.keys(files).sort(), ["backbone", "blendshapes", "detector", "head", "mesh", "pretrained"]);
+  assert.deepEqual(Object.keys(files).sort(), [
+    "backbone",
+    "blendshapes",
+    "detector",
+    "head",
+    "mesh",
+    "pretrained",
+    "violenceBackbone",
+  ]);
   const exported = runModule(`
     import weights from "affectlens-weights";
     console.log(JSON.stringify(weights.files));

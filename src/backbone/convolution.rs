@@ -9,7 +9,7 @@ use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor};
 
 use super::parameters::Parameters;
-use crate::kernel::{Activation, Map, MapShape, Planner, Weighted, Window};
+use crate::kernel::{Activation, Map, MapShape, Planner, Shortcut, Weighted, Window};
 use crate::weights::WeightsError;
 
 /// How a convolution couples channels.
@@ -182,13 +182,30 @@ impl ConvolutionConfig {
         planner: &mut Planner,
         maps: Map,
     ) -> Result<Map, WeightsError> {
+        self.plan_onto(name, parameters, planner, maps, None)
+    }
+
+    /// The same with a map that is added before the activation; only dense convolutions can have one.
+    pub(super) fn plan_onto(
+        &self,
+        name: &str,
+        parameters: &mut Parameters<'_>,
+        planner: &mut Planner,
+        maps: Map,
+        shortcut: Option<Map>,
+    ) -> Result<Map, WeightsError> {
         let weighted = self.weighted(name, parameters)?;
         let window = self.window(planner.shape(maps));
         Ok(match (self.coupling, self.kernel, self.stride) {
             (Coupling::Depthwise { .. }, ..) => planner.depthwise(maps, window, weighted),
             (Coupling::Pairwise { .. }, ..) => planner.pairwise(maps, window, weighted),
-            (Coupling::Dense { .. }, 1, 1) => planner.pointwise(maps, weighted),
-            (Coupling::Dense { .. }, ..) => planner.convolution(maps, window, weighted),
+            (Coupling::Dense { .. }, 1, 1) => {
+                let shortcut = shortcut.map(|map| Shortcut { map, pooled: false });
+                planner.gated_pointwise(maps, weighted, None, shortcut)
+            }
+            (Coupling::Dense { .. }, ..) => {
+                planner.residual_convolution(maps, window, weighted, shortcut)
+            }
         })
     }
 }
@@ -216,6 +233,15 @@ impl Convolution {
     /// - maps: `[batch, inputs, height, width]`
     /// - output: `[batch, outputs, height, width]`, as large as the padding says
     pub(super) fn forward(&self, maps: Tensor<4>) -> Tensor<4> {
+        self.activate(self.convolve(maps))
+    }
+
+    /// The same with a map that is added before the activation.
+    pub(super) fn forward_onto(&self, maps: Tensor<4>, shortcut: Tensor<4>) -> Tensor<4> {
+        self.activate(self.convolve(maps) + shortcut)
+    }
+
+    fn convolve(&self, maps: Tensor<4>) -> Tensor<4> {
         let [_, channels, height, width] = maps.dims();
         let ConvolutionConfig { kernel, stride, .. } = self.config;
         let window = self.config.window(MapShape {
@@ -231,7 +257,10 @@ impl Convolution {
         let padding = [padding(0, height), padding(1, width)];
         let groups = self.config.groups();
         let options = ConvOptions::new_with_padding([stride; 2], padding, [1; 2], groups);
-        let maps = conv2d(maps, self.weight.val(), Some(self.bias.val()), options);
+        conv2d(maps, self.weight.val(), Some(self.bias.val()), options)
+    }
+
+    fn activate(&self, maps: Tensor<4>) -> Tensor<4> {
         match self.config.activation {
             Activation::Identity => maps,
             Activation::Silu => silu(maps),
@@ -247,4 +276,12 @@ impl Convolution {
             }
         }
     }
+}
+
+/// Means over pixels, `[batch, channels, 1, 1]`.
+pub(super) fn pool(maps: Tensor<4>) -> Tensor<4> {
+    let [batch, channels, height, width] = maps.dims();
+    maps.reshape([batch, channels, height * width])
+        .mean_dim(2)
+        .reshape([batch, channels, 1, 1])
 }

@@ -557,5 +557,7 @@ pub(super) fn published() -> PublishedNetwork {
         layers,
         classifiers: &["fc"],
         unused,
+        describes_frames: false,
+        aliases: Vec::new(),
     }
 }

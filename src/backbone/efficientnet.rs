@@ -1,25 +1,26 @@
-//! EfficientNet as timm's `tf_efficientnet_b0` and `_b2`, the trunk of EmotiEffNet.
+//! EfficientNet as timm's `tf_efficientnet_b0` and `_b2`, the trunk of EmotiEffNet, and for whole frames as its
+//! `efficientnet_b0` and `tf_efficientnet_lite0`.
 //!
 //! Tan and Le, "EfficientNet: Rethinking model scaling for convolutional neural networks" (2019), table 1.
 //! Inverted residual blocks with squeeze-and-excitation and SiLU; the larger networks multiply the table's
-//! channels and repeats.
+//! channels and repeats. Lite0 has the table of B0 without squeeze-and-excitation and with ReLU6.
 
 #[cfg(feature = "native")]
 mod published;
 
 use burn::module::Module;
-use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor};
 
 use super::classifier::{Classifier, outputs};
-use super::convolution::{Convolution, ConvolutionConfig};
+use super::convolution::{Convolution, ConvolutionConfig, Padding, pool};
 use super::parameters::Parameters;
 #[cfg(feature = "native")]
 pub(super) use published::published;
 
-use crate::kernel::{Activation, Map, Planner, Shortcut, Weighted};
+use super::{IMAGENET_NORMALISATION, LITE_NORMALISATION};
+use crate::kernel::{Activation, Map, Planner, Shortcut};
 use crate::label::Expression;
-use crate::weights::{Weights, WeightsError};
+use crate::weights::{Normalisation, Weights, WeightsError};
 
 /// One row of the published table: blocks of equal kernel and output width.
 struct Stage {
@@ -62,9 +63,11 @@ const STEM_CHANNELS: usize = 32;
 const HEAD_CHANNELS: usize = 1280;
 /// Squeeze width as a part of the block's *input* channels.
 const SQUEEZE_DIVISOR: usize = 4;
+/// Stages up to the first map of the networks of two scales.
+const FIRST_SCALE_STAGES: usize = 5;
 
 /// Which EfficientNet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EfficientNetConfig {
     /// Architecture name in weights files.
     pub name: &'static str,
@@ -74,6 +77,16 @@ pub struct EfficientNetConfig {
     width_tenths: usize,
     /// Repeats relative to B0, in tenths.
     depth_tenths: usize,
+    pub(super) normalisation: Normalisation,
+    padding: Padding,
+    activation: Activation,
+    has_squeeze: bool,
+    /// Added to the variance of batch norms.
+    epsilon: f64,
+    /// Whether the embedding is the means of the last two stages instead of the head's.
+    is_multiscale: bool,
+    /// Whether it looks at whole frames instead of faces.
+    pub(super) describes_frames: bool,
 }
 
 /// One block of the network, spelled out.
@@ -85,10 +98,8 @@ pub(super) struct BlockConfig {
     pub(super) expand: Option<ConvolutionConfig>,
     /// `conv_dw`.
     pub(super) depthwise: ConvolutionConfig,
-    /// `se.conv_reduce`.
-    pub(super) reduce: ConvolutionConfig,
-    /// `se.conv_expand`.
-    pub(super) excite: ConvolutionConfig,
+    /// `se.conv_reduce` and `se.conv_expand`, where the network has them.
+    pub(super) squeeze: Option<[ConvolutionConfig; 2]>,
     /// `conv_pwl`, or `conv_pw` where the block does not expand.
     pub(super) project: ConvolutionConfig,
     /// Whether the block's input is added to its output.
@@ -102,6 +113,14 @@ impl EfficientNetConfig {
         side: 224,
         width_tenths: 10,
         depth_tenths: 10,
+        normalisation: IMAGENET_NORMALISATION,
+        padding: Padding::Same,
+        activation: Activation::Silu,
+        has_squeeze: true,
+        // timm's `tf_` models keep TensorFlow's constant.
+        epsilon: 1e-3,
+        is_multiscale: false,
+        describes_frames: false,
     };
     /// EmotiEffNet-B2: 260 pixels, 1408 features.
     pub const B2: Self = Self {
@@ -109,29 +128,76 @@ impl EfficientNetConfig {
         side: 260,
         width_tenths: 11,
         depth_tenths: 12,
+        ..Self::B0
+    };
+    /// timm's `efficientnet_b0` for frames: PyTorch's padding and epsilon, 1280 features.
+    pub const FRAME_B0: Self = Self {
+        name: "efficientnet-b0",
+        padding: Padding::Half,
+        epsilon: 1e-5,
+        describes_frames: true,
+        ..Self::B0
+    };
+    /// The same with the means of its last two stages, 112 and 320 features, and no head.
+    pub const FRAME_B0_MULTISCALE: Self = Self {
+        name: "efficientnet-b0-multiscale",
+        is_multiscale: true,
+        ..Self::FRAME_B0
+    };
+    /// EfficientNet-Lite0 for frames: 224 pixels, 1280 features.
+    pub const LITE0: Self = Self {
+        name: "efficientnet-lite0",
+        normalisation: LITE_NORMALISATION,
+        activation: Activation::Relu6,
+        has_squeeze: false,
+        describes_frames: true,
+        ..Self::B0
     };
 
     /// The network of that architecture name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::B0, Self::B2]
-            .into_iter()
-            .find(|config| config.name == name)
+        [
+            Self::B0,
+            Self::B2,
+            Self::FRAME_B0,
+            Self::FRAME_B0_MULTISCALE,
+            Self::LITE0,
+        ]
+        .into_iter()
+        .find(|config| config.name == name)
     }
 
     /// Length of the embedding.
     pub fn width(&self) -> usize {
-        self.channels(HEAD_CHANNELS)
+        let stage = |stages: usize| self.channels(STAGES[stages - 1].channels);
+        match self.is_multiscale {
+            true => stage(FIRST_SCALE_STAGES) + stage(STAGES.len()),
+            false => self.channels(HEAD_CHANNELS),
+        }
+    }
+
+    /// Blocks after which the first of two maps is taken.
+    fn first_scale(&self) -> Option<usize> {
+        let stages = &STAGES[..FIRST_SCALE_STAGES];
+        self.is_multiscale
+            .then(|| stages.iter().map(|stage| self.repeats(stage)).sum())
+    }
+
+    fn repeats(&self, stage: &Stage) -> usize {
+        (stage.repeats * self.depth_tenths).div_ceil(10)
     }
 
     /// `conv_stem`.
     pub(super) fn stem(&self) -> ConvolutionConfig {
-        ConvolutionConfig::dense(3, self.channels(STEM_CHANNELS), 3, 2, Activation::Silu)
+        ConvolutionConfig::dense(3, self.channels(STEM_CHANNELS), 3, 2, self.activation)
+            .padded(self.padding)
     }
 
-    /// `conv_head`.
-    pub(super) fn head(&self) -> ConvolutionConfig {
+    /// `conv_head`, where the network has one.
+    pub(super) fn head(&self) -> Option<ConvolutionConfig> {
         let last = self.channels(STAGES[STAGES.len() - 1].channels);
-        ConvolutionConfig::pointwise(last, self.width(), Activation::Silu)
+        (!self.is_multiscale)
+            .then(|| ConvolutionConfig::pointwise(last, self.width(), self.activation))
     }
 
     /// Every block in order.
@@ -140,23 +206,27 @@ impl EfficientNetConfig {
         let mut inputs = self.channels(STEM_CHANNELS);
         for (stage_index, stage) in STAGES.iter().enumerate() {
             let outputs = self.channels(stage.channels);
-            let repeats = (stage.repeats * self.depth_tenths).div_ceil(10);
-            for index in 0..repeats {
+            for index in 0..self.repeats(stage) {
                 let stride = if index == 0 { stage.stride } else { 1 };
                 let hidden = inputs * stage.expansion;
                 let squeezed = inputs / SQUEEZE_DIVISOR;
                 blocks.push(BlockConfig {
                     name: format!("blocks.{stage_index}.{index}"),
                     expand: (stage.expansion > 1)
-                        .then(|| ConvolutionConfig::pointwise(inputs, hidden, Activation::Silu)),
+                        .then(|| ConvolutionConfig::pointwise(inputs, hidden, self.activation)),
                     depthwise: ConvolutionConfig::depthwise(
                         hidden,
                         stage.kernel,
                         stride,
-                        Activation::Silu,
-                    ),
-                    reduce: ConvolutionConfig::pointwise(hidden, squeezed, Activation::Silu),
-                    excite: ConvolutionConfig::pointwise(squeezed, hidden, Activation::Identity),
+                        self.activation,
+                    )
+                    .padded(self.padding),
+                    squeeze: self.has_squeeze.then(|| {
+                        [
+                            ConvolutionConfig::pointwise(hidden, squeezed, self.activation),
+                            ConvolutionConfig::pointwise(squeezed, hidden, Activation::Sigmoid),
+                        ]
+                    }),
                     project: ConvolutionConfig::pointwise(hidden, outputs, Activation::Identity),
                     residual: stride == 1 && inputs == outputs,
                 });
@@ -178,6 +248,9 @@ impl EfficientNetConfig {
     }
 }
 
+const REDUCE: &str = "se.conv_reduce";
+const EXCITE: &str = "se.conv_expand";
+
 impl BlockConfig {
     fn plan(
         &self,
@@ -197,20 +270,18 @@ impl BlockConfig {
         let maps =
             self.depthwise
                 .plan(&format!("{name}.conv_dw"), parameters, planner, expanded)?;
-        let reduce = self
-            .reduce
-            .weighted(&format!("{name}.se.conv_reduce"), parameters)?;
-        let excite = Weighted {
-            activation: Activation::Sigmoid,
-            ..self
-                .excite
-                .weighted(&format!("{name}.se.conv_expand"), parameters)?
+        let gate = match &self.squeeze {
+            Some([reduce, excite]) => {
+                let reduce = reduce.weighted(&format!("{name}.{REDUCE}"), parameters)?;
+                let excite = excite.weighted(&format!("{name}.{EXCITE}"), parameters)?;
+                Some(planner.squeeze_excite(maps, reduce, excite))
+            }
+            None => None,
         };
-        let gate = planner.squeeze_excite(maps, reduce, excite);
         let project = self
             .project
             .weighted(&format!("{name}.{}", self.project_name()), parameters)?;
-        Ok(planner.gated_pointwise(maps, project, Some(gate), shortcut))
+        Ok(planner.gated_pointwise(maps, project, gate, shortcut))
     }
 
     /// Name of the projecting convolution.
@@ -228,7 +299,7 @@ impl BlockConfig {
 pub struct EfficientNet {
     stem: Convolution,
     blocks: Vec<Block>,
-    head: Convolution,
+    head: Option<Convolution>,
     classifier: Option<Classifier>,
     #[module(skip)]
     config: EfficientNetConfig,
@@ -240,10 +311,15 @@ pub struct EfficientNet {
 struct Block {
     expand: Option<Convolution>,
     depthwise: Convolution,
-    reduce: Convolution,
-    excite: Convolution,
+    squeeze: Option<Squeeze>,
     project: Convolution,
     residual: bool,
+}
+
+#[derive(Module, Debug)]
+struct Squeeze {
+    reduce: Convolution,
+    excite: Convolution,
 }
 
 impl EfficientNet {
@@ -270,16 +346,25 @@ impl EfficientNet {
             let expand = block
                 .expand
                 .map(|expand| load(&format!("{name}.conv_pw"), &expand));
+            let expand = expand.transpose()?;
+            let depthwise = load(&format!("{name}.conv_dw"), &block.depthwise)?;
+            let squeeze = match &block.squeeze {
+                Some([reduce, excite]) => Some(Squeeze {
+                    reduce: load(&format!("{name}.{REDUCE}"), reduce)?,
+                    excite: load(&format!("{name}.{EXCITE}"), excite)?,
+                }),
+                None => None,
+            };
             blocks.push(Block {
-                expand: expand.transpose()?,
-                depthwise: load(&format!("{name}.conv_dw"), &block.depthwise)?,
-                reduce: load(&format!("{name}.se.conv_reduce"), &block.reduce)?,
-                excite: load(&format!("{name}.se.conv_expand"), &block.excite)?,
+                expand,
+                depthwise,
+                squeeze,
                 project: load(&format!("{name}.{}", block.project_name()), &block.project)?,
                 residual: block.residual,
             });
         }
-        let head = load("conv_head", &config.head())?;
+        let head = config.head().map(|head| load("conv_head", &head));
+        let head = head.transpose()?;
         let classifier = Classifier::load(config.width(), &mut parameters, device)?;
         parameters.finish(config.name)?;
         Ok(Self {
@@ -308,13 +393,18 @@ impl EfficientNet {
         let mut maps = config
             .stem()
             .plan("conv_stem", &mut parameters, planner, faces)?;
-        for block in config.blocks() {
+        let mut first = None;
+        for (index, block) in config.blocks().into_iter().enumerate() {
             maps = block.plan(&mut parameters, planner, maps)?;
+            if config.first_scale() == Some(index + 1) {
+                first = Some(planner.average(maps));
+            }
         }
-        let maps = config
-            .head()
-            .plan("conv_head", &mut parameters, planner, maps)?;
-        let embedding = planner.average(maps);
+        if let Some(head) = config.head() {
+            maps = head.plan("conv_head", &mut parameters, planner, maps)?;
+        }
+        let last = planner.average(maps);
+        let embedding = first.map_or(last, |first| planner.concatenate(first, last));
         let logits = Classifier::plan(&mut parameters, planner, embedding)?;
         parameters.finish(config.name)?;
         Ok((embedding, logits))
@@ -338,10 +428,18 @@ impl EfficientNet {
     /// - output: `[batch, width]`, not unit length
     pub fn forward(&self, faces: Tensor<4>) -> Tensor<2> {
         let mut maps = self.stem.forward(faces);
-        for block in &self.blocks {
+        let mut means = Vec::new();
+        for (index, block) in self.blocks.iter().enumerate() {
             maps = block.forward(maps);
+            if self.config.first_scale() == Some(index + 1) {
+                means.push(pool(maps.clone()));
+            }
         }
-        pool(self.head.forward(maps)).flatten(1, 3)
+        if let Some(head) = &self.head {
+            maps = head.forward(maps);
+        }
+        means.push(pool(maps));
+        Tensor::cat(means, 1).flatten(1, 3)
     }
 
     /// Classifies embeddings, where the weights have a classifier.
@@ -362,23 +460,17 @@ impl Block {
             Some(expand) => expand.forward(maps),
             None => maps,
         };
-        let maps = self.depthwise.forward(maps);
-        let squeezed = self.reduce.forward(pool(maps.clone()));
-        let gate = sigmoid(self.excite.forward(squeezed));
-        let maps = self.project.forward(maps * gate);
+        let mut maps = self.depthwise.forward(maps);
+        if let Some(Squeeze { reduce, excite }) = &self.squeeze {
+            let gate = excite.forward(reduce.forward(pool(maps.clone())));
+            maps = maps * gate;
+        }
+        let maps = self.project.forward(maps);
         match shortcut {
             Some(shortcut) => maps + shortcut,
             None => maps,
         }
     }
-}
-
-/// Means over pixels, `[batch, channels, 1, 1]`.
-fn pool(maps: Tensor<4>) -> Tensor<4> {
-    let [batch, channels, height, width] = maps.dims();
-    maps.reshape([batch, channels, height * width])
-        .mean_dim(2)
-        .reshape([batch, channels, 1, 1])
 }
 
 #[cfg(test)]
@@ -401,18 +493,21 @@ mod tests {
             .map(|block| {
                 block.expand.map_or(0, normalised)
                     + normalised(block.depthwise)
-                    + biased(block.reduce)
-                    + biased(block.excite)
+                    + block
+                        .squeeze
+                        .map_or(0, |both| both.map(biased).iter().sum())
                     + normalised(block.project)
             })
             .sum();
-        normalised(config.stem()) + blocks + normalised(config.head())
+        normalised(config.stem()) + blocks + config.head().map_or(0, normalised)
     }
 
     #[test]
     fn parameter_counts_are_the_published_ones() {
         assert_eq!(unfolded_parameters(EfficientNetConfig::B0), 4_007_548);
         assert_eq!(unfolded_parameters(EfficientNetConfig::B2), 7_700_994);
+        assert_eq!(unfolded_parameters(EfficientNetConfig::FRAME_B0), 4_007_548);
+        assert_eq!(unfolded_parameters(EfficientNetConfig::LITE0), 3_371_008);
     }
 
     #[test]
@@ -420,7 +515,11 @@ mod tests {
         let widths: Vec<_> = EfficientNetConfig::B2
             .blocks()
             .iter()
-            .map(|block| block.reduce.weight_shape()[0])
+            .map(|block| {
+                block
+                    .squeeze
+                    .map_or(0, |[reduce, _]| reduce.weight_shape()[0])
+            })
             .collect();
         let expected = [
             8, 4, 4, 6, 6, 6, 12, 12, 12, 22, 22, 22, 22, 30, 30, 30, 30, 52, 52, 52, 52, 52, 88,

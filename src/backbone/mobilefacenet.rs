@@ -289,5 +289,7 @@ pub(super) fn published() -> PublishedNetwork {
         layers,
         classifiers: &["fc"],
         unused: Vec::new(),
+        describes_frames: false,
+        aliases: Vec::new(),
     }
 }

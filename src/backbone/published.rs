@@ -4,6 +4,9 @@
 //! have numbers for names, so there the order of the graph says which is which. Each network lists its layers once,
 //! in the order in which they run.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
 use super::classifier::{CLASSIFIER_BIAS, CLASSIFIER_WEIGHT};
 use super::convolution::ConvolutionConfig;
 use crate::label::{AFFECTNET_7, AFFECTNET_8};
@@ -26,7 +29,15 @@ pub(super) struct PublishedNetwork {
     pub(super) classifiers: &'static [&'static str],
     /// Layers of a state dict that the forward pass does not use.
     pub(super) unused: Vec<String>,
+    /// Whether it looks at whole frames: outputs are no expressions, and a checkpoint may hold it under
+    /// [`ENCODER`] beside a head.
+    pub(super) describes_frames: bool,
+    /// Another publisher's names of layers, or of what they begin with, and those in [`layers`](Self::layers).
+    pub(super) aliases: Vec<(String, String)>,
 }
+
+/// Where violence detectors keep the backbone; their other parameters belong to the head.
+const ENCODER: &str = "encoder.";
 
 /// A layer with weights.
 pub(super) struct Layer {
@@ -43,6 +54,8 @@ pub(super) struct Layer {
     batch_norm: Option<String>,
     /// Name of the PReLU there.
     slopes: Option<String>,
+    /// Whole name of the layer scale there, `[outputs]`.
+    scale: Option<String>,
 }
 
 /// What a layer is in a graph file.
@@ -53,6 +66,8 @@ enum Operation {
     },
     /// A fully connected layer without bias, followed by batch norm.
     MatMul,
+    /// A layer norm.
+    Normalisation,
 }
 
 impl Layer {
@@ -70,6 +85,7 @@ impl Layer {
             has_bias: true,
             batch_norm: None,
             slopes: None,
+            scale: None,
         }
     }
 
@@ -86,6 +102,15 @@ impl Layer {
             has_bias: true,
             batch_norm: None,
             slopes: None,
+            scale: None,
+        }
+    }
+
+    /// A layer norm.
+    pub(super) fn normalisation(name: String, channels: usize) -> Self {
+        Self {
+            operation: Operation::Normalisation,
+            ..Self::of_shape(name, vec![channels])
         }
     }
 
@@ -127,6 +152,14 @@ impl Layer {
         }
     }
 
+    /// The same before a layer scale.
+    pub(super) fn scale(self, scale: String) -> Self {
+        Self {
+            scale: Some(scale),
+            ..self
+        }
+    }
+
     /// Canonical name.
     #[cfg(test)]
     pub(super) fn name(&self) -> &str {
@@ -142,9 +175,11 @@ impl Layer {
     ) -> Result<(), WeightsError> {
         let name = &self.name;
         let outputs = self.shape[..1].to_vec();
-        // A fully connected layer is a convolution of one pixel.
         let mut shape = self.shape.clone();
-        shape.resize(4, 1);
+        if !matches!(self.operation, Operation::Normalisation) {
+            // A fully connected layer is a convolution of one pixel.
+            shape.resize(4, 1);
+        }
         weights.insert(format!("{name}.weight"), shape, weight)?;
         if let Some(slopes) = slopes {
             weights.insert(format!("{name}.slopes"), outputs.clone(), slopes.to_vec())?;
@@ -162,7 +197,7 @@ impl PublishedNetwork {
     ) -> Result<Weights, WeightsError> {
         metadata.classes.clear();
         let mut weights = match published {
-            PublishedWeights::Named(named) => self.read_state_dict(named)?,
+            PublishedWeights::Named(named) => self.read_state_dict(&self.own_names(named))?,
             PublishedWeights::Graph {
                 convolutions,
                 operations,
@@ -171,6 +206,7 @@ impl PublishedNetwork {
             } => self.read_graph(convolutions, operations, classifier.as_ref())?,
         };
         match weights.get(CLASSIFIER_BIAS).map(|bias| bias.values.len()) {
+            _ if self.describes_frames => {}
             Some(8) => metadata.classes = AFFECTNET_8.to_vec(),
             Some(7) => metadata.classes = AFFECTNET_7.to_vec(),
             Some(10) => {
@@ -186,11 +222,38 @@ impl PublishedNetwork {
         Ok(weights)
     }
 
+    /// The state dict of the network alone, under the names of [`layers`](Self::layers).
+    pub(super) fn own_names<'a>(&self, named: &'a Weights) -> Cow<'a, Weights> {
+        let is_wrapped = named.iter().any(|(name, _)| name.starts_with(ENCODER));
+        let alias = |name: &str| {
+            self.aliases.iter().find_map(|(alias, own)| {
+                let rest = name.strip_prefix(alias.as_str())?;
+                (rest.is_empty() || rest.starts_with('.')).then(|| format!("{own}{rest}"))
+            })
+        };
+        let has_aliases = named.iter().any(|(name, _)| alias(name).is_some());
+        if !self.describes_frames || !is_wrapped && !has_aliases {
+            return Cow::Borrowed(named);
+        }
+        let mut own = Weights::default();
+        for (name, tensor) in named.iter() {
+            let inner = match is_wrapped {
+                true => name.strip_prefix(ENCODER),
+                false => Some(name),
+            };
+            if let Some(name) = inner {
+                let name = alias(name).unwrap_or_else(|| name.to_owned());
+                own.put(name, tensor.clone());
+            }
+        }
+        Cow::Owned(own)
+    }
+
     fn read_state_dict(&self, named: &Weights) -> Result<Weights, WeightsError> {
         let mut weights = Weights::default();
         let mut dict = StateDict {
             named,
-            rest: named.clone(),
+            rest: named.iter().map(|(name, _)| name).collect(),
         };
         for layer in &self.layers {
             let outputs = &layer.shape[..1];
@@ -211,6 +274,9 @@ impl PublishedNetwork {
                 ];
                 fold(&mut weight, &mut bias, batch_norm, self.epsilon);
             }
+            if let Some(name) = &layer.scale {
+                apply_scale(&mut weight, &mut bias, dict.take_scale(name, outputs[0])?);
+            }
             let slopes = layer
                 .slopes
                 .as_ref()
@@ -220,13 +286,13 @@ impl PublishedNetwork {
         for name in self.classifiers {
             if let Some(weight) = named.get(&format!("{name}.weight")) {
                 let outputs = weight.shape.first().copied().unwrap_or_default();
-                dict.rest.remove(&format!("{name}.weight"));
+                dict.rest.remove(format!("{name}.weight").as_str());
                 let bias = dict.take(name, "bias", &[outputs])?.to_vec();
                 self.insert_classifier(&mut weights, weight, bias)?;
                 break;
             }
         }
-        let unexpected = dict.rest.iter().map(|(name, _)| name).find(|name| {
+        let unexpected = dict.rest.into_iter().find(|name| {
             let (layer, part) = name.rsplit_once('.').unwrap_or_default();
             part != "num_batches_tracked" && !self.unused.iter().any(|unused| unused == layer)
         });
@@ -280,6 +346,12 @@ impl PublishedNetwork {
                     let batch_norm = [*gamma, *beta, *mean, *variance];
                     fold(&mut weight, &mut bias, batch_norm, self.epsilon);
                     (weight, bias)
+                }
+                Operation::Normalisation => {
+                    return Err(malformed(format!(
+                        "{} is read from a state dict only",
+                        self.name
+                    )));
                 }
             };
             let slopes = match layer.slopes {
@@ -338,7 +410,7 @@ impl Layer {
 /// Parameters by name, and what nobody has taken.
 struct StateDict<'a> {
     named: &'a Weights,
-    rest: Weights,
+    rest: BTreeSet<&'a str>,
 }
 
 impl<'a> StateDict<'a> {
@@ -349,8 +421,18 @@ impl<'a> StateDict<'a> {
         shape: &[usize],
     ) -> Result<&'a [f32], WeightsError> {
         let name = format!("{layer}.{part}");
-        self.rest.remove(&name);
+        self.rest.remove(name.as_str());
         self.named.values(&name, shape)
+    }
+
+    /// A layer scale: one number an output, in torchvision's ConvNeXt with two more axes of one.
+    fn take_scale(&mut self, name: &str, outputs: usize) -> Result<&'a [f32], WeightsError> {
+        self.rest.remove(name);
+        let maps = [outputs, 1, 1];
+        match self.named.get(name) {
+            Some(tensor) if tensor.shape == maps => Ok(&tensor.values),
+            _ => self.named.values(name, &maps[..1]),
+        }
     }
 }
 
@@ -413,6 +495,17 @@ fn fold(weight: &mut [f32], bias: &mut [f32], batch_norm: [&[f32]; 4], epsilon: 
         }
         let centred = f64::from(*bias) - f64::from(mean[channel]);
         *bias = narrow(f64::from(beta[channel]) + centred * scale);
+    }
+}
+
+/// Multiplies each output.
+fn apply_scale(weight: &mut [f32], bias: &mut [f32], scale: &[f32]) {
+    let fan_in = weight.len() / scale.len();
+    for ((weight, bias), scale) in weight.chunks_exact_mut(fan_in).zip(bias).zip(scale) {
+        for weight in weight {
+            *weight *= scale;
+        }
+        *bias *= scale;
     }
 }
 

@@ -172,13 +172,17 @@ fn lower(plan: &Plan) -> Result<affectlens_cpu::Network, NetworkError> {
                 input,
                 window,
                 weighted,
+                shortcut,
                 ..
             } => network.convolution(
                 at(*input),
                 lower_window(*window),
                 &weighted.weight,
                 finish(weighted),
-                None,
+                shortcut.map(|map| affectlens_cpu::Shortcut {
+                    map: at(map),
+                    is_pooled: false,
+                }),
             )?,
             Step::Depthwise {
                 input,

@@ -276,6 +276,7 @@ impl<'a> Writer<'a> {
                 output,
                 window,
                 weighted,
+                shortcut,
             } => {
                 let shape = self.plan.shape(*input);
                 // The network's input has as many channels in memory as it has.
@@ -285,10 +286,12 @@ impl<'a> Writer<'a> {
                         channels: stored,
                         ..shape
                     },
+                    shortcut: shortcut.map(|map| self.buffer(map).element),
                     ..self.windowed(*input, *output, *window, weighted.activation)
                 };
                 let mut reads = vec![Read::Buffer(input.index())];
                 reads.extend(self.weight_and_bias(weighted, shape.channels, stored));
+                reads.extend(shortcut.map(|map| Read::Buffer(map.index())));
                 reads.extend(self.slopes(weighted));
                 self.push(
                     windowed.convolution(),
@@ -449,6 +452,7 @@ impl<'a> Writer<'a> {
             weight: self.weight_element(),
             pixels: ROW_PIXELS,
             group: 1,
+            shortcut: None,
         }
     }
 

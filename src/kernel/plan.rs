@@ -176,6 +176,8 @@ pub enum Step {
         window: Window,
         /// Weights, bias, activation.
         weighted: Weighted,
+        /// As large as the output; added before the activation.
+        shortcut: Option<Map>,
     },
     /// Every channel on its own, or in a group of two neighbours. Weights `[kernel, kernel, group, channels]`.
     Depthwise {
@@ -313,8 +315,10 @@ impl Step {
                 .into_iter()
                 .flatten()
                 .collect(),
-            Self::Convolution { input, .. }
-            | Self::Depthwise { input, .. }
+            Self::Convolution {
+                input, shortcut, ..
+            } => [Some(*input), *shortcut].into_iter().flatten().collect(),
+            Self::Depthwise { input, .. }
             | Self::SqueezeExcite { input, .. }
             | Self::CoordinateAttention { input, .. }
             | Self::Average { input, .. }
@@ -405,8 +409,19 @@ impl Planner {
         self.maps[map.0]
     }
 
-    /// Adds a [`Step::Convolution`].
+    /// Adds a [`Step::Convolution`] that only convolves.
     pub fn convolution(&mut self, input: Map, window: Window, weighted: Weighted) -> Map {
+        self.residual_convolution(input, window, weighted, None)
+    }
+
+    /// Adds a [`Step::Convolution`].
+    pub fn residual_convolution(
+        &mut self,
+        input: Map,
+        window: Window,
+        weighted: Weighted,
+        shortcut: Option<Map>,
+    ) -> Map {
         let outputs = weighted.bias.len();
         let taps = window.kernel * window.kernel;
         check(
@@ -415,11 +430,16 @@ impl Planner {
             outputs,
         );
         let output = self.map_of(window, outputs);
+        if let Some(shortcut) = shortcut {
+            let expected = self.shape(output);
+            assert_eq!(self.shape(shortcut), expected, "shortcut of a convolution");
+        }
         self.steps.push(Step::Convolution {
             input,
             output,
             window,
             weighted,
+            shortcut,
         });
         output
     }
@@ -587,6 +607,28 @@ impl Planner {
             others,
         });
         output
+    }
+
+    /// Puts the channels of two maps of one pixel one after the other: a [`Step::Pointwise`] moves those of the second,
+    /// those of the first are its shortcut.
+    pub fn concatenate(&mut self, first: Map, second: Map) -> Map {
+        let [start, count] = [first, second].map(|map| self.shape(map).channels);
+        let outputs = start + count;
+        let mut weight = vec![0.0; count * outputs];
+        for input in 0..count {
+            weight[input * outputs + start + input] = 1.0;
+        }
+        let weighted = Weighted {
+            weight,
+            bias: vec![0.0; outputs],
+            activation: Activation::Identity,
+            slopes: Vec::new(),
+        };
+        let shortcut = Shortcut {
+            map: first,
+            pooled: false,
+        };
+        self.gated_pointwise(second, weighted, None, Some(shortcut))
     }
 
     /// Adds a [`Step::Average`].

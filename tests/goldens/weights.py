@@ -43,6 +43,7 @@ def torch_files():
     torch.save(state_dict(), os.path.join(FOLDER, "legacy.pth"), _use_new_zipfile_serialization=False)
     nested = {"epoch": 3, "optimizer": {"state": counting(2)}, "model_state_dict": state_dict()}
     torch.save(nested, os.path.join(FOLDER, "nested.pth"))
+    torch.save({"epoch": 3, "model": state_dict()}, os.path.join(FOLDER, "model.pth"))
     torch.save(torch.nn.Sequential(torch.nn.Linear(2, 3)), os.path.join(FOLDER, "module.pt"))
 
 

@@ -133,10 +133,14 @@ fn gates_and_shortcuts(noise: &mut Noise) -> Plan {
     };
     let more = noise.weighted(8 * 13, 13, Activation::Relu);
     let maps = planner.gated_pointwise(halved, more, None, Some(pooled));
+    let window = Window::symmetric(planner.shape(maps), 3, 1, 1);
+    let dense = noise.weighted(9 * 13 * 13, 13, Activation::Prelu);
+    let maps = planner.residual_convolution(maps, window, dense, Some(maps));
     let mean = planner.average(maps);
     let hidden = planner.pointwise(mean, noise.weighted(13 * 300, 300, Activation::Relu));
     let logits = planner.pointwise(hidden, noise.weighted(300 * 7, 7, identity));
-    planner.finish(&[logits, maps, gate])
+    let both = planner.concatenate(mean, hidden);
+    planner.finish(&[logits, maps, gate, both])
 }
 
 /// So many pixels that means take two dispatches.

