@@ -18,6 +18,8 @@ mod sources;
 mod tables;
 #[cfg(feature = "train")]
 mod train;
+#[cfg(feature = "train")]
+mod videos;
 mod weights;
 
 use std::{path::PathBuf, process::ExitCode};

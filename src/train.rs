@@ -1,4 +1,4 @@
-//! Trains heads on frozen features: expression, valence and arousal, action units.
+//! Trains heads on frozen features: expression, valence and arousal, action units, violence.
 //!
 //! The recipes are those of the HSEmotion team at ABAW-10. What is trained takes rows and labels and gives weights; where
 //! they come from and go to is the caller's.
@@ -16,10 +16,12 @@ mod folder;
 #[cfg(test)]
 mod golden;
 mod loss;
+mod optimizer;
 mod sampling;
 mod schedule;
 mod tables;
 mod valence_arousal;
+mod violence;
 
 pub use action_units::{
     ActionUnitExamples, ActionUnitPart, ActionUnitRecipe, ActionUnitReport, ActionUnitValidation,
@@ -34,10 +36,12 @@ pub use classifier::{
 };
 pub use dataset::{DatasetError, LabelledPictures};
 pub use dvd::{
-    Dvd, DvdError, DvdVideo, parse_frame_labels, parse_template, submission_csv, write_submission,
+    Dvd, DvdError, DvdVideo, parse_frame_labels, parse_template, read_test_videos, submission_csv,
+    write_submission,
 };
 pub use embedding::{
-    EmbeddedPictures, EmbeddingCache, ExtractionError, Failure, extract_embeddings, extract_video,
+    EmbeddedPictures, EmbeddedVideo, EmbeddingCache, ExtractionError, Failure, extract_embeddings,
+    extract_video, extract_video_file,
 };
 pub use epochs::{EpochReport, EpochScore, Examples, FitError, Fitted};
 pub use expression::{
@@ -45,15 +49,22 @@ pub use expression::{
 };
 pub use features::{FeatureError, FeatureRows};
 pub use loss::{
-    ValenceArousalLoss, batch_concordance, focal_loss, weighted_binary_cross_entropy,
-    weighted_cross_entropy,
+    ValenceArousalLoss, batch_concordance, boundary_cross_entropy, boundary_weights, focal_loss,
+    smoothed_cross_entropy, weighted_binary_cross_entropy, weighted_cross_entropy,
 };
+pub use optimizer::UpdateRule;
 pub use sampling::Sampling;
-pub use schedule::{EarlyStop, Plateau, Schedule};
+pub use schedule::{EarlyStop, OneCycle, Plateau, Schedule};
 pub use tables::{
     Table, TableRow, action_unit_table, expression_table, pretrained_probabilities,
     valence_arousal_table,
 };
 pub use valence_arousal::{
     TrainedValenceArousal, ValenceArousalRecipe, ValenceArousalReport, train_valence_arousal,
+};
+pub use violence::{
+    Augmentation, Boundary, ClassWeighting, Clip, ClipFile, ClipFolders, ClipNetwork, ClipScores,
+    FoldError, FrameFeatures, FrameLoss, FrameScores, LabelledVideo, Operation, TrainedViolence,
+    VideoData, ViolenceError, ViolenceRecipe, ViolenceReport, ViolenceScore, augment, flip,
+    mean_and_spread, read_folds, repair, score_video, train_violence, trivial_augment,
 };

@@ -450,6 +450,38 @@ impl Sampler {
     }
 }
 
+/// The frames of a video of `rate` frames a second that lie nearest to a regular grid of `per_second`, ascending; all of
+/// them where the grid is no coarser than the video, or there is none.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "indices of frames"
+)]
+pub fn sampled_frames(frames: usize, rate: f64, per_second: Option<f32>) -> Vec<usize> {
+    let stride = per_second.map_or(1.0, |wanted| rate / f64::from(wanted));
+    if !(stride > 1.0 && stride.is_finite()) {
+        return (0..frames).collect();
+    }
+    let places = (0..frames).map(|place| (place as f64 * stride).round() as usize);
+    places.take_while(|frame| *frame < frames).collect()
+}
+
+/// Values of all frames from those of some, ascending: each frame gets that of the nearest, the earlier of two as near;
+/// none where there are no values.
+pub fn spread(values: &[f32], sampled: &[usize], frames: usize) -> Vec<f32> {
+    let mut place = 0;
+    let value = |frame: usize| {
+        while sampled
+            .get(place + 1)
+            .is_some_and(|next| next.abs_diff(frame) < sampled[place].abs_diff(frame))
+        {
+            place += 1;
+        }
+        values.get(place).copied()
+    };
+    (0..frames).map_while(value).collect()
+}
+
 /// Mean over `width` frames about each; beyond the ends the outermost values repeat.
 ///
 /// # Errors
@@ -522,6 +554,22 @@ mod tests {
             smooth_repeating(&[1.0], 4).expect_err("even").to_string(),
             "smoothing window of 4 frames, expected an odd number"
         );
+    }
+
+    #[test]
+    fn frames_nearest_to_a_regular_grid_stand_for_those_about_them() {
+        let sampled = sampled_frames(10, 30.0, Some(8.0));
+        assert_eq!(sampled, [0, 4, 8], "3.75 apart");
+        let spread_out = spread(&[0.1, 0.5, 0.9], &sampled, 10);
+        assert_eq!(
+            spread_out,
+            [0.1, 0.1, 0.1, 0.5, 0.5, 0.5, 0.5, 0.9, 0.9, 0.9]
+        );
+        for per_second in [None, Some(30.0), Some(60.0)] {
+            assert_eq!(sampled_frames(3, 30.0, per_second), [0, 1, 2]);
+        }
+        assert!(sampled_frames(0, 30.0, Some(8.0)).is_empty());
+        assert!(spread(&[], &[], 3).is_empty());
     }
 
     #[test]

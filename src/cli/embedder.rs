@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::progress::progress;
+use super::{progress::progress, sources::Video};
 use anyhow::{Context as _, Result, bail};
 use burn::tensor::{Device, Tensor};
 
@@ -14,11 +14,15 @@ use crate::{
     head::Mlp,
     label::Expression,
     train::{
-        EmbeddedPictures, EmbeddingCache, ExtractionError, FeatureRows, LabelledEmbeddings,
-        LabelledPictures, extract_embeddings, extract_video,
+        EmbeddedPictures, EmbeddedVideo, EmbeddingCache, ExtractionError, FeatureRows,
+        LabelledEmbeddings, LabelledPictures, extract_embeddings, extract_video,
+        extract_video_file, flip,
     },
     weights::{Precision, Weights, cache_dir, sha256},
 };
+
+/// Frames of a video that go through the network together.
+const FRAMES: usize = 16;
 
 /// A backbone with the cache of its embeddings.
 pub(super) struct Embedder {
@@ -99,6 +103,115 @@ impl Embedder {
             }
         }
         Ok((data, embedded.failures.len()))
+    }
+
+    /// Features of all frames of a video file, or of their mirror images; from the cache where they were computed before.
+    pub(super) fn embed_video(&self, path: &Path, mirrored: bool) -> Result<EmbeddedVideo> {
+        let cache = self.video_cache(mirrored);
+        extract_video_file(path, &cache, || self.decode(path, mirrored))
+            .with_context(|| format!("`{}`", path.display()))
+    }
+
+    fn video_cache(&self, mirrored: bool) -> EmbeddingCache {
+        let mut cache = self.cache.clone();
+        if mirrored {
+            cache.key += " mirrored";
+        }
+        cache
+    }
+
+    fn decode(&self, path: &Path, mirrored: bool) -> Result<EmbeddedVideo> {
+        let mut video = Video::open(path)?;
+        let rate = video.rate;
+        let mut features = FeatureRows::new(self.backbone.facts().width);
+        let mut complaint = None;
+        loop {
+            let mut frames = Vec::new();
+            while frames.len() < FRAMES {
+                match video.next_frame() {
+                    Ok(Some(frame)) => frames.push(self.prepare_video_frame(&frame, mirrored)),
+                    Ok(None) => break,
+                    // What came before is whole.
+                    Err(error) => {
+                        complaint = Some(format!("{error:#}"));
+                        break;
+                    }
+                }
+            }
+            let rows = match frames.is_empty() {
+                true => break,
+                false => self.rows(&frames)?,
+            };
+            for row in rows {
+                features.push(&row)?;
+            }
+            if frames.len() < FRAMES {
+                break;
+            }
+        }
+        let complaint = complaint.or(video.close()?);
+        if features.is_empty() {
+            bail!(
+                "no frame can be read: {}",
+                complaint.as_deref().unwrap_or("the video is empty")
+            );
+        }
+        Ok(EmbeddedVideo {
+            rows: features,
+            rate,
+            complaint,
+        })
+    }
+
+    fn prepare_video_frame(&self, frame: &Frame, mirrored: bool) -> Frame {
+        let frame = self.prepare(frame);
+        if mirrored { flip(&frame) } else { frame }
+    }
+
+    /// Features of the pictures of a video, or of their mirror images; those that cannot be read are failures.
+    pub(super) fn embed_frames(
+        &self,
+        video: &str,
+        pictures: &[PathBuf],
+        mirrored: bool,
+    ) -> Result<EmbeddedPictures> {
+        Ok(extract_video(
+            &if mirrored {
+                format!("{video}-mirrored")
+            } else {
+                video.to_owned()
+            },
+            pictures,
+            &self.video_cache(mirrored),
+            |picture| Ok(self.prepare_video_frame(picture, mirrored)),
+            |frames| self.rows(frames).unwrap_or_default(),
+            |_| {},
+        )?)
+    }
+
+    /// Features of a black frame.
+    pub(super) fn embed_black(&self) -> Result<Vec<f32>> {
+        let side = self.backbone.facts().input_side;
+        let black = Frame::from_rgb(side, side, vec![0; side as usize * side as usize * 3])?;
+        Ok(self.rows(&[black])?.concat())
+    }
+
+    /// Length of an embedding.
+    pub(super) fn width(&self) -> usize {
+        self.backbone.facts().width
+    }
+
+    fn rows(&self, frames: &[Frame]) -> Result<Vec<Vec<f32>>> {
+        let embedded = self.forward(frames).context("frames of one size")?;
+        let rows = rows(embedded.embedding);
+        if rows.len() != frames.len() {
+            bail!(
+                "network gave {} rows, expected {}",
+                rows.len(),
+                frames.len()
+            );
+        }
+        Ok(rows)
     }
 
     fn prepare(&self, picture: &Frame) -> Frame {

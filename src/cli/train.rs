@@ -1,5 +1,7 @@
 //! `affectlens train`: labelled pictures, or the videos of Aff-Wild2, to a head's weights file.
 
+mod violence;
+
 use std::{
     collections::BTreeMap,
     fmt::Display,
@@ -29,7 +31,23 @@ use crate::{
 
 /// Options of `affectlens train`.
 #[derive(clap::Args, Debug)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(super) struct Args {
+    #[command(flatten)]
+    faces: Option<FaceArgs>,
+    #[command(subcommand)]
+    videos: Option<VideoTask>,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum VideoTask {
+    /// Trains a head that tells violent frames of videos.
+    Violence(Box<violence::Args>),
+}
+
+/// Options of the tasks about faces.
+#[derive(clap::Args, Debug)]
+struct FaceArgs {
     /// What to train.
     #[arg(value_enum)]
     task: Task,
@@ -203,6 +221,14 @@ struct Summary<'a, R> {
 
 /// Trains a head and writes it.
 pub(super) fn run(args: &Args) -> Result<()> {
+    match (&args.videos, &args.faces) {
+        (Some(VideoTask::Violence(args)), _) => violence::run(args),
+        (None, Some(args)) => faces(args),
+        (None, None) => bail!("expected a task"),
+    }
+}
+
+fn faces(args: &FaceArgs) -> Result<()> {
     match (args.task, &args.affwild2) {
         (Task::Expression, None) => expression_of_pictures(args),
         (Task::Expression, Some(root)) => expression_of_videos(args, &args.reader(root)?),
@@ -214,7 +240,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     }
 }
 
-fn expression_of_pictures(args: &Args) -> Result<()> {
+fn expression_of_pictures(args: &FaceArgs) -> Result<()> {
     let [mut training, mut validation] = args.pictures()?;
     for pictures in [&mut training, &mut validation] {
         let left_out = pictures.remove_labels(&args.without);
@@ -249,7 +275,7 @@ fn expression_of_pictures(args: &Args) -> Result<()> {
     train_and_write_expression(args, &weights, &data)
 }
 
-fn expression_of_videos(args: &Args, reader: &CropReader) -> Result<()> {
+fn expression_of_videos(args: &FaceArgs, reader: &CropReader) -> Result<()> {
     let mut skipped = 0;
     let mut read = |part| -> Result<(LabelledEmbeddings, FrameCounts)> {
         let (features, counts) = reader.read::<usize>(part, Keep::Labelled)?;
@@ -279,7 +305,7 @@ struct ExpressionData<'a> {
 }
 
 fn train_and_write_expression(
-    args: &Args,
+    args: &FaceArgs,
     backbone: &Weights,
     data: &ExpressionData,
 ) -> Result<()> {
@@ -315,7 +341,7 @@ fn train_and_write_expression(
     )
 }
 
-fn valence_arousal(args: &Args, reader: &CropReader) -> Result<()> {
+fn valence_arousal(args: &FaceArgs, reader: &CropReader) -> Result<()> {
     let (training, training_frames) = reader.read::<[f32; 2]>(Part::Training, Keep::Labelled)?;
     let (validation, validation_frames) =
         reader.read::<[f32; 2]>(Part::Validation, Keep::Labelled)?;
@@ -346,7 +372,7 @@ fn valence_arousal(args: &Args, reader: &CropReader) -> Result<()> {
     )
 }
 
-fn action_units(args: &Args, reader: &CropReader) -> Result<()> {
+fn action_units(args: &FaceArgs, reader: &CropReader) -> Result<()> {
     let (training, training_frames) = reader.read::<[bool; 12]>(Part::Training, Keep::Labelled)?;
     let (validation, validation_frames) =
         reader.read::<[bool; 12]>(Part::Validation, Keep::Labelled)?;
@@ -389,7 +415,7 @@ fn keep_score(extra: &mut BTreeMap<String, String>, name: &str, score: f64) {
     extra.insert(format!("validation_{name}"), format!("{score:.4}"));
 }
 
-impl Args {
+impl FaceArgs {
     fn pictures(&self) -> Result<[LabelledPictures; 2]> {
         Ok(match &self.data {
             Some(data) => [

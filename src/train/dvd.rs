@@ -84,41 +84,67 @@ impl Dvd {
         });
         let [frames, videos, annotations] =
             ["frames", "videos", "annotations"].map(|name| folder.join(name));
-        let files = list(&videos)?;
-        let mut ids: Vec<String> = list(&frames)?
-            .iter()
-            .filter(|path| path.is_dir())
-            .chain(&files)
-            .chain(&list(&annotations)?)
-            .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
-            .collect();
-        ids.sort();
-        ids.dedup();
-        if ids.is_empty() {
+        let read = read_videos(&frames, &videos, &annotations)?;
+        if read.is_empty() {
             return Err(DvdError::Layout {
                 path: folder,
                 expected: "frames/ID/1.jpg, videos/ID.mp4 or annotations/ID.csv",
             });
         }
-        let read = |id: String| {
-            let annotation = annotations.join(format!("{id}.csv"));
-            let labels = match std::fs::read_to_string(&annotation) {
-                Ok(text) => parse_frame_labels(&text, &annotation)?,
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-                Err(source) => return Err(at(&annotation, source)),
-            };
-            let video = files
-                .iter()
-                .find(|path| path.file_stem().is_some_and(|stem| *stem == *id));
-            Ok(DvdVideo {
-                files: frame_files(&frames.join(&id))?,
-                labels,
-                video: video.cloned(),
-                id,
-            })
-        };
-        ids.into_iter().map(read).collect()
+        Ok(read)
     }
+}
+
+/// The videos of the test part by name: `FOLDER/ID/1.jpg` or `FOLDER/ID.mp4`.
+///
+/// # Errors
+///
+/// [`DvdError`] for a missing or empty folder.
+pub fn read_test_videos(folder: &Path) -> Result<Vec<DvdVideo>, DvdError> {
+    let read = read_videos(folder, folder, &folder.join("annotations"))?;
+    if read.is_empty() {
+        return Err(DvdError::Layout {
+            path: folder.to_owned(),
+            expected: "ID/1.jpg or ID.mp4",
+        });
+    }
+    Ok(read)
+}
+
+fn read_videos(
+    frames: &Path,
+    videos: &Path,
+    annotations: &Path,
+) -> Result<Vec<DvdVideo>, DvdError> {
+    let mut files = list(videos)?;
+    files.retain(|path| path.is_file());
+    let mut ids: Vec<String> = list(frames)?
+        .iter()
+        .filter(|path| path.is_dir() && *path != annotations)
+        .chain(&files)
+        .chain(&list(annotations)?)
+        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+        .collect();
+    ids.sort();
+    ids.dedup();
+    let read = |id: String| {
+        let annotation = annotations.join(format!("{id}.csv"));
+        let labels = match std::fs::read_to_string(&annotation) {
+            Ok(text) => parse_frame_labels(&text, &annotation)?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            Err(source) => return Err(at(&annotation, source)),
+        };
+        let video = files
+            .iter()
+            .find(|path| path.file_stem().is_some_and(|stem| *stem == *id));
+        Ok(DvdVideo {
+            files: frame_files(&frames.join(&id))?,
+            labels,
+            video: video.cloned(),
+            id,
+        })
+    };
+    ids.into_iter().map(read).collect()
 }
 
 impl DvdVideo {

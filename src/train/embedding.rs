@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+use super::FeatureRows;
 use crate::{
     frame::Frame,
     picture::read_picture,
@@ -122,6 +123,84 @@ pub fn extract_video(
     kept_or_computed(&file, &digest, paths, &mut prepare, &mut embed, progress)
 }
 
+/// Features of all frames of a video file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EmbeddedVideo {
+    /// One row a frame.
+    pub rows: FeatureRows,
+    /// Frames a second.
+    pub rate: f64,
+    /// Why the video may have ended early, or what its decoder complained about.
+    pub complaint: Option<String>,
+}
+
+/// Keeps the features of a video file's frames in one cache file, `<folder>/<stem>-<digest>.safetensors`, where the
+/// digest is that of the video's bytes and the cache's key: they are computed once.
+///
+/// # Errors
+///
+/// Those of `compute`, and [`ExtractionError`] if the video cannot be read or the cache cannot be written.
+pub fn extract_video_file<E: From<ExtractionError>>(
+    path: &Path,
+    cache: &EmbeddingCache,
+    compute: impl FnOnce() -> Result<EmbeddedVideo, E>,
+) -> Result<EmbeddedVideo, E> {
+    if let Err(error) = std::fs::metadata(path) {
+        return Err(at(path, error).into());
+    }
+    let digest = digest(std::slice::from_ref(&path.to_owned()), &cache.key);
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let file = cache
+        .folder
+        .join(format!("{stem}-{}.safetensors", &digest[..16]));
+    let kept = || unpack_video(&digest, &Weights::read(&file).ok()?);
+    if let Some(video) = kept() {
+        return Ok(video);
+    }
+    let video = compute()?;
+    std::fs::create_dir_all(&cache.folder).map_err(|error| at(&cache.folder, error))?;
+    pack_video(&digest, &video)
+        .and_then(|weights| weights.write(&file, Precision::Half))
+        .map_err(|error| at(&file, error))?;
+    Ok(video)
+}
+
+fn pack_video(digest: &str, video: &EmbeddedVideo) -> Result<Weights, WeightsError> {
+    let values = video.rows.iter().collect::<Vec<_>>().concat();
+    let mut weights = Weights::new(Metadata {
+        architecture: ARCHITECTURE.to_owned(),
+        ..Metadata::default()
+    });
+    let extra = &mut weights.metadata.extra;
+    extra.insert(MADE_OF.to_owned(), digest.to_owned());
+    extra.insert(ROWS_DIGEST.to_owned(), rows_digest(&values));
+    extra.insert(RATE.to_owned(), video.rate.to_string());
+    if let Some(complaint) = &video.complaint {
+        extra.insert(COMPLAINT.to_owned(), complaint.clone());
+    }
+    let shape = vec![video.rows.len(), video.rows.width()];
+    weights.insert(ROWS, shape, values)?;
+    Ok(weights)
+}
+
+fn unpack_video(digest: &str, weights: &Weights) -> Option<EmbeddedVideo> {
+    weights.expect_architecture(ARCHITECTURE).ok()?;
+    let extra = &weights.metadata.extra;
+    let tensor = weights.get(ROWS)?;
+    if extra.get(MADE_OF)? != digest || *extra.get(ROWS_DIGEST)? != rows_digest(&tensor.values) {
+        return None;
+    }
+    let mut rows = FeatureRows::new(*tensor.shape.get(1)?);
+    for row in tensor.values.chunks(rows.width().max(1)) {
+        rows.push(row).ok()?;
+    }
+    Some(EmbeddedVideo {
+        rows,
+        rate: extra.get(RATE)?.parse().ok()?,
+        complaint: extra.get(COMPLAINT).cloned(),
+    })
+}
+
 fn kept_or_computed(
     file: &Path,
     digest: &str,
@@ -200,6 +279,9 @@ const ARCHITECTURE: &str = "embeddings";
 
 /// What the rows were made of.
 const MADE_OF: &str = "made_of";
+/// Frames a second of a video.
+const RATE: &str = "rate";
+const COMPLAINT: &str = "complaint";
 /// Digest of the rows themselves.
 const ROWS_DIGEST: &str = "rows_sha256";
 
@@ -391,6 +473,36 @@ mod tests {
         std::fs::write(&file, bytes).expect("writable");
         assert_eq!(run(), (vec![Some(vec![3.0, 2.0])], 1));
         assert_eq!(run().1, 0);
+    }
+
+    #[test]
+    fn a_video_is_computed_once() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let path = folder.path().join("a.mp4");
+        std::fs::write(&path, b"a video").expect("temporary file");
+        let cache = EmbeddingCache {
+            folder: folder.path().join("cache"),
+            key: "net".to_owned(),
+        };
+        let video = EmbeddedVideo {
+            rows: FeatureRows::from_rows([[0.1, 2.0], [3.0, 4.0]]).expect("two rows"),
+            rate: 30_000.0 / 1001.0,
+            complaint: Some("cut off".to_owned()),
+        };
+        let run = |path: &Path| {
+            let mut calls = 0;
+            let embedded = extract_video_file(path, &cache, || {
+                calls += 1;
+                Ok::<_, ExtractionError>(video.clone())
+            });
+            embedded.map(|embedded| (embedded, calls))
+        };
+        assert_eq!(run(&path).expect("computed"), (video.clone(), 1));
+        assert_eq!(run(&path).expect("kept"), (video.clone(), 0));
+        std::fs::write(&path, b"another").expect("temporary file");
+        assert_eq!(run(&path).expect("computed").1, 1);
+        let error = run(&folder.path().join("b.mp4")).expect_err("is not there");
+        assert!(error.to_string().contains("b.mp4"), "{error}");
     }
 
     #[test]

@@ -77,6 +77,31 @@ pub(super) fn golden() -> Golden {
     serde_json::from_str(include_str!("../../tests/goldens/training.json")).expect("generated")
 }
 
+/// What `tests/goldens/violence.py` wrote.
+#[derive(Deserialize)]
+pub(super) struct ViolenceGolden {
+    /// Picture, operation, step of the magnitude, sign, digest of the pixels.
+    pub(super) operations: Vec<(usize, u8, u8, bool, String)>,
+    pub(super) logits: Vec<[f32; 2]>,
+    /// -1 for none.
+    pub(super) labels: Vec<i8>,
+    pub(super) losses: [f32; 4],
+    pub(super) adam_w: ViolenceSteps,
+    pub(super) nesterov: ViolenceSteps,
+}
+
+#[derive(Deserialize)]
+pub(super) struct ViolenceSteps {
+    pub(super) rows: Vec<Vec<f32>>,
+    pub(super) labels: Vec<Vec<i64>>,
+    pub(super) before: BTreeMap<String, Vec<f32>>,
+    pub(super) after: BTreeMap<String, Vec<f32>>,
+}
+
+pub(super) fn violence() -> ViolenceGolden {
+    serde_json::from_str(include_str!("../../tests/goldens/violence.json")).expect("generated")
+}
+
 impl Steps {
     pub(super) fn rows(&self, device: &Device) -> Tensor<2> {
         matrix(&self.rows, device)
@@ -156,7 +181,7 @@ pub(super) fn before(architecture: &str, parts: &[&Steps]) -> Weights {
 }
 
 #[track_caller]
-fn assert_close(name: &str, got: &[f32], expected: &[f32]) {
+pub(super) fn assert_close(name: &str, got: &[f32], expected: &[f32]) {
     assert_eq!(got.len(), expected.len(), "{name}");
     for (index, (got, expected)) in got.iter().zip(expected).enumerate() {
         assert!(

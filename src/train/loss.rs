@@ -24,6 +24,63 @@ pub fn weighted_cross_entropy(
     (losses * weights.clone()).sum() / weights.sum()
 }
 
+/// [`weighted_cross_entropy`] with label smoothing, as PyTorch combines the two: the part `smoothing` is the sum over all
+/// classes of their cross-entropy, each with its own weight, divided by the number of classes and by the sum of the
+/// labels' weights.
+///
+/// # Shapes
+///
+/// As [`weighted_cross_entropy`].
+pub fn smoothed_cross_entropy(
+    logits: Tensor<2>,
+    labels: Tensor<1, Int>,
+    weights: Tensor<1>,
+    smoothing: f32,
+) -> Tensor<1> {
+    let [_, classes] = logits.dims();
+    let plain = weighted_cross_entropy(logits.clone(), labels.clone(), weights.clone());
+    if smoothing == 0.0 {
+        return plain;
+    }
+    let every = log_softmax(logits, 1) * weights.clone().unsqueeze();
+    let uniform = -every.sum() / weights.select(0, labels).sum();
+    plain * (1.0 - smoothing) + uniform * (smoothing / classes as f32)
+}
+
+/// Cross-entropy in which every frame has a weight of its own, divided by the sum of these weights.
+///
+/// # Shapes
+///
+/// - logits: `[frames, classes]`
+/// - labels, frame_weights: `[frames]`; the weights do not sum to 0
+/// - output: `[1]`
+pub fn boundary_cross_entropy(
+    logits: Tensor<2>,
+    labels: Tensor<1, Int>,
+    frame_weights: Tensor<1>,
+) -> Tensor<1> {
+    let losses = -log_likelihood(logits, labels);
+    (losses * frame_weights.clone()).sum() / frame_weights.sum()
+}
+
+/// Weight of each frame of a clip in [`boundary_cross_entropy`]: `weight` within `radius` frames of a change of the
+/// label, else 1, and 0 without a label. A frame without a label counts as one without violence when changes are
+/// looked for, as published.
+pub fn boundary_weights(labels: &[Option<bool>], weight: f32, radius: usize) -> Vec<f32> {
+    let is_violent = |place: usize| labels[place] == Some(true);
+    let mut weights = vec![1.0; labels.len()];
+    for change in (1..labels.len()).filter(|&place| is_violent(place) != is_violent(place - 1)) {
+        let end = (change + radius + 1).min(labels.len());
+        weights[change.saturating_sub(radius)..end].fill(weight);
+    }
+    for (weight, label) in weights.iter_mut().zip(labels) {
+        if label.is_none() {
+            *weight = 0.0;
+        }
+    }
+    weights
+}
+
 /// Focal loss: cross-entropy scaled by `(1 - p)^gamma`, which fades out what is already right, and by the
 /// weight of the class; divided by the batch size.
 ///
@@ -132,7 +189,10 @@ fn log_likelihood(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
 mod tests {
     use burn::tensor::Device;
 
-    use super::{super::golden::golden, *};
+    use super::{
+        super::golden::{golden, violence},
+        *,
+    };
 
     /// Losses are sums of a few logarithms in f32.
     const TOLERANCE: f32 = 1e-6;
@@ -290,5 +350,54 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn losses_of_violence_are_those_of_pytorch() {
+        let golden = violence();
+        let device = Device::flex();
+        let known: Vec<usize> = (0..golden.labels.len())
+            .filter(|&frame| golden.labels[frame] >= 0)
+            .collect();
+        let all: Vec<Option<bool>> = golden
+            .labels
+            .iter()
+            .map(|&label| (label >= 0).then_some(label == 1))
+            .collect();
+        let weights = boundary_weights(&all, 2.0, 1);
+        assert_eq!(weights[4], 0.0, "the frame without a label");
+        let logits: Vec<f32> = known.iter().flat_map(|&it| golden.logits[it]).collect();
+        let shape = [known.len(), 2];
+        let logits = Tensor::<2>::from_data(burn::tensor::TensorData::new(logits, shape), &device);
+        let labels: Vec<i64> = known.iter().map(|&it| golden.labels[it].into()).collect();
+        let labels = Tensor::<1, Int>::from_data(labels.as_slice(), &device);
+        let weights: Vec<f32> = known.iter().map(|&it| weights[it]).collect();
+        let frames = Tensor::<1>::from_data(weights.as_slice(), &device);
+        let classes = Tensor::<1>::from_data([0.893, 1.307], &device);
+        let smoothed = |smoothing| {
+            smoothed_cross_entropy(logits.clone(), labels.clone(), classes.clone(), smoothing)
+        };
+        let losses = [
+            smoothed(0.0),
+            smoothed(0.1),
+            focal_loss(logits.clone(), labels.clone(), classes.clone(), 1.5),
+            boundary_cross_entropy(logits.clone(), labels.clone(), frames),
+        ];
+        for (loss, expected) in losses.into_iter().zip(golden.losses) {
+            let loss = loss.into_scalar::<f32>();
+            assert!(
+                (loss - expected).abs() < TOLERANCE,
+                "{loss}, expected {expected}"
+            );
+        }
+    }
+
+    /// SPEC 9.15.
+    #[test]
+    fn frames_about_a_change_weigh_more() {
+        let labels: Vec<_> = (0..16).map(|frame| Some(frame >= 8)).collect();
+        let weights = boundary_weights(&labels, 2.0, 3);
+        let heavy: Vec<usize> = (0..16).filter(|&frame| weights[frame] == 2.0).collect();
+        assert_eq!(heavy, [5, 6, 7, 8, 9, 10, 11]);
     }
 }

@@ -99,6 +99,56 @@ impl Schedule {
     }
 }
 
+/// A step size that rises to a peak and falls below its start, along cosines, as PyTorch's `OneCycleLR` with
+/// `three_phase=False` gives it (Smith & Topin 2018).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OneCycle {
+    /// Optimiser steps that are planned.
+    pub steps: usize,
+    /// Part of the steps in which the step size rises, from 0 to 1.
+    pub warm_up: f64,
+    /// Peak over start.
+    pub start_divisor: f64,
+    /// Start over end.
+    pub end_divisor: f64,
+}
+
+impl OneCycle {
+    /// PyTorch's divisors: 25 and 1e4.
+    pub fn new(steps: usize, warm_up: f64) -> Self {
+        Self {
+            steps,
+            warm_up,
+            start_divisor: 25.0,
+            end_divisor: 1e4,
+        }
+    }
+
+    /// Step size of a step, counted from 0, with that peak; that of the last one after the end.
+    pub fn rate(&self, peak: f64, step: usize) -> f64 {
+        let start = peak / self.start_divisor;
+        self.anneal(step, [start, peak, start / self.end_divisor])
+    }
+
+    /// Momentum of a step: it falls to the first value while the step size rises, and rises to the second again.
+    pub fn momentum(&self, [least, most]: [f64; 2], step: usize) -> f64 {
+        self.anneal(step, [most, least, most])
+    }
+
+    fn anneal(&self, step: usize, [start, peak, end]: [f64; 3]) -> f64 {
+        let top = self.warm_up * self.steps as f64 - 1.0;
+        let (last, step) = (self.steps as f64 - 1.0, step as f64);
+        let (from, to, part) = if step < top {
+            (start, peak, step / top)
+        } else if last > top {
+            (peak, end, ((step - top) / (last - top)).min(1.0))
+        } else {
+            (start, peak, 1.0)
+        };
+        to + (from - to) / 2.0 * (1.0 + (std::f64::consts::PI * part).cos())
+    }
+}
+
 /// A step size and what [`Plateau`] remembers.
 #[derive(Debug)]
 pub(super) struct LearningRate {
@@ -163,5 +213,31 @@ mod tests {
             assert_eq!(rate.value, *expected, "after {loss}");
         }
         assert!(golden.plateau.rates.last() < golden.plateau.rates.first());
+    }
+
+    /// SPEC 9.16, made with PyTorch, printed with six digits.
+    #[test]
+    fn one_cycle_is_that_of_pytorch() {
+        let cycle = OneCycle::new(126, 0.25);
+        for (step, expected) in [
+            (0, 1.44e-5),
+            (10, 9.8244e-5),
+            (31, 3.59975e-4),
+            (60, 2.80158e-4),
+            (107, 3.12783e-5),
+            (125, 1.44e-9),
+            (500, 1.44e-9),
+        ] {
+            let rate = cycle.rate(3.6e-4, step);
+            assert!((rate / expected - 1.0).abs() < 1e-5, "step {step}: {rate}");
+        }
+        let whole = OneCycle::new(101, 11.0 / 101.0);
+        let momentum = [0, 10, 100].map(|step| whole.momentum([0.85, 0.95], step));
+        for (momentum, expected) in momentum.into_iter().zip([0.95, 0.85, 0.95]) {
+            assert!((momentum - expected).abs() < 1e-12, "{momentum}");
+        }
+        for steps in [1, 2] {
+            assert!(OneCycle::new(steps, 0.25).rate(1.0, 0) <= 1.0);
+        }
     }
 }

@@ -1,0 +1,320 @@
+//! `affectlens train violence`: clips or the videos of DVD to a temporal head's weights file.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, bail};
+use burn::tensor::Device;
+use serde::Serialize;
+
+use super::{DeviceOption, command_line, show, stamp};
+use crate::{
+    calibration::ViolenceSettings,
+    cli::{
+        probability,
+        videos::{Source, VideoReader, Videos},
+    },
+    head::{TemporalHead, TemporalKind},
+    train::{
+        Augmentation, Boundary, ClassWeighting, ClipFolders, ClipScores, FrameLoss, VideoData,
+        ViolenceRecipe, ViolenceReport, mean_and_spread, read_folds, score_video, train_violence,
+    },
+    weights::Precision,
+    windowing::Windows,
+};
+
+/// Backbone of the default head.
+const BACKBONE: &str = "efficientnet-lite0";
+
+/// Options of `affectlens train violence`.
+#[derive(clap::Args, Debug)]
+pub(in crate::cli) struct Args {
+    /// Folder with DIR/violent/*.mp4 and DIR/non-violent/*.mp4 (or fight, noFight), or with DIR/train and
+    /// DIR/validation that have these.
+    #[arg(long, value_name = "DIR", required_unless_present = "dvd")]
+    data: Option<PathBuf>,
+    /// DVD's root folder, with Training and Validation.
+    #[arg(long, value_name = "ROOT", conflicts_with = "data")]
+    dvd: Option<PathBuf>,
+    /// The head's weights file to write.
+    #[arg(long, value_name = "FILE", required_unless_present = "folds")]
+    out: Option<PathBuf>,
+    /// Published recipe that the other options change.
+    #[arg(long, value_name = "NAME", value_parser = ViolenceRecipe::PRESETS.map(|(name, _)| name))]
+    preset: Option<String>,
+    /// Backbone that embeds frames [default: the preset's, else efficientnet-lite0].
+    #[arg(long, value_name = "NAME")]
+    backbone: Option<String>,
+    /// Network over the embeddings of a clip's frames [default: tcn].
+    #[arg(long, value_name = "NAME", value_parser = kind)]
+    head: Option<TemporalKind>,
+    /// Passes over the training videos, one clip of each [default: 18].
+    #[arg(long)]
+    epochs: Option<usize>,
+    /// Frames of a clip [default: 32].
+    #[arg(long, value_name = "FRAMES")]
+    length: Option<usize>,
+    /// Frames from one to the next of a training clip [default: 2].
+    #[arg(long, value_name = "FRAMES")]
+    step: Option<usize>,
+    /// Frames from one to the next of a window in use, kept in the file.
+    #[arg(long, value_name = "FRAMES", default_value_t = 1)]
+    frame_step: usize,
+    /// Look at so many frames a second, in training and in use; without it at all.
+    #[arg(long, value_name = "RATE", value_parser = positive)]
+    frames_per_second: Option<f32>,
+    /// Probability from which a frame is violent, kept in the file.
+    #[arg(long, value_name = "P", value_parser = probability, default_value_t = 0.5)]
+    threshold: f32,
+    /// Clips that go through the network together [default: 2].
+    #[arg(long, value_name = "CLIPS")]
+    batch: Option<usize>,
+    /// Batches that make one step of the optimiser [default: 8].
+    #[arg(long, value_name = "BATCHES")]
+    accumulate: Option<usize>,
+    /// Make a step of the batches at the end of an epoch that do not fill one; as published they are dropped.
+    #[arg(long)]
+    keep_partial_step: bool,
+    /// Step size; the schedule rises to six times as much [default: 0.00006].
+    #[arg(long)]
+    learning_rate: Option<f64>,
+    /// Decay of weights [default: 0.0005].
+    #[arg(long)]
+    weight_decay: Option<f64>,
+    /// Part of a label that is spread over both classes [default: 0.02].
+    #[arg(long, value_name = "PART")]
+    label_smoothing: Option<f32>,
+    /// Focal loss of this gamma instead of cross-entropy.
+    #[arg(long, value_name = "GAMMA", conflicts_with = "label_smoothing")]
+    focal: Option<f32>,
+    /// Class weights by the effective number of frames with this beta, instead of by their number.
+    #[arg(long, value_name = "BETA")]
+    class_balanced: Option<f64>,
+    /// Multiplies the weight of violence in the loss [default: 1.15].
+    #[arg(long, value_name = "FACTOR")]
+    violent_weight: Option<f64>,
+    /// Look closer at changes: weight of the frames about them in an extra term of the loss; published is 2.
+    #[arg(long, value_name = "WEIGHT")]
+    boundary: Option<f32>,
+    /// Frames about a change, to each side.
+    #[arg(
+        long,
+        value_name = "FRAMES",
+        default_value_t = 3,
+        requires = "boundary"
+    )]
+    boundary_radius: usize,
+    /// Probability with which a clip is centred on a violent frame [default: 0.1].
+    #[arg(long, value_name = "P")]
+    positive_clips: Option<f64>,
+    /// Take the mirror image of a frame with probability one half; its features are computed once too.
+    #[arg(long)]
+    mirror: bool,
+    /// Start of the random numbers [default: 67].
+    #[arg(long)]
+    seed: Option<u64>,
+    /// List with the columns `file` (FOLDER/NAME below DIR) and `fold`: trains without each fold and scores it, before
+    /// training on everything for --out.
+    #[arg(long, value_name = "FILE.csv", requires = "data")]
+    folds: Option<PathBuf>,
+    /// How often all folds are trained, each time with the next seed.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "folds")]
+    seeds: u64,
+    /// Folder of the checkpoint that is written after each epoch; a run that finds one goes on from there.
+    #[arg(long, value_name = "DIR")]
+    resume: Option<PathBuf>,
+    /// Picture of loss and F1 over the epochs to write.
+    #[arg(long, value_name = "FILE.svg")]
+    curves: Option<PathBuf>,
+    /// Rights in the trained parameters, kept in the file.
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "not stated; depends on the rights in the training videos"
+    )]
+    licence: String,
+    /// Where the backbone runs.
+    #[arg(long, value_enum, default_value_t)]
+    device: DeviceOption,
+    /// Folder with weights files; the default is the cache that `affectlens weights fetch` fills.
+    #[arg(long = "weights", value_name = "DIR")]
+    weights: Option<PathBuf>,
+}
+
+fn kind(name: &str) -> Result<TemporalKind, String> {
+    let known = || TemporalKind::ALL.map(TemporalKind::name).join(", ");
+    TemporalKind::from_name(name).ok_or_else(|| format!("expected one of {}", known()))
+}
+
+fn positive(text: &str) -> Result<f32, String> {
+    text.parse()
+        .ok()
+        .filter(|rate: &f32| *rate > 0.0 && rate.is_finite())
+        .ok_or_else(|| "expected a number above 0".to_owned())
+}
+
+/// What is printed at the end.
+#[derive(Serialize)]
+struct Summary<'a> {
+    out: &'a Path,
+    skipped_videos: usize,
+    #[serde(flatten)]
+    report: &'a ViolenceReport,
+}
+
+/// Trains a head and writes it.
+pub(super) fn run(args: &Args) -> Result<()> {
+    let recipe = args.recipe()?;
+    let mut reader = VideoReader::open(args.backbone(), args.weights.clone(), args.device)?;
+    reader.frames_per_second = args.frames_per_second;
+    reader.mirrored = args.mirror;
+    let source = Source::open(args.data.as_deref(), args.dvd.as_deref())?;
+    let [training, validation] = source.parts(&reader)?;
+    let mut scores = BTreeMap::new();
+    if let Some(list) = &args.folds {
+        let Source::Clips(ClipFolders::Whole(clips)) = &source else {
+            bail!("--folds takes a folder without train and validation");
+        };
+        let folds = read_folds(list, clips)?;
+        scores = args.cross_validate(&training, &folds, &recipe)?;
+    }
+    let Some(out) = &args.out else { return Ok(()) };
+    let checkpoint = args
+        .resume
+        .as_ref()
+        .map(|it| it.join("checkpoint.safetensors"));
+    let trained = train_violence(
+        &training.data,
+        &validation.data,
+        &recipe,
+        checkpoint.as_deref(),
+        show,
+    )?;
+    let mut weights = trained.weights;
+    stamp(&mut weights, reader.weights());
+    weights.metadata.licence.clone_from(&args.licence);
+    weights.metadata.source = command_line();
+    let extra = &mut weights.metadata.extra;
+    ViolenceSettings {
+        length: recipe.length,
+        step: args.frame_step,
+        frames_per_second: args.frames_per_second,
+        threshold: args.threshold,
+    }
+    .write(extra);
+    if let Some(validation) = trained.report.validation {
+        super::keep_score(extra, "macro_f1", validation.macro_f1);
+    }
+    extra.extend(scores);
+    weights.write(out, Precision::Half)?;
+    let summary = Summary {
+        out,
+        skipped_videos: training.skipped + validation.skipped,
+        report: &trained.report,
+    };
+    println!("{}", serde_json::to_string(&summary)?);
+    Ok(())
+}
+
+impl Args {
+    fn backbone(&self) -> &str {
+        let published = ViolenceRecipe::PRESETS
+            .iter()
+            .find(|(name, _)| self.preset.as_deref() == Some(*name))
+            .map(|(_, backbone)| *backbone);
+        self.backbone.as_deref().or(published).unwrap_or(BACKBONE)
+    }
+
+    /// The published recipe with what the options change.
+    fn recipe(&self) -> Result<ViolenceRecipe> {
+        let published = match &self.preset {
+            Some(name) => ViolenceRecipe::preset(name)
+                .with_context(|| format!("there is no preset `{name}`"))?,
+            None => ViolenceRecipe::default(),
+        };
+        let loss = match (self.focal, self.label_smoothing) {
+            (Some(gamma), _) => FrameLoss::Focal { gamma },
+            (None, Some(smoothing)) => FrameLoss::CrossEntropy { smoothing },
+            (None, None) => published.loss,
+        };
+        Ok(ViolenceRecipe {
+            head: self.head.unwrap_or(published.head),
+            length: self.length.unwrap_or(published.length),
+            step: self.step.unwrap_or(published.step),
+            epochs: self.epochs.unwrap_or(published.epochs),
+            batch: self.batch.unwrap_or(published.batch),
+            accumulate: self.accumulate.unwrap_or(published.accumulate),
+            keeps_partial_step: self.keep_partial_step,
+            learning_rate: self.learning_rate.unwrap_or(published.learning_rate),
+            weight_decay: self.weight_decay.unwrap_or(published.weight_decay),
+            loss,
+            weighting: match self.class_balanced {
+                Some(beta) => ClassWeighting::Balanced { beta },
+                None => published.weighting,
+            },
+            violent_weight: self.violent_weight.unwrap_or(published.violent_weight),
+            boundary: self.boundary.map(|weight| Boundary {
+                weight,
+                radius: self.boundary_radius,
+            }),
+            positive_clips: self.positive_clips.unwrap_or(published.positive_clips),
+            augmentation: match self.mirror {
+                true => Augmentation::Flip,
+                false => Augmentation::None,
+            },
+            seed: self.seed.unwrap_or(published.seed),
+            ..published
+        })
+    }
+
+    /// Trains without each fold and scores it; prints a table and gives what the head's file says of it.
+    fn cross_validate(
+        &self,
+        clips: &Videos,
+        folds: &BTreeMap<String, Vec<usize>>,
+        recipe: &ViolenceRecipe,
+    ) -> Result<BTreeMap<String, String>> {
+        let windows = Windows::new(recipe.length, self.frame_step)?;
+        let mut rows: Vec<[f64; 2]> = Vec::new();
+        println!("seed  accuracy     AUC");
+        for seed in (0..self.seeds).map(|more| recipe.seed.wrapping_add(more)) {
+            let recipe = ViolenceRecipe {
+                seed,
+                ..recipe.clone()
+            };
+            let mut scores = ClipScores::default();
+            for (fold, members) in folds {
+                eprintln!("seed {seed}, without fold {fold}");
+                let is_member = |video: &usize| members.contains(&clips.places[*video]);
+                let (scored, trained): (Vec<usize>, Vec<usize>) =
+                    (0..clips.places.len()).partition(is_member);
+                let training = clips.data.select(&trained);
+                let trained =
+                    train_violence(&training, &VideoData::default(), &recipe, None, |_| {})?;
+                let head = TemporalHead::load(&trained.weights, &Device::flex())?;
+                for (video, features) in clips.data.select(&scored).iter() {
+                    let probabilities = score_video(&head, features, &windows)?;
+                    scores.add(video.labels.contains(&Some(true)), &probabilities);
+                }
+            }
+            let accuracy = scores.confusion(self.threshold).accuracy();
+            let area = scores.area().context("clips of one kind alone")?;
+            println!("{seed:>4}    {accuracy:.4}  {area:.4}");
+            rows.push([accuracy, area]);
+        }
+        let column = |column: usize| -> [f64; 2] {
+            let values: Vec<f64> = rows.iter().map(|row| row[column]).collect();
+            mean_and_spread(&values)
+        };
+        let [accuracy, area] = [column(0), column(1)];
+        println!("mean    {:.4}  {:.4}", accuracy[0], area[0]);
+        println!("  sd    {:.4}  {:.4}", accuracy[1], area[1]);
+        let said = |[mean, spread]: [f64; 2]| format!("{mean:.4} ± {spread:.4}");
+        Ok([("accuracy", accuracy), ("auc", area)]
+            .into_iter()
+            .map(|(name, value)| (format!("cross_validation_{name}"), said(value)))
+            .collect())
+    }
+}

@@ -1,0 +1,21 @@
+//! Heads and whole networks that tell violent frames, from videos with a label a frame: the recipe of the HSEmotion team
+//! for DVD (SPEC 5.1, 5.5).
+
+mod augmentation;
+mod checkpoint;
+mod clips;
+mod fit;
+mod folders;
+mod frozen;
+mod recipe;
+mod scores;
+
+pub use augmentation::{Operation, augment, flip, trivial_augment};
+pub use clips::{Clip, LabelledVideo, repair};
+pub use fit::{ClipNetwork, ViolenceError, ViolenceScore};
+pub use folders::{ClipFile, ClipFolders, FoldError, read_folds};
+pub use frozen::{
+    FrameFeatures, TrainedViolence, VideoData, ViolenceReport, score_video, train_violence,
+};
+pub use recipe::{Augmentation, Boundary, ClassWeighting, FrameLoss, ViolenceRecipe};
+pub use scores::{ClipScores, FrameScores, mean_and_spread};
