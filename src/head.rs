@@ -12,5 +12,8 @@ pub use action_units::{ActionUnits, ActionUnitsConfig, EmbeddingNetwork, LogitsN
 pub use mlp::{Mlp, MlpConfig};
 #[cfg(feature = "native")]
 pub(crate) use temporal::kind_of_checkpoint;
-pub use temporal::{TemporalConfig, TemporalHead, TemporalKind, temporal_from_checkpoint};
+pub use temporal::{
+    MotionStatistics, TemporalConfig, TemporalHead, TemporalKind, temporal_from_checkpoint,
+    write_motion_blend,
+};
 pub use valence_arousal::{ValenceArousal, ValenceArousalConfig};

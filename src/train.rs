@@ -15,6 +15,7 @@ mod features;
 mod folder;
 #[cfg(test)]
 mod golden;
+mod logistic;
 mod loss;
 mod optimizer;
 mod sampling;
@@ -64,7 +65,8 @@ pub use valence_arousal::{
 };
 pub use violence::{
     Augmentation, Boundary, ClassWeighting, Clip, ClipFile, ClipFolders, ClipNetwork, ClipScores,
-    FoldError, FrameFeatures, FrameLoss, FrameScores, LabelledVideo, Operation, TrainedViolence,
-    VideoData, ViolenceError, ViolenceRecipe, ViolenceReport, ViolenceScore, augment, flip,
-    mean_and_spread, read_folds, repair, score_video, train_violence, trivial_augment,
+    FoldError, FrameFeatures, FrameLoss, FrameScores, LabelledVideo, MotionFold, Operation,
+    TrainedViolence, VideoData, ViolenceError, ViolenceRecipe, ViolenceReport, ViolenceScore,
+    augment, flip, mean_and_spread, read_folds, repair, score_video, train_motion, train_violence,
+    trivial_augment,
 };

@@ -10,6 +10,7 @@ mod checkpoint;
 mod convolution;
 mod crf;
 mod lstm;
+mod motion;
 mod parameters;
 mod tcn;
 mod transformer;
@@ -24,6 +25,7 @@ pub use checkpoint::temporal_from_checkpoint;
 use convolution::Pointwise;
 use crf::Crf;
 use lstm::{BiLstm, BiLstmConv};
+use motion::Motion;
 use parameters::{Names, Source, axes};
 use tcn::Tcn;
 use transformer::Transformer;
@@ -57,17 +59,21 @@ pub enum TemporalKind {
     },
     /// [`BiLstm`](Self::BiLstm) and a conditional random field over its logits.
     Crf,
+    /// Our own for few clips: changes from frame to frame, pooled over the window, by a small convolutional network and a
+    /// linear model.
+    Motion,
 }
 
 impl TemporalKind {
     /// All kinds, with the default number of layers.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Tcn,
         Self::BiLstm,
         Self::BiLstmConv,
         Self::Conv1d,
         Self::Transformer { layers: 2 },
         Self::Crf,
+        Self::Motion,
     ];
 
     /// The name in files and options; the architecture in weights files is `temporal-` and this name.
@@ -79,6 +85,7 @@ impl TemporalKind {
             Self::Conv1d => "conv1d",
             Self::Transformer { .. } => "transformer",
             Self::Crf => "crf",
+            Self::Motion => "motion",
         }
     }
 
@@ -112,6 +119,7 @@ enum Network {
     Conv1d(Pointwise),
     Transformer(Transformer),
     Crf(Crf),
+    Motion(Motion),
 }
 
 impl TemporalConfig {
@@ -145,9 +153,56 @@ impl TemporalConfig {
                 Transformer::build(sizes, source).map(Network::Transformer)
             }
             TemporalKind::Crf => Crf::build(recurrent, source).map(Network::Crf),
+            TemporalKind::Motion => {
+                Motion::build(Motion::sizes(features), source).map(Network::Motion)
+            }
         };
         TemporalHead::new(network.expect("a seed gives every parameter"))
     }
+}
+
+/// What training sets in a [`TemporalKind::Motion`] head without gradients, by its name in weights tables.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MotionStatistics {
+    /// Mean of each feature.
+    pub level_mean: Vec<f32>,
+    /// What each feature is divided by.
+    pub level_scale: Vec<f32>,
+    /// Mean absolute change of each feature from a frame to the next.
+    pub change_mean: Vec<f32>,
+    /// What each change is divided by.
+    pub change_scale: Vec<f32>,
+    /// Weights of the linear model over the mean standardised changes.
+    pub linear: Vec<f32>,
+}
+
+impl MotionStatistics {
+    /// Writes them into the table of a head.
+    ///
+    /// # Errors
+    ///
+    /// [`WeightsError`] for a value that is not finite.
+    pub fn write(&self, weights: &mut Weights) -> Result<(), WeightsError> {
+        for (name, values) in [
+            (motion::LEVEL_MEAN, &self.level_mean),
+            (motion::LEVEL_SCALE, &self.level_scale),
+            (motion::CHANGE_MEAN, &self.change_mean),
+            (motion::CHANGE_SCALE, &self.change_scale),
+            (motion::LINEAR, &self.linear),
+        ] {
+            weights.insert(name, vec![values.len()], values.clone())?;
+        }
+        Ok(())
+    }
+}
+
+/// Sets how the parts of a [`TemporalKind::Motion`] head are weighed: the network, the linear model, and a bias.
+///
+/// # Errors
+///
+/// [`WeightsError`] for a value that is not finite.
+pub fn write_motion_blend(weights: &mut Weights, blend: [f32; 3]) -> Result<(), WeightsError> {
+    weights.insert(motion::BLEND, vec![3], blend.to_vec())
 }
 
 impl TemporalHead {
@@ -170,6 +225,7 @@ impl TemporalHead {
                 (TemporalKind::Transformer { layers }, network.features())
             }
             Network::Crf(network) => (TemporalKind::Crf, network.features()),
+            Network::Motion(network) => (TemporalKind::Motion, network.features()),
         };
         TemporalConfig { kind, features }
     }
@@ -213,6 +269,9 @@ impl TemporalHead {
             )?),
             TemporalKind::Crf => {
                 Network::Crf(Crf::build(lstm::Sizes::of_linear(weights)?, source)?)
+            }
+            TemporalKind::Motion => {
+                Network::Motion(Motion::build(tcn::Sizes::of(weights)?, source)?)
             }
         });
         let names = head.names().0;
@@ -279,6 +338,7 @@ impl TemporalHead {
             Network::Conv1d(network) => network.forward(features, dropout),
             Network::Transformer(network) => network.forward(features, dropout),
             Network::Crf(network) => network.forward(features, dropout),
+            Network::Motion(network) => network.forward(features),
         }
     }
 
@@ -329,6 +389,7 @@ impl TemporalHead {
             }
             Network::Transformer(network) => network.names(),
             Network::Crf(network) => network.names(),
+            Network::Motion(network) => network.names(),
         }
     }
 }
@@ -397,7 +458,7 @@ mod tests {
                     .any(|end| name.ends_with(end))
                     || name.ends_with("1.weight") && shape.len() == 1;
                 let (centre, spread) = match name {
-                    _ if name.ends_with("running_var") => (1.0, 0.5),
+                    _ if name.ends_with("running_var") || name.ends_with("_scale") => (1.0, 0.5),
                     _ if is_norm => (1.0, 0.25),
                     _ => (0.0, 0.5),
                 };
@@ -608,7 +669,7 @@ mod tests {
                 (|weights| weights.metadata.architecture = "temporal-gru".to_owned())
                     as fn(&mut Weights),
                 "weights are for architecture `temporal-gru`, expected `temporal-tcn` or `temporal-bilstm` or \
-                 `temporal-bilstm-conv` or `temporal-conv1d` or `temporal-transformer` or `temporal-crf`",
+                 `temporal-bilstm-conv` or `temporal-conv1d` or `temporal-transformer` or `temporal-crf` or `temporal-motion`",
             ),
             (
                 TemporalKind::Tcn,

@@ -7,6 +7,7 @@ mod clips;
 mod fit;
 mod folders;
 mod frozen;
+mod motion;
 mod recipe;
 mod scores;
 
@@ -17,5 +18,6 @@ pub use folders::{ClipFile, ClipFolders, FoldError, read_folds};
 pub use frozen::{
     FrameFeatures, TrainedViolence, VideoData, ViolenceReport, score_video, train_violence,
 };
+pub use motion::{MotionFold, train_motion};
 pub use recipe::{Augmentation, Boundary, ClassWeighting, FrameLoss, ViolenceRecipe};
 pub use scores::{ClipScores, FrameScores, mean_and_spread};

@@ -42,9 +42,9 @@ def seeded(name: str, shape) -> torch.Tensor:
 
 
 class Tcn(nn.Module):
-    def __init__(self, layers=3):
+    def __init__(self, layers=3, features=FEATURES):
         super().__init__()
-        self.input_proj = nn.Conv1d(FEATURES, HIDDEN, 1)
+        self.input_proj = nn.Conv1d(features, HIDDEN, 1)
         self.layers = nn.ModuleList(
             nn.Sequential(
                 nn.Conv1d(HIDDEN, HIDDEN, 3, padding=2**i, dilation=2**i),
@@ -61,6 +61,26 @@ class Tcn(nn.Module):
         for layer in self.layers:
             x = layer(x) + x
         return self.proj(x).transpose(1, 2)
+
+
+class Motion(nn.Module):
+    """Ours: no published network, but the same sum of a network and a linear model over changes of features."""
+
+    def __init__(self):
+        super().__init__()
+        self.temporal_head = Tcn(layers=2, features=2 * FEATURES)
+        self.motion = nn.Module()
+        for name in ("level_mean", "level_scale", "change_mean", "change_scale", "linear"):
+            self.motion.register_buffer(name, torch.zeros(FEATURES))
+        self.motion.register_buffer("blend", torch.zeros(3))
+
+    def forward(self, x):
+        m = self.motion
+        change = ((x[:, 1:] - x[:, :-1]).abs() - m.change_mean) / m.change_scale
+        level = (x[:, 1:] - m.level_mean) / m.level_scale
+        network = self.temporal_head(torch.cat([change, level], 2)).mean(1, keepdim=True)
+        half = ((change.mean(1) @ m.linear) * m.blend[1] + m.blend[2])[:, None, None] / 2
+        return (network * m.blend[0] + torch.cat([-half, half], 2)).expand(-1, x.shape[1], -1)
 
 
 class BiLstmConv(nn.Module):
@@ -153,7 +173,7 @@ class Crf(BiLstm):
 
 def parameter(name, shape):
     u = seeded(name, shape)
-    if name.endswith("running_var"):
+    if name.endswith(("running_var", "_scale")):
         return 1 + 0.5 * u
     # Batch norm and layer norm.
     if name.endswith(("norm.weight", "norm1.weight", "norm2.weight")) or (name.endswith("1.weight") and len(shape) == 1):
@@ -172,6 +192,7 @@ heads = {
     "conv1d": Conv1d(),
     "transformer": Nested(Transformer()),
     "crf": Crf(),
+    "motion": Motion(),
 }
 golden = {"made_by": f"tests/goldens/temporal.py, torch {torch.__version__}"}
 x = seeded("features", (BATCH, TIME, FEATURES))

@@ -18,8 +18,9 @@ use crate::{
     },
     head::{TemporalHead, TemporalKind},
     train::{
-        Augmentation, Boundary, ClassWeighting, ClipFolders, ClipScores, FrameLoss, VideoData,
-        ViolenceRecipe, ViolenceReport, mean_and_spread, read_folds, score_video, train_violence,
+        Augmentation, Boundary, ClassWeighting, ClipFolders, ClipScores, FrameLoss, MotionFold,
+        VideoData, ViolenceRecipe, ViolenceReport, mean_and_spread, read_folds, score_video,
+        train_motion, train_violence,
     },
     weights::Precision,
     windowing::Windows,
@@ -168,30 +169,37 @@ struct Summary<'a> {
 pub(super) fn run(args: &Args) -> Result<()> {
     let recipe = args.recipe()?;
     let mut reader = VideoReader::open(args.backbone(), args.weights.clone(), args.device)?;
-    reader.frames_per_second = args.frames_per_second;
+    let frames_per_second = args.frames_per_second.or_else(|| {
+        let is_motion = recipe.head == TemporalKind::Motion;
+        is_motion.then_some(ViolenceRecipe::MOTION_RATE)
+    });
+    reader.frames_per_second = frames_per_second;
     reader.mirrored = args.mirror;
     let source = Source::open(args.data.as_deref(), args.dvd.as_deref())?;
     let [training, validation] = source.parts(&reader)?;
     let mut scores = BTreeMap::new();
+    let mut parts = Vec::new();
     if let Some(list) = &args.folds {
         let Source::Clips(ClipFolders::Whole(clips)) = &source else {
             bail!("--folds takes a folder without train and validation");
         };
         let folds = read_folds(list, clips)?;
-        scores = args.cross_validate(&training, &folds, &recipe)?;
+        (scores, parts) = args.cross_validate(&training, &folds, &recipe)?;
+    } else if recipe.head == TemporalKind::Motion {
+        bail!(
+            "--head motion needs --folds: clips that were held out say how far to trust its parts"
+        );
     }
     let Some(out) = &args.out else { return Ok(()) };
     let checkpoint = args
         .resume
         .as_ref()
         .map(|it| it.join("checkpoint.safetensors"));
-    let trained = train_violence(
-        &training.data,
-        &validation.data,
-        &recipe,
-        checkpoint.as_deref(),
-        show,
-    )?;
+    let (data, checkpoint) = ([&training.data, &validation.data], checkpoint.as_deref());
+    let trained = match recipe.head {
+        TemporalKind::Motion => train_motion(data[0], data[1], &parts, &recipe, checkpoint, show)?,
+        _ => train_violence(data[0], data[1], &recipe, checkpoint, show)?,
+    };
     let mut weights = trained.weights;
     stamp(&mut weights, reader.weights());
     weights.metadata.licence.clone_from(&args.licence);
@@ -200,7 +208,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     ViolenceSettings {
         length: recipe.length,
         step: args.frame_step,
-        frames_per_second: args.frames_per_second,
+        frames_per_second,
         threshold: args.threshold,
     }
     .write(extra);
@@ -232,6 +240,7 @@ impl Args {
         let published = match &self.preset {
             Some(name) => ViolenceRecipe::preset(name)
                 .with_context(|| format!("there is no preset `{name}`"))?,
+            None if self.head == Some(TemporalKind::Motion) => ViolenceRecipe::motion(),
             None => ViolenceRecipe::default(),
         };
         let loss = match (self.focal, self.label_smoothing) {
@@ -269,52 +278,122 @@ impl Args {
         })
     }
 
-    /// Trains without each fold and scores it; prints a table and gives what the head's file says of it.
+    /// Trains without each fold and scores it; prints a table, and gives what the head's file says of it and the motion
+    /// heads that were trained.
     fn cross_validate(
         &self,
         clips: &Videos,
         folds: &BTreeMap<String, Vec<usize>>,
         recipe: &ViolenceRecipe,
-    ) -> Result<BTreeMap<String, String>> {
+    ) -> Result<(BTreeMap<String, String>, Vec<MotionFold>)> {
         let windows = Windows::new(recipe.length, self.frame_step)?;
-        let mut rows: Vec<[f64; 2]> = Vec::new();
-        println!("seed  accuracy     AUC");
+        let videos_of = |members: &[usize]| -> [Vec<usize>; 2] {
+            let is_member = |video: &usize| members.contains(&clips.places[*video]);
+            let (scored, trained) = (0..clips.places.len()).partition(is_member);
+            [scored, trained]
+        };
+        let mut table = Table::default();
+        let mut motion_folds = Vec::new();
         for seed in (0..self.seeds).map(|more| recipe.seed.wrapping_add(more)) {
             let recipe = ViolenceRecipe {
                 seed,
                 ..recipe.clone()
             };
             let mut scores = ClipScores::default();
+            let mut score = |head: &TemporalHead, videos: &[usize]| -> Result<()> {
+                for (video, features) in clips.data.select(videos).iter() {
+                    let probabilities = score_video(head, features, &windows)?;
+                    scores.add(video.labels.contains(&Some(true)), &probabilities);
+                }
+                Ok(())
+            };
+            let mut of_seed = Vec::new();
             for (fold, members) in folds {
                 eprintln!("seed {seed}, without fold {fold}");
-                let is_member = |video: &usize| members.contains(&clips.places[*video]);
-                let (scored, trained): (Vec<usize>, Vec<usize>) =
-                    (0..clips.places.len()).partition(is_member);
+                let [scored, trained] = videos_of(members);
+                if recipe.head == TemporalKind::Motion {
+                    of_seed.push(MotionFold::train(&clips.data, &scored, &recipe)?);
+                    continue;
+                }
                 let training = clips.data.select(&trained);
                 let trained =
                     train_violence(&training, &VideoData::default(), &recipe, None, |_| {})?;
                 let head = TemporalHead::load(&trained.weights, &Device::flex())?;
-                for (video, features) in clips.data.select(&scored).iter() {
-                    let probabilities = score_video(&head, features, &windows)?;
-                    scores.add(video.labels.contains(&Some(true)), &probabilities);
+                score(&head, &scored)?;
+            }
+            for (number, fold) in of_seed.iter().enumerate() {
+                let others = of_seed
+                    .iter()
+                    .enumerate()
+                    .filter(|(other, _)| *other != number);
+                let others: Vec<&MotionFold> = others.map(|(_, fold)| fold).collect();
+                score(&fold.head(&others)?, &fold.videos)?;
+            }
+            table.add("all", seed, &scores, self.threshold)?;
+            for (part, name) in ["network", "linear"].into_iter().enumerate() {
+                let mut scores = ClipScores::default();
+                let held_out = of_seed.iter().flat_map(|fold| &fold.scores);
+                for (violent, parts) in held_out {
+                    scores.add(*violent, &[1.0 / (1.0 + (-parts[part]).exp())]);
+                }
+                if !of_seed.is_empty() {
+                    table.add(name, seed, &scores, 0.5)?;
                 }
             }
-            let accuracy = scores.confusion(self.threshold).accuracy();
-            let area = scores.area().context("clips of one kind alone")?;
-            println!("{seed:>4}    {accuracy:.4}  {area:.4}");
-            rows.push([accuracy, area]);
+            motion_folds.extend(of_seed);
         }
-        let column = |column: usize| -> [f64; 2] {
-            let values: Vec<f64> = rows.iter().map(|row| row[column]).collect();
-            mean_and_spread(&values)
-        };
-        let [accuracy, area] = [column(0), column(1)];
-        println!("mean    {:.4}  {:.4}", accuracy[0], area[0]);
-        println!("  sd    {:.4}  {:.4}", accuracy[1], area[1]);
-        let said = |[mean, spread]: [f64; 2]| format!("{mean:.4} ± {spread:.4}");
-        Ok([("accuracy", accuracy), ("auc", area)]
-            .into_iter()
-            .map(|(name, value)| (format!("cross_validation_{name}"), said(value)))
-            .collect())
+        Ok((table.finish(), motion_folds))
+    }
+}
+
+/// Accuracy and area under the curve of clips that were held out, a row a seed and part of the head.
+#[derive(Default)]
+struct Table(Vec<(&'static str, [f64; 2])>);
+
+impl Table {
+    fn add(
+        &mut self,
+        part: &'static str,
+        seed: u64,
+        scores: &ClipScores,
+        threshold: f32,
+    ) -> Result<()> {
+        let accuracy = scores.confusion(threshold).accuracy();
+        let area = scores.area().context("clips of one kind alone")?;
+        if self.0.is_empty() {
+            println!("part     seed  accuracy  AUC");
+        }
+        println!("{part:<8} {seed:>4}  {accuracy:.4}    {area:.4}");
+        self.0.push((part, [accuracy, area]));
+        Ok(())
+    }
+
+    /// Prints mean and spread; gives those of the whole head by the names they have in its file.
+    fn finish(self) -> BTreeMap<String, String> {
+        let mut said = BTreeMap::new();
+        for part in ["all", "network", "linear"] {
+            let rows = self.0.iter().filter(|(of, _)| *of == part);
+            let rows: Vec<[f64; 2]> = rows.map(|(_, row)| *row).collect();
+            if rows.is_empty() {
+                continue;
+            }
+            let column = |column: usize| -> [f64; 2] {
+                let values: Vec<f64> = rows.iter().map(|row| row[column]).collect();
+                mean_and_spread(&values)
+            };
+            let columns = [("accuracy", column(0)), ("auc", column(1))];
+            let text = |[mean, spread]: [f64; 2]| format!("{mean:.4} ± {spread:.4}");
+            println!(
+                "{part:<8} mean  {}  {}",
+                text(columns[0].1),
+                text(columns[1].1)
+            );
+            if part == "all" {
+                said.extend(
+                    columns.map(|(name, value)| (format!("cross_validation_{name}"), text(value))),
+                );
+            }
+        }
+        said
     }
 }

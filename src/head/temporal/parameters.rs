@@ -29,6 +29,9 @@ pub(super) enum Initial {
     /// Normal about 0 with this standard deviation.
     Normal(f32),
     Zero,
+    One,
+    /// One, then zeros.
+    First,
 }
 
 impl Initial {
@@ -67,6 +70,8 @@ impl<'a> Source<'a> {
                     Initial::Uniform(bound) => uniform.values(count, bound),
                     Initial::Normal(deviation) => uniform.normal_values(count, deviation),
                     Initial::Zero => vec![0.0; count],
+                    Initial::One => vec![1.0; count],
+                    Initial::First => (0..count).map(|it| f32::from(u8::from(it == 0))).collect(),
                 };
                 Tensor::from_data(TensorData::new(values, shape), self.device)
             }

@@ -41,10 +41,14 @@ struct Layer {
 
 impl Sizes {
     pub(super) fn published(features: usize) -> Self {
+        Self::new(features, 256, 5)
+    }
+
+    pub(super) fn new(features: usize, hidden: usize, layers: usize) -> Self {
         Self {
             features,
-            hidden: 256,
-            layers: 5,
+            hidden,
+            layers,
             kernel: 3,
         }
     }

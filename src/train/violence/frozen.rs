@@ -10,9 +10,10 @@ use super::{
     Augmentation, Clip, ClipNetwork, LabelledVideo, ViolenceError, ViolenceRecipe, ViolenceScore,
     clips::repair,
     fit::{fit_clips, frame_counts, values},
+    motion,
 };
 use crate::{
-    head::{TemporalConfig, TemporalHead},
+    head::{TemporalConfig, TemporalHead, TemporalKind},
     train::{EpochReport, FeatureError, FeatureRows, Fitted, Part},
     weights::{Weights, WeightsError},
     windowing::Windows,
@@ -123,7 +124,7 @@ impl FrameFeatures {
     }
 
     /// Values of a clip, one row a frame; with random numbers each frame is its mirror image with probability one half.
-    fn clip(&self, frames: &[usize], mut mirror: Option<&mut StdRng>) -> Vec<f32> {
+    pub(super) fn clip(&self, frames: &[usize], mut mirror: Option<&mut StdRng>) -> Vec<f32> {
         let is_readable = |frame: usize| self.places[frame].is_some();
         let Some(frames) = repair(frames, is_readable) else {
             return self.black.repeat(frames.len());
@@ -305,7 +306,10 @@ pub fn train_violence(
         kind: recipe.head,
         features,
     };
-    let head = config.init(recipe.seed, &device);
+    let head = match recipe.head {
+        TemporalKind::Motion => motion::initial_head(training, recipe, &device)?,
+        _ => config.init(recipe.seed, &device),
+    };
     check_length(&head, recipe.length)?;
     let is_mirrored = recipe.augmentation != Augmentation::None;
     let fitted = fit_clips(
@@ -377,7 +381,7 @@ pub fn score_video(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{head::TemporalKind, train::UpdateRule};
+    use crate::train::UpdateRule;
 
     /// Videos whose violent half has another feature than the rest, with noise.
     fn videos(count: usize, seed: u64) -> VideoData {

@@ -138,6 +138,30 @@ impl Default for ViolenceRecipe {
 }
 
 impl ViolenceRecipe {
+    /// Ours of the motion head: two seconds of eight frames each, strong regularisation, 60 passes.
+    pub fn motion() -> Self {
+        Self {
+            head: TemporalKind::Motion,
+            length: 16,
+            step: 1,
+            epochs: 60,
+            batch: 64,
+            accumulate: 1,
+            learning_rate: 1e-3,
+            peak: 1.0,
+            backbone_multiplier: 1.0,
+            weight_decay: 0.3,
+            loss: FrameLoss::CrossEntropy { smoothing: 0.0 },
+            violent_weight: 1.0,
+            positive_clips: 0.0,
+            augmentation: Augmentation::None,
+            ..Self::default()
+        }
+    }
+
+    /// Frames a second that the motion head looks at.
+    pub const MOTION_RATE: f32 = 8.0;
+
     /// Published presets by name, each with its backbone.
     pub const PRESETS: [(&'static str, &'static str); 4] = [
         ("convnext_tiny_tcn_clip32", "convnext-tiny"),
