@@ -17,4 +17,5 @@ mod layering;
 mod pipeline;
 #[cfg(feature = "train")]
 mod train;
+mod violence;
 mod weights;

@@ -190,6 +190,7 @@ fn pack_weights(version: &str) -> Result<PathBuf> {
         ("mesh", "face-mesh", &fetched),
         ("blendshapes", "face-blendshapes", &fetched),
         ("violenceBackbone", "efficientnet-lite0", &fetched),
+        ("violenceHead", "violence-head", &trained),
     ] {
         let file = format!("{name}.safetensors");
         let from = source.join(&file);
