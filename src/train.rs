@@ -6,6 +6,7 @@
 mod action_units;
 mod affwild2;
 mod classifier;
+mod curves;
 mod dataset;
 mod dvd;
 mod embedding;
@@ -34,6 +35,7 @@ pub use affwild2::{
 pub use classifier::{
     ClassifierScore, LabelledEmbeddings, Loss, TrainingConfig, predict, train_mlp,
 };
+pub use curves::draw_curves;
 pub use dataset::{DatasetError, LabelledPictures};
 pub use dvd::{
     Dvd, DvdError, DvdVideo, parse_frame_labels, parse_template, read_test_videos, submission_csv,

@@ -1,6 +1,9 @@
 //! Videos with labels, as features of a backbone's frames.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -177,11 +180,9 @@ impl VideoReader {
         if video.is_empty() {
             bail!("video `{}` has no frames", video.id);
         }
-        let of_frame = |frame| {
-            let file = video.file(frame)?;
-            let place = paths.iter().position(|path| path == file)?;
-            places[place]
-        };
+        let rows_of: HashMap<&Path, Option<usize>> =
+            paths.iter().map(PathBuf::as_path).zip(places).collect();
+        let of_frame = |frame| *rows_of.get(video.file(frame)?)?;
         let places = (0..video.len()).map(of_frame).collect();
         let features = FrameFeatures::with_places(rows, places, black.to_vec())?;
         match self.mirrored {

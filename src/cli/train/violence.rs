@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -19,7 +20,8 @@ use crate::{
     head::{TemporalHead, TemporalKind},
     train::{
         Augmentation, Boundary, ClassWeighting, ClipFolders, ClipScores, FrameLoss, VideoData,
-        ViolenceRecipe, ViolenceReport, mean_and_spread, read_folds, score_video, train_violence,
+        ViolenceRecipe, ViolenceReport, draw_curves, mean_and_spread, read_folds, score_video,
+        train_violence,
     },
     weights::Precision,
     windowing::Windows,
@@ -192,6 +194,10 @@ pub(super) fn run(args: &Args) -> Result<()> {
         checkpoint.as_deref(),
         show,
     )?;
+    if let Some(path) = &args.curves {
+        fs::write(path, draw_curves(&trained.report.epochs, "macro-F1"))
+            .with_context(|| format!("--curves `{}`", path.display()))?;
+    }
     let mut weights = trained.weights;
     stamp(&mut weights, reader.weights());
     weights.metadata.licence.clone_from(&args.licence);
