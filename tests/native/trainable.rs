@@ -1,6 +1,6 @@
 //! Backbones to be trained against PyTorch and against their folded form.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use affectlens::backbone::{Backbone, TrainableBackbone, canonical_weights};
 use affectlens::device::OpenedDevice;
@@ -18,11 +18,18 @@ const NETWORKS: [&str; 3] = ["convnext-tiny", "efficientnet-b0", "resnet18"];
 /// Small, so that a training step takes a moment; every stage still has pixels.
 const SIDE: usize = 64;
 
+/// Of gradients: sums over two pictures' pixels and back through all layers.
+const RELATIVE_GRADIENT: f32 = 1e-3;
+/// What counts as no gradient, relative to the largest: a bias before a batch norm has none but for rounding.
+const NO_GRADIENT: f32 = 1e-5;
+
 /// What `tests/goldens/backbones.py` wrote of a training step.
 #[derive(Deserialize)]
 struct Training {
     embedding: Vec<Vec<f32>>,
     statistics: BTreeMap<String, Vec<f32>>,
+    /// Norm, and product with seeded numbers.
+    gradients: BTreeMap<String, [f32; 2]>,
 }
 
 fn loaded(name: &str, device: &Device) -> TrainableBackbone {
@@ -50,36 +57,81 @@ fn without_gradients_it_is_the_published_network() {
     }
 }
 
-#[test]
-fn a_training_pass_of_resnet_equals_pytorch() {
-    let text = std::fs::read_to_string(golden_file("backbones/resnet18-training.json"));
-    let expected: Training = serde_json::from_str(&text.expect("committed")).expect("generated");
-    let device = Device::flex().autodiff();
-    let network = loaded("resnet18", &device);
-    let embedding = values(network.forward(seeded_faces(2, SIDE, &device)));
-    assert_close(&embedding, &expected.embedding.concat(), RELATIVE);
-    let weights = network.to_weights();
-    for (name, statistic) in expected.statistics {
-        assert_close(
-            &weights.get(&name).expect("kept").values,
-            &statistic,
-            RELATIVE,
-        );
+/// Gradients by parameter.
+struct Gradient<'a> {
+    gradients: &'a Gradients,
+    found: BTreeMap<ParamId, Vec<f32>>,
+}
+
+impl ModuleVisitor for Gradient<'_> {
+    fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+        if let Some(gradient) = parameter.val().grad(self.gradients) {
+            let values = gradient.into_data().try_into_vec().expect("f32");
+            self.found.insert(parameter.id, values);
+        }
     }
 }
 
-/// Parameters whose gradient is not zero.
-struct Reached<'a> {
-    gradients: &'a Gradients,
-    ids: BTreeSet<ParamId>,
+/// The gradient of each parameter after a pass over two pictures, and their embeddings.
+fn training_pass(
+    network: &TrainableBackbone,
+    device: &Device,
+) -> (BTreeMap<ParamId, Vec<f32>>, Vec<f32>) {
+    let embedding = network.forward(seeded_faces(2, SIDE, device));
+    let wanted = uniform("wanted", embedding.dims().iter().product());
+    let wanted = Tensor::from_data(TensorData::new(wanted, embedding.dims()), device);
+    let loss = (embedding.clone() * wanted).sum();
+    let mut gradient = Gradient {
+        gradients: &loss.backward(),
+        found: BTreeMap::new(),
+    };
+    network.visit(&mut gradient);
+    (gradient.found, values(embedding))
 }
 
-impl ModuleVisitor for Reached<'_> {
-    fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
-        if let Some(gradient) = parameter.val().grad(self.gradients)
-            && gradient.abs().max().into_scalar::<f32>() > 0.0
-        {
-            self.ids.insert(parameter.id);
+#[test]
+fn a_training_pass_equals_pytorch() {
+    let device = Device::flex().autodiff();
+    for name in NETWORKS {
+        let text = std::fs::read_to_string(golden_file(&format!("backbones/{name}-training.json")));
+        let expected: Training =
+            serde_json::from_str(&text.expect("committed")).expect("generated");
+        let network = loaded(name, &device);
+        let (gradients, embedding) = training_pass(&network, &device);
+        assert_close(&embedding, &expected.embedding.concat(), RELATIVE);
+        let weights = network.to_weights();
+        for (name, statistic) in &expected.statistics {
+            assert_close(
+                &weights.get(name).expect("kept").values,
+                statistic,
+                RELATIVE,
+            );
+        }
+        let largest = expected
+            .gradients
+            .values()
+            .fold(0.0_f32, |largest, [norm, _]| largest.max(*norm));
+        let parameters = network.parameters();
+        // All but the classifier's two.
+        assert_eq!(parameters.len(), expected.gradients.len());
+        for (parameter, id) in parameters {
+            let gradient = gradients[&id].iter().map(|value| f64::from(*value));
+            let norm = gradient
+                .clone()
+                .map(|value| value * value)
+                .sum::<f64>()
+                .sqrt() as f32;
+            let seeded = uniform(&format!("gradient {parameter}"), gradient.len());
+            let product = gradient
+                .zip(seeded)
+                .map(|(value, seeded)| value * f64::from(seeded));
+            let product = product.sum::<f64>() as f32;
+            let [expected_norm, expected_product] = expected.gradients[&parameter];
+            let most = RELATIVE_GRADIENT * expected_norm + NO_GRADIENT * largest;
+            assert!(
+                (norm - expected_norm).abs() < most && (product - expected_product).abs() < most,
+                "{name}: {parameter} has gradient {norm}, {product}; expected {expected_norm}, {expected_product}"
+            );
         }
     }
 }
@@ -87,24 +139,16 @@ impl ModuleVisitor for Reached<'_> {
 #[test]
 fn gradients_reach_every_named_parameter() {
     let device = Device::flex().autodiff();
-    let tiny = TrainableBackbone::init("convnext-test", 5, &device).expect("a network");
-    let networks = NETWORKS.map(|name| loaded(name, &device));
-    for network in networks.into_iter().chain([tiny]) {
-        let width = network.facts().width;
-        let wanted = TensorData::new(uniform("wanted", 2 * width), [2, width]);
-        let embedding = network.forward(seeded_faces(2, SIDE, &device));
-        let loss = (embedding * Tensor::from_data(wanted, &device)).sum();
-        let mut reached = Reached {
-            gradients: &loss.backward(),
-            ids: BTreeSet::new(),
-        };
-        network.visit(&mut reached);
-        let parameters = network.parameters();
-        for (name, id) in &parameters {
-            assert!(reached.ids.contains(id), "{}: {name}", network.facts().name);
-        }
-        assert_eq!(reached.ids.len(), parameters.len());
+    let network = TrainableBackbone::init("convnext-test", 5, &device).expect("a network");
+    let (gradients, _) = training_pass(&network, &device);
+    let parameters = network.parameters();
+    for (name, id) in &parameters {
+        let gradient = gradients
+            .get(id)
+            .unwrap_or_else(|| panic!("{name} has none"));
+        assert!(gradient.iter().any(|value| *value != 0.0), "{name}");
     }
+    assert_eq!(gradients.len(), parameters.len());
 }
 
 /// After a pass that moved the running statistics.
