@@ -17,4 +17,6 @@ mod layering;
 mod pipeline;
 #[cfg(feature = "train")]
 mod train;
+#[cfg(feature = "train")]
+mod trainable;
 mod weights;
