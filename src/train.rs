@@ -66,7 +66,8 @@ pub use valence_arousal::{
 };
 pub use violence::{
     Augmentation, Boundary, ClassWeighting, Clip, ClipFile, ClipFolders, ClipNetwork, ClipScores,
-    FoldError, FrameFeatures, FrameLoss, FrameScores, LabelledVideo, Operation, TrainedViolence,
-    VideoData, ViolenceError, ViolenceRecipe, ViolenceReport, ViolenceScore, augment, flip,
-    mean_and_spread, read_folds, repair, score_video, train_violence, trivial_augment,
+    FoldError, FrameFeatures, FrameLoss, FrameScores, LabelledVideo, Operation, TrainedNetwork,
+    TrainedViolence, VideoData, ViolenceError, ViolenceNetwork, ViolenceRecipe, ViolenceReport,
+    ViolenceScore, augment, flip, mean_and_spread, read_folds, repair, score_video,
+    train_end_to_end, train_violence, trivial_augment,
 };

@@ -4,6 +4,7 @@
 mod augmentation;
 mod checkpoint;
 mod clips;
+mod end_to_end;
 mod fit;
 mod folders;
 mod frozen;
@@ -12,6 +13,7 @@ mod scores;
 
 pub use augmentation::{Operation, augment, flip, trivial_augment};
 pub use clips::{Clip, LabelledVideo, repair};
+pub use end_to_end::{TrainedNetwork, ViolenceNetwork, train_end_to_end};
 pub use fit::{ClipNetwork, ViolenceError, ViolenceScore};
 pub use folders::{ClipFile, ClipFolders, FoldError, read_folds};
 pub use frozen::{

@@ -71,6 +71,9 @@ pub enum ViolenceError {
         /// Values that came.
         got: usize,
     },
+    /// Frames of a clip cannot be read or do not fit.
+    #[error("frames of a clip: {0}")]
+    Frames(String),
     /// Windows are longer than the head takes.
     #[error("windows have {got} frames, expected at most {most} for this head")]
     Length {
