@@ -20,4 +20,4 @@ pub use frozen::{
     FrameFeatures, TrainedViolence, VideoData, ViolenceReport, score_video, train_violence,
 };
 pub use recipe::{Augmentation, Boundary, ClassWeighting, FrameLoss, ViolenceRecipe};
-pub use scores::{ClipScores, FrameScores, mean_and_spread};
+pub use scores::{ClipScores, add_frames, mean_and_spread};
