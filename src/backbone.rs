@@ -18,6 +18,8 @@ mod parameters;
 #[cfg(feature = "native")]
 mod published;
 mod resnet;
+#[cfg(feature = "train")]
+mod trainable;
 
 use burn::tensor::Tensor;
 
@@ -27,7 +29,11 @@ pub use efficientnet::{EfficientNet, EfficientNetConfig};
 pub use mobilefacenet::MobileFaceNet;
 pub use mobilenet_v1::MobileNetV1;
 pub(crate) use parameters::Parameters;
+#[cfg(feature = "native")]
+use published::PublishedNetwork;
 pub use resnet::ResNet18;
+#[cfg(feature = "train")]
+pub use trainable::TrainableBackbone;
 
 use crate::device::OpenedDevice;
 use crate::kernel::{Map, Network, Plan, Planner};
@@ -90,6 +96,19 @@ impl Architecture {
             Self::EfficientNet(config) => config.describes_frames,
             Self::ConvNext(_) | Self::ResNet18 => true,
             Self::FaceRes | Self::MobileFaceNet | Self::Ddamfn => false,
+        }
+    }
+
+    /// Its state dict; `faceres` is published as a graph of its own.
+    #[cfg(feature = "native")]
+    fn published(self) -> Option<PublishedNetwork> {
+        match self {
+            Self::FaceRes => None,
+            Self::EfficientNet(config) => Some(efficientnet::published(config)),
+            Self::MobileFaceNet => Some(mobilefacenet::published()),
+            Self::Ddamfn => Some(ddamfn::published()),
+            Self::ConvNext(config) => Some(convnext::published(config)),
+            Self::ResNet18 => Some(resnet::published()),
         }
     }
 
@@ -348,17 +367,12 @@ pub fn canonical_weights(
         normalisation: Some(facts.normalisation),
         ..published.named().metadata.clone()
     };
-    let network = match architecture {
-        Architecture::FaceRes => {
+    match architecture.published() {
+        Some(network) => network.canonical(published, metadata),
+        None => {
             let mut weights = faceres_from_tfjs(published.named())?;
             weights.metadata = metadata;
-            return Ok(weights);
+            Ok(weights)
         }
-        Architecture::EfficientNet(config) => efficientnet::published(config),
-        Architecture::MobileFaceNet => mobilefacenet::published(),
-        Architecture::Ddamfn => ddamfn::published(),
-        Architecture::ConvNext(config) => convnext::published(config),
-        Architecture::ResNet18 => resnet::published(),
-    };
-    network.canonical(published, metadata)
+    }
 }

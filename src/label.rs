@@ -26,6 +26,9 @@ pub enum Expression {
     Contempt,
 }
 
+/// Classes of heads for violence, in order.
+pub const VIOLENCE: [&str; 2] = ["non-violent", "violent"];
+
 impl Expression {
     /// Every expression, in the order of the enum.
     pub const ALL: [Self; 9] = [

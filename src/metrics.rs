@@ -131,29 +131,29 @@ fn ratio(part: u64, whole: u64) -> f64 {
 
 /// The report of an evaluation, as the command line prints it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Scores {
+pub struct Scores<C = Expression> {
     /// Share of examples predicted right.
     pub accuracy: f64,
     /// Mean F1 over the classes in `per_class`.
     pub macro_f1: f64,
     /// F1 of each class that occurs as a label or a prediction.
     #[serde(serialize_with = "as_map")]
-    pub per_class: Vec<(Expression, f64)>,
+    pub per_class: Vec<(C, f64)>,
     /// One row a true class, one column a predicted class, in the order of `classes`.
     pub confusion: Vec<Vec<u64>>,
     /// Number of examples.
     pub count: u64,
     /// Order of the rows and columns of `confusion`.
-    pub classes: Vec<Expression>,
+    pub classes: Vec<C>,
 }
 
-impl Scores {
+impl<C: Copy> Scores<C> {
     /// Scores of a confusion table whose classes have names.
     ///
     /// # Panics
     ///
     /// If there are not as many names as classes.
-    pub fn new(confusion: &Confusion, classes: &[Expression]) -> Self {
+    pub fn new(confusion: &Confusion, classes: &[C]) -> Self {
         assert_eq!(
             confusion.classes(),
             classes.len(),

@@ -6,6 +6,7 @@
 mod action_units;
 mod affwild2;
 mod classifier;
+mod curves;
 mod dataset;
 mod dvd;
 mod embedding;
@@ -35,6 +36,7 @@ pub use affwild2::{
 pub use classifier::{
     ClassifierScore, LabelledEmbeddings, Loss, TrainingConfig, predict, train_mlp,
 };
+pub use curves::draw_curves;
 pub use dataset::{DatasetError, LabelledPictures};
 pub use dvd::{
     Dvd, DvdError, DvdVideo, parse_frame_labels, parse_template, read_test_videos, submission_csv,
@@ -58,15 +60,15 @@ pub use sampling::Sampling;
 pub use schedule::{EarlyStop, OneCycle, Plateau, Schedule};
 pub use tables::{
     Table, TableRow, action_unit_table, expression_table, pretrained_probabilities,
-    valence_arousal_table,
+    valence_arousal_table, violence_table,
 };
 pub use valence_arousal::{
     TrainedValenceArousal, ValenceArousalRecipe, ValenceArousalReport, train_valence_arousal,
 };
 pub use violence::{
     Augmentation, Boundary, ClassWeighting, Clip, ClipFile, ClipFolders, ClipNetwork, ClipScores,
-    FoldError, FrameFeatures, FrameLoss, FrameScores, LabelledVideo, MotionFold, Operation,
-    TrainedViolence, VideoData, ViolenceError, ViolenceRecipe, ViolenceReport, ViolenceScore,
-    augment, flip, mean_and_spread, read_folds, repair, score_video, train_motion, train_violence,
-    trivial_augment,
+    FoldError, FrameFeatures, FrameLoss, LabelledVideo, MotionFold, Operation, TrainedNetwork,
+    TrainedViolence, VideoData, ViolenceError, ViolenceNetwork, ViolenceRecipe, ViolenceReport,
+    ViolenceScore, add_frames, augment, flip, mean_and_spread, read_folds, repair, score_video,
+    train_end_to_end, train_motion, train_violence, trivial_augment,
 };

@@ -68,9 +68,20 @@ impl ConvNextConfig {
         ..Self::TINY
     };
 
+    /// As deep as wide, for tests of training: 32 pixels, 64 features. No published weights, so not among
+    /// [`NAMES`](super::NAMES).
+    #[doc(hidden)]
+    pub const TEST: Self = Self {
+        name: "convnext-test",
+        side: 32,
+        depths: [1; STAGES],
+        channels: [8, 16, 32, 64],
+        is_multiscale: false,
+    };
+
     /// The network of that architecture name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::TINY, Self::TINY_MULTISCALE]
+        [Self::TINY, Self::TINY_MULTISCALE, Self::TEST]
             .into_iter()
             .find(|config| config.name == name)
     }
@@ -168,7 +179,8 @@ impl ConvNext {
         Ok(network)
     }
 
-    fn take(
+    /// The same without confirming that nothing is left.
+    pub(super) fn take(
         config: ConvNextConfig,
         parameters: &mut Parameters<'_>,
         device: &Device,

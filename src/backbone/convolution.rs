@@ -1,6 +1,6 @@
 //! A convolution with bias and activation: the one piece that every backbone here is made of.
 //!
-//! Batch norm is folded into weight and bias before the weights get here.
+//! Batch norm is folded into weight and bias before the weights get here, unless the network is to be trained.
 
 use burn::module::{Module, Param};
 use burn::tensor::activation::{gelu, relu, sigmoid, silu};
@@ -8,6 +8,7 @@ use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor};
 
+use super::normalisation::BatchNorm;
 use super::parameters::Parameters;
 use crate::kernel::{Activation, Map, MapShape, Planner, Shortcut, Weighted, Window};
 use crate::weights::WeightsError;
@@ -46,7 +47,7 @@ pub(super) enum Padding {
     None,
 }
 
-/// Facts of one convolution; `init` is [`load`](Self::load), since these networks are only ever pretrained.
+/// Facts of one convolution; `init` is [`load`](Self::load).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ConvolutionConfig {
     pub(super) coupling: Coupling,
@@ -137,7 +138,8 @@ impl ConvolutionConfig {
         }
     }
 
-    /// Takes `name.weight`, `name.bias` and for PReLU `name.slopes` for the plain form.
+    /// Takes `name.weight`, `name.bias` and for PReLU `name.slopes` for the plain form; of a network to be trained what
+    /// stands for them.
     pub(super) fn load(
         &self,
         name: &str,
@@ -145,9 +147,22 @@ impl ConvolutionConfig {
         device: &Device,
     ) -> Result<Convolution, WeightsError> {
         let shape = self.weight_shape();
+        let layer = parameters.convolution(name);
+        let weight = parameters.take(&format!("{}.weight", layer.name), shape, device)?;
+        let bias = layer
+            .has_bias
+            .then(|| parameters.take(&format!("{}.bias", layer.name), [shape[0]], device));
+        let batch_norm = layer
+            .batch_norm
+            .map(|(name, epsilon)| BatchNorm::load((&name, epsilon), shape[0], parameters, device));
+        let scale = layer
+            .scale
+            .map(|name| parameters.take(&name, [shape[0]], device));
         Ok(Convolution {
-            weight: parameters.take(&format!("{name}.weight"), shape, device)?,
-            bias: parameters.take(&format!("{name}.bias"), [shape[0]], device)?,
+            weight,
+            bias: bias.transpose()?,
+            batch_norm: batch_norm.transpose()?,
+            scale: scale.transpose()?,
             slopes: (self.activation == Activation::Prelu)
                 .then(|| parameters.take(&format!("{name}.slopes"), [shape[0]], device))
                 .transpose()?,
@@ -210,11 +225,13 @@ impl ConvolutionConfig {
     }
 }
 
-/// `activation(convolve(x, weight) + bias)`.
+/// `activation(convolve(x, weight) + bias)`; in training with batch norm or a layer scale before the activation.
 #[derive(Module, Debug)]
 pub(super) struct Convolution {
     weight: Param<Tensor<4>>,
-    bias: Param<Tensor<1>>,
+    bias: Option<Param<Tensor<1>>>,
+    batch_norm: Option<BatchNorm>,
+    scale: Option<Param<Tensor<1>>>,
     slopes: Option<Param<Tensor<1>>>,
     #[module(skip)]
     config: ConvolutionConfig,
@@ -257,7 +274,16 @@ impl Convolution {
         let padding = [padding(0, height), padding(1, width)];
         let groups = self.config.groups();
         let options = ConvOptions::new_with_padding([stride; 2], padding, [1; 2], groups);
-        conv2d(maps, self.weight.val(), Some(self.bias.val()), options)
+        let bias = self.bias.as_ref().map(Param::val);
+        let mut maps = conv2d(maps, self.weight.val(), bias, options);
+        if let Some(batch_norm) = &self.batch_norm {
+            maps = batch_norm.forward(maps);
+        }
+        if let Some(scale) = &self.scale {
+            let [outputs] = scale.dims();
+            maps = maps * scale.val().reshape([1, outputs, 1, 1]);
+        }
+        maps
     }
 
     fn activate(&self, maps: Tensor<4>) -> Tensor<4> {

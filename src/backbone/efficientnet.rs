@@ -336,8 +336,22 @@ impl EfficientNet {
         device: &Device,
     ) -> Result<Self, WeightsError> {
         let mut parameters = Parameters::new(weights);
+        let network = Self::take(config, &mut parameters, device)?;
+        parameters.finish(config.name)?;
+        Ok(Self {
+            classes: outputs(weights)?.classes,
+            ..network
+        })
+    }
+
+    /// The same without confirming that nothing is left.
+    pub(super) fn take(
+        config: EfficientNetConfig,
+        parameters: &mut Parameters<'_>,
+        device: &Device,
+    ) -> Result<Self, WeightsError> {
         let mut load = |name: &str, convolution: &ConvolutionConfig| {
-            convolution.load(name, &mut parameters, device)
+            convolution.load(name, parameters, device)
         };
         let stem = load("conv_stem", &config.stem())?;
         let mut blocks = Vec::new();
@@ -365,15 +379,13 @@ impl EfficientNet {
         }
         let head = config.head().map(|head| load("conv_head", &head));
         let head = head.transpose()?;
-        let classifier = Classifier::load(config.width(), &mut parameters, device)?;
-        parameters.finish(config.name)?;
         Ok(Self {
             stem,
             blocks,
             head,
-            classifier,
+            classifier: Classifier::load(config.width(), parameters, device)?,
             config,
-            classes: outputs(weights)?.classes,
+            classes: Vec::new(),
         })
     }
 

@@ -5,10 +5,14 @@
 //! in the order in which they run.
 
 use std::borrow::Cow;
+#[cfg(feature = "train")]
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use super::classifier::{CLASSIFIER_BIAS, CLASSIFIER_WEIGHT};
 use super::convolution::ConvolutionConfig;
+#[cfg(feature = "train")]
+use super::parameters::Unfolded;
 use crate::label::{AFFECTNET_7, AFFECTNET_8};
 use crate::weights::{
     GraphConvolution, GraphOperation, Metadata, PublishedWeights, WeightTensor, Weights,
@@ -56,6 +60,28 @@ pub(super) struct Layer {
     slopes: Option<String>,
     /// Whole name of the layer scale there, `[outputs]`.
     scale: Option<String>,
+}
+
+/// A parameter or running statistic of a state dict.
+#[cfg(feature = "train")]
+pub(super) struct Parameter {
+    pub(super) name: String,
+    pub(super) shape: Vec<usize>,
+    pub(super) fill: Fill,
+}
+
+/// What a parameter is before training.
+#[cfg(feature = "train")]
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Fill {
+    /// Random numbers.
+    Random,
+    /// 0.
+    Zeros,
+    /// 1.
+    Ones,
+    /// So little that a block begins as its shortcut.
+    LayerScale,
 }
 
 /// What a layer is in a graph file.
@@ -166,6 +192,51 @@ impl Layer {
         &self.name
     }
 
+    /// Shape of the weight in a canonical file.
+    fn canonical_shape(&self) -> Vec<usize> {
+        let mut shape = self.shape.clone();
+        if !matches!(self.operation, Operation::Normalisation) {
+            // A fully connected layer is a convolution of one pixel.
+            shape.resize(4, 1);
+        }
+        shape
+    }
+
+    /// Everything that the layer has in a state dict but slopes, which the networks to be trained have none of.
+    #[cfg(feature = "train")]
+    fn parameters(&self) -> Vec<Parameter> {
+        let outputs = self.shape[..1].to_vec();
+        let one = |name, fill| Parameter {
+            name,
+            shape: outputs.clone(),
+            fill,
+        };
+        let layer = &self.published;
+        let is_norm = matches!(self.operation, Operation::Normalisation);
+        let mut parameters = vec![Parameter {
+            name: format!("{layer}.weight"),
+            shape: self.shape.clone(),
+            fill: if is_norm { Fill::Ones } else { Fill::Random },
+        }];
+        if self.has_bias {
+            parameters.push(one(format!("{layer}.bias"), Fill::Zeros));
+        }
+        if let Some(norm) = &self.batch_norm {
+            for (part, fill) in [
+                ("weight", Fill::Ones),
+                ("bias", Fill::Zeros),
+                ("running_mean", Fill::Zeros),
+                ("running_var", Fill::Ones),
+            ] {
+                parameters.push(one(format!("{norm}.{part}"), fill));
+            }
+        }
+        if let Some(scale) = &self.scale {
+            parameters.push(one(scale.clone(), Fill::LayerScale));
+        }
+        parameters
+    }
+
     fn insert(
         &self,
         weights: &mut Weights,
@@ -175,12 +246,7 @@ impl Layer {
     ) -> Result<(), WeightsError> {
         let name = &self.name;
         let outputs = self.shape[..1].to_vec();
-        let mut shape = self.shape.clone();
-        if !matches!(self.operation, Operation::Normalisation) {
-            // A fully connected layer is a convolution of one pixel.
-            shape.resize(4, 1);
-        }
-        weights.insert(format!("{name}.weight"), shape, weight)?;
+        weights.insert(format!("{name}.weight"), self.canonical_shape(), weight)?;
         if let Some(slopes) = slopes {
             weights.insert(format!("{name}.slopes"), outputs.clone(), slopes.to_vec())?;
         }
@@ -292,17 +358,78 @@ impl PublishedNetwork {
                 break;
             }
         }
-        let unexpected = dict.rest.into_iter().find(|name| {
+        self.expect_known(dict.rest)?;
+        Ok(weights)
+    }
+
+    /// Confirms that the network does not use what is left of a state dict.
+    fn expect_known(&self, rest: BTreeSet<&str>) -> Result<(), WeightsError> {
+        let unexpected = rest.into_iter().find(|name| {
             let (layer, part) = name.rsplit_once('.').unwrap_or_default();
             part != "num_batches_tracked" && !self.unused.iter().any(|unused| unused == layer)
         });
         match unexpected {
-            None => Ok(weights),
+            None => Ok(()),
             Some(name) => Err(WeightsError::Unexpected {
                 name: name.to_owned(),
                 architecture: self.name.to_owned(),
             }),
         }
+    }
+
+    /// The parameters of a state dict without its classifier, convolutions with four axes: what a network to be trained
+    /// begins with.
+    #[cfg(feature = "train")]
+    pub(super) fn unfolded(&self, named: &Weights) -> Result<Weights, WeightsError> {
+        let named = self.own_names(named);
+        let mut weights = Weights::default();
+        let mut rest: BTreeSet<&str> = named.iter().map(|(name, _)| name).collect();
+        for layer in &self.layers {
+            for Parameter { name, shape, fill } in layer.parameters() {
+                rest.remove(name.as_str());
+                let values = match (fill, named.get(&name)) {
+                    (Fill::LayerScale, Some(tensor)) if tensor.values.len() == shape[0] => {
+                        &tensor.values
+                    }
+                    _ => named.values(&name, &shape)?,
+                };
+                let shape = match fill {
+                    Fill::Random => layer.canonical_shape(),
+                    _ => shape,
+                };
+                weights.insert(name, shape, values.to_vec())?;
+            }
+        }
+        for classifier in self.classifiers {
+            for part in ["weight", "bias"] {
+                rest.remove(format!("{classifier}.{part}").as_str());
+            }
+        }
+        self.expect_known(rest)?;
+        Ok(weights)
+    }
+
+    /// Where the parameters of each convolution of [`unfolded`](Self::unfolded) are.
+    #[cfg(feature = "train")]
+    pub(super) fn unfolded_layers(&self) -> BTreeMap<String, Unfolded> {
+        let layers = self.layers.iter();
+        let unfolded = layers.map(|layer| {
+            let norm = layer.batch_norm.clone();
+            let unfolded = Unfolded {
+                name: layer.published.clone(),
+                has_bias: layer.has_bias,
+                batch_norm: norm.map(|name| (name, self.epsilon)),
+                scale: layer.scale.clone(),
+            };
+            (layer.name.clone(), unfolded)
+        });
+        unfolded.collect()
+    }
+
+    /// Every parameter and running statistic of the published layout but the classifier's.
+    #[cfg(feature = "train")]
+    pub(super) fn parameters(&self) -> impl Iterator<Item = Parameter> {
+        self.layers.iter().flat_map(Layer::parameters)
     }
 
     fn read_graph(

@@ -70,7 +70,11 @@ impl ResNet18 {
         Ok(network)
     }
 
-    fn take(parameters: &mut Parameters<'_>, device: &Device) -> Result<Self, WeightsError> {
+    /// The same without confirming that nothing is left.
+    pub(super) fn take(
+        parameters: &mut Parameters<'_>,
+        device: &Device,
+    ) -> Result<Self, WeightsError> {
         let mut load = |name: String, convolution: &ConvolutionConfig| {
             convolution.load(&name, parameters, device)
         };

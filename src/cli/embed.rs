@@ -20,7 +20,7 @@ use crate::{
 /// Options of `affectlens embed`.
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
-    /// Pictures; each is taken for a face as a whole.
+    /// Pictures; each is taken as a whole, for a face or for a frame.
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
     /// Network that embeds.

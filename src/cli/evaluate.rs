@@ -2,6 +2,7 @@
 
 mod action_units;
 mod affwild2;
+mod violence;
 
 use std::path::PathBuf;
 
@@ -23,7 +24,23 @@ const BATCH: usize = 16;
 
 /// Options of `affectlens evaluate`.
 #[derive(clap::Args, Debug)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(super) struct Args {
+    #[command(flatten)]
+    faces: Option<FaceArgs>,
+    #[command(subcommand)]
+    videos: Option<VideoTask>,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum VideoTask {
+    /// Scores a head that tells violent frames of videos.
+    Violence(Box<violence::Args>),
+}
+
+/// Options of the tasks about faces.
+#[derive(clap::Args, Debug)]
+struct FaceArgs {
     /// What to score.
     #[arg(value_enum)]
     task: Task,
@@ -88,6 +105,14 @@ enum Model {
 
 /// Scores a model and prints the result.
 pub(super) fn run(args: Args) -> Result<()> {
+    match (args.videos, args.faces) {
+        (Some(VideoTask::Violence(args)), _) => violence::run(&args),
+        (None, Some(args)) => faces(args),
+        (None, None) => bail!("expected a task"),
+    }
+}
+
+fn faces(args: FaceArgs) -> Result<()> {
     if let Some(root) = &args.affwild2 {
         return affwild2::run(&args, root);
     }
@@ -97,7 +122,7 @@ pub(super) fn run(args: Args) -> Result<()> {
     match args.task {
         Task::Expression => expressions(&args, &pictures),
         Task::ActionUnits => {
-            let Args {
+            let FaceArgs {
                 model,
                 no_gla,
                 confidence,
@@ -117,7 +142,7 @@ pub(super) fn run(args: Args) -> Result<()> {
     }
 }
 
-impl Args {
+impl FaceArgs {
     /// The classifier's defaults with what the options change.
     fn controls(&self, classifier: &FaceClassifier) -> Result<FaceControls> {
         let defaults = classifier.default_controls();
@@ -132,7 +157,7 @@ impl Args {
     }
 }
 
-fn expressions(args: &Args, pictures: &LabelledPictures) -> Result<()> {
+fn expressions(args: &FaceArgs, pictures: &LabelledPictures) -> Result<()> {
     let classifier = FaceClassifier::load(
         &args.weights.load_classifier(Tasks::EXPRESSION)?,
         &args.device.open()?,
@@ -167,7 +192,7 @@ fn expressions(args: &Args, pictures: &LabelledPictures) -> Result<()> {
     if args.json {
         println!("{}", serde_json::to_string(&scores)?);
     } else {
-        print(&scores, "pictures");
+        print(&scores, Expression::name, "pictures");
     }
     Ok(())
 }
@@ -207,16 +232,20 @@ fn score(
     Ok(confusion)
 }
 
-fn print(scores: &Scores, examples: &str) {
+fn print<C: Copy + PartialEq>(
+    scores: &Scores<C>,
+    name: impl Fn(C) -> &'static str,
+    examples: &str,
+) {
     println!(
         "accuracy {:.4}, macro-F1 {:.4}, {} {examples}",
         scores.accuracy, scores.macro_f1, scores.count
     );
-    println!("{:>10} {:>7}  taken for", "", "F1");
+    println!("{:>11} {:>7}  taken for", "", "F1");
     for (class, row) in scores.classes.iter().zip(&scores.confusion) {
-        let f1 = scores.per_class.iter().find(|(name, _)| name == class);
+        let f1 = scores.per_class.iter().find(|(other, _)| other == class);
         let f1 = f1.map_or_else(|| "-".to_owned(), |(_, f1)| format!("{f1:.4}"));
         let taken_for: Vec<String> = row.iter().map(|count| format!("{count:>5}")).collect();
-        println!("{:>10} {f1:>7}  {}", class.name(), taken_for.join(" "));
+        println!("{:>11} {f1:>7}  {}", name(*class), taken_for.join(" "));
     }
 }

@@ -34,7 +34,7 @@ use crate::weights::{Metadata, Weights, WeightsError};
 
 /// Not violent, violent.
 const CLASSES: usize = 2;
-/// Of all heads, whatever the backbone.
+/// Of all published heads, whatever the backbone.
 const DROPOUT: f64 = 0.3;
 /// Where a single convolution is.
 const HEAD: &str = "head";
@@ -208,8 +208,12 @@ pub fn write_motion_blend(weights: &mut Weights, blend: [f32; 3]) -> Result<(), 
 impl TemporalHead {
     fn new(network: Network) -> Self {
         Self {
+            dropout: DropoutConfig::new(match network {
+                Network::Motion(_) => motion::DROPOUT,
+                _ => DROPOUT,
+            })
+            .init(),
             network,
-            dropout: DropoutConfig::new(DROPOUT).init(),
         }
     }
 
@@ -338,7 +342,7 @@ impl TemporalHead {
             Network::Conv1d(network) => network.forward(features, dropout),
             Network::Transformer(network) => network.forward(features, dropout),
             Network::Crf(network) => network.forward(features, dropout),
-            Network::Motion(network) => network.forward(features),
+            Network::Motion(network) => network.forward(features, dropout),
         }
     }
 

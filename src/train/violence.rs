@@ -4,6 +4,7 @@
 mod augmentation;
 mod checkpoint;
 mod clips;
+mod end_to_end;
 mod fit;
 mod folders;
 mod frozen;
@@ -13,6 +14,7 @@ mod scores;
 
 pub use augmentation::{Operation, augment, flip, trivial_augment};
 pub use clips::{Clip, LabelledVideo, repair};
+pub use end_to_end::{TrainedNetwork, ViolenceNetwork, train_end_to_end};
 pub use fit::{ClipNetwork, ViolenceError, ViolenceScore};
 pub use folders::{ClipFile, ClipFolders, FoldError, read_folds};
 pub use frozen::{
@@ -20,4 +22,4 @@ pub use frozen::{
 };
 pub use motion::{MotionFold, train_motion};
 pub use recipe::{Augmentation, Boundary, ClassWeighting, FrameLoss, ViolenceRecipe};
-pub use scores::{ClipScores, FrameScores, mean_and_spread};
+pub use scores::{ClipScores, add_frames, mean_and_spread};

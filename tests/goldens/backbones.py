@@ -425,23 +425,30 @@ def lite_name(name: str) -> str:
     return f"_blocks.{number}.{names[module]}.{part}"
 
 
-def training_golden() -> None:
-    """One forward pass of ResNet-18 in training mode: its output and what batch norms remember of it."""
-    model, embed = torchvision_resnet()
+def training_golden(name: str, model: torch.nn.Module, embed) -> None:
+    """A pass in training mode and back: the output, what batch norms remember, and of each gradient its norm and its
+    product with seeded numbers."""
     seed(model)
     frames = torch.from_numpy(2 * uniform("input", 2 * 3 * 64 * 64).reshape(2, 3, 64, 64))
     model.train()
-    with torch.no_grad():
-        embedding = embed(model, frames)
+    embedding = embed(model, frames)
+    wanted = torch.from_numpy(uniform("wanted", embedding.numel())).reshape(embedding.shape)
+    (embedding * wanted).sum().backward()
+    gradients = {}
+    for parameter_name, p in model.named_parameters():
+        if p.grad is not None:
+            product = (p.grad.flatten() * torch.from_numpy(uniform(f"gradient {parameter_name}", p.numel()))).sum()
+            gradients[parameter_name] = rounded(torch.stack([p.grad.norm(), product]))
     state = model.state_dict()
-    norms = ["bn1", "layer2.0.downsample.1", "layer4.1.bn2"]
-    statistics = {f"{norm}.{part}": rounded(state[f"{norm}.{part}"]) for norm in norms for part in ["running_mean", "running_var"]}
+    norms = ["bn1", "layer2.0.downsample.1", "layer4.1.bn2", "blocks.0.0.bn2"]
+    statistics = [f"{norm}.{part}" for norm in norms for part in ["running_mean", "running_var"]]
     text = {
-        "made_by": f"tests/goldens/backbones.py, torch {torch.__version__}, torchvision {torchvision.__version__}",
+        "made_by": f"tests/goldens/backbones.py, torch {torch.__version__}, timm {timm.__version__}",
         "embedding": [rounded(row) for row in embedding],
-        "statistics": statistics,
+        "statistics": {key: rounded(state[key]) for key in statistics if key in state},
+        "gradients": gradients,
     }
-    (HERE / "resnet18-training.json").write_text(json.dumps(text))
+    (HERE / f"{name}-training.json").write_text(json.dumps(text))
 
 
 if __name__ == "__main__":
@@ -463,5 +470,10 @@ if __name__ == "__main__":
     ]:
         if name in (sys.argv[1:] or [name]):
             golden(name, model.eval(), embed, side, exports, *more)
-    if "resnet18" in (sys.argv[1:] or ["resnet18"]):
-        training_golden()
+    for name, network in [
+        ("convnext-tiny", timm_network("convnext_tiny")),
+        ("efficientnet-b0", timm_network("efficientnet_b0")),
+        ("resnet18", torchvision_resnet()),
+    ]:
+        if f"{name}-training" in (sys.argv[1:] or [f"{name}-training"]):
+            training_golden(name, *network)

@@ -19,7 +19,7 @@ use prost::Message;
 use serde::Deserialize;
 
 /// Against timm and PyTorch: f32 sums in another order over some 80 layers.
-const RELATIVE: f32 = 1e-4;
+pub(crate) const RELATIVE: f32 = 1e-4;
 /// Against TensorFlow.js on its CPU backend, which sums in f32 too.
 const RELATIVE_FACERES: f32 = 1e-3;
 /// Between forms, batch sizes or devices.
@@ -33,28 +33,28 @@ const RELATIVE_HALF_DEEP: f32 = 2e-2;
 
 /// What `tests/goldens/backbones.py` wrote.
 #[derive(Deserialize)]
-struct Golden {
+pub(crate) struct Golden {
     shapes: BTreeMap<String, Vec<usize>>,
     /// ONNX initializer -> published parameter.
     layers: BTreeMap<String, String>,
-    embedding: Vec<f32>,
+    pub(crate) embedding: Vec<f32>,
     logits: Vec<f32>,
 }
 
-fn golden_file(name: &str) -> PathBuf {
+pub(crate) fn golden_file(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("tests/goldens")
         .join(name)
 }
 
-fn golden(name: &str) -> Golden {
+pub(crate) fn golden(name: &str) -> Golden {
     let text =
         std::fs::read_to_string(golden_file(&format!("backbones/{name}.json"))).expect("committed");
     serde_json::from_str(&text).expect("generated")
 }
 
 /// `uniform` of the generator script: `count` numbers in [-1, 1).
-fn uniform(name: &str, count: usize) -> Vec<f32> {
+pub(crate) fn uniform(name: &str, count: usize) -> Vec<f32> {
     let seed = name.bytes().fold(0xCBF2_9CE4_8422_2325_u64, |state, byte| {
         (state ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
     });
@@ -89,7 +89,7 @@ fn parameter(name: &str, shape: &[usize]) -> Vec<f32> {
     values
 }
 
-fn state_dict(golden: &Golden) -> Weights {
+pub(crate) fn state_dict(golden: &Golden) -> Weights {
     let mut weights = Weights::default();
     for (name, shape) in &golden.shapes {
         weights
@@ -201,7 +201,7 @@ fn onnx_file(name: &str, golden: &Golden) -> Vec<u8> {
     model.encode_to_vec()
 }
 
-fn values(tensor: Tensor<2>) -> Vec<f32> {
+pub(crate) fn values(tensor: Tensor<2>) -> Vec<f32> {
     pollster::block_on(tensor.into_data_async())
         .expect("read back")
         .try_into_vec()
@@ -221,7 +221,7 @@ fn difference(got: &[f32], expected: &[f32]) -> f32 {
         / largest
 }
 
-fn assert_close(got: &[f32], expected: &[f32], tolerance: f32) {
+pub(crate) fn assert_close(got: &[f32], expected: &[f32], tolerance: f32) {
     let difference = difference(got, expected);
     assert!(
         difference < tolerance,
@@ -229,7 +229,7 @@ fn assert_close(got: &[f32], expected: &[f32], tolerance: f32) {
     );
 }
 
-fn seeded_faces(count: usize, side: usize, device: &Device) -> Tensor<4> {
+pub(crate) fn seeded_faces(count: usize, side: usize, device: &Device) -> Tensor<4> {
     let faces = uniform("input", count * 3 * side * side)
         .into_iter()
         .map(|value| 2.0 * value)
@@ -238,7 +238,7 @@ fn seeded_faces(count: usize, side: usize, device: &Device) -> Tensor<4> {
 }
 
 /// `[batch, channels, height, width]` as the folded form takes it.
-fn channels_last(faces: Tensor<4>, device: &OpenedDevice) -> Tensor<4> {
+pub(crate) fn channels_last(faces: Tensor<4>, device: &OpenedDevice) -> Tensor<4> {
     Tensor::from_data(faces.permute([0, 2, 3, 1]).into_data(), &device.device)
 }
 

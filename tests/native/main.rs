@@ -14,9 +14,13 @@ mod detect;
 mod kernels;
 mod landmarks;
 mod layering;
+mod lens;
 mod pipeline;
 mod temporal;
 #[cfg(feature = "train")]
 mod train;
+#[cfg(feature = "train")]
+mod trainable;
+#[cfg(feature = "train")]
 mod violence;
 mod weights;

@@ -1,269 +1,286 @@
-//! Violence in files and streams: windows, sampling, both forms against each other, heads that do not fit.
+//! `affectlens train violence`, `evaluate violence` and `tables --dvd` as a user calls them, on a made-up DVD: violence
+//! is red.
+
+use std::{
+    fs,
+    io::Read as _,
+    path::Path,
+    process::{Command, Output},
+};
 
 use affectlens::{
-    backbone::Backbone,
-    calibration::ViolenceSettings,
-    crop,
-    device::OpenedDevice,
-    error::LensError,
-    frame::Frame,
-    head::{TemporalConfig, TemporalHead, TemporalKind},
-    lens::{Lens, LensWeights},
-    report::{FrameReport, LiveViolence, Tasks, ViolenceReport},
-    violence::{ViolenceControls, ViolenceLens, ViolenceWeights},
-    weights::Weights,
-    windowing::{Sampler, Windows},
+    backbone::{TrainableBackbone, canonical_weights},
+    weights::{Precision, PublishedWeights, Weights},
 };
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Device;
+use image::{Rgb, RgbImage};
+use serde_json::Value;
 
-use crate::backbones::seeded;
+fn affectlens(folder: &Path, arguments: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_affectlens"))
+        .args(arguments.split_whitespace())
+        .env("AFFECTLENS_CACHE", folder.join("cache"))
+        .current_dir(folder)
+        .output()
+        .expect("the command line starts")
+}
 
-const BACKBONE: &str = "faceres";
-const WIDTH: usize = 1024;
-const VIOLENCE: Tasks = Tasks {
-    expression: false,
-    violence: true,
-    ..Tasks::EXPRESSION
-};
+fn succeed(folder: &Path, arguments: &str) -> (String, String) {
+    let output = affectlens(folder, arguments);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (out, error) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{arguments}: {error}");
+    (out, error)
+}
 
-fn settings(frames_per_second: Option<f32>) -> ViolenceSettings {
-    ViolenceSettings {
-        length: 4,
-        frames_per_second,
-        ..ViolenceSettings::default()
+fn fail(folder: &Path, arguments: &str) -> String {
+    let output = affectlens(folder, arguments);
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{arguments}: {message}");
+    message
+}
+
+fn is_violent(video: usize, frame: usize) -> bool {
+    (frame > 8) == video.is_multiple_of(2)
+}
+
+/// Frames 1 to 16 of another size each video, without number 3 and with an unreadable number 5; labels to 18, backwards.
+fn paint(part: &Path, video: usize) {
+    let frames = part.join(format!("frames/v{video}"));
+    fs::create_dir_all(&frames).expect("temporary folder");
+    let side = 30 + u32::try_from(video).expect("few videos");
+    for frame in (1..=16).filter(|frame| *frame != 3) {
+        let shade = u8::try_from(frame * 5 + video).expect("a level");
+        let colour = if is_violent(video, frame) {
+            [230, shade, 20]
+        } else {
+            [20, shade, 230]
+        };
+        let picture = RgbImage::from_pixel(side, 40, Rgb(colour));
+        picture
+            .save(frames.join(format!("{frame}.png")))
+            .expect("temporary file");
     }
-}
-
-fn weights(kind: TemporalKind, settings: &ViolenceSettings) -> ViolenceWeights {
-    let config = TemporalConfig {
-        kind,
-        features: WIDTH,
-    };
-    let mut head = config.init(3, &Device::flex()).to_weights();
-    settings.write(&mut head.metadata.extra);
-    let extra = &mut head.metadata.extra;
-    extra.insert("embedding".to_owned(), BACKBONE.to_owned());
-    ViolenceWeights {
-        backbone: seeded(BACKBONE),
-        head,
-    }
-}
-
-fn load(weights: &ViolenceWeights) -> Result<ViolenceLens, LensError> {
-    pollster::block_on(ViolenceLens::load(weights, &OpenedDevice::cpu()))
-}
-
-/// Frame of a film in which brightness and a stripe move.
-fn frame(number: usize) -> Frame {
-    let pixel = |x: usize, y: usize| {
-        let stripe = if (x + 5 * number) % 40 < 9 { 120 } else { 0 };
-        [(number * 37 % 101) as u8, (y * 2) as u8, stripe]
-    };
-    let pixels = (0..48 * 64).flat_map(|at| pixel(at % 64, at / 64));
-    Frame::from_rgb(64, 48, pixels.collect()).expect("whole rows")
-}
-
-fn time_ms(number: usize) -> f64 {
-    number as f64 * 40.0
-}
-
-/// The probabilities of a file, put together by hand.
-fn expected(weights: &ViolenceWeights, settings: &ViolenceSettings, frames: usize) -> Vec<f32> {
-    let backbone = Backbone::load(&weights.backbone, &OpenedDevice::cpu()).expect("fits");
-    let head = TemporalHead::load(&weights.head, &Device::flex()).expect("fits");
-    let mut sampler = Sampler::new(settings.frames_per_second);
-    let mut sample_of = Vec::new();
-    let mut embeddings: Vec<Vec<f32>> = Vec::new();
-    for number in 0..frames {
-        if sampler.takes(time_ms(number)) {
-            let picture = crop::resize(&frame(number), backbone.facts().input_side);
-            let batch = crop::batch(&[picture], &backbone.facts().normalisation, &Device::flex());
-            let embedding = backbone.forward(batch.expect("one")).embedding;
-            embeddings.push(embedding.into_data().iter().collect());
-        }
-        sample_of.push(embeddings.len() - 1);
-    }
-    let windows = Windows::new(settings.length, settings.step).expect("above 0");
-    let starts = windows.starts(embeddings.len());
-    let rows: Vec<Vec<f32>> = starts
-        .into_iter()
-        .map(|start| {
-            let frames = windows.frames(start, embeddings.len());
-            let values: Vec<f32> = frames
-                .iter()
-                .flat_map(|at| embeddings[*at].clone())
-                .collect();
-            let window = TensorData::new(values, [1, settings.length, WIDTH]);
-            let logits = head.forward(Tensor::from_data(window, &Device::flex()));
-            head.probabilities(&logits.into_data().iter().collect::<Vec<f32>>())
-        })
+    fs::write(frames.join("5.png"), b"no picture").expect("temporary file");
+    let line = |frame| format!("{frame},{}\n", u8::from(is_violent(video, frame)));
+    let lines: String = (1..=18)
+        .rev()
+        .filter(|frame| *frame != 12)
+        .map(line)
         .collect();
-    let means = windows.average(&rows, embeddings.len()).expect("fits");
-    sample_of.into_iter().map(|sample| means[sample]).collect()
+    let annotations = part.join("annotations");
+    fs::create_dir_all(&annotations).expect("temporary folder");
+    let csv = annotations.join(format!("v{video}.csv"));
+    fs::write(csv, format!("Frame_Number,Label\n{lines}")).expect("temporary file");
 }
 
-fn file(lens: &mut Lens, frames: usize) -> Vec<FrameReport> {
-    let mut reports = Vec::new();
-    for number in 0..frames {
-        let pushed = lens.push(&frame(number), time_ms(number));
-        reports.extend(pollster::block_on(pushed).expect("reports"));
+/// A tree of eight training and two validation videos, and a tiny backbone, published and converted.
+fn made_up() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    for video in 0..8 {
+        paint(&folder.path().join("dvd/Training"), video);
     }
-    reports.extend(lens.finish().expect("reports"));
-    reports
+    for video in 8..10 {
+        paint(&folder.path().join("dvd/Validation"), video);
+    }
+    let backbone = TrainableBackbone::init("convnext-test", 3, &Device::flex()).expect("is known");
+    let published = backbone.to_weights();
+    let path = folder.path().join("published.safetensors");
+    published.write(&path, Precision::Single).expect("writable");
+    let published = PublishedWeights::Named(published);
+    let mut weights = canonical_weights("convnext-test", &published).expect("is whole");
+    weights.metadata.source_sha256 = "made up".to_owned();
+    let path = folder.path().join("convnext-test.safetensors");
+    weights.write(&path, Precision::Single).expect("writable");
+    folder
 }
 
-fn probability(report: &FrameReport) -> f32 {
-    match &report.violence {
-        Some(ViolenceReport::Scored {
-            probability,
-            violent,
-            live: None,
-        }) => {
-            assert_eq!(*violent, *probability >= 0.5);
-            *probability
-        }
-        other => panic!("frame {} has {other:?}", report.frame),
-    }
-}
+const COMMON: &str = "--weights . --device cpu";
+const TRAIN: &str = "train violence --dvd dvd --backbone convnext-test --length 4 --step 1 \
+                     --batch 2 --accumulate 1 --learning-rate 5e-4";
 
 #[test]
-fn a_file_has_the_means_over_all_its_windows() {
-    // All frames; eight a second of 25; fewer than a window; one.
-    for (rate, frames) in [(None, 11), (Some(8.0), 40), (Some(8.0), 7), (None, 1)] {
-        let settings = settings(rate);
-        let weights = weights(TemporalKind::Motion, &settings);
-        let parts = LensWeights {
-            faces: None,
-            violence: Some(weights.clone()),
-        };
-        let mut lens =
-            pollster::block_on(Lens::load(&parts, VIOLENCE, &OpenedDevice::cpu())).expect("fits");
-        let expected = expected(&weights, &settings, frames);
-        for _ in 0..2 {
-            let reports = file(&mut lens, frames);
-            assert_eq!(reports.len(), frames);
-            for (number, (report, expected)) in reports.iter().zip(&expected).enumerate() {
-                assert_eq!((report.frame, report.faces.len()), (number as u64, 0));
-                assert!((probability(report) - expected).abs() < 1e-6);
-            }
-        }
-        if frames == 11 {
-            assert!(
-                expected.iter().any(|it| (it - expected[0]).abs() > 1e-4),
-                "the film moves"
-            );
-        }
-    }
-}
-
-#[test]
-fn a_live_stream_warms_up_and_its_past_is_refined_until_it_is_final() {
-    let weights = weights(TemporalKind::Motion, &settings(Some(8.0)));
-    let mut lens = load(&weights).expect("fits");
-    assert_eq!(lens.facts().span_ms, 375.0);
-    let (mut warming, mut history) = (Vec::new(), std::collections::BTreeMap::new());
-    for number in 0..60 {
-        let analyzed = lens.analyze(&frame(number), number as u64, time_ms(number));
-        match pollster::block_on(analyzed).expect("a report") {
-            ViolenceReport::WarmingUp { warming_up_ms } => warming.push(warming_up_ms),
-            ViolenceReport::Scored {
-                probability, live, ..
-            } => {
-                let LiveViolence { delay_ms, updates } = live.expect("a stream");
-                assert!((delay_ms - 375.0).abs() < 10.0, "{delay_ms}");
-                for update in &updates {
-                    assert_eq!(update.time_ms, time_ms(update.frame as usize));
-                    let before = history.insert(update.frame, *update);
-                    assert!(before.is_none_or(|before| !before.is_final));
-                }
-                if let Some(newest) = updates.last() {
-                    assert_eq!(
-                        (newest.frame, newest.probability),
-                        (number as u64, probability)
-                    );
-                }
-            }
-        }
-    }
-    assert_eq!(warming.first(), Some(&375.0));
-    assert!(warming.is_sorted_by(|a, b| a >= b));
-    // 25 a second are looked at eight times: no frame-backbone run for the others.
-    assert_eq!(history.len(), 20);
-    assert!(history.values().rev().skip(3).all(|update| update.is_final));
-
-    lens.reset();
-    let first = pollster::block_on(lens.analyze(&frame(0), 0, 0.0)).expect("a report");
-    assert!(
-        matches!(first, ViolenceReport::WarmingUp { .. }),
-        "a new stream"
+fn a_head_is_trained_on_frozen_features_evaluated_and_submitted() {
+    let folder = made_up();
+    let folder = folder.path();
+    let options = "--epochs 12 --mirror --curves curves.svg --resume run";
+    let (out, error) = succeed(
+        folder,
+        &format!("{TRAIN} {COMMON} {options} --out violence-head.safetensors"),
     );
-}
+    let report: Value = serde_json::from_str(&out).expect("one line of JSON");
+    // Nine frames of each kind, without the ninth or fourth violent one that has no label.
+    assert_eq!(
+        (&report["videos"], &report["epochs"][11]["epoch"]),
+        (&8.into(), &12.into())
+    );
+    assert_eq!(report["frames"].as_array().map(Vec::len), Some(2));
+    assert!(error.contains("v0/5.png` cannot be read"), "{error}");
+    let curves = fs::read_to_string(folder.join("curves.svg")).expect("was written");
+    assert_eq!(curves.matches("<circle").count(), 24);
 
-#[test]
-fn the_threshold_decides_and_nonsense_is_refused() {
-    let weights = weights(TemporalKind::Conv1d, &settings(None));
-    let mut lens = load(&weights).expect("fits");
-    let verdict = |lens: &mut ViolenceLens, threshold| {
-        let controls = ViolenceControls {
-            violence_threshold: threshold,
-            ..lens.controls().clone()
-        };
-        lens.configure(controls).expect("in range");
-        pollster::block_on(lens.push(&frame(0), 0, 0.0)).expect("taken");
-        let scored = lens.finish().expect("scored");
-        matches!(
-            scored[..],
-            [(0, ViolenceReport::Scored { violent: true, .. })]
+    // Kept features, and a run that was at its end.
+    let again = format!("{TRAIN} {COMMON} {options} --out again.safetensors");
+    let (_, error) = succeed(folder, &again);
+    assert!(!error.contains("epoch 1:"), "{error}");
+    let other = format!("{TRAIN} {COMMON} {options} --seed 5 --out again.safetensors");
+    assert!(fail(folder, &other).contains("is of another run"));
+    // A seed decides everything.
+    let fresh = again.replace("--resume run", "");
+    succeed(folder, &fresh);
+    let tensors = |name: &str| {
+        let weights = Weights::read(&folder.join(name)).expect("a head");
+        let tensors = weights.iter().map(|(_, tensor)| tensor.clone());
+        tensors.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        tensors("again.safetensors"),
+        tensors("violence-head.safetensors")
+    );
+
+    let (out, _) = succeed(
+        folder,
+        &format!("evaluate violence --dvd dvd {COMMON} --json"),
+    );
+    let scores: Value = serde_json::from_str(&out).expect("one line of JSON");
+    assert_eq!(
+        (&scores["count"], &scores["uncovered"]),
+        (&34.into(), &0.into())
+    );
+    assert!(scores["macro_f1"].as_f64() > Some(0.8), "{scores}");
+    assert!(scores["per_class"]["violent"].is_f64(), "{scores}");
+    let forced = format!("evaluate violence --dvd dvd {COMMON} --stride 8 --frame-step 2 --json");
+    let (out, error) = succeed(folder, &forced);
+    let scores: Value = serde_json::from_str(&out).expect("one line of JSON");
+    assert!(scores["uncovered"].as_u64() > Some(0), "{scores}");
+    assert!(
+        error.contains("are in no window and count as not violent"),
+        "{error}"
+    );
+
+    let templates = folder.join("templates");
+    fs::create_dir(&templates).expect("temporary folder");
+    for video in 8..10 {
+        fs::write(
+            templates.join(format!("v{video}.csv")),
+            "Frame_Number,Label\n1,\n99,\n",
         )
-    };
-    assert!(verdict(&mut lens, 0.0) && !verdict(&mut lens, 1.0));
-    let mut refusal = |threshold, every| {
-        let controls = ViolenceControls {
-            violence_threshold: threshold,
-            violence_every: every,
-        };
-        lens.configure(controls)
-            .expect_err("out of range")
-            .to_string()
-    };
-    assert_eq!(
-        refusal(1.5, 1),
-        "`violenceThreshold` is 1.5, expected a number from 0 to 1"
+        .expect("temporary file");
+    }
+    let submit = "evaluate violence --test dvd/Validation/frames --submission s.zip";
+    succeed(folder, &format!("{submit} --template templates {COMMON}"));
+    let file = fs::File::open(folder.join("s.zip")).expect("was written");
+    let mut archive = zip::ZipArchive::new(file).expect("a zip archive");
+    let mut text = String::new();
+    let mut member = archive.by_name("v8.csv").expect("is there");
+    member.read_to_string(&mut text).expect("UTF-8");
+    assert_eq!(text, "Frame_Number,Label\n1,0\n99,1\n");
+
+    let (table, error) = succeed(folder, &format!("tables --dvd dvd --out tables {COMMON}"));
+    assert!(error.contains("no rows of convnext-tiny"), "{error}");
+    assert!(
+        table.contains("| D18 | ConvNeXt-T + TCN | needs its backbone's weights |"),
+        "{table}"
     );
-    assert_eq!(refusal(0.5, 0), "`violenceEvery` is 0, expected at least 1");
 }
 
 #[test]
-fn heads_that_do_not_fit_are_refused() {
-    let refusal = |kind, change: fn(&mut Weights)| {
-        let mut weights = weights(kind, &settings(None));
-        change(&mut weights.head);
-        load(&weights).expect_err("does not fit").to_string()
-    };
-    let set = |head: &mut Weights, key: &str, value: &str| {
-        head.metadata.extra.insert(key.to_owned(), value.to_owned());
-    };
-    assert_eq!(
-        refusal(TemporalKind::Tcn, |head| set(head, "embedding", "resnet18")),
-        "violence head was trained on embeddings of `resnet18`, the backbone is `faceres`"
-    );
-    assert_eq!(
-        refusal(TemporalKind::Transformer { layers: 2 }, |head| {
-            set(head, "window_length", "129");
-        }),
-        "violence head: number of frames in a window is 129, expected at most 128"
-    );
-    assert_eq!(
-        refusal(TemporalKind::Conv1d, |head| {
-            let values = vec![0.0; 2 * 512];
-            head.insert("head.weight", vec![2, 512, 1], values)
-                .expect("as many");
-        }),
-        "violence head: length of the embeddings is 512, expected 1024, as `faceres` has"
-    );
+fn backbone_and_head_are_trained_together_and_used_together() {
+    let folder = made_up();
+    let folder = folder.path();
+    let arguments = "--epochs 2 --end-to-end --published published.safetensors";
+    let files = "--backbone-out convnext-test.safetensors --out violence-head.safetensors";
+    let (out, _) = succeed(folder, &format!("{TRAIN} {COMMON} {arguments} {files}"));
+    let report: Value = serde_json::from_str(&out).expect("one line of JSON");
+    assert_eq!(report["videos"], 8);
+    succeed(folder, &format!("evaluate violence --dvd dvd {COMMON}"));
+}
+
+#[test]
+fn malformed_data_is_named() {
+    let folder = made_up();
+    let folder = folder.path();
+    let train = format!("{TRAIN} {COMMON} --out head.safetensors");
+    let csv = folder.join("dvd/Training/annotations/v1.csv");
+    fs::write(&csv, "Frame_Number,Label\n1,0\n2,maybe\n").expect("temporary file");
+    let message = fail(folder, &train);
     assert!(
-        refusal(TemporalKind::Tcn, |head| head.metadata.architecture =
-            "mlp".to_owned())
-        .starts_with("violence head: weights are for architecture `mlp`, expected `temporal-tcn`")
+        message.contains("v1.csv` line 3: expected label 0 or 1, got `maybe`"),
+        "{message}"
+    );
+    fs::remove_dir_all(folder.join("dvd/Training")).expect("temporary folder");
+    assert!(fail(folder, &train).contains("Training` has no frames/ID/1.jpg"));
+    fs::create_dir_all(folder.join("clips/kissing")).expect("temporary folder");
+    let message = fail(folder, &train.replace("--dvd dvd", "--data clips"));
+    assert!(
+        message.contains("kissing` is named neither violent nor non-violent"),
+        "{message}"
+    );
+    let message = fail(folder, &format!("evaluate violence --dvd dvd {COMMON}"));
+    assert!(message.contains("violence-head.safetensors"), "{message}");
+    for wrong in [
+        "train violence",
+        "train violence --dvd dvd --preset best --out x",
+    ] {
+        assert_eq!(affectlens(folder, wrong).status.code(), Some(2), "{wrong}");
+    }
+}
+
+#[test]
+#[ignore = "needs ffmpeg: run cargo xtask test"]
+fn clips_are_cross_validated_and_scored_as_a_whole() {
+    let folder = made_up();
+    let folder = folder.path();
+    let mut folds = "file,source,fold\n".to_owned();
+    for (label, colour) in [("fight", "red"), ("noFight", "blue")] {
+        fs::create_dir_all(folder.join("clips").join(label)).expect("temporary folder");
+        for number in 0..4 {
+            let name = format!("{label}/{number}.mp4");
+            let source = format!(
+                "color={colour}:size=48x{}:rate=20:duration=1",
+                32 + 2 * number
+            );
+            let path = folder.join("clips").join(&name);
+            let done = Command::new("ffmpeg")
+                .args(["-nostdin", "-v", "error", "-f", "lavfi", "-i", &source])
+                .arg(path)
+                .status()
+                .expect("ffmpeg starts");
+            assert!(done.success());
+            folds += &format!("{name},made up,{}\n", number % 2);
+        }
+    }
+    fs::write(folder.join("clips/folds.csv"), folds).expect("temporary file");
+    fs::write(folder.join("clips/fight/broken.mp4"), b"no video").expect("temporary file");
+    let train = TRAIN.replace("--dvd dvd", "--data clips") + " --frames-per-second 8 --epochs 12";
+    let cross = format!("{train} {COMMON} --folds clips/folds.csv --seeds 2");
+    assert!(fail(folder, &cross).contains("clip `fight/broken.mp4` is not in"));
+    let list = fs::read_to_string(folder.join("clips/folds.csv")).expect("was written");
+    fs::write(
+        folder.join("clips/folds.csv"),
+        list + "fight/broken.mp4,x,0\n",
+    )
+    .expect("writable");
+    let (out, error) = succeed(folder, &format!("{cross} --out violence-head.safetensors"));
+    assert!(
+        error.contains("skipped") && error.contains("broken.mp4"),
+        "{error}"
+    );
+    let rows: Vec<Vec<&str>> = out
+        .lines()
+        .map(|row| row.split_whitespace().collect())
+        .collect();
+    assert_eq!(
+        [rows[1][0], rows[2][0], rows[3][0]],
+        ["67", "68", "mean"],
+        "{out}"
+    );
+    assert_eq!(rows[3][2], "1.0000", "AUC: {out}");
+    let evaluate = format!("evaluate violence --data clips {COMMON} --json");
+    let scores: Value = serde_json::from_str(&succeed(folder, &evaluate).0).expect("JSON");
+    assert_eq!((&scores["count"], &scores["auc"]), (&8.into(), &1.0.into()));
+    assert_eq!(
+        scores["frames"]["count"], 160,
+        "every frame, not the sampled ones"
     );
 }

@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use serde::Serialize;
 
-use super::Args;
+use super::FaceArgs;
 use crate::{
     cli::progress::progress,
     detect::FaceDetector,
@@ -63,7 +63,7 @@ struct Networks {
 }
 
 impl Networks {
-    fn load(args: &Args) -> Result<Self> {
+    fn load(args: &FaceArgs) -> Result<Self> {
         let device = args.device.open()?;
         let weights = &args.weights;
         Ok(Self {
@@ -115,7 +115,7 @@ fn with_margin(picture: &Frame, margin: u32) -> Frame {
     Frame::from_rgb(width, height, pixels).expect("the picture was made in this size")
 }
 
-pub(super) fn run(args: &Args, pictures: &LabelledPictures) -> Result<()> {
+pub(super) fn run(args: &FaceArgs, pictures: &LabelledPictures) -> Result<()> {
     let networks = Networks::load(args)?;
     let bar = progress("scoring", "pictures", Some(pictures.len() as u64));
     let mut scored = Vec::new();

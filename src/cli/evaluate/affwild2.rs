@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use burn::tensor::Device;
 use serde::Serialize;
 
-use super::{Args, Model, Task, print};
+use super::{FaceArgs, Model, Task, print};
 use crate::{
     affect::{FaceClassifier, FaceControls, FaceScores},
     backbone,
@@ -14,7 +14,7 @@ use crate::{
     cli::affwild2::CropReader,
     device::OpenedDevice,
     head::{ActionUnits, Mlp, ValenceArousal},
-    label::{AFF_WILD2, AFF_WILD2_ACTION_UNITS},
+    label::{AFF_WILD2, AFF_WILD2_ACTION_UNITS, Expression},
     metrics::{ActionUnitScores, Confusion, Covariance, Scores, ValenceArousalScores},
     report::Tasks,
     train::{
@@ -41,7 +41,7 @@ trait Predictor {
 }
 
 /// Scores the model, or writes its submission.
-pub(super) fn run(args: &Args, root: &Path) -> Result<()> {
+pub(super) fn run(args: &FaceArgs, root: &Path) -> Result<()> {
     let tree = AffWild2::open(root)?;
     let device = args.device.open()?;
     let reader = CropReader::open(tree, &args.weights, device.clone())?;
@@ -52,7 +52,7 @@ pub(super) fn run(args: &Args, root: &Path) -> Result<()> {
     }
 }
 
-fn evaluate<P: Predictor>(args: &Args, reader: &CropReader, predictor: &P) -> Result<()> {
+fn evaluate<P: Predictor>(args: &FaceArgs, reader: &CropReader, predictor: &P) -> Result<()> {
     let window = match args.model {
         Model::Full => predictor.half_window(),
         Model::Pretrained | Model::Head => 0,
@@ -104,7 +104,7 @@ struct Expressions {
 }
 
 impl Expressions {
-    fn load(args: &Args, device: &OpenedDevice) -> Result<Self> {
+    fn load(args: &FaceArgs, device: &OpenedDevice) -> Result<Self> {
         let mut weights = args.weights.load_classifier(Tasks::EXPRESSION)?;
         // Features hold the backbone's own outputs where it has any.
         if !backbone::outputs(&weights.backbone)?.classes.is_empty() {
@@ -171,7 +171,7 @@ impl Predictor for Expressions {
         if json {
             return print_json(&scores);
         }
-        print(&scores, "frames");
+        print(&scores, Expression::name, "frames");
         Ok(())
     }
 }
@@ -182,7 +182,7 @@ struct ValencesArousals {
 }
 
 impl ValencesArousals {
-    fn load(args: &Args, reader: &CropReader) -> Result<Self> {
+    fn load(args: &FaceArgs, reader: &CropReader) -> Result<Self> {
         let head = match args.model {
             Model::Pretrained => None,
             Model::Head | Model::Full => own_head(args, "valence-arousal-head")?,
@@ -242,7 +242,7 @@ struct Units {
 }
 
 impl Units {
-    fn load(args: &Args) -> Result<Self> {
+    fn load(args: &FaceArgs) -> Result<Self> {
         if args.model == Model::Pretrained {
             bail!("no backbone says action units; expected --model head or full");
         }
@@ -297,7 +297,7 @@ impl Predictor for Units {
 }
 
 /// A head of the weights folder that was trained on the backbone in use.
-fn own_head(args: &Args, name: &str) -> Result<Option<Weights>> {
+fn own_head(args: &FaceArgs, name: &str) -> Result<Option<Weights>> {
     let head = args.weights.own(name)?;
     if let Some(head) = &head
         && let Some(trained_on) = head.metadata.extra.get("embedding")

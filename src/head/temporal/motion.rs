@@ -6,7 +6,7 @@
 //! trusted. All frames of a window get the same logits; overlapping windows tell them apart.
 
 use burn::module::{Module, Param, ParamId};
-use burn::nn::{Dropout, DropoutConfig};
+use burn::nn::Dropout;
 use burn::tensor::Tensor;
 
 use super::CLASSES;
@@ -17,7 +17,7 @@ use crate::weights::{Weights, WeightsError};
 /// Channels of the network.
 const HIDDEN: usize = 64;
 /// Of the network's inputs and of its layers.
-const DROPOUT: f64 = 0.5;
+pub(super) const DROPOUT: f64 = 0.5;
 
 /// What is not trained by gradients, each with its length in features.
 pub(super) const LEVEL_MEAN: &str = "motion.level_mean";
@@ -43,7 +43,6 @@ pub(super) struct Motion {
     linear: Fixed,
     /// Weight of the network, weight of the linear model, bias.
     blend: Fixed,
-    dropout: Dropout,
 }
 
 /// `(x - mean) / scale`.
@@ -93,7 +92,6 @@ impl Motion {
             blend: Fixed {
                 values: blend.set_require_grad(false),
             },
-            dropout: DropoutConfig::new(DROPOUT).init(),
         })
     }
 
@@ -121,7 +119,7 @@ impl Motion {
         names
     }
 
-    pub(super) fn forward(&self, features: Tensor<3>) -> Tensor<3> {
+    pub(super) fn forward(&self, features: Tensor<3>, dropout: &Dropout) -> Tensor<3> {
         let [batch, frames, width] = features.dims();
         // A single frame does not change.
         let features = match frames {
@@ -140,13 +138,8 @@ impl Motion {
 
         let inputs = Tensor::cat(vec![change, level], 2);
         // A channel is lost for a whole window.
-        let kept = self
-            .dropout
-            .forward(Tensor::ones([batch, 1, 2 * width], &inputs.device()));
-        let network = self
-            .network
-            .forward(inputs * kept, &self.dropout)
-            .mean_dim(1);
+        let kept = dropout.forward(Tensor::ones([batch, 1, 2 * width], &inputs.device()));
+        let network = self.network.forward(inputs * kept, dropout).mean_dim(1);
 
         let [of_network, of_linear, bias] = [0, 1, 2].map(|index| {
             self.blend

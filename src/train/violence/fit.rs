@@ -71,6 +71,9 @@ pub enum ViolenceError {
         /// Values that came.
         got: usize,
     },
+    /// Frames of a clip cannot be read or do not fit.
+    #[error("frames of a clip: {0}")]
+    Frames(String),
     /// Windows are longer than the head takes.
     #[error("windows have {got} frames, expected at most {most} for this head")]
     Length {
@@ -117,7 +120,8 @@ pub struct ViolenceScore {
 }
 
 impl ViolenceScore {
-    pub(super) fn new(confusion: &Confusion) -> Self {
+    /// Of a table whose class 1 is violent; a class that neither is there nor was predicted has 0.
+    pub fn new(confusion: &Confusion) -> Self {
         let f1 = |class| confusion.f1(class).unwrap_or_default();
         Self {
             macro_f1: (f1(0) + f1(1)) / 2.0,
@@ -288,9 +292,9 @@ pub(super) fn fit_clips<N: ClipNetwork>(
             (Some(score), Some(best)) => score > best,
             _ => true,
         };
-        epochs.push(report.clone());
+        epochs.push(report);
         if is_better {
-            best = Some((state, report.clone()));
+            best = Some((state, report));
         }
         if let (Some(path), Some((best, best_report))) = (checkpoint, &best) {
             let mut state = Weights::default();
@@ -396,10 +400,7 @@ impl Criterion<'_> {
 
 #[cfg(test)]
 mod tests {
-    use burn::{
-        module::Param,
-        nn::{Linear, LinearConfig},
-    };
+    use burn::{module::Param, nn::Linear};
 
     use super::*;
     use crate::weights::Metadata;
@@ -441,7 +442,6 @@ mod tests {
                 head: Linear {
                     weight: Param::from_tensor(weight),
                     bias: Some(Param::from_tensor(bias)),
-                    ..LinearConfig::new(1, 2).init(device)
                 },
             })
         }

@@ -16,7 +16,8 @@ use crate::{
     windowing::Windows,
 };
 
-/// Penalty on the linear model's weights, and on those of both parts. The first was chosen on the default head's clips.
+/// Penalty on the linear model's weights, and on that of the sum of both parts. The first was chosen on the default head's
+/// clips.
 const LINEAR_PENALTY: f64 = 18.0;
 const BLEND_PENALTY: f64 = 0.05;
 /// Least scale: features that hardly ever change are not blown up.
@@ -111,7 +112,8 @@ fn train_parts(
     Ok(trained)
 }
 
-/// Weights of network and linear model, and a bias, from the scores of held-out videos.
+/// Weights of network and linear model from the scores of held-out videos; without bias, since both kinds of videos are
+/// taken for equally frequent.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "fitted in f64, kept in f32"
@@ -129,15 +131,15 @@ fn blend(folds: &[&MotionFold]) -> [f32; 3] {
         let squares: f32 = scores.iter().map(|(_, parts)| parts[part].powi(2)).sum();
         (squares / scores.len() as f32).sqrt().max(LEAST_SCALE)
     });
+    // Both parts count alike; how far the sum is to be trusted is all that labels say, so that they cannot favour a part.
     let rows: Vec<Vec<f32>> = scores
         .iter()
-        .map(|(_, parts)| vec![parts[0] / scale[0], parts[1] / scale[1]])
+        .map(|(_, parts)| vec![(parts[0] / scale[0] + parts[1] / scale[1]) / 2.0])
         .collect();
     let labels: Vec<bool> = scores.iter().map(|(violent, _)| *violent).collect();
-    let (weights, bias) = logistic_regression(&rows, &labels, BLEND_PENALTY);
-    // A part that is worse than nothing is left out.
-    let weight = |part: usize| (weights[part].max(0.0) / f64::from(scale[part])) as f32;
-    [weight(0), weight(1), bias as f32]
+    let (weights, _) = logistic_regression(&rows, &labels, BLEND_PENALTY);
+    let trust = weights[0].max(f64::from(LEAST_SCALE)) as f32 / 2.0;
+    [trust / scale[0], trust / scale[1], 0.0]
 }
 
 /// Mean over the windows of a video.

@@ -1,0 +1,197 @@
+//! Backbones for whole frames whose parameters can be trained.
+
+use std::collections::{BTreeMap, HashMap};
+
+use burn::module::{Module, ModuleVisitor, Param, ParamId};
+use burn::tensor::{Device, Tensor};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+
+use super::published::Fill;
+use super::{Architecture, ConvNext, EfficientNet, Facts, NAMES, Parameters, ResNet18};
+use crate::weights::{Metadata, Weights, WeightsError};
+
+/// Layer scale before training, as ConvNeXt's authors set it.
+const LAYER_SCALE: f32 = 1e-6;
+
+/// A backbone for whole frames in its published layout, batch norm and layer scale not folded.
+///
+/// On a device with gradients batch norms take the batch's statistics and remember them as PyTorch's do; elsewhere, and
+/// after [`Module::valid`], they use what they remember.
+#[derive(Module, Debug)]
+pub struct TrainableBackbone {
+    network: Network,
+    #[module(skip)]
+    facts: Facts,
+    #[module(skip)]
+    parameters: Vec<Named>,
+}
+
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one of it, and its tensors are far larger"
+)]
+#[derive(Module, Debug)]
+enum Network {
+    ConvNext(ConvNext),
+    EfficientNet(EfficientNet),
+    ResNet18(ResNet18),
+}
+
+/// A parameter or running statistic in the published layout.
+#[derive(Clone, Debug)]
+struct Named {
+    name: String,
+    shape: Vec<usize>,
+    id: ParamId,
+}
+
+impl Named {
+    fn is_statistic(&self) -> bool {
+        self.name.contains(".running_")
+    }
+}
+
+impl TrainableBackbone {
+    /// Takes the parameters of a state dict under timm's or torchvision's names, or under `encoder`; a classifier is left
+    /// out.
+    ///
+    /// # Errors
+    ///
+    /// [`WeightsError::Architecture`] for a network that does not describe whole frames; other [`WeightsError`]s for a
+    /// missing, misshapen or unexpected parameter.
+    pub fn load(name: &str, published: &Weights, device: &Device) -> Result<Self, WeightsError> {
+        let architecture = architecture(name)?;
+        let layout = architecture.published().expect("has a state dict");
+        let weights = layout.unfolded(published)?;
+        let parameters = &mut Parameters::unfolded(&weights, layout.unfolded_layers());
+        let network = match architecture {
+            Architecture::ConvNext(config) => {
+                Network::ConvNext(ConvNext::take(config, parameters, device)?)
+            }
+            Architecture::EfficientNet(config) => {
+                Network::EfficientNet(EfficientNet::take(config, parameters, device)?)
+            }
+            _ => Network::ResNet18(ResNet18::take(parameters, device)?),
+        };
+        let mut shapes: BTreeMap<_, _> = layout
+            .parameters()
+            .map(|parameter| (parameter.name, parameter.shape))
+            .collect();
+        let parameters = parameters.ids().iter().map(|(name, id)| Named {
+            shape: shapes.remove(name).expect("every layer is published"),
+            name: name.clone(),
+            id: *id,
+        });
+        Ok(Self {
+            network,
+            facts: architecture.facts(),
+            parameters: parameters.collect(),
+        })
+    }
+
+    /// A network with random weights, the same for the same seed on every device: convolutions uniform in
+    /// `±sqrt(6 / inputs of an output)` (He et al. 2015), biases 0, norms neutral, layer scales 1e-6.
+    ///
+    /// # Errors
+    ///
+    /// [`WeightsError::Architecture`] for a network that does not describe whole frames.
+    pub fn init(name: &str, seed: u64, device: &Device) -> Result<Self, WeightsError> {
+        let layout = architecture(name)?.published().expect("has a state dict");
+        let mut random = StdRng::seed_from_u64(seed);
+        let mut weights = Weights::default();
+        for parameter in layout.parameters() {
+            let count: usize = parameter.shape.iter().product();
+            let values = match parameter.fill {
+                Fill::Zeros => vec![0.0; count],
+                Fill::Ones => vec![1.0; count],
+                Fill::LayerScale => vec![LAYER_SCALE; count],
+                Fill::Random => {
+                    let inputs: usize = parameter.shape[1..].iter().product();
+                    let bound = (6.0 / inputs as f32).sqrt();
+                    (0..count)
+                        .map(|_| random.random_range(-bound..bound))
+                        .collect()
+                }
+            };
+            weights.insert(parameter.name, parameter.shape, values)?;
+        }
+        Self::load(name, &weights, device)
+    }
+
+    /// Name, input and embedding.
+    pub fn facts(&self) -> Facts {
+        self.facts
+    }
+
+    /// Embeds frames.
+    ///
+    /// # Shapes
+    ///
+    /// - frames: `[batch, 3, side, side]`, RGB, normalised as [`Facts::normalisation`] says
+    /// - output: `[batch, width]`, not unit length
+    pub fn forward(&self, frames: Tensor<4>) -> Tensor<2> {
+        match &self.network {
+            Network::ConvNext(network) => network.forward(frames),
+            Network::EfficientNet(network) => network.forward(frames),
+            Network::ResNet18(network) => network.forward(frames),
+        }
+    }
+
+    /// Published names of all that is trained, each tensor once; running statistics are not.
+    pub fn parameters(&self) -> Vec<(String, ParamId)> {
+        let parameters = self.parameters.iter();
+        parameters
+            .filter(|parameter| !parameter.is_statistic())
+            .map(|parameter| (parameter.name.clone(), parameter.id))
+            .collect()
+    }
+
+    /// The state dict under published names, running statistics included: what [`load`](Self::load) takes and
+    /// [`canonical_weights`](super::canonical_weights) folds.
+    ///
+    /// Reads back from the device.
+    ///
+    /// # Panics
+    ///
+    /// If the device is lost.
+    pub fn to_weights(&self) -> Weights {
+        let mut values = Values::default();
+        // Running statistics of the last batch are only in what this gives.
+        self.network.valid().visit(&mut values);
+        let mut weights = Weights::new(Metadata::default());
+        for Named { name, shape, id } in &self.parameters {
+            let values = values.0.remove(id).expect("the network's own");
+            weights
+                .insert(name, shape.clone(), values)
+                .expect("training keeps shapes");
+        }
+        weights
+    }
+}
+
+fn architecture(name: &str) -> Result<Architecture, WeightsError> {
+    match Architecture::of(name) {
+        Ok(architecture) if architecture.describes_frames() => Ok(architecture),
+        _ => {
+            let frames =
+                |name: &&str| Architecture::of(name).is_ok_and(Architecture::describes_frames);
+            let names: Vec<_> = NAMES.into_iter().filter(frames).collect();
+            Err(WeightsError::Architecture {
+                expected: names.join("`, `"),
+                got: name.to_owned(),
+            })
+        }
+    }
+}
+
+/// Values by parameter.
+#[derive(Default)]
+struct Values(HashMap<ParamId, Vec<f32>>);
+
+impl ModuleVisitor for Values {
+    fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+        let values = parameter.val().into_data().convert::<f32>();
+        let values = values.try_into_vec().expect("just converted");
+        self.0.insert(parameter.id, values);
+    }
+}
