@@ -18,8 +18,11 @@ pub(super) fn logistic_regression(
     assert_eq!(rows.len(), labels.len(), "a label a row");
     let (count, width) = (rows.len() as f64, rows[0].len());
     let squares = rows.iter().flatten().map(|it| f64::from(*it).powi(2));
-    // A bound of the curvature: the loss of a row bends by at most a quarter of its squared length.
-    let step = 1.0 / (penalty + (squares.sum::<f64>() / count + 1.0) / 4.0);
+    // The loss of a row bends by at most a quarter of its squared length; weights and bias each get half of the room, so
+    // that a large penalty does not slow the bias down.
+    let of_weights = 0.5 / (penalty + squares.sum::<f64>() / count / 4.0);
+    let mut steps = vec![of_weights; width];
+    steps.push(2.0);
     // The last value is the bias.
     let mut now = vec![0.0; width + 1];
     let mut ahead = now.clone();
@@ -40,8 +43,8 @@ pub(super) fn logistic_regression(
         }
         let next: Vec<f64> = ahead
             .iter()
-            .zip(&gradient)
-            .map(|(at, slope)| at - step * slope)
+            .zip(gradient.iter().zip(&steps))
+            .map(|(at, (slope, step))| at - step * slope)
             .collect();
         // Starts anew where the steps have gone past the valley.
         let uphill: f64 = next
