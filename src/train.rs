@@ -59,15 +59,15 @@ pub use sampling::Sampling;
 pub use schedule::{EarlyStop, OneCycle, Plateau, Schedule};
 pub use tables::{
     Table, TableRow, action_unit_table, expression_table, pretrained_probabilities,
-    valence_arousal_table,
+    valence_arousal_table, violence_table,
 };
 pub use valence_arousal::{
     TrainedValenceArousal, ValenceArousalRecipe, ValenceArousalReport, train_valence_arousal,
 };
 pub use violence::{
     Augmentation, Boundary, ClassWeighting, Clip, ClipFile, ClipFolders, ClipNetwork, ClipScores,
-    FoldError, FrameFeatures, FrameLoss, FrameScores, LabelledVideo, Operation, TrainedNetwork,
-    TrainedViolence, VideoData, ViolenceError, ViolenceNetwork, ViolenceRecipe, ViolenceReport,
-    ViolenceScore, augment, flip, mean_and_spread, read_folds, repair, score_video,
+    FoldError, FrameFeatures, FrameLoss, LabelledVideo, Operation, TrainedNetwork, TrainedViolence,
+    TrainingEvent, VideoData, ViolenceError, ViolenceNetwork, ViolenceRecipe, ViolenceReport,
+    ViolenceScore, add_frames, augment, flip, mean_and_spread, read_folds, repair, score_video,
     train_end_to_end, train_violence, trivial_augment,
 };

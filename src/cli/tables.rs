@@ -1,4 +1,6 @@
-//! `affectlens tables`: the method's face tables on Aff-Wild2, ours beside the published figures.
+//! `affectlens tables`: the method's tables on Aff-Wild2 and DVD, ours beside the published figures.
+
+mod violence;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -28,8 +30,15 @@ const VALENCE_AROUSAL_BACKBONE: &str = "mt-ddamfn";
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
     /// Aff-Wild2's root folder, with cropped/VIDEO/00001.jpg and the three annotation trees.
-    #[arg(long, value_name = "ROOT")]
-    affwild2: PathBuf,
+    #[arg(long, value_name = "ROOT", required_unless_present = "dvd")]
+    affwild2: Option<PathBuf>,
+    /// DVD's root folder, with Training and Validation, instead: the table of violence, with the published presets on
+    /// features of frozen backbones.
+    #[arg(long, value_name = "ROOT", conflicts_with_all = ["affwild2", "backbone"])]
+    dvd: Option<PathBuf>,
+    /// Passes over DVD's training videos [default: the presets'].
+    #[arg(long, requires = "dvd")]
+    epochs: Option<usize>,
     /// Backbone of all rows [default: emotieffnet-b0 for expressions and action units, mt-ddamfn for valence and
     /// arousal].
     #[arg(long, value_name = "NAME")]
@@ -100,7 +109,13 @@ pub(super) fn run(args: &Args) -> Result<()> {
         features: BTreeMap::new(),
         embedding_widths: BTreeMap::new(),
     };
-    let tree = AffWild2::open(&args.affwild2)?;
+    let Some(root) = &args.affwild2 else {
+        let table = args.violence()?;
+        let markdown = format!("## {}\n\n{}\n", table.task, table.markdown());
+        let json = serde_json::to_string_pretty(&table)?;
+        return args.keep(&markdown, json);
+    };
+    let tree = AffWild2::open(root)?;
     let device = args.device.open()?;
     let reader = args.reader(&tree, &device, EXPRESSION_BACKBONE)?;
     args.expression(&reader, &mut report)?;
@@ -116,15 +131,27 @@ pub(super) fn run(args: &Args) -> Result<()> {
 
     let markdown = report.markdown();
     let json = serde_json::to_string_pretty(&report)?;
-    for (name, text) in [("tables.md", &markdown), ("tables.json", &json)] {
-        let path = args.out.join(name);
-        std::fs::write(&path, text).with_context(|| format!("`{}`", path.display()))?;
-    }
-    print!("{}", if args.json { json + "\n" } else { markdown });
-    Ok(())
+    args.keep(&markdown, json)
 }
 
 impl Args {
+    /// Writes both forms and prints the one that was asked for.
+    fn keep(&self, markdown: &str, json: String) -> Result<()> {
+        for (name, text) in [("tables.md", markdown), ("tables.json", &json)] {
+            let path = self.out.join(name);
+            std::fs::write(&path, text).with_context(|| format!("`{}`", path.display()))?;
+        }
+        print!(
+            "{}",
+            if self.json {
+                json + "\n"
+            } else {
+                markdown.to_owned()
+            }
+        );
+        Ok(())
+    }
+
     fn reader(
         &self,
         tree: &AffWild2,
@@ -149,8 +176,18 @@ impl Args {
         trained_on: &str,
         train: impl FnOnce() -> Result<Weights>,
     ) -> Result<Weights> {
-        let path = self.out.join(format!("{name}.safetensors"));
         let trained_on = format!("{} {trained_on}", reader.embedder().key());
+        self.head_over(name, reader.weights(), trained_on, train)
+    }
+
+    fn head_over(
+        &self,
+        name: &str,
+        backbone: &Weights,
+        trained_on: String,
+        train: impl FnOnce() -> Result<Weights>,
+    ) -> Result<Weights> {
+        let path = self.out.join(format!("{name}.safetensors"));
         if let Ok(kept) = Weights::read(&path)
             && kept.metadata.extra.get(TRAINED_ON) == Some(&trained_on)
         {
@@ -159,7 +196,7 @@ impl Args {
         }
         eprintln!("{name}: training");
         let mut weights = train()?;
-        stamp(&mut weights, reader.weights());
+        stamp(&mut weights, backbone);
         weights
             .metadata
             .extra

@@ -7,8 +7,11 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{DeviceOption, WeightsOptions, embedder::Embedder, progress::progress};
+use super::{DeviceOption, WeightsOptions, embedder::Embedder, progress::progress, sources::Video};
 use crate::{
+    crop::resize,
+    frame::Frame,
+    picture::read_picture,
     train::{
         ClipFile, ClipFolders, Dvd, DvdVideo, FeatureRows, FrameFeatures, LabelledVideo, Part,
         VideoData,
@@ -111,9 +114,7 @@ impl VideoReader {
             match read(item) {
                 Ok((name, labels, features, rate)) => {
                     let rate = match (rate, self.frames_per_second) {
-                        (None, Some(_)) => bail!(
-                            "frames of `{name}` are pictures, whose rate nobody knows; --frames-per-second takes video files"
-                        ),
+                        (None, Some(_)) => bail!("{}", no_rate(&name)),
                         (rate, _) => rate.unwrap_or(1.0),
                     };
                     let sampled = sampled_frames(labels.len(), rate, self.frames_per_second);
@@ -192,6 +193,113 @@ impl VideoReader {
     }
 }
 
+/// Videos as pictures, read again for each clip.
+pub(super) struct Pictures {
+    /// One label a frame that is looked at.
+    pub(super) videos: Vec<LabelledVideo>,
+    /// Where they come from, and which frames are looked at.
+    sources: Vec<(PictureSource, Vec<usize>)>,
+    side: u32,
+}
+
+enum PictureSource {
+    Files(DvdVideo),
+    Video(PathBuf),
+}
+
+impl Pictures {
+    fn new(side: u32) -> Self {
+        Self {
+            videos: Vec::new(),
+            sources: Vec::new(),
+            side,
+        }
+    }
+
+    /// `labels` says those of so many frames; a video that cannot be read is left out.
+    fn push(
+        &mut self,
+        name: &str,
+        source: PictureSource,
+        labels: impl FnOnce(usize) -> Vec<Option<bool>>,
+        frames_per_second: Option<f32>,
+    ) -> Result<()> {
+        let (frames, rate) = match &source {
+            PictureSource::Files(video) => {
+                if frames_per_second.is_some() {
+                    bail!("{}", no_rate(name));
+                }
+                (video.len(), 1.0)
+            }
+            PictureSource::Video(path) => match count_frames(path) {
+                Ok(counted) => counted,
+                Err(error) => {
+                    eprintln!("affectlens: skipped `{}`: {error:#}", path.display());
+                    return Ok(());
+                }
+            },
+        };
+        let labels = labels(frames);
+        let sampled = sampled_frames(labels.len(), rate, frames_per_second);
+        self.videos.push(LabelledVideo {
+            name: name.to_owned(),
+            labels: sampled.iter().map(|frame| labels[*frame]).collect(),
+        });
+        self.sources.push((source, sampled));
+        Ok(())
+    }
+
+    /// Some frames of a video, squashed to the side of the backbone's input; `None` where one cannot be read.
+    pub(super) fn frames(&self, video: usize, frames: &[usize]) -> Result<Vec<Option<Frame>>> {
+        let (source, sampled) = &self.sources[video];
+        let frames: Vec<usize> = frames.iter().map(|frame| sampled[*frame]).collect();
+        Ok(match source {
+            PictureSource::Files(video) => {
+                let read = |frame: &usize| {
+                    let picture = read_picture(video.file(*frame)?).ok()?;
+                    Some(resize(&picture, self.side))
+                };
+                frames.iter().map(read).collect()
+            }
+            PictureSource::Video(path) => {
+                let last = frames.iter().max().copied().unwrap_or_default();
+                let mut read: HashMap<usize, Frame> = HashMap::new();
+                let mut video = Video::open(path)?;
+                for number in 0..=last {
+                    let Ok(Some(frame)) = video.next_frame() else {
+                        break;
+                    };
+                    if frames.contains(&number) {
+                        read.insert(number, resize(&frame, self.side));
+                    }
+                }
+                frames
+                    .iter()
+                    .map(|frame| read.get(frame).cloned())
+                    .collect()
+            }
+        })
+    }
+}
+
+fn no_rate(name: &str) -> String {
+    format!(
+        "frames of `{name}` are pictures, whose rate nobody knows; --frames-per-second takes video files"
+    )
+}
+
+fn count_frames(path: &Path) -> Result<(usize, f64)> {
+    let mut video = Video::open(path)?;
+    let mut count = 0;
+    while let Ok(Some(_)) = video.next_frame() {
+        count += 1;
+    }
+    if count == 0 {
+        bail!("no frame can be read");
+    }
+    Ok((count, video.rate))
+}
+
 /// What is trained on and what the epoch is chosen on.
 pub(super) enum Source {
     /// Folders of clips.
@@ -228,5 +336,45 @@ impl Source {
                     .context("DVD's validation part")?,
             ],
         })
+    }
+
+    /// The same parts as pictures.
+    pub(super) fn pictures(
+        &self,
+        side: u32,
+        frames_per_second: Option<f32>,
+    ) -> Result<[Pictures; 2]> {
+        let of_clips = |clips: &[ClipFile]| -> Result<Pictures> {
+            let mut pictures = Pictures::new(side);
+            for clip in clips {
+                let source = PictureSource::Video(clip.path.clone());
+                let labels = |frames| vec![Some(clip.violent); frames];
+                pictures.push(&clip.name, source, labels, frames_per_second)?;
+            }
+            Ok(pictures)
+        };
+        let of_dvd = |dvd: &Dvd, part| -> Result<Pictures> {
+            let mut pictures = Pictures::new(side);
+            for video in dvd.read(part)? {
+                let (name, known) = (video.id.clone(), video.labels.clone());
+                let source = match (&video.video, video.files.is_empty()) {
+                    (Some(file), true) => PictureSource::Video(file.clone()),
+                    _ => PictureSource::Files(video),
+                };
+                let labels = |frames| match known.is_empty() {
+                    true => vec![None; frames],
+                    false => known,
+                };
+                pictures.push(&name, source, labels, frames_per_second)?;
+            }
+            Ok(pictures)
+        };
+        match self {
+            Self::Clips(ClipFolders::Parts([train, validate])) => {
+                Ok([of_clips(train)?, of_clips(validate)?])
+            }
+            Self::Clips(ClipFolders::Whole(clips)) => Ok([of_clips(clips)?, Pictures::new(side)]),
+            Self::Dvd(dvd) => Ok([of_dvd(dvd, Part::Training)?, of_dvd(dvd, Part::Validation)?]),
+        }
     }
 }

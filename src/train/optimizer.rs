@@ -279,11 +279,7 @@ impl ModuleVisitor for Scaled {
 
 #[cfg(test)]
 mod tests {
-    use burn::{
-        nn::{Linear, LinearConfig},
-        optim::GradientsAccumulator,
-        tensor::Int,
-    };
+    use burn::{nn::Linear, optim::GradientsAccumulator, tensor::Int};
 
     use super::*;
     use crate::train::{
@@ -307,7 +303,6 @@ mod tests {
                 Linear {
                     weight: Param::from_tensor(weight),
                     bias: Some(Param::from_data(values("bias").as_slice(), device)),
-                    ..LinearConfig::new(inputs, outputs).init(device)
                 }
             };
             Self {

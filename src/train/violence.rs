@@ -14,10 +14,10 @@ mod scores;
 pub use augmentation::{Operation, augment, flip, trivial_augment};
 pub use clips::{Clip, LabelledVideo, repair};
 pub use end_to_end::{TrainedNetwork, ViolenceNetwork, train_end_to_end};
-pub use fit::{ClipNetwork, ViolenceError, ViolenceScore};
+pub use fit::{ClipNetwork, TrainingEvent, ViolenceError, ViolenceScore};
 pub use folders::{ClipFile, ClipFolders, FoldError, read_folds};
 pub use frozen::{
     FrameFeatures, TrainedViolence, VideoData, ViolenceReport, score_video, train_violence,
 };
 pub use recipe::{Augmentation, Boundary, ClassWeighting, FrameLoss, ViolenceRecipe};
-pub use scores::{ClipScores, FrameScores, mean_and_spread};
+pub use scores::{ClipScores, add_frames, mean_and_spread};

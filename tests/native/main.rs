@@ -19,4 +19,6 @@ mod pipeline;
 mod train;
 #[cfg(feature = "train")]
 mod trainable;
+#[cfg(feature = "train")]
+mod violence;
 mod weights;

@@ -18,9 +18,9 @@ use crate::{
     },
     head::TemporalHead,
     label::VIOLENCE,
-    metrics::Scores,
+    metrics::{Confusion, Scores},
     train::{
-        ClipFolders, ClipScores, Dvd, FrameScores, Part, parse_template, read_test_videos,
+        ClipFolders, ClipScores, Dvd, Part, add_frames, parse_template, read_test_videos,
         score_video, submission_csv, write_submission,
     },
     weights::Weights,
@@ -197,18 +197,18 @@ impl Scorer {
     fn report(&self, videos: &Videos, are_clips: bool) -> Result<Report> {
         let (probabilities, uncovered) = self.probabilities(videos)?;
         let threshold = self.settings.threshold;
-        let mut frames = FrameScores::default();
+        let mut frames = Confusion::new(2);
         let mut clips = ClipScores::default();
         for (labels, probabilities) in videos.labels.iter().zip(&probabilities) {
-            frames.add(labels, probabilities, threshold);
+            add_frames(&mut frames, labels, probabilities, threshold);
             if are_clips {
                 clips.add(labels.contains(&Some(true)), probabilities);
             }
         }
-        if frames.confusion.count() == 0 {
+        if frames.count() == 0 {
             bail!("no frame has a label");
         }
-        let of_frames = Scores::new(&frames.confusion, &VIOLENCE);
+        let of_frames = Scores::new(&frames, &VIOLENCE);
         let (scores, of_frames) = match are_clips {
             true => (
                 Scores::new(&clips.confusion(threshold), &VIOLENCE),

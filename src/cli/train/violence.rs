@@ -10,8 +10,9 @@ use anyhow::{Context as _, Result, bail};
 use burn::tensor::Device;
 use serde::Serialize;
 
-use super::{DeviceOption, command_line, show, stamp};
+use super::{DeviceOption, command_line, keep_score, show_training, stamp};
 use crate::{
+    backbone::{TrainableBackbone, canonical_weights},
     calibration::ViolenceSettings,
     cli::{
         probability,
@@ -19,11 +20,11 @@ use crate::{
     },
     head::{TemporalHead, TemporalKind},
     train::{
-        Augmentation, Boundary, ClassWeighting, ClipFolders, ClipScores, FrameLoss, VideoData,
-        ViolenceRecipe, ViolenceReport, draw_curves, mean_and_spread, read_folds, score_video,
-        train_violence,
+        Augmentation, Boundary, ClassWeighting, ClipFolders, ClipScores, FrameLoss, Part,
+        VideoData, ViolenceError, ViolenceNetwork, ViolenceRecipe, ViolenceReport, draw_curves,
+        mean_and_spread, read_folds, score_video, train_end_to_end, train_violence,
     },
-    weights::Precision,
+    weights::{Precision, PublishedWeights, Weights, file_sha256, sha256},
     windowing::Windows,
 };
 
@@ -114,6 +115,15 @@ pub(in crate::cli) struct Args {
     /// Take the mirror image of a frame with probability one half; its features are computed once too.
     #[arg(long)]
     mirror: bool,
+    /// Train the backbone too, on pictures, with the preset's augmentation; slow without a GPU.
+    #[arg(long, requires_all = ["published", "backbone_out"], conflicts_with_all = ["folds", "mirror"])]
+    end_to_end: bool,
+    /// The backbone's published state dict, from which --end-to-end starts: .safetensors, .pth or .pt.
+    #[arg(long, value_name = "FILE", requires = "end_to_end")]
+    published: Option<PathBuf>,
+    /// The trained backbone's weights file to write; it goes with the head.
+    #[arg(long, value_name = "FILE", requires = "end_to_end")]
+    backbone_out: Option<PathBuf>,
     /// Start of the random numbers [default: 67].
     #[arg(long)]
     seed: Option<u64>,
@@ -166,62 +176,83 @@ struct Summary<'a> {
     report: &'a ViolenceReport,
 }
 
-/// Trains a head and writes it.
+/// Trains a head, and with `--end-to-end` its backbone, and writes what it trained.
 pub(super) fn run(args: &Args) -> Result<()> {
+    let source = Source::open(args.data.as_deref(), args.dvd.as_deref())?;
+    match (&args.published, &args.backbone_out) {
+        (Some(published), Some(out)) => end_to_end(args, &source, published, out),
+        _ => frozen(args, &source),
+    }
+}
+
+fn frozen(args: &Args, source: &Source) -> Result<()> {
     let recipe = args.recipe()?;
     let mut reader = VideoReader::open(args.backbone(), args.weights.clone(), args.device)?;
     reader.frames_per_second = args.frames_per_second;
     reader.mirrored = args.mirror;
-    let source = Source::open(args.data.as_deref(), args.dvd.as_deref())?;
     let [training, validation] = source.parts(&reader)?;
     let mut scores = BTreeMap::new();
     if let Some(list) = &args.folds {
-        let Source::Clips(ClipFolders::Whole(clips)) = &source else {
+        let Source::Clips(ClipFolders::Whole(clips)) = source else {
             bail!("--folds takes a folder without train and validation");
         };
         let folds = read_folds(list, clips)?;
         scores = args.cross_validate(&training, &folds, &recipe)?;
     }
     let Some(out) = &args.out else { return Ok(()) };
-    let checkpoint = args
-        .resume
-        .as_ref()
-        .map(|it| it.join("checkpoint.safetensors"));
     let trained = train_violence(
         &training.data,
         &validation.data,
         &recipe,
-        checkpoint.as_deref(),
-        show,
+        args.checkpoint(&reader.weights().metadata.source_sha256)
+            .as_deref(),
+        show_training(),
     )?;
-    if let Some(path) = &args.curves {
-        fs::write(path, draw_curves(&trained.report.epochs, "macro-F1"))
-            .with_context(|| format!("--curves `{}`", path.display()))?;
-    }
-    let mut weights = trained.weights;
-    stamp(&mut weights, reader.weights());
-    weights.metadata.licence.clone_from(&args.licence);
-    weights.metadata.source = command_line();
-    let extra = &mut weights.metadata.extra;
-    ViolenceSettings {
-        length: recipe.length,
-        step: args.frame_step,
-        frames_per_second: args.frames_per_second,
-        threshold: args.threshold,
-    }
-    .write(extra);
-    if let Some(validation) = trained.report.validation {
-        super::keep_score(extra, "macro_f1", validation.macro_f1);
-    }
-    extra.extend(scores);
-    weights.write(out, Precision::Half)?;
-    let summary = Summary {
-        out,
-        skipped_videos: training.skipped + validation.skipped,
-        report: &trained.report,
+    let mut head = trained.weights;
+    head.metadata.extra.extend(scores);
+    let skipped = training.skipped + validation.skipped;
+    args.write(head, reader.weights(), &recipe, &trained.report)?;
+    args.print(out, skipped, &trained.report)
+}
+
+fn end_to_end(args: &Args, source: &Source, published: &Path, backbone_out: &Path) -> Result<()> {
+    let recipe = args.recipe()?;
+    let name = args.backbone();
+    let device = args.device.open()?.device.autodiff();
+    let read = PublishedWeights::read(published)?;
+    let encoder = TrainableBackbone::load(name, read.named(), &device)
+        .with_context(|| format!("`{}` as {name}", published.display()))?;
+    let side = encoder.facts().input_side;
+    let parts = source.pictures(side, args.frames_per_second)?;
+    let [training, validation] = &parts;
+    let frames = |part, video, frames: &[usize]| {
+        let pictures = match part {
+            Part::Training => training,
+            Part::Validation => validation,
+        };
+        let read = pictures.frames(video, frames);
+        read.map_err(|error| ViolenceError::Frames(format!("{error:#}")))
     };
-    println!("{}", serde_json::to_string(&summary)?);
-    Ok(())
+    let trained = train_end_to_end(
+        ViolenceNetwork::new(encoder, &recipe, &device),
+        &device,
+        [&training.videos, &validation.videos],
+        frames,
+        &recipe,
+        args.checkpoint(&file_sha256(published)?).as_deref(),
+        show_training(),
+    )?;
+    let state = trained.network.backbone_weights();
+    let digest = sha256(&state.to_safetensors(Precision::Single)?);
+    let mut backbone = canonical_weights(name, &PublishedWeights::Named(state))?;
+    backbone.metadata.licence.clone_from(&args.licence);
+    backbone.metadata.source = command_line();
+    backbone.metadata.source_sha256 = digest;
+    backbone.write(backbone_out, Precision::Half)?;
+    let head = trained.network.head_weights();
+    args.write(head, &backbone, &recipe, &trained.report)?;
+    let out = args.out.as_deref().unwrap_or(backbone_out);
+    args.print(out, 0, &trained.report)
 }
 
 impl Args {
@@ -231,6 +262,60 @@ impl Args {
             .find(|(name, _)| self.preset.as_deref() == Some(*name))
             .map(|(_, backbone)| *backbone);
         self.backbone.as_deref().or(published).unwrap_or(BACKBONE)
+    }
+
+    /// The checkpoint of a backbone with that digest.
+    fn checkpoint(&self, backbone: &str) -> Option<PathBuf> {
+        let folder = self.resume.as_ref()?;
+        let Self {
+            end_to_end,
+            frames_per_second,
+            mirror,
+            ..
+        } = self;
+        let of = format!("{backbone} {end_to_end} {frames_per_second:?} {mirror}");
+        let digest = sha256(of.as_bytes());
+        Some(folder.join(format!("checkpoint-{}.safetensors", &digest[..12])))
+    }
+
+    /// Stamps the head with where it comes from and how it is used; writes it, and the curves.
+    fn write(
+        &self,
+        mut head: Weights,
+        backbone: &Weights,
+        recipe: &ViolenceRecipe,
+        report: &ViolenceReport,
+    ) -> Result<()> {
+        if let Some(path) = &self.curves {
+            fs::write(path, draw_curves(&report.epochs, "macro-F1"))
+                .with_context(|| format!("--curves `{}`", path.display()))?;
+        }
+        let Some(out) = &self.out else { return Ok(()) };
+        stamp(&mut head, backbone);
+        head.metadata.licence.clone_from(&self.licence);
+        head.metadata.source = command_line();
+        let extra = &mut head.metadata.extra;
+        ViolenceSettings {
+            length: recipe.length,
+            step: self.frame_step,
+            frames_per_second: self.frames_per_second,
+            threshold: self.threshold,
+        }
+        .write(extra);
+        if let Some(validation) = report.validation {
+            keep_score(extra, "macro_f1", validation.macro_f1);
+        }
+        Ok(head.write(out, Precision::Half)?)
+    }
+
+    fn print(&self, out: &Path, skipped_videos: usize, report: &ViolenceReport) -> Result<()> {
+        let summary = Summary {
+            out,
+            skipped_videos,
+            report,
+        };
+        println!("{}", serde_json::to_string(&summary)?);
+        Ok(())
     }
 
     /// The published recipe with what the options change.
@@ -266,8 +351,10 @@ impl Args {
                 radius: self.boundary_radius,
             }),
             positive_clips: self.positive_clips.unwrap_or(published.positive_clips),
+            // Features of frames are there once, as they are.
             augmentation: match self.mirror {
                 true => Augmentation::Flip,
+                false if self.end_to_end => published.augmentation,
                 false => Augmentation::None,
             },
             seed: self.seed.unwrap_or(published.seed),

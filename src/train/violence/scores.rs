@@ -2,32 +2,17 @@
 
 use crate::metrics::{Confusion, area_under_curve};
 
-/// How labelled frames of all videos were told apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FrameScores {
-    /// Class 1 is violent.
-    pub confusion: Confusion,
-    /// Frames that no window covered; they count as not violent.
-    pub uncovered: usize,
-}
-
-impl Default for FrameScores {
-    fn default() -> Self {
-        Self {
-            confusion: Confusion::new(2),
-            uncovered: 0,
-        }
-    }
-}
-
-impl FrameScores {
-    /// Counts the labelled frames of a video; violent is what is at least as probable as `threshold`.
-    pub fn add(&mut self, labels: &[Option<bool>], probabilities: &[f32], threshold: f32) {
-        for (label, probability) in labels.iter().zip(probabilities) {
-            if let Some(label) = label {
-                let decision = usize::from(*probability >= threshold);
-                self.confusion.add(usize::from(*label), decision);
-            }
+/// Counts the labelled frames of a video in a table of two classes; violent is what is at least as probable as
+/// `threshold`.
+pub fn add_frames(
+    confusion: &mut Confusion,
+    labels: &[Option<bool>],
+    probabilities: &[f32],
+    threshold: f32,
+) {
+    for (label, probability) in labels.iter().zip(probabilities) {
+        if let Some(label) = label {
+            confusion.add(usize::from(*label), usize::from(*probability >= threshold));
         }
     }
 }
@@ -83,11 +68,12 @@ mod tests {
 
     #[test]
     fn frames_are_pooled_and_unlabelled_ones_left_out() {
-        let mut scores = FrameScores::default();
-        scores.add(&[Some(true), None, Some(false)], &[0.5, 0.9, 0.49], 0.5);
-        scores.add(&[Some(true)], &[0.1], 0.5);
-        assert_eq!(scores.confusion.rows(), [[1, 0], [1, 1]]);
-        assert_eq!(scores.confusion.f1(1), Some(2.0 / 3.0));
+        let mut confusion = Confusion::new(2);
+        let labels = [Some(true), None, Some(false)];
+        add_frames(&mut confusion, &labels, &[0.5, 0.9, 0.49], 0.5);
+        add_frames(&mut confusion, &[Some(true)], &[0.1], 0.5);
+        assert_eq!(confusion.rows(), [[1, 0], [1, 1]]);
+        assert_eq!(confusion.f1(1), Some(2.0 / 3.0));
     }
 
     #[test]
