@@ -9,8 +9,11 @@ use burn::{
 use rand::rngs::StdRng;
 
 use super::{
-    Clip, ClipNetwork, LabelledVideo, TrainingEvent, ViolenceError, ViolenceRecipe, ViolenceReport,
-    augment, clips::repair, fit::fit_clips, frozen::check_length,
+    LabelledVideo, TrainingEvent, ViolenceError, ViolenceRecipe, ViolenceReport,
+    augmentation::augment,
+    clips::{Clip, repair},
+    fit::{ClipNetwork, fit_clips},
+    frozen::check_length,
 };
 use crate::{
     backbone::TrainableBackbone,

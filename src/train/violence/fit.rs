@@ -12,9 +12,9 @@ use serde::Serialize;
 use thiserror::Error;
 
 use super::{
-    Boundary, Clip, FrameLoss, LabelledVideo, ViolenceRecipe,
+    Boundary, FrameLoss, LabelledVideo, ViolenceRecipe,
     checkpoint::Checkpoint,
-    clips::{training_clips, validation_clips},
+    clips::{Clip, training_clips, validation_clips},
 };
 use crate::{
     metrics::Confusion,
@@ -93,7 +93,7 @@ pub enum ViolenceError {
 }
 
 /// A network over clips that can be trained: a temporal head, or a backbone with one.
-pub trait ClipNetwork: Module {
+pub(super) trait ClipNetwork: Module {
     /// The published name of each parameter that is trained.
     fn parameters(&self) -> Vec<(String, ParamId)>;
 

@@ -7,10 +7,9 @@ use rand::{RngExt, rngs::StdRng};
 use serde::Serialize;
 
 use super::{
-    Augmentation, Clip, ClipNetwork, LabelledVideo, TrainingEvent, ViolenceError, ViolenceRecipe,
-    ViolenceScore,
-    clips::repair,
-    fit::{fit_clips, frame_counts, values},
+    Augmentation, LabelledVideo, TrainingEvent, ViolenceError, ViolenceRecipe, ViolenceScore,
+    clips::{Clip, repair},
+    fit::{ClipNetwork, fit_clips, frame_counts, values},
 };
 use crate::{
     head::{TemporalConfig, TemporalHead},
