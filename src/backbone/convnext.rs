@@ -68,7 +68,7 @@ impl ConvNextConfig {
         ..Self::TINY
     };
 
-    /// As deep as wide, for tests of training: 32 pixels, 64 features. No published weights, so not among
+    /// One block a stage, for tests of training: 32 pixels, 64 features. It has no published weights, so it is not among
     /// [`NAMES`](super::NAMES).
     #[doc(hidden)]
     pub const TEST: Self = Self {
