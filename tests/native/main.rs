@@ -15,6 +15,7 @@ mod kernels;
 mod landmarks;
 mod layering;
 mod pipeline;
+mod temporal;
 #[cfg(feature = "train")]
 mod train;
 #[cfg(feature = "train")]
