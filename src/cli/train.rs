@@ -1,6 +1,6 @@
 //! `affectlens train`: labelled pictures, or the videos of Aff-Wild2, to a head's weights file.
 
-mod violence;
+pub(super) mod violence;
 
 use std::{
     collections::BTreeMap,

@@ -16,7 +16,7 @@ use crate::{
     calibration::ViolenceSettings,
     cli::{
         probability,
-        videos::{Source, VideoReader, Videos},
+        videos::{Pictures, Source, VideoReader, Videos},
     },
     head::{TemporalHead, TemporalKind},
     train::{
@@ -217,14 +217,44 @@ fn frozen(args: &Args, source: &Source) -> Result<()> {
 
 fn end_to_end(args: &Args, source: &Source, published: &Path, backbone_out: &Path) -> Result<()> {
     let recipe = args.recipe()?;
-    let name = args.backbone();
-    let device = args.device.open()?.device.autodiff();
+    let parts = |side| source.pictures(side, args.frames_per_second);
+    let checkpoint = args.checkpoint(&file_sha256(published)?);
+    let trained = train_on_pictures(
+        (args.backbone(), published),
+        parts,
+        &recipe,
+        args.device,
+        checkpoint.as_deref(),
+    )?;
+    let mut backbone = trained.backbone;
+    backbone.metadata.licence.clone_from(&args.licence);
+    backbone.write(backbone_out, Precision::Half)?;
+    args.write(trained.head, &backbone, &recipe, &trained.report)?;
+    let out = args.out.as_deref().unwrap_or(backbone_out);
+    args.print(out, 0, &trained.report)
+}
+
+/// Backbone and head that were trained together.
+pub(in crate::cli) struct Trained {
+    /// In canonical form.
+    pub(in crate::cli) backbone: Weights,
+    pub(in crate::cli) head: Weights,
+    report: ViolenceReport,
+}
+
+/// Trains a backbone from its published state dict, with a head; `parts` gives pictures of the side that it takes.
+pub(in crate::cli) fn train_on_pictures(
+    (name, published): (&str, &Path),
+    parts: impl FnOnce(u32) -> Result<[Pictures; 2]>,
+    recipe: &ViolenceRecipe,
+    device: DeviceOption,
+    checkpoint: Option<&Path>,
+) -> Result<Trained> {
+    let device = device.open()?.device.autodiff();
     let read = PublishedWeights::read(published)?;
     let encoder = TrainableBackbone::load(name, read.named(), &device)
         .with_context(|| format!("`{}` as {name}", published.display()))?;
-    let side = encoder.facts().input_side;
-    let parts = source.pictures(side, args.frames_per_second)?;
-    let [training, validation] = &parts;
+    let [training, validation] = &parts(encoder.facts().input_side)?;
     let frames = |part, video, frames: &[usize]| {
         let pictures = match part {
             Part::Training => training,
@@ -234,25 +264,24 @@ fn end_to_end(args: &Args, source: &Source, published: &Path, backbone_out: &Pat
         read.map_err(|error| ViolenceError::Frames(format!("{error:#}")))
     };
     let trained = train_end_to_end(
-        ViolenceNetwork::new(encoder, &recipe, &device),
+        ViolenceNetwork::new(encoder, recipe, &device),
         &device,
         [&training.videos, &validation.videos],
         frames,
-        &recipe,
-        args.checkpoint(&file_sha256(published)?).as_deref(),
+        recipe,
+        checkpoint,
         show_training(),
     )?;
     let state = trained.network.backbone_weights();
     let digest = sha256(&state.to_safetensors(Precision::Single)?);
     let mut backbone = canonical_weights(name, &PublishedWeights::Named(state))?;
-    backbone.metadata.licence.clone_from(&args.licence);
     backbone.metadata.source = command_line();
     backbone.metadata.source_sha256 = digest;
-    backbone.write(backbone_out, Precision::Half)?;
-    let head = trained.network.head_weights();
-    args.write(head, &backbone, &recipe, &trained.report)?;
-    let out = args.out.as_deref().unwrap_or(backbone_out);
-    args.print(out, 0, &trained.report)
+    Ok(Trained {
+        backbone,
+        head: trained.network.head_weights(),
+        report: trained.report,
+    })
 }
 
 impl Args {
