@@ -66,9 +66,9 @@ pub use valence_arousal::{
     TrainedValenceArousal, ValenceArousalRecipe, ValenceArousalReport, train_valence_arousal,
 };
 pub use violence::{
-    Augmentation, Boundary, ClassWeighting, Clip, ClipFile, ClipFolders, ClipNetwork, ClipScores,
-    FoldError, FrameFeatures, FrameLoss, LabelledVideo, MotionFold, Operation, TrainedNetwork,
-    TrainedViolence, VideoData, ViolenceError, ViolenceNetwork, ViolenceRecipe, ViolenceReport,
-    ViolenceScore, add_frames, augment, flip, mean_and_spread, read_folds, repair, score_video,
-    train_end_to_end, train_motion, train_violence, trivial_augment,
+    Augmentation, Boundary, ClassWeighting, ClipFile, ClipFolders, ClipScores, FoldError,
+    FrameFeatures, FrameLoss, LabelledVideo, MotionFold, TrainedNetwork, TrainedViolence,
+    TrainingEvent, VideoData, ViolenceError, ViolenceNetwork, ViolenceRecipe, ViolenceReport,
+    ViolenceScore, add_frames, flip, mean_and_spread, read_folds, score_video, train_end_to_end,
+    train_motion, train_violence,
 };

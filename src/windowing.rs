@@ -450,20 +450,12 @@ impl Sampler {
     }
 }
 
-/// The frames of a video of `rate` frames a second that lie nearest to a regular grid of `per_second`, ascending; all of
-/// them where the grid is no coarser than the video, or there is none.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "indices of frames"
-)]
+/// The frames of a video of `rate` frames a second that a [`Sampler`] takes, ascending.
 pub fn sampled_frames(frames: usize, rate: f64, per_second: Option<f32>) -> Vec<usize> {
-    let stride = per_second.map_or(1.0, |wanted| rate / f64::from(wanted));
-    if !(stride > 1.0 && stride.is_finite()) {
-        return (0..frames).collect();
-    }
-    let places = (0..frames).map(|place| (place as f64 * stride).round() as usize);
-    places.take_while(|frame| *frame < frames).collect()
+    let mut sampler = Sampler::new(per_second);
+    (0..frames)
+        .filter(|frame| sampler.takes(*frame as f64 * 1000.0 / rate))
+        .collect()
 }
 
 /// Values of all frames from those of some, ascending: each frame gets that of the nearest, the earlier of two as near;

@@ -27,7 +27,7 @@ const BATCH: usize = 16;
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(super) struct Args {
     #[command(flatten)]
-    faces: Option<FaceArgs>,
+    faces: FaceArgs,
     #[command(subcommand)]
     videos: Option<VideoTask>,
 }
@@ -42,8 +42,9 @@ enum VideoTask {
 #[derive(clap::Args, Debug)]
 struct FaceArgs {
     /// What to score.
-    #[arg(value_enum)]
-    task: Task,
+    // Required, but for the tasks with options of their own.
+    #[arg(value_enum, required = true)]
+    task: Option<Task>,
     /// Folder DIR/LABEL/*.jpg; for expressions each whole picture is one face.
     #[arg(long, value_name = "DIR", required_unless_present = "affwild2")]
     data: Option<PathBuf>,
@@ -105,21 +106,21 @@ enum Model {
 
 /// Scores a model and prints the result.
 pub(super) fn run(args: Args) -> Result<()> {
-    match (args.videos, args.faces) {
-        (Some(VideoTask::Violence(args)), _) => violence::run(&args),
-        (None, Some(args)) => faces(args),
+    match (&args.videos, args.faces.task) {
+        (Some(VideoTask::Violence(args)), _) => violence::run(args),
+        (None, Some(task)) => faces(args.faces, task),
         (None, None) => bail!("expected a task"),
     }
 }
 
-fn faces(args: FaceArgs) -> Result<()> {
+fn faces(args: FaceArgs, task: Task) -> Result<()> {
     if let Some(root) = &args.affwild2 {
-        return affwild2::run(&args, root);
+        return affwild2::run(&args, task, root);
     }
     let data = args.data.as_ref().context("--data DIR is missing")?;
     let mut pictures = LabelledPictures::read(data)?;
     pictures.remove_labels(&args.without);
-    match args.task {
+    match task {
         Task::Expression => expressions(&args, &pictures),
         Task::ActionUnits => {
             let FaceArgs {

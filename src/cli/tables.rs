@@ -36,6 +36,10 @@ pub(super) struct Args {
     /// features of frozen backbones.
     #[arg(long, value_name = "ROOT", conflicts_with_all = ["affwild2", "backbone"])]
     dvd: Option<PathBuf>,
+    /// Train the backbones of DVD's rows too, as published, from state dicts `DIR/NAME.safetensors`, `.pth` or `.pt`,
+    /// `NAME` as convnext-tiny; slow without a GPU.
+    #[arg(long, value_name = "DIR", requires = "dvd")]
+    end_to_end: Option<PathBuf>,
     /// Passes over DVD's training videos [default: the presets'].
     #[arg(long, requires = "dvd")]
     epochs: Option<usize>,

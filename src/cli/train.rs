@@ -1,6 +1,6 @@
 //! `affectlens train`: labelled pictures, or the videos of Aff-Wild2, to a head's weights file.
 
-mod violence;
+pub(super) mod violence;
 
 use std::{
     collections::BTreeMap,
@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 use serde::Serialize;
 
@@ -16,6 +16,7 @@ use super::{
     DeviceOption, WeightsOptions,
     affwild2::CropReader,
     embedder::{Embedder, picture_cache},
+    progress::progress,
 };
 use crate::{
     calibration::{ActionUnitScore, ActionUnitSettings, ExpressionSettings},
@@ -23,8 +24,8 @@ use crate::{
     train::{
         ActionUnitExamples, ActionUnitRecipe, AffWild2, EarlyStop, EpochReport, Examples,
         ExpressionRecipe, FrameCounts, Keep, LabelledEmbeddings, LabelledPictures, Loss, Part,
-        Sampling, Schedule, TrainingConfig, ValenceArousalLoss, ValenceArousalRecipe,
-        train_action_units, train_expression, train_valence_arousal,
+        Sampling, Schedule, TrainingConfig, TrainingEvent, ValenceArousalLoss,
+        ValenceArousalRecipe, train_action_units, train_expression, train_valence_arousal,
     },
     weights::{Precision, Weights},
 };
@@ -34,7 +35,7 @@ use crate::{
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(super) struct Args {
     #[command(flatten)]
-    faces: Option<FaceArgs>,
+    faces: FaceArgs,
     #[command(subcommand)]
     videos: Option<VideoTask>,
 }
@@ -49,8 +50,9 @@ enum VideoTask {
 #[derive(clap::Args, Debug)]
 struct FaceArgs {
     /// What to train.
-    #[arg(value_enum)]
-    task: Task,
+    // Required, but for the tasks with options of their own.
+    #[arg(value_enum, required = true)]
+    task: Option<Task>,
     /// Folder with DIR/train/LABEL/*.jpg and DIR/validation/LABEL/*.jpg; each picture is one face.
     #[arg(long, value_name = "DIR", required_unless_present_any = ["training", "affwild2"])]
     data: Option<PathBuf>,
@@ -75,8 +77,8 @@ struct FaceArgs {
     )]
     validation: Vec<PathBuf>,
     /// The weights file to write.
-    #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    #[arg(long, value_name = "FILE", required = true)]
+    out: Option<PathBuf>,
     /// Labels whose pictures are left out.
     #[arg(
         long,
@@ -221,15 +223,15 @@ struct Summary<'a, R> {
 
 /// Trains a head and writes it.
 pub(super) fn run(args: &Args) -> Result<()> {
-    match (&args.videos, &args.faces) {
+    match (&args.videos, args.faces.task) {
         (Some(VideoTask::Violence(args)), _) => violence::run(args),
-        (None, Some(args)) => faces(args),
+        (None, Some(task)) => faces(&args.faces, task),
         (None, None) => bail!("expected a task"),
     }
 }
 
-fn faces(args: &FaceArgs) -> Result<()> {
-    match (args.task, &args.affwild2) {
+fn faces(args: &FaceArgs, task: Task) -> Result<()> {
+    match (task, &args.affwild2) {
         (Task::Expression, None) => expression_of_pictures(args),
         (Task::Expression, Some(root)) => expression_of_videos(args, &args.reader(root)?),
         (Task::ValenceArousal, Some(root)) => valence_arousal(args, &args.reader(root)?),
@@ -416,6 +418,10 @@ fn keep_score(extra: &mut BTreeMap<String, String>, name: &str, score: f64) {
 }
 
 impl FaceArgs {
+    fn out(&self) -> Result<&Path> {
+        self.out.as_deref().context("--out FILE is missing")
+    }
+
     fn pictures(&self) -> Result<[LabelledPictures; 2]> {
         Ok(match &self.data {
             Some(data) => [
@@ -479,7 +485,7 @@ impl FaceArgs {
         stamp(&mut weights, backbone);
         weights.metadata.licence.clone_from(&self.licence);
         weights.metadata.source = command_line();
-        Ok(weights.write(&self.out, precision)?)
+        Ok(weights.write(self.out()?, precision)?)
     }
 
     fn print<R: Serialize>(
@@ -490,7 +496,7 @@ impl FaceArgs {
         report: &R,
     ) -> Result<()> {
         let summary = Summary {
-            out: &self.out,
+            out: self.out()?,
             training_pictures,
             validation_pictures,
             skipped_pictures,
@@ -554,6 +560,21 @@ pub(super) fn stamp(weights: &mut Weights, backbone: &Weights) {
 
 fn show(epoch: &EpochReport<impl Display>) {
     eprintln!("{epoch}");
+}
+
+/// Draws a bar of an epoch's batches, and a line for each epoch.
+pub(super) fn show_training() -> impl FnMut(TrainingEvent<'_>) {
+    let bar = progress("training", "batches", None);
+    move |event| match event {
+        TrainingEvent::Batch { done, of, .. } => {
+            bar.set_length(of as u64);
+            bar.set_position(done as u64);
+        }
+        TrainingEvent::Epoch(epoch) => {
+            bar.suspend(|| show(epoch));
+            bar.reset();
+        }
+    }
 }
 
 /// The command as it was given, without what does not change the parameters: the place of the program, of the

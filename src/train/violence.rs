@@ -12,10 +12,10 @@ mod motion;
 mod recipe;
 mod scores;
 
-pub use augmentation::{Operation, augment, flip, trivial_augment};
-pub use clips::{Clip, LabelledVideo, repair};
+pub use augmentation::flip;
+pub use clips::LabelledVideo;
 pub use end_to_end::{TrainedNetwork, ViolenceNetwork, train_end_to_end};
-pub use fit::{ClipNetwork, ViolenceError, ViolenceScore};
+pub use fit::{TrainingEvent, ViolenceError, ViolenceScore};
 pub use folders::{ClipFile, ClipFolders, FoldError, read_folds};
 pub use frozen::{
     FrameFeatures, TrainedViolence, VideoData, ViolenceReport, score_video, train_violence,

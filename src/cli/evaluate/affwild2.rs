@@ -41,11 +41,11 @@ trait Predictor {
 }
 
 /// Scores the model, or writes its submission.
-pub(super) fn run(args: &FaceArgs, root: &Path) -> Result<()> {
+pub(super) fn run(args: &FaceArgs, task: Task, root: &Path) -> Result<()> {
     let tree = AffWild2::open(root)?;
     let device = args.device.open()?;
     let reader = CropReader::open(tree, &args.weights, device.clone())?;
-    match args.task {
+    match task {
         Task::Expression => evaluate(args, &reader, &Expressions::load(args, &device)?),
         Task::ValenceArousal => evaluate(args, &reader, &ValencesArousals::load(args, &reader)?),
         Task::ActionUnits => evaluate(args, &reader, &Units::load(args)?),

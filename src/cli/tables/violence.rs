@@ -1,19 +1,26 @@
 //! The rows of DVD's table that have a preset.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use burn::tensor::Device;
 
 use super::Args;
 use crate::{
-    cli::videos::{Source, VideoReader},
+    cli::{
+        train::{show_training, violence::train_on_pictures},
+        videos::{Source, VideoReader, Videos},
+    },
     head::TemporalHead,
     metrics::Confusion,
     train::{
-        Augmentation, Table, ViolenceRecipe, add_frames, score_video, train_violence,
+        Augmentation, Dvd, Part, Table, ViolenceRecipe, add_frames, score_video, train_violence,
         violence_table,
     },
+    weights::{Precision, Weights},
     windowing::Windows,
 };
 
@@ -21,54 +28,124 @@ use crate::{
 const THRESHOLD: f32 = 0.5;
 
 impl Args {
-    /// Trains the presets on frozen features and scores whole validation videos with every frame in a window; presets
-    /// without installed weights are left out.
+    /// Trains the presets and scores whole validation videos with every frame in a window; presets whose weights are not
+    /// there are left out.
     pub(super) fn violence(&self) -> Result<Table> {
-        let source = Source::open(None, self.dvd.as_deref())?;
+        let root = self.dvd.as_deref().context("--dvd ROOT is missing")?;
         let mut backbones: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for (preset, backbone) in ViolenceRecipe::PRESETS {
             backbones.entry(backbone).or_default().push(preset);
         }
         let mut ours: BTreeMap<&str, Confusion> = BTreeMap::new();
         for (backbone, presets) in backbones {
-            let reader = match VideoReader::open(backbone, self.weights.clone(), self.device) {
-                Ok(reader) => reader,
-                Err(error) => {
-                    eprintln!("affectlens: no rows of {backbone}: {error:#}");
-                    continue;
+            match &self.end_to_end {
+                Some(folder) => {
+                    let Some(published) = state_dict(folder, backbone) else {
+                        eprintln!(
+                            "affectlens: no rows of {backbone}: `{}` has no state dict of it",
+                            folder.display()
+                        );
+                        continue;
+                    };
+                    for preset in presets {
+                        let confusion = self.whole_network(root, preset, backbone, &published)?;
+                        ours.insert(preset, confusion);
+                    }
                 }
-            };
-            let [training, validation] = source.parts(&reader)?;
-            for preset in presets {
-                let Some(recipe) = ViolenceRecipe::preset(preset) else {
-                    continue;
-                };
-                let recipe = ViolenceRecipe {
-                    epochs: self.epochs.unwrap_or(recipe.epochs),
-                    // Features of frames are there once, as they are.
-                    augmentation: Augmentation::None,
-                    ..recipe
-                };
-                let frames: usize = training.frames.iter().map(|(frames, _)| frames).sum();
-                let digest = &reader.weights().metadata.source_sha256;
-                let videos = training.places.len();
-                let trained_on = format!("{digest} {videos} videos, {frames} frames, {recipe:?}");
-                let weights = self.head_over(preset, reader.weights(), trained_on, || {
-                    let show = |epoch: &_| eprintln!("{epoch}");
-                    let data = [&training.data, &validation.data];
-                    Ok(train_violence(data[0], data[1], &recipe, None, show)?.weights)
-                })?;
-                let head = TemporalHead::load(&weights, &Device::flex())?;
-                // With a step of 1 the published windows, half a window apart, cover every frame.
-                let windows = Windows::new(recipe.length, 1)?;
-                let mut confusion = Confusion::new(2);
-                for (video, features) in validation.data.iter() {
-                    let probabilities = score_video(&head, features, &windows)?;
-                    add_frames(&mut confusion, &video.labels, &probabilities, THRESHOLD);
-                }
-                ours.insert(preset, confusion);
+                None => self.frozen(root, backbone, &presets, &mut ours)?,
             }
         }
         Ok(violence_table(&ours))
     }
+
+    fn recipe(&self, preset: &str) -> Result<ViolenceRecipe> {
+        let published = ViolenceRecipe::preset(preset).context("a published preset")?;
+        Ok(ViolenceRecipe {
+            epochs: self.epochs.unwrap_or(published.epochs),
+            ..published
+        })
+    }
+
+    fn frozen(
+        &self,
+        root: &Path,
+        backbone: &str,
+        presets: &[&'static str],
+        ours: &mut BTreeMap<&str, Confusion>,
+    ) -> Result<()> {
+        let reader = match VideoReader::open(backbone, self.weights.clone(), self.device) {
+            Ok(reader) => reader,
+            Err(error) => {
+                eprintln!("affectlens: no rows of {backbone}: {error:#}");
+                return Ok(());
+            }
+        };
+        let [training, validation] = Source::Dvd(Dvd::new(root)).parts(&reader)?;
+        for preset in presets {
+            let recipe = ViolenceRecipe {
+                // Features of frames are there once, as they are.
+                augmentation: Augmentation::None,
+                ..self.recipe(preset)?
+            };
+            let frames: usize = training.frames.iter().map(|(frames, _)| frames).sum();
+            let digest = &reader.weights().metadata.source_sha256;
+            let videos = training.places.len();
+            let trained_on = format!("{digest} {videos} videos, {frames} frames, {recipe:?}");
+            let weights = self.head_over(preset, reader.weights(), trained_on, || {
+                let data = [&training.data, &validation.data];
+                let show = show_training();
+                Ok(train_violence(data[0], data[1], &recipe, None, show)?.weights)
+            })?;
+            ours.insert(preset, score(&weights, recipe.length, &validation)?);
+        }
+        Ok(())
+    }
+
+    /// Files of the preset are in a folder of its name; an interrupted run goes on.
+    fn whole_network(
+        &self,
+        root: &Path,
+        preset: &str,
+        backbone: &str,
+        published: &Path,
+    ) -> Result<Confusion> {
+        let recipe = self.recipe(preset)?;
+        let folder = self.out.join(preset);
+        eprintln!("{preset}: training");
+        let trained = train_on_pictures(
+            (backbone, published),
+            |side| Source::Dvd(Dvd::new(root)).pictures(side, None),
+            &recipe,
+            self.device,
+            Some(&folder.join("checkpoint.safetensors")),
+        )?;
+        let file = folder.join(format!("{backbone}.safetensors"));
+        trained.backbone.write(&file, Precision::Lossless)?;
+        let reader = VideoReader::open(backbone, Some(folder), self.device)?;
+        let videos = Dvd::new(root).read(Part::Validation)?;
+        score(
+            &trained.head,
+            recipe.length,
+            &reader.dvd(&videos, "validation")?,
+        )
+    }
+}
+
+fn state_dict(folder: &Path, backbone: &str) -> Option<PathBuf> {
+    let file = |extension| folder.join(format!("{backbone}.{extension}"));
+    let mut files = ["safetensors", "pth", "pt"].map(file).into_iter();
+    files.find(|path| path.exists())
+}
+
+/// All labelled frames of the videos together. With a step of 1 the published windows, half a window apart, cover every
+/// frame.
+fn score(head: &Weights, length: usize, videos: &Videos) -> Result<Confusion> {
+    let head = TemporalHead::load(head, &Device::flex())?;
+    let windows = Windows::new(length, 1)?;
+    let mut confusion = Confusion::new(2);
+    for (video, features) in videos.data.iter() {
+        let probabilities = score_video(&head, features, &windows)?;
+        add_frames(&mut confusion, &video.labels, &probabilities, THRESHOLD);
+    }
+    Ok(confusion)
 }

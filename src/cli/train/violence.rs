@@ -10,13 +10,13 @@ use anyhow::{Context as _, Result, bail};
 use burn::tensor::Device;
 use serde::Serialize;
 
-use super::{DeviceOption, command_line, keep_score, show, stamp};
+use super::{DeviceOption, command_line, keep_score, show_training, stamp};
 use crate::{
     backbone::{TrainableBackbone, canonical_weights},
     calibration::ViolenceSettings,
     cli::{
         probability,
-        videos::{Source, VideoReader, Videos},
+        videos::{Pictures, Source, VideoReader, Videos},
     },
     head::{TemporalHead, TemporalKind},
     train::{
@@ -25,7 +25,7 @@ use crate::{
         draw_curves, mean_and_spread, read_folds, score_video, train_end_to_end, train_motion,
         train_violence,
     },
-    weights::{Precision, PublishedWeights, Weights, sha256},
+    weights::{Precision, PublishedWeights, Weights, file_sha256, sha256},
     windowing::Windows,
 };
 
@@ -206,11 +206,18 @@ fn frozen(args: &Args, source: &Source) -> Result<()> {
         );
     }
     let Some(out) = &args.out else { return Ok(()) };
-    let (data, checkpoint) = ([&training.data, &validation.data], args.checkpoint());
-    let checkpoint = checkpoint.as_deref();
+    let checkpoint = args.checkpoint(&recipe, &reader.weights().metadata.source_sha256);
+    let (data, checkpoint) = ([&training.data, &validation.data], checkpoint.as_deref());
     let trained = match recipe.head {
-        TemporalKind::Motion => train_motion(data[0], data[1], &parts, &recipe, checkpoint, show)?,
-        _ => train_violence(data[0], data[1], &recipe, checkpoint, show)?,
+        TemporalKind::Motion => train_motion(
+            data[0],
+            data[1],
+            &parts,
+            &recipe,
+            checkpoint,
+            show_training(),
+        )?,
+        _ => train_violence(data[0], data[1], &recipe, checkpoint, show_training())?,
     };
     let mut head = trained.weights;
     head.metadata.extra.extend(scores);
@@ -221,14 +228,44 @@ fn frozen(args: &Args, source: &Source) -> Result<()> {
 
 fn end_to_end(args: &Args, source: &Source, published: &Path, backbone_out: &Path) -> Result<()> {
     let recipe = args.recipe()?;
-    let name = args.backbone();
-    let device = args.device.open()?.device.autodiff();
+    let parts = |side| source.pictures(side, args.frames_per_second(&recipe));
+    let checkpoint = args.checkpoint(&recipe, &file_sha256(published)?);
+    let trained = train_on_pictures(
+        (args.backbone(), published),
+        parts,
+        &recipe,
+        args.device,
+        checkpoint.as_deref(),
+    )?;
+    let mut backbone = trained.backbone;
+    backbone.metadata.licence.clone_from(&args.licence);
+    backbone.write(backbone_out, Precision::Half)?;
+    args.write(trained.head, &backbone, &recipe, &trained.report)?;
+    let out = args.out.as_deref().unwrap_or(backbone_out);
+    args.print(out, 0, &trained.report)
+}
+
+/// Backbone and head that were trained together.
+pub(in crate::cli) struct Trained {
+    /// In canonical form.
+    pub(in crate::cli) backbone: Weights,
+    pub(in crate::cli) head: Weights,
+    report: ViolenceReport,
+}
+
+/// Trains a backbone from its published state dict, with a head; `parts` gives pictures of the side that it takes.
+pub(in crate::cli) fn train_on_pictures(
+    (name, published): (&str, &Path),
+    parts: impl FnOnce(u32) -> Result<[Pictures; 2]>,
+    recipe: &ViolenceRecipe,
+    device: DeviceOption,
+    checkpoint: Option<&Path>,
+) -> Result<Trained> {
+    let device = device.open()?.device.autodiff();
     let read = PublishedWeights::read(published)?;
     let encoder = TrainableBackbone::load(name, read.named(), &device)
         .with_context(|| format!("`{}` as {name}", published.display()))?;
-    let side = encoder.facts().input_side;
-    let parts = source.pictures(side, args.frames_per_second(&recipe))?;
-    let [training, validation] = &parts;
+    let [training, validation] = &parts(encoder.facts().input_side)?;
     let frames = |part, video, frames: &[usize]| {
         let pictures = match part {
             Part::Training => training,
@@ -238,25 +275,24 @@ fn end_to_end(args: &Args, source: &Source, published: &Path, backbone_out: &Pat
         read.map_err(|error| ViolenceError::Frames(format!("{error:#}")))
     };
     let trained = train_end_to_end(
-        ViolenceNetwork::new(encoder, &recipe, &device),
+        ViolenceNetwork::new(encoder, recipe, &device),
         &device,
         [&training.videos, &validation.videos],
         frames,
-        &recipe,
-        args.checkpoint().as_deref(),
-        show,
+        recipe,
+        checkpoint,
+        show_training(),
     )?;
     let state = trained.network.backbone_weights();
     let digest = sha256(&state.to_safetensors(Precision::Single)?);
     let mut backbone = canonical_weights(name, &PublishedWeights::Named(state))?;
-    backbone.metadata.licence.clone_from(&args.licence);
     backbone.metadata.source = command_line();
     backbone.metadata.source_sha256 = digest;
-    backbone.write(backbone_out, Precision::Half)?;
-    let head = trained.network.head_weights();
-    args.write(head, &backbone, &recipe, &trained.report)?;
-    let out = args.out.as_deref().unwrap_or(backbone_out);
-    args.print(out, 0, &trained.report)
+    Ok(Trained {
+        backbone,
+        head: trained.network.head_weights(),
+        report: trained.report,
+    })
 }
 
 impl Args {
@@ -268,9 +304,16 @@ impl Args {
         self.backbone.as_deref().or(published).unwrap_or(BACKBONE)
     }
 
-    fn checkpoint(&self) -> Option<PathBuf> {
+    /// The checkpoint of a backbone with that digest.
+    fn checkpoint(&self, recipe: &ViolenceRecipe, backbone: &str) -> Option<PathBuf> {
         let folder = self.resume.as_ref()?;
-        Some(folder.join("checkpoint.safetensors"))
+        let frames_per_second = self.frames_per_second(recipe);
+        let Self {
+            end_to_end, mirror, ..
+        } = self;
+        let of = format!("{backbone} {end_to_end} {frames_per_second:?} {mirror}");
+        let digest = sha256(of.as_bytes());
+        Some(folder.join(format!("checkpoint-{}.safetensors", &digest[..12])))
     }
 
     /// Stamps the head with where it comes from and how it is used; writes it, and the curves.

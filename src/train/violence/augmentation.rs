@@ -11,7 +11,7 @@ const BINS: u8 = 31;
 
 /// An operation of TrivialAugmentWide with its magnitude.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Operation {
+enum Operation {
     /// Nothing.
     Identity,
     /// Pixels of a row move by this times its number.
@@ -44,11 +44,11 @@ pub enum Operation {
 
 impl Operation {
     /// Number of operations.
-    pub const COUNT: u8 = 14;
+    const COUNT: u8 = 14;
 
     /// The operation of an index below [`COUNT`](Self::COUNT), in torchvision's order, at a step of its magnitude from
     /// 0 to 30; `negative` turns the sign of those that have one.
-    pub fn new(index: u8, bin: u8, negative: bool) -> Self {
+    fn new(index: u8, bin: u8, negative: bool) -> Self {
         let part = |largest: f32| linspace(0.0, largest, bin);
         let signed = |largest: f32| {
             if negative {
@@ -80,13 +80,13 @@ impl Operation {
     }
 
     /// A random one, as TrivialAugmentWide draws it.
-    pub fn draw(random: &mut StdRng) -> Self {
+    fn draw(random: &mut StdRng) -> Self {
         let index = random.random_range(0..Self::COUNT);
         Self::new(index, random.random_range(0..BINS), random.random_bool(0.5))
     }
 
     /// The picture after the operation, of the same size.
-    pub fn apply(self, picture: &Frame) -> Frame {
+    fn apply(self, picture: &Frame) -> Frame {
         let centre = [picture.width(), picture.height()].map(|side| -0.5 * f64::from(side));
         let sampled = |linear, centre, shift| sample(picture, linear, centre, shift);
         match self {
@@ -140,11 +140,6 @@ fn linspace(start: f32, end: f32, bin: u8) -> f32 {
     }
 }
 
-/// One random operation of TrivialAugmentWide on a picture.
-pub fn trivial_augment(picture: &Frame, random: &mut StdRng) -> Frame {
-    Operation::draw(random).apply(picture)
-}
-
 /// The mirror image, left and right exchanged.
 pub fn flip(picture: &Frame) -> Frame {
     let mut pixels = Vec::with_capacity(picture.pixels().len());
@@ -155,12 +150,12 @@ pub fn flip(picture: &Frame) -> Frame {
 }
 
 /// What an augmentation makes of a frame.
-pub fn augment(picture: Frame, augmentation: Augmentation, random: &mut StdRng) -> Frame {
+pub(super) fn augment(picture: Frame, augmentation: Augmentation, random: &mut StdRng) -> Frame {
     match augmentation {
         Augmentation::None => picture,
         Augmentation::Flip if random.random_bool(0.5) => flip(&picture),
         Augmentation::Flip => picture,
-        Augmentation::TrivialWide => trivial_augment(&picture, random),
+        Augmentation::TrivialWide => Operation::draw(random).apply(&picture),
     }
 }
 

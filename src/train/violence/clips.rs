@@ -15,11 +15,11 @@ pub struct LabelledVideo {
 
 /// A window of a video, from its first frame on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Clip {
+pub(super) struct Clip {
     /// Index of the video.
-    pub video: usize,
+    pub(super) video: usize,
     /// First frame.
-    pub start: usize,
+    pub(super) start: usize,
 }
 
 /// Draws the clips of an epoch: one of each video, in random order.
@@ -80,7 +80,7 @@ pub(super) fn validation_clips(
 
 /// Replaces the frames of a clip that cannot be read by the first one that can; `None` if none can: the clip is black
 /// then.
-pub fn repair(frames: &[usize], is_readable: impl Fn(usize) -> bool) -> Option<Vec<usize>> {
+pub(super) fn repair(frames: &[usize], is_readable: impl Fn(usize) -> bool) -> Option<Vec<usize>> {
     let first = frames.iter().copied().find(|&frame| is_readable(frame))?;
     let frames = frames.iter().copied();
     Some(

@@ -9,15 +9,18 @@ use burn::{
 use rand::rngs::StdRng;
 
 use super::{
-    Clip, ClipNetwork, LabelledVideo, ViolenceError, ViolenceRecipe, ViolenceReport, ViolenceScore,
-    augment, clips::repair, fit::fit_clips, frozen::check_length,
+    LabelledVideo, TrainingEvent, ViolenceError, ViolenceRecipe, ViolenceReport,
+    augmentation::augment,
+    clips::{Clip, repair},
+    fit::{ClipNetwork, fit_clips},
+    frozen::check_length,
 };
 use crate::{
     backbone::TrainableBackbone,
     crop,
     frame::Frame,
     head::{TemporalConfig, TemporalHead},
-    train::{EpochReport, Part},
+    train::Part,
     weights::{Metadata, Weights, WeightsError},
     windowing::Windows,
 };
@@ -159,7 +162,7 @@ pub fn train_end_to_end(
     frames: impl Fn(Part, usize, &[usize]) -> Result<Vec<Option<Frame>>, ViolenceError>,
     recipe: &ViolenceRecipe,
     checkpoint: Option<&Path>,
-    on_epoch: impl FnMut(&EpochReport<ViolenceScore>),
+    on_event: impl FnMut(TrainingEvent<'_>),
 ) -> Result<TrainedNetwork, ViolenceError> {
     check_length(&network.head, recipe.length)?;
     let windows = Windows::new(recipe.length.max(1), recipe.step.max(1))?;
@@ -194,7 +197,7 @@ pub fn train_end_to_end(
         recipe,
         checkpoint,
         logits,
-        on_epoch,
+        on_event,
     )?;
     let report = ViolenceReport::new(training, &fitted);
     Ok(TrainedNetwork {
@@ -273,14 +276,15 @@ mod tests {
         let run = |checkpoint: Option<&Path>| {
             let encoder = TrainableBackbone::init("convnext-test", 1, &device).expect("is known");
             let network = ViolenceNetwork::new(encoder, &recipe, &device);
-            let on_epoch = |epoch: &EpochReport<ViolenceScore>| {
-                if epoch.epoch == 2 && checkpoint.is_some() {
+            let on_event = |event: TrainingEvent<'_>| match event {
+                TrainingEvent::Epoch(epoch) if epoch.epoch == 2 => {
                     std::fs::copy(&path, &kept).expect("was written");
                 }
+                _ => {}
             };
             let parts = [videos.as_slice(), &[]];
             train_end_to_end(
-                network, &device, parts, frames, &recipe, checkpoint, on_epoch,
+                network, &device, parts, frames, &recipe, checkpoint, on_event,
             )
             .expect("valid data")
         };

@@ -12,9 +12,9 @@ use serde::Serialize;
 use thiserror::Error;
 
 use super::{
-    Boundary, Clip, FrameLoss, LabelledVideo, ViolenceRecipe,
+    Boundary, FrameLoss, LabelledVideo, ViolenceRecipe,
     checkpoint::Checkpoint,
-    clips::{training_clips, validation_clips},
+    clips::{Clip, training_clips, validation_clips},
 };
 use crate::{
     metrics::Confusion,
@@ -23,7 +23,7 @@ use crate::{
         loss::{boundary_cross_entropy, boundary_weights, focal_loss, smoothed_cross_entropy},
         optimizer::{ParameterOptimizer, clip_by_norm},
     },
-    weights::{Weights, WeightsError},
+    weights::{Weights, WeightsError, sha256},
     windowing::{WindowError, Windows},
 };
 
@@ -93,7 +93,7 @@ pub enum ViolenceError {
 }
 
 /// A network over clips that can be trained: a temporal head, or a backbone with one.
-pub trait ClipNetwork: Module {
+pub(super) trait ClipNetwork: Module {
     /// The published name of each parameter that is trained.
     fn parameters(&self) -> Vec<(String, ParamId)>;
 
@@ -106,6 +106,22 @@ pub trait ClipNetwork: Module {
     ///
     /// [`WeightsError`] for what does not fit.
     fn load(weights: &Weights, device: &Device) -> Result<Self, WeightsError>;
+}
+
+/// What happens while a network is trained.
+#[derive(Clone, Copy, Debug)]
+pub enum TrainingEvent<'a> {
+    /// A batch went through the network.
+    Batch {
+        /// Number of the epoch, from 1.
+        epoch: usize,
+        /// Batches of the epoch so far.
+        done: usize,
+        /// Batches of an epoch.
+        of: usize,
+    },
+    /// An epoch is over, and its checkpoint is written.
+    Epoch(&'a EpochReport<ViolenceScore>),
 }
 
 /// How well frames of the validation clips are told apart.
@@ -172,7 +188,7 @@ pub(super) fn fit_clips<N: ClipNetwork>(
     recipe: &ViolenceRecipe,
     checkpoint: Option<&Path>,
     logits: impl Fn(&N, Part, &[Clip], Option<&mut StdRng>) -> Result<Tensor<3>, ViolenceError>,
-    mut on_epoch: impl FnMut(&EpochReport<ViolenceScore>),
+    mut on_event: impl FnMut(TrainingEvent<'_>),
 ) -> Result<Fitted<N, ViolenceScore>, ViolenceError> {
     if training.is_empty() {
         return Err(FitError::Empty("training").into());
@@ -224,7 +240,12 @@ pub(super) fn fit_clips<N: ClipNetwork>(
     );
     let peak = recipe.learning_rate * recipe.peak;
 
-    let made_of = format!("{recipe:?} {} {counts:?}", training.len());
+    let names = |videos: &[LabelledVideo]| -> Vec<String> {
+        let name = |it: &LabelledVideo| format!("{} {}", it.name, it.labels.len());
+        videos.iter().map(name).collect()
+    };
+    let data = sha256(format!("{:?} {:?}", names(training), names(validation)).as_bytes());
+    let made_of = format!("{recipe:?} {counts:?} {}", &data[..12]);
     let mut epochs: Vec<EpochReport<ViolenceScore>> = Vec::new();
     let mut best: Option<(N, EpochReport<ViolenceScore>)> = None;
     if let Some(kept) = checkpoint
@@ -251,13 +272,18 @@ pub(super) fn fit_clips<N: ClipNetwork>(
         device.seed(seed);
         let clips = training_clips(training, &windows, recipe.positive_clips, &mut random);
         let batches: Vec<&[Clip]> = clips.chunks_exact(recipe.batch).collect();
-        let mut sum = 0.0;
-        let mut rate = 0.0;
+        let (mut sum, mut rate, mut done) = (0.0, 0.0, 0);
         for group in batches.chunks(recipe.accumulate) {
             let is_step = group.len() == recipe.accumulate || recipe.keeps_partial_step;
             let mut accumulated = GradientsAccumulator::new();
             for clips in group {
                 let logits = logits(&network, Part::Training, clips, Some(&mut random))?;
+                done += 1;
+                on_event(TrainingEvent::Batch {
+                    epoch,
+                    done,
+                    of: batches.len(),
+                });
                 let Some(loss) = criterion.loss(logits, training, clips) else {
                     continue;
                 };
@@ -308,7 +334,7 @@ pub(super) fn fit_clips<N: ClipNetwork>(
             }
             .write(path, &made_of)?;
         }
-        on_epoch(&report);
+        on_event(TrainingEvent::Epoch(&report));
     }
     let (network, best) = best.ok_or(FitError::Empty("training"))?;
     Ok(Fitted {
@@ -478,7 +504,7 @@ mod tests {
     fn run(
         recipe: &ViolenceRecipe,
         checkpoint: Option<&Path>,
-        on_epoch: impl FnMut(&EpochReport<ViolenceScore>),
+        mut on_epoch: impl FnMut(&EpochReport<ViolenceScore>),
     ) -> Result<Fitted<Network, ViolenceScore>, ViolenceError> {
         use rand::RngExt as _;
         let plain = Device::flex();
@@ -517,7 +543,11 @@ mod tests {
                 let inputs = Tensor::<3>::from_data(TensorData::new(inputs, shape), device);
                 Ok(network.head.forward(inputs))
             },
-            on_epoch,
+            |event| {
+                if let TrainingEvent::Epoch(epoch) = event {
+                    on_epoch(epoch);
+                }
+            },
         )
     }
 

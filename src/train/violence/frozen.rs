@@ -7,9 +7,9 @@ use rand::{RngExt, rngs::StdRng};
 use serde::Serialize;
 
 use super::{
-    Augmentation, Clip, ClipNetwork, LabelledVideo, ViolenceError, ViolenceRecipe, ViolenceScore,
-    clips::repair,
-    fit::{fit_clips, frame_counts, values},
+    Augmentation, LabelledVideo, TrainingEvent, ViolenceError, ViolenceRecipe, ViolenceScore,
+    clips::{Clip, repair},
+    fit::{ClipNetwork, fit_clips, frame_counts, values},
     motion,
 };
 use crate::{
@@ -287,7 +287,7 @@ pub fn train_violence(
     validation: &VideoData,
     recipe: &ViolenceRecipe,
     checkpoint: Option<&Path>,
-    on_epoch: impl FnMut(&EpochReport<ViolenceScore>),
+    on_event: impl FnMut(TrainingEvent<'_>),
 ) -> Result<TrainedViolence, ViolenceError> {
     let features = training.width();
     for (video, rows) in validation.videos.iter().zip(&validation.features) {
@@ -326,7 +326,7 @@ pub fn train_violence(
             let random = random.filter(|_| is_mirrored);
             Ok(head.forward(data.batch(clips, &windows, random, device)))
         },
-        on_epoch,
+        on_event,
     )?;
     Ok(TrainedViolence {
         weights: fitted.network.to_weights(),

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     head::{MotionStatistics, TemporalConfig, TemporalHead, TemporalKind, write_motion_blend},
-    train::{EpochReport, ViolenceScore, logistic::logistic_regression},
+    train::{TrainingEvent, logistic::logistic_regression},
     weights::Weights,
     windowing::Windows,
 };
@@ -92,9 +92,9 @@ pub fn train_motion(
     folds: &[MotionFold],
     recipe: &ViolenceRecipe,
     checkpoint: Option<&Path>,
-    on_epoch: impl FnMut(&EpochReport<ViolenceScore>),
+    on_event: impl FnMut(TrainingEvent<'_>),
 ) -> Result<TrainedViolence, ViolenceError> {
-    let mut trained = train_parts(training, validation, recipe, checkpoint, on_epoch)?;
+    let mut trained = train_parts(training, validation, recipe, checkpoint, on_event)?;
     let folds: Vec<&MotionFold> = folds.iter().collect();
     write_motion_blend(&mut trained.weights, blend(&folds))?;
     Ok(trained)
@@ -105,9 +105,9 @@ fn train_parts(
     validation: &VideoData,
     recipe: &ViolenceRecipe,
     checkpoint: Option<&Path>,
-    on_epoch: impl FnMut(&EpochReport<ViolenceScore>),
+    on_event: impl FnMut(TrainingEvent<'_>),
 ) -> Result<TrainedViolence, ViolenceError> {
-    let mut trained = train_violence(training, validation, recipe, checkpoint, on_epoch)?;
+    let mut trained = train_violence(training, validation, recipe, checkpoint, on_event)?;
     statistics(training, recipe)?.write(&mut trained.weights)?;
     Ok(trained)
 }
