@@ -63,8 +63,6 @@ pub struct ViolenceFacts {
     pub head: String,
     /// Frames of a window.
     pub length: usize,
-    /// Frames from one frame of a window to the next.
-    pub step: usize,
     /// Frames a second that are embedded; `None` for all.
     pub frames_per_second: Option<f32>,
     /// From the first to the last frame of a window at that rate, milliseconds; for all frames as long as 25 a second.
@@ -138,7 +136,6 @@ impl ViolenceLens {
                 backbone: backbone.facts().name.to_owned(),
                 head: weights.head.metadata.architecture.clone(),
                 length: settings.length,
-                step: settings.step,
                 frames_per_second: settings.frames_per_second,
                 span_ms: (windows.span() - 1) as f64 * interval.unwrap_or(USUAL_INTERVAL_MS),
             },

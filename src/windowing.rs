@@ -551,7 +551,7 @@ mod tests {
     #[test]
     fn frames_nearest_to_a_regular_grid_stand_for_those_about_them() {
         let sampled = sampled_frames(10, 30.0, Some(8.0));
-        assert_eq!(sampled, [0, 4, 8], "3.75 apart");
+        assert_eq!(sampled, [0, 4, 7], "3.75 apart");
         let spread_out = spread(&[0.1, 0.5, 0.9], &sampled, 10);
         assert_eq!(
             spread_out,

@@ -2,16 +2,15 @@
 
 use burn::module::Module;
 use burn::nn::Dropout;
-use burn::nn::conv::Conv1d;
 use burn::tensor::Tensor;
 
 use super::CLASSES;
-use super::parameters::{Names, Source};
+use super::parameters::{Convolution, Names, Source};
 use crate::weights::WeightsError;
 
 #[derive(Module, Debug)]
 pub(super) struct Pointwise {
-    convolution: Conv1d,
+    convolution: Convolution,
 }
 
 impl Pointwise {

@@ -2,8 +2,7 @@
 //! names.
 
 use burn::module::{Module, Param, ParamId, RunningState};
-use burn::nn::conv::Conv1d;
-use burn::nn::{BatchNorm, BatchNormConfig, LayerNorm, LayerNormConfig, PaddingConfig1d};
+use burn::nn::{BatchNorm, BatchNormConfig, LayerNorm, LayerNormConfig};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::head::batch_norm;
@@ -109,17 +108,12 @@ impl<'a> Source<'a> {
         key: &str,
         [outputs, inputs, kernel]: [usize; 3],
         dilation: usize,
-    ) -> Result<Conv1d, WeightsError> {
+    ) -> Result<Convolution, WeightsError> {
         let initial = Initial::of_inputs(inputs * kernel);
-        let padding = dilation * (kernel - 1) / 2;
-        Ok(Conv1d {
+        Ok(Convolution {
             weight: self.parameter(&format!("{key}.weight"), [outputs, inputs, kernel], initial)?,
-            bias: Some(self.parameter(&format!("{key}.bias"), [outputs], initial)?),
-            stride: 1,
-            kernel_size: kernel,
+            bias: self.parameter(&format!("{key}.bias"), [outputs], initial)?,
             dilation,
-            groups: 1,
-            padding: PaddingConfig1d::Explicit(padding, padding),
         })
     }
 
@@ -146,6 +140,44 @@ impl<'a> Source<'a> {
             layer.beta = Some(Param::from_tensor(tensor("bias")?));
         }
         Ok(layer)
+    }
+}
+
+/// A convolution over time whose output is as long as its input, in PyTorch's layout.
+///
+/// A product a tap of the kernel: Burn's own convolutions would add their kernels for the GPU, a megabyte compressed, to
+/// what a browser loads.
+#[derive(Module, Debug)]
+pub(super) struct Convolution {
+    /// `[outputs, inputs, kernel]`, the kernel odd.
+    pub(super) weight: Param<Tensor<3>>,
+    bias: Param<Tensor<1>>,
+    dilation: usize,
+}
+
+impl Convolution {
+    /// From `[batch, inputs, time]` to `[batch, outputs, time]`.
+    pub(super) fn forward(&self, frames: Tensor<3>) -> Tensor<3> {
+        let [batch, inputs, time] = frames.dims();
+        let [outputs, _, kernel] = self.weight.dims();
+        let reach = self.dilation * (kernel / 2);
+        let padded = match reach {
+            0 => frames,
+            _ => {
+                let beyond = Tensor::zeros([batch, inputs, reach], &frames.device());
+                Tensor::cat(vec![beyond.clone(), frames, beyond], 2)
+            }
+        };
+        let bias = self.bias.val().reshape([1, outputs, 1]);
+        (0..kernel).fold(bias.expand([batch, outputs, time]), |sum, tap| {
+            let weight = self
+                .weight
+                .val()
+                .narrow(2, tap, 1)
+                .reshape([1, outputs, inputs]);
+            let seen = padded.clone().narrow(2, tap * self.dilation, time);
+            sum + weight.expand([batch, outputs, inputs]).matmul(seen)
+        })
     }
 }
 
@@ -212,9 +244,9 @@ impl<'a> Names<'a> {
         self.add(format!("{key}.bias"), &layer.bias);
     }
 
-    pub(super) fn convolution(&mut self, key: &str, layer: &'a Conv1d) {
+    pub(super) fn convolution(&mut self, key: &str, layer: &'a Convolution) {
         self.add(format!("{key}.weight"), &layer.weight);
-        self.add_bias(key, layer.bias.as_ref());
+        self.add(format!("{key}.bias"), &layer.bias);
     }
 
     pub(super) fn batch_norm(&mut self, key: &str, layer: &'a BatchNorm) {

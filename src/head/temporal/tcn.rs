@@ -3,13 +3,12 @@
 //! Not causal: a frame sees as many frames before as after it.
 
 use burn::module::Module;
-use burn::nn::conv::Conv1d;
 use burn::nn::{BatchNorm, Dropout};
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 
 use super::CLASSES;
-use super::parameters::{Names, Source, axes, count_layers, malformed};
+use super::parameters::{Convolution, Names, Source, axes, count_layers, malformed};
 use crate::head::batch_norm;
 use crate::weights::{Weights, WeightsError};
 
@@ -28,14 +27,14 @@ pub(super) struct Sizes {
 
 #[derive(Module, Debug)]
 pub(super) struct Tcn {
-    input: Conv1d,
+    input: Convolution,
     layers: Vec<Layer>,
-    output: Conv1d,
+    output: Convolution,
 }
 
 #[derive(Module, Debug)]
 struct Layer {
-    convolution: Conv1d,
+    convolution: Convolution,
     norm: BatchNorm,
 }
 
