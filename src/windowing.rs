@@ -555,7 +555,7 @@ mod tests {
         let spread_out = spread(&[0.1, 0.5, 0.9], &sampled, 10);
         assert_eq!(
             spread_out,
-            [0.1, 0.1, 0.1, 0.5, 0.5, 0.5, 0.5, 0.9, 0.9, 0.9]
+            [0.1, 0.1, 0.1, 0.5, 0.5, 0.5, 0.9, 0.9, 0.9, 0.9]
         );
         for per_second in [None, Some(30.0), Some(60.0)] {
             assert_eq!(sampled_frames(3, 30.0, per_second), [0, 1, 2]);

@@ -62,11 +62,13 @@ pub enum TemporalKind {
     /// Our own for few clips: changes from frame to frame, pooled over the window, by a small convolutional network and a
     /// linear model.
     Motion,
+    /// The linear model of [`Motion`](Self::Motion) alone: logistic regression on mean absolute changes.
+    MotionLinear,
 }
 
 impl TemporalKind {
     /// All kinds, with the default number of layers.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Tcn,
         Self::BiLstm,
         Self::BiLstmConv,
@@ -74,6 +76,7 @@ impl TemporalKind {
         Self::Transformer { layers: 2 },
         Self::Crf,
         Self::Motion,
+        Self::MotionLinear,
     ];
 
     /// The name in files and options; the architecture in weights files is `temporal-` and this name.
@@ -86,7 +89,13 @@ impl TemporalKind {
             Self::Transformer { .. } => "transformer",
             Self::Crf => "crf",
             Self::Motion => "motion",
+            Self::MotionLinear => "motion-linear",
         }
+    }
+
+    /// Whether it is one of the heads of movement, which are trained with held-out clips.
+    pub fn is_motion(self) -> bool {
+        matches!(self, Self::Motion | Self::MotionLinear)
     }
 
     /// Reads a name; a transformer has two layers.
@@ -154,14 +163,18 @@ impl TemporalConfig {
             }
             TemporalKind::Crf => Crf::build(recurrent, source).map(Network::Crf),
             TemporalKind::Motion => {
-                Motion::build(Motion::sizes(features), source).map(Network::Motion)
+                let sizes = Motion::sizes(features);
+                Motion::build(features, Some(sizes), source).map(Network::Motion)
+            }
+            TemporalKind::MotionLinear => {
+                Motion::build(features, None, source).map(Network::Motion)
             }
         };
         TemporalHead::new(network.expect("a seed gives every parameter"))
     }
 }
 
-/// What training sets in a [`TemporalKind::Motion`] head without gradients, by its name in weights tables.
+/// What training sets in a [`TemporalKind::Motion`] or [`TemporalKind::MotionLinear`] head without gradients, by its name in weights tables.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MotionStatistics {
     /// Mean of each feature.
@@ -196,7 +209,7 @@ impl MotionStatistics {
     }
 }
 
-/// Sets how the parts of a [`TemporalKind::Motion`] head are weighed: the network, the linear model, and a bias.
+/// Sets how the parts of such a head are weighed: the network, the linear model, and a bias.
 ///
 /// # Errors
 ///
@@ -229,7 +242,10 @@ impl TemporalHead {
                 (TemporalKind::Transformer { layers }, network.features())
             }
             Network::Crf(network) => (TemporalKind::Crf, network.features()),
-            Network::Motion(network) => (TemporalKind::Motion, network.features()),
+            Network::Motion(network) if network.has_network() => {
+                (TemporalKind::Motion, network.features())
+            }
+            Network::Motion(network) => (TemporalKind::MotionLinear, network.features()),
         };
         TemporalConfig { kind, features }
     }
@@ -275,7 +291,11 @@ impl TemporalHead {
                 Network::Crf(Crf::build(lstm::Sizes::of_linear(weights)?, source)?)
             }
             TemporalKind::Motion => {
-                Network::Motion(Motion::build(tcn::Sizes::of(weights)?, source)?)
+                let sizes = Some(tcn::Sizes::of(weights)?);
+                Network::Motion(Motion::build(Motion::features_of(weights)?, sizes, source)?)
+            }
+            TemporalKind::MotionLinear => {
+                Network::Motion(Motion::build(Motion::features_of(weights)?, None, source)?)
             }
         });
         let names = head.names().0;
@@ -532,6 +552,14 @@ mod tests {
                 .crf_loss(logits.clone(), labels)
                 .unwrap_or_else(|| (logits * seeded("loss", [2, 9, 2], &device)).sum());
             assert_close(kind.name(), &read(loss.clone()), &[golden.loss]);
+            if golden.gradients.is_empty() {
+                assert_eq!(
+                    kind,
+                    TemporalKind::MotionLinear,
+                    "nothing learns by gradients"
+                );
+                continue;
+            }
             let gradients = loss.backward();
             let mut by_id = ById(&gradients, BTreeMap::new());
             head.visit(&mut by_id);
@@ -578,9 +606,15 @@ mod tests {
         assert_eq!(count(TemporalKind::Conv1d), 1_538);
     }
 
+    /// Heads with random weights and dropout.
+    fn random() -> impl Iterator<Item = TemporalKind> {
+        let all = TemporalKind::ALL.into_iter();
+        all.filter(|kind| *kind != TemporalKind::MotionLinear)
+    }
+
     #[test]
     fn the_seed_decides_the_weights() {
-        for kind in TemporalKind::ALL {
+        for kind in random() {
             let init = |seed| {
                 let config = TemporalConfig { kind, features: 5 };
                 config.init(seed, &Device::flex()).to_weights()
@@ -612,7 +646,7 @@ mod tests {
     #[test]
     fn dropout_is_for_training_only() {
         let device = Device::flex().autodiff();
-        for kind in TemporalKind::ALL {
+        for kind in random() {
             let head = TemporalConfig { kind, features: 6 }.init(1, &device);
             let run =
                 |head: &TemporalHead, device| read(head.forward(Tensor::ones([1, 4, 6], device)));
@@ -673,7 +707,8 @@ mod tests {
                 (|weights| weights.metadata.architecture = "temporal-gru".to_owned())
                     as fn(&mut Weights),
                 "weights are for architecture `temporal-gru`, expected `temporal-tcn` or `temporal-bilstm` or \
-                 `temporal-bilstm-conv` or `temporal-conv1d` or `temporal-transformer` or `temporal-crf` or `temporal-motion`",
+                 `temporal-bilstm-conv` or `temporal-conv1d` or `temporal-transformer` or `temporal-crf` or `temporal-motion` or \
+                 `temporal-motion-linear`",
             ),
             (
                 TemporalKind::Tcn,

@@ -200,16 +200,17 @@ fn frozen(args: &Args, source: &Source) -> Result<()> {
         };
         let folds = read_folds(list, clips)?;
         (scores, parts) = args.cross_validate(&training, &folds, &recipe)?;
-    } else if recipe.head == TemporalKind::Motion {
+    } else if recipe.head.is_motion() {
         bail!(
-            "--head motion needs --folds: clips that were held out say how far to trust its parts"
+            "--head {} needs --folds: clips that were held out say how far to trust it",
+            recipe.head.name()
         );
     }
     let Some(out) = &args.out else { return Ok(()) };
     let checkpoint = args.checkpoint(&recipe, &reader.weights().metadata.source_sha256);
     let (data, checkpoint) = ([&training.data, &validation.data], checkpoint.as_deref());
     let trained = match recipe.head {
-        TemporalKind::Motion => train_motion(
+        head if head.is_motion() => train_motion(
             data[0],
             data[1],
             &parts,
@@ -358,8 +359,10 @@ impl Args {
 
     /// Frames a second that are looked at; the motion head has a rate of its own.
     fn frames_per_second(&self, recipe: &ViolenceRecipe) -> Option<f32> {
-        let is_motion = recipe.head == TemporalKind::Motion;
-        let default = is_motion.then_some(ViolenceRecipe::MOTION_RATE);
+        let default = recipe
+            .head
+            .is_motion()
+            .then_some(ViolenceRecipe::MOTION_RATE);
         self.frames_per_second.or(default)
     }
 
@@ -368,8 +371,10 @@ impl Args {
         let published = match &self.preset {
             Some(name) => ViolenceRecipe::preset(name)
                 .with_context(|| format!("there is no preset `{name}`"))?,
-            None if self.head == Some(TemporalKind::Motion) => ViolenceRecipe::motion(),
-            None => ViolenceRecipe::default(),
+            None => match self.head {
+                Some(head) if head.is_motion() => ViolenceRecipe::motion(head),
+                _ => ViolenceRecipe::default(),
+            },
         };
         let loss = match (self.focal, self.label_smoothing) {
             (Some(gamma), _) => FrameLoss::Focal { gamma },
@@ -441,7 +446,7 @@ impl Args {
             for (fold, members) in folds {
                 eprintln!("seed {seed}, without fold {fold}");
                 let [scored, trained] = videos_of(members);
-                if recipe.head == TemporalKind::Motion {
+                if recipe.head.is_motion() {
                     of_seed.push(MotionFold::train(&clips.data, &scored, &recipe)?);
                     continue;
                 }
@@ -466,7 +471,7 @@ impl Args {
                 for (violent, parts) in held_out {
                     scores.add(*violent, &[1.0 / (1.0 + (-parts[part]).exp())]);
                 }
-                if !of_seed.is_empty() {
+                if recipe.head == TemporalKind::Motion {
                     table.add(name, seed, &scores, 0.5)?;
                 }
             }

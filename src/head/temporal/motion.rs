@@ -1,16 +1,16 @@
-//! Movement: how the embeddings change from frame to frame, by a small convolutional network and a linear model, each
-//! pooled over the window.
+//! Movement: how the embeddings change from frame to frame, by a linear model and where there is one a small convolutional
+//! network, each pooled over the window.
 //!
-//! Made for few clips that are labelled as a whole: both parts see standardised features and their absolute changes,
-//! the network is narrow and loses half of its inputs in training, and held-out scores say how far each part is to be
-//! trusted. All frames of a window get the same logits; overlapping windows tell them apart.
+//! Made for few clips that are labelled as a whole: the linear model sees the absolute changes of standardised features,
+//! the network these features too; it is narrow and loses half of its inputs in training. Held-out scores say how far
+//! they are to be trusted. All frames of a window get the same logits; overlapping windows tell them apart.
 
 use burn::module::{Module, Param, ParamId};
 use burn::nn::Dropout;
 use burn::tensor::Tensor;
 
 use super::CLASSES;
-use super::parameters::{Initial, Names, Source, Stored};
+use super::parameters::{Initial, Names, Source, Stored, axes, malformed};
 use super::tcn::{self, Tcn};
 use crate::weights::{Weights, WeightsError};
 
@@ -38,7 +38,7 @@ pub(super) struct Motion {
     level: Standard,
     change: Standard,
     /// Over standardised features and changes.
-    network: Tcn,
+    network: Option<Tcn>,
     /// Over the mean standardised change.
     linear: Fixed,
     /// Weight of the network, weight of the linear model, bias.
@@ -63,8 +63,21 @@ impl Stored for Fixed {
 }
 
 impl Motion {
-    pub(super) fn build(sizes: tcn::Sizes, source: &mut Source) -> Result<Self, WeightsError> {
-        let features = sizes.features / 2;
+    /// `sizes` are those of the network, where there is one.
+    pub(super) fn build(
+        features: usize,
+        sizes: Option<tcn::Sizes>,
+        source: &mut Source,
+    ) -> Result<Self, WeightsError> {
+        if let Some(sizes) = &sizes
+            && sizes.features != 2 * features
+        {
+            return Err(malformed(format!(
+                "network of the motion head takes {} values a frame, expected {}, twice as many as there are features",
+                sizes.features,
+                2 * features
+            )));
+        }
         let mut fixed = |name, initial| {
             let values = source.parameter(name, [features], initial)?;
             Ok(Fixed {
@@ -87,7 +100,7 @@ impl Motion {
         Ok(Self {
             level,
             change,
-            network: Tcn::build(sizes, source)?,
+            network: sizes.map(|sizes| Tcn::build(sizes, source)).transpose()?,
             linear,
             blend: Fixed {
                 values: blend.set_require_grad(false),
@@ -95,17 +108,31 @@ impl Motion {
         })
     }
 
-    /// Sizes for embeddings of that length.
+    /// Length of the embeddings that a file's head takes.
+    pub(super) fn features_of(weights: &Weights) -> Result<usize, WeightsError> {
+        let [features] = axes(weights, LINEAR)?;
+        Ok(features)
+    }
+
+    /// Whether there is a network.
+    pub(super) fn has_network(&self) -> bool {
+        self.network.is_some()
+    }
+
+    /// Sizes of the network for embeddings of that length.
     pub(super) fn sizes(features: usize) -> tcn::Sizes {
         tcn::Sizes::new(2 * features, HIDDEN, 2)
     }
 
     pub(super) fn features(&self) -> usize {
-        self.network.features() / 2
+        self.linear.values.dims()[0]
     }
 
     pub(super) fn names(&self) -> Names<'_> {
-        let mut names = self.network.names();
+        let mut names = self
+            .network
+            .as_ref()
+            .map_or_else(Names::default, Tcn::names);
         for (name, fixed) in [
             (LEVEL_MEAN, &self.level.mean),
             (LEVEL_SCALE, &self.level.scale),
@@ -136,11 +163,6 @@ impl Motion {
         let linear = (change.clone().mean_dim(1) * self.linear.values.val().reshape([1, 1, width]))
             .sum_dim(2);
 
-        let inputs = Tensor::cat(vec![change, level], 2);
-        // A channel is lost for a whole window.
-        let kept = dropout.forward(Tensor::ones([batch, 1, 2 * width], &inputs.device()));
-        let network = self.network.forward(inputs * kept, dropout).mean_dim(1);
-
         let [of_network, of_linear, bias] = [0, 1, 2].map(|index| {
             self.blend
                 .values
@@ -149,7 +171,13 @@ impl Motion {
                 .reshape([1, 1, 1])
         });
         let half = (linear * of_linear + bias) / 2.0;
-        let logits = network * of_network + Tensor::cat(vec![-half.clone(), half], 2);
+        let mut logits = Tensor::cat(vec![-half.clone(), half], 2);
+        if let Some(network) = &self.network {
+            let inputs = Tensor::cat(vec![change, level], 2);
+            // A channel is lost for a whole window.
+            let kept = dropout.forward(Tensor::ones([batch, 1, 2 * width], &inputs.device()));
+            logits = logits + network.forward(inputs * kept, dropout).mean_dim(1) * of_network;
+        }
         logits.expand([batch, frames, CLASSES])
     }
 }

@@ -262,6 +262,17 @@ pub struct ViolenceReport {
 }
 
 impl ViolenceReport {
+    /// Of a head that is not trained in epochs.
+    pub(super) fn without_epochs(training: &VideoData) -> Self {
+        Self {
+            videos: training.videos.len(),
+            frames: frame_counts(&training.videos),
+            epoch: 0,
+            validation: None,
+            epochs: Vec::new(),
+        }
+    }
+
     pub(super) fn new<N>(training: &[LabelledVideo], fitted: &Fitted<N, ViolenceScore>) -> Self {
         Self {
             videos: training.len(),
@@ -307,7 +318,9 @@ pub fn train_violence(
         features,
     };
     let head = match recipe.head {
-        TemporalKind::Motion => motion::initial_head(training, recipe, &device)?,
+        TemporalKind::Motion | TemporalKind::MotionLinear => {
+            motion::initial_head(training, recipe, &device)?
+        }
         _ => config.init(recipe.seed, &device),
     };
     check_length(&head, recipe.length)?;

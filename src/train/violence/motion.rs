@@ -6,8 +6,8 @@ use std::path::Path;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::{
-    FrameFeatures, TrainedViolence, VideoData, ViolenceError, ViolenceRecipe, fit::values,
-    train_violence,
+    FrameFeatures, TrainedViolence, VideoData, ViolenceError, ViolenceRecipe, ViolenceReport,
+    fit::values, train_violence,
 };
 use crate::{
     head::{MotionStatistics, TemporalConfig, TemporalHead, TemporalKind, write_motion_blend},
@@ -107,7 +107,13 @@ fn train_parts(
     checkpoint: Option<&Path>,
     on_event: impl FnMut(TrainingEvent<'_>),
 ) -> Result<TrainedViolence, ViolenceError> {
-    let mut trained = train_violence(training, validation, recipe, checkpoint, on_event)?;
+    let mut trained = match recipe.head {
+        TemporalKind::MotionLinear => TrainedViolence {
+            weights: initial_head(training, recipe, &Device::flex())?.to_weights(),
+            report: ViolenceReport::without_epochs(training),
+        },
+        _ => train_violence(training, validation, recipe, checkpoint, on_event)?,
+    };
     statistics(training, recipe)?.write(&mut trained.weights)?;
     Ok(trained)
 }
@@ -139,7 +145,11 @@ fn blend(folds: &[&MotionFold]) -> [f32; 3] {
     let labels: Vec<bool> = scores.iter().map(|(violent, _)| *violent).collect();
     let (weights, _) = logistic_regression(&rows, &labels, BLEND_PENALTY);
     let trust = weights[0].max(f64::from(LEAST_SCALE)) as f32 / 2.0;
-    [trust / scale[0], trust / scale[1], 0.0]
+    let weight = |part: usize| match scale[part] {
+        LEAST_SCALE => 0.0,
+        scale => trust / scale,
+    };
+    [weight(0), weight(1), 0.0]
 }
 
 /// Mean over the windows of a video.
@@ -229,7 +239,7 @@ pub(super) fn initial_head(
     device: &Device,
 ) -> Result<TemporalHead, ViolenceError> {
     let config = TemporalConfig {
-        kind: TemporalKind::Motion,
+        kind: recipe.head,
         features: data.width(),
     };
     let mut weights = config.init(recipe.seed, &Device::flex()).to_weights();

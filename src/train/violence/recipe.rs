@@ -138,10 +138,10 @@ impl Default for ViolenceRecipe {
 }
 
 impl ViolenceRecipe {
-    /// Ours of the motion head: two seconds of eight frames each, strong regularisation, 60 passes.
-    pub fn motion() -> Self {
+    /// Ours of the motion heads: two seconds of eight frames each, strong regularisation, 60 passes.
+    pub fn motion(head: TemporalKind) -> Self {
         Self {
-            head: TemporalKind::Motion,
+            head,
             length: 16,
             step: 1,
             epochs: 60,
@@ -159,7 +159,7 @@ impl ViolenceRecipe {
         }
     }
 
-    /// Frames a second that the motion head looks at.
+    /// Frames a second that the motion heads look at.
     pub const MOTION_RATE: f32 = 8.0;
 
     /// Published presets by name, each with its backbone.
