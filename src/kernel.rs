@@ -7,6 +7,7 @@ mod counters;
 mod cpu;
 mod gpu;
 mod plan;
+mod product;
 mod tuning;
 
 use std::ops::Range;
@@ -17,6 +18,7 @@ pub use counters::Counters;
 pub use plan::{
     Activation, LineSums, Map, MapShape, Plan, Planner, Shortcut, Step, Weighted, Window,
 };
+pub(crate) use product::product;
 pub use tuning::tuned;
 
 pub(crate) use gpu::{Element, Gpu, GpuBuffer, Shader, ShaderBuilder};

@@ -121,6 +121,10 @@ pub struct TemporalHead {
 }
 
 #[derive(Module, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one a head, and it is never moved about"
+)]
 enum Network {
     Tcn(Tcn),
     BiLstm(BiLstm),

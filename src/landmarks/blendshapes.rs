@@ -11,6 +11,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::backbone::Parameters;
 use crate::face::Landmarks;
+use crate::kernel::product;
 use crate::label::BLENDSHAPES;
 use crate::weights::{ExpectedConvolution, PublishedWeights, Weights, WeightsError};
 
@@ -197,12 +198,12 @@ impl Linear {
 
     /// `[batch, inputs, channels]` to `[batch, outputs, channels]`.
     fn over_tokens(&self, x: Tensor<3>) -> Tensor<3> {
-        self.weight.val().matmul(x) + self.bias.val()
+        product(self.weight.val(), x) + self.bias.val()
     }
 
     /// `[batch, tokens, inputs]` to `[batch, tokens, outputs]`.
     fn over_channels(&self, x: Tensor<3>) -> Tensor<3> {
-        x.matmul(self.weight.val().swap_dims(1, 2)) + self.bias.val().swap_dims(1, 2)
+        product(x, self.weight.val().swap_dims(1, 2)) + self.bias.val().swap_dims(1, 2)
     }
 }
 

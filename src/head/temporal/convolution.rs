@@ -5,7 +5,7 @@ use burn::nn::Dropout;
 use burn::tensor::Tensor;
 
 use super::CLASSES;
-use super::parameters::{Convolution, Names, Source};
+use super::parameters::{Convolution, Names, Source, dropped};
 use crate::weights::WeightsError;
 
 #[derive(Module, Debug)]
@@ -33,7 +33,7 @@ impl Pointwise {
     }
 
     pub(super) fn forward(&self, features: Tensor<3>, dropout: &Dropout) -> Tensor<3> {
-        let frames = dropout.forward(features).swap_dims(1, 2);
+        let frames = dropped(dropout, features).swap_dims(1, 2);
         self.convolution.forward(frames).swap_dims(1, 2)
     }
 }

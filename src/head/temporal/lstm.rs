@@ -10,7 +10,8 @@ use burn::tensor::activation::sigmoid;
 
 use super::CLASSES;
 use super::convolution::Pointwise;
-use super::parameters::{Affine, Initial, Names, Source, axes, count_layers};
+use super::parameters::{Affine, Initial, Names, Source, axes, count_layers, dropped};
+use crate::kernel::product;
 use crate::weights::{Weights, WeightsError};
 
 /// Where the layers are when a linear layer follows.
@@ -110,7 +111,7 @@ impl BiLstm {
 
     pub(super) fn forward(&self, features: Tensor<3>, dropout: &Dropout) -> Tensor<3> {
         let frames = self.lstm.forward(features, dropout);
-        self.head.forward(dropout.forward(frames))
+        self.head.forward(dropped(dropout, frames))
     }
 }
 
@@ -189,7 +190,7 @@ impl Lstm {
         let mut frames = features;
         for (number, layer) in self.layers.iter().enumerate() {
             if number > 0 {
-                frames = dropout.forward(frames);
+                frames = dropped(dropout, frames);
             }
             frames = layer.forward(frames);
         }
@@ -225,7 +226,7 @@ impl Layer {
         let mut states = Vec::with_capacity(time);
         for step in 0..time {
             let gates = gates.clone().narrow(2, step, 1).squeeze_dim::<3>(2)
-                + state.matmul(recurrent.clone());
+                + product(state, recurrent.clone());
             let gate = |index| gates.clone().narrow(2, index * hidden, hidden);
             cell = sigmoid(gate(1)) * cell + sigmoid(gate(0)) * gate(2).tanh();
             state = sigmoid(gate(3)) * cell.clone().tanh();
@@ -242,9 +243,8 @@ impl Direction {
     fn input_gates(&self, frames: Tensor<3>) -> Tensor<3> {
         let [batch, time, inputs] = frames.dims();
         let [gates, _] = self.weight_ih.dims();
-        let product = frames
-            .reshape([batch * time, inputs])
-            .matmul(self.weight_ih.val().transpose());
+        let frames = frames.reshape([batch * time, inputs]);
+        let product = product(frames, self.weight_ih.val().transpose());
         let bias = self.bias_ih.val() + self.bias_hh.val();
         (product + bias.unsqueeze()).reshape([batch, time, gates])
     }

@@ -10,7 +10,7 @@ use burn::nn::Dropout;
 use burn::tensor::Tensor;
 
 use super::CLASSES;
-use super::parameters::{Initial, Names, Source, Stored, axes, malformed};
+use super::parameters::{Initial, Names, Source, Stored, axes, dropped, malformed};
 use super::tcn::{self, Tcn};
 use crate::weights::{Weights, WeightsError};
 
@@ -175,7 +175,10 @@ impl Motion {
         if let Some(network) = &self.network {
             let inputs = Tensor::cat(vec![change, level], 2);
             // A channel is lost for a whole window.
-            let kept = dropout.forward(Tensor::ones([batch, 1, 2 * width], &inputs.device()));
+            let kept = dropped(
+                dropout,
+                Tensor::ones([batch, 1, 2 * width], &inputs.device()),
+            );
             logits = logits + network.forward(inputs * kept, dropout).mean_dim(1) * of_network;
         }
         logits.expand([batch, frames, CLASSES])

@@ -2,11 +2,12 @@
 //! names.
 
 use burn::module::{Module, Param, ParamId, RunningState};
-use burn::nn::{BatchNorm, BatchNormConfig, LayerNorm, LayerNormConfig};
+use burn::nn::{BatchNorm, BatchNormConfig, Dropout, LayerNorm, LayerNormConfig};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::head::batch_norm;
 use crate::head::linear::{self, Uniform};
+use crate::kernel::product;
 use crate::weights::{Weights, WeightsError};
 
 /// Where parameters come from.
@@ -176,8 +177,17 @@ impl Convolution {
                 .narrow(2, tap, 1)
                 .reshape([1, outputs, inputs]);
             let seen = padded.clone().narrow(2, tap * self.dilation, time);
-            sum + weight.expand([batch, outputs, inputs]).matmul(seen)
+            sum + product(weight.expand([batch, outputs, inputs]), seen)
         })
+    }
+}
+
+/// Dropout on a device with gradients. A build without training leaves its kernels out.
+pub(super) fn dropped<const D: usize>(dropout: &Dropout, values: Tensor<D>) -> Tensor<D> {
+    if cfg!(feature = "train") {
+        dropout.forward(values)
+    } else {
+        values
     }
 }
 
@@ -194,9 +204,8 @@ impl Affine {
     pub(super) fn forward(&self, input: Tensor<3>) -> Tensor<3> {
         let [batch, time, inputs] = input.dims();
         let [outputs, _] = self.weight.dims();
-        let product = input
-            .reshape([batch * time, inputs])
-            .matmul(self.weight.val().transpose());
+        let input = input.reshape([batch * time, inputs]);
+        let product = product(input, self.weight.val().transpose());
         (product + self.bias.val().unsqueeze()).reshape([batch, time, outputs])
     }
 }

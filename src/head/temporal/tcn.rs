@@ -8,7 +8,7 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 
 use super::CLASSES;
-use super::parameters::{Convolution, Names, Source, axes, count_layers, malformed};
+use super::parameters::{Convolution, Names, Source, axes, count_layers, dropped, malformed};
 use crate::head::batch_norm;
 use crate::weights::{Weights, WeightsError};
 
@@ -129,7 +129,7 @@ impl Tcn {
         let mut frames = self.input.forward(features.swap_dims(1, 2));
         for layer in &self.layers {
             let residual = relu(layer.normalise(layer.convolution.forward(frames.clone())));
-            frames = frames + dropout.forward(residual);
+            frames = frames + dropped(dropout, residual);
         }
         self.output.forward(frames).swap_dims(1, 2)
     }
@@ -137,7 +137,10 @@ impl Tcn {
 
 impl Layer {
     fn normalise(&self, frames: Tensor<3>) -> Tensor<3> {
-        if frames.device().is_autodiff() && self.norm.training.is_enabled() {
+        if cfg!(feature = "train")
+            && frames.device().is_autodiff()
+            && self.norm.training.is_enabled()
+        {
             batch_norm::forward_training(&self.norm, frames)
         } else {
             batch_norm::forward(&self.norm, frames)

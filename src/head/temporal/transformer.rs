@@ -7,7 +7,8 @@ use burn::tensor::activation::{gelu, softmax};
 use burn::tensor::{Tensor, s};
 
 use super::CLASSES;
-use super::parameters::{Affine, Initial, Names, Source, axes, count_layers, malformed};
+use super::parameters::{Affine, Initial, Names, Source, axes, count_layers, dropped, malformed};
+use crate::kernel::product;
 use crate::weights::{Weights, WeightsError};
 
 const INPUT: &str = "temporal_head.input_proj";
@@ -149,7 +150,7 @@ impl Transformer {
         for layer in &self.layers {
             frames = layer.forward(frames, dropout);
         }
-        let frames = dropout.forward(self.norm.forward(frames));
+        let frames = dropped(dropout, self.norm.forward(frames));
         self.output.forward(frames)
     }
 }
@@ -183,10 +184,10 @@ impl Layer {
     }
 
     fn forward(&self, frames: Tensor<3>, dropout: &Dropout) -> Tensor<3> {
-        let attended = dropout.forward(self.attend(frames.clone(), dropout));
+        let attended = dropped(dropout, self.attend(frames.clone(), dropout));
         let frames = self.attention_norm.forward(frames + attended);
-        let hidden = dropout.forward(gelu(self.hidden.forward(frames.clone())));
-        let output = dropout.forward(self.output.forward(hidden));
+        let hidden = dropped(dropout, gelu(self.hidden.forward(frames.clone())));
+        let output = dropped(dropout, self.output.forward(hidden));
         self.output_norm.forward(frames + output)
     }
 
@@ -202,8 +203,8 @@ impl Layer {
         };
         let [queries, keys, values] = [0, 1, 2].map(heads);
         let scale = ((width / HEADS) as f32).sqrt();
-        let scores = softmax(queries.matmul(keys.transpose()) / scale, 3);
-        let attended = dropout.forward(scores).matmul(values);
+        let scores = softmax(product(queries, keys.transpose()) / scale, 3);
+        let attended = product(dropped(dropout, scores), values);
         let attended = attended.swap_dims(1, 2).reshape([batch, time, width]);
         self.attention_output.forward(attended)
     }
