@@ -222,10 +222,7 @@ impl WeightsOptions {
 
     /// The head of the folder, else the built-in one, and the backbone that it was trained on.
     fn load_violence(&self) -> Result<ViolenceWeights> {
-        let head = match self.own("violence-head")? {
-            Some(head) => head,
-            None => Weights::from_safetensors(VIOLENCE_HEAD).context("built-in `violence-head`")?,
-        };
+        let head = self.violence_head()?;
         let Some(backbone) = head.metadata.extra.get("embedding") else {
             bail!(
                 "`violence-head` does not say which backbone's embeddings it takes, expected `embedding` in its metadata"
@@ -235,6 +232,13 @@ impl WeightsOptions {
             backbone: self.read(backbone)?,
             head,
         })
+    }
+
+    fn violence_head(&self) -> Result<Weights> {
+        match self.own("violence-head")? {
+            Some(head) => Ok(head),
+            None => Weights::from_safetensors(VIOLENCE_HEAD).context("built-in `violence-head`"),
+        }
     }
 
     fn load_faces(&self, tasks: Tasks) -> Result<FaceWeights> {

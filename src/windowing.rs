@@ -458,15 +458,12 @@ pub fn sampled_frames(frames: usize, rate: f64, per_second: Option<f32>) -> Vec<
         .collect()
 }
 
-/// Values of all frames from those of some, ascending: each frame gets that of the nearest, the earlier of two as near;
-/// none where there are no values.
+/// Values of all frames from those of some, ascending, the first among them: each frame gets that of the last before it
+/// that has one, itself included, as in a stream; none where there are no values.
 pub fn spread(values: &[f32], sampled: &[usize], frames: usize) -> Vec<f32> {
     let mut place = 0;
     let value = |frame: usize| {
-        while sampled
-            .get(place + 1)
-            .is_some_and(|next| next.abs_diff(frame) < sampled[place].abs_diff(frame))
-        {
+        while sampled.get(place + 1).is_some_and(|next| *next <= frame) {
             place += 1;
         }
         values.get(place).copied()
@@ -549,13 +546,13 @@ mod tests {
     }
 
     #[test]
-    fn frames_nearest_to_a_regular_grid_stand_for_those_about_them() {
+    fn frames_nearest_to_a_regular_grid_stand_for_those_after_them() {
         let sampled = sampled_frames(10, 30.0, Some(8.0));
         assert_eq!(sampled, [0, 4, 7], "3.75 apart");
         let spread_out = spread(&[0.1, 0.5, 0.9], &sampled, 10);
         assert_eq!(
             spread_out,
-            [0.1, 0.1, 0.1, 0.5, 0.5, 0.5, 0.9, 0.9, 0.9, 0.9]
+            [0.1, 0.1, 0.1, 0.1, 0.5, 0.5, 0.5, 0.9, 0.9, 0.9]
         );
         for per_second in [None, Some(30.0), Some(60.0)] {
             assert_eq!(sampled_frames(3, 30.0, per_second), [0, 1, 2]);

@@ -216,8 +216,17 @@ fn malformed_data_is_named() {
         message.contains("kissing` is named neither violent nor non-violent"),
         "{message}"
     );
+    // The built-in head, whose backbone is not in that folder.
     let message = fail(folder, &format!("evaluate violence --dvd dvd {COMMON}"));
-    assert!(message.contains("violence-head.safetensors"), "{message}");
+    assert!(
+        message.contains("weights fetch efficientnet-lite0"),
+        "{message}"
+    );
+    let message = fail(
+        folder,
+        &format!("evaluate violence --dvd dvd {COMMON} --head none.safetensors"),
+    );
+    assert!(message.contains("none.safetensors"), "{message}");
     for wrong in [
         "train violence",
         "train violence --dvd dvd --preset best --out x",
@@ -271,16 +280,36 @@ fn clips_are_cross_validated_and_scored_as_a_whole() {
         .map(|row| row.split_whitespace().collect())
         .collect();
     assert_eq!(
-        [rows[1][0], rows[2][0], rows[3][0]],
+        [rows[1][1], rows[2][1], rows[3][1]],
         ["67", "68", "mean"],
         "{out}"
     );
-    assert_eq!(rows[3][2], "1.0000", "AUC: {out}");
+    assert_eq!(rows[3][5], "1.0000", "AUC: {out}");
     let evaluate = format!("evaluate violence --data clips {COMMON} --json");
+    assert!(fail(folder, &format!("{evaluate} --viterbi")).contains("expected a `crf` one"));
+    assert!(
+        fail(folder, &format!("{evaluate} --smooth 2")).contains("is 2, expected an odd number")
+    );
     let scores: Value = serde_json::from_str(&succeed(folder, &evaluate).0).expect("JSON");
     assert_eq!((&scores["count"], &scores["auc"]), (&8.into(), &1.0.into()));
     assert_eq!(
         scores["frames"]["count"], 160,
         "every frame, not the sampled ones"
     );
+
+    // Changes tell nothing of still pictures, but both heads of movement are trained, kept and read.
+    for head in ["motion", "motion-linear"] {
+        let train = format!(
+            "train violence --data clips {COMMON} --backbone convnext-test --head {head} --out {head}.safetensors"
+        );
+        assert!(fail(folder, &train).contains("needs --folds"), "{head}");
+        let (out, _) = succeed(
+            folder,
+            &format!("{train} --folds clips/folds.csv --epochs 2 --batch 2"),
+        );
+        assert_eq!(out.contains("\nlinear "), head == "motion", "{out}");
+        let evaluate = format!("{evaluate} --head {head}.safetensors --smooth 3");
+        let scores: Value = serde_json::from_str(&succeed(folder, &evaluate).0).expect("JSON");
+        assert_eq!(scores["count"], 8);
+    }
 }

@@ -16,7 +16,7 @@ use crate::{
         DeviceOption, WeightsOptions, probability,
         videos::{VideoReader, Videos},
     },
-    head::TemporalHead,
+    head::{TemporalHead, TemporalKind},
     label::VIOLENCE,
     metrics::{Confusion, Scores},
     train::{
@@ -24,7 +24,7 @@ use crate::{
         score_video, submission_csv, write_submission,
     },
     weights::Weights,
-    windowing::{Windows, spread},
+    windowing::{Windows, smooth_repeating, spread},
 };
 
 /// Options of `affectlens evaluate violence`.
@@ -51,7 +51,7 @@ pub(in crate::cli) struct Args {
     /// Folder with ID.csv that says which frame numbers the submission has; all without.
     #[arg(long, value_name = "DIR", requires = "submission")]
     template: Option<PathBuf>,
-    /// The head [default: violence-head.safetensors in the folder with weights files].
+    /// The head [default: violence-head.safetensors in the folder with weights files, else the built-in one].
     #[arg(long, value_name = "FILE")]
     head: Option<PathBuf>,
     /// Windows start every N frames, as published (half a window's span there); frames that no window covers count as
@@ -64,6 +64,12 @@ pub(in crate::cli) struct Args {
     /// Probability from which a frame is violent [default: the head's].
     #[arg(long, value_name = "P", value_parser = probability)]
     threshold: Option<f32>,
+    /// Average each frame's probability over so many frames, an odd number; beyond the ends the outermost ones repeat.
+    #[arg(long, value_name = "FRAMES", default_value_t = 1)]
+    smooth: usize,
+    /// Take the most likely sequence of each window under a head's conditional random field instead of probabilities.
+    #[arg(long)]
+    viterbi: bool,
     /// One line of JSON instead of a table.
     #[arg(long)]
     json: bool,
@@ -96,6 +102,8 @@ struct Scorer {
     head: TemporalHead,
     settings: ViolenceSettings,
     windows: Windows,
+    smooth: usize,
+    viterbi: bool,
     reader: VideoReader,
 }
 
@@ -138,33 +146,48 @@ pub(super) fn run(args: &Args) -> Result<()> {
 
 impl Args {
     fn open(&self) -> Result<Scorer> {
-        let folder = WeightsOptions {
-            folder: self.weights.clone(),
-            backbone: String::new(),
-        }
-        .folder();
-        let path = match &self.head {
-            Some(path) => path.clone(),
-            None => folder.join("violence-head.safetensors"),
+        let (name, weights) = match &self.head {
+            Some(path) => {
+                let (name, read) = (path.display().to_string(), Weights::read(path));
+                let weights = read.with_context(|| format!("head of violence `{name}`"))?;
+                (name, weights)
+            }
+            None => {
+                let options = WeightsOptions {
+                    folder: self.weights.clone(),
+                    backbone: String::new(),
+                };
+                ("violence-head".to_owned(), options.violence_head()?)
+            }
         };
-        let weights = Weights::read(&path)
-            .with_context(|| format!("head of violence `{}`", path.display()))?;
         let extra = &weights.metadata.extra;
         let backbone = extra
             .get("embedding")
-            .with_context(|| format!("`{}` does not say its backbone", path.display()))?;
+            .with_context(|| format!("`{name}` does not say its backbone"))?;
         let settings = ViolenceSettings::read(extra)?;
         let settings = ViolenceSettings {
             step: self.frame_step.unwrap_or(settings.step),
             threshold: self.threshold.unwrap_or(settings.threshold),
             ..settings
         };
+        let head =
+            TemporalHead::load(&weights, &Device::flex()).with_context(|| format!("`{name}`"))?;
+        if self.viterbi && head.config().kind != TemporalKind::Crf {
+            bail!(
+                "--viterbi: `{name}` is a `{}` head, expected a `crf` one",
+                head.config().kind.name()
+            );
+        }
+        if self.smooth.is_multiple_of(2) {
+            bail!("--smooth is {}, expected an odd number", self.smooth);
+        }
         let windows = Windows::new(settings.length, settings.step)?;
         let mut reader = VideoReader::open(backbone, self.weights.clone(), self.device)?;
         reader.frames_per_second = settings.frames_per_second;
         Ok(Scorer {
-            head: TemporalHead::load(&weights, &Device::flex())
-                .with_context(|| format!("`{}`", path.display()))?,
+            head,
+            smooth: self.smooth,
+            viterbi: self.viterbi,
             windows: match self.stride {
                 Some(stride) => windows.with_stride(stride)?,
                 None => windows,
@@ -181,10 +204,11 @@ impl Scorer {
         let mut all = Vec::new();
         let mut uncovered = 0;
         for ((video, features), (frames, sampled)) in videos.data.iter().zip(&videos.frames) {
-            let scored = score_video(&self.head, features, &self.windows)
+            let scored = score_video(&self.head, features, &self.windows, self.viterbi)
                 .with_context(|| format!("video `{}`", video.name))?;
             uncovered += self.windows.uncovered(features.len());
-            all.push(spread(&scored, sampled, *frames));
+            let scored = spread(&scored, sampled, *frames);
+            all.push(smooth_repeating(&scored, self.smooth)?);
         }
         if uncovered > 0 {
             eprintln!(

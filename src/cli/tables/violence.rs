@@ -144,7 +144,7 @@ fn score(head: &Weights, length: usize, videos: &Videos) -> Result<Confusion> {
     let windows = Windows::new(length, 1)?;
     let mut confusion = Confusion::new(2);
     for (video, features) in videos.data.iter() {
-        let probabilities = score_video(&head, features, &windows)?;
+        let probabilities = score_video(&head, features, &windows, false)?;
         add_frames(&mut confusion, &video.labels, &probabilities, THRESHOLD);
     }
     Ok(confusion)

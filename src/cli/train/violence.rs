@@ -437,7 +437,7 @@ impl Args {
             let mut scores = ClipScores::default();
             let mut score = |head: &TemporalHead, videos: &[usize]| -> Result<()> {
                 for (video, features) in clips.data.select(videos).iter() {
-                    let probabilities = score_video(head, features, &windows)?;
+                    let probabilities = score_video(head, features, &windows, false)?;
                     scores.add(video.labels.contains(&Some(true)), &probabilities);
                 }
                 Ok(())

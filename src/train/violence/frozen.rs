@@ -355,7 +355,8 @@ pub(super) fn check_length(head: &TemporalHead, length: usize) -> Result<(), Vio
     }
 }
 
-/// Violent probability of each frame of a video: the mean over the windows that cover it, 0 where none does.
+/// Violent probability of each frame of a video: the mean over the windows that cover it, 0 where none does. With
+/// `viterbi` a head with a conditional random field gives each window's most likely sequence, zeros and ones, instead.
 ///
 /// # Errors
 ///
@@ -364,6 +365,7 @@ pub fn score_video(
     head: &TemporalHead,
     features: &FrameFeatures,
     windows: &Windows,
+    viterbi: bool,
 ) -> Result<Vec<f32>, ViolenceError> {
     let expected = head.config().features;
     if features.width() != expected {
@@ -386,7 +388,11 @@ pub fn score_video(
         ));
         let logits = values(logits);
         let rows = logits.chunks(windows.length() * 2);
-        probabilities.extend(rows.map(|row| head.probabilities(row)));
+        let best = |row: &[f32]| head.decode(row).filter(|_| viterbi);
+        probabilities.extend(rows.map(|row| match best(row) {
+            Some(path) => path.into_iter().map(|it| f32::from(u8::from(it))).collect(),
+            None => head.probabilities(row),
+        }));
     }
     Ok(windows.average(&probabilities, frames)?)
 }
@@ -450,7 +456,7 @@ mod tests {
             let head = TemporalHead::load(&weights, &Device::flex()).expect("was trained");
             let windows = Windows::new(8, 1).expect("above 0");
             for (video, features) in validation.iter() {
-                let probabilities = score_video(&head, features, &windows).expect("fits");
+                let probabilities = score_video(&head, features, &windows, false).expect("fits");
                 let decisions: Vec<_> = probabilities.iter().map(|it| Some(*it >= 0.5)).collect();
                 assert_eq!(decisions, video.labels);
             }
