@@ -403,7 +403,7 @@ impl StreamingWindows {
 ///
 /// let mut eight_a_second = Sampler::new(Some(8.0));
 /// let taken: Vec<_> = (0..30).filter(|frame| eight_a_second.takes(f64::from(*frame) * 1000.0 / 30.0)).collect();
-/// assert_eq!(taken, [0, 4, 8, 11, 15, 19, 23, 26]);
+/// assert_eq!(taken, [0, 4, 7, 11, 15, 19, 22, 26]);
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Sampler {
