@@ -229,6 +229,12 @@ fn frozen(args: &Args, source: &Source) -> Result<()> {
 
 fn end_to_end(args: &Args, source: &Source, published: &Path, backbone_out: &Path) -> Result<()> {
     let recipe = args.recipe()?;
+    if recipe.head.is_motion() {
+        bail!(
+            "--head {} is trained on features of a frozen backbone, not with --end-to-end",
+            recipe.head.name()
+        );
+    }
     let parts = |side| source.pictures(side, args.frames_per_second(&recipe));
     let checkpoint = args.checkpoint(&recipe, &file_sha256(published)?);
     let trained = train_on_pictures(
