@@ -215,18 +215,10 @@ impl ViolenceLens {
         let live = StreamingWindows::live(self.windows, self.controls.violence_every)?;
         let rate = self.facts.frames_per_second;
         let stream = self.stream.get_or_insert_with(|| Stream::new(live, rate));
-        let mut updated = Vec::new();
-        if stream.sampler.takes(time_ms) {
-            let sample = Sample {
-                frame: number,
-                time_ms,
-                embedding: self.embedder.embed(frame).await?,
-            };
-            if let Some(start) = stream.push(sample) {
-                stream.score(&self.head, start)?;
-                updated = stream.windows.frames(start);
-            }
-        }
+        let scored_window = stream
+            .take(&self.embedder, &self.head, frame, number, time_ms)
+            .await?;
+        let updated = scored_window.map_or_else(Vec::new, |start| stream.windows.frames(start));
         let interval = stream.interval_ms();
         let Some(probability) = stream.newest() else {
             return Ok(ViolenceReport::WarmingUp {
@@ -263,16 +255,9 @@ impl ViolenceLens {
         let rate = self.facts.frames_per_second;
         let clip = StreamingWindows::clip(self.windows);
         let stream = self.stream.get_or_insert_with(|| Stream::new(clip, rate));
-        if stream.sampler.takes(time_ms) {
-            let sample = Sample {
-                frame: number,
-                time_ms,
-                embedding: self.embedder.embed(frame).await?,
-            };
-            if let Some(start) = stream.push(sample) {
-                stream.score(&self.head, start)?;
-            }
-        }
+        stream
+            .take(&self.embedder, &self.head, frame, number, time_ms)
+            .await?;
         let newest = stream.windows.count() - 1;
         stream.pending.push_back((number, newest));
         Ok(stream.complete(&self.controls))
@@ -367,6 +352,30 @@ impl Stream {
             samples: VecDeque::new(),
             pending: VecDeque::new(),
         }
+    }
+
+    /// Takes the next frame: embeds it if the sampler wants it, and scores the window that is then due; gives the start of
+    /// that window.
+    async fn take(
+        &mut self,
+        embedder: &Embedder,
+        head: &TemporalHead,
+        frame: &Frame,
+        number: u64,
+        time_ms: f64,
+    ) -> Result<Option<usize>, LensError> {
+        if !self.sampler.takes(time_ms) {
+            return Ok(None);
+        }
+        let due = self.push(Sample {
+            frame: number,
+            time_ms,
+            embedding: embedder.embed(frame).await?,
+        });
+        if let Some(start) = due {
+            self.score(head, start)?;
+        }
+        Ok(due)
     }
 
     /// Takes the next embedded frame; gives the start of the window that is to be run now, if any.

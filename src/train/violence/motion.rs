@@ -107,15 +107,14 @@ fn train_parts(
     checkpoint: Option<&Path>,
     on_event: impl FnMut(TrainingEvent<'_>),
 ) -> Result<TrainedViolence, ViolenceError> {
-    let mut trained = match recipe.head {
-        TemporalKind::MotionLinear => TrainedViolence {
-            weights: initial_head(training, recipe, &Device::flex())?.to_weights(),
-            report: ViolenceReport::without_epochs(training),
-        },
-        _ => train_violence(training, validation, recipe, checkpoint, on_event)?,
-    };
-    statistics(training, recipe)?.write(&mut trained.weights)?;
-    Ok(trained)
+    // Statistics and linear model are there from the start, and training leaves them as they are.
+    if recipe.head != TemporalKind::MotionLinear {
+        return train_violence(training, validation, recipe, checkpoint, on_event);
+    }
+    Ok(TrainedViolence {
+        weights: initial_head(training, recipe, &Device::flex())?.to_weights(),
+        report: ViolenceReport::without_epochs(training),
+    })
 }
 
 /// Weights of network and linear model from the scores of held-out videos; without bias, since both kinds of videos are
@@ -171,7 +170,7 @@ fn mean_score(head: &TemporalHead, features: &FrameFeatures, windows: &Windows) 
 /// # Errors
 ///
 /// [`ViolenceError::Windows`] for windows without frames.
-pub(super) fn statistics(
+fn statistics(
     data: &VideoData,
     recipe: &ViolenceRecipe,
 ) -> Result<MotionStatistics, ViolenceError> {
