@@ -1,11 +1,15 @@
 //! Everything at once: faces and violence of one stream of frames, one report a frame.
 
+pub mod error;
+pub mod faces;
+pub mod violence;
+
 use std::collections::VecDeque;
 
 use crate::{
-    affect::{FaceControls, FaceLens, FaceWeights},
     device::OpenedDevice,
     error::LensError,
+    faces::{FaceControls, FaceLens, FaceWeights},
     frame::Frame,
     report::{ExpressionReport, FrameReport, Tasks},
     violence::{ScoredFrame, ViolenceControls, ViolenceLens, ViolenceWeights},

@@ -17,9 +17,9 @@ use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 pub use network::Network;
 
 use crate::{
-    affect::{ClassifierWeights, FaceControls, FaceWeights},
     device::{self, DeviceChoice, DeviceError, DeviceKind, OpenedDevice},
     error::LensError,
+    faces::{ClassifierWeights, FaceControls, FaceWeights},
     frame::Frame,
     kernel,
     lens::{self, LensWeights},

@@ -2,10 +2,10 @@
 #![expect(clippy::cast_possible_truncation, reason = "noise is made into pixels")]
 
 use affectlens::{
-    affect::{ClassifierWeights, FaceLens, FaceWeights},
     backbone::Backbone,
     detect::FaceDetector,
     device::{self, DeviceChoice, DeviceError, OpenedDevice},
+    faces::{ClassifierWeights, FaceLens, FaceWeights},
     frame::Frame,
     kernel::read_back,
     label::AFFECTNET_7,

@@ -10,10 +10,10 @@ use affectlens::backbone::{
 use affectlens::crop;
 use affectlens::device::{self, DeviceChoice, KernelForm, OpenedDevice};
 use affectlens::label::{AFFECTNET_7, AFFECTNET_8};
-use affectlens::picture::read_picture;
 use affectlens::weights::{
     Metadata, PublishedWeights, Weights, cache_dir, read_onnx, weights_path,
 };
+use affectlens_data::picture::read_picture;
 use burn::tensor::{Device, Tensor, TensorData};
 use prost::Message;
 use serde::Deserialize;

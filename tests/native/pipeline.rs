@@ -1,10 +1,10 @@
 //! The whole expression pipeline with the published weights.
 
-use affectlens::affect::{ClassifierWeights, FaceClassifier, FaceLens, FaceScores, FaceWeights};
 use affectlens::backbone::Backbone;
 use affectlens::crop::{batch, crop_rotated, resize};
 use affectlens::device::{self, DeviceChoice, OpenedDevice};
 use affectlens::face::RotatedBox;
+use affectlens::faces::{ClassifierWeights, FaceClassifier, FaceLens, FaceScores, FaceWeights};
 use affectlens::frame::Frame;
 use affectlens::head::{ActionUnitsConfig, ValenceArousalConfig};
 use affectlens::kernel::Counters;

@@ -1,0 +1,164 @@
+//! `affectlens convert`: from a published weights file to a canonical one, and from a violence checkpoint to two.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, bail};
+use clap::ValueEnum;
+
+use affectlens::backbone;
+use affectlens::calibration::ViolenceSettings;
+use affectlens::head::{kind_of_checkpoint, temporal_from_checkpoint};
+use affectlens::weights::{
+    Metadata, Precision, PublishedWeights, TASK_MEMBERS, TaskMember, Weights, WeightsError,
+    file_sha256,
+};
+
+/// Options of `affectlens convert`.
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    /// Published file: .onnx, .safetensors, .pth, .pt, .bin, .tflite, .task or a tfjs .json.
+    input: PathBuf,
+    /// Canonical file; one that is already there stays as it is unless the conversion succeeds.
+    #[arg(value_name = "OUT.safetensors", value_parser = safetensors_file)]
+    output: PathBuf,
+    /// Network that the weights belong to.
+    #[arg(long, value_name = "NAME")]
+    backbone: String,
+    /// Where to write the temporal head of a violence checkpoint.
+    #[arg(long, value_name = "HEAD.safetensors", value_parser = safetensors_file)]
+    head: Option<PathBuf>,
+    /// How numbers are stored.
+    #[arg(long, value_enum, default_value_t)]
+    precision: Storage,
+    /// Licence to note in the file.
+    #[arg(long, value_name = "TEXT")]
+    licence: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Storage {
+    /// 16 bits for each tensor that loses nothing by it, 32 for the others.
+    #[default]
+    Lossless,
+    /// 16 bits.
+    Half,
+    /// 32 bits.
+    Single,
+}
+
+/// Runs `affectlens convert`.
+pub(super) fn run(args: Args) -> Result<()> {
+    // The name is checked first: reading a large file only to refuse its name would waste a minute.
+    let member = member(&args.backbone)?;
+    if args.head.as_ref() == Some(&args.output) {
+        bail!(
+            "`{}` is to be both backbone and head, expected two files",
+            args.output.display()
+        );
+    }
+    let published = read(&args.input, member)?;
+    let place = args.input.display();
+    let head = match &args.head {
+        None => None,
+        Some(path) => {
+            let head = temporal_from_checkpoint(&published);
+            Some((path, head.with_context(|| format!("`{place}`"))?))
+        }
+    };
+    let weights = match member {
+        Some(member) => (member.convert)(&published),
+        None => backbone::canonical_weights(&args.backbone, &published),
+    };
+    let mut weights = weights.with_context(|| format!("`{place}` as {}", args.backbone))?;
+    let file = args
+        .input
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned());
+    weights.metadata.source = file.unwrap_or_default();
+    weights.metadata.source_sha256 = file_sha256(&args.input)?;
+    if let Some(licence) = args.licence {
+        weights.metadata.licence = licence;
+    }
+    let precision = match args.precision {
+        Storage::Lossless => Precision::Lossless,
+        Storage::Half => Precision::Half,
+        Storage::Single => Precision::Single,
+    };
+    write(&args.output, &weights, precision)?;
+    match head {
+        Some((path, mut head)) => {
+            let Metadata {
+                architecture,
+                licence,
+                source,
+                source_sha256,
+                ..
+            } = weights.metadata;
+            let mut extra = BTreeMap::from([("embedding".to_owned(), architecture)]);
+            ViolenceSettings::default().write(&mut extra);
+            head.metadata = Metadata {
+                licence,
+                source,
+                source_sha256,
+                extra,
+                ..head.metadata
+            };
+            write(path, &head, precision)?;
+        }
+        None => {
+            if let Some(kind) = kind_of_checkpoint(&published) {
+                let kind = kind.name();
+                eprintln!("`{place}` has a temporal head too ({kind}); --head FILE writes it");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The member of MediaPipe's archive that goes by this name; `None` for a backbone.
+fn member(name: &str) -> Result<Option<&'static TaskMember>> {
+    let member = TASK_MEMBERS.iter().find(|member| member.name == name);
+    if member.is_none() && !backbone::NAMES.contains(&name) {
+        let known = TASK_MEMBERS.iter().map(|member| member.name);
+        let known: Vec<_> = backbone::NAMES.into_iter().chain(known).collect();
+        bail!("no network `{name}` (there are `{}`)", known.join("`, `"));
+    }
+    Ok(member)
+}
+
+fn read(input: &Path, member: Option<&TaskMember>) -> Result<PublishedWeights> {
+    let is_task = input
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("task"));
+    let published = match member {
+        Some(member) if is_task => PublishedWeights::read_member(input, member.file),
+        _ => PublishedWeights::read(input),
+    };
+    published.map_err(|error| match error {
+        // Says the path itself.
+        WeightsError::Io { .. } => error.into(),
+        error => anyhow::Error::new(error).context(format!("`{}`", input.display())),
+    })
+}
+
+fn write(path: &Path, weights: &Weights, precision: Precision) -> Result<()> {
+    weights.write(path, precision)?;
+    let count: usize = weights.iter().map(|(_, tensor)| tensor.values.len()).sum();
+    println!(
+        "{}: {} weights, {count} values",
+        path.display(),
+        weights.len()
+    );
+    Ok(())
+}
+
+fn safetensors_file(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    match path.extension() {
+        Some(extension) if extension == "safetensors" => Ok(path),
+        _ => Err("the file must end in .safetensors".to_owned()),
+    }
+}

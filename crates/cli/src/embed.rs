@@ -1,0 +1,97 @@
+//! `affectlens embed`: whole pictures to embeddings, a JSON line each.
+
+use std::{
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, bail};
+use burn::tensor::Tensor;
+use serde::Serialize;
+
+use super::DeviceOption;
+use affectlens::{
+    backbone::{Backbone, NAMES, canonical_weights},
+    crop,
+    weights::{PublishedWeights, Weights},
+};
+use affectlens_data::picture::read_picture;
+
+/// Options of `affectlens embed`.
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    /// Pictures; each is taken as a whole, for a face or for a frame.
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<PathBuf>,
+    /// Network that embeds.
+    #[arg(long, value_name = "NAME", value_parser = NAMES)]
+    backbone: String,
+    /// Its weights, canonical or as published (.safetensors .onnx .pth tfjs .json).
+    #[arg(long, value_name = "FILE")]
+    weights: PathBuf,
+    /// Where the network runs.
+    #[arg(long, value_enum, default_value_t)]
+    device: DeviceOption,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    file: &'a str,
+    embedding: Vec<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logits: Option<Vec<f32>>,
+}
+
+/// Runs `affectlens embed`.
+pub(super) fn run(args: Args) -> Result<()> {
+    let weights = read_weights(&args.backbone, &args.weights)
+        .with_context(|| format!("`{}`", args.weights.display()))?;
+    let opened = args.device.open()?;
+    let network = Backbone::load(&weights, &opened)?;
+    drop(weights);
+    let mut out = io::stdout().lock();
+    let mut failed = 0;
+    for path in &args.images {
+        let picture = match read_picture(path) {
+            Ok(picture) => crop::resize(&picture, network.facts().input_side),
+            Err(error) => {
+                eprintln!("affectlens: {error:#}");
+                failed += 1;
+                continue;
+            }
+        };
+        let face = crop::batch(&[picture], &network.facts().normalisation, &opened.device)?;
+        let embedded = network.forward(face);
+        let line = Line {
+            file: &path.to_string_lossy(),
+            embedding: read_back(embedded.embedding)?,
+            logits: embedded.logits.map(read_back).transpose()?,
+        };
+        // A lost device gives numbers too.
+        opened.check()?;
+        serde_json::to_writer(&mut out, &line)?;
+        writeln!(out)?;
+        out.flush()?;
+    }
+    if failed > 0 {
+        bail!("{failed} of {} pictures failed", args.images.len());
+    }
+    Ok(())
+}
+
+/// Canonical weights as they are, published ones converted.
+fn read_weights(backbone: &str, path: &Path) -> Result<Weights> {
+    let published = PublishedWeights::read(path)?;
+    if let PublishedWeights::Named(named) = &published
+        && !named.metadata.architecture.is_empty()
+    {
+        named.expect_architecture(backbone)?;
+        return Ok(named.clone());
+    }
+    Ok(canonical_weights(backbone, &published)?)
+}
+
+fn read_back(tensor: Tensor<2>) -> Result<Vec<f32>> {
+    let data = pollster::block_on(tensor.into_data_async())?;
+    Ok(data.convert::<f32>().try_into_vec()?)
+}

@@ -1,0 +1,5 @@
+//! The `affectlens` command.
+
+fn main() -> std::process::ExitCode {
+    affectlens_cli::main()
+}

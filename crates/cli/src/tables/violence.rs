@@ -1,0 +1,151 @@
+//! The rows of DVD's table that have a preset.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+use burn::tensor::Device;
+
+use super::Args;
+use crate::{
+    train::{show_training, violence::train_on_pictures},
+    videos::{Source, VideoReader, Videos},
+};
+use affectlens::{
+    head::TemporalHead,
+    metrics::Confusion,
+    weights::{Precision, Weights},
+    windowing::Windows,
+};
+use affectlens_data::{Dvd, Part};
+use affectlens_train::{
+    Augmentation, Table, ViolenceRecipe, add_frames, score_video, train_violence, violence_table,
+};
+
+/// Published: what is at least as probable is violent.
+const THRESHOLD: f32 = 0.5;
+
+impl Args {
+    /// Trains the presets and scores whole validation videos with every frame in a window; presets whose weights are not
+    /// there are left out.
+    pub(super) fn violence(&self) -> Result<Table> {
+        let root = self.dvd.as_deref().context("--dvd ROOT is missing")?;
+        let mut backbones: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (preset, backbone) in ViolenceRecipe::PRESETS {
+            backbones.entry(backbone).or_default().push(preset);
+        }
+        let mut ours: BTreeMap<&str, Confusion> = BTreeMap::new();
+        for (backbone, presets) in backbones {
+            match &self.end_to_end {
+                Some(folder) => {
+                    let Some(published) = state_dict(folder, backbone) else {
+                        eprintln!(
+                            "affectlens: no rows of {backbone}: `{}` has no state dict of it",
+                            folder.display()
+                        );
+                        continue;
+                    };
+                    for preset in presets {
+                        let confusion = self.whole_network(root, preset, backbone, &published)?;
+                        ours.insert(preset, confusion);
+                    }
+                }
+                None => self.frozen(root, backbone, &presets, &mut ours)?,
+            }
+        }
+        Ok(violence_table(&ours))
+    }
+
+    fn recipe(&self, preset: &str) -> Result<ViolenceRecipe> {
+        let published = ViolenceRecipe::preset(preset).context("a published preset")?;
+        Ok(ViolenceRecipe {
+            epochs: self.epochs.unwrap_or(published.epochs),
+            ..published
+        })
+    }
+
+    fn frozen(
+        &self,
+        root: &Path,
+        backbone: &str,
+        presets: &[&'static str],
+        ours: &mut BTreeMap<&str, Confusion>,
+    ) -> Result<()> {
+        let reader = match VideoReader::open(backbone, self.weights.clone(), self.device) {
+            Ok(reader) => reader,
+            Err(error) => {
+                eprintln!("affectlens: no rows of {backbone}: {error:#}");
+                return Ok(());
+            }
+        };
+        let [training, validation] = Source::Dvd(Dvd::new(root)).parts(&reader)?;
+        for preset in presets {
+            let recipe = ViolenceRecipe {
+                // Features of frames are there once, as they are.
+                augmentation: Augmentation::None,
+                ..self.recipe(preset)?
+            };
+            let frames: usize = training.frames.iter().map(|(frames, _)| frames).sum();
+            let digest = &reader.weights().metadata.source_sha256;
+            let videos = training.places.len();
+            let trained_on = format!("{digest} {videos} videos, {frames} frames, {recipe:?}");
+            let weights = self.head_over(preset, reader.weights(), trained_on, || {
+                let data = [&training.data, &validation.data];
+                let show = show_training();
+                Ok(train_violence(data[0], data[1], &recipe, None, show)?.weights)
+            })?;
+            ours.insert(preset, score(&weights, recipe.length, &validation)?);
+        }
+        Ok(())
+    }
+
+    /// Files of the preset are in a folder of its name; an interrupted run goes on.
+    fn whole_network(
+        &self,
+        root: &Path,
+        preset: &str,
+        backbone: &str,
+        published: &Path,
+    ) -> Result<Confusion> {
+        let recipe = self.recipe(preset)?;
+        let folder = self.out.join(preset);
+        eprintln!("{preset}: training");
+        let trained = train_on_pictures(
+            (backbone, published),
+            |side| Source::Dvd(Dvd::new(root)).pictures(side, None),
+            &recipe,
+            self.device,
+            Some(&folder.join("checkpoint.safetensors")),
+        )?;
+        let file = folder.join(format!("{backbone}.safetensors"));
+        trained.backbone.write(&file, Precision::Lossless)?;
+        let reader = VideoReader::open(backbone, Some(folder), self.device)?;
+        let videos = Dvd::new(root).read(Part::Validation)?;
+        score(
+            &trained.head,
+            recipe.length,
+            &reader.dvd(&videos, "validation")?,
+        )
+    }
+}
+
+fn state_dict(folder: &Path, backbone: &str) -> Option<PathBuf> {
+    let file = |extension| folder.join(format!("{backbone}.{extension}"));
+    let mut files = ["safetensors", "pth", "pt"].map(file).into_iter();
+    files.find(|path| path.exists())
+}
+
+/// All labelled frames of the videos together. With a step of 1 the published windows, half a window apart, cover every
+/// frame.
+fn score(head: &Weights, length: usize, videos: &Videos) -> Result<Confusion> {
+    let head = TemporalHead::load(head, &Device::flex())?;
+    let windows = Windows::new(length, 1)?;
+    let mut confusion = Confusion::new(2);
+    for (video, features) in videos.data.iter() {
+        let probabilities = score_video(&head, features, &windows, false)?;
+        add_frames(&mut confusion, &video.labels, &probabilities, THRESHOLD);
+    }
+    Ok(confusion)
+}

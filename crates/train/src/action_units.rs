@@ -1,0 +1,615 @@
+//! From embeddings and expression logits with action units to both classifiers, ready to be written to a file.
+
+use std::fmt;
+
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor, TensorData},
+};
+use rand::{RngExt, rngs::StdRng};
+use serde::Serialize;
+
+use super::{
+    epochs::{EpochReport, EpochScore, Examples, FitError, Fitted, fit},
+    expression::RecipeError,
+    features::FeatureRows,
+    loss::weighted_binary_cross_entropy,
+    sampling::Shuffled,
+    schedule::{Plateau, Schedule},
+};
+use affectlens::{
+    calibration::{ActionUnitSettings, best_threshold, positive_weights, sigmoid},
+    head::{ActionUnits, ActionUnitsConfig},
+    label::AFF_WILD2_ACTION_UNITS,
+    metrics::ActionUnitScores,
+    weights::Weights,
+};
+
+/// The action units of Aff-Wild2.
+const UNITS: usize = AFF_WILD2_ACTION_UNITS.len();
+/// Whether each of [`AFF_WILD2_ACTION_UNITS`] is present.
+type Labels = [bool; UNITS];
+
+/// How action units are trained.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ActionUnitRecipe {
+    /// Width of the embedding network's hidden layer.
+    pub hidden: usize,
+    /// Part of the hidden units that a training step leaves out.
+    pub dropout: f32,
+    /// Weight of the embedding network in the average of probabilities.
+    pub blend: f32,
+    /// Optimiser, passes and stopping, of each network.
+    pub schedule: Schedule,
+}
+
+impl Default for ActionUnitRecipe {
+    /// The published recipe: nine epochs with batches of 512, a weight decay of 1e-5, and a step size that is halved
+    /// when the validation loss has not fallen for three epochs.
+    fn default() -> Self {
+        Self {
+            hidden: 256,
+            dropout: 0.3,
+            blend: 0.5,
+            schedule: Schedule {
+                epochs: 9,
+                batch: 512,
+                weight_decay: 1e-5,
+                plateau: Some(Plateau {
+                    factor: 0.5,
+                    patience: 2,
+                }),
+                seed: 42,
+                ..Schedule::default()
+            },
+        }
+    }
+}
+
+/// Two views of the same faces with their action units.
+#[derive(Clone, Copy, Debug)]
+pub struct ActionUnitExamples<'a> {
+    /// Embeddings.
+    pub embeddings: &'a FeatureRows,
+    /// Expression logits of the same backbone.
+    pub logits: &'a FeatureRows,
+    /// Whether each of [`AFF_WILD2_ACTION_UNITS`] is present, one row a face.
+    pub labels: &'a [Labels],
+}
+
+/// One of the two networks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ActionUnitPart {
+    /// Over the embedding.
+    Embedding,
+    /// Over the expression logits.
+    Logits,
+}
+
+/// Scores of one network on the validation data.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct ActionUnitValidation {
+    /// Mean F1 at a probability of .5; decides which epoch is the best.
+    pub mean_f1: f64,
+    /// The loss that is trained.
+    pub loss: f64,
+}
+
+/// Trained networks and how they did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainedActionUnits {
+    /// Parameters, 32-bit; the metadata holds architecture and settings.
+    pub weights: Weights,
+    /// Names, blend, and thresholds that were tuned on the validation data.
+    pub settings: ActionUnitSettings,
+    /// How training went.
+    pub report: ActionUnitReport,
+}
+
+/// How the training of both networks went; scores are those of probabilities.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ActionUnitReport {
+    /// Training examples.
+    pub count: usize,
+    /// Training examples that show each action unit.
+    pub positives: Vec<usize>,
+    /// The epoch of the embedding network and that of the logits network whose states were kept.
+    pub epochs: [usize; 2],
+    /// The embedding network alone.
+    pub embedding: ThresholdScores,
+    /// The logits network alone.
+    pub logits: ThresholdScores,
+    /// Both, averaged.
+    pub blend: ThresholdScores,
+}
+
+/// Scores of probabilities on the validation data.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ThresholdScores {
+    /// At a threshold of .5.
+    pub half: ActionUnitScores,
+    /// At `thresholds`, on the data that they were tuned on.
+    pub tuned: ActionUnitScores,
+    /// The best threshold of each action unit among .1, .2, ... .9.
+    pub thresholds: Vec<f32>,
+}
+
+impl EpochScore for ActionUnitValidation {
+    fn score(&self) -> f64 {
+        self.mean_f1
+    }
+
+    fn loss(&self) -> Option<f64> {
+        Some(self.loss)
+    }
+}
+
+impl fmt::Display for ActionUnitValidation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "mean F1 {:.4}, validation loss {:.4}",
+            self.mean_f1, self.loss
+        )
+    }
+}
+
+impl fmt::Display for ActionUnitPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Embedding => "embedding network",
+            Self::Logits => "logits network",
+        })
+    }
+}
+
+/// Trains both networks, each to the epoch with its best mean F1 on the validation data, and tunes the thresholds of
+/// their average there.
+///
+/// The same data, recipe and seed give the same networks on the same machine.
+///
+/// # Errors
+///
+/// [`RecipeError`] for data that does not fit together or a setting out of range.
+pub fn train_action_units(
+    training: ActionUnitExamples,
+    validation: ActionUnitExamples,
+    recipe: &ActionUnitRecipe,
+    mut on_epoch: impl FnMut(ActionUnitPart, &EpochReport<ActionUnitValidation>),
+) -> Result<TrainedActionUnits, RecipeError> {
+    let config = ActionUnitsConfig {
+        embedding: training.embeddings.width(),
+        hidden: recipe.hidden,
+        logits: training.logits.width(),
+        units: UNITS,
+    };
+    training.check(["training embedding", "training logit"], config)?;
+    validation.check(["validation embedding", "validation logit"], config)?;
+    recipe.check(training.labels.len())?;
+    let mut positives = vec![0; UNITS];
+    for labels in training.labels {
+        for (count, &present) in positives.iter_mut().zip(labels) {
+            *count += usize::from(present);
+        }
+    }
+    let weights = positive_weights(&positives, training.labels.len());
+
+    let networks = config.init(recipe.schedule.seed, &Device::flex().autodiff());
+    let embedding = fit_network(
+        networks.embedding,
+        [training.of_embeddings(), validation.of_embeddings()],
+        &weights,
+        &recipe.schedule,
+        |network, rows, random| {
+            let mask = dropout([rows.dims()[0], recipe.hidden], recipe.dropout, random);
+            let mask = Tensor::from_data(mask, &rows.device());
+            network.forward_training(rows, mask)
+        },
+        |network, rows| network.forward(rows),
+        |epoch| on_epoch(ActionUnitPart::Embedding, epoch),
+    )?;
+    let logits = fit_network(
+        networks.logits,
+        [training.of_logits(), validation.of_logits()],
+        &weights,
+        &recipe.schedule,
+        |network, rows, _| network.forward(rows),
+        |network, rows| network.forward(rows),
+        |epoch| on_epoch(ActionUnitPart::Logits, epoch),
+    )?;
+    let epochs = [embedding.best.epoch, logits.best.epoch];
+    let networks = ActionUnits {
+        embedding: embedding.network,
+        logits: logits.network,
+    };
+
+    let device = Device::flex();
+    let of_embeddings = validation
+        .embeddings
+        .forward(&device, |rows| networks.embedding.forward(rows));
+    let of_logits = validation
+        .logits
+        .forward(&device, |rows| networks.logits.forward(rows));
+    let mut settings = ActionUnitSettings {
+        blend: recipe.blend,
+        ..ActionUnitSettings::neutral(&AFF_WILD2_ACTION_UNITS)
+    };
+    let blended: Vec<Vec<f32>> = of_embeddings
+        .iter()
+        .zip(&of_logits)
+        .map(|(embedding, logits)| settings.blend(embedding, logits))
+        .collect();
+    let alone = |logits: Vec<Vec<f32>>| {
+        let probabilities = |row: Vec<f32>| row.into_iter().map(sigmoid).collect();
+        let rows: Vec<Vec<f32>> = logits.into_iter().map(probabilities).collect();
+        tune_thresholds(&rows, validation.labels)
+    };
+    let report = ActionUnitReport {
+        count: training.labels.len(),
+        positives,
+        epochs,
+        embedding: alone(of_embeddings)?,
+        logits: alone(of_logits)?,
+        blend: tune_thresholds(&blended, validation.labels)?,
+    };
+    settings.thresholds.clone_from(&report.blend.thresholds);
+    let mut weights = networks.to_weights();
+    settings.write(&mut weights.metadata.extra);
+    Ok(TrainedActionUnits {
+        weights,
+        settings,
+        report,
+    })
+}
+
+fn fit_network<N: Module>(
+    network: N,
+    [training, validation]: [Examples<Labels>; 2],
+    positive_weights: &[f32],
+    schedule: &Schedule,
+    forward_training: impl Fn(&N, Tensor<2>, &mut StdRng) -> Tensor<2>,
+    forward: impl Fn(&N, Tensor<2>) -> Tensor<2>,
+    on_epoch: impl FnMut(&EpochReport<ActionUnitValidation>),
+) -> Result<Fitted<N, ActionUnitValidation>, FitError> {
+    let plain = Device::flex();
+    let device = plain.clone().autodiff();
+    let weights = |device| Tensor::<1>::from_data(positive_weights, device);
+    let training_weights = weights(&device);
+    let mut order = Shuffled::new(training.labels.len());
+    fit(
+        network,
+        schedule,
+        |random| {
+            let mut batches = order.batches(schedule.batch, random);
+            // The statistics of batch norm need two examples; another epoch has the one that is left out.
+            batches.retain(|batch| batch.len() > 1);
+            batches
+        },
+        |network, batch, random| {
+            let rows = training.rows.batch(batch, &device);
+            let labels = batch.iter().map(|&example| &training.labels[example]);
+            weighted_binary_cross_entropy(
+                forward_training(network, rows, random),
+                label_tensor(labels, &device),
+                training_weights.clone(),
+            )
+        },
+        |network| {
+            let logits = validation
+                .rows
+                .forward(&plain, |rows| forward(network, rows));
+            // A logit of 0 is a probability of .5.
+            let thresholds = [0.0; UNITS];
+            let scores = ActionUnitScores::new(
+                &logits,
+                validation.labels,
+                &thresholds,
+                &AFF_WILD2_ACTION_UNITS,
+            );
+            let shape = [logits.len(), UNITS];
+            let loss = weighted_binary_cross_entropy(
+                Tensor::from_data(TensorData::new(logits.concat(), shape), &plain),
+                label_tensor(validation.labels.iter(), &plain),
+                weights(&plain),
+            );
+            Some(ActionUnitValidation {
+                mean_f1: scores.mean_f1,
+                loss: f64::from(loss.into_scalar::<f32>()),
+            })
+        },
+        on_epoch,
+    )
+}
+
+/// Labels as `[batch, UNITS]` of 0 and 1.
+fn label_tensor<'a>(
+    labels: impl ExactSizeIterator<Item = &'a Labels>,
+    device: &Device,
+) -> Tensor<2> {
+    let shape = [labels.len(), UNITS];
+    let values: Vec<f32> = labels
+        .flatten()
+        .map(|&present| f32::from(u8::from(present)))
+        .collect();
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+/// 0 for a dropped unit; the others make up for it. Burn's own dropout is seeded globally.
+fn dropout(shape: [usize; 2], rate: f32, random: &mut StdRng) -> TensorData {
+    let kept = 1.0 / (1.0 - rate);
+    let mut draw = || {
+        if random.random::<f32>() < rate {
+            0.0
+        } else {
+            kept
+        }
+    };
+    let values: Vec<f32> = (0..shape.iter().product()).map(|_| draw()).collect();
+    TensorData::new(values, shape)
+}
+
+pub(super) fn tune_thresholds(
+    probabilities: &[Vec<f32>],
+    labels: &[Labels],
+) -> Result<ThresholdScores, RecipeError> {
+    let mut thresholds = Vec::with_capacity(UNITS);
+    for unit in 0..UNITS {
+        let scores: Vec<f32> = probabilities.iter().map(|row| row[unit]).collect();
+        let present: Vec<bool> = labels.iter().map(|row| row[unit]).collect();
+        thresholds.push(best_threshold(&scores, &present)?.0);
+    }
+    let scores = |thresholds: &[f32]| {
+        ActionUnitScores::new(probabilities, labels, thresholds, &AFF_WILD2_ACTION_UNITS)
+    };
+    Ok(ThresholdScores {
+        half: scores(&[0.5; UNITS]),
+        tuned: scores(&thresholds),
+        thresholds,
+    })
+}
+
+impl<'a> ActionUnitExamples<'a> {
+    fn check(&self, parts: [&'static str; 2], config: ActionUnitsConfig) -> Result<(), FitError> {
+        self.of_embeddings().check(parts[0], config.embedding)?;
+        self.of_logits().check(parts[1], config.logits)
+    }
+
+    fn of_embeddings(&self) -> Examples<'a, Labels> {
+        Examples {
+            rows: self.embeddings,
+            labels: self.labels,
+        }
+    }
+
+    fn of_logits(&self) -> Examples<'a, Labels> {
+        Examples {
+            rows: self.logits,
+            labels: self.labels,
+        }
+    }
+}
+
+impl ActionUnitRecipe {
+    fn check(&self, examples: usize) -> Result<(), FitError> {
+        for (what, value, least) in [
+            ("hidden width", self.hidden, 1),
+            ("batch", self.schedule.batch, 2),
+            ("number of training examples", examples, 2),
+        ] {
+            if value < least {
+                let expected = ["at least 1", "at least 2"][least - 1];
+                return Err(FitError::setting(what, expected, value));
+            }
+        }
+        if !(0.0..1.0).contains(&self.dropout) {
+            let expected = "a number from 0 to below 1";
+            return Err(FitError::setting("dropout", expected, self.dropout));
+        }
+        if !(0.0..=1.0).contains(&self.blend) {
+            return Err(FitError::setting(
+                "blend",
+                "a number from 0 to 1",
+                self.blend,
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::{
+        super::golden::{before, golden},
+        *,
+    };
+    use affectlens::calibration::ActionUnitScore;
+
+    #[test]
+    fn steps_are_those_of_pytorch() {
+        let golden = golden();
+        let device = Device::flex().autodiff();
+        let parts = [&golden.action_units, &golden.action_unit_logits];
+        let networks =
+            ActionUnits::load(&before("action-units", &parts), &device).expect("generated");
+        let positive = Tensor::<1>::from_data(golden.positive_weights.as_slice(), &device);
+        let loss = |logits, labels| weighted_binary_cross_entropy(logits, labels, positive.clone());
+
+        let rows = golden.action_units.rows(&device);
+        let units = networks.logits.clone();
+        let trained = golden.action_units.assert_steps(
+            networks.embedding,
+            |network| {
+                let mask = Tensor::ones([rows.dims()[0], network.hidden()], &device);
+                let logits = network.forward_training(rows.clone(), mask);
+                loss(logits, golden.action_units.labels(&device))
+            },
+            |embedding| {
+                ActionUnits {
+                    embedding: embedding.clone(),
+                    logits: units.clone(),
+                }
+                .to_weights()
+            },
+        );
+        let plain = Device::flex();
+        golden
+            .action_units
+            .assert_outputs(trained.forward(golden.action_units.rows(&plain)));
+
+        let golden = &golden.action_unit_logits;
+        let trained = golden.assert_steps(
+            networks.logits,
+            |network| {
+                loss(
+                    network.forward(golden.rows(&device)),
+                    golden.labels(&device),
+                )
+            },
+            |logits| {
+                ActionUnits {
+                    embedding: trained.clone(),
+                    logits: logits.clone(),
+                }
+                .to_weights()
+            },
+        );
+        golden.assert_outputs(trained.forward(golden.rows(&plain)));
+    }
+
+    /// Each action unit shows in one number of the embedding; the logits know two of them.
+    fn data(seed: u64, count: usize) -> (FeatureRows, FeatureRows, Vec<Labels>) {
+        let mut random = StdRng::seed_from_u64(seed);
+        let (mut embeddings, mut logits) = (FeatureRows::new(UNITS), FeatureRows::new(2));
+        let labels = (0..count).map(|_| {
+            let row: [f32; UNITS] = std::array::from_fn(|_| random.random_range(-1.0..1.0));
+            embeddings.push(&row).expect("twelve values");
+            logits.push(&row[..2]).expect("two values");
+            row.map(|value| value > 0.4)
+        });
+        let labels = labels.collect();
+        (embeddings, logits, labels)
+    }
+
+    fn examples(data: &(FeatureRows, FeatureRows, Vec<Labels>)) -> ActionUnitExamples<'_> {
+        ActionUnitExamples {
+            embeddings: &data.0,
+            logits: &data.1,
+            labels: &data.2,
+        }
+    }
+
+    fn recipe() -> ActionUnitRecipe {
+        ActionUnitRecipe {
+            hidden: 32,
+            schedule: Schedule {
+                epochs: 12,
+                batch: 50,
+                learning_rate: 1e-2,
+                ..ActionUnitRecipe::default().schedule
+            },
+            ..ActionUnitRecipe::default()
+        }
+    }
+
+    #[test]
+    fn networks_are_trained_tuned_and_survive_their_file() {
+        let (training, validation) = (data(1, 601), data(2, 300));
+        let mut epochs = vec![];
+        let run = |epochs: &mut Vec<_>| {
+            train_action_units(
+                examples(&training),
+                examples(&validation),
+                &recipe(),
+                |part, epoch| epochs.push((part, *epoch)),
+            )
+            .expect("valid data")
+        };
+        let trained = run(&mut epochs);
+        let report = &trained.report;
+        // Positive weights favour false alarms, so that .5 is not the best threshold.
+        assert!(report.embedding.tuned.mean_f1 > 0.85, "{report:?}");
+        assert!(
+            report.logits.tuned.per_unit[0].1 > 0.85 && report.logits.tuned.mean_f1 < 0.7,
+            "{report:?}"
+        );
+        assert!(report.blend.tuned.mean_f1 >= report.blend.half.mean_f1);
+        for (part, kept) in [ActionUnitPart::Embedding, ActionUnitPart::Logits]
+            .into_iter()
+            .zip(report.epochs)
+        {
+            let f1 = |epoch: &EpochReport<ActionUnitValidation>| {
+                epoch.validation.map(|it| it.mean_f1).expect("is scored")
+            };
+            let of_part = || epochs.iter().filter(|it| it.0 == part).map(|it| &it.1);
+            assert_eq!(of_part().count(), 12);
+            let highest = of_part().map(f1).fold(0.0, f64::max);
+            let first = of_part().find(|epoch| f1(epoch) == highest).expect("some");
+            assert_eq!(first.epoch, kept);
+        }
+
+        let networks = ActionUnits::load(&trained.weights, &Device::flex()).expect("own file");
+        let logits = validation
+            .0
+            .forward(&Device::flex(), |rows| networks.embedding.forward(rows));
+        let scores = ActionUnitScores::new(
+            &logits,
+            &validation.2,
+            &[0.0; UNITS],
+            &AFF_WILD2_ACTION_UNITS,
+        );
+        assert_eq!(scores, report.embedding.half);
+        let settings = ActionUnitSettings::read(&trained.weights.metadata.extra, UNITS);
+        assert_eq!(settings.as_ref(), Ok(&trained.settings));
+        assert_eq!(trained.settings.score, ActionUnitScore::Probability);
+        assert_eq!(trained.settings.thresholds, report.blend.thresholds);
+        assert_eq!(run(&mut vec![]), trained, "the seed decides");
+    }
+
+    #[test]
+    fn dropout_keeps_the_mean() {
+        let mask = dropout([100, 100], 0.3, &mut StdRng::seed_from_u64(0));
+        let mask: Vec<f32> = mask.try_into_vec().expect("f32");
+        let mean = mask.iter().sum::<f32>() / 1e4;
+        let dropped = mask.iter().filter(|&&value| value == 0.0).count();
+        assert!((mean - 1.0).abs() < 0.02 && (2850..3150).contains(&dropped));
+    }
+
+    #[test]
+    fn data_that_does_not_fit_is_refused() {
+        let data = data(1, 4);
+        let refuse = |training: ActionUnitExamples, change: fn(&mut ActionUnitRecipe)| {
+            let mut recipe = recipe();
+            change(&mut recipe);
+            train_action_units(training, examples(&data), &recipe, |_, _| {})
+                .expect_err("invalid data")
+                .to_string()
+        };
+        let short = ActionUnitExamples {
+            logits: &data.1.select(&[0, 1]),
+            ..examples(&data)
+        };
+        assert_eq!(
+            refuse(short, |_| {}),
+            "training logit data has 4 labels for 2 rows, expected as many"
+        );
+        let swapped = ActionUnitExamples {
+            embeddings: &data.1,
+            logits: &data.0,
+            ..examples(&data)
+        };
+        assert_eq!(
+            refuse(swapped, |_| {}),
+            "validation embedding rows have 12 values, expected 2"
+        );
+        assert_eq!(
+            refuse(examples(&data), |recipe| recipe.dropout = 1.0),
+            "dropout is 1, expected a number from 0 to below 1"
+        );
+        assert_eq!(
+            refuse(examples(&data), |recipe| recipe.schedule.batch = 1),
+            "batch is 1, expected at least 2"
+        );
+    }
+}

@@ -1,0 +1,313 @@
+//! From labelled embeddings to an expression head that is ready to be written to a file.
+
+use burn::tensor::Device;
+use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
+use serde::Serialize;
+use thiserror::Error;
+
+use super::{
+    classifier::{
+        ClassifierScore, LabelledEmbeddings, TrainingConfig, class_counts, predict, train_mlp,
+    },
+    epochs::{EpochReport, FitError, Fitted},
+    schedule::Schedule,
+};
+use affectlens::{
+    calibration::{CalibrationError, Gla, tune_gla},
+    head::Mlp,
+    label::Expression,
+    metrics::{Confusion, Scores, argmax},
+    weights::{Precision, Weights, WeightsError},
+};
+
+/// How an expression head is trained.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ExpressionRecipe {
+    /// The training loop.
+    pub training: TrainingConfig,
+    /// Part of the training data, from 0 to below 1, that is set aside to find the best number of epochs; the
+    /// head is then trained on all of it for that many. At 0 the best epoch is chosen on the validation data,
+    /// as published, and the scores there are those of the luckiest epoch.
+    pub holdout: f64,
+    /// Leave the biases at 0 instead of tuning them on the validation data.
+    pub without_gla: bool,
+}
+
+/// A trained head and how it did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainedHead {
+    /// Parameters as they come back from a 16-bit file; the metadata names architecture and classes.
+    pub weights: Weights,
+    /// Biases tuned on the validation data; all 0 where they did not help.
+    pub gla: Gla,
+    /// How training went.
+    pub report: TrainingReport,
+}
+
+/// How the training of a head went.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TrainingReport {
+    /// Output classes in order.
+    pub classes: Vec<Expression>,
+    /// Training examples of each class.
+    pub counts: Vec<usize>,
+    /// The epoch whose state was kept.
+    pub epoch: usize,
+    /// Scores on the validation data without biases.
+    pub validation: Scores,
+    /// Scores with biases, on the data that the biases were tuned on.
+    pub adjusted: Option<Scores>,
+    /// The biases, one a class.
+    pub gla: Vec<f32>,
+}
+
+/// Why a head cannot be trained.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RecipeError {
+    /// The held-out part is no part.
+    #[error("holdout is {got}, expected at least 0 and less than 1")]
+    Holdout {
+        /// The value.
+        got: f64,
+    },
+    /// The training loop refused.
+    #[error(transparent)]
+    Fit(#[from] FitError),
+    /// The biases cannot be tuned.
+    #[error(transparent)]
+    Calibration(#[from] CalibrationError),
+    /// The trained parameters do not make a file.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+}
+
+/// Trains an expression head and tunes its biases.
+///
+/// `on_epoch` is told each epoch; with a holdout those of the search come first, then those of the head.
+///
+/// # Errors
+///
+/// [`RecipeError`] for data that does not fit together or a setting out of range.
+pub fn train_expression(
+    training: &LabelledEmbeddings,
+    validation: &LabelledEmbeddings,
+    classes: &[Expression],
+    recipe: &ExpressionRecipe,
+    on_epoch: impl FnMut(&EpochReport<ClassifierScore>),
+) -> Result<TrainedHead, RecipeError> {
+    let trained = fit(training, validation, classes.len(), recipe, on_epoch)?;
+
+    // All that follows is measured on what a reader of the file will get.
+    let mut weights = trained.network.to_weights();
+    weights.metadata.classes = classes.to_vec();
+    let weights = Weights::from_safetensors(&weights.to_safetensors(Precision::Half)?)?;
+    let device = Device::flex();
+    let probabilities = predict(&Mlp::load(&weights, &device)?, &validation.rows, &device);
+
+    let counts = class_counts(&training.labels, classes.len());
+    let scores = |gla: &Gla| {
+        let mut confusion = Confusion::new(classes.len());
+        for (row, &label) in probabilities.iter().zip(&validation.labels) {
+            confusion.add(label, argmax(&gla.adjust(row)).unwrap_or_default());
+        }
+        Scores::new(&confusion, classes)
+    };
+    let plain = Gla::neutral(classes.len());
+    let tuning = if recipe.without_gla {
+        None
+    } else {
+        Some(tune_gla(&probabilities, &validation.labels, &counts)?)
+    };
+    // The search is local and starts from biases that hurt: it can end below no biases at all.
+    let gla = tuning
+        .filter(|tuning| tuning.after > tuning.before)
+        .map(|tuning| tuning.gla);
+    let report = TrainingReport {
+        classes: classes.to_vec(),
+        counts,
+        epoch: trained.best.epoch,
+        validation: scores(&plain),
+        adjusted: gla.as_ref().map(scores),
+        gla: gla.as_ref().unwrap_or(&plain).biases.clone(),
+    };
+    Ok(TrainedHead {
+        weights,
+        gla: gla.unwrap_or(plain),
+        report,
+    })
+}
+
+fn fit(
+    training: &LabelledEmbeddings,
+    validation: &LabelledEmbeddings,
+    classes: usize,
+    recipe: &ExpressionRecipe,
+    mut on_epoch: impl FnMut(&EpochReport<ClassifierScore>),
+) -> Result<Fitted<Mlp, ClassifierScore>, RecipeError> {
+    if !(0.0..1.0).contains(&recipe.holdout) {
+        return Err(RecipeError::Holdout {
+            got: recipe.holdout,
+        });
+    }
+    if recipe.holdout == 0.0 {
+        return Ok(train_mlp(
+            training,
+            Some(validation),
+            classes,
+            &recipe.training,
+            on_epoch,
+        )?);
+    }
+    let (kept, held_out) = split(training, recipe.holdout, recipe.training.schedule.seed);
+    let search = train_mlp(
+        &kept,
+        Some(&held_out),
+        classes,
+        &recipe.training,
+        &mut on_epoch,
+    )?;
+    let config = TrainingConfig {
+        schedule: Schedule {
+            epochs: search.best.epoch,
+            ..recipe.training.schedule.clone()
+        },
+        ..recipe.training.clone()
+    };
+    Ok(train_mlp(training, None, classes, &config, on_epoch)?)
+}
+
+/// Sets a random part aside; returns what is kept and that part.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a part of the number of examples"
+)]
+fn split(
+    data: &LabelledEmbeddings,
+    part: f64,
+    seed: u64,
+) -> (LabelledEmbeddings, LabelledEmbeddings) {
+    let mut order: Vec<usize> = (0..data.rows.len()).collect();
+    order.shuffle(&mut StdRng::seed_from_u64(seed));
+    let kept = order.split_off((data.rows.len() as f64 * part).round() as usize);
+    let select = |examples: &[usize]| LabelledEmbeddings {
+        rows: data.rows.select(examples),
+        labels: examples
+            .iter()
+            .map(|&example| data.labels[example])
+            .collect(),
+    };
+    (select(&kept), select(&order))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLASSES: [Expression; 3] = [Expression::Neutral, Expression::Happiness, Expression::Fear];
+
+    /// Overlapping clouds of very unequal size, so that biases have something to do.
+    fn clouds(seed: u64) -> LabelledEmbeddings {
+        super::super::golden::clouds(
+            seed,
+            [([0.0, 0.0], 300), ([1.5, 0.0], 80), ([0.0, 1.5], 12)],
+        )
+    }
+
+    fn recipe() -> ExpressionRecipe {
+        let training = TrainingConfig {
+            hidden: 8,
+            schedule: Schedule {
+                epochs: 6,
+                batch: 64,
+                learning_rate: 1e-2,
+                ..Schedule::default()
+            },
+            ..TrainingConfig::default()
+        };
+        ExpressionRecipe {
+            training,
+            ..ExpressionRecipe::default()
+        }
+    }
+
+    #[test]
+    fn head_is_trained_calibrated_and_survives_its_file() {
+        let (training, validation) = (clouds(1), clouds(2));
+        let head = train_expression(&training, &validation, &CLASSES, &recipe(), |_| {})
+            .expect("valid data");
+        assert_eq!(head.report.counts, [300, 80, 12]);
+        assert!(
+            head.report.validation.macro_f1 > 0.5,
+            "{:?}",
+            head.report.validation
+        );
+        let adjusted = head
+            .report
+            .adjusted
+            .as_ref()
+            .expect("the overlapping clouds leave room for biases");
+        assert!(
+            adjusted.macro_f1 > head.report.validation.macro_f1,
+            "{:?}",
+            head.report
+        );
+
+        let bytes = head
+            .weights
+            .to_safetensors(Precision::Half)
+            .expect("a small table");
+        let read = Weights::from_safetensors(&bytes).expect("own file");
+        assert_eq!(read, head.weights);
+        assert_eq!(read.metadata.classes, CLASSES);
+        let mlp = Mlp::load(&read, &Device::flex()).expect("own head");
+        let right = predict(&mlp, &validation.rows, &Device::flex())
+            .iter()
+            .zip(&validation.labels)
+            .filter(|(row, label)| argmax(row) == Some(**label))
+            .count();
+        assert_eq!(
+            right as f64 / validation.rows.len() as f64,
+            head.report.validation.accuracy
+        );
+    }
+
+    #[test]
+    fn holdout_finds_the_number_of_epochs_without_the_validation_data() {
+        let recipe = ExpressionRecipe {
+            holdout: 0.25,
+            without_gla: true,
+            ..recipe()
+        };
+        let mut epochs = vec![];
+        let training = clouds(1);
+        let head = train_expression(&training, &clouds(2), &CLASSES, &recipe, |epoch| {
+            epochs.push(*epoch)
+        })
+        .expect("valid data");
+        let (search, last) = epochs.split_at(6);
+        assert_eq!(last.len(), head.report.epoch);
+        assert!(
+            search.iter().all(|epoch| epoch.validation.is_some())
+                && last.iter().all(|epoch| epoch.validation.is_none())
+        );
+        assert_eq!(head.gla, Gla::neutral(3));
+        let (kept, held_out) = split(&training, 0.25, 0);
+        assert_eq!((kept.rows.len(), held_out.rows.len()), (294, 98));
+    }
+
+    #[test]
+    fn holdout_of_everything_is_refused() {
+        let recipe = ExpressionRecipe {
+            holdout: 1.0,
+            ..recipe()
+        };
+        let error = train_expression(&clouds(1), &clouds(2), &CLASSES, &recipe, |_| {})
+            .expect_err("nothing is left");
+        assert_eq!(
+            error.to_string(),
+            "holdout is 1, expected at least 0 and less than 1"
+        );
+    }
+}

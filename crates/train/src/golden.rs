@@ -1,0 +1,197 @@
+//! What tests of training share: made-up examples, what `tests/goldens/training.py` wrote, and the check of a few steps
+//! against it.
+
+use std::collections::BTreeMap;
+
+use burn::{
+    module::Module,
+    tensor::{Device, Int, Tensor, TensorData},
+};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use serde::Deserialize;
+
+use super::{
+    classifier::{ClassifierScore, LabelledEmbeddings},
+    epochs::{Fitted, fit},
+    features::FeatureRows,
+    schedule::Schedule,
+};
+use affectlens::weights::{Metadata, Weights};
+
+/// Examples of three classes in squares about their centres, each with its number of examples.
+pub(super) fn clouds(seed: u64, classes: [([f32; 2], usize); 3]) -> LabelledEmbeddings {
+    let mut random = StdRng::seed_from_u64(seed);
+    let (mut rows, mut labels) = (FeatureRows::new(2), vec![]);
+    for (label, (centre, count)) in classes.into_iter().enumerate() {
+        for _ in 0..count {
+            let row = centre.map(|c| c + random.random_range(-1.0..1.0));
+            rows.push(&row).expect("two values");
+            labels.push(label);
+        }
+    }
+    LabelledEmbeddings { rows, labels }
+}
+
+/// A few f32 steps, with sums in another order.
+const TOLERANCE: f32 = 1e-5;
+
+#[derive(Deserialize)]
+pub(super) struct Golden {
+    pub(super) class_weights: Vec<f32>,
+    pub(super) positive_weights: Vec<f32>,
+    pub(super) losses: Vec<f32>,
+    pub(super) concordance: [f64; 2],
+    pub(super) plateau: PlateauGolden,
+    rate: f64,
+    pub(super) expression: Steps,
+    pub(super) valence_arousal: Steps,
+    pub(super) action_units: Steps,
+    pub(super) action_unit_logits: Steps,
+}
+
+#[derive(Deserialize)]
+pub(super) struct PlateauGolden {
+    pub(super) losses: Vec<f64>,
+    pub(super) rates: Vec<f64>,
+}
+
+#[derive(Deserialize)]
+struct Parameter {
+    shape: Vec<usize>,
+    values: Vec<f32>,
+}
+
+/// A network before and after a few steps of Adam on one batch.
+#[derive(Deserialize)]
+pub(super) struct Steps {
+    decay: f32,
+    rows: Vec<Vec<f32>>,
+    labels: Vec<Vec<f32>>,
+    before: BTreeMap<String, Parameter>,
+    losses: Vec<f64>,
+    after: BTreeMap<String, Parameter>,
+    pub(super) outputs: Vec<Vec<f32>>,
+}
+
+pub(super) fn golden() -> Golden {
+    serde_json::from_str(include_str!("../../../tests/goldens/training.json")).expect("generated")
+}
+
+/// What `tests/goldens/violence.py` wrote.
+#[derive(Deserialize)]
+pub(super) struct ViolenceGolden {
+    /// Picture, operation, step of the magnitude, sign, digest of the pixels.
+    pub(super) operations: Vec<(usize, u8, u8, bool, String)>,
+    pub(super) logits: Vec<[f32; 2]>,
+    /// -1 for none.
+    pub(super) labels: Vec<i8>,
+    pub(super) losses: [f32; 4],
+    pub(super) adam_w: ViolenceSteps,
+    pub(super) nesterov: ViolenceSteps,
+}
+
+#[derive(Deserialize)]
+pub(super) struct ViolenceSteps {
+    pub(super) rows: Vec<Vec<f32>>,
+    pub(super) labels: Vec<Vec<i64>>,
+    pub(super) before: BTreeMap<String, Vec<f32>>,
+    pub(super) after: BTreeMap<String, Vec<f32>>,
+}
+
+pub(super) fn violence() -> ViolenceGolden {
+    serde_json::from_str(include_str!("../../../tests/goldens/violence.json")).expect("generated")
+}
+
+impl Steps {
+    pub(super) fn rows(&self, device: &Device) -> Tensor<2> {
+        matrix(&self.rows, device)
+    }
+
+    pub(super) fn labels(&self, device: &Device) -> Tensor<2> {
+        matrix(&self.labels, device)
+    }
+
+    pub(super) fn classes(&self, device: &Device) -> Tensor<1, Int> {
+        self.labels(device).squeeze_dim::<1>(1).int()
+    }
+
+    /// Parameters before the first step.
+    pub(super) fn before(&self, architecture: &str) -> Weights {
+        before(architecture, &[self])
+    }
+
+    /// Takes the steps and confirms losses and parameters.
+    pub(super) fn assert_steps<N: Module>(
+        &self,
+        network: N,
+        loss: impl Fn(&N) -> Tensor<1>,
+        to_weights: impl Fn(&N) -> Weights,
+    ) -> N {
+        let schedule = Schedule {
+            epochs: self.losses.len(),
+            learning_rate: golden().rate,
+            weight_decay: self.decay,
+            ..Schedule::default()
+        };
+        let Fitted {
+            network, epochs, ..
+        } = fit(
+            network,
+            &schedule,
+            |_| vec![vec![]],
+            |network, _, _| loss(network),
+            |_| None::<ClassifierScore>,
+            |_| {},
+        )
+        .expect("does not diverge");
+        for (epoch, expected) in epochs.iter().zip(&self.losses) {
+            assert!(
+                (epoch.loss - expected).abs() < f64::from(TOLERANCE),
+                "{}, expected {expected}",
+                epoch.loss
+            );
+        }
+        let weights = to_weights(&network);
+        for (name, expected) in &self.after {
+            let got = weights.get(name).expect("has it");
+            assert_eq!(got.shape, expected.shape, "{name}");
+            assert_close(name, &got.values, &expected.values);
+        }
+        network
+    }
+
+    pub(super) fn assert_outputs(&self, outputs: Tensor<2>) {
+        let outputs: Vec<f32> = outputs.into_data().try_into_vec().expect("f32");
+        assert_close("outputs", &outputs, &self.outputs.concat());
+    }
+}
+
+/// Parameters before the first step, of networks that share a file.
+pub(super) fn before(architecture: &str, parts: &[&Steps]) -> Weights {
+    let mut weights = Weights::new(Metadata {
+        architecture: architecture.to_owned(),
+        ..Metadata::default()
+    });
+    for (name, Parameter { shape, values }) in parts.iter().flat_map(|part| &part.before) {
+        weights
+            .insert(name, shape.clone(), values.clone())
+            .expect("generated");
+    }
+    weights
+}
+
+#[track_caller]
+pub(super) fn assert_close(name: &str, got: &[f32], expected: &[f32]) {
+    assert_eq!(got.len(), expected.len(), "{name}");
+    for (index, (got, expected)) in got.iter().zip(expected).enumerate() {
+        assert!(
+            (got - expected).abs() < TOLERANCE,
+            "{name}[{index}]: {got}, expected {expected}"
+        );
+    }
+}
+
+fn matrix(rows: &[Vec<f32>], device: &Device) -> Tensor<2> {
+    let shape = [rows.len(), rows[0].len()];
+    Tensor::from_data(TensorData::new(rows.concat(), shape), device)
+}

@@ -1,0 +1,338 @@
+//! Backbone and head trained together, on pictures.
+
+use std::path::Path;
+
+use burn::{
+    module::{Module, ParamId},
+    tensor::{Device, Tensor},
+};
+use rand::rngs::StdRng;
+
+use super::{
+    LabelledVideo, TrainingEvent, ViolenceError, ViolenceRecipe, ViolenceReport,
+    augmentation::augment,
+    clips::{Clip, repair},
+    fit::{ClipNetwork, fit_clips},
+    frozen::check_length,
+};
+use affectlens::{
+    backbone::TrainableBackbone,
+    crop,
+    frame::Frame,
+    head::{TemporalConfig, TemporalHead},
+    weights::{Metadata, Weights, WeightsError},
+    windowing::Windows,
+};
+use affectlens_data::Part;
+
+const ARCHITECTURE: &str = "violence-network";
+/// Before the backbone's parameters, as in published checkpoints.
+const ENCODER: &str = "encoder.";
+/// Keys of the metadata.
+const BACKBONE: &str = "backbone";
+const HEAD: &str = "head";
+
+/// A backbone for frames with a head over the frames of a clip.
+#[derive(Module, Debug)]
+pub struct ViolenceNetwork {
+    encoder: TrainableBackbone,
+    head: TemporalHead,
+}
+
+impl ViolenceNetwork {
+    /// A backbone with a head of random weights.
+    pub fn new(encoder: TrainableBackbone, recipe: &ViolenceRecipe, device: &Device) -> Self {
+        let config = TemporalConfig {
+            kind: recipe.head,
+            features: encoder.facts().width,
+        };
+        Self {
+            head: config.init(recipe.seed, device),
+            encoder,
+        }
+    }
+
+    /// Logits of the frames of clips of one length.
+    ///
+    /// # Shapes
+    ///
+    /// - frames: `[clips * time, 3, side, side]`, normalised as the backbone says, clip after clip
+    /// - output: `[clips, time, 2]`, not violent and violent, before softmax
+    pub fn forward(&self, frames: Tensor<4>, clips: usize) -> Tensor<3> {
+        let [count, ..] = frames.dims();
+        let features = self.encoder.forward(frames);
+        let [_, width] = features.dims();
+        self.head
+            .forward(features.reshape([clips, count / clips.max(1), width]))
+    }
+
+    /// The backbone's state dict under published names.
+    pub fn backbone_weights(&self) -> Weights {
+        self.encoder.to_weights()
+    }
+
+    /// The head's parameters.
+    pub fn head_weights(&self) -> Weights {
+        self.head.to_weights()
+    }
+}
+
+impl ClipNetwork for ViolenceNetwork {
+    fn parameters(&self) -> Vec<(String, ParamId)> {
+        let encoder = self.encoder.parameters().into_iter();
+        encoder
+            .map(|(name, id)| (format!("{ENCODER}{name}"), id))
+            .chain(self.head.parameters())
+            .collect()
+    }
+
+    fn to_weights(&self) -> Weights {
+        let [encoder, mut weights] = [self.backbone_weights(), self.head_weights()];
+        for (name, tensor) in encoder.iter() {
+            weights
+                .insert(
+                    format!("{ENCODER}{name}"),
+                    tensor.shape.clone(),
+                    tensor.values.clone(),
+                )
+                .expect("the shape is the tensor's own");
+        }
+        let head = std::mem::replace(
+            &mut weights.metadata,
+            Metadata {
+                architecture: ARCHITECTURE.to_owned(),
+                ..Metadata::default()
+            },
+        );
+        let extra = &mut weights.metadata.extra;
+        extra.insert(HEAD.to_owned(), head.architecture);
+        extra.insert(BACKBONE.to_owned(), self.encoder.facts().name.to_owned());
+        weights
+    }
+
+    fn load(weights: &Weights, device: &Device) -> Result<Self, WeightsError> {
+        weights.expect_architecture(ARCHITECTURE)?;
+        let said = |key: &str| {
+            let said = weights.metadata.extra.get(key).cloned();
+            said.ok_or_else(|| WeightsError::Malformed {
+                format: "weights",
+                reason: format!("metadata has no `{key}`"),
+            })
+        };
+        let mut encoder = Weights::default();
+        let mut head = Weights::new(Metadata {
+            architecture: said(HEAD)?,
+            ..Metadata::default()
+        });
+        for (name, tensor) in weights.iter() {
+            let (part, name) = match name.strip_prefix(ENCODER) {
+                Some(name) => (&mut encoder, name),
+                None => (&mut head, name),
+            };
+            part.insert(name, tensor.shape.clone(), tensor.values.clone())?;
+        }
+        Ok(Self {
+            encoder: TrainableBackbone::load(&said(BACKBONE)?, &encoder, device)?,
+            head: TemporalHead::load(&head, device)?,
+        })
+    }
+}
+
+/// A trained network and how it went.
+#[derive(Debug)]
+pub struct TrainedNetwork {
+    /// The state of the best epoch.
+    pub network: ViolenceNetwork,
+    /// How training went.
+    pub report: ViolenceReport,
+}
+
+/// Trains backbone and head together on `device`, an autodiff device that the network lives on; the epoch with the
+/// highest macro-F1 on the validation clips is kept, the last one without validation videos.
+///
+/// `frames` gives some frames of a video of a part, each `side` by `side` pixels, `None` where one cannot be read.
+///
+/// # Errors
+///
+/// [`ViolenceError`] as [`train_violence`](super::train_violence), those of `frames`, and for frames of another size.
+pub fn train_end_to_end(
+    network: ViolenceNetwork,
+    device: &Device,
+    [training, validation]: [&[LabelledVideo]; 2],
+    frames: impl Fn(Part, usize, &[usize]) -> Result<Vec<Option<Frame>>, ViolenceError>,
+    recipe: &ViolenceRecipe,
+    checkpoint: Option<&Path>,
+    on_event: impl FnMut(TrainingEvent<'_>),
+) -> Result<TrainedNetwork, ViolenceError> {
+    check_length(&network.head, recipe.length)?;
+    let windows = Windows::new(recipe.length.max(1), recipe.step.max(1))?;
+    let facts = network.encoder.facts();
+    let plain = device.clone().inner();
+    let logits = |network: &ViolenceNetwork, part, clips: &[Clip], random: Option<&mut StdRng>| {
+        let (videos, device) = match part {
+            Part::Training => (training, device),
+            Part::Validation => (validation, &plain),
+        };
+        let mut pictures = Vec::with_capacity(clips.len() * windows.length());
+        for clip in clips {
+            let video = &videos[clip.video];
+            let indices = windows.frames(clip.start, video.labels.len());
+            let read = frames(part, clip.video, &indices)?;
+            pictures.extend(whole_clip(read, facts.input_side));
+        }
+        if let Some(random) = random {
+            let frames = pictures.into_iter();
+            pictures = frames
+                .map(|frame| augment(frame, recipe.augmentation, random))
+                .collect();
+        }
+        let batch = crop::batch(&pictures, &facts.normalisation, device)
+            .map_err(|error| ViolenceError::Frames(error.to_string()))?;
+        Ok(network.forward(batch.permute([0, 3, 1, 2]), clips.len()))
+    };
+    let fitted = fit_clips(
+        network,
+        device,
+        [training, validation],
+        recipe,
+        checkpoint,
+        logits,
+        on_event,
+    )?;
+    let report = ViolenceReport::new(training, &fitted);
+    Ok(TrainedNetwork {
+        network: fitted.network,
+        report,
+    })
+}
+
+/// Frames that cannot be read become the first one that can, or black.
+fn whole_clip(read: Vec<Option<Frame>>, side: u32) -> Vec<Frame> {
+    let places: Vec<usize> = (0..read.len()).collect();
+    match repair(&places, |place| read[place].is_some()) {
+        Some(places) => places
+            .into_iter()
+            .filter_map(|place| read[place].clone())
+            .collect(),
+        None => {
+            let pixels = vec![0; side as usize * side as usize * 3];
+            let black = Frame::from_rgb(side, side, pixels).expect("a side of at least one pixel");
+            vec![black; read.len()]
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Augmentation;
+    use affectlens::head::TemporalKind;
+
+    /// Violence is red here, and the rest blue.
+    fn videos() -> Vec<LabelledVideo> {
+        (0..6)
+            .map(|number| LabelledVideo {
+                name: number.to_string(),
+                labels: (0..6)
+                    .map(|frame| Some((frame >= 3) == (number % 2 == 0)))
+                    .collect(),
+            })
+            .collect()
+    }
+
+    fn picture(violent: bool, shade: usize) -> Frame {
+        let shade = u8::try_from(shade * 9).expect("a level");
+        let colour = if violent {
+            [220, shade, 30]
+        } else {
+            [30, shade, 220]
+        };
+        Frame::from_rgb(32, 32, colour.repeat(32 * 32)).expect("whole pixels")
+    }
+
+    #[test]
+    fn backbone_and_head_learn_together_and_go_on_after_an_interruption() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let path = folder.path().join("checkpoint.safetensors");
+        let kept = folder.path().join("kept.safetensors");
+        let device = Device::flex().autodiff();
+        let recipe = ViolenceRecipe {
+            head: TemporalKind::Tcn,
+            length: 4,
+            step: 1,
+            epochs: 4,
+            accumulate: 1,
+            learning_rate: 1e-3,
+            augmentation: Augmentation::Flip,
+            ..ViolenceRecipe::default()
+        };
+        let videos = videos();
+        let frames = |_: Part, video: usize, frames: &[usize]| {
+            let label = |frame: usize| videos[video].labels[frame] == Some(true);
+            let frames = frames.iter();
+            Ok(frames
+                .map(|&frame| (frame != 1).then(|| picture(label(frame), frame)))
+                .collect())
+        };
+        let run = |checkpoint: Option<&Path>| {
+            let encoder = TrainableBackbone::init("convnext-test", 1, &device).expect("is known");
+            let network = ViolenceNetwork::new(encoder, &recipe, &device);
+            let on_event = |event: TrainingEvent<'_>| match event {
+                TrainingEvent::Epoch(epoch) if epoch.epoch == 2 => {
+                    std::fs::copy(&path, &kept).expect("was written");
+                }
+                _ => {}
+            };
+            let parts = [videos.as_slice(), &[]];
+            train_end_to_end(
+                network, &device, parts, frames, &recipe, checkpoint, on_event,
+            )
+            .expect("valid data")
+        };
+        let whole = run(Some(&path));
+        let losses: Vec<f64> = whole.report.epochs.iter().map(|epoch| epoch.loss).collect();
+        assert!(losses[3] < 0.8 * losses[0], "{losses:?}");
+        let before = TrainableBackbone::init("convnext-test", 1, &device).expect("is known");
+        assert_ne!(whole.network.backbone_weights(), before.to_weights());
+
+        std::fs::copy(&kept, &path).expect("was written");
+        let again = run(Some(&path));
+        assert_eq!(again.report.epochs[..2], whole.report.epochs[..2]);
+        assert_eq!(again.report.epochs.len(), 4);
+        // Dropout draws from numbers that other tests of this process draw from too.
+        let close = |a: f64, b: f64| (a - b).abs() < 0.3;
+        let last = |it: &TrainedNetwork| it.report.epochs[3].loss;
+        assert!(close(last(&again), last(&whole)));
+    }
+
+    #[test]
+    fn parameters_have_published_names_and_survive_the_round_trip() {
+        let device = Device::flex();
+        let encoder = TrainableBackbone::init("convnext-test", 1, &device).expect("is known");
+        let network = ViolenceNetwork::new(encoder, &ViolenceRecipe::default(), &device);
+        let names: Vec<String> = network
+            .parameters()
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
+        for name in [
+            "encoder.head.norm.weight",
+            "temporal_head.input_proj.weight",
+        ] {
+            assert!(names.iter().any(|it| it == name), "{name} of {names:?}");
+        }
+        let weights = network.to_weights();
+        let loaded = ViolenceNetwork::load(&weights, &device).expect("was written");
+        assert_eq!(loaded.to_weights(), weights);
+        assert_eq!(loaded.parameters().len(), names.len());
+    }
+
+    #[test]
+    fn a_clip_without_readable_frames_is_black() {
+        let red = picture(true, 0);
+        let repaired = whole_clip(vec![None, Some(red.clone())], 32);
+        assert_eq!(repaired, [red.clone(), red]);
+        let black = whole_clip(vec![None, None], 2);
+        assert!(black.len() == 2 && black[0].pixels().iter().all(|level| *level == 0));
+    }
+}

@@ -1,0 +1,416 @@
+//! How violence is trained, and the published presets (SPEC 5.5).
+
+use crate::{FitError, UpdateRule};
+use affectlens::{
+    calibration::{CalibrationError, class_balanced_weights},
+    head::TemporalKind,
+};
+
+/// What a frame's logits are compared with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum FrameLoss {
+    /// Cross-entropy with class weights and label smoothing.
+    CrossEntropy {
+        /// Part of the label that is spread over both classes, from 0 to below 1.
+        smoothing: f32,
+    },
+    /// Focal loss with class weights, divided by the number of frames.
+    Focal {
+        /// How fast frames fade that are right already.
+        gamma: f32,
+    },
+}
+
+/// How the loss weighs the classes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ClassWeighting {
+    /// `frames / (2 * frames of the class)`.
+    Inverse,
+    /// By the effective number of samples with this beta, summing to 2.
+    Balanced {
+        /// From 0 to below 1.
+        beta: f64,
+    },
+}
+
+/// A term of the loss that looks closer at changes between violence and none; half of it is added.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Boundary {
+    /// Weight of the frames about a change.
+    pub weight: f32,
+    /// Frames to each side.
+    pub radius: usize,
+}
+
+/// What is done to training frames, each on its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Augmentation {
+    /// Nothing.
+    None,
+    /// A mirror image with probability one half.
+    Flip,
+    /// One random operation of TrivialAugmentWide (Müller & Hutter 2021); on frozen features a mirror image stands for
+    /// it, where there are features of mirror images.
+    TrivialWide,
+}
+
+/// How violence is trained.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ViolenceRecipe {
+    /// Network over the frames' features.
+    pub head: TemporalKind,
+    /// Frames of a clip.
+    pub length: usize,
+    /// Frames from one to the next of a clip.
+    pub step: usize,
+    /// Passes over the training videos.
+    pub epochs: usize,
+    /// Clips that go through the network together.
+    pub batch: usize,
+    /// Batches whose gradients make one step of the optimiser.
+    pub accumulate: usize,
+    /// Whether the batches at the end of an epoch that do not fill a step make one of their own. As published they do
+    /// not, and the schedule never ends, since it plans for that step.
+    pub keeps_partial_step: bool,
+    /// How gradients change parameters.
+    pub rule: UpdateRule,
+    /// Step size before the schedule multiplies it.
+    pub learning_rate: f64,
+    /// What the highest step size is multiplied by.
+    pub peak: f64,
+    /// Part of the schedule in which the step size rises.
+    pub warm_up: f64,
+    /// Least and highest momentum of [`UpdateRule::Nesterov`].
+    pub momentum: [f64; 2],
+    /// Multiplies the step size of parameters whose name has none of `head`, `lstm` and `drop`.
+    pub backbone_multiplier: f64,
+    /// Decay of parameters of two axes and more.
+    pub weight_decay: f64,
+    /// Largest norm of all gradients together.
+    pub gradient_norm: f32,
+    /// What is minimised.
+    pub loss: FrameLoss,
+    /// How the loss weighs the classes.
+    pub weighting: ClassWeighting,
+    /// Multiplies the weight of violence.
+    pub violent_weight: f64,
+    /// Extra term about changes.
+    pub boundary: Option<Boundary>,
+    /// Probability with which a clip is centred on a violent frame.
+    pub positive_clips: f64,
+    /// What is done to training frames.
+    pub augmentation: Augmentation,
+    /// Clips of each validation video that every epoch is scored on.
+    pub validation_clips: usize,
+    /// Start of the random numbers.
+    pub seed: u64,
+}
+
+impl Default for ViolenceRecipe {
+    /// The published recipe of the best system, `convnext_tiny_tcn_clip32`.
+    fn default() -> Self {
+        Self {
+            head: TemporalKind::Tcn,
+            length: 32,
+            step: 2,
+            epochs: 18,
+            batch: 2,
+            accumulate: 8,
+            keeps_partial_step: false,
+            rule: UpdateRule::AdamW,
+            learning_rate: 6e-5,
+            peak: 6.0,
+            warm_up: 0.25,
+            momentum: [0.85, 0.95],
+            backbone_multiplier: 0.15,
+            weight_decay: 5e-4,
+            gradient_norm: 1.0,
+            loss: FrameLoss::CrossEntropy { smoothing: 0.02 },
+            weighting: ClassWeighting::Inverse,
+            violent_weight: 1.15,
+            boundary: None,
+            positive_clips: 0.1,
+            augmentation: Augmentation::TrivialWide,
+            validation_clips: 11,
+            seed: 67,
+        }
+    }
+}
+
+impl ViolenceRecipe {
+    /// Ours of the motion heads: two seconds of eight frames each, strong regularisation, 60 passes.
+    pub fn motion(head: TemporalKind) -> Self {
+        Self {
+            head,
+            length: 16,
+            step: 1,
+            epochs: 60,
+            batch: 64,
+            accumulate: 1,
+            learning_rate: 1e-3,
+            peak: 1.0,
+            backbone_multiplier: 1.0,
+            weight_decay: 0.3,
+            loss: FrameLoss::CrossEntropy { smoothing: 0.0 },
+            violent_weight: 1.0,
+            positive_clips: 0.0,
+            augmentation: Augmentation::None,
+            ..Self::default()
+        }
+    }
+
+    /// Frames a second that the motion heads look at.
+    pub const MOTION_RATE: f32 = 8.0;
+
+    /// Published presets by name, each with its backbone.
+    pub const PRESETS: [(&'static str, &'static str); 4] = [
+        ("convnext_tiny_tcn_clip32", "convnext-tiny"),
+        ("convnext_tiny_clip32", "convnext-tiny"),
+        ("efficientnet_best_reference_07186", "efficientnet-b0"),
+        ("resnet18_best_reference_06626", "resnet18"),
+    ];
+
+    /// The recipe of a published preset.
+    pub fn preset(name: &str) -> Option<Self> {
+        let published = Self::default();
+        Some(match name {
+            "convnext_tiny_tcn_clip32" => published,
+            "convnext_tiny_clip32" => Self {
+                head: TemporalKind::BiLstm,
+                epochs: 15,
+                learning_rate: 5e-5,
+                ..published
+            },
+            "efficientnet_best_reference_07186" => Self {
+                head: TemporalKind::BiLstm,
+                length: 16,
+                epochs: 12,
+                batch: 4,
+                accumulate: 4,
+                learning_rate: 8e-5,
+                backbone_multiplier: 0.2,
+                loss: FrameLoss::CrossEntropy { smoothing: 0.0 },
+                validation_clips: 7,
+                ..published
+            },
+            "resnet18_best_reference_06626" => Self {
+                head: TemporalKind::Conv1d,
+                length: 16,
+                epochs: 15,
+                batch: 4,
+                accumulate: 4,
+                rule: UpdateRule::Nesterov,
+                learning_rate: 1e-3,
+                peak: 50.0,
+                warm_up: 0.1,
+                backbone_multiplier: 1.0,
+                loss: FrameLoss::CrossEntropy { smoothing: 0.05 },
+                violent_weight: 1.0,
+                positive_clips: 0.0,
+                augmentation: Augmentation::Flip,
+                validation_clips: 7,
+                ..published
+            },
+            _ => return None,
+        })
+    }
+
+    /// By what the step size of a parameter is multiplied, by its published name (SPEC 5.5).
+    pub(super) fn multiplier(&self, name: &str) -> f64 {
+        match ["head", "lstm", "drop"].iter().any(|it| name.contains(it)) {
+            true => 1.0,
+            false => self.backbone_multiplier,
+        }
+    }
+
+    /// Optimiser steps an epoch, as they are taken and as they are planned.
+    pub(super) fn steps(&self, videos: usize) -> [usize; 2] {
+        let batches = videos / self.batch;
+        let planned = batches.div_ceil(self.accumulate);
+        let taken = batches / self.accumulate;
+        [
+            if self.keeps_partial_step {
+                planned
+            } else {
+                taken
+            },
+            planned,
+        ]
+    }
+
+    /// Loss weights of frames without and with violence, from their numbers.
+    ///
+    /// # Errors
+    ///
+    /// [`CalibrationError::AbsentClass`] if there is none of either.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "weights are computed in f64 and used in f32"
+    )]
+    pub fn class_weights(&self, counts: [usize; 2]) -> Result<[f32; 2], CalibrationError> {
+        if let Some(class) = counts.iter().position(|&count| count == 0) {
+            return Err(CalibrationError::AbsentClass { class });
+        }
+        Ok(match self.weighting {
+            ClassWeighting::Inverse => {
+                let [calm, violent] =
+                    counts.map(|count| (counts[0] + counts[1]) as f64 / (2 * count) as f64);
+                [calm as f32, (violent * self.violent_weight) as f32]
+            }
+            ClassWeighting::Balanced { beta } => {
+                let weights = class_balanced_weights(&counts, beta)?;
+                let violent = f64::from(weights[1]) * self.violent_weight;
+                let scale = 2.0 / (f64::from(weights[0]) + violent);
+                [
+                    (f64::from(weights[0]) * scale) as f32,
+                    (violent * scale) as f32,
+                ]
+            }
+        })
+    }
+
+    /// Confirms that training with this many videos is possible.
+    pub(super) fn check(&self, videos: usize) -> Result<(), FitError> {
+        for (what, value) in [
+            ("length of clips", self.length),
+            ("step of clips", self.step),
+            ("epochs", self.epochs),
+            ("batch", self.batch),
+            ("accumulated batches", self.accumulate),
+            ("validation clips", self.validation_clips),
+        ] {
+            if value == 0 {
+                return Err(FitError::setting(what, "at least 1", value));
+            }
+        }
+        for (what, value, is_valid, expected) in [
+            (
+                "learning rate",
+                self.learning_rate,
+                self.learning_rate > 0.0,
+                "a number above 0",
+            ),
+            (
+                "peak of the learning rate",
+                self.peak,
+                self.peak > 0.0,
+                "a number above 0",
+            ),
+            (
+                "weight decay",
+                self.weight_decay,
+                self.weight_decay >= 0.0,
+                "a number of at least 0",
+            ),
+            (
+                "warm-up",
+                self.warm_up,
+                (0.0..=1.0).contains(&self.warm_up),
+                "a number from 0 to 1",
+            ),
+            (
+                "share of violent clips",
+                self.positive_clips,
+                (0.0..=1.0).contains(&self.positive_clips),
+                "a number from 0 to 1",
+            ),
+            (
+                "weight of violence",
+                self.violent_weight,
+                self.violent_weight > 0.0,
+                "a number above 0",
+            ),
+        ] {
+            if !(is_valid && value.is_finite()) {
+                return Err(FitError::setting(what, expected, value));
+            }
+        }
+        if let FrameLoss::CrossEntropy { smoothing } = self.loss
+            && !(0.0..1.0).contains(&smoothing)
+        {
+            let expected = "a number from 0 to below 1";
+            return Err(FitError::setting("label smoothing", expected, smoothing));
+        }
+        if self.steps(videos)[0] == 0 {
+            return Err(FitError::setting(
+                "batch times accumulated batches",
+                "at most the number of training videos",
+                format!("{} x {} of {videos}", self.batch, self.accumulate),
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn published_steps_and_groups() {
+        let recipe = ViolenceRecipe::default();
+        assert_eq!(recipe.steps(103), [6, 7], "three batches are dropped");
+        assert_eq!(recipe.steps(103)[1] * recipe.epochs, 126);
+        for (name, multiplier) in [
+            ("encoder.stages.0.blocks.0.conv_dw.weight", 0.15),
+            ("encoder.head.norm.weight", 1.0),
+            ("encoder.conv_head.weight", 1.0),
+            ("temporal_head.input_proj.weight", 1.0),
+            ("lstm.weight_ih_l0", 1.0),
+        ] {
+            assert_eq!(recipe.multiplier(name), multiplier, "{name}");
+        }
+        for (name, _) in ViolenceRecipe::PRESETS {
+            let preset = ViolenceRecipe::preset(name).expect("is one");
+            preset.check(103).expect("can be trained");
+        }
+        assert_eq!(ViolenceRecipe::preset("slowfast"), None);
+    }
+
+    #[test]
+    fn class_weights_are_the_published_ones() {
+        let close = |got: [f32; 2], expected: [f32; 2]| {
+            let is_close = |(a, b): (f32, f32)| (a - b).abs() < 1e-3;
+            assert!(got.into_iter().zip(expected).all(is_close), "{got:?}");
+        };
+        let mut recipe = ViolenceRecipe::default();
+        close(
+            recipe.class_weights([56, 44]).expect("both"),
+            [0.893, 1.307],
+        );
+        recipe.weighting = ClassWeighting::Balanced { beta: 0.9 };
+        recipe.violent_weight = 1.5;
+        // Effective numbers .1 / (1 - .9) = 1 and .1 / (1 - .81) = .526: 1.310, .690, then .690 * 1.5 and back to 2.
+        close(
+            recipe.class_weights([1, 2]).expect("both"),
+            [1.1176, 0.8824],
+        );
+        let error = recipe.class_weights([7, 0]).expect_err("no violence");
+        assert_eq!(
+            error.to_string(),
+            "class 1 has no training example, expected at least one"
+        );
+    }
+
+    #[test]
+    fn settings_that_cannot_be_trained_are_refused() {
+        let refuse = |change: fn(&mut ViolenceRecipe)| {
+            let mut recipe = ViolenceRecipe::default();
+            change(&mut recipe);
+            recipe.check(20).expect_err("must be refused").to_string()
+        };
+        assert_eq!(
+            refuse(|it| it.batch = 3),
+            "batch times accumulated batches is 3 x 8 of 20, expected at most the number of training videos"
+        );
+        assert_eq!(
+            refuse(|it| it.loss = FrameLoss::CrossEntropy { smoothing: 1.0 }),
+            "label smoothing is 1, expected a number from 0 to below 1"
+        );
+        assert_eq!(
+            refuse(|it| it.step = 0),
+            "step of clips is 0, expected at least 1"
+        );
+        assert!(refuse(|it| it.learning_rate = f64::NAN).starts_with("learning rate is NaN"));
+    }
+}

@@ -1,5 +1,0 @@
-//! The `affectlens` command.
-
-fn main() -> std::process::ExitCode {
-    affectlens::cli::main()
-}

@@ -1,0 +1,11 @@
+//! Networks, what runs them and where their parameters come from.
+
+pub mod backbone;
+pub mod crop;
+pub mod detect;
+pub mod device;
+pub mod head;
+pub mod kernel;
+pub mod landmarks;
+pub mod network;
+pub mod weights;

@@ -1,0 +1,19 @@
+//! Small networks over embeddings and scores: expression, valence and arousal, action units, and over the frames of a
+//! video, violence.
+
+mod action_units;
+mod batch_norm;
+mod linear;
+mod mlp;
+mod temporal;
+mod valence_arousal;
+
+pub use action_units::{ActionUnits, ActionUnitsConfig, EmbeddingNetwork, LogitsNetwork};
+pub use mlp::{Mlp, MlpConfig};
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use temporal::kind_of_checkpoint;
+pub use temporal::{
+    MotionStatistics, TemporalConfig, TemporalHead, TemporalKind, temporal_from_checkpoint,
+    write_motion_blend,
+};
+pub use valence_arousal::{ValenceArousal, ValenceArousalConfig};

@@ -1,0 +1,315 @@
+//! Parameters of temporal heads: drawn from a seed or taken from a file, in PyTorch's layout and under their published
+//! names.
+
+use burn::module::{Module, Param, ParamId, RunningState};
+use burn::nn::{BatchNorm, BatchNormConfig, Dropout, LayerNorm, LayerNormConfig};
+use burn::tensor::{Device, Tensor, TensorData};
+
+use crate::head::batch_norm;
+use crate::head::linear::{self, Uniform};
+use crate::kernel::product;
+use crate::weights::{Weights, WeightsError};
+
+/// Where parameters come from.
+pub(super) struct Source<'a> {
+    origin: Origin<'a>,
+    device: &'a Device,
+}
+
+enum Origin<'a> {
+    Seed(Uniform),
+    File(&'a Weights),
+}
+
+/// How a parameter is drawn.
+#[derive(Clone, Copy)]
+pub(super) enum Initial {
+    /// Uniform in plus and minus this bound.
+    Uniform(f32),
+    /// Normal about 0 with this standard deviation.
+    Normal(f32),
+    Zero,
+    One,
+    /// One, then zeros.
+    First,
+}
+
+impl Initial {
+    /// PyTorch's default for the weights and biases of a layer whose units have this many inputs.
+    pub(super) fn of_inputs(inputs: usize) -> Self {
+        Self::Uniform(1.0 / (inputs as f32).sqrt())
+    }
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn seeded(seed: u64, device: &'a Device) -> Self {
+        Self {
+            origin: Origin::Seed(Uniform::new(seed)),
+            device,
+        }
+    }
+
+    pub(super) fn file(weights: &'a Weights, device: &'a Device) -> Self {
+        Self {
+            origin: Origin::File(weights),
+            device,
+        }
+    }
+
+    pub(super) fn parameter<const D: usize>(
+        &mut self,
+        name: &str,
+        shape: [usize; D],
+        initial: Initial,
+    ) -> Result<Param<Tensor<D>>, WeightsError> {
+        let tensor = match &mut self.origin {
+            Origin::File(weights) => weights.tensor(name, shape, self.device)?,
+            Origin::Seed(uniform) => {
+                let count = shape.iter().product();
+                let values = match initial {
+                    Initial::Uniform(bound) => uniform.values(count, bound),
+                    Initial::Normal(deviation) => uniform.normal_values(count, deviation),
+                    Initial::Zero => vec![0.0; count],
+                    Initial::One => vec![1.0; count],
+                    Initial::First => (0..count).map(|it| f32::from(u8::from(it == 0))).collect(),
+                };
+                Tensor::from_data(TensorData::new(values, shape), self.device)
+            }
+        };
+        Ok(Param::from_tensor(tensor))
+    }
+
+    /// `KEY.weight` of `[outputs, inputs]` and `KEY.bias`.
+    pub(super) fn affine(
+        &mut self,
+        key: &str,
+        [outputs, inputs]: [usize; 2],
+    ) -> Result<Affine, WeightsError> {
+        let initial = Initial::of_inputs(inputs);
+        let names = [format!("{key}.weight"), format!("{key}.bias")];
+        self.affine_named(&names, [outputs, inputs], [initial; 2])
+    }
+
+    /// A layer with other names than `weight` and `bias`, or other first values.
+    pub(super) fn affine_named(
+        &mut self,
+        [weight, bias]: &[String; 2],
+        [outputs, inputs]: [usize; 2],
+        initial: [Initial; 2],
+    ) -> Result<Affine, WeightsError> {
+        Ok(Affine {
+            weight: self.parameter(weight, [outputs, inputs], initial[0])?,
+            bias: self.parameter(bias, [outputs], initial[1])?,
+        })
+    }
+
+    /// `KEY.weight` of `[outputs, inputs, kernel]` and `KEY.bias`; the output is as long as the input.
+    pub(super) fn convolution(
+        &mut self,
+        key: &str,
+        [outputs, inputs, kernel]: [usize; 3],
+        dilation: usize,
+    ) -> Result<Convolution, WeightsError> {
+        let initial = Initial::of_inputs(inputs * kernel);
+        Ok(Convolution {
+            weight: self.parameter(&format!("{key}.weight"), [outputs, inputs, kernel], initial)?,
+            bias: self.parameter(&format!("{key}.bias"), [outputs], initial)?,
+            dilation,
+        })
+    }
+
+    pub(super) fn batch_norm(
+        &mut self,
+        key: &str,
+        channels: usize,
+    ) -> Result<BatchNorm, WeightsError> {
+        match self.origin {
+            Origin::File(weights) => batch_norm::load(weights, key, channels, self.device),
+            Origin::Seed(_) => Ok(BatchNormConfig::new(channels).init(self.device)),
+        }
+    }
+
+    pub(super) fn layer_norm(
+        &mut self,
+        key: &str,
+        channels: usize,
+    ) -> Result<LayerNorm, WeightsError> {
+        let mut layer = LayerNormConfig::new(channels).init(self.device);
+        if let Origin::File(weights) = self.origin {
+            let tensor = |name| weights.tensor(&format!("{key}.{name}"), [channels], self.device);
+            layer.gamma = Param::from_tensor(tensor("weight")?);
+            layer.beta = Some(Param::from_tensor(tensor("bias")?));
+        }
+        Ok(layer)
+    }
+}
+
+/// A convolution over time whose output is as long as its input, in PyTorch's layout.
+///
+/// A product a tap of the kernel: Burn's own convolutions would add their kernels for the GPU, a megabyte compressed, to
+/// what a browser loads.
+#[derive(Module, Debug)]
+pub(super) struct Convolution {
+    /// `[outputs, inputs, kernel]`, the kernel odd.
+    pub(super) weight: Param<Tensor<3>>,
+    bias: Param<Tensor<1>>,
+    dilation: usize,
+}
+
+impl Convolution {
+    /// From `[batch, inputs, time]` to `[batch, outputs, time]`.
+    pub(super) fn forward(&self, frames: Tensor<3>) -> Tensor<3> {
+        let [batch, inputs, time] = frames.dims();
+        let [outputs, _, kernel] = self.weight.dims();
+        let reach = self.dilation * (kernel / 2);
+        let padded = match reach {
+            0 => frames,
+            _ => {
+                let beyond = Tensor::zeros([batch, inputs, reach], &frames.device());
+                Tensor::cat(vec![beyond.clone(), frames, beyond], 2)
+            }
+        };
+        let bias = self.bias.val().reshape([1, outputs, 1]);
+        (0..kernel).fold(bias.expand([batch, outputs, time]), |sum, tap| {
+            let weight = self
+                .weight
+                .val()
+                .narrow(2, tap, 1)
+                .reshape([1, outputs, inputs]);
+            let seen = padded.clone().narrow(2, tap * self.dilation, time);
+            sum + product(weight.expand([batch, outputs, inputs]), seen)
+        })
+    }
+}
+
+/// Dropout on a device with gradients. A build without training leaves its kernels out.
+pub(super) fn dropped<const D: usize>(dropout: &Dropout, values: Tensor<D>) -> Tensor<D> {
+    if cfg!(not(target_family = "wasm")) {
+        dropout.forward(values)
+    } else {
+        values
+    }
+}
+
+/// A linear layer in PyTorch's layout.
+#[derive(Module, Debug)]
+pub(super) struct Affine {
+    /// `[outputs, inputs]`.
+    pub(super) weight: Param<Tensor<2>>,
+    pub(super) bias: Param<Tensor<1>>,
+}
+
+impl Affine {
+    /// From `[batch, time, inputs]` to `[batch, time, outputs]`.
+    pub(super) fn forward(&self, input: Tensor<3>) -> Tensor<3> {
+        let [batch, time, inputs] = input.dims();
+        let [outputs, _] = self.weight.dims();
+        let input = input.reshape([batch * time, inputs]);
+        let product = product(input, self.weight.val().transpose());
+        (product + self.bias.val().unsqueeze()).reshape([batch, time, outputs])
+    }
+}
+
+/// A parameter or a running statistic of a head.
+pub(super) trait Stored {
+    /// `None` for what is not trained.
+    fn id(&self) -> Option<ParamId>;
+
+    fn write(&self, weights: &mut Weights, name: String);
+}
+
+impl<const D: usize> Stored for Param<Tensor<D>> {
+    fn id(&self) -> Option<ParamId> {
+        Some(self.id)
+    }
+
+    fn write(&self, weights: &mut Weights, name: String) {
+        linear::insert(weights, name, self.dims().to_vec(), self.val());
+    }
+}
+
+impl Stored for RunningState<Tensor<1>> {
+    fn id(&self) -> Option<ParamId> {
+        None
+    }
+
+    fn write(&self, weights: &mut Weights, name: String) {
+        let values = self.value_sync();
+        linear::insert(weights, name, values.dims().to_vec(), values);
+    }
+}
+
+/// Everything that a file holds of a head, by its published name.
+#[derive(Default)]
+pub(super) struct Names<'a>(pub(super) Vec<(String, &'a dyn Stored)>);
+
+impl<'a> Names<'a> {
+    pub(super) fn add(&mut self, name: impl Into<String>, stored: &'a dyn Stored) {
+        self.0.push((name.into(), stored));
+    }
+
+    pub(super) fn affine(&mut self, key: &str, layer: &'a Affine) {
+        self.add(format!("{key}.weight"), &layer.weight);
+        self.add(format!("{key}.bias"), &layer.bias);
+    }
+
+    pub(super) fn convolution(&mut self, key: &str, layer: &'a Convolution) {
+        self.add(format!("{key}.weight"), &layer.weight);
+        self.add(format!("{key}.bias"), &layer.bias);
+    }
+
+    pub(super) fn batch_norm(&mut self, key: &str, layer: &'a BatchNorm) {
+        let parts: [&dyn Stored; 4] = [
+            &layer.gamma,
+            &layer.beta,
+            &layer.running_mean,
+            &layer.running_var,
+        ];
+        for (name, part) in batch_norm::NAMES.into_iter().zip(parts) {
+            self.add(format!("{key}.{name}"), part);
+        }
+    }
+
+    pub(super) fn layer_norm(&mut self, key: &str, layer: &'a LayerNorm) {
+        self.add(format!("{key}.weight"), &layer.gamma);
+        self.add_bias(key, layer.beta.as_ref());
+    }
+
+    fn add_bias(&mut self, key: &str, bias: Option<&'a Param<Tensor<1>>>) {
+        if let Some(bias) = bias {
+            self.add(format!("{key}.bias"), bias);
+        }
+    }
+}
+
+/// The shape of a parameter whose sizes the file decides.
+pub(super) fn axes<const D: usize>(
+    weights: &Weights,
+    name: &str,
+) -> Result<[usize; D], WeightsError> {
+    let Some(tensor) = weights.get(name) else {
+        // Only for its message.
+        return weights.values(name, &[]).map(|_| [0; D]);
+    };
+    match <[usize; D]>::try_from(tensor.shape.as_slice()) {
+        Ok(shape) if !shape.contains(&0) => Ok(shape),
+        _ => Err(malformed(format!(
+            "`{name}` has shape {:?}, expected {D} axes without an empty one",
+            tensor.shape
+        ))),
+    }
+}
+
+/// How many layers in a row the file has; `first` names a parameter of the layer with that number.
+pub(super) fn count_layers(weights: &Weights, first: impl Fn(usize) -> String) -> usize {
+    (0..)
+        .take_while(|&number| weights.get(&first(number)).is_some())
+        .count()
+}
+
+pub(super) fn malformed(reason: String) -> WeightsError {
+    WeightsError::Malformed {
+        format: "weights",
+        reason,
+    }
+}

@@ -1,0 +1,149 @@
+//! Temporal convolutional network: five residual convolutions over time whose dilation doubles, 63 frames wide in all.
+//!
+//! Not causal: a frame sees as many frames before as after it.
+
+use burn::module::Module;
+use burn::nn::{BatchNorm, Dropout};
+use burn::tensor::Tensor;
+use burn::tensor::activation::relu;
+
+use super::CLASSES;
+use super::parameters::{Convolution, Names, Source, axes, count_layers, dropped, malformed};
+use crate::head::batch_norm;
+use crate::weights::{Weights, WeightsError};
+
+const INPUT: &str = "temporal_head.input_proj";
+const OUTPUT: &str = "temporal_head.proj";
+/// Beyond it, frames are further apart than any window is long.
+const MOST_LAYERS: usize = 12;
+
+#[derive(Clone, Copy)]
+pub(super) struct Sizes {
+    pub(super) features: usize,
+    hidden: usize,
+    layers: usize,
+    kernel: usize,
+}
+
+#[derive(Module, Debug)]
+pub(super) struct Tcn {
+    input: Convolution,
+    layers: Vec<Layer>,
+    output: Convolution,
+}
+
+#[derive(Module, Debug)]
+struct Layer {
+    convolution: Convolution,
+    norm: BatchNorm,
+}
+
+impl Sizes {
+    pub(super) fn published(features: usize) -> Self {
+        Self::new(features, 256, 5)
+    }
+
+    pub(super) fn new(features: usize, hidden: usize, layers: usize) -> Self {
+        Self {
+            features,
+            hidden,
+            layers,
+            kernel: 3,
+        }
+    }
+
+    pub(super) fn of(weights: &Weights) -> Result<Self, WeightsError> {
+        let [hidden, features, _] = axes(weights, &format!("{INPUT}.weight"))?;
+        let first = format!("{}.weight", convolution_key(0));
+        let [_, _, kernel] = axes(weights, &first)?;
+        if kernel % 2 == 0 {
+            return Err(malformed(format!(
+                "`{first}` has a kernel of {kernel}, expected an odd one"
+            )));
+        }
+        let layers = count_layers(weights, |number| {
+            format!("{}.weight", convolution_key(number))
+        });
+        if layers > MOST_LAYERS {
+            return Err(malformed(format!(
+                "temporal convolutional network has {layers} layers, expected at most {MOST_LAYERS}"
+            )));
+        }
+        Ok(Self {
+            features,
+            hidden,
+            layers,
+            kernel,
+        })
+    }
+}
+
+fn convolution_key(layer: usize) -> String {
+    format!("temporal_head.layers.{layer}.0")
+}
+
+fn norm_key(layer: usize) -> String {
+    format!("temporal_head.layers.{layer}.1")
+}
+
+impl Tcn {
+    pub(super) fn build(sizes: Sizes, source: &mut Source) -> Result<Self, WeightsError> {
+        let Sizes {
+            features,
+            hidden,
+            layers,
+            kernel,
+        } = sizes;
+        let layer = |source: &mut Source, number| {
+            let shape = [hidden, hidden, kernel];
+            Ok(Layer {
+                convolution: source.convolution(&convolution_key(number), shape, 1 << number)?,
+                norm: source.batch_norm(&norm_key(number), hidden)?,
+            })
+        };
+        Ok(Self {
+            input: source.convolution(INPUT, [hidden, features, 1], 1)?,
+            layers: (0..layers)
+                .map(|number| layer(source, number))
+                .collect::<Result<_, WeightsError>>()?,
+            output: source.convolution(OUTPUT, [CLASSES, hidden, 1], 1)?,
+        })
+    }
+
+    pub(super) fn features(&self) -> usize {
+        self.input.weight.dims()[1]
+    }
+
+    pub(super) fn names(&self) -> Names<'_> {
+        let mut names = Names::default();
+        names.convolution(INPUT, &self.input);
+        for (number, layer) in self.layers.iter().enumerate() {
+            names.convolution(&convolution_key(number), &layer.convolution);
+            names.batch_norm(&norm_key(number), &layer.norm);
+        }
+        names.convolution(OUTPUT, &self.output);
+        names
+    }
+
+    pub(super) fn forward(&self, features: Tensor<3>, dropout: &Dropout) -> Tensor<3> {
+        let mut frames = self.input.forward(features.swap_dims(1, 2));
+        for layer in &self.layers {
+            let residual = relu(layer.normalise(layer.convolution.forward(frames.clone())));
+            frames = frames + dropped(dropout, residual);
+        }
+        self.output.forward(frames).swap_dims(1, 2)
+    }
+}
+
+impl Layer {
+    fn normalise(&self, frames: Tensor<3>) -> Tensor<3> {
+        if cfg!(not(target_family = "wasm"))
+            && frames.device().is_autodiff()
+            && self.norm.training.is_enabled()
+        {
+            batch_norm::forward_training(&self.norm, frames)
+        } else {
+            batch_norm::forward(&self.norm, frames)
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! Arithmetic on scores that were read back from a device, over plain slices and without Burn.
+
+pub mod calibration;
+pub mod circumplex;
+pub mod facs;
+pub mod filtering;
+pub mod fusion;
+pub mod gaps;
+pub mod metrics;
+pub mod smoothing;
+pub mod tracking;
+pub mod windowing;
