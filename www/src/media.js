@@ -76,15 +76,20 @@ export async function showVideo(video, source, name) {
   });
 }
 
+/** @param {MediaStream} stream whose camera's light goes out */
+export function stopStream(stream) {
+  for (const track of stream.getTracks()) track.stop();
+}
+
 /**
- * Releases whatever the element shows; a camera's light goes out.
+ * Releases whatever the element shows.
  *
  * @param {HTMLVideoElement} video
  */
 export function releaseVideo(video) {
   video.pause();
   const { srcObject, src } = video;
-  if (srcObject instanceof MediaStream) for (const track of srcObject.getTracks()) track.stop();
+  if (srcObject instanceof MediaStream) stopStream(srcObject);
   if (src.startsWith("blob:")) URL.revokeObjectURL(src);
   video.srcObject = null;
   video.removeAttribute("src");

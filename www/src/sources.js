@@ -3,7 +3,7 @@
 
 import clipUrl from "@media/cap12_edit.webm?url";
 
-import { SourceError, listCameras, openCamera, releaseVideo, showVideo } from "./media.js";
+import { SourceError, listCameras, openCamera, releaseVideo, showVideo, stopStream } from "./media.js";
 import { messageOf } from "./notices.js";
 
 /**
@@ -65,8 +65,9 @@ export class Sources {
 
   /** @param {string} [deviceId] */
   async useCamera(deviceId) {
-    await this.#open("camera", "camera", async () => {
+    await this.#open("camera", "camera", async (isWanted) => {
       const stream = await openCamera(deviceId);
+      if (!isWanted()) return stopStream(stream);
       await showVideo(this.video, stream, "the camera");
       stream.getVideoTracks()[0].addEventListener("ended", () => {
         if (this.video.srcObject !== stream) return;
@@ -78,24 +79,22 @@ export class Sources {
   }
 
   async useClip() {
-    await this.#open("clip", "cap12_edit.webm", async () => {
+    await this.#open("clip", "cap12_edit.webm", async (isWanted) => {
       const clip = await this.fetchSampleClip();
-      await showVideo(this.video, URL.createObjectURL(clip), "the sample clip");
+      if (isWanted()) await showVideo(this.video, URL.createObjectURL(clip), "the sample clip");
     });
   }
 
   /** @param {File} file */
   async useFile(file) {
     const isPicture = file.type.startsWith("image/");
-    await this.#open(isPicture ? "still" : "clip", file.name, async () => {
+    await this.#open(isPicture ? "still" : "clip", file.name, async (isWanted) => {
       const url = URL.createObjectURL(file);
       if (!isPicture) return showVideo(this.video, url, file.name);
       this.#stage.still.src = url;
-      try {
-        this.picture = await createImageBitmap(file);
-      } catch (cause) {
-        throw new SourceError("unreadable", `This browser cannot read ${file.name}.`, { cause });
-      }
+      const picture = await decodePicture(file);
+      if (!isWanted()) return picture.close();
+      this.picture = picture;
     });
   }
 
@@ -120,21 +119,22 @@ export class Sources {
   /**
    * @param {Showing} showing
    * @param {string} name
-   * @param {() => Promise<void>} open
+   * @param {(isWanted: () => boolean) => Promise<void>} open what `isWanted` denies was overtaken: it leaves no trace
    */
   async #open(showing, name, open) {
     this.close();
     const mine = this.#changes;
+    const isWanted = () => mine === this.#changes;
     this.#notices.clear("source");
     try {
-      await open();
+      await open(isWanted);
     } catch (error) {
-      if (mine !== this.#changes) return;
+      if (!isWanted()) return;
       this.close();
       return this.#notices.report("source", messageOf(error), error instanceof SourceError ? error.state : "none");
     }
-    // Another source was chosen while this one opened; it has released the element already.
-    if (mine !== this.#changes) return;
+    // Another source was chosen while this one opened; it has released the elements already.
+    if (!isWanted()) return;
     this.#show(showing);
     this.#listeners.onOpen(name);
   }
@@ -148,5 +148,14 @@ export class Sources {
   /** @param {MediaStream} stream the one that is shown */
   async #showCameras(stream) {
     this.#stage.showCameras(await listCameras(), stream.getVideoTracks()[0]?.getSettings().deviceId);
+  }
+}
+
+/** @param {File} file */
+async function decodePicture(file) {
+  try {
+    return await createImageBitmap(file);
+  } catch (cause) {
+    throw new SourceError("unreadable", `This browser cannot read ${file.name}.`, { cause });
   }
 }
