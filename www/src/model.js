@@ -83,7 +83,17 @@ export class Model {
   async #fetch(device, signal) {
     /** @param {import("affectlens").Progress} progress */
     const onProgress = (progress) => this.#panel.showProgress(progress);
-    const [lens] = await Promise.all([load({ tasks: TASKS, weights, device, signal, onProgress }), this.#alsoFetch()]);
-    return lens;
+    const loading = load({ tasks: TASKS, weights, device, signal, onProgress });
+    try {
+      const [lens] = await Promise.all([loading, this.#alsoFetch()]);
+      return lens;
+    } catch (error) {
+      // The other fetch may have failed: no worker stays behind.
+      loading.then(
+        (lens) => lens.dispose(),
+        () => {},
+      );
+      throw error;
+    }
   }
 }

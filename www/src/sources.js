@@ -57,9 +57,14 @@ export class Sources {
     return { durationSeconds: this.video.duration || 1, positionSeconds: this.video.currentTime };
   }
 
-  /** Fetches the sample clip, at most once: playing it later makes no request. */
+  /** Fetches the sample clip, once: playing it later makes no request. One that failed is fetched again. */
   fetchSampleClip() {
-    this.#sampleClip ??= fetch(clipUrl).then((response) => response.blob());
+    this.#sampleClip ??= fetch(clipUrl)
+      .then((response) => response.blob())
+      .catch((error) => {
+        this.#sampleClip = undefined;
+        throw error;
+      });
     return this.#sampleClip;
   }
 
