@@ -79,6 +79,6 @@ function describeWindow(facts) {
   if (!facts) return "";
   const { length, framesPerSecond, spanMs } = facts;
   return framesPerSecond === null
-    ? `Looks at ${length} analysed frames at a time.`
-    : `Looks at ${length} frames at a time, ${Number(framesPerSecond.toFixed(1))} per second: the last ${seconds(spanMs)}.`;
+    ? `Each estimate is made from ${length} analysed frames.`
+    : `Each estimate is made from ${length} frames, ${Number(framesPerSecond.toFixed(1))} per second: the last ${seconds(spanMs)}.`;
 }

@@ -281,7 +281,7 @@ describe("clips and files", LIMIT, () => {
     assert.ok(shown.includes(percent(probability)), `${shown} is not ${probability}`);
     assert.equal(await page.isHidden("#violence progress"), true);
     assert.match(await page.textContent("#violence [data-part=lasts]"), /^Later frames may still change it for \d+\.\d s\.$/);
-    assert.match(await page.textContent("#violence [data-part=window]"), new RegExp(`^Looks at ${facts.length} `));
+    assert.match(await page.textContent("#violence [data-part=window]"), new RegExp(`^Each estimate is made from ${facts.length} `));
 
     await page.check("[name=timeline-view][value=violence]");
     assert.deepEqual(await page.locator("#timeline .u-legend .u-label").allTextContents(), ["time", "violence"]);
