@@ -12,9 +12,7 @@ mod suppression;
 use burn::tensor::Tensor;
 use thiserror::Error;
 
-pub use blazeface::{
-    ANCHOR_VALUES, ANCHORS, ARCHITECTURE, BlazeFace, INPUT_SIDE, NORMALISATION, canonical_weights,
-};
+pub use blazeface::{ANCHOR_VALUES, ANCHORS, ARCHITECTURE, INPUT_SIDE, NORMALISATION, plan};
 pub(crate) use gpu::{FaceCropper, GpuFaces};
 
 use crate::crop::batch;
@@ -65,7 +63,7 @@ impl FaceDetector {
     /// [`WeightsError`] unless these are the weights of [`ARCHITECTURE`], all of them and nothing else.
     pub fn load(weights: &Weights, device: &OpenedDevice) -> Result<Self, WeightsError> {
         let detector = Self {
-            network: Network::new(&BlazeFace::plan(weights)?, device),
+            network: Network::new(&plan(weights)?, device),
             device: device.clone(),
             threshold: DEFAULT_THRESHOLD,
             gpu: None,

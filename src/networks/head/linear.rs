@@ -5,7 +5,7 @@ use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::kernel::{Activation, Map, Planner, Weighted};
-use crate::weights::{Weights, WeightsError};
+use crate::weights::{OnDevice, Weights, WeightsError};
 
 /// Confirms the architecture, and that every parameter is weight or bias of one of the layers or one of `others`.
 pub(super) fn expect(

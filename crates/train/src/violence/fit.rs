@@ -430,7 +430,7 @@ mod tests {
     use burn::{module::Param, nn::Linear};
 
     use super::*;
-    use affectlens::weights::Metadata;
+    use affectlens::weights::{Metadata, OnDevice};
 
     /// One layer a frame, without dropout: what other tests draw does not matter.
     #[derive(Module, Debug)]

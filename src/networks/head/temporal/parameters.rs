@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use crate::head::batch_norm;
 use crate::head::linear::{self, Uniform};
 use crate::kernel::product;
-use crate::weights::{Weights, WeightsError};
+use crate::weights::{OnDevice, Weights, WeightsError};
 
 /// Where parameters come from.
 pub(super) struct Source<'a> {
