@@ -1,8 +1,8 @@
-//! Crops faces and brings them to a network's input.
+//! Face crops and their conversion to network input.
 //!
-//! Resizing follows Pillow's bilinear filter: a triangle that widens when the picture shrinks (so it does
-//! not alias), the picture rounded to 8 bits after each of the two passes. The published backbones were
-//! trained and measured on pictures resized that way; a plain bilinear resize costs accuracy on large faces.
+//! Resizing follows Pillow's bilinear filter: a triangle that widens when the picture shrinks (antialiasing), with
+//! rounding to 8 bits after each of the two passes. The published backbones of EmotiEffLib were trained and evaluated on
+//! pictures resized this way; plain bilinear interpolation loses accuracy on large faces.
 
 mod gpu;
 mod rotated;
@@ -19,62 +19,62 @@ pub use rotated::crop_rotated;
 
 pub(crate) use gpu::{GpuFrame, Letterboxer, Resampler, letterbox_taps};
 
-/// Why a region or a set of crops gives no network input.
+/// Error from cropping a region or batching crops.
 #[derive(Debug, Error, PartialEq)]
 #[non_exhaustive]
 pub enum CropError {
-    /// No whole pixel of the region lies inside the frame, or the region is not a number.
+    /// No whole pixel of the region lies inside the frame, or the region is not finite.
     #[error(
         "region at ({}, {}) of {}x{} pixels covers nothing of the {width}x{height} frame",
         region.x, region.y, region.width, region.height
     )]
     Empty {
-        /// The region, frame pixels.
+        /// Region, frame pixels.
         region: BoundingBox,
         /// Width of the frame, pixels.
         width: u32,
         /// Height of the frame, pixels.
         height: u32,
     },
-    /// A tilted region has no area, or is not made of numbers.
+    /// A rotated region has no area or is not finite.
     #[error(
         "tilted region around ({}, {}) of {}x{} pixels, turned by {}, has no area",
         region.centre[0], region.centre[1], region.width, region.height, region.roll
     )]
     Degenerate {
-        /// The region, frame pixels.
+        /// Region, frame pixels.
         region: RotatedBox,
     },
-    /// There is nothing to make a batch of.
+    /// A batch has no pictures.
     #[error("batch has no pictures, expected at least one")]
     NoPictures,
-    /// Pictures of one batch must be of one size.
+    /// The pictures of a batch have different sizes.
     #[error("picture {index} of the batch is {}x{} pixels, expected {}x{} like the first", got.0, got.1, expected.0, expected.1)]
     Size {
-        /// Place in the batch, from zero.
+        /// Index in the batch, from 0.
         index: usize,
         /// Width and height of the first picture.
         expected: (u32, u32),
-        /// Width and height of this one.
+        /// Width and height of this picture.
         got: (u32, u32),
     },
 }
 
-/// Radians (20 degrees) of tilt from which on [`crop_aligned`] turns a face.
-pub const ALIGNED_ROLL: f32 = std::f32::consts::PI / 9.0;
+/// Tilt of a face above which [`crop_aligned`] turns it upright, radians (20 degrees).
+pub(crate) const ALIGNED_ROLL: f32 = std::f32::consts::PI / 9.0;
 
-/// How much more than the detector's box is cropped.
+/// Extent of a face crop relative to the detected box.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct FaceMargins {
-    /// On every side, in widths and heights of the box.
-    pub margin: f32,
-    /// How far the crop moves up, in heights of the box.
-    pub rise: f32,
+pub(crate) struct FaceMargins {
+    /// Margin on each side, as a fraction of the box's width and height.
+    pub(crate) margin: f32,
+    /// Upward shift of the crop, as a fraction of the box's height.
+    pub(crate) rise: f32,
 }
 
 impl FaceMargins {
-    /// The part of a frame that is cropped for a face that the detector boxed.
-    pub fn region(&self, face: &BoundingBox) -> BoundingBox {
+    /// Region to crop for a detected face, frame pixels.
+    pub(crate) fn region(&self, face: &BoundingBox) -> BoundingBox {
         let (dx, dy) = (face.width * self.margin, face.height * self.margin);
         BoundingBox {
             x: face.x - dx,
@@ -84,16 +84,16 @@ impl FaceMargins {
         }
     }
 
-    /// The same for a head that is tilted by `roll` radians: the region turned about the middle of the face.
-    pub fn tilted_region(&self, face: &BoundingBox, roll: f32) -> RotatedBox {
+    /// Region to crop for a face tilted by `roll` radians: [`region`](Self::region) turned about the centre of the box.
+    pub(crate) fn tilted_region(&self, face: &BoundingBox, roll: f32) -> RotatedBox {
         let region = self.region(face);
-        let middle = |bounds: &BoundingBox| {
+        let centre = |bounds: &BoundingBox| {
             [
                 bounds.x + bounds.width / 2.0,
                 bounds.y + bounds.height / 2.0,
             ]
         };
-        let ([x, y], [region_x, region_y]) = (middle(face), middle(&region));
+        let ([x, y], [region_x, region_y]) = (centre(face), centre(&region));
         let (sine, cosine) = roll.sin_cos();
         let (right, down) = (region_x - x, region_y - y);
         RotatedBox {
@@ -108,20 +108,20 @@ impl FaceMargins {
     }
 }
 
-/// Whether [`crop`] finds a whole pixel of the region in the frame.
-pub fn covers(frame: &Frame, region: &BoundingBox) -> bool {
+/// Returns whether at least one whole pixel of the region lies inside the frame, so that [`crop`] succeeds.
+pub(crate) fn covers(frame: &Frame, region: &BoundingBox) -> bool {
     clamp_edges(region.x, region.width, frame.width()).is_some()
         && clamp_edges(region.y, region.height, frame.height()).is_some()
 }
 
-/// Cuts a region out of a frame.
+/// Crops a region of a frame.
 ///
-/// The four edges are truncated to whole pixels, then clamped to the frame: no margin, no alignment, as the
-/// published backbones expect their faces.
+/// The four edges are truncated to whole pixels and clamped to the frame, without margin or alignment, as in
+/// EmotiEffLib.
 ///
 /// # Errors
 ///
-/// [`CropError::Empty`] if nothing is left.
+/// [`CropError::Empty`] if no whole pixel is left.
 ///
 /// ```
 /// use affectlens::{crop::crop, face::BoundingBox, frame::Frame};
@@ -155,15 +155,15 @@ pub fn crop(frame: &Frame, region: &BoundingBox) -> Result<Frame, CropError> {
         .expect("a clamped region holds whole pixels"))
 }
 
-/// Cuts out a face that the detector boxed, upright if the head is tilted by more than [`ALIGNED_ROLL`].
+/// Crops a detected face with margins, turned upright if it is tilted by more than [`ALIGNED_ROLL`].
 ///
-/// A smaller tilt is left as it is: reading between pixels costs more there than the tilt. `roll` is that of
-/// [`Detection`](crate::face::Detection::roll) or [`Landmarks`](crate::face::Landmarks::roll).
+/// A smaller tilt is not corrected: there, interpolation loses more accuracy than the tilt. `roll` is the tilt in radians
+/// from [`Detection::roll`](crate::face::Detection::roll) or [`Landmarks::roll`](crate::face::Landmarks::roll).
 ///
 /// # Errors
 ///
-/// As [`crop`], or [`CropError::Degenerate`] for an upright crop without area.
-pub fn crop_aligned(
+/// [`CropError::Empty`] if no whole pixel is left, or [`CropError::Degenerate`] for a tilted region without area.
+pub(crate) fn crop_aligned(
     frame: &Frame,
     face: &BoundingBox,
     margins: &FaceMargins,
@@ -174,37 +174,37 @@ pub fn crop_aligned(
     }
     let region = margins.tilted_region(face, roll);
     let longest = frame.width().max(frame.height());
-    // One pixel of the frame a pixel; a region larger than its frame has nothing more to show.
+    // One pixel of the crop per pixel of the frame, at most the frame's size.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "`as` saturates, and what is not a number is refused"
+        reason = "`as` saturates, and regions that are not finite are refused"
     )]
     let [width, height] =
         [region.width, region.height].map(|length| (length.round() as u32).clamp(1, longest));
     crop_rotated(frame, &region, width, height)
 }
 
-/// Squashes a frame to a square; the aspect ratio is not kept.
+/// Resizes a frame to a square of `side` pixels; the aspect ratio is not kept.
 ///
 /// # Panics
 ///
-/// If `side` is zero.
+/// If `side` is 0.
 pub fn resize(frame: &Frame, side: u32) -> Frame {
     resize_to(frame, side, side)
 }
 
-/// Cuts a region out and squashes it to a network's input size.
+/// Crops a region and resizes it to a square of `side` pixels.
 ///
 /// # Errors
 ///
-/// As [`crop`].
+/// [`CropError::Empty`] if no whole pixel is left.
 pub fn crop_face(frame: &Frame, region: &BoundingBox, side: u32) -> Result<Frame, CropError> {
     Ok(resize(&crop(frame, region)?, side))
 }
 
-/// The pixels as network input: `(pixel - mean) / std`, in the order of the pixels.
-pub fn normalise(frame: &Frame, normalisation: &Normalisation) -> Vec<f32> {
+/// Normalises the pixels for a network: `(pixel - mean) / std` per channel, in the order of the pixels.
+pub(crate) fn normalise(frame: &Frame, normalisation: &Normalisation) -> Vec<f32> {
     let Normalisation { mean, std } = normalisation;
     let value = |pixel: u8, channel: usize| (f32::from(pixel) - mean[channel]) / std[channel];
     frame
@@ -214,15 +214,15 @@ pub fn normalise(frame: &Frame, normalisation: &Normalisation) -> Vec<f32> {
         .collect()
 }
 
-/// Puts equally large pictures into one tensor.
+/// Batches pictures of one size into a tensor.
 ///
 /// # Shapes
 ///
-/// - output: `[batch, height, width, 3]`, RGB, normalised as [`normalise`] does
+/// - output: `[batch, height, width, 3]`, RGB, `(pixel - mean) / std` per channel
 ///
 /// # Errors
 ///
-/// [`CropError::NoPictures`] or [`CropError::Size`].
+/// [`CropError::NoPictures`] without pictures, [`CropError::Size`] for pictures of different sizes.
 pub fn batch(
     pictures: &[Frame],
     normalisation: &Normalisation,
@@ -251,7 +251,7 @@ pub fn batch(
     Ok(Tensor::from_data(TensorData::new(values, shape), device))
 }
 
-/// Squashes a frame to any size.
+/// Resizes a frame; the aspect ratio is not kept.
 pub(crate) fn resize_to(frame: &Frame, width: u32, height: u32) -> Frame {
     assert!(
         width > 0 && height > 0,
@@ -260,8 +260,8 @@ pub(crate) fn resize_to(frame: &Frame, width: u32, height: u32) -> Frame {
     if (frame.width(), frame.height()) == (width, height) {
         return frame.clone();
     }
-    // Pillow (up to 12; later releases choose by shape) resizes along the rows first and rounds before it goes on
-    // to the columns. In one call the resizer would take the columns first: a fifth of the values one level off.
+    // Pillow (up to 12; later releases choose by shape) resizes along the rows first and rounds before it resizes along
+    // the columns. One call would resize along the columns first: a fifth of the values would be one level off.
     let narrowed = convolve(
         frame.pixels(),
         frame.width(),
@@ -276,7 +276,7 @@ pub(crate) fn resize_to(frame: &Frame, width: u32, height: u32) -> Frame {
 /// Resizes RGB bytes with a triangle filter.
 fn convolve(pixels: &[u8], width: u32, height: u32, new_width: u32, new_height: u32) -> Vec<u8> {
     let source = ImageRef::new(width, height, pixels, PixelType::U8x3)
-        .expect("a picture has three bytes a pixel");
+        .expect("a picture has three bytes per pixel");
     let mut target = Image::new(new_width, new_height, PixelType::U8x3);
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
     Resizer::new()
@@ -285,16 +285,16 @@ fn convolve(pixels: &[u8], width: u32, height: u32, new_width: u32, new_height: 
     target.into_vec()
 }
 
-/// First and one past the last whole pixel of `start..start + length` inside `0..limit`.
+/// First and one past the last whole pixel of `start..start + length` inside `0..limit`; `None` without a whole pixel.
 fn clamp_edges(start: f32, length: f32, limit: u32) -> Option<(u32, u32)> {
     if !start.is_finite() || !length.is_finite() {
         return None;
     }
-    // `as` truncates towards zero and saturates: exactly the cast and the lower clamp that are wanted.
+    // `as` truncates towards zero and saturates, which is also the lower clamp.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "truncation is the rule here"
+        reason = "edges are truncated to whole pixels"
     )]
     let clamp = |edge: f32| (edge as u32).min(limit);
     let (first, end) = (clamp(start), clamp(start + length));

@@ -20,7 +20,7 @@ pub use violence::ViolenceSettings;
 use crate::metrics::BinaryCounts;
 
 /// Added to a probability before its logarithm, so that 0 stays finite.
-pub const PROBABILITY_FLOOR: f32 = 1e-12;
+pub(crate) const PROBABILITY_FLOOR: f32 = 1e-12;
 
 /// Error from weighting, tuning or reading settings.
 #[derive(Clone, Debug, Error, PartialEq)]

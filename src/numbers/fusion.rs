@@ -40,7 +40,7 @@ pub fn map_classes(scores: &[f32], from: &[Expression], to: &[Expression]) -> Ve
 /// # Panics
 ///
 /// If scores and classes differ in length.
-pub fn complete_classes(
+pub(crate) fn complete_classes(
     scores: &[f32],
     classes: &[Expression],
     other: &[f32],

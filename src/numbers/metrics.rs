@@ -6,7 +6,8 @@ mod concordance;
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-pub use binary::{ActionUnitScores, BinaryCounts};
+pub use binary::ActionUnitScores;
+pub(crate) use binary::BinaryCounts;
 pub use concordance::{Covariance, ValenceArousalScores, concordance};
 
 use crate::label::Expression;

@@ -7,7 +7,7 @@ use crate::label::ActionUnit;
 
 /// Counts of true positives, positive predictions and positive labels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct BinaryCounts {
+pub(crate) struct BinaryCounts {
     hits: u64,
     predicted: u64,
     positive: u64,
@@ -15,14 +15,14 @@ pub struct BinaryCounts {
 
 impl BinaryCounts {
     /// Counts one example.
-    pub fn add(&mut self, prediction: bool, label: bool) {
+    pub(crate) fn add(&mut self, prediction: bool, label: bool) {
         self.hits += u64::from(prediction && label);
         self.predicted += u64::from(prediction);
         self.positive += u64::from(label);
     }
 
     /// F1 of the positive class, in `[0, 1]`; 0 without positive labels and predictions.
-    pub fn f1(&self) -> f64 {
+    pub(crate) fn f1(&self) -> f64 {
         ratio(2 * self.hits, self.predicted + self.positive)
     }
 }
