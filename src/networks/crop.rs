@@ -1,8 +1,8 @@
 //! Face crops and their conversion to network input.
 //!
 //! Resizing follows Pillow's bilinear filter: a triangle that widens when the picture shrinks (antialiasing), with
-//! rounding to 8 bits after each of the two passes. The published backbones of EmotiEffLib were trained and evaluated on
-//! pictures resized this way; plain bilinear interpolation loses accuracy on large faces.
+//! rounding to 8 bits after each of the two passes. The published backbones of EmotiEffLib were trained and evaluated
+//! on pictures resized this way; plain bilinear interpolation loses accuracy on large faces.
 
 mod gpu;
 mod rotated;
@@ -157,8 +157,8 @@ pub fn crop(frame: &Frame, region: &BoundingBox) -> Result<Frame, CropError> {
 
 /// Crops a detected face with margins, turned upright if it is tilted by more than [`ALIGNED_ROLL`].
 ///
-/// A smaller tilt is not corrected: there, interpolation loses more accuracy than the tilt. `roll` is the tilt in radians
-/// from [`Detection::roll`](crate::face::Detection::roll) or [`Landmarks::roll`](crate::face::Landmarks::roll).
+/// A smaller tilt is not corrected: there, interpolation loses more accuracy than the tilt. `roll` is the tilt in
+/// radians from [`Detection::roll`](crate::face::Detection::roll) or [`Landmarks::roll`](crate::face::Landmarks::roll).
 ///
 /// # Errors
 ///

@@ -1,9 +1,9 @@
 //! Calibration: class weights for training, class biases and thresholds tuned on validation data, and the settings that
 //! are stored in weights files.
 //!
-//! The bias search is that of the HSEmotion team at ABAW-10 (section 3.1 and its notebook), who name it after generalised
-//! logit adjustment (GLA): a coordinate search over one log-bias per class. Class weights follow equation 1 as the
-//! notebook computes it; thresholds and positive weights of action units follow section 3.2 and the notebook.
+//! The bias search is that of the HSEmotion team at ABAW-10 (section 3.1 and its notebook), who name it after
+//! generalised logit adjustment (GLA): a coordinate search over one log-bias per class. Class weights follow equation 1
+//! as the notebook computes it; thresholds and positive weights of action units follow section 3.2 and the notebook.
 
 mod action_units;
 mod gla;

@@ -2,8 +2,8 @@
 //!
 //! Each expression has a place in the circumplex of affect (Russell 1980); the estimate is the mean of the places,
 //! weighted by the probabilities. The places are the mean ratings of Russell and Mehrabian (1977) for the words angry,
-//! disgusted, fearful, joyful, sad and surprised. Neutral and other at the centre and contempt halfway between anger and
-//! disgust are our own choice. The accuracy of these estimates has not been measured.
+//! disgusted, fearful, joyful, sad and surprised. Neutral and other at the centre and contempt halfway between anger
+//! and disgust are our own choice. The accuracy of these estimates has not been measured.
 
 use crate::label::Expression;
 

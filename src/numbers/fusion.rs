@@ -34,8 +34,8 @@ pub fn map_classes(scores: &[f32], from: &[Expression], to: &[Expression]) -> Ve
 /// Fills the classes that a model lacks from another model.
 ///
 /// The result has the class order `to`. Classes missing from `classes` get their probability from `other` (over
-/// `other_classes`); `scores` (over `classes`) are scaled to share the remaining probability. Classes that neither model
-/// has get 0.
+/// `other_classes`); `scores` (over `classes`) are scaled to share the remaining probability. Classes that neither
+/// model has get 0.
 ///
 /// # Panics
 ///
@@ -68,7 +68,8 @@ pub(crate) fn complete_classes(
         .collect()
 }
 
-/// Averages two rows of probabilities with `weight` for `first` and `1 - weight` for `second` (equation 4 of section 3.1).
+/// Averages two rows of probabilities with `weight` for `first` and `1 - weight` for `second` (equation 4 of section
+/// 3.1).
 ///
 /// # Panics
 ///

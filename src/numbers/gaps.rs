@@ -46,9 +46,9 @@ pub enum GapError {
 
 /// Fills the missing frames of a clip; the result has one row for each of the frames 1 to `length`.
 ///
-/// `present` holds the frame number of each row, ascending and counted from 1. Frames before the first present frame copy
-/// its row, frames after the last copy the last row, and frames between two present frames are interpolated linearly.
-/// Without any present frame the result is empty.
+/// `present` holds the frame number of each row, ascending and counted from 1. Frames before the first present frame
+/// copy its row, frames after the last copy the last row, and frames between two present frames are interpolated
+/// linearly. Without any present frame the result is empty.
 ///
 /// # Errors
 ///

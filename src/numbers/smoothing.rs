@@ -6,8 +6,8 @@ pub use track::{SmoothingError, SmoothingMode, TrackSmoother};
 
 /// Averages each row over the frames `i - half_window ..= i + half_window`, cut at the ends of the clip.
 ///
-/// The box filter of the HSEmotion team at ABAW-10 (section 3.1), applied after gaps are filled. `rows` holds one row of
-/// scores per frame.
+/// The box filter of the HSEmotion team at ABAW-10 (section 3.1), applied after gaps are filled. `rows` holds one row
+/// of scores per frame.
 ///
 /// # Panics
 ///

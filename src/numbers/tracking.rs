@@ -1,8 +1,8 @@
 //! Tracking of faces from frame to frame.
 //!
-//! A face keeps its number while its box overlaps its predicted box, also across a short gap in which it is not detected.
-//! All faces of a frame are assigned to tracks at once (Kuhn and Munkres: the assignment with the largest total
-//! overlap), so that two faces that pass each other keep their numbers.
+//! A face keeps its number while its box overlaps its predicted box, also across a short gap in which it is not
+//! detected. All faces of a frame are assigned to tracks at once (Kuhn and Munkres: the assignment with the largest
+//! total overlap), so that two faces that pass each other keep their numbers.
 
 use pathfinding::kuhn_munkres::kuhn_munkres;
 use pathfinding::matrix::Matrix;
@@ -132,7 +132,8 @@ impl Tracker {
     /// Assigns detections to tracks; the result is the index of each detection's track, `None` for a new face.
     fn assign(&self, detections: &[Detection]) -> Vec<Option<usize>> {
         let predicted: Vec<_> = self.tracks.iter().map(Track::predicted).collect();
-        // Square, because the assignment needs at least as many columns as rows; added rows and columns have no overlap.
+        // Square, because the assignment needs at least as many columns as rows; added rows and columns have no
+        // overlap.
         let size = predicted.len().max(detections.len());
         let overlaps = Matrix::from_fn(size, size, |(row, column)| {
             let (Some(detection), Some(predicted)) = (detections.get(row), predicted.get(column))

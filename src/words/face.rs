@@ -59,7 +59,8 @@ impl RotatedBox {
             && self.height > 0.0
     }
 
-    /// Converts a point of the rectangle to frame pixels; `[0, 0]` is its upper left corner, `[1, 1]` its lower right one.
+    /// Converts a point of the rectangle to frame pixels; `[0, 0]` is its upper left corner, `[1, 1]` its lower right
+    /// one.
     pub fn to_frame(&self, [u, v]: [f32; 2]) -> [f32; 2] {
         let (sine, cosine) = self.roll.sin_cos();
         let (x, y) = ((u - 0.5) * self.width, (v - 0.5) * self.height);

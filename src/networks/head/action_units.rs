@@ -71,7 +71,8 @@ impl Default for ActionUnitsConfig {
 }
 
 impl ActionUnitsConfig {
-    /// Creates networks with random weights, the same for the same seed on every device; PyTorch's default distributions.
+    /// Creates networks with random weights, the same for the same seed on every device; PyTorch's default
+    /// distributions.
     pub fn init(&self, seed: u64, device: &Device) -> ActionUnits {
         let mut uniform = Uniform::new(seed);
         ActionUnits {
@@ -177,8 +178,8 @@ impl EmbeddingNetwork {
         self.fc2.forward(relu(units))
     }
 
-    /// Computes the logits for training: batch norm uses the statistics of the batch and updates the running statistics,
-    /// and hidden units are multiplied by `dropout`.
+    /// Computes the logits for training: batch norm uses the statistics of the batch and updates the running
+    /// statistics, and hidden units are multiplied by `dropout`.
     ///
     /// # Shapes
     ///

@@ -75,8 +75,8 @@ pub(super) fn forward<const D: usize>(layer: &BatchNorm, input: Tensor<D>) -> Te
 
 /// Normalises `[batch, channels, ...]` with the statistics of the batch and updates the running statistics.
 ///
-/// Like PyTorch, it normalises with the biased variance and stores the unbiased variance; Burn's module stores the biased
-/// one.
+/// Like PyTorch, it normalises with the biased variance and stores the unbiased variance; Burn's module stores the
+/// biased one.
 pub(super) fn forward_training<const D: usize>(layer: &BatchNorm, input: Tensor<D>) -> Tensor<D> {
     let dims = input.dims();
     let count = dims.iter().product::<usize>() / dims[1].max(1);

@@ -92,7 +92,8 @@ impl TemporalHead {
         }
     }
 
-    /// Loads a head whose architecture is `temporal-` and the name of a [`TemporalKind`], with the sizes of the weights.
+    /// Loads a head whose architecture is `temporal-` and the name of a [`TemporalKind`], with the sizes of the
+    /// weights.
     ///
     /// # Errors
     ///

@@ -1,8 +1,9 @@
 //! Valence and arousal from the outputs of a backbone: `Linear -> tanh`, or with a hidden layer
 //! `Linear -> ReLU -> Linear -> tanh`.
 //!
-//! The regression head of the HSEmotion team at ABAW-10 (section 3.2), whose input are the ten outputs of MT-DDAMFN; the
-//! notebook adds the tanh. Names are PyTorch's: `fc` for a single layer, `net.0` and `net.2` of a `Sequential` for two.
+//! The regression head of the HSEmotion team at ABAW-10 (section 3.2), whose inputs are the ten outputs of MT-DDAMFN;
+//! the notebook adds the tanh. Names are PyTorch's: `fc` for a single layer, `net.0` and `net.2` of a `Sequential` for
+//! two.
 
 use burn::module::Module;
 use burn::nn::Linear;
@@ -36,7 +37,8 @@ pub struct ValenceArousal {
 }
 
 impl ValenceArousalConfig {
-    /// Creates a network with random weights, the same for the same seed on every device; PyTorch's default distribution.
+    /// Creates a network with random weights, the same for the same seed on every device; PyTorch's default
+    /// distribution.
     pub fn init(&self, seed: u64, device: &Device) -> ValenceArousal {
         let mut uniform = Uniform::new(seed);
         let hidden = self

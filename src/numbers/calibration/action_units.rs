@@ -104,8 +104,8 @@ impl ActionUnitSettings {
 
     /// Reads the settings of networks with `outputs` outputs from the metadata of their weights file.
     ///
-    /// Missing settings are those of [`neutral`](Self::neutral); without names the outputs are the twelve action units of
-    /// Aff-Wild2.
+    /// Missing settings are those of [`neutral`](Self::neutral); without names the outputs are the twelve action units
+    /// of Aff-Wild2.
     ///
     /// # Errors
     ///

@@ -42,8 +42,8 @@ impl Gla {
 
     /// Adjusts the probabilities of one frame as the paper prints it, equation 3: `p * exp(bias)`.
     ///
-    /// A variant of [`adjust`](Self::adjust): the classes of a frame rank the same, but their scores do not sum to 1, so
-    /// averages over frames differ.
+    /// A variant of [`adjust`](Self::adjust): the classes of a frame rank the same, but their scores do not sum to 1,
+    /// so averages over frames differ.
     ///
     /// # Panics
     ///
@@ -87,9 +87,9 @@ pub struct GlaTuning {
 /// Searches one bias per class for the best macro-F1 of `argmax(ln(p + 1e-12) + bias)` on validation data.
 ///
 /// `probabilities` holds one row per example, `labels` the true classes, `counts` the training examples of each class.
-/// The search starts from `ln(largest count / count)`, which favours rare classes. It passes over the classes up to three
-/// times; for each class it tries the current bias plus -2.0, -1.9, ... 2.0 and accepts each strict improvement at once.
-/// It ends early after a pass without improvement.
+/// The search starts from `ln(largest count / count)`, which favours rare classes. It passes over the classes up to
+/// three times; for each class it tries the current bias plus -2.0, -1.9, ... 2.0 and accepts each strict improvement
+/// at once. It ends early after a pass without improvement.
 ///
 /// Predictions are not recomputed for each trial: raising one bias can only move examples to that class, each at one
 /// step of the grid, so one sweep over the examples, about `6 N` comparisons, covers all trials of a class.

@@ -1,4 +1,5 @@
-//! Concordance correlation coefficient (CCC) of predictions and labels (Lin 1989), and the scores of valence and arousal.
+//! Concordance correlation coefficient (CCC) of predictions and labels (Lin 1989), and the scores of valence and
+//! arousal.
 
 use std::fmt;
 
@@ -9,7 +10,8 @@ use serde::Serialize;
 pub enum Covariance {
     /// Population covariance, divided by the number of examples `n` like the variances: Lin's coefficient.
     Population,
-    /// Sample covariance, divided by `n - 1` while the variances are divided by `n`, with 1e-12 added to the denominator.
+    /// Sample covariance, divided by `n - 1` while the variances are divided by `n`, with 1e-12 added to the
+    /// denominator.
     ///
     /// The ABAW-10 notebook of the HSEmotion team measures its results this way. The coefficient can exceed 1; for many
     /// examples both are equal.

@@ -35,8 +35,8 @@ impl Mean {
 /// Smooths frame probabilities with a box filter `width` frames wide; beyond the ends the first and last value repeat.
 ///
 /// This is the smoothing of the published violence detection, other than
-/// [`smooth_centred`](crate::smoothing::smooth_centred) for faces, whose window is cut at the ends. A width of 1 changes
-/// nothing.
+/// [`smooth_centred`](crate::smoothing::smooth_centred) for faces, whose window is cut at the ends. A width of 1
+/// changes nothing.
 ///
 /// # Errors
 ///

@@ -133,8 +133,8 @@ impl StreamingWindows {
 
     /// Returns whether no later window covers a frame, so that its probability stays as it is.
     pub fn is_final(&self, frame: usize) -> bool {
-        // The next window starts after `count - span` at the earliest; the last windows of a clip start up to one offset
-        // earlier.
+        // The next window starts after `count - span` at the earliest; the last windows of a clip start up to one
+        // offset earlier.
         let reach = match self.schedule {
             Schedule::Live(_) => self.windows.span(),
             Schedule::Clip => self.windows.span() + self.windows.offsets(),

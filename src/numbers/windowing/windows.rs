@@ -140,7 +140,8 @@ impl Windows {
     ///
     /// # Errors
     ///
-    /// [`WindowError::Start`] for the wrong number of rows, [`WindowError::Probabilities`] for a row of the wrong length.
+    /// [`WindowError::Start`] for the wrong number of rows, [`WindowError::Probabilities`] for a row of the wrong
+    /// length.
     pub fn average<R: AsRef<[f32]>>(
         &self,
         probabilities: &[R],

@@ -22,8 +22,8 @@ pub enum TemporalKind {
     },
     /// [`BiLstm`](Self::BiLstm) with a conditional random field over its logits.
     Crf,
-    /// Motion head, our own, for few training clips: changes from frame to frame, pooled over the window, through a small
-    /// convolutional network and a linear model.
+    /// Motion head, our own, for few training clips: changes from frame to frame, pooled over the window, through a
+    /// small convolutional network and a linear model.
     Motion,
     /// Linear model of [`Motion`](Self::Motion) alone: logistic regression on mean absolute changes.
     MotionLinear,
