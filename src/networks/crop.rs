@@ -1,23 +1,22 @@
 //! Face crops and their conversion to network input.
-//!
-//! Resizing follows Pillow's bilinear filter: a triangle that widens when the picture shrinks (antialiasing), with
-//! rounding to 8 bits after each of the two passes. The published backbones of EmotiEffLib were trained and evaluated
-//! on pictures resized this way; plain bilinear interpolation loses accuracy on large faces.
 
+mod aligned;
 mod gpu;
+mod resizing;
 mod rotated;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use thiserror::Error;
 
 use crate::face::{BoundingBox, RotatedBox};
 use crate::frame::Frame;
 use crate::weights::Normalisation;
+pub use resizing::resize;
 pub use rotated::crop_rotated;
 
+pub(crate) use aligned::{ALIGNED_ROLL, FaceMargins, crop_aligned};
 pub(crate) use gpu::{GpuFrame, Letterboxer, Resampler, letterbox_taps};
+pub(crate) use resizing::resize_to;
 
 /// Error from cropping a region or batching crops.
 #[derive(Debug, Error, PartialEq)]
@@ -58,54 +57,6 @@ pub enum CropError {
         /// Width and height of this picture.
         got: (u32, u32),
     },
-}
-
-/// Tilt of a face above which [`crop_aligned`] turns it upright, radians (20 degrees).
-pub(crate) const ALIGNED_ROLL: f32 = std::f32::consts::PI / 9.0;
-
-/// Extent of a face crop relative to the detected box.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct FaceMargins {
-    /// Margin on each side, as a fraction of the box's width and height.
-    pub(crate) margin: f32,
-    /// Upward shift of the crop, as a fraction of the box's height.
-    pub(crate) rise: f32,
-}
-
-impl FaceMargins {
-    /// Region to crop for a detected face, frame pixels.
-    pub(crate) fn region(&self, face: &BoundingBox) -> BoundingBox {
-        let (dx, dy) = (face.width * self.margin, face.height * self.margin);
-        BoundingBox {
-            x: face.x - dx,
-            y: face.y - dy - face.height * self.rise,
-            width: face.width + 2.0 * dx,
-            height: face.height + 2.0 * dy,
-        }
-    }
-
-    /// Region to crop for a face tilted by `roll` radians: [`region`](Self::region) turned about the centre of the box.
-    pub(crate) fn tilted_region(&self, face: &BoundingBox, roll: f32) -> RotatedBox {
-        let region = self.region(face);
-        let centre = |bounds: &BoundingBox| {
-            [
-                bounds.x + bounds.width / 2.0,
-                bounds.y + bounds.height / 2.0,
-            ]
-        };
-        let ([x, y], [region_x, region_y]) = (centre(face), centre(&region));
-        let (sine, cosine) = roll.sin_cos();
-        let (right, down) = (region_x - x, region_y - y);
-        RotatedBox {
-            centre: [
-                x + right * cosine - down * sine,
-                y + right * sine + down * cosine,
-            ],
-            width: region.width,
-            height: region.height,
-            roll,
-        }
-    }
 }
 
 /// Returns whether at least one whole pixel of the region lies inside the frame, so that [`crop`] succeeds.
@@ -153,45 +104,6 @@ pub fn crop(frame: &Frame, region: &BoundingBox) -> Result<Frame, CropError> {
         .collect();
     Ok(Frame::from_rgb(right - left, bottom - top, pixels)
         .expect("a clamped region holds whole pixels"))
-}
-
-/// Crops a detected face with margins, turned upright if it is tilted by more than [`ALIGNED_ROLL`].
-///
-/// A smaller tilt is not corrected: there, interpolation loses more accuracy than the tilt. `roll` is the tilt in
-/// radians from [`Detection::roll`](crate::face::Detection::roll) or [`Landmarks::roll`](crate::face::Landmarks::roll).
-///
-/// # Errors
-///
-/// [`CropError::Empty`] if no whole pixel is left, or [`CropError::Degenerate`] for a tilted region without area.
-pub(crate) fn crop_aligned(
-    frame: &Frame,
-    face: &BoundingBox,
-    margins: &FaceMargins,
-    roll: f32,
-) -> Result<Frame, CropError> {
-    if roll.abs() <= ALIGNED_ROLL {
-        return crop(frame, &margins.region(face));
-    }
-    let region = margins.tilted_region(face, roll);
-    let longest = frame.width().max(frame.height());
-    // One pixel of the crop per pixel of the frame, at most the frame's size.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "`as` saturates, and regions that are not finite are refused"
-    )]
-    let [width, height] =
-        [region.width, region.height].map(|length| (length.round() as u32).clamp(1, longest));
-    crop_rotated(frame, &region, width, height)
-}
-
-/// Resizes a frame to a square of `side` pixels; the aspect ratio is not kept.
-///
-/// # Panics
-///
-/// If `side` is 0.
-pub fn resize(frame: &Frame, side: u32) -> Frame {
-    resize_to(frame, side, side)
 }
 
 /// Crops a region and resizes it to a square of `side` pixels.
@@ -251,40 +163,6 @@ pub fn batch(
     Ok(Tensor::from_data(TensorData::new(values, shape), device))
 }
 
-/// Resizes a frame; the aspect ratio is not kept.
-pub(crate) fn resize_to(frame: &Frame, width: u32, height: u32) -> Frame {
-    assert!(
-        width > 0 && height > 0,
-        "cannot resize a picture to {width}x{height} pixels"
-    );
-    if (frame.width(), frame.height()) == (width, height) {
-        return frame.clone();
-    }
-    // Pillow (up to 12; later releases choose by shape) resizes along the rows first and rounds before it resizes along
-    // the columns. One call would resize along the columns first: a fifth of the values would be one level off.
-    let narrowed = convolve(
-        frame.pixels(),
-        frame.width(),
-        frame.height(),
-        width,
-        frame.height(),
-    );
-    let resized = convolve(&narrowed, width, frame.height(), width, height);
-    Frame::from_rgb(width, height, resized).expect("the picture was made in this size")
-}
-
-/// Resizes RGB bytes with a triangle filter.
-fn convolve(pixels: &[u8], width: u32, height: u32, new_width: u32, new_height: u32) -> Vec<u8> {
-    let source = ImageRef::new(width, height, pixels, PixelType::U8x3)
-        .expect("a picture has three bytes per pixel");
-    let mut target = Image::new(new_width, new_height, PixelType::U8x3);
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-    Resizer::new()
-        .resize(&source, &mut target, &options)
-        .expect("both pictures are RGB");
-    target.into_vec()
-}
-
 /// First and one past the last whole pixel of `start..start + length` inside `0..limit`; `None` without a whole pixel.
 fn clamp_edges(start: f32, length: f32, limit: u32) -> Option<(u32, u32)> {
     if !start.is_finite() || !length.is_finite() {
@@ -319,46 +197,6 @@ mod tests {
             width,
             height,
         }
-    }
-
-    #[test]
-    fn margins_grow_on_all_sides_and_move_up() {
-        let margins = FaceMargins {
-            margin: 0.25,
-            rise: 0.5,
-        };
-        let face = region(10.0, 20.0, 8.0, 4.0);
-        assert_eq!(margins.region(&face), region(8.0, 17.0, 12.0, 6.0));
-        assert_eq!(FaceMargins::default().region(&face), face);
-    }
-
-    #[test]
-    fn a_lying_face_is_cropped_as_the_upright_one() {
-        let upright = numbered(8, 9);
-        let pixel = |x: usize, y: usize| upright.pixels()[(y * 8 + x) * 3..][..3].to_vec();
-        // Turned clockwise: what was at (x, y) is at (9 - y, x) from edge to edge.
-        let pixels = (0..8).flat_map(|x| (0..9).rev().flat_map(move |y| pixel(x, y)));
-        let lying = Frame::from_rgb(9, 8, pixels.collect()).expect("a full picture");
-        let margins = FaceMargins {
-            margin: 0.25,
-            rise: 0.25,
-        };
-        let quarter = std::f32::consts::FRAC_PI_2;
-        let expected = crop_aligned(
-            &upright,
-            &region(2.0, 3.0, 4.0, 4.0),
-            &margins,
-            ALIGNED_ROLL,
-        );
-        let expected = expected.expect("inside");
-        assert_eq!((expected.width(), expected.height()), (6, 6));
-        assert_eq!(
-            crop_aligned(&lying, &region(2.0, 2.0, 4.0, 4.0), &margins, quarter),
-            Ok(expected)
-        );
-        let nowhere = region(f32::NAN, 2.0, 4.0, 4.0);
-        assert!(crop_aligned(&lying, &nowhere, &margins, quarter).is_err());
-        assert!(crop_aligned(&lying, &region(2.0, 2.0, 4.0, 4.0), &margins, f32::NAN).is_err());
     }
 
     #[test]
@@ -401,20 +239,6 @@ mod tests {
                 .to_string(),
             "region at (5, 0) of 3x3 pixels covers nothing of the 5x4 frame"
         );
-    }
-
-    #[test]
-    fn resizing_to_the_same_size_changes_nothing() {
-        let frame = numbered(6, 6);
-        assert_eq!(resize(&frame, 6), frame);
-    }
-
-    #[test]
-    fn halving_weighs_by_a_widened_triangle() {
-        // Output pixel 0 lies between input pixels 0 and 1 with weights 3, 3, 1; pixel 1 mirrors it.
-        let pixels = [0, 0, 0, 70, 70, 70, 140, 140, 140, 210, 210, 210];
-        let row = Frame::from_rgb(4, 1, pixels.to_vec()).expect("four pixels");
-        assert_eq!(resize_to(&row, 2, 1).pixels(), [50, 50, 50, 160, 160, 160]);
     }
 
     #[test]
