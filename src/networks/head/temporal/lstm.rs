@@ -156,12 +156,12 @@ impl Lstm {
         let mut direction = |number, suffix: &str| {
             let inputs = if number == 0 { features } else { 2 * hidden };
             let initial = Initial::for_inputs(hidden);
-            let name = |part| parameter_name(key, part, number, suffix);
+            let names = parameter_names(key, number, suffix);
             Ok(Direction {
-                weight_ih: source.parameter(&name("weight_ih"), [4 * hidden, inputs], initial)?,
-                weight_hh: source.parameter(&name("weight_hh"), [4 * hidden, hidden], initial)?,
-                bias_ih: source.parameter(&name("bias_ih"), [4 * hidden], initial)?,
-                bias_hh: source.parameter(&name("bias_hh"), [4 * hidden], initial)?,
+                weight_ih: source.parameter(&names[0], [4 * hidden, inputs], initial)?,
+                weight_hh: source.parameter(&names[1], [4 * hidden, hidden], initial)?,
+                bias_ih: source.parameter(&names[2], [4 * hidden], initial)?,
+                bias_hh: source.parameter(&names[3], [4 * hidden], initial)?,
             })
         };
         let layers = (0..layers).map(|number| {
@@ -182,11 +182,11 @@ impl Lstm {
     fn add_names<'a>(&'a self, key: &str, names: &mut Names<'a>) {
         for (number, layer) in self.layers.iter().enumerate() {
             for (suffix, direction) in [("", &layer.forward), ("_reverse", &layer.reverse)] {
-                let name = |part| parameter_name(key, part, number, suffix);
-                names.add(name("weight_ih"), &direction.weight_ih);
-                names.add(name("weight_hh"), &direction.weight_hh);
-                names.add(name("bias_ih"), &direction.bias_ih);
-                names.add(name("bias_hh"), &direction.bias_hh);
+                let [weight_ih, weight_hh, bias_ih, bias_hh] = parameter_names(key, number, suffix);
+                names.add(weight_ih, &direction.weight_ih);
+                names.add(weight_hh, &direction.weight_hh);
+                names.add(bias_ih, &direction.bias_ih);
+                names.add(bias_hh, &direction.bias_hh);
             }
         }
     }
@@ -204,8 +204,10 @@ impl Lstm {
     }
 }
 
-fn parameter_name(key: &str, part: &str, layer: usize, suffix: &str) -> String {
-    format!("{key}.{part}_l{layer}{suffix}")
+/// Names of the parameters of a [`Direction`], in the order of its fields.
+fn parameter_names(key: &str, layer: usize, suffix: &str) -> [String; 4] {
+    ["weight_ih", "weight_hh", "bias_ih", "bias_hh"]
+        .map(|part| format!("{key}.{part}_l{layer}{suffix}"))
 }
 
 impl Layer {

@@ -104,8 +104,7 @@ impl<'a> Source<'a> {
         [outputs, inputs]: [usize; 2],
     ) -> Result<Affine, WeightsError> {
         let initial = Initial::for_inputs(inputs);
-        let names = [format!("{key}.weight"), format!("{key}.bias")];
-        self.affine_named(&names, [outputs, inputs], [initial; 2])
+        self.affine_named(&weight_and_bias(key), [outputs, inputs], [initial; 2])
     }
 
     /// Linear layer with given names and initial values of weight and bias.
@@ -129,9 +128,10 @@ impl<'a> Source<'a> {
         dilation: usize,
     ) -> Result<Convolution, WeightsError> {
         let initial = Initial::for_inputs(inputs * kernel);
+        let [weight, bias] = weight_and_bias(key);
         Ok(Convolution {
-            weight: self.parameter(&format!("{key}.weight"), [outputs, inputs, kernel], initial)?,
-            bias: self.parameter(&format!("{key}.bias"), [outputs], initial)?,
+            weight: self.parameter(&weight, [outputs, inputs, kernel], initial)?,
+            bias: self.parameter(&bias, [outputs], initial)?,
             dilation,
         })
     }
@@ -266,14 +266,18 @@ impl<'a> Names<'a> {
         self.0.push((name.into(), stored));
     }
 
+    fn add_pair(&mut self, key: &str, weight: &'a dyn Stored, bias: &'a dyn Stored) {
+        for (name, stored) in weight_and_bias(key).into_iter().zip([weight, bias]) {
+            self.add(name, stored);
+        }
+    }
+
     pub(super) fn affine(&mut self, key: &str, layer: &'a Affine) {
-        self.add(format!("{key}.weight"), &layer.weight);
-        self.add(format!("{key}.bias"), &layer.bias);
+        self.add_pair(key, &layer.weight, &layer.bias);
     }
 
     pub(super) fn convolution(&mut self, key: &str, layer: &'a Convolution) {
-        self.add(format!("{key}.weight"), &layer.weight);
-        self.add(format!("{key}.bias"), &layer.bias);
+        self.add_pair(key, &layer.weight, &layer.bias);
     }
 
     pub(super) fn batch_norm(&mut self, key: &str, layer: &'a BatchNorm) {
@@ -289,11 +293,13 @@ impl<'a> Names<'a> {
     }
 
     pub(super) fn layer_norm(&mut self, key: &str, layer: &'a LayerNorm) {
-        self.add(format!("{key}.weight"), &layer.gamma);
-        if let Some(bias) = &layer.beta {
-            self.add(format!("{key}.bias"), bias);
-        }
+        let bias = layer.beta.as_ref().expect("every layer norm has a bias");
+        self.add_pair(key, &layer.gamma, bias);
     }
+}
+
+fn weight_and_bias(key: &str) -> [String; 2] {
+    ["weight", "bias"].map(|part| format!("{key}.{part}"))
 }
 
 /// Shape of a stored parameter.
