@@ -11,9 +11,10 @@ use rand::rngs::StdRng;
 use super::{
     LabelledVideo, TrainingEvent, ViolenceError, ViolenceRecipe, ViolenceReport,
     augmentation::augment,
-    clips::{Clip, repair},
+    clips::Clip,
     fit::{ClipNetwork, fit_clips},
-    frozen::check_length,
+    score::check_length,
+    video_data::repair,
 };
 use affectlens::{
     backbone::TrainableBackbone,
