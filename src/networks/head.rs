@@ -10,10 +10,8 @@ mod valence_arousal;
 
 pub use action_units::{ActionUnits, ActionUnitsConfig, EmbeddingNetwork, LogitsNetwork};
 pub use mlp::{Mlp, MlpConfig};
-#[cfg(not(target_family = "wasm"))]
-pub(crate) use temporal::kind_of_checkpoint;
 pub use temporal::{
-    MotionStatistics, TemporalConfig, TemporalHead, TemporalKind, temporal_from_checkpoint,
-    write_motion_blend,
+    MotionStatistics, TemporalConfig, TemporalHead, TemporalKind, kind_of_checkpoint,
+    temporal_from_checkpoint, write_motion_blend,
 };
 pub use valence_arousal::{ValenceArousal, ValenceArousalConfig};

@@ -34,11 +34,9 @@ use thiserror::Error;
 
 #[cfg(not(target_family = "wasm"))]
 pub use catalog::{
-    CATALOG, CatalogEntry, FetchStep, PublishedFile, Registry, Status, cache_dir, fetch, status,
-    weights_path,
+    CATALOG, CatalogEntry, FetchStep, PublishedFile, Registry, Status, TASK_MEMBERS, TaskMember,
+    cache_dir, fetch, status, weights_path,
 };
-#[cfg(not(target_family = "wasm"))]
-pub(crate) use catalog::{TASK_MEMBERS, TaskMember};
 #[cfg(not(target_family = "wasm"))]
 pub use disk::{file_sha256, sha256};
 #[cfg(not(target_family = "wasm"))]

@@ -9,10 +9,11 @@ use burn::{
 use rand::{RngExt, rngs::StdRng};
 use serde::Serialize;
 
+use affectlens_data::FeatureRows;
+
 use super::{
     epochs::{EpochReport, EpochScore, Examples, FitError, Fitted, fit},
     expression::RecipeError,
-    features::FeatureRows,
     loss::weighted_binary_cross_entropy,
     sampling::Shuffled,
     schedule::{Plateau, Schedule},

@@ -6,9 +6,10 @@ use burn::tensor::{Device, Int, Tensor};
 use rand::{rngs::StdRng, seq::SliceRandom};
 use serde::Serialize;
 
+use affectlens_data::FeatureRows;
+
 use super::{
     epochs::{EpochReport, EpochScore, Examples, FitError, Fitted, fit},
-    features::FeatureRows,
     loss::{focal_loss, weighted_cross_entropy},
     sampling::{ClassSampler, Sampling, mixing_share},
     schedule::{EarlyStop, Schedule},

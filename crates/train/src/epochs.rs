@@ -11,10 +11,9 @@ use rand::{SeedableRng, rngs::StdRng};
 use serde::Serialize;
 use thiserror::Error;
 
-use super::{
-    features::FeatureRows,
-    schedule::{LearningRate, Schedule},
-};
+use affectlens_data::FeatureRows;
+
+use super::schedule::{LearningRate, Schedule};
 use affectlens::calibration::CalibrationError;
 
 /// Why a network cannot be trained.

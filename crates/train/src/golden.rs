@@ -10,10 +10,11 @@ use burn::{
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde::Deserialize;
 
+use affectlens_data::FeatureRows;
+
 use super::{
     classifier::{ClassifierScore, LabelledEmbeddings},
     epochs::{Fitted, fit},
-    features::FeatureRows,
     schedule::Schedule,
 };
 use affectlens::weights::{Metadata, Weights};

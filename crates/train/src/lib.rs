@@ -46,8 +46,8 @@ pub use valence_arousal::{
     TrainedValenceArousal, ValenceArousalRecipe, ValenceArousalReport, train_valence_arousal,
 };
 pub use violence::{
-    Augmentation, Boundary, ClassWeighting, ClipScores, FoldError, FrameFeatures, FrameLoss,
-    LabelledVideo, MotionFold, TrainedNetwork, TrainedViolence, TrainingEvent, VideoData,
-    ViolenceError, ViolenceNetwork, ViolenceRecipe, ViolenceReport, ViolenceScore, add_frames,
-    flip, mean_and_spread, score_video, train_end_to_end, train_motion, train_violence,
+    Augmentation, Boundary, ClassWeighting, ClipScores, FrameFeatures, FrameLoss, LabelledVideo,
+    MotionFold, TrainedNetwork, TrainedViolence, TrainingEvent, VideoData, ViolenceError,
+    ViolenceNetwork, ViolenceRecipe, ViolenceReport, ViolenceScore, add_frames, flip,
+    mean_and_spread, score_video, train_end_to_end, train_motion, train_violence,
 };

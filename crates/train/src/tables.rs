@@ -7,9 +7,9 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use burn::tensor::Device;
 use serde::Serialize;
 
-use super::{
-    FeatureRows, RecipeError, VideoFeatures, ViolenceScore, action_units::tune_thresholds, predict,
-};
+use affectlens_data::{FeatureRows, VideoFeatures};
+
+use super::{RecipeError, ViolenceScore, action_units::tune_thresholds, predict};
 use affectlens::{
     calibration::{ActionUnitScore, ActionUnitSettings, CalibrationError, Gla, softmax, tune_gla},
     filtering::decide,

@@ -1,7 +1,5 @@
 //! From rows of scores with valence and arousal to a regressor that is ready to be written to a file.
 
-use std::fmt;
-
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::Serialize;
 
@@ -68,21 +66,6 @@ pub struct ValenceArousalReport {
 impl EpochScore for ValenceArousalScores {
     fn score(&self) -> f64 {
         self.mean
-    }
-}
-
-impl fmt::Display for ValenceArousalScores {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            valence,
-            arousal,
-            mean,
-            ..
-        } = self;
-        write!(
-            f,
-            "CCC {mean:.4} (valence {valence:.4}, arousal {arousal:.4})"
-        )
     }
 }
 
@@ -161,10 +144,9 @@ fn check(data: Examples<[f32; 2]>, part: &'static str, width: usize) -> Result<(
 mod tests {
     use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-    use super::{
-        super::{features::FeatureRows, golden::golden},
-        *,
-    };
+    use affectlens_data::FeatureRows;
+
+    use super::{super::golden::golden, *};
     use affectlens::metrics::concordance;
 
     #[test]

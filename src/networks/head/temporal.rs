@@ -19,9 +19,7 @@ use burn::module::{Module, ParamId};
 use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::{Device, Int, Tensor};
 
-#[cfg(not(target_family = "wasm"))]
-pub(crate) use checkpoint::kind_of_checkpoint;
-pub use checkpoint::temporal_from_checkpoint;
+pub use checkpoint::{kind_of_checkpoint, temporal_from_checkpoint};
 use convolution::Pointwise;
 use crf::Crf;
 use lstm::{BiLstm, BiLstmConv};

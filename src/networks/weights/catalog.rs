@@ -163,17 +163,17 @@ const FACE_LANDMARKER: CatalogEntry = CatalogEntry {
 };
 
 /// A network of a `.task` archive and what brings it into canonical form.
-pub(crate) struct TaskMember {
+pub struct TaskMember {
     /// Architecture name.
-    pub(crate) name: &'static str,
+    pub name: &'static str,
     /// File inside the archive.
-    pub(crate) file: &'static str,
+    pub file: &'static str,
     /// From the published graph to the network's own keys.
-    pub(crate) convert: fn(&PublishedWeights) -> Result<Weights, WeightsError>,
+    pub convert: fn(&PublishedWeights) -> Result<Weights, WeightsError>,
 }
 
 /// The networks of MediaPipe's face landmarker.
-pub(crate) const TASK_MEMBERS: [TaskMember; 3] = [
+pub const TASK_MEMBERS: [TaskMember; 3] = [
     TaskMember {
         name: detect::ARCHITECTURE,
         file: "face_detector.tflite",

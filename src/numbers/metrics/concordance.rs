@@ -1,5 +1,7 @@
 //! Concordance of predicted and labelled values (Lin 1989), and the scores of valence and arousal.
 
+use std::fmt;
+
 use serde::Serialize;
 
 /// Which covariance stands in the numerator of [`concordance`].
@@ -57,6 +59,21 @@ pub struct ValenceArousalScores {
     pub mean: f64,
     /// Number of examples.
     pub count: usize,
+}
+
+impl fmt::Display for ValenceArousalScores {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            valence,
+            arousal,
+            mean,
+            ..
+        } = self;
+        write!(
+            f,
+            "CCC {mean:.4} (valence {valence:.4}, arousal {arousal:.4})"
+        )
+    }
 }
 
 impl ValenceArousalScores {

@@ -1,6 +1,5 @@
 //! Tests of the command `affectlens`, in one binary.
 
-mod affwild2;
 mod train;
 mod usage;
 mod violence;

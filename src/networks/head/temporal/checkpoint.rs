@@ -81,7 +81,7 @@ pub fn temporal_from_checkpoint(published: &PublishedWeights) -> Result<Weights,
 }
 
 /// The kind of temporal head that a checkpoint has, if it has one.
-pub(crate) fn kind_of_checkpoint(published: &PublishedWeights) -> Option<TemporalKind> {
+pub fn kind_of_checkpoint(published: &PublishedWeights) -> Option<TemporalKind> {
     let named = published.named();
     let has = |name: &str| named.iter().any(|(key, _)| key.starts_with(name));
     let has_backbone = BACKBONES.iter().any(|name| has(name));
