@@ -1,4 +1,4 @@
-//! Which frames of a video are trained and validated on (SPEC 5.1).
+//! Which frames of a video are trained and validated on.
 
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 

@@ -2,7 +2,8 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::{FrameFeatures, ViolenceError, fit::values};
+use super::{FrameFeatures, ViolenceError};
+use crate::state::values;
 use affectlens::{head::TemporalHead, windowing::Windows};
 
 /// Windows that go through a head together.

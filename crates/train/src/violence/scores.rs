@@ -1,6 +1,69 @@
 //! Scores of frames and of clips that are labelled as a whole.
 
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::EpochScore;
 use affectlens::metrics::{Confusion, area_under_curve};
+
+/// F1 of the labelled frames.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct ViolenceScore {
+    /// Mean of the two F1.
+    pub macro_f1: f64,
+    /// F1 of frames with violence.
+    pub violent_f1: f64,
+    /// F1 of frames without violence.
+    pub calm_f1: f64,
+}
+
+impl ViolenceScore {
+    /// The scores of a table whose class 1 is violent; a class that neither occurs nor was predicted has 0.
+    pub fn new(confusion: &Confusion) -> Self {
+        let f1 = |class| confusion.f1(class).unwrap_or_default();
+        Self {
+            macro_f1: (f1(0) + f1(1)) / 2.0,
+            violent_f1: f1(1),
+            calm_f1: f1(0),
+        }
+    }
+}
+
+impl EpochScore for ViolenceScore {
+    fn score(&self) -> f64 {
+        self.macro_f1
+    }
+
+    fn numbers(&self) -> Vec<f64> {
+        vec![self.macro_f1, self.violent_f1, self.calm_f1]
+    }
+
+    fn from_numbers(numbers: &[f64]) -> Option<Self> {
+        let &[macro_f1, violent_f1, calm_f1] = numbers else {
+            return None;
+        };
+        Some(Self {
+            macro_f1,
+            violent_f1,
+            calm_f1,
+        })
+    }
+}
+
+impl fmt::Display for ViolenceScore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            macro_f1,
+            violent_f1,
+            calm_f1,
+        } = self;
+        write!(
+            f,
+            "macro-F1 {macro_f1:.4} (violent {violent_f1:.4}, non-violent {calm_f1:.4})"
+        )
+    }
+}
 
 /// Counts the labelled frames of a video in a table of two classes; violent is what is at least as probable as
 /// `threshold`.
@@ -46,11 +109,11 @@ impl ClipScores {
 
     /// Area under the curve; `None` without clips of both kinds.
     pub fn area(&self) -> Option<f64> {
-        let of = |kind: bool| -> Vec<f32> {
+        let means = |kind: bool| -> Vec<f32> {
             let clips = self.clips.iter().filter(|(violent, _)| *violent == kind);
             clips.map(|(_, mean)| *mean).collect()
         };
-        area_under_curve(&of(true), &of(false))
+        area_under_curve(&means(true), &means(false))
     }
 }
 
