@@ -1,6 +1,7 @@
 //! Aff-Wild2 as the ABAW challenges hand it out: annotation trees, cropped faces, submission files.
 
 mod annotation;
+mod crops;
 mod features;
 mod submission;
 
@@ -12,30 +13,12 @@ use std::{
 use serde::Serialize;
 use thiserror::Error;
 
-use super::{ExtractionError, FeatureError, folder::entries};
+use crate::{ExtractionError, FeatureError, Part, folder::entries};
 
 pub use annotation::{FrameLabel, parse_annotations};
+pub use crops::CropReader;
 pub use features::{Keep, VideoFeatures, VideoRows};
 pub use submission::{SampleList, SampleVideo, SubmissionRow};
-
-/// The part of the annotations that a model is trained or scored on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// `Train_Set`.
-    Training,
-    /// `Validation_Set`.
-    Validation,
-}
-
-impl Part {
-    /// Name of its folder.
-    pub fn folder(self) -> &'static str {
-        match self {
-            Self::Training => "Train_Set",
-            Self::Validation => "Validation_Set",
-        }
-    }
-}
 
 /// The data set's root folder, with `cropped/` and one annotation tree a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,7 +130,7 @@ impl AffWild2 {
     /// [`AffWild2Error`] for a missing folder or a malformed file.
     pub fn read<L: FrameLabel>(&self, part: Part) -> Result<AnnotatedVideos<L>, AffWild2Error> {
         let folder = self.folder(
-            &format!("{}/{}", L::TREE, part.folder()),
+            &format!("{}/{}", L::TREE, Self::part_folder(part)),
             "annotation files VIDEO.txt",
         )?;
         let mut videos = Vec::new();
@@ -188,6 +171,14 @@ impl AffWild2 {
             });
         }
         Ok(AnnotatedVideos { videos, counts })
+    }
+
+    /// Name of the folder of a part's annotations.
+    pub fn part_folder(part: Part) -> &'static str {
+        match part {
+            Part::Training => "Train_Set",
+            Part::Validation => "Validation_Set",
+        }
     }
 
     /// Numbers of a video's frames that have a crop, ascending; none where the folder is missing.
