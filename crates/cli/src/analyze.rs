@@ -24,7 +24,7 @@ use table::Columns;
 pub(super) struct Args {
     /// Picture, video, folder of frames, or `-` for a list of files on standard input.
     input: PathBuf,
-    /// What to analyse.
+    /// Tasks to run.
     #[arg(
         long,
         value_enum,
@@ -33,40 +33,42 @@ pub(super) struct Args {
         default_value = "expression"
     )]
     tasks: Vec<Task>,
-    /// Where reports go: FILE.jsonl or FILE.csv; standard output without it.
+    /// File for the reports, .jsonl or .csv [default: standard output].
     #[arg(long, value_name = "FILE", value_parser = report_file)]
     out: Option<PathBuf>,
-    /// Format on standard output.
+    /// Format of reports on standard output.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-    /// Where networks run.
+    /// Device that runs the networks.
     #[arg(long, value_enum, default_value_t)]
     device: DeviceOption,
-    /// Frames to each side over which expressions are averaged; pictures are never smoothed.
+    /// Frames before and after each frame over which expressions are averaged; single pictures are not smoothed
+    /// [default: from the head's file].
     #[arg(long, value_name = "FRAMES", value_parser = half_window())]
     half_window: Option<u16>,
-    /// The same for valence and arousal.
+    /// The same as --half-window, for valence and arousal.
     #[arg(long, value_name = "FRAMES", value_parser = half_window())]
     valence_arousal_half_window: Option<u16>,
-    /// The same for action units.
+    /// The same as --half-window, for action units.
     #[arg(long, value_name = "FRAMES", value_parser = half_window())]
     action_units_half_window: Option<u16>,
-    /// Report the points of the face mesh too (JSON only; needs the task action-units).
+    /// Add the points of the face mesh to reports (JSON only; needs the task action-units).
     #[arg(long)]
     landmarks: bool,
-    /// Probability above which the pretrained classifier decides.
+    /// Probability above which the pretrained classifier decides [default: from the head's file].
     #[arg(long, value_name = "P", value_parser = probability)]
     confidence: Option<f32>,
-    /// Weight of the adapted head against the pretrained classifier.
+    /// Weight of the adapted head in the average with the pretrained classifier, from 0 to 1 [default: from the head's
+    /// file].
     #[arg(long, value_name = "W", value_parser = probability)]
     blend: Option<f32>,
-    /// Leave out the head's class biases.
+    /// Switch off GLA: the head's class biases for expressions that are rare in its training data.
     #[arg(long)]
     no_gla: bool,
-    /// Probability from which a frame is violent; the default is the head's.
+    /// Probability from which a frame counts as violent [default: from the head's file].
     #[arg(long, value_name = "P", value_parser = probability)]
     violence_threshold: Option<f32>,
-    /// Frames a second of a folder of frames.
+    /// Frames per second of a folder of frames.
     #[arg(long, value_name = "RATE", default_value_t = 25.0, value_parser = frame_rate)]
     fps: f64,
     #[command(flatten)]
@@ -205,7 +207,7 @@ impl Args {
     }
 }
 
-/// Sets a control to what an option says, if it says something.
+/// Sets a control to the value of an option, where it was given.
 fn change<T: From<U>, U>(control: &mut T, wanted: Option<U>) {
     if let Some(wanted) = wanted {
         *control = wanted.into();

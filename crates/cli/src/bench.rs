@@ -22,32 +22,32 @@ use timing::{Run, time};
 /// Options of `affectlens bench`.
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
-    /// Where the networks run.
+    /// Device that runs the networks.
     #[arg(long, value_enum, default_value_t)]
     device: DeviceOption,
-    /// One network by its architecture name, or `all` that have a weights file.
+    /// Network to measure, by its architecture name, or `all` that have a weights file.
     #[arg(long, value_name = "NAME", default_value = "all")]
     network: String,
-    /// Folder with weights files; the default is the cache that `affectlens weights fetch` fills.
+    /// Folder with weights files [default: the cache that `affectlens weights fetch` fills].
     #[arg(long, value_name = "DIR")]
     weights: Option<PathBuf>,
-    /// Pictures in one run, several numbers divided by commas.
+    /// Pictures per run; several numbers separated by commas.
     #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1",
         value_parser = clap::value_parser!(u16).range(1..=64))]
     batch: Vec<u16>,
-    /// Tiling of the GPU's pointwise convolutions, instead of the one that is faster in a trial at start-up.
+    /// Kernel of pointwise convolutions on the GPU [default: the faster one in a short trial at start-up].
     #[arg(long, value_enum)]
     tiles: Option<Tiles>,
-    /// Numbers in the GPU's memory, instead of f16 where a hardware GPU has it.
+    /// Precision of numbers in GPU memory [default: f16 on hardware GPUs that support it].
     #[arg(long, value_enum)]
     precision: Option<GpuPrecision>,
-    /// CPU threads; the default is one a core, at most four.
+    /// CPU threads [default: one per core, at most four].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
     /// Timed runs.
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// One JSON object instead of a table.
+    /// Print one JSON object instead of a table.
     #[arg(long)]
     json: bool,
     /// Answers a line of JSON to each line `run N`, `output` or `quit` on standard input; for one network and batch.
@@ -60,9 +60,9 @@ pub(super) struct Args {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Tiles {
-    /// Each invocation by itself.
+    /// Each invocation reads for itself.
     Registers,
-    /// Shared in workgroup memory.
+    /// Tiles shared in workgroup memory.
     Workgroup,
 }
 

@@ -38,42 +38,42 @@ enum VideoTask {
 /// Options of the tasks about faces.
 #[derive(clap::Args, Debug)]
 struct FaceArgs {
-    /// What to score.
+    /// Task to score.
     // Required, but for the tasks with options of their own.
     #[arg(value_enum, required = true)]
     task: Option<Task>,
-    /// Folder DIR/LABEL/*.jpg; for expressions each whole picture is one face.
+    /// Folder with DIR/LABEL/*.jpg; for expressions each whole picture is one face.
     #[arg(long, value_name = "DIR", required_unless_present = "affwild2")]
     data: Option<PathBuf>,
-    /// Aff-Wild2's root folder: its validation videos are scored; `full` averages over windows, the others decide on
-    /// each frame.
+    /// Root folder of Aff-Wild2; its validation videos are scored. --model full averages over windows, the others
+    /// decide frame by frame.
     #[arg(long, value_name = "ROOT", conflicts_with = "data")]
     affwild2: Option<PathBuf>,
-    /// The organisers' sample file: instead of scores, a submission for its videos is written to --out.
+    /// Sample file of the organisers: writes a submission for its videos to --out instead of scores.
     #[arg(long, value_name = "SAMPLE", requires = "affwild2", requires = "out")]
     submission: Option<PathBuf>,
-    /// The submission file to write.
+    /// Submission file to write.
     #[arg(long, value_name = "FILE", requires = "submission")]
     out: Option<PathBuf>,
-    /// Which part of the pipeline decides.
+    /// Part of the pipeline that decides.
     #[arg(long, value_enum, default_value_t)]
     model: Model,
-    /// One line of JSON instead of a table.
+    /// Print one line of JSON instead of a table.
     #[arg(long)]
     json: bool,
-    /// Leave out the head's class biases.
+    /// Switch off GLA: the head's class biases for expressions that are rare in its training data.
     #[arg(long)]
     no_gla: bool,
-    /// Probability above which the pretrained classifier decides; the head's file says the default.
+    /// Probability above which the pretrained classifier decides [default: from the head's file].
     #[arg(long, value_name = "P", value_parser = probability)]
     confidence: Option<f32>,
-    /// Weight of the head against the pretrained classifier; the head's file says the default.
+    /// Weight of the head in the average with the pretrained classifier [default: from the head's file].
     #[arg(long, value_name = "W", value_parser = probability)]
     blend: Option<f32>,
-    /// Labels whose pictures are left out.
+    /// Labels to leave out.
     #[arg(long, value_name = "LABEL,...", value_delimiter = ',', value_parser = expression)]
     without: Vec<Expression>,
-    /// Where networks run.
+    /// Device that runs the networks.
     #[arg(long, value_enum, default_value_t)]
     device: DeviceOption,
     #[command(flatten)]
@@ -86,17 +86,18 @@ enum Task {
     Expression,
     /// Valence and arousal (only with --affwild2).
     ValenceArousal,
-    /// With --affwild2 a head's action units; with --data whether those of blendshapes distinguish expressions from neutral faces, on the largest face of each picture.
+    /// Action units: with --affwild2 those of a head; with --data how well those of blendshapes separate each
+    /// expression from neutral faces (AUC), on the largest face of each picture.
     ActionUnits,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Model {
-    /// The pretrained classifier alone.
+    /// Pretrained classifier alone.
     Pretrained,
-    /// The adapted head with its class biases.
+    /// Adapted head with its class biases (GLA).
     Head,
-    /// Head, biases, blend and confident filter, as pictures and videos are analysed.
+    /// The whole pipeline, as in `affectlens analyze`: head, class biases, blend and confidence filter.
     #[default]
     Full,
 }

@@ -139,7 +139,7 @@ impl InstalledWeights {
         let head = self.violence_head()?;
         let Some(backbone) = head.metadata.extra.get(EMBEDDING) else {
             bail!(
-                "`violence-head` does not say which backbone's embeddings it takes, expected `embedding` in its metadata"
+                "`violence-head` does not name its backbone, expected `embedding` in its metadata"
             );
         };
         Ok(ViolenceWeights {

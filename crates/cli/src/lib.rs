@@ -21,7 +21,7 @@ use clap::{Parser, Subcommand};
 
 use options::{DeviceOption, WeightsOptions, probability};
 
-/// Facial expression, valence, arousal, action units and violence from pictures and videos.
+/// Detects facial expressions, valence and arousal, action units and violence in pictures and videos.
 #[derive(Parser)]
 #[command(name = "affectlens", version)]
 struct Arguments {
@@ -31,21 +31,21 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Reports faces (expression, valence and arousal, action units) and violence of pictures and videos.
+    /// Analyses a picture, video or folder of frames: one report per frame on its faces, and on violence.
     Analyze(analyze::Args),
-    /// Embeds whole pictures as faces.
+    /// Prints the embedding that a backbone computes for each picture.
     Embed(embed::Args),
-    /// Brings a published weights file into the canonical form.
+    /// Converts a published weights file to the format that affectlens reads.
     Convert(convert::Args),
-    /// Trains a head.
+    /// Trains a head for expressions, valence and arousal, action units or violence.
     Train(Box<train::Args>),
-    /// Scores a model on labelled data.
+    /// Scores a model on labelled pictures, clips, Aff-Wild2 or DVD.
     Evaluate(evaluate::Args),
-    /// Trains on Aff-Wild2 and prints the method's face tables beside the published figures.
+    /// Trains on Aff-Wild2 or DVD and prints the tables for faces or violence beside the published figures.
     Tables(tables::Args),
-    /// Lists, fetches and verifies weights.
+    /// Lists, downloads and verifies the default weights.
     Weights(weights::Args),
-    /// Times the networks on this machine.
+    /// Measures the speed of the networks on this machine.
     Bench(bench::Args),
 }
 

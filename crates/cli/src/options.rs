@@ -51,10 +51,10 @@ impl DeviceOption {
 /// Where weights are read from.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct WeightsOptions {
-    /// Folder with weights files; the default is the cache that `affectlens weights fetch` fills.
+    /// Folder with weights files [default: the cache that `affectlens weights fetch` fills].
     #[arg(long = "weights", value_name = "DIR")]
     pub(crate) folder: Option<PathBuf>,
-    /// Backbone that embeds faces.
+    /// Backbone for faces: the network that turns a face into an embedding.
     #[arg(long, value_name = "NAME", default_value = "faceres")]
     pub(crate) backbone: String,
 }

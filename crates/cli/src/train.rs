@@ -23,9 +23,7 @@ use affectlens::{
     label::{AFF_WILD2, Expression},
     weights::{Precision, Weights},
 };
-use affectlens_data::{
-    AffWild2, CropReader, Embedder, FrameCounts, Keep, LabelledPictures, Part,
-};
+use affectlens_data::{AffWild2, CropReader, Embedder, FrameCounts, Keep, LabelledPictures, Part};
 use affectlens_train::{
     ActionUnitExamples, ActionUnitRecipe, EarlyStop, EpochReport, Examples, ExpressionRecipe,
     LabelledEmbeddings, Loss, Sampling, Schedule, TrainingConfig, TrainingEvent,

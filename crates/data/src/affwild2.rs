@@ -46,7 +46,7 @@ pub struct AnnotatedVideo<L> {
     pub labels: Vec<(usize, L)>,
 }
 
-/// Frames of a task and part, counted as the published figures are (SPEC 1.5).
+/// Frames of a task and part, counted as the publications count them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct FrameCounts {
     /// Annotation files.
@@ -66,12 +66,12 @@ pub struct FrameCounts {
 #[non_exhaustive]
 pub enum AffWild2Error {
     /// A file or folder cannot be read or written.
-    #[error("`{}`: {source}", path.display())]
+    #[error("`{}`: {error}", path.display())]
     Io {
         /// File or folder.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// A folder of the layout is not there.
     #[error("Aff-Wild2 folder `{}` has no `{folder}`, expected {expected}", root.display())]
@@ -83,13 +83,13 @@ pub enum AffWild2Error {
         /// What belongs there.
         expected: &'static str,
     },
-    /// What the network says of a crop cannot be kept.
-    #[error("video `{video}`: {source}")]
+    /// The features of a crop cannot be kept.
+    #[error("video `{video}`: {error}")]
     Feature {
         /// The video.
         video: String,
         /// What is wrong.
-        source: FeatureError,
+        error: FeatureError,
     },
     /// Features cannot be computed or cached.
     #[error(transparent)]
@@ -142,7 +142,7 @@ impl AffWild2 {
             else {
                 continue;
             };
-            let text = std::fs::read_to_string(&path).map_err(|source| at(&path, source))?;
+            let text = std::fs::read_to_string(&path).map_err(|error| at(&path, error))?;
             let lines = parse_annotations::<L>(&text, &path)?;
             let crops = self.crops(name)?;
             let has_crop: BTreeSet<usize> = crops.iter().copied().collect();
@@ -226,13 +226,13 @@ fn crop_name(frame: usize) -> String {
 }
 
 fn list(folder: &Path) -> Result<Vec<PathBuf>, AffWild2Error> {
-    entries(folder).map_err(|source| at(folder, source))
+    entries(folder).map_err(|error| at(folder, error))
 }
 
-fn at(path: &Path, source: std::io::Error) -> AffWild2Error {
+fn at(path: &Path, error: std::io::Error) -> AffWild2Error {
     AffWild2Error::Io {
         path: path.to_owned(),
-        source,
+        error,
     }
 }
 

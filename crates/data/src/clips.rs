@@ -41,12 +41,12 @@ pub enum ClipFolders {
 #[non_exhaustive]
 pub enum FoldError {
     /// A file or folder cannot be read.
-    #[error("`{}`: {source}", path.display())]
+    #[error("`{}`: {error}", path.display())]
     Io {
         /// File or folder.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// A folder's name is no label.
     #[error("folder `{}` is named neither violent nor non-violent (fight, noFight)", path.display())]
@@ -145,9 +145,9 @@ fn is_video(path: &Path) -> bool {
 }
 
 fn list(folder: &Path) -> Result<Vec<PathBuf>, FoldError> {
-    entries(folder).map_err(|source| FoldError::Io {
+    entries(folder).map_err(|error| FoldError::Io {
         path: folder.to_owned(),
-        source,
+        error,
     })
 }
 

@@ -1,4 +1,4 @@
-//! DVD, the violence data set of the ABAW challenge: frames or videos, a label a frame, submission files (SPEC 5.1, 5.7).
+//! DVD, the violence data set of the ABAW challenge: frames or videos, a label for each frame, submission files.
 
 mod annotation;
 mod submission;
@@ -26,7 +26,7 @@ pub struct Dvd {
 pub struct DvdVideo {
     /// Name of its folder of frames, and of its annotation file.
     pub id: String,
-    /// Whether each frame shows violence; `None` where that is not said. Without annotations there is nothing here.
+    /// Whether each frame shows violence; `None` for frames that are not labelled, empty without annotations.
     pub labels: Vec<Option<bool>>,
     /// Number, from 1, and file of the frames that exist, ascending.
     pub files: Vec<(usize, PathBuf)>,
@@ -39,12 +39,12 @@ pub struct DvdVideo {
 #[non_exhaustive]
 pub enum DvdError {
     /// A file or folder cannot be read or written.
-    #[error("`{}`: {source}", path.display())]
+    #[error("`{}`: {error}", path.display())]
     Io {
         /// File or folder.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// A folder of the layout is not there, or empty.
     #[error("DVD folder `{}` has no {expected}", path.display())]
@@ -134,7 +134,7 @@ fn read_videos(
         let labels = match std::fs::read_to_string(&annotation) {
             Ok(text) => parse_frame_labels(&text, &annotation)?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-            Err(source) => return Err(at(&annotation, source)),
+            Err(error) => return Err(at(&annotation, error)),
         };
         let video = files
             .iter()
@@ -190,14 +190,14 @@ fn frame_files(folder: &Path) -> Result<Vec<(usize, PathBuf)>, DvdError> {
 fn list(folder: &Path) -> Result<Vec<PathBuf>, DvdError> {
     match entries(folder) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        listed => listed.map_err(|source| at(folder, source)),
+        listed => listed.map_err(|error| at(folder, error)),
     }
 }
 
-fn at(path: &Path, source: std::io::Error) -> DvdError {
+fn at(path: &Path, error: std::io::Error) -> DvdError {
     DvdError::Io {
         path: path.to_owned(),
-        source,
+        error,
     }
 }
 

@@ -48,7 +48,7 @@ pub enum EmbedderError {
     },
     /// Nothing would tell embeddings of these weights from those of other ones.
     #[error(
-        "weights of `{name}` do not say which file they came from; convert or fetch them again"
+        "weights of `{name}` do not name the file that they came from; convert or fetch them again"
     )]
     Unknown {
         /// Name of the backbone.

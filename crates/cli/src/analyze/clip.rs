@@ -32,7 +32,7 @@ impl Clip<'_> {
     fn picture(&mut self, path: &Path) -> Result<()> {
         if self.lens.violence().is_some() {
             bail!(
-                "`{}` is a picture, violence is detected in videos and folders of frames",
+                "`{}` is a picture; violence is detected in videos and folders of frames only",
                 path.display()
             );
         }

@@ -15,10 +15,10 @@ use affectlens::report::FrameReport;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
-    /// One JSON object a line.
+    /// One JSON object per frame and line.
     #[default]
     Jsonl,
-    /// One line a face; with violence one line at least a frame.
+    /// One line per face; with violence at least one line per frame.
     Csv,
 }
 

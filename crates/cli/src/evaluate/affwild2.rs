@@ -89,7 +89,7 @@ fn valence_arousal(args: &FaceArgs, reader: &CropReader) -> Result<ValenceArousa
 
 fn action_units(args: &FaceArgs) -> Result<ActionUnitPredictor> {
     if args.model == Model::Pretrained {
-        bail!("no backbone predicts action units; expected --model head or full");
+        bail!("no backbone predicts action units, expected --model head or full");
     }
     let installed = args.weights.installed();
     let weights = installed

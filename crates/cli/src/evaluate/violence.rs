@@ -28,10 +28,10 @@ pub(crate) struct Args {
     /// these.
     #[arg(long, value_name = "DIR", required_unless_present_any = ["dvd", "test"])]
     data: Option<PathBuf>,
-    /// DVD's root folder: its validation videos are scored.
+    /// Root folder of DVD; its validation videos are scored.
     #[arg(long, value_name = "ROOT", conflicts_with_all = ["data", "test"])]
     dvd: Option<PathBuf>,
-    /// Folder with TEST/ID/1.jpg or TEST/ID.mp4 of DVD's test part, for --submission.
+    /// Folder with DVD's test videos, TEST/ID/1.jpg or TEST/ID.mp4, for --submission.
     #[arg(
         long,
         value_name = "TEST",
@@ -39,38 +39,39 @@ pub(crate) struct Args {
         conflicts_with = "data"
     )]
     test: Option<PathBuf>,
-    /// Instead of scores: the zip archive to write, with Frame_Number and Label of each test video.
+    /// Zip archive to write instead of scores: Frame_Number and Label of each test video.
     #[arg(long, value_name = "FILE.zip", requires = "test")]
     submission: Option<PathBuf>,
-    /// Folder with ID.csv, the frame numbers that the submission has; all frames without it.
+    /// Folder with ID.csv files that list the frame numbers of the submission [default: all frames].
     #[arg(long, value_name = "DIR", requires = "submission")]
     template: Option<PathBuf>,
-    /// The head [default: violence-head.safetensors in the folder with weights files, else the built-in one].
+    /// Weights file of the head [default: violence-head.safetensors in --weights, otherwise the built-in head].
     #[arg(long, value_name = "FILE")]
     head: Option<PathBuf>,
-    /// Windows start every N frames, as published (half a window's span there); frames that no window covers count as
-    /// not violent. Without it windows overlap by half and cover every frame.
+    /// Distance between the starts of windows, as in the published systems; frames that no window covers count as not
+    /// violent [default: windows overlap by half and cover every frame].
     #[arg(long, value_name = "N")]
     stride: Option<usize>,
-    /// Frames from one to the next of a window [default: the head's].
+    /// Distance between the frames of a window [default: from the head's file].
     #[arg(long, value_name = "N")]
     frame_step: Option<usize>,
-    /// Probability from which a frame is violent [default: the head's].
+    /// Probability from which a frame counts as violent [default: from the head's file].
     #[arg(long, value_name = "P", value_parser = probability)]
     threshold: Option<f32>,
-    /// Average each frame's probability over FRAMES frames, an odd number; beyond the ends the outermost ones repeat.
+    /// Odd number of frames over which each frame's probability is averaged; at the ends the outermost frame is
+    /// repeated.
     #[arg(long, value_name = "FRAMES", default_value_t = 1)]
     smooth: usize,
-    /// Take the most likely sequence of each window under a head's conditional random field instead of probabilities.
+    /// Decode each window to its most likely sequence of labels (Viterbi), for heads with a conditional random field.
     #[arg(long)]
     viterbi: bool,
-    /// One line of JSON instead of a table.
+    /// Print one line of JSON instead of a table.
     #[arg(long)]
     json: bool,
-    /// Where the backbone runs.
+    /// Device that runs the backbone.
     #[arg(long, value_enum, default_value_t)]
     device: DeviceOption,
-    /// Folder with weights files; the default is the cache that `affectlens weights fetch` fills.
+    /// Folder with weights files [default: the cache that `affectlens weights fetch` fills].
     #[arg(long = "weights", value_name = "DIR")]
     weights: Option<PathBuf>,
 }
@@ -140,7 +141,7 @@ impl Args {
         let extra = &weights.metadata.extra;
         let backbone = extra
             .get("embedding")
-            .with_context(|| format!("`{name}` does not say its backbone"))?;
+            .with_context(|| format!("`{name}` does not name its backbone"))?;
         let settings = ViolenceSettings::read(extra)?;
         let head =
             TemporalHead::load(&weights, &Device::flex()).with_context(|| format!("`{name}`"))?;

@@ -231,7 +231,12 @@ fn frozen(args: &Args, source: &VideoSource) -> Result<()> {
     args.print(out, skipped, &trained.report)
 }
 
-fn end_to_end(args: &Args, source: &VideoSource, published: &Path, backbone_out: &Path) -> Result<()> {
+fn end_to_end(
+    args: &Args,
+    source: &VideoSource,
+    published: &Path,
+    backbone_out: &Path,
+) -> Result<()> {
     let recipe = args.recipe()?;
     if recipe.head.is_motion() {
         bail!(

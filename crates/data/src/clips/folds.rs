@@ -20,9 +20,9 @@ pub fn read_folds(
         line,
         reason,
     };
-    let text = std::fs::read_to_string(list).map_err(|source| FoldError::Io {
+    let text = std::fs::read_to_string(list).map_err(|error| FoldError::Io {
         path: list.to_owned(),
-        source,
+        error,
     })?;
     let mut reader = csv::ReaderBuilder::new()
         .trim(csv::Trim::All)

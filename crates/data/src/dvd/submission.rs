@@ -42,7 +42,7 @@ pub fn write_submission(path: &Path, videos: &[(String, String)]) -> Result<(), 
         file.persist(path)?;
         Ok(())
     };
-    write().map_err(|source| at(path, source))
+    write().map_err(|error| at(path, error))
 }
 
 #[cfg(test)]

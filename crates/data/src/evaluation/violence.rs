@@ -154,9 +154,9 @@ impl ViolenceScorer {
 }
 
 fn read_template(path: &Path) -> Result<Vec<usize>, DvdError> {
-    let text = std::fs::read_to_string(path).map_err(|source| DvdError::Io {
+    let text = std::fs::read_to_string(path).map_err(|error| DvdError::Io {
         path: path.to_owned(),
-        source,
+        error,
     })?;
     parse_template(&text, path)
 }

@@ -1,4 +1,4 @@
-//! What `ffprobe` says of a video before it is decoded.
+//! The description of a video, by `ffprobe`, before it is decoded.
 
 use std::{
     path::Path,

@@ -11,7 +11,7 @@ use super::FrameFeatures;
 pub struct LabelledVideo {
     /// What messages and tables call it.
     pub name: String,
-    /// Whether each frame shows violence; `None` where that is not said.
+    /// Whether each frame shows violence; `None` for frames that are not labelled.
     pub labels: Vec<Option<bool>>,
 }
 
