@@ -1,8 +1,8 @@
-//! One picture: a video frame, a photo, or a crop of either.
+//! Pictures: video frames, photos and crops of them.
 
 use thiserror::Error;
 
-/// An 8-bit RGB picture, rows from top to bottom, pixels from left to right.
+/// 8-bit RGB picture, rows from top to bottom, pixels from left to right.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
     width: u32,
@@ -10,7 +10,7 @@ pub struct Frame {
     pixels: Vec<u8>,
 }
 
-/// Why bytes do not make a [`Frame`].
+/// Error from creating a [`Frame`].
 #[derive(Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FrameError {
@@ -22,26 +22,26 @@ pub enum FrameError {
         /// Height, pixels.
         height: u32,
     },
-    /// The byte count does not match the size.
+    /// The number of bytes does not match the size.
     #[error("picture of {width}x{height} pixels has {got} bytes, expected {expected}")]
     Length {
         /// Width, pixels.
         width: u32,
         /// Height, pixels.
         height: u32,
-        /// Bytes that the size asks for.
+        /// Bytes of a picture of this size.
         expected: usize,
-        /// Bytes that came.
+        /// Bytes received.
         got: usize,
     },
 }
 
 impl Frame {
-    /// Takes `width * height * 3` RGB bytes.
+    /// Creates a picture from `width * height * 3` RGB bytes.
     ///
     /// # Errors
     ///
-    /// [`FrameError`] for an empty picture or a wrong byte count.
+    /// [`FrameError`] for an empty picture or the wrong number of bytes.
     pub fn from_rgb(width: u32, height: u32, pixels: Vec<u8>) -> Result<Self, FrameError> {
         check_length(width, height, 3, pixels.len())?;
         Ok(Self {
@@ -51,11 +51,11 @@ impl Frame {
         })
     }
 
-    /// Copies `width * height * 4` RGBA bytes; alpha is dropped, not blended.
+    /// Creates a picture from `width * height * 4` RGBA bytes; alpha is dropped, not blended.
     ///
     /// # Errors
     ///
-    /// [`FrameError`] for an empty picture or a wrong byte count.
+    /// [`FrameError`] for an empty picture or the wrong number of bytes.
     pub fn from_rgba(width: u32, height: u32, rgba: &[u8]) -> Result<Self, FrameError> {
         check_length(width, height, 4, rgba.len())?;
         let pixels = rgba
@@ -90,7 +90,7 @@ impl Frame {
         self.height
     }
 
-    /// RGB bytes, `width * height * 3` of them.
+    /// RGB bytes, `width * height * 3`.
     pub fn pixels(&self) -> &[u8] {
         &self.pixels
     }
