@@ -69,6 +69,17 @@ impl Frame {
         })
     }
 
+    /// The mirror image: left and right exchanged.
+    #[must_use]
+    pub fn mirrored(&self) -> Self {
+        let row_bytes = self.width as usize * 3;
+        let mut pixels = Vec::with_capacity(self.pixels.len());
+        for row in self.pixels.chunks_exact(row_bytes) {
+            pixels.extend(row.chunks_exact(3).rev().flatten());
+        }
+        Self { pixels, ..*self }
+    }
+
     /// Width, pixels.
     pub fn width(&self) -> u32 {
         self.width
@@ -111,6 +122,17 @@ mod tests {
     fn alpha_is_dropped() {
         let frame = Frame::from_rgba(2, 1, &[1, 2, 3, 0, 4, 5, 6, 255]).expect("two pixels");
         assert_eq!(frame.pixels(), [1, 2, 3, 4, 5, 6]);
+    }
+
+    #[test]
+    fn mirror_images_exchange_left_and_right() {
+        let frame = Frame::from_rgb(3, 2, (0..18).collect()).expect("six pixels");
+        let mirrored = frame.mirrored();
+        assert_eq!(
+            mirrored.pixels(),
+            [6, 7, 8, 3, 4, 5, 0, 1, 2, 15, 16, 17, 12, 13, 14, 9, 10, 11]
+        );
+        assert_eq!(mirrored.mirrored(), frame);
     }
 
     #[test]
