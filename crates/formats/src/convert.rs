@@ -2,12 +2,16 @@
 
 mod aliases;
 mod faceres;
+mod folding;
+mod graph;
 mod landmarker;
 mod state_dict;
+mod stored;
 
 pub use faceres::faceres_from_tfjs;
 pub use landmarker::{TASK_MEMBERS, TaskMember};
-pub use state_dict::{Parameter, ParameterFill, StateDict};
+pub use state_dict::StateDict;
+pub use stored::{Parameter, ParameterFill};
 
 use crate::architecture::{Architecture, Facts};
 use crate::error::WeightsError;
