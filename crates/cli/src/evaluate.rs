@@ -9,7 +9,9 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 
-use super::{DeviceOption, WeightsOptions, probability, progress::progress, train::expression};
+use super::{
+    DeviceOption, WeightsOptions, probability, progress::progress, train::expression_label,
+};
 use affectlens::{
     faces::{FaceClassifier, FaceControls, FaceScores},
     label::Expression,
@@ -73,7 +75,7 @@ struct FaceArgs {
     #[arg(long, value_name = "W", value_parser = probability)]
     blend: Option<f32>,
     /// Labels whose pictures are left out.
-    #[arg(long, value_name = "LABEL,...", value_delimiter = ',', value_parser = expression)]
+    #[arg(long, value_name = "LABEL,...", value_delimiter = ',', value_parser = expression_label)]
     without: Vec<Expression>,
     /// Where networks run.
     #[arg(long, value_enum, default_value_t)]

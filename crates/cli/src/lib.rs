@@ -47,11 +47,11 @@ enum Command {
     Embed(embed::Args),
     /// Brings a published weights file into the canonical form.
     Convert(convert::Args),
-    /// Trains a head.
+    /// Trains a head for expressions, valence and arousal, action units or violence.
     Train(Box<train::Args>),
     /// Scores a model on labelled data.
     Evaluate(evaluate::Args),
-    /// Trains on Aff-Wild2 and prints the method's face tables beside the published figures.
+    /// Trains on Aff-Wild2 or DVD and prints the tables for faces or violence beside the published figures.
     Tables(tables::Args),
     /// Lists, fetches and verifies weights.
     Weights(weights::Args),

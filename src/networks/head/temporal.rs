@@ -91,11 +91,6 @@ impl TemporalKind {
         }
     }
 
-    /// Whether it is one of the heads of movement, which are trained with held-out clips.
-    pub fn is_motion(self) -> bool {
-        matches!(self, Self::Motion | Self::MotionLinear)
-    }
-
     /// Reads a name; a transformer has two layers.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)

@@ -98,7 +98,7 @@ impl ClipScores {
         self.clips.push((violent, mean));
     }
 
-    /// How clips were told apart; violent is what is at least as probable as `threshold`.
+    /// Clips by label and prediction; violent is what is at least as probable as `threshold`.
     pub fn confusion(&self, threshold: f32) -> Confusion {
         let mut confusion = Confusion::new(2);
         for (violent, mean) in &self.clips {
