@@ -13,5 +13,7 @@ mod landmarks;
 mod layering;
 mod lens;
 mod pipeline;
+#[path = "../seeded/mod.rs"]
+mod seeded;
 mod temporal;
 mod trainable;

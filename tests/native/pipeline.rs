@@ -15,7 +15,7 @@ use affectlens::report::{
 use affectlens::weights::{Weights, cache_dir};
 use burn::tensor::Tensor;
 
-use crate::backbones::seeded;
+use crate::seeded::seeded;
 
 fn weights() -> FaceWeights {
     let fetched = |name: &str| {

@@ -11,7 +11,7 @@ use std::fmt::Display;
 use anyhow::Result;
 
 use super::{DeviceOption, progress::progress};
-use affectlens::{label::Expression, weights::Weights};
+use affectlens::weights::Weights;
 use affectlens_train::TrainingEvent;
 
 /// Options of `affectlens train`.
@@ -95,12 +95,6 @@ fn command_line() -> String {
         command.push_str(&argument);
     }
     command
-}
-
-/// Reads an expression's name.
-pub(super) fn expression_label(name: &str) -> Result<Expression, String> {
-    let known = || Expression::ALL.map(Expression::name).join(", ");
-    Expression::from_name(name).ok_or_else(|| format!("expected one of {}", known()))
 }
 
 #[cfg(test)]

@@ -49,8 +49,7 @@ pub use valence_arousal::{
     TrainedValenceArousal, ValenceArousalRecipe, ValenceArousalReport, train_valence_arousal,
 };
 pub use violence::{
-    Augmentation, Boundary, ClassWeighting, ClipScores, Fold, FrameFeatures, FrameLoss, HeadRecipe,
-    LabelledVideo, PartScores, TrainedNetwork, TrainedViolence, VideoData, ViolenceError,
-    ViolenceNetwork, ViolenceRecipe, ViolenceReport, ViolenceScore, add_frames, flip, head_recipe,
-    mean_and_spread, score_video, settings_for, train_end_to_end,
+    Augmentation, Boundary, ClassWeighting, Fold, FrameLoss, HeadRecipe, PartScores,
+    TrainedNetwork, TrainedViolence, ViolenceError, ViolenceNetwork, ViolenceRecipe,
+    ViolenceReport, ViolenceScore, head_recipe, mean_and_spread, settings_for, train_end_to_end,
 };

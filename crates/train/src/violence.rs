@@ -12,18 +12,15 @@ mod motion;
 mod presets;
 mod recipe;
 mod report;
-mod score;
 mod scores;
 mod temporal;
 mod training;
-mod video_data;
 
-pub use augmentation::flip;
 pub use end_to_end::{TrainedNetwork, ViolenceNetwork, train_end_to_end};
 pub use error::ViolenceError;
 pub use head::{Fold, HeadRecipe, PartScores, head_recipe, settings_for};
 pub use recipe::{Augmentation, Boundary, ClassWeighting, FrameLoss, ViolenceRecipe};
 pub use report::{TrainedViolence, ViolenceReport};
-pub use score::score_video;
-pub use scores::{ClipScores, ViolenceScore, add_frames, mean_and_spread};
-pub use video_data::{FrameFeatures, LabelledVideo, VideoData};
+pub use scores::{ViolenceScore, mean_and_spread};
+
+use affectlens_data::{FrameFeatures, LabelledVideo, VideoData};

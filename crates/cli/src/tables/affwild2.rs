@@ -10,14 +10,14 @@ use burn::tensor::Device;
 use serde::Serialize;
 
 use super::Args;
-use crate::{WeightsOptions, affwild2::CropReader, train::show_epochs};
+use crate::{WeightsOptions, readers::open_crops, train::show_epochs};
 use affectlens::{
     device::OpenedDevice,
     head::{ActionUnits, Mlp, ValenceArousal},
     label::AFF_WILD2,
     weights::Weights,
 };
-use affectlens_data::{AffWild2, FrameCounts, Keep, Part};
+use affectlens_data::{AffWild2, CropReader, FrameCounts, Keep, Part};
 use affectlens_train::{
     ActionUnitExamples, ActionUnitRecipe, Examples, ExpressionRecipe, LabelledEmbeddings, Table,
     TrainingConfig, ValenceArousalRecipe, action_unit_table, expression_table, train_action_units,
@@ -101,7 +101,7 @@ impl Args {
                 .clone()
                 .unwrap_or_else(|| published.to_owned()),
         };
-        CropReader::open(tree.clone(), &options, device.clone())
+        open_crops(tree.clone(), &options, device.clone())
     }
 
     /// A head that fits the features of the reader's backbone.
@@ -179,7 +179,7 @@ impl Args {
             Ok(trained.weights)
         })?;
         let head = ValenceArousal::load(&weights, &Device::flex())?;
-        let has_own = reader.embedder().says_valence_arousal();
+        let has_own = reader.embedder().has_valence_arousal();
         report.add(
             reader,
             frames,

@@ -5,20 +5,16 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use super::{
-    expression_label,
     options::{FaceOptions, PictureCounts, ScheduleOptions, keep_score},
     show_epochs,
 };
-use crate::{
-    affwild2::CropReader,
-    embedder::{Embedder, picture_cache},
-};
+use crate::{options::expression, progress::Terminal, readers::picture_cache};
 use affectlens::{
     calibration::ExpressionSettings,
     label::{AFF_WILD2, Expression},
     weights::{Precision, Weights},
 };
-use affectlens_data::{FrameCounts, Keep, LabelledPictures, Part};
+use affectlens_data::{CropReader, Embedder, FrameCounts, Keep, LabelledPictures, Part};
 use affectlens_train::{
     ExpressionRecipe, LabelledEmbeddings, Loss, Sampling, TrainingConfig, train_expression,
 };
@@ -76,7 +72,7 @@ struct DataOptions {
         long,
         value_name = "LABEL,...",
         value_delimiter = ',',
-        value_parser = expression_label,
+        value_parser = expression,
         conflicts_with = "affwild2"
     )]
     without: Vec<Expression>,
@@ -161,20 +157,29 @@ impl Args {
             training.class_indices(&classes)?,
             validation.class_indices(&classes)?,
         ];
-        let weights = self.face.weights.read(&self.face.weights.backbone)?;
+        let weights = self.face.weights.installed().backbone()?;
         let embedder = Embedder::load(
             &self.face.weights.backbone,
             &weights,
             self.face.device.open()?,
             picture_cache(),
         )?;
-        let (training, skipped) = embedder.embed(&training, &labels[0], "training")?;
-        let (validation, more) = embedder.embed(&validation, &labels[1], "validation")?;
+        let mut skipped = 0;
+        let mut embed = |pictures, labels: &[usize], part| -> Result<LabelledEmbeddings> {
+            let embedded = embedder.embed_pictures(pictures, labels, part, &Terminal::default())?;
+            skipped += embedded.skipped;
+            Ok(LabelledEmbeddings {
+                rows: embedded.rows,
+                labels: embedded.labels,
+            })
+        };
+        let training = embed(&training, &labels[0], "training")?;
+        let validation = embed(&validation, &labels[1], "validation")?;
         let data = Data {
             training,
             validation,
             classes: &classes,
-            skipped: skipped + more,
+            skipped,
             frames: None,
         };
         self.train(&weights, &data)

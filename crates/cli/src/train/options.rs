@@ -10,9 +10,9 @@ use clap::Arg;
 use serde::Serialize;
 
 use super::{command_line, stamp};
-use crate::{DeviceOption, WeightsOptions, affwild2::CropReader};
+use crate::{DeviceOption, WeightsOptions, readers::open_crops};
 use affectlens::weights::{Precision, Weights, sha256};
-use affectlens_data::{AffWild2, FrameCounts};
+use affectlens_data::{AffWild2, CropReader, FrameCounts};
 use affectlens_train::{EarlyStop, Schedule};
 
 /// How long and how fast a head for faces is trained.
@@ -136,7 +136,7 @@ pub(super) struct PictureCounts {
 impl FaceOptions {
     /// Reads crops of Aff-Wild2.
     pub(super) fn reader(&self, root: &Path) -> Result<CropReader> {
-        CropReader::open(AffWild2::open(root)?, &self.weights, self.device.open()?)
+        open_crops(AffWild2::open(root)?, &self.weights, self.device.open()?)
     }
 
     /// The checkpoint of a task's head over a backbone.

@@ -19,14 +19,15 @@ use super::{
 };
 use crate::{
     probability,
-    videos::{Source, VideoReader},
+    progress::Terminal,
+    readers::{open_source, open_videos},
 };
 use affectlens::{
     calibration::ViolenceSettings,
     head::TemporalKind,
     weights::{Precision, Weights, file_sha256},
 };
-use affectlens_data::{ClipFolders, read_folds};
+use affectlens_data::{ClipFolders, VideoSource, read_folds};
 use affectlens_train::{
     Augmentation, Boundary, ClassWeighting, FrameLoss, HeadRecipe, ViolenceRecipe, ViolenceReport,
     draw_curves, head_recipe, settings_for,
@@ -182,7 +183,7 @@ struct Summary<'a> {
 
 /// Trains a head, and with `--end-to-end` its backbone, and writes what it trained.
 pub(super) fn run(args: &Args) -> Result<()> {
-    let source = Source::open(args.data.as_deref(), args.dvd.as_deref())?;
+    let source = open_source(args.data.as_deref(), args.dvd.as_deref())?;
     let recipe = head_recipe(args.settings()?);
     match (&args.published, &args.backbone_out) {
         (Some(published), Some(out)) => args.end_to_end(&source, recipe.as_ref(), published, out),
@@ -191,15 +192,15 @@ pub(super) fn run(args: &Args) -> Result<()> {
 }
 
 impl Args {
-    fn frozen(&self, source: &Source, recipe: &dyn HeadRecipe) -> Result<()> {
+    fn frozen(&self, source: &VideoSource, recipe: &dyn HeadRecipe) -> Result<()> {
         let name = recipe.settings().head.name();
-        let mut reader = VideoReader::open(self.backbone(), self.weights.clone(), self.device)?;
+        let mut reader = open_videos(self.backbone(), self.weights.clone(), self.device)?;
         reader.frames_per_second = self.frames_per_second(recipe);
         reader.mirrored = self.mirror;
         let [training, validation] = source.parts(&reader)?;
         let (mut scores, mut folds) = (BTreeMap::new(), Vec::new());
         if let Some(list) = &self.folds {
-            let Source::Clips(ClipFolders::Whole(clips)) = source else {
+            let VideoSource::Clips(ClipFolders::Whole(clips)) = source else {
                 bail!("--folds takes a folder without train and validation");
             };
             let members = read_folds(list, clips)?;
@@ -224,7 +225,7 @@ impl Args {
 
     fn end_to_end(
         &self,
-        source: &Source,
+        source: &VideoSource,
         recipe: &dyn HeadRecipe,
         published: &Path,
         backbone_out: &Path,
@@ -239,7 +240,10 @@ impl Args {
         let checkpoint = self.checkpoint(recipe, &file_sha256(published)?);
         let trained = train_on_pictures(
             (self.backbone(), published),
-            |side| source.pictures(side, self.frames_per_second(recipe)),
+            |side| {
+                let rate = self.frames_per_second(recipe);
+                Ok(source.pictures(side, rate, &Terminal::default())?)
+            },
             settings,
             self.device,
             checkpoint.as_deref(),

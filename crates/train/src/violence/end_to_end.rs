@@ -12,9 +12,7 @@ use super::{
     Augmentation, LabelledVideo, ViolenceError, ViolenceRecipe, ViolenceReport, ViolenceScore,
     augmentation::augment,
     clips::Clip,
-    score::check_length,
     training::{ClipSource, fit_clips},
-    video_data::repair,
 };
 use crate::TrainingEvent;
 use affectlens::{
@@ -25,7 +23,7 @@ use affectlens::{
     weights::{Normalisation, Weights},
     windowing::Windows,
 };
-use affectlens_data::Part;
+use affectlens_data::{Part, check_window_length, repair_clip};
 
 /// Before the backbone's parameters, as in published checkpoints.
 const ENCODER: &str = "encoder.";
@@ -110,7 +108,7 @@ pub fn train_end_to_end(
     checkpoint: Option<&Path>,
     on_event: impl FnMut(TrainingEvent<'_, ViolenceScore>),
 ) -> Result<TrainedNetwork, ViolenceError> {
-    check_length(&network.head, recipe.length)?;
+    check_window_length(&network.head, recipe.length)?;
     let windows = Windows::new(recipe.length.max(1), recipe.step.max(1))?;
     let facts = network.encoder.facts();
     let pictures = Pictures {
@@ -191,7 +189,7 @@ where
 /// Frames that cannot be read become the first one that can, or black.
 fn whole_clip(read: Vec<Option<Frame>>, side: u32) -> Vec<Frame> {
     let places: Vec<usize> = (0..read.len()).collect();
-    match repair(&places, |place| read[place].is_some()) {
+    match repair_clip(&places, |place| read[place].is_some()) {
         Some(places) => places
             .into_iter()
             .filter_map(|place| read[place].clone())

@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use crate::FitError;
 use affectlens::{weights::WeightsError, windowing::WindowError};
-use affectlens_data::FeatureError;
+use affectlens_data::{FeatureError, ScoreError};
 
 /// Why violence cannot be trained or scored.
 #[derive(Debug, Error)]
@@ -47,11 +47,6 @@ pub enum ViolenceError {
     #[error("frames of a clip: {0}")]
     Frames(String),
     /// Windows are longer than the head takes.
-    #[error("windows have {got} frames, expected at most {most} for this head")]
-    Length {
-        /// Frames that the head takes.
-        most: usize,
-        /// Frames of a window.
-        got: usize,
-    },
+    #[error(transparent)]
+    Score(#[from] ScoreError),
 }

@@ -6,18 +6,17 @@ use burn::{
     module::ParamId,
     tensor::{Device, Tensor, TensorData},
 };
-use rand::rngs::StdRng;
+use rand::{RngExt, rngs::StdRng};
 
 use super::{
     Augmentation, TrainedViolence, VideoData, ViolenceError, ViolenceRecipe, ViolenceReport,
     ViolenceScore,
     clips::Clip,
-    score::check_length,
     training::{ClipSource, fit_clips},
 };
 use crate::TrainingEvent;
 use affectlens::{head::TemporalHead, windowing::Windows};
-use affectlens_data::Part;
+use affectlens_data::{Part, check_window_length};
 
 /// Features of the frames, computed once.
 struct Features<'a> {
@@ -53,7 +52,11 @@ impl ClipSource for Features<'_> {
         for clip in clips {
             let features = data.features(clip.video);
             let frames = self.windows.frames(clip.start, features.len());
-            values.extend(features.clip(&frames, mirror.as_deref_mut()));
+            let is_mirrored = || {
+                let random = mirror.as_deref_mut();
+                random.is_some_and(|random| random.random_bool(0.5))
+            };
+            values.extend(features.augmented_clip(&frames, is_mirrored));
         }
         let values = TensorData::new(values, [clips.len(), frames, width]);
         Ok(Tensor::from_data(values, &device))
@@ -83,7 +86,7 @@ pub(super) fn fit_head(
             });
         }
     }
-    check_length(&head, recipe.length)?;
+    check_window_length(&head, recipe.length)?;
     let features = Features {
         training,
         validation,

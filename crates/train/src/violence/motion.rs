@@ -187,7 +187,7 @@ fn mean_score(head: &TemporalHead, features: &FrameFeatures, windows: &Windows) 
     let frames = features.len();
     let starts = windows.starts(frames);
     let scores = starts.iter().map(|start| {
-        let rows = features.clip(&windows.frames(*start, frames), None);
+        let rows = features.clip(&windows.frames(*start, frames));
         let shape = [1, windows.length(), features.width()];
         let window = Tensor::from_data(TensorData::new(rows, shape), &Device::flex());
         let logits = values(head.forward(window));
@@ -210,7 +210,7 @@ fn statistics(
     for (video, features) in data.iter() {
         let frames = features.len();
         for start in windows.starts(frames) {
-            let rows = features.clip(&windows.frames(start, frames), None);
+            let rows = features.clip(&windows.frames(start, frames));
             let rows: Vec<&[f32]> = rows.chunks(data.width()).collect();
             let [level, change] = mean_level_and_change(&rows);
             levels.push(level);
@@ -272,8 +272,8 @@ fn mean_and_scale(rows: &[Vec<f32>]) -> (Vec<f32>, Vec<f32>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{LabelledVideo, head_recipe, score_video, settings_for};
-    use affectlens_data::FeatureRows;
+    use crate::{head_recipe, settings_for};
+    use affectlens_data::{FeatureRows, LabelledVideo, score_video};
 
     /// Violent videos jump from frame to frame, the others drift.
     fn videos() -> VideoData {

@@ -43,12 +43,12 @@ mod tests {
     use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
     use super::*;
-    use crate::{Augmentation, FrameFeatures, LabelledVideo, UpdateRule, head_recipe, score_video};
+    use crate::{Augmentation, UpdateRule, head_recipe};
     use affectlens::{
         head::{TemporalHead, TemporalKind},
         windowing::Windows,
     };
-    use affectlens_data::FeatureRows;
+    use affectlens_data::{FeatureRows, FrameFeatures, LabelledVideo, score_video};
 
     /// Videos whose violent half has another feature than the rest, with noise.
     fn videos(count: usize, seed: u64) -> VideoData {

@@ -7,13 +7,12 @@ use anyhow::{Context as _, Result};
 use crate::{
     DeviceOption,
     train::{command_line, show_training},
-    videos::Pictures,
 };
 use affectlens::{
     backbone::{TrainableBackbone, canonical_weights},
     weights::{Precision, PublishedWeights, Weights, sha256},
 };
-use affectlens_data::Part;
+use affectlens_data::{Part, VideoPictures};
 use affectlens_train::{
     ViolenceError, ViolenceNetwork, ViolenceRecipe, ViolenceReport, train_end_to_end,
 };
@@ -29,7 +28,7 @@ pub(crate) struct Trained {
 /// Trains a backbone from its published state dict, with a head; `parts` gives pictures of the side that it takes.
 pub(crate) fn train_on_pictures(
     (name, published): (&str, &Path),
-    parts: impl FnOnce(u32) -> Result<[Pictures; 2]>,
+    parts: impl FnOnce(u32) -> Result<[VideoPictures; 2]>,
     recipe: &ViolenceRecipe,
     device: DeviceOption,
     checkpoint: Option<&Path>,
@@ -45,7 +44,7 @@ pub(crate) fn train_on_pictures(
             Part::Validation => validation,
         };
         let read = pictures.frames(video, frames);
-        read.map_err(|error| ViolenceError::Frames(format!("{error:#}")))
+        read.map_err(|error| ViolenceError::Frames(error.to_string()))
     };
     let trained = train_end_to_end(
         ViolenceNetwork::new(encoder, recipe, &device),

@@ -5,12 +5,9 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result};
 
 use super::Args;
-use crate::videos::Videos;
 use affectlens::{head::TemporalHead, windowing::Windows};
-use affectlens_train::{
-    ClipScores, Fold, HeadRecipe, VideoData, ViolenceRecipe, head_recipe, mean_and_spread,
-    score_video,
-};
+use affectlens_data::{ClipScores, VideoData, Videos, score_video};
+use affectlens_train::{Fold, HeadRecipe, ViolenceRecipe, head_recipe, mean_and_spread};
 
 /// Probability from which a part of a head calls a clip violent.
 const PART_THRESHOLD: f32 = 0.5;

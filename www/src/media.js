@@ -1,0 +1,97 @@
+// @ts-check
+// Cameras and video files. Opening one may fail for reasons that a visitor can do something about.
+
+/** A failure in words for the visitor; `state` names it in one word, for tests. */
+export class SourceError extends Error {
+  /**
+   * @param {"insecure" | "denied" | "none" | "in-use" | "gone" | "unreadable"} state
+   * @param {string} message
+   * @param {ErrorOptions} [options]
+   */
+  constructor(state, message, options) {
+    super(message, options);
+    this.state = state;
+  }
+}
+
+/**
+ * @param {string} [deviceId] the first camera if not given
+ * @returns {Promise<MediaStream>}
+ */
+export async function openCamera(deviceId) {
+  if (!isSecureContext || !navigator.mediaDevices) {
+    throw new SourceError("insecure", "Browsers give the camera to secure pages only. Open this page over https or on localhost.");
+  }
+  const video = { width: { ideal: 640 }, height: { ideal: 480 }, ...(deviceId ? { deviceId: { exact: deviceId } } : { facingMode: "user" }) };
+  try {
+    return await navigator.mediaDevices.getUserMedia({ video, audio: false });
+  } catch (cause) {
+    throw explain(/** @type {DOMException} */ (cause));
+  }
+}
+
+/** The cameras of the machine; their names are known once one was allowed. */
+export async function listCameras() {
+  const devices = (await navigator.mediaDevices?.enumerateDevices()) ?? [];
+  return devices.filter(({ kind, deviceId }) => kind === "videoinput" && deviceId !== "");
+}
+
+/** @param {DOMException} cause */
+function explain(cause) {
+  switch (cause.name) {
+    case "NotAllowedError":
+    case "SecurityError":
+      return new SourceError(
+        "denied",
+        "The camera is not allowed for this page. Allow it beside the address, then try again, or play the sample clip.",
+        { cause },
+      );
+    case "NotFoundError":
+      return new SourceError("none", "No camera was found. Plug one in, play the sample clip or open a file.", { cause });
+    case "NotReadableError":
+    case "AbortError":
+      return new SourceError("in-use", "The camera does not answer. Another program may be using it: close that and try again.", { cause });
+    case "OverconstrainedError":
+      return new SourceError("gone", "That camera is no longer there. Choose another one.", { cause });
+    default:
+      return new SourceError("none", `The camera cannot be opened: ${cause.message}`, { cause });
+  }
+}
+
+/**
+ * Shows a stream or file and waits until there is a picture.
+ *
+ * @param {HTMLVideoElement} video
+ * @param {MediaStream | string} source a stream, or the address of a file
+ * @param {string} name
+ */
+export async function showVideo(video, source, name) {
+  if (typeof source === "string") video.src = source;
+  else video.srcObject = source;
+  await new Promise((resolve, reject) => {
+    video.addEventListener("loadeddata", resolve, { once: true });
+    video.addEventListener("error", reject, { once: true });
+  }).catch((event) => {
+    throw new SourceError("unreadable", `This browser cannot play ${name}.`, { cause: event });
+  });
+}
+
+/** @param {MediaStream} stream whose camera's light goes out */
+export function stopStream(stream) {
+  for (const track of stream.getTracks()) track.stop();
+}
+
+/**
+ * Releases whatever the element shows.
+ *
+ * @param {HTMLVideoElement} video
+ */
+export function releaseVideo(video) {
+  video.pause();
+  const { srcObject, src } = video;
+  if (srcObject instanceof MediaStream) stopStream(srcObject);
+  if (src.startsWith("blob:")) URL.revokeObjectURL(src);
+  video.srcObject = null;
+  video.removeAttribute("src");
+  video.load();
+}
