@@ -1,26 +1,27 @@
 //! From embeddings and expression logits with action units to both classifiers, ready to be written to a file.
 
 mod network;
+mod report;
 
-use std::{fmt, path::Path};
+use std::path::Path;
 
 use burn::tensor::Device;
-use serde::Serialize;
 
 use crate::{
-    EpochScore, Examples, FitError, Fitted, Plateau, RecipeError, Schedule, TrainingEvent,
-    checkpoint::checkpoint_of,
+    Examples, FitError, Plateau, RecipeError, Schedule, TrainingEvent, checkpoint::checkpoint_of,
+    fit::Fitted,
 };
 use affectlens::{
-    calibration::{ActionUnitSettings, best_threshold, positive_weights, sigmoid},
+    calibration::{ActionUnitSettings, positive_weights, sigmoid},
     head::{ActionUnits, ActionUnitsConfig, EmbeddingNetwork, LogitsNetwork},
     label::AFF_WILD2_ACTION_UNITS,
-    metrics::ActionUnitScores,
     weights::Weights,
 };
 use affectlens_data::FeatureRows;
 
 use network::{Dropout, NetworkRecipe};
+pub(crate) use report::tune_thresholds;
+pub use report::{ActionUnitPart, ActionUnitReport, ActionUnitValidation, ThresholdScores};
 
 /// The action units of Aff-Wild2.
 const UNITS: usize = AFF_WILD2_ACTION_UNITS.len();
@@ -74,24 +75,6 @@ pub struct ActionUnitExamples<'a> {
     pub labels: &'a [Labels],
 }
 
-/// One of the two networks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ActionUnitPart {
-    /// Over the embedding.
-    Embedding,
-    /// Over the expression logits.
-    Logits,
-}
-
-/// Scores of one network on the validation data.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct ActionUnitValidation {
-    /// Mean F1 at a probability of .5; decides which epoch is the best.
-    pub mean_f1: f64,
-    /// The loss that is trained.
-    pub loss: f64,
-}
-
 /// Trained networks and how they did.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainedActionUnits {
@@ -101,74 +84,6 @@ pub struct TrainedActionUnits {
     pub settings: ActionUnitSettings,
     /// How training went.
     pub report: ActionUnitReport,
-}
-
-/// How the training of both networks went; scores are those of probabilities.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ActionUnitReport {
-    /// Training examples.
-    pub count: usize,
-    /// Training examples that show each action unit.
-    pub positives: Vec<usize>,
-    /// The epoch of the embedding network and that of the logits network whose states were kept.
-    pub epochs: [usize; 2],
-    /// The embedding network alone.
-    pub embedding: ThresholdScores,
-    /// The logits network alone.
-    pub logits: ThresholdScores,
-    /// Both, averaged.
-    pub blend: ThresholdScores,
-}
-
-/// Scores of probabilities on the validation data.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ThresholdScores {
-    /// At a threshold of .5.
-    pub half: ActionUnitScores,
-    /// At `thresholds`, on the data that they were tuned on.
-    pub tuned: ActionUnitScores,
-    /// The best threshold of each action unit among .1, .2, ... .9.
-    pub thresholds: Vec<f32>,
-}
-
-impl EpochScore for ActionUnitValidation {
-    fn score(&self) -> f64 {
-        self.mean_f1
-    }
-
-    fn loss(&self) -> Option<f64> {
-        Some(self.loss)
-    }
-
-    fn numbers(&self) -> Vec<f64> {
-        vec![self.mean_f1, self.loss]
-    }
-
-    fn from_numbers(numbers: &[f64]) -> Option<Self> {
-        let &[mean_f1, loss] = numbers else {
-            return None;
-        };
-        Some(Self { mean_f1, loss })
-    }
-}
-
-impl fmt::Display for ActionUnitValidation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "mean F1 {:.4}, validation loss {:.4}",
-            self.mean_f1, self.loss
-        )
-    }
-}
-
-impl fmt::Display for ActionUnitPart {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Embedding => "embedding network",
-            Self::Logits => "logits network",
-        })
-    }
 }
 
 /// Trains both networks, each to the epoch with its best mean F1 on the validation data, and tunes the thresholds of
@@ -305,26 +220,6 @@ fn score(
     ])
 }
 
-pub(super) fn tune_thresholds(
-    probabilities: &[Vec<f32>],
-    labels: &[Labels],
-) -> Result<ThresholdScores, RecipeError> {
-    let mut thresholds = Vec::with_capacity(UNITS);
-    for unit in 0..UNITS {
-        let scores: Vec<f32> = probabilities.iter().map(|row| row[unit]).collect();
-        let present: Vec<bool> = labels.iter().map(|row| row[unit]).collect();
-        thresholds.push(best_threshold(&scores, &present)?.0);
-    }
-    let scores = |thresholds: &[f32]| {
-        ActionUnitScores::new(probabilities, labels, thresholds, &AFF_WILD2_ACTION_UNITS)
-    };
-    Ok(ThresholdScores {
-        half: scores(&[0.5; UNITS]),
-        tuned: scores(&thresholds),
-        thresholds,
-    })
-}
-
 impl<'a> ActionUnitExamples<'a> {
     fn check(&self, parts: [&'static str; 2], config: ActionUnitsConfig) -> Result<(), FitError> {
         self.with_embeddings().check(parts[0], config.embedding)?;
@@ -381,10 +276,10 @@ mod tests {
     use super::*;
     use crate::{
         EpochReport,
-        golden::{before, golden},
+        golden::{before, golden, interrupt},
         loss::weighted_binary_cross_entropy,
     };
-    use affectlens::calibration::ActionUnitScore;
+    use affectlens::{calibration::ActionUnitScore, metrics::ActionUnitScores};
 
     #[test]
     fn steps_are_those_of_pytorch() {
@@ -530,6 +425,39 @@ mod tests {
         assert_eq!(trained.settings.score, ActionUnitScore::Probability);
         assert_eq!(trained.settings.thresholds, report.blend.thresholds);
         assert_eq!(run(&mut vec![]), trained, "the seed decides");
+    }
+
+    #[test]
+    fn an_interrupted_run_ends_as_if_it_had_not_been() {
+        let (training, validation) = (data(1, 301), data(2, 200));
+        let recipe = ActionUnitRecipe {
+            schedule: Schedule {
+                epochs: 6,
+                // Reduces the step size in every epoch: the checkpoint has to know of it.
+                plateau: Some(Plateau {
+                    factor: 0.5,
+                    patience: 0,
+                }),
+                learning_rate: 0.3,
+                ..recipe().schedule
+            },
+            ..recipe()
+        };
+        // In the first network, and in the second.
+        for after in [2, 9] {
+            let ([whole, resumed], more) = interrupt(after, |checkpoint, on_epoch| {
+                let on_event = |_, event: TrainingEvent<'_, ActionUnitValidation>| {
+                    if let TrainingEvent::Epoch(_) = event {
+                        on_epoch();
+                    }
+                };
+                let [training, validation] = [&training, &validation].map(examples);
+                train_action_units(training, validation, &recipe, checkpoint, on_event)
+                    .expect("valid data")
+            });
+            assert_eq!(more, 12 - after);
+            assert_eq!(resumed, whole);
+        }
     }
 
     #[test]

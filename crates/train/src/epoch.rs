@@ -54,7 +54,7 @@ pub enum TrainingEvent<'a, S> {
         /// Batches of the epoch so far.
         done: usize,
         /// Batches of an epoch.
-        of: usize,
+        batches: usize,
     },
     /// An epoch is over, and its checkpoint is written.
     Epoch(&'a EpochReport<S>),

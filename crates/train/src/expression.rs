@@ -8,9 +8,10 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::{
-    ClassifierScore, FitError, Fitted, LabelledEmbeddings, Schedule, TrainingConfig, TrainingEvent,
+    ClassifierScore, FitError, LabelledEmbeddings, Schedule, TrainingConfig, TrainingEvent,
     checkpoint::checkpoint_of,
     classifier::{class_counts, predict, train_mlp},
+    fit::Fitted,
 };
 use affectlens::{
     calibration::{CalibrationError, Gla, tune_gla},
@@ -215,6 +216,7 @@ fn split(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::golden::interrupt;
 
     const CLASSES: [Expression; 3] = [Expression::Neutral, Expression::Happiness, Expression::Fear];
 
@@ -308,6 +310,51 @@ mod tests {
         assert_eq!(head.gla, Gla::neutral(3));
         let (kept, held_out) = split(&training, 0.25, 0);
         assert_eq!((kept.rows.len(), held_out.rows.len()), (294, 98));
+    }
+
+    #[test]
+    fn an_interrupted_run_ends_as_if_it_had_not_been() {
+        let (training, validation) = (clouds(1), clouds(2));
+        let recipe = ExpressionRecipe {
+            training: TrainingConfig {
+                mixup: Some(0.4),
+                ..recipe().training
+            },
+            holdout: 0.25,
+            ..recipe()
+        };
+        // In the search, and while the head is trained.
+        for after in [3, 7] {
+            let ([whole, resumed], more) = interrupt(after, |checkpoint, on_epoch| {
+                let data = [&training, &validation];
+                let on_event = |event: TrainingEvent<'_, ClassifierScore>| {
+                    if let TrainingEvent::Epoch(_) = event {
+                        on_epoch();
+                    }
+                };
+                train_expression(data[0], data[1], &CLASSES, &recipe, checkpoint, on_event)
+                    .expect("valid data")
+            });
+            assert_eq!(more, 6 + whole.report.epoch - after);
+            assert_eq!(resumed, whole);
+        }
+    }
+
+    #[test]
+    fn a_checkpoint_of_another_run_is_refused() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let path = folder.path().join("checkpoint.safetensors");
+        let (training, validation) = (clouds(1), clouds(2));
+        let train = |training, recipe: &ExpressionRecipe| {
+            train_expression(training, &validation, &CLASSES, recipe, Some(&path), |_| {})
+        };
+        train(&training, &recipe()).expect("valid data");
+        let mut other = recipe();
+        other.training.schedule.seed = 1;
+        for error in [train(&training, &other), train(&validation, &recipe())] {
+            let message = error.expect_err("another run").to_string();
+            assert!(message.contains("is of another run: made of"), "{message}");
+        }
     }
 
     #[test]

@@ -88,13 +88,13 @@ pub(crate) enum Randomness {
 
 /// A trained network.
 #[derive(Debug)]
-pub struct Fitted<N, S> {
+pub(crate) struct Fitted<N, S> {
     /// The state of the best epoch, without gradients.
-    pub network: N,
+    pub(crate) network: N,
     /// The epoch with the highest score, the first of equals; the last one without validation data.
-    pub best: EpochReport<S>,
+    pub(crate) best: EpochReport<S>,
     /// All epochs.
-    pub epochs: Vec<EpochReport<S>>,
+    pub(crate) epochs: Vec<EpochReport<S>>,
 }
 
 /// Trains a network on the autodiff device where it is.
@@ -177,7 +177,7 @@ impl<R: Recipe> Fit<R> {
             }
         }
         let mut batches = self.recipe.draw(&mut self.random).into_iter();
-        let of = batches.len();
+        let count = batches.len();
         let (mut sum, mut learning_rate) = (0.0, 0.0);
         while batches.len() > 0 {
             let group: Vec<R::Batch> = batches.by_ref().take(self.plan.accumulate).collect();
@@ -186,14 +186,18 @@ impl<R: Recipe> Fit<R> {
             let left = batches.len() + group.len();
             for (place, batch) in group.into_iter().enumerate() {
                 sum += self.batch(batch, is_step.then_some(&mut gradients))?;
-                let done = of - left + place + 1;
-                on_event(TrainingEvent::Batch { epoch, done, of });
+                let done = count - left + place + 1;
+                on_event(TrainingEvent::Batch {
+                    epoch,
+                    done,
+                    batches: count,
+                });
             }
             if is_step {
                 learning_rate = self.step(gradients.grads());
             }
         }
-        let loss = sum / of as f64;
+        let loss = sum / count as f64;
         if !loss.is_finite() {
             return Err(FitError::Diverged { epoch }.into());
         }

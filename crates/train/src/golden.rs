@@ -1,7 +1,7 @@
 //! What tests of training share: made-up examples, what `tests/goldens/training.py` wrote, and the check of a few steps
 //! against it.
 
-use std::{collections::BTreeMap, marker::PhantomData};
+use std::{collections::BTreeMap, fs, marker::PhantomData, path::Path};
 
 use burn::{
     module::Module,
@@ -33,6 +33,37 @@ pub(super) fn clouds(seed: u64, classes: [([f32; 2], usize); 3]) -> LabelledEmbe
         }
     }
     LabelledEmbeddings { rows, labels }
+}
+
+/// Trains without an interruption, and with one after that many epochs, from the checkpoints that were there then; gives
+/// both results and the number of epochs after the interruption.
+pub(super) fn interrupt<T>(
+    after: usize,
+    train: impl Fn(Option<&Path>, &mut dyn FnMut()) -> T,
+) -> ([T; 2], usize) {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let [run, kept] = ["run", "kept"].map(|name| folder.path().join(name));
+    let copy = |from: &Path, to: &Path| {
+        fs::create_dir(to).expect("temporary folder");
+        for file in fs::read_dir(from).expect("was written") {
+            let file = file.expect("a checkpoint");
+            fs::copy(file.path(), to.join(file.file_name())).expect("a checkpoint");
+        }
+    };
+    let path = run.join("checkpoint.safetensors");
+    let whole = train(None, &mut || {});
+    let mut epochs = 0;
+    let _ = train(Some(&path), &mut || {
+        epochs += 1;
+        if epochs == after {
+            copy(&run, &kept);
+        }
+    });
+    fs::remove_dir_all(&run).expect("was written");
+    copy(&kept, &run);
+    let mut more = 0;
+    let resumed = train(Some(&path), &mut || more += 1);
+    ([whole, resumed], more)
 }
 
 /// A few f32 steps, with sums in another order.

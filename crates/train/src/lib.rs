@@ -30,9 +30,7 @@ pub use action_units::{
     ActionUnitExamples, ActionUnitPart, ActionUnitRecipe, ActionUnitReport, ActionUnitValidation,
     ThresholdScores, TrainedActionUnits, train_action_units,
 };
-pub use classifier::{
-    ClassifierScore, LabelledEmbeddings, Loss, TrainingConfig, predict, train_mlp,
-};
+pub use classifier::{ClassifierScore, LabelledEmbeddings, Loss, TrainingConfig, predict};
 pub use curves::draw_curves;
 pub use epoch::{EpochReport, EpochScore, TrainingEvent};
 pub use error::FitError;
@@ -40,17 +38,12 @@ pub use examples::Examples;
 pub use expression::{
     ExpressionRecipe, RecipeError, TrainedHead, TrainingReport, train_expression,
 };
-pub use fit::Fitted;
-pub use loss::{
-    ValenceArousalLoss, batch_concordance, boundary_cross_entropy, boundary_weights, focal_loss,
-    smoothed_cross_entropy, weighted_binary_cross_entropy, weighted_cross_entropy,
-};
+pub use loss::ValenceArousalLoss;
 pub use optimizer::UpdateRule;
 pub use sampling::Sampling;
-pub use schedule::{EarlyStop, OneCycle, Plateau, Schedule};
+pub use schedule::{EarlyStop, Plateau, Schedule};
 pub use tables::{
-    Table, TableRow, action_unit_table, expression_table, pretrained_probabilities,
-    valence_arousal_table, violence_table,
+    Table, TableRow, action_unit_table, expression_table, valence_arousal_table, violence_table,
 };
 pub use valence_arousal::{
     TrainedValenceArousal, ValenceArousalRecipe, ValenceArousalReport, train_valence_arousal,

@@ -20,8 +20,8 @@ pub(super) fn logistic_regression(
     let squares = rows.iter().flatten().map(|it| f64::from(*it).powi(2));
     // The loss of a row bends by at most a quarter of its squared length; weights and bias each get half of the room, so
     // that a large penalty does not slow the bias down.
-    let of_weights = 0.5 / (penalty + squares.sum::<f64>() / count / 4.0);
-    let mut steps = vec![of_weights; width];
+    let weight_step = 0.5 / (penalty + squares.sum::<f64>() / count / 4.0);
+    let mut steps = vec![weight_step; width];
     steps.push(2.0);
     // The last value is the bias.
     let mut now = vec![0.0; width + 1];

@@ -14,7 +14,7 @@ use burn::tensor::{
 /// - labels: `[batch]`
 /// - weights: `[classes]`; at least one example of the batch has a weight above 0
 /// - output: `[1]`
-pub fn weighted_cross_entropy(
+pub(crate) fn weighted_cross_entropy(
     logits: Tensor<2>,
     labels: Tensor<1, Int>,
     weights: Tensor<1>,
@@ -31,7 +31,7 @@ pub fn weighted_cross_entropy(
 /// # Shapes
 ///
 /// As [`weighted_cross_entropy`].
-pub fn smoothed_cross_entropy(
+pub(crate) fn smoothed_cross_entropy(
     logits: Tensor<2>,
     labels: Tensor<1, Int>,
     weights: Tensor<1>,
@@ -54,7 +54,7 @@ pub fn smoothed_cross_entropy(
 /// - logits: `[frames, classes]`
 /// - labels, frame_weights: `[frames]`; the weights do not sum to 0
 /// - output: `[1]`
-pub fn boundary_cross_entropy(
+pub(crate) fn boundary_cross_entropy(
     logits: Tensor<2>,
     labels: Tensor<1, Int>,
     frame_weights: Tensor<1>,
@@ -66,7 +66,7 @@ pub fn boundary_cross_entropy(
 /// Weight of each frame of a clip in [`boundary_cross_entropy`]: `weight` within `radius` frames of a change of the
 /// label, else 1, and 0 without a label. A frame without a label counts as one without violence when changes are
 /// looked for, as published.
-pub fn boundary_weights(labels: &[Option<bool>], weight: f32, radius: usize) -> Vec<f32> {
+pub(crate) fn boundary_weights(labels: &[Option<bool>], weight: f32, radius: usize) -> Vec<f32> {
     let is_violent = |place: usize| labels[place] == Some(true);
     let mut weights = vec![1.0; labels.len()];
     for change in (1..labels.len()).filter(|&place| is_violent(place) != is_violent(place - 1)) {
@@ -87,7 +87,7 @@ pub fn boundary_weights(labels: &[Option<bool>], weight: f32, radius: usize) -> 
 /// # Shapes
 ///
 /// As [`weighted_cross_entropy`].
-pub fn focal_loss(
+pub(crate) fn focal_loss(
     logits: Tensor<2>,
     labels: Tensor<1, Int>,
     weights: Tensor<1>,
@@ -111,9 +111,9 @@ pub enum ValenceArousalLoss {
     /// `concordance * (1 - mean CCC) + squared_error * MSE`, the squared error averaged over both outputs; the
     /// authors tried 1 and 0.5.
     Combined {
-        /// Of the concordance.
+        /// Weight of the concordance.
         concordance: f32,
-        /// Of the mean squared error.
+        /// Weight of the mean squared error.
         squared_error: f32,
     },
     /// Equation (5) of the paper: the squared errors of both outputs, averaged over the batch, minus both CCC. Its
@@ -149,7 +149,7 @@ impl ValenceArousalLoss {
 ///
 /// - predictions, labels: `[batch, outputs]`
 /// - output: `[outputs]`
-pub fn batch_concordance(predictions: Tensor<2>, labels: Tensor<2>) -> Tensor<1> {
+pub(crate) fn batch_concordance(predictions: Tensor<2>, labels: Tensor<2>) -> Tensor<1> {
     let moments = |values: Tensor<2>| {
         let mean = values.clone().mean_dim(0);
         (values - mean.clone(), mean)
@@ -167,7 +167,7 @@ pub fn batch_concordance(predictions: Tensor<2>, labels: Tensor<2>) -> Tensor<1>
 /// - logits, labels: `[batch, outputs]`, labels 0 or 1
 /// - positive_weights: `[outputs]`
 /// - output: `[1]`
-pub fn weighted_binary_cross_entropy(
+pub(crate) fn weighted_binary_cross_entropy(
     logits: Tensor<2>,
     labels: Tensor<2>,
     positive_weights: Tensor<1>,
@@ -392,7 +392,7 @@ mod tests {
         }
     }
 
-    /// SPEC 9.15.
+    /// Made with PyTorch.
     #[test]
     fn frames_about_a_change_weigh_more() {
         let labels: Vec<_> = (0..16).map(|frame| Some(frame >= 8)).collect();

@@ -262,10 +262,10 @@ mod tests {
 
     use super::*;
     use crate::{
-        OneCycle,
         golden::{ViolenceSteps, assert_close, violence},
         gradients::clip_by_norm,
-        weighted_cross_entropy,
+        loss::weighted_cross_entropy,
+        schedule::OneCycle,
     };
 
     #[derive(Module, Debug)]

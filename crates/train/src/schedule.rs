@@ -129,20 +129,20 @@ impl Schedule {
 /// A step size that rises to a peak and falls below its start, along cosines, as PyTorch's `OneCycleLR` with
 /// `three_phase=False` gives it (Smith & Topin 2018).
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct OneCycle {
+pub(crate) struct OneCycle {
     /// Optimiser steps that are planned.
-    pub steps: usize,
+    pub(crate) steps: usize,
     /// Part of the steps in which the step size rises, from 0 to 1.
-    pub warm_up: f64,
+    pub(crate) warm_up: f64,
     /// Peak over start.
-    pub start_divisor: f64,
+    pub(crate) start_divisor: f64,
     /// Start over end.
-    pub end_divisor: f64,
+    pub(crate) end_divisor: f64,
 }
 
 impl OneCycle {
     /// PyTorch's divisors: 25 and 1e4.
-    pub fn new(steps: usize, warm_up: f64) -> Self {
+    pub(crate) fn new(steps: usize, warm_up: f64) -> Self {
         Self {
             steps,
             warm_up,
@@ -152,13 +152,13 @@ impl OneCycle {
     }
 
     /// Step size of a step, counted from 0, with that peak; that of the last one after the end.
-    pub fn rate(&self, peak: f64, step: usize) -> f64 {
+    pub(crate) fn rate(&self, peak: f64, step: usize) -> f64 {
         let start = peak / self.start_divisor;
         self.anneal(step, [start, peak, start / self.end_divisor])
     }
 
     /// Momentum of a step: it falls to the first value while the step size rises, and rises to the second again.
-    pub fn momentum(&self, [least, most]: [f64; 2], step: usize) -> f64 {
+    pub(crate) fn momentum(&self, [least, most]: [f64; 2], step: usize) -> f64 {
         self.anneal(step, [most, least, most])
     }
 

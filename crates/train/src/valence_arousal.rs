@@ -217,11 +217,17 @@ fn check(data: Examples<[f32; 2]>, part: &'static str, width: usize) -> Result<(
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use rand::{RngExt, SeedableRng, rngs::StdRng};
 
     use affectlens_data::FeatureRows;
 
-    use super::{super::golden::golden, *};
+    use super::*;
+    use crate::{
+        EarlyStop,
+        golden::{golden, interrupt},
+    };
     use affectlens::metrics::concordance;
 
     #[test]
@@ -320,6 +326,44 @@ mod tests {
                 ValenceArousal::load(&trained.weights, &Device::flex()).expect("own file");
             assert_eq!(evaluate(&network, validation), trained.report.validation);
         }
+    }
+
+    #[test]
+    fn an_interrupted_run_ends_as_if_it_had_not_been() {
+        let ((rows, labels), (other_rows, other_labels)) = (data(1), data(2));
+        let training = Examples {
+            rows: &rows,
+            labels: &labels,
+        };
+        let validation = Examples {
+            rows: &other_rows,
+            labels: &other_labels,
+        };
+        let recipe = ValenceArousalRecipe {
+            schedule: Schedule {
+                early_stop: Some(EarlyStop {
+                    improvement: 0.01,
+                    patience: 2,
+                }),
+                ..recipe().schedule
+            },
+            ..recipe()
+        };
+        let epochs = Cell::new(0);
+        let ([whole, resumed], more) = interrupt(3, |checkpoint, on_epoch| {
+            epochs.set(0);
+            let on_event = |event: TrainingEvent<'_, ValenceArousalScores>| {
+                if let TrainingEvent::Epoch(epoch) = event {
+                    epochs.set(epoch.epoch);
+                    on_epoch();
+                }
+            };
+            train_valence_arousal(training, validation, &recipe, checkpoint, on_event)
+                .expect("valid data")
+        });
+        assert_eq!(resumed, whole);
+        assert_eq!(epochs.get(), 3 + more);
+        assert!((4..20).contains(&epochs.get()), "stops early: {epochs:?}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod error;
 mod features;
 mod head;
 mod motion;
+mod presets;
 mod recipe;
 mod report;
 mod scores;

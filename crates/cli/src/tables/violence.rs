@@ -21,15 +21,15 @@ use affectlens::{
     windowing::Windows,
 };
 use affectlens_data::{Dvd, Part, VideoSource, Videos, add_frames, score_video};
-use affectlens_train::{Augmentation, Table, ViolenceRecipe, train_violence, violence_table};
+use affectlens_train::{Augmentation, ViolenceRecipe, head_recipe, violence_table};
 
 /// Published: what is at least as probable is violent.
 const THRESHOLD: f32 = 0.5;
 
 impl Args {
     /// Trains the presets and scores whole validation videos with every frame in a window; presets whose weights are not
-    /// there are left out.
-    pub(super) fn violence(&self) -> Result<Table> {
+    /// there are left out. Gives the table as Markdown and JSON.
+    pub(super) fn violence(&self) -> Result<(String, String)> {
         let root = self.dvd.as_deref().context("--dvd ROOT is missing")?;
         let mut backbones: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for (preset, backbone) in ViolenceRecipe::PRESETS {
@@ -54,7 +54,9 @@ impl Args {
                 None => self.frozen(root, backbone, &presets, &mut ours)?,
             }
         }
-        Ok(violence_table(&ours))
+        let table = violence_table(&ours);
+        let markdown = format!("## {}\n\n{}\n", table.task, table.markdown());
+        Ok((markdown, serde_json::to_string_pretty(&table)?))
     }
 
     fn recipe(&self, preset: &str) -> Result<ViolenceRecipe> {
@@ -90,12 +92,13 @@ impl Args {
             let digest = &reader.weights().metadata.source_sha256;
             let videos = training.places.len();
             let trained_on = format!("{digest} {videos} videos, {frames} frames, {recipe:?}");
-            let weights = self.head_over(preset, reader.weights(), trained_on, || {
+            let length = recipe.length;
+            let weights = self.head(preset, reader.weights(), trained_on, || {
                 let data = [&training.data, &validation.data];
-                let show = show_training();
-                Ok(train_violence(data[0], data[1], &recipe, None, show)?.weights)
+                let recipe = head_recipe(recipe);
+                Ok(recipe.train(data, &[], None, &mut show_training())?.weights)
             })?;
-            ours.insert(preset, score(&weights, recipe.length, &validation)?);
+            ours.insert(preset, score(&weights, length, &validation)?);
         }
         Ok(())
     }

@@ -1,5 +1,8 @@
 //! `affectlens train violence`: clips or the videos of DVD to a temporal head's weights file.
 
+mod end_to_end;
+mod folds;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -7,31 +10,29 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use burn::tensor::Device;
 use serde::Serialize;
 
-use super::{DeviceOption, command_line, keep_score, show_training, stamp};
+use super::{
+    DeviceOption, command_line,
+    options::{ResumeOption, keep_score},
+    show_training, stamp,
+};
 use crate::{
     probability,
     progress::Terminal,
     readers::{open_source, open_videos},
 };
 use affectlens::{
-    backbone::{TrainableBackbone, canonical_weights},
     calibration::ViolenceSettings,
-    head::{TemporalHead, TemporalKind},
-    weights::{Precision, PublishedWeights, Weights, file_sha256, sha256},
-    windowing::Windows,
+    head::TemporalKind,
+    weights::{Precision, Weights, file_sha256},
 };
-use affectlens_data::{
-    ClipFolders, ClipScores, Part, VideoData, VideoPictures, VideoSource, Videos, read_folds,
-    score_video,
-};
+use affectlens_data::{ClipFolders, VideoSource, read_folds};
 use affectlens_train::{
-    Augmentation, Boundary, ClassWeighting, FrameLoss, MotionFold, ViolenceError, ViolenceNetwork,
-    ViolenceRecipe, ViolenceReport, draw_curves, mean_and_spread, train_end_to_end, train_motion,
-    train_violence,
+    Augmentation, Boundary, ClassWeighting, FrameLoss, HeadRecipe, ViolenceRecipe, ViolenceReport,
+    draw_curves, head_recipe, settings_for,
 };
+pub(crate) use end_to_end::train_on_pictures;
 
 /// Backbone of the default head.
 const BACKBONE: &str = "efficientnet-lite0";
@@ -43,70 +44,70 @@ pub(crate) struct Args {
     /// DIR/validation that have these.
     #[arg(long, value_name = "DIR", required_unless_present = "dvd")]
     data: Option<PathBuf>,
-    /// DVD's root folder, with Training and Validation.
+    /// Root folder of DVD, with Training and Validation.
     #[arg(long, value_name = "ROOT", conflicts_with = "data")]
     dvd: Option<PathBuf>,
-    /// The head's weights file to write.
+    /// Weights file of the head to write.
     #[arg(long, value_name = "FILE", required_unless_present = "folds")]
     out: Option<PathBuf>,
-    /// Published recipe that the other options change.
+    /// Published recipe to start from; the other options override parts of it.
     #[arg(long, value_name = "NAME", value_parser = ViolenceRecipe::PRESETS.map(|(name, _)| name))]
     preset: Option<String>,
-    /// Backbone that embeds frames [default: the preset's, else efficientnet-lite0].
+    /// Backbone for frames [default: that of the preset, otherwise efficientnet-lite0].
     #[arg(long, value_name = "NAME")]
     backbone: Option<String>,
-    /// Network over the embeddings of a clip's frames [default: tcn].
+    /// Kind of head, which reads the embeddings of a clip's frames [default: tcn].
     #[arg(long, value_name = "NAME", value_parser = kind)]
     head: Option<TemporalKind>,
-    /// Passes over the training videos, one clip of each [default: 18].
+    /// Epochs; each takes one clip of every training video [default: 18].
     #[arg(long)]
     epochs: Option<usize>,
-    /// Frames of a clip [default: 32].
+    /// Frames per clip [default: 32].
     #[arg(long, value_name = "FRAMES")]
     length: Option<usize>,
-    /// Frames from one to the next of a training clip [default: 2].
+    /// Distance between the frames of a training clip [default: 2].
     #[arg(long, value_name = "FRAMES")]
     step: Option<usize>,
-    /// Frames from one to the next of a window in use, kept in the file.
+    /// Distance between the frames of a window when the head is used; stored in the file.
     #[arg(long, value_name = "FRAMES", default_value_t = 1)]
     frame_step: usize,
-    /// Look at so many frames a second, in training and in use; without it at all.
+    /// Frames per second to use, in training and afterwards [default: all; 8 for the heads of movement].
     #[arg(long, value_name = "RATE", value_parser = positive)]
     frames_per_second: Option<f32>,
-    /// Probability from which a frame is violent, kept in the file.
+    /// Probability from which a frame counts as violent; stored in the file.
     #[arg(long, value_name = "P", value_parser = probability, default_value_t = 0.5)]
     threshold: f32,
-    /// Clips that go through the network together [default: 2].
+    /// Clips per batch [default: 2].
     #[arg(long, value_name = "CLIPS")]
     batch: Option<usize>,
-    /// Batches that make one step of the optimiser [default: 8].
+    /// Batches per step of the optimiser [default: 8].
     #[arg(long, value_name = "BATCHES")]
     accumulate: Option<usize>,
-    /// Make a step of the batches at the end of an epoch that do not fill one; as published they are dropped.
+    /// Use the batches at the end of an epoch that do not fill a step; the published recipes drop them.
     #[arg(long)]
     keep_partial_step: bool,
-    /// Step size; the schedule rises to six times as much [default: 0.00006].
+    /// Learning rate at the start; the schedule rises to six times as much [default: 0.00006].
     #[arg(long)]
     learning_rate: Option<f64>,
-    /// Decay of weights [default: 0.0005].
+    /// Weight decay [default: 0.0005].
     #[arg(long)]
     weight_decay: Option<f64>,
-    /// Part of a label that is spread over both classes [default: 0.02].
+    /// Label smoothing: share of a label that is spread over both classes [default: 0.02].
     #[arg(long, value_name = "PART")]
     label_smoothing: Option<f32>,
-    /// Focal loss of this gamma instead of cross-entropy.
+    /// Focal loss with this gamma, instead of cross-entropy.
     #[arg(long, value_name = "GAMMA", conflicts_with = "label_smoothing")]
     focal: Option<f32>,
-    /// Class weights by the effective number of frames with this beta, instead of by their number.
+    /// Class-balanced weights with this beta (effective number of frames), instead of inverse frequency.
     #[arg(long, value_name = "BETA")]
     class_balanced: Option<f64>,
-    /// Multiplies the weight of violence in the loss [default: 1.15].
+    /// Factor on the weight of the violent class in the loss [default: 1.15].
     #[arg(long, value_name = "FACTOR")]
     violent_weight: Option<f64>,
-    /// Look closer at changes: weight of the frames about them in an extra term of the loss; published is 2.
+    /// Boundary-aware loss: adds a term in which frames near a change of label have this weight; 2 as published.
     #[arg(long, value_name = "WEIGHT")]
     boundary: Option<f32>,
-    /// Frames about a change, to each side.
+    /// Frames before and after a change of label that count as near.
     #[arg(
         long,
         value_name = "FRAMES",
@@ -114,48 +115,47 @@ pub(crate) struct Args {
         requires = "boundary"
     )]
     boundary_radius: usize,
-    /// Probability with which a clip is centred on a violent frame [default: 0.1].
+    /// Probability of centring a clip on a violent frame [default: 0.1].
     #[arg(long, value_name = "P")]
     positive_clips: Option<f64>,
-    /// Take the mirror image of a frame with probability one half; its features are computed once too.
+    /// Mirror each frame with probability one half; features of the mirrored frames are cached too.
     #[arg(long)]
     mirror: bool,
-    /// Train the backbone too, on pictures, with the preset's augmentation; slow without a GPU.
+    /// Train the backbone as well, on augmented pictures; slow without a GPU.
     #[arg(long, requires_all = ["published", "backbone_out"], conflicts_with_all = ["folds", "mirror"])]
     end_to_end: bool,
-    /// The backbone's published state dict, from which --end-to-end starts: .safetensors, .pth or .pt.
+    /// Published state dict of the backbone that --end-to-end starts from: .safetensors, .pth or .pt.
     #[arg(long, value_name = "FILE", requires = "end_to_end")]
     published: Option<PathBuf>,
-    /// The trained backbone's weights file to write; it goes with the head.
+    /// Weights file of the trained backbone to write; the head needs it.
     #[arg(long, value_name = "FILE", requires = "end_to_end")]
     backbone_out: Option<PathBuf>,
-    /// Start of the random numbers [default: 67].
+    /// Seed of the random numbers [default: 67].
     #[arg(long)]
     seed: Option<u64>,
-    /// List with the columns `file` (FOLDER/NAME below DIR) and `fold`: trains without each fold and scores it, before
-    /// training on everything for --out.
+    /// Cross-validation: a CSV file with the columns `file` (FOLDER/NAME below DIR) and `fold`. Each fold is scored by
+    /// a head trained on the others, then a head is trained on everything for --out.
     #[arg(long, value_name = "FILE.csv", requires = "data")]
     folds: Option<PathBuf>,
-    /// How often all folds are trained, each time with the next seed.
+    /// Repetitions of the cross-validation, each with the next seed.
     #[arg(long, value_name = "N", default_value_t = 1, requires = "folds")]
     seeds: u64,
-    /// Folder of the checkpoint that is written after each epoch; a run that finds one goes on from there.
-    #[arg(long, value_name = "DIR")]
-    resume: Option<PathBuf>,
-    /// Picture of loss and F1 over the epochs to write.
+    #[command(flatten)]
+    resume: ResumeOption,
+    /// SVG file to write, with loss and F1 over the epochs.
     #[arg(long, value_name = "FILE.svg")]
     curves: Option<PathBuf>,
-    /// Rights in the trained parameters, kept in the file.
+    /// Licence of the trained parameters; stored in the file.
     #[arg(
         long,
         value_name = "TEXT",
         default_value = "not stated; depends on the rights in the training videos"
     )]
     licence: String,
-    /// Where the backbone runs.
+    /// Device that runs the backbone.
     #[arg(long, value_enum, default_value_t)]
     device: DeviceOption,
-    /// Folder with weights files; the default is the cache that `affectlens weights fetch` fills.
+    /// Folder with weights files [default: the cache that `affectlens weights fetch` fills].
     #[arg(long = "weights", value_name = "DIR")]
     weights: Option<PathBuf>,
 }
@@ -184,137 +184,78 @@ struct Summary<'a> {
 /// Trains a head, and with `--end-to-end` its backbone, and writes what it trained.
 pub(super) fn run(args: &Args) -> Result<()> {
     let source = open_source(args.data.as_deref(), args.dvd.as_deref())?;
+    let recipe = head_recipe(args.settings()?);
     match (&args.published, &args.backbone_out) {
-        (Some(published), Some(out)) => end_to_end(args, &source, published, out),
-        _ => frozen(args, &source),
+        (Some(published), Some(out)) => args.end_to_end(&source, recipe.as_ref(), published, out),
+        _ => args.frozen(&source, recipe.as_ref()),
     }
-}
-
-fn frozen(args: &Args, source: &VideoSource) -> Result<()> {
-    let recipe = args.recipe()?;
-    let mut reader = open_videos(args.backbone(), args.weights.clone(), args.device)?;
-    reader.frames_per_second = args.frames_per_second(&recipe);
-    reader.mirrored = args.mirror;
-    let [training, validation] = source.parts(&reader)?;
-    let mut scores = BTreeMap::new();
-    let mut parts = Vec::new();
-    if let Some(list) = &args.folds {
-        let VideoSource::Clips(ClipFolders::Whole(clips)) = source else {
-            bail!("--folds takes a folder without train and validation");
-        };
-        let folds = read_folds(list, clips)?;
-        (scores, parts) = args.cross_validate(&training, &folds, &recipe)?;
-    } else if recipe.head.is_motion() {
-        bail!(
-            "--head {} needs --folds: clips that were held out say how far to trust it",
-            recipe.head.name()
-        );
-    }
-    let Some(out) = &args.out else { return Ok(()) };
-    let checkpoint = args.checkpoint(&recipe, &reader.weights().metadata.source_sha256);
-    let (data, checkpoint) = ([&training.data, &validation.data], checkpoint.as_deref());
-    let trained = match recipe.head {
-        head if head.is_motion() => train_motion(
-            data[0],
-            data[1],
-            &parts,
-            &recipe,
-            checkpoint,
-            show_training(),
-        )?,
-        _ => train_violence(data[0], data[1], &recipe, checkpoint, show_training())?,
-    };
-    let mut head = trained.weights;
-    head.metadata.extra.extend(scores);
-    let skipped = training.skipped + validation.skipped;
-    args.write(head, reader.weights(), &recipe, &trained.report)?;
-    args.print(out, skipped, &trained.report)
-}
-
-fn end_to_end(
-    args: &Args,
-    source: &VideoSource,
-    published: &Path,
-    backbone_out: &Path,
-) -> Result<()> {
-    let recipe = args.recipe()?;
-    if recipe.head.is_motion() {
-        bail!(
-            "--head {} is trained on features of a frozen backbone, not with --end-to-end",
-            recipe.head.name()
-        );
-    }
-    let parts = |side| {
-        let rate = args.frames_per_second(&recipe);
-        Ok(source.pictures(side, rate, &Terminal::default())?)
-    };
-    let checkpoint = args.checkpoint(&recipe, &file_sha256(published)?);
-    let trained = train_on_pictures(
-        (args.backbone(), published),
-        parts,
-        &recipe,
-        args.device,
-        checkpoint.as_deref(),
-    )?;
-    let mut backbone = trained.backbone;
-    backbone.metadata.licence.clone_from(&args.licence);
-    backbone.write(backbone_out, Precision::Half)?;
-    args.write(trained.head, &backbone, &recipe, &trained.report)?;
-    let out = args.out.as_deref().unwrap_or(backbone_out);
-    args.print(out, 0, &trained.report)
-}
-
-/// Backbone and head that were trained together.
-pub(crate) struct Trained {
-    /// In canonical form.
-    pub(crate) backbone: Weights,
-    pub(crate) head: Weights,
-    report: ViolenceReport,
-}
-
-/// Trains a backbone from its published state dict, with a head; `parts` gives pictures of the side that it takes.
-pub(crate) fn train_on_pictures(
-    (name, published): (&str, &Path),
-    parts: impl FnOnce(u32) -> Result<[VideoPictures; 2]>,
-    recipe: &ViolenceRecipe,
-    device: DeviceOption,
-    checkpoint: Option<&Path>,
-) -> Result<Trained> {
-    let device = device.open()?.device.autodiff();
-    let read = PublishedWeights::read(published)?;
-    let encoder = TrainableBackbone::load(name, read.named(), &device)
-        .with_context(|| format!("`{}` as {name}", published.display()))?;
-    let [training, validation] = &parts(encoder.facts().input_side)?;
-    let frames = |part, video, frames: &[usize]| {
-        let pictures = match part {
-            Part::Training => training,
-            Part::Validation => validation,
-        };
-        let read = pictures.frames(video, frames);
-        read.map_err(|error| ViolenceError::Frames(error.to_string()))
-    };
-    let trained = train_end_to_end(
-        ViolenceNetwork::new(encoder, recipe, &device),
-        &device,
-        [&training.videos, &validation.videos],
-        frames,
-        recipe,
-        checkpoint,
-        show_training(),
-    )?;
-    let state = trained.network.backbone_weights();
-    let digest = sha256(&state.to_safetensors(Precision::Single)?);
-    let mut backbone = canonical_weights(name, &PublishedWeights::Named(state))?;
-    backbone.metadata.source = command_line();
-    backbone.metadata.source_sha256 = digest;
-    Ok(Trained {
-        backbone,
-        head: trained.network.head_weights(),
-        report: trained.report,
-    })
 }
 
 impl Args {
+    fn frozen(&self, source: &VideoSource, recipe: &dyn HeadRecipe) -> Result<()> {
+        let name = recipe.settings().head.name();
+        let mut reader = open_videos(self.backbone(), self.weights.clone(), self.device)?;
+        reader.frames_per_second = self.frames_per_second(recipe);
+        reader.mirrored = self.mirror;
+        let [training, validation] = source.parts(&reader)?;
+        let (mut scores, mut folds) = (BTreeMap::new(), Vec::new());
+        if let Some(list) = &self.folds {
+            let VideoSource::Clips(ClipFolders::Whole(clips)) = source else {
+                bail!("--folds takes a folder without train and validation");
+            };
+            let members = read_folds(list, clips)?;
+            (scores, folds) = self.cross_validate(&training, &members, recipe)?;
+        } else if recipe.needs_folds() {
+            bail!("--head {name} needs --folds: it is scored on clips that it was not trained on");
+        }
+        let Some(out) = &self.out else { return Ok(()) };
+        let checkpoint = self.checkpoint(recipe, &reader.weights().metadata.source_sha256);
+        let trained = recipe.train(
+            [&training.data, &validation.data],
+            &folds,
+            checkpoint.as_deref(),
+            &mut show_training(),
+        )?;
+        let mut head = trained.weights;
+        head.metadata.extra.extend(scores);
+        self.write(head, reader.weights(), recipe, &trained.report)?;
+        let skipped = training.skipped + validation.skipped;
+        print(out, skipped, &trained.report)
+    }
+
+    fn end_to_end(
+        &self,
+        source: &VideoSource,
+        recipe: &dyn HeadRecipe,
+        published: &Path,
+        backbone_out: &Path,
+    ) -> Result<()> {
+        let settings = recipe.settings();
+        if !recipe.trains_backbone() {
+            bail!(
+                "--head {} is trained on features of a frozen backbone, not with --end-to-end",
+                settings.head.name()
+            );
+        }
+        let checkpoint = self.checkpoint(recipe, &file_sha256(published)?);
+        let trained = train_on_pictures(
+            (self.backbone(), published),
+            |side| {
+                let rate = self.frames_per_second(recipe);
+                Ok(source.pictures(side, rate, &Terminal::default())?)
+            },
+            settings,
+            self.device,
+            checkpoint.as_deref(),
+        )?;
+        let mut backbone = trained.backbone;
+        backbone.metadata.licence.clone_from(&self.licence);
+        backbone.write(backbone_out, Precision::Half)?;
+        self.write(trained.head, &backbone, recipe, &trained.report)?;
+        let out = self.out.as_deref().unwrap_or(backbone_out);
+        print(out, 0, &trained.report)
+    }
+
     fn backbone(&self) -> &str {
         let published = ViolenceRecipe::PRESETS
             .iter()
@@ -324,15 +265,13 @@ impl Args {
     }
 
     /// The checkpoint of a backbone with that digest.
-    fn checkpoint(&self, recipe: &ViolenceRecipe, backbone: &str) -> Option<PathBuf> {
-        let folder = self.resume.as_ref()?;
+    fn checkpoint(&self, recipe: &dyn HeadRecipe, backbone: &str) -> Option<PathBuf> {
         let frames_per_second = self.frames_per_second(recipe);
         let Self {
             end_to_end, mirror, ..
         } = self;
-        let of = format!("{backbone} {end_to_end} {frames_per_second:?} {mirror}");
-        let digest = sha256(of.as_bytes());
-        Some(folder.join(format!("checkpoint-{}.safetensors", &digest[..12])))
+        let run = format!("{backbone} {end_to_end} {frames_per_second:?} {mirror}");
+        self.resume.checkpoint(&run)
     }
 
     /// Stamps the head with where it comes from and how it is used; writes it, and the curves.
@@ -340,7 +279,7 @@ impl Args {
         &self,
         mut head: Weights,
         backbone: &Weights,
-        recipe: &ViolenceRecipe,
+        recipe: &dyn HeadRecipe,
         report: &ViolenceReport,
     ) -> Result<()> {
         if let Some(path) = &self.curves {
@@ -353,7 +292,7 @@ impl Args {
         head.metadata.source = command_line();
         let extra = &mut head.metadata.extra;
         ViolenceSettings {
-            length: recipe.length,
+            length: recipe.settings().length,
             step: self.frame_step,
             frames_per_second: self.frames_per_second(recipe),
             threshold: self.threshold,
@@ -365,34 +304,18 @@ impl Args {
         Ok(head.write(out, Precision::Half)?)
     }
 
-    fn print(&self, out: &Path, skipped_videos: usize, report: &ViolenceReport) -> Result<()> {
-        let summary = Summary {
-            out,
-            skipped_videos,
-            report,
-        };
-        println!("{}", serde_json::to_string(&summary)?);
-        Ok(())
+    /// Frames per second that are looked at; a recipe may have a rate of its own.
+    fn frames_per_second(&self, recipe: &dyn HeadRecipe) -> Option<f32> {
+        self.frames_per_second.or(recipe.frames_per_second())
     }
 
-    /// Frames a second that are looked at; the motion head has a rate of its own.
-    fn frames_per_second(&self, recipe: &ViolenceRecipe) -> Option<f32> {
-        let default = recipe
-            .head
-            .is_motion()
-            .then_some(ViolenceRecipe::MOTION_RATE);
-        self.frames_per_second.or(default)
-    }
-
-    /// The published recipe with what the options change.
-    fn recipe(&self) -> Result<ViolenceRecipe> {
-        let published = match &self.preset {
-            Some(name) => ViolenceRecipe::preset(name)
+    /// The published settings with what the options change.
+    fn settings(&self) -> Result<ViolenceRecipe> {
+        let published = match (&self.preset, self.head) {
+            (Some(name), _) => ViolenceRecipe::preset(name)
                 .with_context(|| format!("there is no preset `{name}`"))?,
-            None => match self.head {
-                Some(head) if head.is_motion() => ViolenceRecipe::motion(head),
-                _ => ViolenceRecipe::default(),
-            },
+            (None, Some(head)) => settings_for(head),
+            (None, None) => ViolenceRecipe::default(),
         };
         let loss = match (self.focal, self.label_smoothing) {
             (Some(gamma), _) => FrameLoss::Focal { gamma },
@@ -430,123 +353,14 @@ impl Args {
             ..published
         })
     }
-
-    /// Trains without each fold and scores it; prints a table, and gives what the head's file says of it and the motion
-    /// heads that were trained.
-    fn cross_validate(
-        &self,
-        clips: &Videos,
-        folds: &BTreeMap<String, Vec<usize>>,
-        recipe: &ViolenceRecipe,
-    ) -> Result<(BTreeMap<String, String>, Vec<MotionFold>)> {
-        let windows = Windows::new(recipe.length, self.frame_step)?;
-        let videos_of = |members: &[usize]| -> [Vec<usize>; 2] {
-            let is_member = |video: &usize| members.contains(&clips.places[*video]);
-            let (scored, trained) = (0..clips.places.len()).partition(is_member);
-            [scored, trained]
-        };
-        let mut table = Table::default();
-        let mut motion_folds = Vec::new();
-        for seed in (0..self.seeds).map(|more| recipe.seed.wrapping_add(more)) {
-            let recipe = ViolenceRecipe {
-                seed,
-                ..recipe.clone()
-            };
-            let mut scores = ClipScores::default();
-            let mut score = |head: &TemporalHead, videos: &[usize]| -> Result<()> {
-                for (video, features) in clips.data.select(videos).iter() {
-                    let probabilities = score_video(head, features, &windows, false)?;
-                    scores.add(video.labels.contains(&Some(true)), &probabilities);
-                }
-                Ok(())
-            };
-            let mut of_seed = Vec::new();
-            for (fold, members) in folds {
-                eprintln!("seed {seed}, without fold {fold}");
-                let [scored, trained] = videos_of(members);
-                if recipe.head.is_motion() {
-                    of_seed.push(MotionFold::train(&clips.data, &scored, &recipe)?);
-                    continue;
-                }
-                let training = clips.data.select(&trained);
-                let trained =
-                    train_violence(&training, &VideoData::default(), &recipe, None, |_| {})?;
-                let head = TemporalHead::load(&trained.weights, &Device::flex())?;
-                score(&head, &scored)?;
-            }
-            for (number, fold) in of_seed.iter().enumerate() {
-                let others = of_seed
-                    .iter()
-                    .enumerate()
-                    .filter(|(other, _)| *other != number);
-                let others: Vec<&MotionFold> = others.map(|(_, fold)| fold).collect();
-                score(&fold.head(&others)?, &fold.videos)?;
-            }
-            table.add("all", seed, &scores, self.threshold)?;
-            for (part, name) in ["network", "linear"].into_iter().enumerate() {
-                let mut scores = ClipScores::default();
-                let held_out = of_seed.iter().flat_map(|fold| &fold.scores);
-                for (violent, parts) in held_out {
-                    scores.add(*violent, &[1.0 / (1.0 + (-parts[part]).exp())]);
-                }
-                if recipe.head == TemporalKind::Motion {
-                    table.add(name, seed, &scores, 0.5)?;
-                }
-            }
-            motion_folds.extend(of_seed);
-        }
-        Ok((table.finish(), motion_folds))
-    }
 }
 
-/// Accuracy and area under the curve of clips that were held out, a row a seed and part of the head.
-#[derive(Default)]
-struct Table(Vec<(&'static str, [f64; 2])>);
-
-impl Table {
-    fn add(
-        &mut self,
-        part: &'static str,
-        seed: u64,
-        scores: &ClipScores,
-        threshold: f32,
-    ) -> Result<()> {
-        let accuracy = scores.confusion(threshold).accuracy();
-        let area = scores.area().context("clips of one kind alone")?;
-        if self.0.is_empty() {
-            println!("part     seed  accuracy  AUC");
-        }
-        println!("{part:<8} {seed:>4}  {accuracy:.4}    {area:.4}");
-        self.0.push((part, [accuracy, area]));
-        Ok(())
-    }
-
-    /// Prints mean and spread; gives those of the whole head by the names they have in its file.
-    fn finish(self) -> BTreeMap<String, String> {
-        let mut said = BTreeMap::new();
-        for part in ["all", "network", "linear"] {
-            let rows = self.0.iter().filter(|(of, _)| *of == part);
-            let rows: Vec<[f64; 2]> = rows.map(|(_, row)| *row).collect();
-            if rows.is_empty() {
-                continue;
-            }
-            let column = |column: usize| -> [f64; 2] {
-                let values: Vec<f64> = rows.iter().map(|row| row[column]).collect();
-                mean_and_spread(&values)
-            };
-            let columns = [("accuracy", column(0)), ("auc", column(1))];
-            let text = |[mean, spread]: [f64; 2]| format!("{mean:.4} ± {spread:.4}");
-            println!(
-                "{part:<8} mean  {}  {}",
-                text(columns[0].1),
-                text(columns[1].1)
-            );
-            if part == "all" {
-                said.extend(
-                    columns.map(|(name, value)| (format!("cross_validation_{name}"), text(value))),
-                );
-            }
-        }
-        said
-    }
+fn print(out: &Path, skipped_videos: usize, report: &ViolenceReport) -> Result<()> {
+    let summary = Summary {
+        out,
+        skipped_videos,
+        report,
+    };
+    println!("{}", serde_json::to_string(&summary)?);
+    Ok(())
 }

@@ -88,6 +88,22 @@ fn balanced_batches_and_a_batch_size_exclude_each_other() {
 }
 
 #[test]
+fn options_of_another_task_are_wrong_usage() {
+    for (task, option) in [
+        ("action-units", ["--mixup", "0.2"]),
+        ("action-units", ["--data", "data"]),
+        ("valence-arousal", ["--no-gla", "--no-gla"]),
+        ("expression", ["--scores", "logit"]),
+    ] {
+        let train = ["train", task, "--affwild2", ".", "--out", "x.safetensors"];
+        let output = affectlens(&[&train[..], &option].concat(), Path::new("."));
+        let message = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(message.contains("unexpected argument"), "{message}");
+    }
+}
+
+#[test]
 #[ignore = "needs fetched weights: run cargo xtask test"]
 fn trained_head_is_evaluated_from_its_file() {
     let folder = tempfile::tempdir().expect("temporary folder");
@@ -134,6 +150,25 @@ fn trained_head_is_evaluated_from_its_file() {
         "{}",
         stderr(&output)
     );
+    // A run that was at its end is not trained again.
+    let train = train.map(|word| {
+        if word == "expression-head.safetensors" {
+            "again.safetensors"
+        } else {
+            word
+        }
+    });
+    for is_first in [true, false] {
+        let resume = ["--resume", "run"];
+        let output = affectlens(&[&train[..], &resume, &common].concat(), folder.path());
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert_eq!(stderr(&output).contains("epoch 40:"), is_first);
+        let file = |name: &str| std::fs::read(folder.path().join(name)).expect("a head");
+        assert_eq!(
+            file("again.safetensors"),
+            file("expression-head.safetensors")
+        );
+    }
     let evaluate = [
         "evaluate",
         "expression",
@@ -153,7 +188,7 @@ fn trained_head_is_evaluated_from_its_file() {
 
 #[test]
 #[ignore = "needs fetched weights and media: run cargo xtask test"]
-fn action_units_are_told_of_pictures_with_a_face() {
+fn action_units_are_scored_on_pictures_with_a_face() {
     let folder = tempfile::tempdir().expect("temporary folder");
     let data = folder.path().join("data");
     paint(&data, "neutral", [90; 3], 1);

@@ -10,8 +10,8 @@ use rand::{RngExt, rngs::StdRng};
 
 use super::{ActionUnitValidation, Labels, UNITS};
 use crate::{
-    Examples, FitError, Fitted, Schedule, TrainingEvent,
-    fit::{Plan, Recipe, fit},
+    Examples, FitError, Schedule, TrainingEvent,
+    fit::{Fitted, Plan, Recipe, fit},
     loss::weighted_binary_cross_entropy,
     optimizer::ParameterOptimizer,
     sampling::Shuffled,

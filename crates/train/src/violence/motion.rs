@@ -167,7 +167,7 @@ fn blend(scores: &[PartScores]) -> [f32; 3] {
         let squares: f32 = scores.iter().map(|it| it.parts[part].powi(2)).sum();
         (squares / scores.len() as f32).sqrt().max(LEAST_SCALE)
     });
-    // Both parts count alike; how far the sum is to be trusted is all that labels say, so that they cannot favour a part.
+    // Both parts count alike: the labels decide how far the sum is trusted, and cannot favour a part.
     let rows: Vec<Vec<f32>> = scores
         .iter()
         .map(|PartScores { parts, .. }| vec![(parts[0] / scale[0] + parts[1] / scale[1]) / 2.0])
@@ -267,4 +267,72 @@ fn mean_and_scale(rows: &[Vec<f32>]) -> (Vec<f32>, Vec<f32>) {
         (mean, (squares / count).sqrt() + LEAST_SCALE)
     };
     (0..width).map(column).unzip()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{head_recipe, settings_for};
+    use affectlens_data::{FeatureRows, LabelledVideo, score_video};
+
+    /// Violent videos jump from frame to frame, the others drift.
+    fn videos() -> VideoData {
+        let mut data = VideoData::default();
+        for number in 0_u8..8 {
+            let violent = number.is_multiple_of(2);
+            let rows = (0_u8..20).map(|frame| {
+                let jump = if frame.is_multiple_of(2) { 1.0 } else { -1.0 };
+                let size = if violent { 1.0 } else { 0.1 };
+                [
+                    jump * size + f32::from(number) / 10.0,
+                    f32::from(frame) / 20.0,
+                ]
+            });
+            let features = FrameFeatures::new(FeatureRows::from_rows(rows).expect("finite"));
+            let video = LabelledVideo {
+                name: number.to_string(),
+                labels: vec![Some(violent); 20],
+            };
+            data.push(video, features).expect("fits");
+        }
+        data
+    }
+
+    #[test]
+    fn movement_is_learned_and_parts_are_weighed_by_held_out_videos() {
+        let data = videos();
+        for kind in [TemporalKind::Motion, TemporalKind::MotionLinear] {
+            let recipe = head_recipe(ViolenceRecipe {
+                length: 8,
+                epochs: 2,
+                batch: 2,
+                ..settings_for(kind)
+            });
+            assert!(recipe.needs_folds() && !recipe.trains_backbone());
+            let fold = |held_out: [usize; 2]| recipe.hold_out(&data, &held_out).expect("valid");
+            let folds = [fold([0, 1]), fold([2, 3])];
+            assert_eq!((&folds[1].videos, folds[1].scores.len()), (&vec![2, 3], 2));
+
+            let head = recipe.head_of(&folds, 1).expect("own head");
+            let windows = Windows::new(8, 1).expect("above 0");
+            let scored = data.select(&folds[1].videos);
+            let scores: Vec<f32> = scored
+                .iter()
+                .map(|(_, features)| score_video(&head, features, &windows, false))
+                .map(|scores| scores.expect("fits")[0])
+                .collect();
+            assert!(scores[0] > scores[1], "{kind:?}: {scores:?}");
+
+            let none = VideoData::default();
+            let trained = recipe
+                .train([&data, &none], &folds, None, &mut |_| {})
+                .expect("valid data");
+            let blend = trained.weights.get("motion.blend").expect("is there");
+            let is_used = [0, 1].map(|part: usize| blend.values[part] > 0.0);
+            let has_network = kind == TemporalKind::Motion;
+            assert_eq!(is_used, [has_network, true], "{blend:?}");
+            let epochs = trained.report.epochs.len();
+            assert_eq!(epochs, if has_network { 2 } else { 0 });
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! How violence is trained, and the published presets: the HSEmotion team's code for ABAW-10, its configurations for DVD.
+//! How violence is trained.
 
 use crate::{FitError, UpdateRule};
 use affectlens::{
@@ -42,7 +42,7 @@ pub struct Boundary {
     pub radius: usize,
 }
 
-/// What is done to training frames, each on its own.
+/// What is done to each training frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Augmentation {
     /// Nothing.
@@ -138,59 +138,6 @@ impl Default for ViolenceRecipe {
 }
 
 impl ViolenceRecipe {
-    /// Published presets by name, each with its backbone.
-    pub const PRESETS: [(&'static str, &'static str); 4] = [
-        ("convnext_tiny_tcn_clip32", "convnext-tiny"),
-        ("convnext_tiny_clip32", "convnext-tiny"),
-        ("efficientnet_best_reference_07186", "efficientnet-b0"),
-        ("resnet18_best_reference_06626", "resnet18"),
-    ];
-
-    /// The recipe of a published preset.
-    pub fn preset(name: &str) -> Option<Self> {
-        let published = Self::default();
-        Some(match name {
-            "convnext_tiny_tcn_clip32" => published,
-            "convnext_tiny_clip32" => Self {
-                head: TemporalKind::BiLstm,
-                epochs: 15,
-                learning_rate: 5e-5,
-                ..published
-            },
-            "efficientnet_best_reference_07186" => Self {
-                head: TemporalKind::BiLstm,
-                length: 16,
-                epochs: 12,
-                batch: 4,
-                accumulate: 4,
-                learning_rate: 8e-5,
-                backbone_multiplier: 0.2,
-                loss: FrameLoss::CrossEntropy { smoothing: 0.0 },
-                validation_clips: 7,
-                ..published
-            },
-            "resnet18_best_reference_06626" => Self {
-                head: TemporalKind::Conv1d,
-                length: 16,
-                epochs: 15,
-                batch: 4,
-                accumulate: 4,
-                rule: UpdateRule::Nesterov,
-                learning_rate: 1e-3,
-                peak: 50.0,
-                warm_up: 0.1,
-                backbone_multiplier: 1.0,
-                loss: FrameLoss::CrossEntropy { smoothing: 0.05 },
-                violent_weight: 1.0,
-                positive_clips: 0.0,
-                augmentation: Augmentation::Flip,
-                validation_clips: 7,
-                ..published
-            },
-            _ => return None,
-        })
-    }
-
     /// By what the step size of a parameter is multiplied, by its published name.
     pub(super) fn multiplier(&self, name: &str) -> f64 {
         match ["head", "lstm", "drop"].iter().any(|it| name.contains(it)) {
@@ -247,66 +194,8 @@ impl ViolenceRecipe {
 
     /// Confirms that training with this many videos is possible.
     pub(super) fn check(&self, videos: usize) -> Result<(), FitError> {
-        for (what, value) in [
-            ("length of clips", self.length),
-            ("step of clips", self.step),
-            ("epochs", self.epochs),
-            ("batch", self.batch),
-            ("accumulated batches", self.accumulate),
-            ("validation clips", self.validation_clips),
-        ] {
-            if value == 0 {
-                return Err(FitError::setting(what, "at least 1", value));
-            }
-        }
-        for (what, value, is_valid, expected) in [
-            (
-                "learning rate",
-                self.learning_rate,
-                self.learning_rate > 0.0,
-                "a number above 0",
-            ),
-            (
-                "peak of the learning rate",
-                self.peak,
-                self.peak > 0.0,
-                "a number above 0",
-            ),
-            (
-                "weight decay",
-                self.weight_decay,
-                self.weight_decay >= 0.0,
-                "a number of at least 0",
-            ),
-            (
-                "warm-up",
-                self.warm_up,
-                (0.0..=1.0).contains(&self.warm_up),
-                "a number from 0 to 1",
-            ),
-            (
-                "share of violent clips",
-                self.positive_clips,
-                (0.0..=1.0).contains(&self.positive_clips),
-                "a number from 0 to 1",
-            ),
-            (
-                "weight of violence",
-                self.violent_weight,
-                self.violent_weight > 0.0,
-                "a number above 0",
-            ),
-        ] {
-            if !(is_valid && value.is_finite()) {
-                return Err(FitError::setting(what, expected, value));
-            }
-        }
-        if let FrameLoss::CrossEntropy { smoothing } = self.loss
-            && !(0.0..1.0).contains(&smoothing)
-        {
-            let expected = "a number from 0 to below 1";
-            return Err(FitError::setting("label smoothing", expected, smoothing));
-        }
+        self.check_counts()?;
+        self.check_numbers()?;
         if self.steps(videos)[0] == 0 {
             return Err(FitError::setting(
                 "batch times accumulated batches",
@@ -315,6 +204,47 @@ impl ViolenceRecipe {
             ));
         }
         Ok(())
+    }
+
+    fn check_counts(&self) -> Result<(), FitError> {
+        let counts = [
+            ("length of clips", self.length),
+            ("step of clips", self.step),
+            ("epochs", self.epochs),
+            ("batch", self.batch),
+            ("accumulated batches", self.accumulate),
+            ("validation clips", self.validation_clips),
+        ];
+        match counts.into_iter().find(|(_, count)| *count == 0) {
+            None => Ok(()),
+            Some((what, count)) => Err(FitError::setting(what, "at least 1", count)),
+        }
+    }
+
+    fn check_numbers(&self) -> Result<(), FitError> {
+        const ABOVE_0: (&str, fn(f64) -> bool) = ("a number above 0", |it| it > 0.0);
+        const FROM_0: (&str, fn(f64) -> bool) = ("a number of at least 0", |it| it >= 0.0);
+        const SHARE: (&str, fn(f64) -> bool) =
+            ("a number from 0 to 1", |it| (0.0..=1.0).contains(&it));
+        for (what, value, (expected, is_valid)) in [
+            ("learning rate", self.learning_rate, ABOVE_0),
+            ("peak of the learning rate", self.peak, ABOVE_0),
+            ("weight decay", self.weight_decay, FROM_0),
+            ("warm-up", self.warm_up, SHARE),
+            ("share of violent clips", self.positive_clips, SHARE),
+            ("weight of violence", self.violent_weight, ABOVE_0),
+        ] {
+            if !(is_valid(value) && value.is_finite()) {
+                return Err(FitError::setting(what, expected, value));
+            }
+        }
+        match self.loss {
+            FrameLoss::CrossEntropy { smoothing } if !(0.0..1.0).contains(&smoothing) => {
+                let expected = "a number from 0 to below 1";
+                Err(FitError::setting("label smoothing", expected, smoothing))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

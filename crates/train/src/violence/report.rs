@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{LabelledVideo, ViolenceScore, training::frame_counts};
-use crate::{EpochReport, Fitted};
+use crate::{EpochReport, fit::Fitted};
 use affectlens::weights::Weights;
 
 /// A trained head and how it went.

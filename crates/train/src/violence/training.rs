@@ -14,10 +14,10 @@ use super::{
     criterion::Criterion,
 };
 use crate::{
-    FitError, Fitted, OneCycle, TrainingEvent,
-    fit::{Plan, Randomness, Recipe, fit},
+    FitError, TrainingEvent,
+    fit::{Fitted, Plan, Randomness, Recipe, fit},
     optimizer::ParameterOptimizer,
-    schedule::LearningRate,
+    schedule::{LearningRate, OneCycle},
     state::values,
 };
 use affectlens::{metrics::Confusion, weights::sha256, windowing::Windows};

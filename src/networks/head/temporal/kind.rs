@@ -56,11 +56,6 @@ impl TemporalKind {
         }
     }
 
-    /// Returns whether it is one of the motion heads, whose training needs held-out clips.
-    pub fn is_motion(self) -> bool {
-        matches!(self, Self::Motion | Self::MotionLinear)
-    }
-
     /// Parses a name; a transformer gets two layers.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)

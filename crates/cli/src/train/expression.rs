@@ -1,0 +1,324 @@
+//! `affectlens train expression`: labelled pictures, or the videos of Aff-Wild2, to an expression head.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use super::{
+    options::{FaceOptions, PictureCounts, ScheduleOptions, keep_score},
+    show_epochs,
+};
+use crate::{options::expression, progress::Terminal, readers::picture_cache};
+use affectlens::{
+    calibration::ExpressionSettings,
+    label::{AFF_WILD2, Expression},
+    weights::{Precision, Weights},
+};
+use affectlens_data::{CropReader, Embedder, FrameCounts, Keep, LabelledPictures, Part};
+use affectlens_train::{
+    ExpressionRecipe, LabelledEmbeddings, Loss, Sampling, TrainingConfig, train_expression,
+};
+
+/// Options of `affectlens train expression`.
+#[derive(clap::Args, Debug)]
+#[command(mut_args(|arg| ScheduleOptions::with_defaults(arg, &TrainingConfig::default().schedule)))]
+pub(super) struct Args {
+    #[command(flatten)]
+    data: DataOptions,
+    #[command(flatten)]
+    schedule: ScheduleOptions,
+    #[command(flatten)]
+    network: NetworkOptions,
+    /// Share of the training pictures on which the number of epochs is chosen; 0 chooses it on the validation pictures.
+    #[arg(long, value_name = "PART", default_value_t = 0.0)]
+    holdout: f64,
+    /// Do not tune class biases (GLA) on the validation data.
+    #[arg(long)]
+    no_gla: bool,
+    #[command(flatten)]
+    settings: SettingsOptions,
+    #[command(flatten)]
+    face: FaceOptions,
+}
+
+/// Where labelled faces come from.
+#[derive(clap::Args, Debug)]
+struct DataOptions {
+    /// Folder with DIR/train/LABEL/*.jpg and DIR/validation/LABEL/*.jpg; each whole picture is one face.
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["training", "affwild2"])]
+    data: Option<PathBuf>,
+    /// Root folder of Aff-Wild2, with cropped/VIDEO/00001.jpg and the annotations of the task; use a backbone that has
+    /// a classifier of its own.
+    #[arg(long, value_name = "ROOT", conflicts_with_all = ["data", "training"])]
+    affwild2: Option<PathBuf>,
+    /// Folder with training pictures DIR/LABEL/*.jpg, instead of --data; can be repeated.
+    #[arg(
+        long,
+        value_name = "DIR",
+        requires = "validation",
+        conflicts_with = "data"
+    )]
+    training: Vec<PathBuf>,
+    /// Folder with validation pictures DIR/LABEL/*.jpg, instead of --data; can be repeated.
+    #[arg(
+        long,
+        value_name = "DIR",
+        requires = "training",
+        conflicts_with = "data"
+    )]
+    validation: Vec<PathBuf>,
+    /// Labels to leave out.
+    #[arg(
+        long,
+        value_name = "LABEL,...",
+        value_delimiter = ',',
+        value_parser = expression,
+        conflicts_with = "affwild2"
+    )]
+    without: Vec<Expression>,
+}
+
+/// The network, and what it minimises on which batches.
+#[derive(clap::Args, Debug)]
+struct NetworkOptions {
+    /// Width of the hidden layer.
+    #[arg(long, value_name = "UNITS", default_value_t = TrainingConfig::default().hidden)]
+    hidden: usize,
+    /// Focal loss with this gamma and class-balanced weights, instead of weighted cross-entropy.
+    #[arg(long, value_name = "GAMMA")]
+    focal: Option<f32>,
+    /// Beta of the class-balanced weights.
+    #[arg(long, default_value_t = 0.99, requires = "focal")]
+    beta: f64,
+    /// Balanced batches with N examples of each class, instead of shuffled ones.
+    #[arg(long, value_name = "N", conflicts_with_all = ["batch", "weighted_sampler"])]
+    per_class: Option<usize>,
+    /// Draw examples with replacement, every class equally often.
+    #[arg(long)]
+    weighted_sampler: bool,
+    /// Mixup: average pairs of examples with weights from a beta distribution with this parameter, 0.01 to 1.
+    #[arg(long, value_name = "ALPHA")]
+    mixup: Option<f64>,
+}
+
+/// Settings that the file carries.
+#[derive(clap::Args, Debug)]
+struct SettingsOptions {
+    /// Probability above which the pretrained classifier decides; stored in the file as its default.
+    #[arg(long, value_name = "P", default_value_t = 1.0)]
+    confidence: f32,
+    /// Weight of this head in the average with the pretrained classifier; stored in the file as its default.
+    #[arg(long, value_name = "W", default_value_t = 1.0)]
+    blend: f32,
+    /// Frames before and after each frame that are averaged in a video; stored in the file as its default.
+    #[arg(long, value_name = "FRAMES", default_value_t = 50)]
+    half_window: usize,
+    /// Share of the detected box to add on each side, so that faces look like the training pictures; stored in the
+    /// file.
+    #[arg(
+        long,
+        value_name = "PART",
+        default_value_t = 0.0,
+        allow_negative_numbers = true
+    )]
+    crop_margin: f32,
+    /// Share of the detected box by which the crop is moved up; stored in the file.
+    #[arg(
+        long,
+        value_name = "PART",
+        default_value_t = 0.0,
+        allow_negative_numbers = true
+    )]
+    crop_rise: f32,
+}
+
+/// Embeddings of both parts.
+struct Data<'a> {
+    training: LabelledEmbeddings,
+    validation: LabelledEmbeddings,
+    classes: &'a [Expression],
+    skipped: usize,
+    frames: Option<[FrameCounts; 2]>,
+}
+
+/// Trains an expression head and writes it.
+pub(super) fn run(args: &Args) -> Result<()> {
+    match &args.data.affwild2 {
+        None => args.train_on_pictures(),
+        Some(root) => args.train_on_videos(&args.face.reader(root)?),
+    }
+}
+
+impl Args {
+    fn train_on_pictures(&self) -> Result<()> {
+        let [training, validation] = self.data.pictures()?;
+        let classes = training.classes();
+        let labels = [
+            training.class_indices(&classes)?,
+            validation.class_indices(&classes)?,
+        ];
+        let weights = self.face.weights.installed().backbone()?;
+        let embedder = Embedder::load(
+            &self.face.weights.backbone,
+            &weights,
+            self.face.device.open()?,
+            picture_cache(),
+        )?;
+        let mut skipped = 0;
+        let mut embed = |pictures, labels: &[usize], part| -> Result<LabelledEmbeddings> {
+            let embedded = embedder.embed_pictures(pictures, labels, part, &Terminal::default())?;
+            skipped += embedded.skipped;
+            Ok(LabelledEmbeddings {
+                rows: embedded.rows,
+                labels: embedded.labels,
+            })
+        };
+        let training = embed(&training, &labels[0], "training")?;
+        let validation = embed(&validation, &labels[1], "validation")?;
+        let data = Data {
+            training,
+            validation,
+            classes: &classes,
+            skipped,
+            frames: None,
+        };
+        self.train(&weights, &data)
+    }
+
+    fn train_on_videos(&self, reader: &CropReader) -> Result<()> {
+        let mut skipped = 0;
+        let mut read = |part| -> Result<(LabelledEmbeddings, FrameCounts)> {
+            let (features, counts) = reader.read::<usize>(part, Keep::Labelled)?;
+            skipped += features.failures.len();
+            let labels = features.labels();
+            let rows = features.embeddings;
+            Ok((LabelledEmbeddings { rows, labels }, counts))
+        };
+        let (training, training_frames) = read(Part::Training)?;
+        let (validation, validation_frames) = read(Part::Validation)?;
+        let data = Data {
+            training,
+            validation,
+            classes: &AFF_WILD2,
+            skipped,
+            frames: Some([training_frames, validation_frames]),
+        };
+        self.train(reader.weights(), &data)
+    }
+
+    fn train(&self, backbone: &Weights, data: &Data) -> Result<()> {
+        let settings = self.settings.read()?;
+        let trained = train_expression(
+            &data.training,
+            &data.validation,
+            data.classes,
+            &self.recipe(),
+            self.face.checkpoint("expression", backbone).as_deref(),
+            show_epochs(""),
+        )?;
+        let mut weights = trained.weights;
+        let extra = &mut weights.metadata.extra;
+        ExpressionSettings {
+            gla: trained.gla,
+            ..settings
+        }
+        .write(extra);
+        let report = &trained.report;
+        let counts: Vec<String> = report.counts.iter().map(ToString::to_string).collect();
+        extra.insert("counts".to_owned(), counts.join(" "));
+        let scores = report.adjusted.as_ref().unwrap_or(&report.validation);
+        keep_score(extra, "accuracy", scores.accuracy);
+        keep_score(extra, "macro_f1", scores.macro_f1);
+        self.face.write(weights, backbone, Precision::Half)?;
+        let counts = PictureCounts {
+            used: [&data.training, &data.validation].map(|it| it.rows.len()),
+            skipped: data.skipped,
+            frames: data.frames,
+        };
+        self.face.print(counts, report)
+    }
+
+    /// The published recipe with what the options change.
+    fn recipe(&self) -> ExpressionRecipe {
+        let network = &self.network;
+        let beta = network.beta;
+        ExpressionRecipe {
+            training: TrainingConfig {
+                hidden: network.hidden,
+                loss: network
+                    .focal
+                    .map_or(Loss::WeightedCrossEntropy, |gamma| Loss::Focal {
+                        gamma,
+                        beta,
+                    }),
+                sampling: match network.per_class {
+                    Some(per_class) => Sampling::Balanced { per_class },
+                    None if network.weighted_sampler => Sampling::Weighted,
+                    None => Sampling::Shuffled,
+                },
+                mixup: network.mixup,
+                schedule: self.schedule.apply(TrainingConfig::default().schedule),
+            },
+            holdout: self.holdout,
+            without_gla: self.no_gla,
+        }
+    }
+}
+
+impl DataOptions {
+    /// Training and validation pictures.
+    fn pictures(&self) -> Result<[LabelledPictures; 2]> {
+        let mut parts = match &self.data {
+            Some(data) => [
+                LabelledPictures::read(&data.join("train"))?,
+                LabelledPictures::read(&data.join("validation"))?,
+            ],
+            None => [
+                LabelledPictures::read_all(&self.training)?,
+                LabelledPictures::read_all(&self.validation)?,
+            ],
+        };
+        for pictures in &mut parts {
+            let left_out = pictures.remove_labels(&self.without);
+            if left_out > 0 {
+                eprintln!("affectlens: {left_out} pictures left out by --without");
+            }
+        }
+        Ok(parts)
+    }
+}
+
+impl SettingsOptions {
+    /// The settings that the file will carry, checked by reading them as inference will.
+    fn read(&self) -> Result<ExpressionSettings> {
+        let settings = ExpressionSettings {
+            confidence: self.confidence,
+            blend: self.blend,
+            half_window: self.half_window,
+            crop_margin: self.crop_margin,
+            crop_rise: self.crop_rise,
+            ..ExpressionSettings::neutral(0)
+        };
+        let mut extra = Default::default();
+        settings.write(&mut extra);
+        Ok(ExpressionSettings::read(&extra, 0)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::tests::parse;
+
+    #[test]
+    fn without_options_the_recipe_is_the_published_one() {
+        let args: Args = parse("--data d --out o");
+        assert_eq!(args.recipe(), ExpressionRecipe::default());
+        let args: Args = parse("--data d --out o --per-class 8 --focal 2 --patience 6");
+        let expected = ExpressionRecipe {
+            training: TrainingConfig::focal(),
+            ..ExpressionRecipe::default()
+        };
+        assert_eq!(args.recipe(), expected);
+    }
+}

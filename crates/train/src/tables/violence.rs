@@ -1,0 +1,86 @@
+//! Violence in the frames of DVD (HSEmotion team at ABAW-10, table 4, and two systems that only the text names).
+
+use std::collections::BTreeMap;
+
+use super::{
+    Published, PublishedRow,
+    Source::{Needs, Ours},
+    Table,
+};
+use crate::ViolenceScore;
+use affectlens::metrics::Confusion;
+
+const VIDEO: &str = "a video backbone";
+const SKELETONS: &str = "skeletons";
+const FLOW: &str = "optical flow";
+
+const fn figures(violent: f64, calm: f64, mean: f64) -> [Option<f64>; 3] {
+    [Some(violent), Some(calm), Some(mean)]
+}
+
+const fn mean_alone(mean: f64) -> [Option<f64>; 3] {
+    [None, None, Some(mean)]
+}
+
+/// Computed rows name their preset.
+#[rustfmt::skip]
+const TABLE: Published<&str, 3> = Published {
+    task: "violence",
+    scores: ["F1 violent", "F1 non-violent", "macro-F1"],
+    rows: &[
+        PublishedRow("D1", "SlowFast-R50", Needs(VIDEO), figures(0.303, 0.661, 0.482)),
+        PublishedRow("D2", "R3D-18 + Conv1d", Needs(VIDEO), figures(0.186, 0.797, 0.491)),
+        PublishedRow("D3", "S3D + Conv1d", Needs(VIDEO), figures(0.268, 0.781, 0.524)),
+        PublishedRow("D4", "R(2+1)D-18 + Conv1d", Needs(VIDEO), figures(0.335, 0.717, 0.526)),
+        PublishedRow("D5", "VideoMAE-Crime", Needs(VIDEO), figures(0.283, 0.781, 0.532)),
+        PublishedRow("D6", "VideoMAE-Small", Needs(VIDEO), figures(0.544, 0.659, 0.602)),
+        PublishedRow("D7", "S3D + BiLSTM", Needs(VIDEO), figures(0.462, 0.752, 0.607)),
+        PublishedRow("D8", "R(2+1)D + BiLSTM", Needs(VIDEO), figures(0.517, 0.778, 0.647)),
+        PublishedRow("D9", "ResNet-18 + Conv1d", Ours("resnet18_best_reference_06626"), figures(0.556, 0.769, 0.663)),
+        PublishedRow("D10", "Video Swin-T", Needs(VIDEO), figures(0.530, 0.812, 0.671)),
+        PublishedRow("D11", "EfficientNet-B0 + BiLSTM", Ours("efficientnet_best_reference_07186"), figures(0.681, 0.757, 0.719)),
+        PublishedRow("D12", "two streams, concatenated, BiLSTM", Needs(FLOW), figures(0.658, 0.801, 0.730)),
+        PublishedRow("D13", "two streams, gated, BiLSTM", Needs(SKELETONS), figures(0.669, 0.800, 0.735)),
+        PublishedRow("D14", "ConvNeXt-T + skeletons, early", Needs(SKELETONS), figures(0.692, 0.810, 0.751)),
+        PublishedRow("D15", "skeleton attention + TCN", Needs(SKELETONS), figures(0.723, 0.797, 0.760)),
+        PublishedRow("D16", "skeleton attention + BiLSTM", Needs(SKELETONS), figures(0.715, 0.828, 0.772)),
+        PublishedRow("D17", "ConvNeXt-T + BiLSTM", Ours("convnext_tiny_clip32"), mean_alone(0.782)),
+        PublishedRow("D18", "ConvNeXt-T + TCN", Ours("convnext_tiny_tcn_clip32"), mean_alone(0.783)),
+    ],
+};
+
+/// Table 4. `ours` are the frames of the validation videos by preset, class 1 violent; rows without are named with what
+/// they need.
+pub fn violence_table(ours: &BTreeMap<&str, Confusion>) -> Table {
+    TABLE.fill(|preset| {
+        let confusion = ours.get(preset).ok_or("its backbone's weights")?;
+        let score = ViolenceScore::new(confusion);
+        Ok([score.violent_f1, score.calm_f1, score.macro_f1])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn presets_have_their_rows_and_others_say_what_they_need() {
+        let confusion = Confusion::from_pairs(2, &[0, 1], &[0, 1]);
+        let presets = crate::ViolenceRecipe::PRESETS.map(|(name, _)| name);
+        let ours = presets.map(|name| (name, confusion.clone()));
+        let table = violence_table(&ours.into_iter().collect());
+        let computed: Vec<_> = table
+            .rows
+            .iter()
+            .filter(|row| row.needs.is_none())
+            .collect();
+        let ids: Vec<_> = computed.iter().map(|row| row.id).collect();
+        assert_eq!(ids, ["D9", "D11", "D17", "D18"]);
+        assert!(computed.iter().all(|row| row.ours == [1.0; 3]));
+        assert_eq!(table.rows.len(), 18);
+        let text = violence_table(&BTreeMap::new()).markdown();
+        assert!(
+            text.contains("| D14 | ConvNeXt-T + skeletons, early | needs skeletons | 0.6920 |")
+        );
+    }
+}
