@@ -13,4 +13,4 @@ pub use networks::{backbone, crop, detect, device, head, kernel, landmarks, netw
 pub use numbers::{
     calibration, circumplex, facs, filtering, fusion, gaps, metrics, smoothing, tracking, windowing,
 };
-pub use words::{face, frame, label, report};
+pub use words::{face, frame, label, name, report, role, task};

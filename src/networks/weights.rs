@@ -41,7 +41,7 @@ pub use catalog::{
 pub use disk::{file_sha256, sha256};
 #[cfg(not(target_family = "wasm"))]
 pub use faceres::faceres_from_tfjs;
-pub use metadata::{Metadata, Normalisation};
+pub use metadata::{EMBEDDING, Metadata, Normalisation};
 #[cfg(not(target_family = "wasm"))]
 pub use onnx::{OnnxAttribute, OnnxGraph, OnnxNode, read_graph as read_onnx};
 pub use published::{ExpectedConvolution, GraphConvolution, GraphOperation, PublishedWeights};

@@ -1,4 +1,4 @@
-//! What is said about a frame: the same JSON from the command line, the npm package and the page.
+//! Reports on frames: the same JSON from the command line, the npm package and the page.
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
@@ -7,56 +7,6 @@ use crate::{
     filtering::Source,
     label::{ActionUnit, Expression},
 };
-
-/// What is reported.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tasks {
-    /// The expression.
-    pub expression: bool,
-    /// Valence and arousal.
-    pub valence_arousal: bool,
-    /// Action units.
-    pub action_units: bool,
-    /// Violence in the whole frame.
-    pub violence: bool,
-}
-
-impl Tasks {
-    /// Only the expression.
-    pub const EXPRESSION: Self = Self {
-        expression: true,
-        valence_arousal: false,
-        action_units: false,
-        violence: false,
-    };
-
-    /// Whether faces are looked for.
-    pub fn of_faces(&self) -> bool {
-        self.expression || self.valence_arousal || self.action_units
-    }
-
-    /// Reads names as users write them: `expression`, `valence-arousal`, `action-units`, `violence`.
-    ///
-    /// # Errors
-    ///
-    /// The name that is none of them.
-    pub fn from_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, &'a str> {
-        let mut tasks = Self {
-            expression: false,
-            ..Self::EXPRESSION
-        };
-        for name in names {
-            match name {
-                "expression" => tasks.expression = true,
-                "valence-arousal" => tasks.valence_arousal = true,
-                "action-units" => tasks.action_units = true,
-                "violence" => tasks.violence = true,
-                _ => return Err(name),
-            }
-        }
-        Ok(tasks)
-    }
-}
 
 /// All that was found in one frame.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -72,7 +22,7 @@ pub struct FrameReport {
     pub violence: Option<ViolenceReport>,
 }
 
-/// What is known of violence in one frame.
+/// Violence in one frame, as far as it is known.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum ViolenceReport {
@@ -87,13 +37,13 @@ pub enum ViolenceReport {
         probability: f32,
         /// Whether the probability is at or above the threshold.
         violent: bool,
-        /// How a live stream goes on; a file's probabilities are final.
+        /// Present in a live stream; the probabilities of a file are final.
         #[serde(flatten)]
         live: Option<LiveViolence>,
     },
 }
 
-/// What a live stream says beside the newest estimate.
+/// What a live stream adds to the newest estimate.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LiveViolence {
     /// How long after a frame its probability may still change, milliseconds.
@@ -111,7 +61,7 @@ pub struct ViolenceUpdate {
     pub time_ms: f64,
     /// Mean over the windows so far.
     pub probability: f32,
-    /// Whether no window that is to come covers the frame.
+    /// Whether the probability is final: no later window covers the frame.
     #[serde(rename = "final")]
     pub is_final: bool,
 }
@@ -154,10 +104,10 @@ pub struct FaceReport {
 /// Where the numbers of a face come from, as far as they were asked for.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Sources {
-    /// Of valence and arousal.
+    /// Source of valence and arousal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub valence_arousal: Option<ValenceArousalOrigin>,
-    /// Of the action units.
+    /// Source of the action units.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub action_units: Option<ActionUnitOrigin>,
 }
@@ -171,11 +121,11 @@ impl Sources {
 /// Where valence and arousal come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct ValenceArousalOrigin {
-    /// The part of the model that says them.
+    /// The part of the model that gives them.
     pub source: ValenceArousalSource,
 }
 
-/// What says valence and arousal.
+/// The part of the model that gives valence and arousal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ValenceArousalSource {
@@ -183,16 +133,16 @@ pub enum ValenceArousalSource {
     Head,
     /// The backbone's own outputs.
     Backbone,
-    /// Nothing was trained on them: they are the expressions' places in the circumplex, weighted by probability.
+    /// No model was trained on them: they are the expressions' places in the circumplex, weighted by probability.
     Derived,
 }
 
 /// Where action units come from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ActionUnitOrigin {
-    /// The part of the model that says them.
+    /// The part of the model that gives them.
     pub source: ActionUnitSource,
-    /// Units that stand for something else than what they are named after.
+    /// Units whose strength is taken from a related movement, not from their own.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub proxies: &'static [ActionUnit],
     /// Units at or above the head's thresholds.
@@ -200,7 +150,7 @@ pub struct ActionUnitOrigin {
     pub present: Option<Vec<ActionUnit>>,
 }
 
-/// What says action units.
+/// The part of the model that gives action units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ActionUnitSource {

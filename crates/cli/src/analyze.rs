@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use clap::ValueEnum;
+use clap::{ValueEnum, builder::PossibleValue};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
@@ -20,7 +20,8 @@ use affectlens::{
     frame::Frame,
     label::{ActionUnit, Expression},
     lens::Lens,
-    report::{FaceReport, FrameReport, Tasks, ViolenceReport},
+    report::{FaceReport, FrameReport, ViolenceReport},
+    task::{Task, Tasks},
 };
 use affectlens_data::picture::read_picture;
 
@@ -37,7 +38,7 @@ pub(super) struct Args {
         value_delimiter = ',',
         default_value = "expression"
     )]
-    tasks: Vec<Task>,
+    tasks: Vec<TaskOption>,
     /// Where reports go: FILE.jsonl or FILE.csv; standard output without it.
     #[arg(long, value_name = "FILE", value_parser = report_file)]
     out: Option<PathBuf>,
@@ -78,16 +79,33 @@ pub(super) struct Args {
     weights: WeightsOptions,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Task {
-    /// Facial expression.
-    Expression,
-    /// Valence and arousal.
-    ValenceArousal,
-    /// Action units.
-    ActionUnits,
-    /// Violence, in videos and folders of frames.
-    Violence,
+/// One of `--tasks`.
+#[derive(Clone, Copy, Debug)]
+struct TaskOption(Task);
+
+impl ValueEnum for TaskOption {
+    fn value_variants<'a>() -> &'a [Self] {
+        const ALL: [TaskOption; Task::ALL.len()] = {
+            let mut all = [TaskOption(Task::Expression); Task::ALL.len()];
+            let mut index = 0;
+            while index < all.len() {
+                all[index] = TaskOption(Task::ALL[index]);
+                index += 1;
+            }
+            all
+        };
+        &ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self.0 {
+            Task::Expression => "Facial expression",
+            Task::ValenceArousal => "Valence and arousal",
+            Task::ActionUnits => "Action units",
+            Task::Violence => "Violence, in videos and folders of frames",
+        };
+        Some(PossibleValue::new(self.0.name()).help(help))
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -174,44 +192,32 @@ pub(super) fn run(args: &Args) -> Result<()> {
 
 impl Args {
     fn tasks(&self) -> Tasks {
-        Tasks {
-            expression: self.tasks.contains(&Task::Expression),
-            valence_arousal: self.tasks.contains(&Task::ValenceArousal),
-            action_units: self.tasks.contains(&Task::ActionUnits),
-            violence: self.tasks.contains(&Task::Violence),
-        }
+        self.tasks.iter().map(|task| task.0).collect()
     }
 
     fn configure(&self, lens: &mut Lens) -> Result<()> {
-        if let Some(faces) = lens.faces() {
-            let mut controls = faces.controls().clone();
-            controls.gla &= !self.no_gla;
-            for (control, wanted) in [
-                (&mut controls.half_window, self.half_window),
-                (
-                    &mut controls.valence_arousal_half_window,
-                    self.valence_arousal_half_window,
-                ),
-                (
-                    &mut controls.action_units_half_window,
-                    self.action_units_half_window,
-                ),
-            ] {
-                *control = wanted.map_or(*control, usize::from);
-            }
-            controls.landmarks = self.landmarks;
-            controls.confidence = self.confidence.unwrap_or(controls.confidence);
-            controls.blend = self.blend.unwrap_or(controls.blend);
-            lens.configure_faces(controls)?;
+        let mut controls = lens.controls();
+        let faces = &mut controls.faces;
+        faces.gla &= !self.no_gla;
+        for (control, wanted) in [
+            (&mut faces.half_window, self.half_window),
+            (
+                &mut faces.valence_arousal_half_window,
+                self.valence_arousal_half_window,
+            ),
+            (
+                &mut faces.action_units_half_window,
+                self.action_units_half_window,
+            ),
+        ] {
+            *control = wanted.map_or(*control, usize::from);
         }
-        if let Some(violence) = lens.violence() {
-            let mut controls = violence.controls().clone();
-            controls.violence_threshold = self
-                .violence_threshold
-                .unwrap_or(controls.violence_threshold);
-            lens.configure_violence(controls)?;
-        }
-        Ok(())
+        faces.landmarks = self.landmarks;
+        faces.confidence = self.confidence.unwrap_or(faces.confidence);
+        faces.blend = self.blend.unwrap_or(faces.blend);
+        let violence = &mut controls.violence;
+        violence.threshold = self.violence_threshold.unwrap_or(violence.threshold);
+        Ok(lens.configure(controls)?)
     }
 
     fn format(&self) -> Format {
@@ -442,19 +448,19 @@ impl Columns {
     fn names(&self) -> Vec<String> {
         let mut names = FRAME_COLUMNS.to_vec();
         names.extend(FACE_COLUMNS);
-        if self.tasks.expression {
+        if self.tasks.contains(Task::Expression) {
             names.extend(["label", "confidence", "source"]);
             names.extend(self.classes.iter().map(|class| class.name()));
         }
-        if self.tasks.valence_arousal {
+        if self.tasks.contains(Task::ValenceArousal) {
             names.extend(["valence", "arousal", "valence_arousal_source"]);
         }
         let mut names: Vec<String> = names.into_iter().map(str::to_owned).collect();
-        if self.tasks.action_units {
+        if self.tasks.contains(Task::ActionUnits) {
             names.push("action_units_source".to_owned());
             names.extend(self.action_units.iter().map(|unit| unit.name().to_owned()));
         }
-        if self.tasks.violence {
+        if self.tasks.contains(Task::Violence) {
             names.extend(["violence_probability", "violent"].map(str::to_owned));
         }
         names
@@ -463,7 +469,7 @@ impl Columns {
     /// What is told of each face; a frame without one has a line all the same where violence is told.
     fn faces(&self, report: &FrameReport) -> Vec<Vec<String>> {
         let mut faces: Vec<_> = report.faces.iter().map(|face| self.fields(face)).collect();
-        if faces.is_empty() && self.tasks.violence {
+        if faces.is_empty() && self.tasks.contains(Task::Violence) {
             let width = self.names().len() - FRAME_COLUMNS.len() - self.violence(report).len();
             faces.push(vec![String::new(); width]);
         }
@@ -472,7 +478,7 @@ impl Columns {
 
     fn violence(&self, report: &FrameReport) -> Vec<String> {
         match &report.violence {
-            _ if !self.tasks.violence => Vec::new(),
+            _ if !self.tasks.contains(Task::Violence) => Vec::new(),
             Some(ViolenceReport::Scored {
                 probability,
                 violent,
@@ -490,7 +496,7 @@ impl Columns {
         fields.extend(
             [place.x, place.y, place.width, place.height, face.score].map(|it| it.to_string()),
         );
-        if self.tasks.expression {
+        if self.tasks.contains(Task::Expression) {
             match &face.expression {
                 Some(expression) => {
                     fields.push(expression.label.name().to_owned());
@@ -502,12 +508,12 @@ impl Columns {
                 None => fields.resize(fields.len() + 3 + self.classes.len(), String::new()),
             }
         }
-        if self.tasks.valence_arousal {
+        if self.tasks.contains(Task::ValenceArousal) {
             let source = face.sources.valence_arousal.map(|it| it.source.name());
             fields.extend([number(face.valence), number(face.arousal)]);
             fields.push(source.unwrap_or_default().to_owned());
         }
-        if self.tasks.action_units {
+        if self.tasks.contains(Task::ActionUnits) {
             let source = face.sources.action_units.as_ref();
             let source = source.map(|it| it.source.name());
             fields.push(source.unwrap_or_default().to_owned());

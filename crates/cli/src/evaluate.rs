@@ -14,7 +14,7 @@ use affectlens::{
     faces::{FaceClassifier, FaceControls, FaceScores},
     label::Expression,
     metrics::{Confusion, Scores, argmax},
-    report::Tasks,
+    task::Tasks,
 };
 use affectlens_data::{LabelledPictures, picture::read_picture};
 
@@ -152,7 +152,7 @@ impl FaceArgs {
             blend: self.blend.unwrap_or(defaults.blend),
             ..defaults
         };
-        classifier.check(&controls)?;
+        controls.check()?;
         Ok(controls)
     }
 }

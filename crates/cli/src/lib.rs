@@ -19,14 +19,15 @@ mod weights;
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, Result, bail};
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum, builder::PossibleValue};
 
 use affectlens::{
     device::{self, DeviceChoice, OpenedDevice},
     faces::{ClassifierWeights, FaceWeights},
     kernel,
     lens::LensWeights,
-    report::Tasks,
+    role::Role,
+    task::{Task, Tasks},
     violence::ViolenceWeights,
     weights::Weights,
 };
@@ -89,15 +90,26 @@ fn probability(text: &str) -> Result<f32, String> {
 }
 
 /// `--device`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum DeviceOption {
-    /// Vulkan on a hardware GPU, else the CPU.
-    #[default]
-    Auto,
-    /// The CPU.
-    Cpu,
-    /// Vulkan, also where it is emulated in software.
-    Vulkan,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct DeviceOption(DeviceChoice);
+
+impl ValueEnum for DeviceOption {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[
+            Self(DeviceChoice::Auto),
+            Self(DeviceChoice::Cpu),
+            Self(DeviceChoice::Gpu),
+        ]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self.0 {
+            DeviceChoice::Auto => "Vulkan on a hardware GPU, else the CPU",
+            DeviceChoice::Cpu => "The CPU",
+            DeviceChoice::Gpu => "Vulkan, also where it is emulated in software",
+        };
+        Some(PossibleValue::new(self.0.name()).help(help))
+    }
 }
 
 impl DeviceOption {
@@ -107,13 +119,8 @@ impl DeviceOption {
 
     /// The kernels' form can be forced: tiles in workgroup memory, 16-bit floats.
     fn open_with(self, tiles: Option<bool>, half: Option<bool>) -> Result<OpenedDevice> {
-        let choice = match self {
-            Self::Auto => DeviceChoice::Auto,
-            Self::Cpu => DeviceChoice::Cpu,
-            Self::Vulkan => DeviceChoice::Gpu,
-        };
         let opened = pollster::block_on(async {
-            let opened = device::open(choice).await?;
+            let opened = device::open(self.0).await?;
             kernel::tuned(opened, tiles, half).await
         })
         .context("--device")?;
@@ -166,14 +173,16 @@ impl WeightsOptions {
     }
 
     /// A classifier from the folder, else the built-in one; none that was trained for another backbone.
-    fn classifier(&self, name: &str, built_in: &[u8]) -> Result<Option<Weights>> {
+    fn classifier(&self, role: Role, built_in: &[u8]) -> Result<Option<Weights>> {
+        let name = role.file();
         let path = self.folder().join(format!("{name}.safetensors"));
         if path.exists() {
             return Ok(Some(Weights::read(&path)?));
         }
         let weights =
             Weights::from_safetensors(built_in).with_context(|| format!("built-in `{name}`"))?;
-        Ok((weights.metadata.extra.get("embedding") == Some(&self.backbone)).then_some(weights))
+        let trained_on = weights.metadata.embedding();
+        Ok((trained_on == Some(self.backbone.as_str())).then_some(weights))
     }
 
     /// A file that only a user can bring: none is built in.
@@ -184,16 +193,16 @@ impl WeightsOptions {
 
     /// What scores faces that are found already.
     fn load_classifier(&self, tasks: Tasks) -> Result<ClassifierWeights> {
-        let own = |name: &str, is_wanted: bool| match is_wanted {
-            true => self.own(name),
+        let own = |role: Role| match role.serves(tasks) {
+            true => self.own(role.file()),
             false => Ok(None),
         };
         Ok(ClassifierWeights {
             backbone: self.read(&self.backbone)?,
-            pretrained: self.classifier("expression-pretrained", PRETRAINED)?,
-            head: self.classifier("expression-head", HEAD)?,
-            valence_arousal_head: own("valence-arousal-head", tasks.valence_arousal)?,
-            action_units_head: own("action-units-head", tasks.action_units)?,
+            pretrained: self.classifier(Role::Pretrained, PRETRAINED)?,
+            head: self.classifier(Role::Head, HEAD)?,
+            valence_arousal_head: own(Role::ValenceArousalHead)?,
+            action_units_head: own(Role::ActionUnitsHead)?,
         })
     }
 
@@ -201,17 +210,20 @@ impl WeightsOptions {
     fn load(&self, tasks: Tasks) -> Result<LensWeights> {
         Ok(LensWeights {
             faces: tasks
-                .of_faces()
+                .need_faces()
                 .then(|| self.load_faces(tasks))
                 .transpose()?,
-            violence: tasks.violence.then(|| self.load_violence()).transpose()?,
+            violence: tasks
+                .contains(Task::Violence)
+                .then(|| self.load_violence())
+                .transpose()?,
         })
     }
 
     /// The head of the folder, else the built-in one, and the backbone that it was trained on.
     fn load_violence(&self) -> Result<ViolenceWeights> {
         let head = self.violence_head()?;
-        let Some(backbone) = head.metadata.extra.get("embedding") else {
+        let Some(backbone) = head.metadata.embedding() else {
             bail!(
                 "`violence-head` does not say which backbone's embeddings it takes, expected `embedding` in its metadata"
             );
@@ -223,25 +235,25 @@ impl WeightsOptions {
     }
 
     fn violence_head(&self) -> Result<Weights> {
-        match self.own("violence-head")? {
+        match self.own(Role::ViolenceHead.file())? {
             Some(head) => Ok(head),
             None => Weights::from_safetensors(VIOLENCE_HEAD).context("built-in `violence-head`"),
         }
     }
 
     fn load_faces(&self, tasks: Tasks) -> Result<FaceWeights> {
-        let detector = self.read("blazeface-short-range")?;
+        let detector = self.read(Role::Detector.file())?;
         let classifier = self.load_classifier(tasks)?;
         // The mesh is what action units come from, unless a head was trained on them.
-        let landmarks = |name: &str| match tasks.action_units {
-            true if classifier.action_units_head.is_none() => self.read(name).map(Some),
-            true => self.own(name),
+        let landmarks = |role: Role| match role.serves(tasks) {
+            true if classifier.action_units_head.is_none() => self.read(role.file()).map(Some),
+            true => self.own(role.file()),
             false => Ok(None),
         };
         Ok(FaceWeights {
             detector,
-            mesh: landmarks("face-mesh")?,
-            blendshapes: landmarks("face-blendshapes")?,
+            mesh: landmarks(Role::Mesh)?,
+            blendshapes: landmarks(Role::Blendshapes)?,
             classifier,
         })
     }

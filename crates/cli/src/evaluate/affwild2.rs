@@ -16,7 +16,7 @@ use affectlens::{
     head::{ActionUnits, Mlp, ValenceArousal},
     label::{AFF_WILD2, AFF_WILD2_ACTION_UNITS, Expression},
     metrics::{ActionUnitScores, Confusion, Covariance, Scores, ValenceArousalScores},
-    report::Tasks,
+    task::Tasks,
     weights::Weights,
 };
 use affectlens_data::{
