@@ -9,7 +9,7 @@ use super::{
     embedder::{ScoringEmbedder, feature_cache},
     progress::progress,
 };
-use affectlens::{device::OpenedDevice, weights::Weights};
+use affectlens::{device::OpenedDevice, role::Role, weights::Weights};
 use affectlens_data::{
     AffWild2, AnnotatedVideo, AnnotatedVideos, FrameCounts, FrameLabel, Keep, Part, SampleList,
     VideoFeatures,
@@ -30,7 +30,7 @@ impl CropReader {
         device: OpenedDevice,
     ) -> Result<Self> {
         let weights = options.read(&options.backbone)?;
-        let pretrained = options.classifier("expression-pretrained", PRETRAINED)?;
+        let pretrained = options.classifier(Role::Pretrained, PRETRAINED)?;
         let embedder = ScoringEmbedder::load(
             &options.backbone,
             &weights,

@@ -21,7 +21,7 @@ use super::{
 use affectlens::{
     calibration::{ActionUnitScore, ActionUnitSettings, ExpressionSettings},
     label::{AFF_WILD2, Expression},
-    weights::{Precision, Weights},
+    weights::{EMBEDDING, Precision, Weights},
 };
 use affectlens_data::{AffWild2, FrameCounts, Keep, LabelledPictures, Part};
 use affectlens_train::{
@@ -556,7 +556,7 @@ pub(super) fn stamp(weights: &mut Weights, backbone: &Weights) {
         .source_sha256
         .clone_from(&trained_on.source_sha256);
     let extra = &mut weights.metadata.extra;
-    extra.insert("embedding".to_owned(), trained_on.architecture.clone());
+    extra.insert(EMBEDDING.to_owned(), trained_on.architecture.clone());
 }
 
 fn show(epoch: &EpochReport<impl Display>) {

@@ -300,8 +300,8 @@ impl Predictor for Units {
 fn own_head(args: &FaceArgs, name: &str) -> Result<Option<Weights>> {
     let head = args.weights.own(name)?;
     if let Some(head) = &head
-        && let Some(trained_on) = head.metadata.extra.get("embedding")
-        && *trained_on != args.weights.backbone
+        && let Some(trained_on) = head.metadata.embedding()
+        && trained_on != args.weights.backbone
     {
         bail!(
             "`{name}` was trained on `{trained_on}`, the backbone is `{}`",

@@ -19,7 +19,7 @@ use affectlens::{
     head::{TemporalHead, TemporalKind},
     label::VIOLENCE,
     metrics::{Confusion, Scores},
-    weights::Weights,
+    weights::{EMBEDDING, Weights},
     windowing::{Windows, smooth_repeating, spread},
 };
 use affectlens_data::{
@@ -162,7 +162,7 @@ impl Args {
         };
         let extra = &weights.metadata.extra;
         let backbone = extra
-            .get("embedding")
+            .get(EMBEDDING)
             .with_context(|| format!("`{name}` does not say its backbone"))?;
         let settings = ViolenceSettings::read(extra)?;
         let settings = ViolenceSettings {
