@@ -56,7 +56,8 @@ pub enum LensError {
     /// A task of faces was called without one having been asked for at the start.
     #[error("faces are not analysed: none of their tasks was asked for")]
     NoFaces,
-    /// A violence head takes longer embeddings than the backbone gives, or shorter windows than its settings say.
+    /// A violence head takes embeddings of another length than the backbone gives, or shorter windows than its settings
+    /// ask for.
     #[error("violence head: {what} is {got}, expected {expected}")]
     ViolenceHead {
         /// What does not fit.
@@ -84,7 +85,7 @@ pub enum LensError {
     /// Results could not be read back from the device.
     #[error("results could not be read from the device: {reason}")]
     ReadBack {
-        /// What the device said.
+        /// Reason that the device gave.
         reason: String,
     },
     /// Probabilities and classes do not pair up.

@@ -65,7 +65,7 @@ impl LensWeights {
     }
 }
 
-/// Confirms that a head was trained on the embeddings of the backbone in use, as far as its file says.
+/// Confirms that a head was trained on the embeddings of the backbone in use, if its file names them.
 ///
 /// # Errors
 ///

@@ -147,13 +147,13 @@ pub enum DeviceError {
     /// No GPU adapter, or it refused.
     #[error("no usable GPU: {reason}")]
     Unavailable {
-        /// What the graphics stack said.
+        /// Reason that the graphics stack gave.
         reason: String,
     },
     /// A kernel is at odds with the GPU or its driver.
     #[error("the GPU refused a kernel: {reason}")]
     Refused {
-        /// What the graphics stack said.
+        /// Reason that the graphics stack gave.
         reason: String,
     },
     /// The GPU was reset, removed or ran out of memory while in use.

@@ -31,8 +31,8 @@ impl Network {
         Ok(Self { network })
     }
 
-    /// The outputs of each picture after the other; `describe().outputs` says what they are. `input` is
-    /// `[batch, 3, side, side]`, RGB, normalised as the weights' metadata says.
+    /// The outputs of each picture after the other; `describe().outputs` lists them. `input` is
+    /// `[batch, 3, side, side]`, RGB, normalised as the weights' metadata asks for.
     ///
     /// # Errors
     ///

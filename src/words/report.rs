@@ -161,6 +161,9 @@ pub enum ActionUnitSource {
 }
 
 impl ValenceArousalSource {
+    /// Every source.
+    pub const ALL: [Self; 3] = [Self::Head, Self::Backbone, Self::Derived];
+
     /// The name used in reports.
     pub fn name(self) -> &'static str {
         match self {
@@ -172,6 +175,9 @@ impl ValenceArousalSource {
 }
 
 impl ActionUnitSource {
+    /// Every source.
+    pub const ALL: [Self; 2] = [Self::Head, Self::Blendshapes];
+
     /// The name used in reports.
     pub fn name(self) -> &'static str {
         match self {

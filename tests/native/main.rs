@@ -12,6 +12,7 @@ mod kernels;
 mod landmarks;
 mod layering;
 mod lens;
+mod names;
 mod pipeline;
 mod temporal;
 mod trainable;

@@ -58,7 +58,7 @@ impl ViolenceSettings {
         }
     }
 
-    /// Reads the settings; what the file does not say is the default.
+    /// Reads the settings; a setting that the file does not hold has its default.
     ///
     /// # Errors
     ///
