@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use syn::visit::{self, Visit};
@@ -312,6 +313,52 @@ fn only_networks_and_above_know_burn() {
         }
     }
     assert_none(&wrong);
+}
+
+/// Packages with their features, as cargo would build them for a member alone.
+fn features(member: &str) -> BTreeMap<String, String> {
+    let output = Command::new(env!("CARGO"))
+        .args([
+            "tree",
+            "--offline",
+            "--package",
+            member,
+            "--edges",
+            "normal,build",
+        ])
+        .args(["--prefix", "none", "--format", "{p}|{f}"])
+        .current_dir(root())
+        .output()
+        .expect("cargo starts");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let rows = text
+        .lines()
+        .filter_map(|line| line.trim_end_matches(" (*)").split_once('|'));
+    rows.map(|(package, features)| (package.to_owned(), features.to_owned()))
+        .collect()
+}
+
+/// Other features of Burn, or of what it stands on, would have it built a second time.
+#[test]
+fn every_crate_builds_burn_with_the_same_features() {
+    let below_burn = features("burn");
+    let engine = features("affectlens");
+    for member in ["affectlens-data", "affectlens-train", "affectlens-cli"] {
+        for (package, features) in features(member) {
+            if below_burn.contains_key(&package) {
+                assert_eq!(
+                    Some(&features),
+                    engine.get(&package),
+                    "features of {package} for {member}"
+                );
+            }
+        }
+    }
 }
 
 #[test]

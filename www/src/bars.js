@@ -1,6 +1,8 @@
 // @ts-check
 // Rows of a name, a bar and a number.
 
+import { makeElement, setText } from "./elements.js";
+
 /**
  * @typedef {{
  *   key: string,
@@ -15,7 +17,7 @@
 
 /** A list that follows the rows it is given. */
 export class Bars {
-  root = element("ul", "bars");
+  root = makeElement("ul", "bars");
   #keys = "";
   /** @type {ReturnType<typeof makeRow>[]} */
   #rows = [];
@@ -33,35 +35,23 @@ export class Bars {
       row.root.classList.toggle("top", isMarked);
       row.bar.style.setProperty("--share", String(share));
       row.value.textContent = text;
-      if (row.note.textContent !== note) row.note.textContent = note;
+      setText(row.note, note);
     });
   }
 }
 
 /** @param {Row} row */
 function makeRow({ key, name, words }) {
-  const root = element("li");
+  const root = makeElement("li");
   root.dataset.key = key;
-  const title = element("span", "name");
+  const title = makeElement("span", "name");
   title.append(name);
-  if (words) title.append(" ", element("small", "", words));
-  const track = element("span", "track");
-  const bar = element("span", "fill");
+  if (words) title.append(" ", makeElement("small", "", words));
+  const track = makeElement("span", "track");
+  const bar = makeElement("span", "fill");
   track.append(bar);
-  const value = element("span", "value");
-  const note = element("small", "note");
+  const value = makeElement("span", "value");
+  const note = makeElement("small", "note");
   root.append(title, track, value, note);
   return { root, bar, value, note };
-}
-
-/**
- * @param {string} tag
- * @param {string} [className]
- * @param {string} [text]
- */
-export function element(tag, className, text) {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  if (text) made.textContent = text;
-  return made;
 }

@@ -1,10 +1,11 @@
 // @ts-check
-// The cards beside the picture: one a face.
+// The cards beside the picture, one for each face.
 
-import { Bars, element } from "./bars.js";
+import { Bars } from "./bars.js";
+import { makeElement } from "./elements.js";
 import { percent } from "./format.js";
 
-/** Says what decided, in the user's words. */
+/** The classifier that decided. */
 const SOURCES = { head: "adapted head", pretrained: "pretrained classifier" };
 
 /** Cards that follow the faces of the latest report. */
@@ -63,15 +64,15 @@ export class FaceCards {
  * @param {() => void} onChoose
  */
 function makeCard(id, onChoose) {
-  const root = element("article", "face");
+  const root = makeElement("article", "face");
   const radio = Object.assign(document.createElement("input"), { type: "radio", name: "face", value: String(id) });
   radio.addEventListener("change", onChoose);
-  const pick = element("label", "pick");
+  const pick = makeElement("label", "pick");
   pick.append(radio, `Face ${id}`);
-  const label = element("strong", "label");
-  const confidence = element("span", "confidence");
-  const source = element("span", "source");
-  const head = element("header");
+  const label = makeElement("strong", "label");
+  const confidence = makeElement("span", "confidence");
+  const source = makeElement("span", "source");
+  const head = makeElement("header");
   head.append(pick, label, confidence, source);
   const bars = new Bars();
   root.append(head, bars.root);

@@ -1,22 +1,20 @@
 // @ts-check
-// The reports of a session, in the order of their time, and their file forms.
-
-import { isViolent } from "./violence.js";
+// The reports of a session, in the order of their time.
 
 /**
  * @typedef {import("affectlens").FrameReport} FrameReport
- * @typedef {import("affectlens").ActionUnitName} ActionUnitName
- * @typedef {{ probability: number, final: boolean }} Estimate of violence in one frame, the newest there is
- * @typedef {Omit<FrameReport, "violence"> & { violence?: Estimate }} KeptReport without `violence` where the frame was
- *   not sampled, or no window has covered it
+ * @typedef {{ probability: number, final: boolean }} Estimate the newest estimate of violence in a frame
+ * @typedef {Omit<FrameReport, "violence"> & { violence?: Estimate }} KeptReport has no `violence` where the frame was
+ *   not sampled, or no window has covered it yet
  */
 
 /** About half an hour of a webcam: enough to look back on, little enough for a phone. */
 const MAX_REPORTS = 50_000;
 
 /**
- * Reports by time. Looking again at a stretch of a clip replaces what was said about it before, and estimates of violence
- * are refined as later reports tell. The points of face meshes are not kept: they are a hundred times as large as all else.
+ * Reports by time. A stretch of a clip that is analysed again replaces its earlier reports; later reports refine the
+ * estimates of violence of earlier ones. The points of face meshes are not kept: they are a hundred times as large as
+ * the rest of a report.
  */
 export class ReportLog {
   /** @type {KeptReport[]} */
@@ -27,7 +25,7 @@ export class ReportLog {
     return /** @type {readonly KeptReport[]} */ (this.#reports);
   }
 
-  /** Reports that were let go because there were too many. */
+  /** Reports that were dropped because there were too many. */
   get forgotten() {
     return this.#forgotten;
   }
@@ -42,7 +40,7 @@ export class ReportLog {
     // A report of the very same time is replaced too.
     const first = start > 0 && this.#reports[start - 1].time_ms === report.time_ms ? start - 1 : start;
     const replaced = this.#reports[end - 1];
-    // The same frame, looked at after a jump: what is known of it stays until more is.
+    // The same frame, analysed again after a jump: its estimate stays until there is a newer one.
     const known = replaced?.time_ms === report.time_ms ? replaced.violence : undefined;
     this.#reports.splice(first, end - first, keep(report, known));
     for (const update of report.violence?.updates ?? []) this.#refine(update);
@@ -52,11 +50,11 @@ export class ReportLog {
     }
   }
 
-  /** @param {import("affectlens").ViolenceUpdate} update of a report that may be gone */
+  /** @param {import("affectlens").ViolenceUpdate} update for a report that may have been dropped */
   #refine({ time_ms, probability, final }) {
     const index = this.#after(time_ms) - 1;
     const report = this.#reports[index];
-    // A new object: who holds the old one sees no change.
+    // A new object: whoever holds the old one sees no change.
     if (report?.time_ms === time_ms) this.#reports[index] = { ...report, violence: { probability, final } };
   }
 
@@ -105,99 +103,4 @@ export class ReportLog {
 function keep({ violence, faces, ...report }, known) {
   const kept = { ...report, faces: faces.map(({ landmarks, ...face }) => face) };
   return known ? { ...kept, violence: known } : kept;
-}
-
-/**
- * One report a line, as the command line writes them; an estimate of violence that more frames would have changed says
- * so.
- *
- * @param {readonly KeptReport[]} reports
- * @param {number} threshold of violence
- */
-export function toJsonLines(reports, threshold) {
-  const lines = reports.map(({ violence: estimate, ...report }) => {
-    if (!estimate) return report;
-    const { probability, final } = estimate;
-    const violence = { probability, violent: isViolent(probability, threshold), ...(final ? {} : { final }) };
-    return { ...report, violence };
-  });
-  return lines.map((line) => `${JSON.stringify(line)}\n`).join("");
-}
-
-const FACE_COLUMNS = ["file", "frame", "time_ms", "id", "x", "y", "width", "height", "score"];
-const VALENCE_AROUSAL_COLUMNS = ["valence", "arousal", "valence_arousal_source"];
-const VIOLENCE_COLUMNS = ["violence_probability", "violent"];
-
-/**
- * One face a row, in the command line's columns; a frame without faces has a row of its own, since it may be violent. A
- * number that is not known is an empty field.
- *
- * @param {readonly KeptReport[]} reports
- * @param {string} file what was looked at
- * @param {number} threshold of violence
- */
-export function toCsv(reports, file, threshold) {
-  const [expressions, units] = [expressionNames(reports), actionUnitNames(reports)];
-  const header = [
-    ...FACE_COLUMNS,
-    ...["label", "confidence", "source", ...expressions],
-    ...VALENCE_AROUSAL_COLUMNS,
-    ...["action_units_source", ...units],
-    ...VIOLENCE_COLUMNS,
-  ];
-  const noFace = header.slice(3, -VIOLENCE_COLUMNS.length).map(() => undefined);
-  const rows = reports.flatMap(({ frame, time_ms, faces, violence }) => {
-    const fields = faces.map(({ id, box, score, expression, valence, arousal, action_units: strengths, sources }) => [
-      ...[id, ...box, score],
-      ...[expression?.label, expression?.confidence, expression?.source],
-      ...expressions.map((name) => expression?.probabilities[name]),
-      ...[valence, arousal, sources?.valence_arousal?.source, sources?.action_units?.source],
-      ...units.map((name) => strengths?.[name]),
-    ]);
-    const ofFrame = [violence?.probability, violence && isViolent(violence.probability, threshold)];
-    return (faces.length > 0 ? fields : [noFace]).map((ofFace) => [quote(file), frame, time_ms, ...ofFace, ...ofFrame]);
-  });
-  // `join` leaves a field empty where there is nothing.
-  return [header, ...rows].map((row) => `${row.join(",")}\n`).join("");
-}
-
-/** @param {string} text */
-function quote(text) {
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-}
-
-/**
- * Every expression that any report knows, in the order of their first appearance.
- *
- * @param {readonly KeptReport[]} reports
- */
-export function expressionNames(reports) {
-  const names = new Set();
-  for (const { faces } of reports) {
-    for (const { expression } of faces) for (const name of Object.keys(expression?.probabilities ?? {})) names.add(name);
-  }
-  return /** @type {import("affectlens").ExpressionName[]} */ ([...names]);
-}
-
-/**
- * Every action unit that any report knows, by ascending number.
- *
- * @param {readonly KeptReport[]} reports
- */
-export function actionUnitNames(reports) {
-  const names = new Set();
-  for (const { faces } of reports) {
-    for (const face of faces) for (const name of Object.keys(face.action_units ?? {})) names.add(name);
-  }
-  return /** @type {ActionUnitName[]} */ ([...names].sort(byNumber));
-}
-
-/**
- * Orders names of action units by their number: AU2 stands before AU10.
- *
- * @param {string} one
- * @param {string} other
- */
-export function byNumber(one, other) {
-  return Number(one.slice(2)) - Number(other.slice(2));
 }

@@ -1,5 +1,5 @@
 // @ts-check
-// Draws boxes and meshes over the picture.
+// Boxes and meshes over the picture.
 
 import { percent } from "./format.js";
 import { colour } from "./palette.js";

@@ -1,6 +1,7 @@
 // @ts-check
-// Valence and arousal as a point in a square, with the way it came.
+// Valence and arousal as a point in a square, with the trail that leads to it.
 
+import { partOf } from "./elements.js";
 import { signed } from "./format.js";
 
 /**
@@ -11,31 +12,39 @@ import { signed } from "./format.js";
 
 /** Side of the square in the drawing; see its `viewBox`. */
 const SIDE = 300;
-/** How long a trail is. */
+/** The length of a trail. */
 export const TRAIL_MS = 4000;
-/** Says where the numbers come from, in the user's words. */
+/** Where the numbers come from. */
 const SOURCES = {
   derived: "Derived from the expressions: no model was trained on it.",
-  backbone: "Said by the face network itself, which was trained on it.",
-  head: "Said by a head that was trained on it.",
+  backbone: "Predicted by the face network itself, which was trained on it.",
+  head: "Predicted by a head that was trained on it.",
 };
 
 /** The panel of valence and arousal. */
 export class ValenceArousalPanel {
-  #part;
+  #trail;
+  #places;
+  #valence;
+  #arousal;
+  #source;
 
   /** @param {HTMLElement} panel */
   constructor(panel) {
-    this.#part = (/** @type {string} */ name) => /** @type {HTMLElement} */ (panel.querySelector(`[data-part="${name}"]`));
+    this.#trail = partOf(panel, "trail", SVGElement);
+    this.#places = partOf(panel, "places", SVGElement);
+    this.#valence = partOf(panel, "valence");
+    this.#arousal = partOf(panel, "arousal");
+    this.#source = partOf(panel, "source");
   }
 
   /**
    * @param {readonly FaceReport[]} faces
-   * @param {number | undefined} chosen id of the face whose numbers are told
+   * @param {number | undefined} chosen id of the face whose numbers are shown
    * @param {readonly Step[]} trail
    */
   show(faces, chosen, trail) {
-    this.#part("trail").replaceChildren(
+    this.#trail.replaceChildren(
       ...trail.map(({ from, to, age }) =>
         draw("line", { x1: from.x, y1: from.y, x2: to.x, y2: to.y, opacity: (1 - age).toFixed(2) }),
       ),
@@ -46,7 +55,7 @@ export class ValenceArousalPanel {
     });
     // The chosen one last, above the others.
     places.sort((one, other) => Number(one.id === chosen) - Number(other.id === chosen));
-    this.#part("places").replaceChildren(
+    this.#places.replaceChildren(
       ...places.flatMap(({ id, x, y }) => {
         const kind = id === chosen ? "chosen" : "other";
         const dot = draw("circle", { class: kind, cx: x, cy: y, r: id === chosen ? 8 : 6 });
@@ -58,9 +67,9 @@ export class ValenceArousalPanel {
       }),
     );
     const face = faces.find(({ id }) => id === chosen);
-    this.#part("valence").textContent = face?.valence === undefined ? "–" : signed(face.valence);
-    this.#part("arousal").textContent = face?.arousal === undefined ? "–" : signed(face.arousal);
-    this.#part("source").textContent = sourceOf(face);
+    this.#valence.textContent = face?.valence === undefined ? "–" : signed(face.valence);
+    this.#arousal.textContent = face?.arousal === undefined ? "–" : signed(face.arousal);
+    this.#source.textContent = sourceOf(face);
   }
 }
 
@@ -68,13 +77,13 @@ export class ValenceArousalPanel {
 function sourceOf(face) {
   if (!face) return "No face yet.";
   const source = face.sources?.valence_arousal?.source;
-  return source ? SOURCES[source] : "Nothing is said about this face.";
+  return source ? SOURCES[source] : "No valence and arousal for this face.";
 }
 
 /** @typedef {{ from: Place, to: Place, age: number }} Step `age` goes from 0, now, to 1, the trail's end */
 
 /**
- * The way of a face through the square up to a time, oldest step first. Where the face was lost the way is broken.
+ * The path of a face through the square up to a time, oldest step first; broken where the face was lost.
  *
  * @param {readonly KeptReport[]} reports of the last `TRAIL_MS` before `endMs`
  * @param {number | undefined} id

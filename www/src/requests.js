@@ -1,5 +1,5 @@
 // @ts-check
-// Counts what the page fetches. Blobs and data URLs are in memory: no request.
+// Network requests of the page. Blobs and data URLs are in memory and make none.
 
 /** Network requests of the page since `start`. */
 export class RequestCounter {
@@ -26,7 +26,7 @@ export class RequestCounter {
     this.#count = 0;
   }
 
-  /** Stops counting: something is about to be loaded on purpose. */
+  /** Stops counting, before something is loaded on purpose. */
   stop() {
     this.#counting = false;
   }

@@ -1,18 +1,18 @@
 // @ts-check
-// The form of settings; what it shows is what is in force.
+// The form of settings. It shows the settings in force.
 
 import { percent } from "./format.js";
 
 /** @typedef {import("affectlens").Settings} Settings */
 
-/** Settings that are smoothing windows. */
+/** The settings that are smoothing windows. */
 const WINDOWS = /** @type {const} */ (["halfWindow", "valenceArousalHalfWindow", "actionUnitsHalfWindow"]);
-/** No probability is above it. */
+/** Turns the confidence filter off: no probability is above 1. */
 const OFF = 1;
-/** Where the slider stands while the filter is off; lower ones cost accuracy (see the model card). */
+/** The slider's value while the filter is off; lower ones cost accuracy (see the model card). */
 const SUGGESTED_CONFIDENCE = 0.98;
 
-/** Two-way: shows settings, tells of changes as they are made. */
+/** Shows settings, and reports changes as they are made. */
 export class SettingsForm {
   #form;
   #onChange;
@@ -41,7 +41,7 @@ export class SettingsForm {
   }
 
   /**
-   * Takes the settings that the model starts with; what a user had chosen before is chosen again.
+   * Takes the settings that the model starts with; those that the visitor had chosen before are applied again.
    *
    * @param {Settings} tuned
    */
@@ -52,7 +52,7 @@ export class SettingsForm {
     this.#onChange(this.#read());
   }
 
-  /** Of violence, as it is shown. */
+  /** The threshold of violence that the form shows. */
   get violenceThreshold() {
     return this.#input("violenceThreshold").valueAsNumber;
   }
@@ -89,18 +89,18 @@ export class SettingsForm {
     this.#input("confidence").disabled = !isFiltering;
     for (const name of WINDOWS) {
       const frames = this.#input(name).valueAsNumber;
-      this.#say(name, frames === 0 ? "off" : `${2 * frames + 1} frames`);
+      this.#showValue(name, frames === 0 ? "off" : `${2 * frames + 1} frames`);
     }
-    this.#say("confidence", isFiltering ? this.#input("confidence").valueAsNumber.toFixed(2) : "off");
-    this.#say("blend", this.#input("blend").valueAsNumber.toFixed(2));
-    this.#say("violenceThreshold", percent(this.violenceThreshold));
+    this.#showValue("confidence", isFiltering ? this.#input("confidence").valueAsNumber.toFixed(2) : "off");
+    this.#showValue("blend", this.#input("blend").valueAsNumber.toFixed(2));
+    this.#showValue("violenceThreshold", percent(this.violenceThreshold));
   }
 
   /**
    * @param {string} name
    * @param {string} text
    */
-  #say(name, text) {
+  #showValue(name, text) {
     const output = this.#input(name).nextElementSibling;
     if (output) output.textContent = text;
     this.#input(name).setAttribute("aria-valuetext", text);

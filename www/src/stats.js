@@ -1,5 +1,5 @@
 // @ts-check
-// Running figures of a session.
+// Running figures of a session: latencies and rates.
 
 const KEPT = 300;
 const RATE_WINDOW_MS = 5000;
@@ -30,7 +30,7 @@ export class Stats {
   }
 
   /**
-   * The latency that a share of the last results stayed within, milliseconds.
+   * The latency within which a share of the last results came, milliseconds.
    *
    * @param {number} share 0 to 1
    */
@@ -38,7 +38,7 @@ export class Stats {
     return quantile(this.#latencies, share);
   }
 
-  /** Results a second over the last seconds; nothing before the second result. */
+  /** Results per second over the last seconds; nothing before the second result. */
   get rate() {
     const span = this.#moments.length > 1 ? this.#moments[this.#moments.length - 1] - this.#moments[0] : 0;
     return span > 0 ? ((this.#moments.length - 1) * 1000) / span : undefined;

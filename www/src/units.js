@@ -2,8 +2,9 @@
 // The action units of one face, each with its name in words.
 
 import { Bars } from "./bars.js";
+import { partOf, setText } from "./elements.js";
 import { strength } from "./format.js";
-import { byNumber } from "./log.js";
+import { byNumber } from "./names.js";
 
 /**
  * @typedef {import("affectlens").FaceReport} FaceReport
@@ -32,54 +33,54 @@ export const UNIT_WORDS = {
   AU45: "blink",
 };
 
-/** What a proxy is made of. @type {{ [name in ActionUnitName]?: string }} */
+/** The blendshapes that a proxy is computed from. @type {{ [name in ActionUnitName]?: string }} */
 const PROXY_WORDS = { AU6: "smile × eye squint" };
 
-/** Says where the numbers come from, in the user's words. */
+/** Where the numbers come from. */
 const SOURCES = {
-  blendshapes: "Read off a face mesh (blendshapes), never calibrated against human coders.",
-  head: "Said by a head that was trained on action units.",
+  blendshapes: "Computed from a face mesh (blendshapes), not calibrated against human coders.",
+  head: "Predicted by a head that was trained on action units.",
 };
 
 /** The panel of action units. */
 export class ActionUnitPanel {
-  #says;
+  #source;
   #bars = new Bars();
 
   /** @param {HTMLElement} panel */
   constructor(panel) {
-    this.#says = /** @type {HTMLElement} */ (panel.querySelector('[data-part="source"]'));
+    this.#source = partOf(panel, "source");
     this.#bars.root.classList.add("units");
     panel.append(this.#bars.root);
   }
 
   /** @param {FaceReport | undefined} face */
   show(face) {
-    const { says, rows } = describeUnits(face);
-    if (this.#says.textContent !== says) this.#says.textContent = says;
+    const { source, rows } = describeUnits(face);
+    setText(this.#source, source);
     this.#bars.show(rows);
   }
 }
 
 /**
- * What the panel says of a face.
+ * The panel's text and rows for a face.
  *
  * @param {FaceReport | undefined} face
- * @returns {{ says: string, rows: import("./bars.js").Row[] }}
+ * @returns {{ source: string, rows: import("./bars.js").Row[] }} `source`: where the numbers come from
  */
 export function describeUnits(face) {
-  if (!face) return { says: "No face yet.", rows: [] };
+  if (!face) return { source: "No face yet.", rows: [] };
   const { action_units: strengths, sources } = face;
-  if (!strengths) return { says: "No mesh found on this face.", rows: [] };
+  if (!strengths) return { source: "No mesh found on this face.", rows: [] };
   const { source, proxies = [], present = [] } = sources?.action_units ?? {};
   const units = /** @type {[ActionUnitName, number][]} */ (Object.entries(strengths));
   const rows = units
     .sort(([one], [other]) => byNumber(one, other))
     .map(([name, value]) => {
-      const stands = proxies.includes(name) ? `stands for: ${PROXY_WORDS[name] ?? "other units"}` : "";
+      const proxy = proxies.includes(name) ? `stands for: ${PROXY_WORDS[name] ?? "other units"}` : "";
       const isMarked = present.includes(name);
-      const note = [isMarked ? "present" : "", stands].filter(Boolean).join(", ");
+      const note = [isMarked ? "present" : "", proxy].filter(Boolean).join(", ");
       return { key: name, name, words: UNIT_WORDS[name], note, share: value, text: strength(value), isMarked };
     });
-  return { says: source ? SOURCES[source] : "", rows };
+  return { source: source ? SOURCES[source] : "", rows };
 }

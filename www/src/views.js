@@ -1,17 +1,17 @@
 // @ts-check
-// What the timeline can show.
+// The views of the timeline.
 
 import { percent, signed, strength } from "./format.js";
-import { actionUnitNames, byNumber, expressionNames } from "./log.js";
+import { actionUnitNames, byNumber, expressionNames } from "./names.js";
+import { GAP_MS, describeStretches, finalUpTo, stretchesAbove } from "./stretches.js";
 import { UNIT_WORDS } from "./units.js";
-import { GAP_MS, describeStretches, finalUpTo, stretchesAbove } from "./violence.js";
 
 /**
  * @typedef {import("./log.js").KeptReport} KeptReport
  * @typedef {import("affectlens").FaceReport} FaceReport
  * @typedef {{ key: string, label: string, colour: string }} Line `colour` is a custom property without its dashes
- * @typedef {{ level: number, stretches: import("./violence.js").Stretch[], finalMs: number | undefined }} Marks a line
- *   across the chart, stretches that reach it, and the time up to which nothing changes any more
+ * @typedef {{ level: number, stretches: import("./stretches.js").Stretch[], finalMs: number | undefined }} Marks a level
+ *   across the chart, the stretches that reach it, and the time up to which values are final
  * @typedef {{
  *   range: [number, number],
  *   text: (value: number) => string,
@@ -22,12 +22,12 @@ import { GAP_MS, describeStretches, finalUpTo, stretchesAbove } from "./violence
  * @typedef {{
  *   isKnown: (report: KeptReport) => boolean,
  *   marks: (reports: readonly KeptReport[], threshold: number) => Marks,
- *   says: (reports: readonly KeptReport[], threshold: number) => string,
- * }} Scene of a view that is about whole pictures, of which some are told nothing about
+ *   describe: (reports: readonly KeptReport[], threshold: number) => string,
+ * }} Scene what a view of whole pictures has besides; some reports have no value for it
  * @typedef {"expressions" | "valence-arousal" | "action-units" | "violence"} ViewName
  */
 
-/** Lines of action units beyond these are told apart by nobody. */
+/** More lines of action units cannot be told apart. */
 const MOST_UNITS = 6;
 
 /** @type {Record<ViewName, View>} */
@@ -67,13 +67,13 @@ export const VIEWS = {
         stretches: stretchesAbove(reports, threshold),
         finalMs: finalUpTo(reports),
       }),
-      says: describeStretches,
+      describe: describeStretches,
     },
   },
 };
 
 /**
- * The points of a chart: where nobody looked for a while its lines are broken by a point without a report.
+ * The points of a chart. Where nothing was analysed for a while, a point without a report breaks its lines.
  *
  * @param {readonly KeptReport[]} reports
  * @returns {{ seconds: number, report?: KeptReport }[]}
@@ -91,7 +91,7 @@ export function pointsOf(reports) {
  *
  * @param {readonly KeptReport[]} reports
  * @param {number | undefined} id of the face
- * @param {number} count at most so many
+ * @param {number} count of units at most
  */
 export function strongestUnits(reports, id, count) {
   const found = reports.flatMap(({ faces }) => faces.filter((face) => face.id === id));

@@ -3,12 +3,12 @@
 
 /**
  * @typedef {{
- *   look: (timeMs: number) => Promise<void>,
+ *   onFrame: (timeMs: number) => Promise<void>,
  *   onDrop: (count: number) => void,
  * }} Watcher
  */
 
-/** Calls `look` for the newest frame whenever the last call has ended. */
+/** Calls `onFrame` with the newest frame whenever the call before has ended. */
 export class FrameWatch {
   #video;
   #watcher;
@@ -16,7 +16,7 @@ export class FrameWatch {
   #handle = 0;
   #presented = 0;
   #isRunning = false;
-  /** Streams have no time of their own: theirs counts from the first frame. */
+  /** When the first frame of a stream came: a stream has no time of its own. */
   #streamStart = 0;
 
   /**
@@ -70,7 +70,7 @@ export class FrameWatch {
     this.#isBusy = true;
     this.#streamStart ||= now;
     const timeMs = this.#video.srcObject ? now - this.#streamStart : mediaTime * 1000;
-    this.#watcher.look(timeMs).finally(() => {
+    this.#watcher.onFrame(timeMs).finally(() => {
       this.#isBusy = false;
     });
   }

@@ -3,14 +3,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { toCsv, toJsonLines } from "../src/export.js";
 import { signed } from "../src/format.js";
-import { ReportLog, actionUnitNames, expressionNames, toCsv, toJsonLines } from "../src/log.js";
+import { ReportLog } from "../src/log.js";
+import { actionUnitNames, expressionNames } from "../src/names.js";
 import { fit } from "../src/overlay.js";
 import { TRAIL_MS, placeOf, trailOf } from "../src/plane.js";
 import { Stats, quantile } from "../src/stats.js";
+import { describeStretches, finalUpTo, stretchesAbove } from "../src/stretches.js";
 import { describeUnits } from "../src/units.js";
 import { VIEWS, pointsOf, strongestUnits } from "../src/views.js";
-import { describeStretches, describeViolence, finalUpTo, stretchesAbove } from "../src/violence.js";
+import { describeViolence } from "../src/violence.js";
 
 const face = (id, label) => ({
   id,
@@ -195,17 +198,17 @@ test("stretches reach from the first frame at the threshold to the next one belo
 test("the panel of violence warms up, tells a number with its delay, and needs more than a picture", () => {
   const facts = { backbone: "efficientnet-lite0", head: "temporal-tcn", length: 16, framesPerSecond: 4, spanMs: 3750 };
   const at = (violence, others) => describeViolence(violence, { facts, threshold: 0.5, isStill: false, ...others });
-  assert.deepEqual(at(undefined), { says: "Nothing looked at yet.", lasts: "" });
-  const warm = { says: "Warming up: 1.3 s to go before there is a number.", lasts: "", warmUp: 1 - 1250 / 3750 };
+  assert.deepEqual(at(undefined), { summary: "Nothing analysed yet.", delay: "" });
+  const warm = { summary: "Warming up: 1.3 s until the first estimate.", delay: "", warmUp: 1 - 1250 / 3750 };
   assert.deepEqual(at({ warming_up_ms: 1250 }), warm);
   assert.equal(at({ warming_up_ms: 4000 }).warmUp, 0);
   assert.equal(at({ warming_up_ms: 4000 }, { facts: null }).warmUp, 0);
   const calm = at({ probability: 0.07, violent: false, delay_ms: 1875, updates: [] });
-  assert.deepEqual([calm.says, calm.lasts], ["Not called violent: below the threshold of 50 %.", "Later frames may still change it for 1.9 s."]);
+  assert.deepEqual([calm.summary, calm.delay], ["Not classified as violent: below the threshold of 50 %.", "Later frames may still change it for 1.9 s."]);
   assert.deepEqual(calm.row, { key: "violence", name: "violence", share: 0.07, text: "7 %", isMarked: false });
   const marked = at({ probability: 0.5, final: true });
-  assert.deepEqual([marked.says, marked.lasts, marked.row.isMarked], ["Called violent: at or above the threshold of 50 %.", "", true]);
-  assert.equal(at({ warming_up_ms: 1250 }, { isStill: true }).says, "A single picture shows no motion: this needs a video.");
+  assert.deepEqual([marked.summary, marked.delay, marked.row.isMarked], ["Classified as violent: at or above the threshold of 50 %.", "", true]);
+  assert.equal(at({ warming_up_ms: 1250 }, { isStill: true }).summary, "A single picture shows no motion: this needs a video.");
 });
 
 test("signed numbers have a sign unless they are shown as nought", () => {
@@ -235,17 +238,17 @@ test("a trail fades with age, and is broken where the face was lost", () => {
 });
 
 test("action units are named and ordered; proxies and what a head calls present are marked", () => {
-  const { says, rows } = describeUnits(at(0, 0, 0, { AU12: 0.876, AU6: 0.5 }));
-  assert.match(says, /face mesh/);
+  const { source, rows } = describeUnits(at(0, 0, 0, { AU12: 0.876, AU6: 0.5 }));
+  assert.match(source, /face mesh/);
   assert.deepEqual(rows, [
     { key: "AU6", name: "AU6", words: "cheek raiser", note: "stands for: smile × eye squint", share: 0.5, text: "0.50", isMarked: false },
     { key: "AU12", name: "AU12", words: "lip corner puller", note: "", share: 0.876, text: "0.88", isMarked: false },
   ]);
   const head = { ...at(0, 0, 0, { AU1: 0.2 }), sources: { action_units: { source: "head", present: ["AU1"] } } };
-  assert.match(describeUnits(head).says, /trained on action units/);
+  assert.match(describeUnits(head).source, /trained on action units/);
   assert.deepEqual([describeUnits(head).rows[0].isMarked, describeUnits(head).rows[0].note], [true, "present"]);
-  assert.deepEqual(describeUnits(at(0, 0, 0)), { says: "No mesh found on this face.", rows: [] });
-  assert.deepEqual(describeUnits(undefined), { says: "No face yet.", rows: [] });
+  assert.deepEqual(describeUnits(at(0, 0, 0)), { source: "No mesh found on this face.", rows: [] });
+  assert.deepEqual(describeUnits(undefined), { source: "No face yet.", rows: [] });
 });
 
 test("the timeline names the strongest units of the chosen face", () => {

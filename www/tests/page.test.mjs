@@ -265,7 +265,7 @@ describe("clips and files", LIMIT, () => {
     const { page, trouble, requests, counters } = await visit(context, "device=cpu");
     const { violence: facts } = await counters();
     assert.ok(facts.length > 1 && facts.spanMs > 0, JSON.stringify(facts));
-    assert.equal(await page.textContent("#violence [data-part=says]"), "Nothing looked at yet.");
+    assert.equal(await page.textContent("#violence [data-part=says]"), "Nothing analysed yet.");
     requests.length = 0;
     await page.click("#use-clip");
     await page.waitForFunction(() => window.__affectlens.counters.latest?.violence?.warming_up_ms > 0, undefined, LOADED);
@@ -281,7 +281,7 @@ describe("clips and files", LIMIT, () => {
     assert.ok(shown.includes(percent(probability)), `${shown} is not ${probability}`);
     assert.equal(await page.isHidden("#violence progress"), true);
     assert.match(await page.textContent("#violence [data-part=lasts]"), /^Later frames may still change it for \d+\.\d s\.$/);
-    assert.match(await page.textContent("#violence [data-part=window]"), new RegExp(`^Looks at ${facts.length} `));
+    assert.match(await page.textContent("#violence [data-part=window]"), new RegExp(`^Each estimate is made from ${facts.length} `));
 
     await page.check("[name=timeline-view][value=violence]");
     assert.deepEqual(await page.locator("#timeline .u-legend .u-label").allTextContents(), ["time", "violence"]);
@@ -289,11 +289,11 @@ describe("clips and files", LIMIT, () => {
     const says = (wanted) => page.waitForFunction((wanted) => document.querySelector("#timeline-says").textContent.startsWith(wanted), wanted);
     await page.fill("[name=violenceThreshold]", "0");
     await says("At or above 0 %, hatched: 0.");
-    assert.match(await page.textContent("#violence [data-part=says]"), /^Called violent/);
-    await page.waitForFunction(() => /Called violent$/.test(document.querySelector("#spoken").textContent));
+    assert.match(await page.textContent("#violence [data-part=says]"), /^Classified as violent/);
+    await page.waitForFunction(() => /Classified as violent$/.test(document.querySelector("#spoken").textContent));
     await page.fill("[name=violenceThreshold]", "1");
     await says("Nowhere at or above 100 %.");
-    assert.match(await page.textContent("#violence [data-part=says]"), /^Not called violent/);
+    assert.match(await page.textContent("#violence [data-part=says]"), /^Not classified as violent/);
 
     const lines = (await download(page, "#save-json")).trim().split("\n").map((line) => JSON.parse(line));
     const told = lines.filter(({ violence }) => violence);

@@ -1,7 +1,7 @@
 // @ts-check
-// What there is to look at: a camera, a clip, a picture. Opening one may fail for reasons that a user can mend.
+// Cameras and video files. Opening one may fail for reasons that a visitor can do something about.
 
-/** What a user is told; `state` is for style and tests. */
+/** A failure in words for the visitor; `state` names it in one word, for tests. */
 export class SourceError extends Error {
   /**
    * @param {"insecure" | "denied" | "none" | "in-use" | "gone" | "unreadable"} state
@@ -30,7 +30,7 @@ export async function openCamera(deviceId) {
   }
 }
 
-/** Cameras by name; names are known once a camera was allowed. */
+/** The cameras of the machine; their names are known once one was allowed. */
 export async function listCameras() {
   const devices = (await navigator.mediaDevices?.enumerateDevices()) ?? [];
   return devices.filter(({ kind, deviceId }) => kind === "videoinput" && deviceId !== "");
@@ -76,15 +76,20 @@ export async function showVideo(video, source, name) {
   });
 }
 
+/** @param {MediaStream} stream whose camera's light goes out */
+export function stopStream(stream) {
+  for (const track of stream.getTracks()) track.stop();
+}
+
 /**
- * Lets go of whatever the element shows; a camera's light goes out.
+ * Releases whatever the element shows.
  *
  * @param {HTMLVideoElement} video
  */
 export function releaseVideo(video) {
   video.pause();
   const { srcObject, src } = video;
-  if (srcObject instanceof MediaStream) for (const track of srcObject.getTracks()) track.stop();
+  if (srcObject instanceof MediaStream) stopStream(srcObject);
   if (src.startsWith("blob:")) URL.revokeObjectURL(src);
   video.srcObject = null;
   video.removeAttribute("src");

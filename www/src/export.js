@@ -1,0 +1,65 @@
+// @ts-check
+// Reports as files, in the forms of the command line.
+
+import { actionUnitNames, expressionNames } from "./names.js";
+import { isViolent } from "./stretches.js";
+
+/** @typedef {import("./log.js").KeptReport} KeptReport */
+
+const FACE_COLUMNS = ["file", "frame", "time_ms", "id", "x", "y", "width", "height", "score"];
+const VALENCE_AROUSAL_COLUMNS = ["valence", "arousal", "valence_arousal_source"];
+const VIOLENCE_COLUMNS = ["violence_probability", "violent"];
+
+/**
+ * One report per line; an estimate of violence that later frames would have changed is marked `"final": false`.
+ *
+ * @param {readonly KeptReport[]} reports
+ * @param {number} threshold of violence
+ */
+export function toJsonLines(reports, threshold) {
+  const lines = reports.map(({ violence: estimate, ...report }) => {
+    if (!estimate) return report;
+    const { probability, final } = estimate;
+    const violence = { probability, violent: isViolent(probability, threshold), ...(final ? {} : { final }) };
+    return { ...report, violence };
+  });
+  return lines.map((line) => `${JSON.stringify(line)}\n`).join("");
+}
+
+/**
+ * One face per row; a frame without faces has a row of its own, since it may be violent. What is not known is an empty
+ * field.
+ *
+ * @param {readonly KeptReport[]} reports
+ * @param {string} file name of the source
+ * @param {number} threshold of violence
+ */
+export function toCsv(reports, file, threshold) {
+  const [expressions, units] = [expressionNames(reports), actionUnitNames(reports)];
+  const header = [
+    ...FACE_COLUMNS,
+    ...["label", "confidence", "source", ...expressions],
+    ...VALENCE_AROUSAL_COLUMNS,
+    ...["action_units_source", ...units],
+    ...VIOLENCE_COLUMNS,
+  ];
+  const noFace = header.slice(3, -VIOLENCE_COLUMNS.length).map(() => undefined);
+  const rows = reports.flatMap(({ frame, time_ms, faces, violence }) => {
+    const faceFields = faces.map(({ id, box, score, expression, valence, arousal, action_units: strengths, sources }) => [
+      ...[id, ...box, score],
+      ...[expression?.label, expression?.confidence, expression?.source],
+      ...expressions.map((name) => expression?.probabilities[name]),
+      ...[valence, arousal, sources?.valence_arousal?.source, sources?.action_units?.source],
+      ...units.map((name) => strengths?.[name]),
+    ]);
+    const violenceFields = [violence?.probability, violence && isViolent(violence.probability, threshold)];
+    return (faces.length > 0 ? faceFields : [noFace]).map((fields) => [quote(file), frame, time_ms, ...fields, ...violenceFields]);
+  });
+  // `join` leaves a field empty where there is nothing.
+  return [header, ...rows].map((row) => `${row.join(",")}\n`).join("");
+}
+
+/** @param {string} text */
+function quote(text) {
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}

@@ -1,0 +1,44 @@
+// @ts-check
+// Saving the reports of the session.
+
+import { byId } from "./elements.js";
+import { toCsv, toJsonLines } from "./export.js";
+
+/** @typedef {{ log: import("./log.js").ReportLog, sourceName: string, threshold: number }} Saved `threshold` of violence */
+
+/** The buttons that save, and how much there is to save. */
+export class SavePanel {
+  #kept = byId("kept");
+  #buttons = [byId("save-json", HTMLButtonElement), byId("save-csv", HTMLButtonElement)];
+
+  /** @param {() => Saved} read called when a button is pressed */
+  constructor(read) {
+    const [json, csv] = this.#buttons;
+    json.addEventListener("click", () => {
+      const { log, threshold } = read();
+      saveFile("affectlens.jsonl", "application/jsonl", toJsonLines(log.reports, threshold));
+    });
+    csv.addEventListener("click", () => {
+      const { log, sourceName, threshold } = read();
+      saveFile("affectlens.csv", "text/csv", toCsv(log.reports, sourceName, threshold));
+    });
+  }
+
+  /** @param {import("./log.js").ReportLog} log */
+  show({ reports, forgotten }) {
+    for (const button of this.#buttons) button.disabled = reports.length === 0;
+    const dropped = forgotten > 0 ? `, the oldest ${forgotten} were dropped` : "";
+    this.#kept.textContent = reports.length === 0 ? "No reports to save yet." : `${reports.length} reports kept in this tab${dropped}.`;
+  }
+}
+
+/**
+ * @param {string} name
+ * @param {string} type
+ * @param {string} text
+ */
+function saveFile(name, type, text) {
+  const url = URL.createObjectURL(new Blob([text], { type }));
+  Object.assign(document.createElement("a"), { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+}

@@ -1,0 +1,166 @@
+// @ts-check
+// What the page analyses: a camera, a clip or a picture, one at a time.
+
+import clipUrl from "@media/cap12_edit.webm?url";
+
+import { SourceError, listCameras, openCamera, releaseVideo, showVideo, stopStream } from "./media.js";
+import { messageOf } from "./notices.js";
+
+/**
+ * @typedef {"nothing" | "camera" | "clip" | "still"} Showing
+ * @typedef {{ onOpen: (name: string) => void, onClose: () => void }} Listeners
+ */
+
+/** The source in use. */
+export class Sources {
+  /** @type {Showing} */
+  showing = "nothing";
+  /** The still picture, decoded. @type {ImageBitmap | undefined} */
+  picture;
+  #stage;
+  #notices;
+  #listeners;
+  /** Counts openings and closings: an opening that has been overtaken is dropped. */
+  #changes = 0;
+  /** @type {Promise<Blob> | undefined} */
+  #sampleClip;
+
+  /**
+   * @param {import("./stage.js").Stage} stage
+   * @param {import("./notices.js").Notices} notices
+   * @param {Listeners} listeners
+   */
+  constructor(stage, notices, listeners) {
+    this.#stage = stage;
+    this.#notices = notices;
+    this.#listeners = listeners;
+    navigator.mediaDevices?.addEventListener("devicechange", () => {
+      const { srcObject } = this.video;
+      if (srcObject instanceof MediaStream) void this.#showCameras(srcObject);
+    });
+  }
+
+  get video() {
+    return this.#stage.video;
+  }
+
+  /** The size of what is shown; nothing before a video knows its own. */
+  get size() {
+    const { videoWidth, videoHeight } = this.video;
+    const { width, height } = this.picture ?? { width: videoWidth, height: videoHeight };
+    return width ? { width, height } : undefined;
+  }
+
+  /** How long a clip is and where it stands; nothing while none is shown. */
+  get clip() {
+    if (this.showing !== "clip") return undefined;
+    return { durationSeconds: this.video.duration || 1, positionSeconds: this.video.currentTime };
+  }
+
+  /** Fetches the sample clip, once: playing it later makes no request. One that failed is fetched again. */
+  fetchSampleClip() {
+    this.#sampleClip ??= fetch(clipUrl)
+      .then((response) => response.blob())
+      .catch((error) => {
+        this.#sampleClip = undefined;
+        throw error;
+      });
+    return this.#sampleClip;
+  }
+
+  /** @param {string} [deviceId] */
+  async useCamera(deviceId) {
+    await this.#open("camera", "camera", async (isWanted) => {
+      const stream = await openCamera(deviceId);
+      if (!isWanted()) return stopStream(stream);
+      await showVideo(this.video, stream, "the camera");
+      stream.getVideoTracks()[0].addEventListener("ended", () => {
+        if (this.video.srcObject !== stream) return;
+        this.close();
+        this.#notices.report("source", "The camera was unplugged or taken away.", "gone");
+      });
+      await this.#showCameras(stream);
+    });
+  }
+
+  async useClip() {
+    await this.#open("clip", "cap12_edit.webm", async (isWanted) => {
+      const clip = await this.fetchSampleClip();
+      if (isWanted()) await showVideo(this.video, URL.createObjectURL(clip), "the sample clip");
+    });
+  }
+
+  /** @param {File} file */
+  async useFile(file) {
+    const isPicture = file.type.startsWith("image/");
+    await this.#open(isPicture ? "still" : "clip", file.name, async (isWanted) => {
+      const url = URL.createObjectURL(file);
+      if (!isPicture) return showVideo(this.video, url, file.name);
+      this.#stage.still.src = url;
+      const picture = await decodePicture(file);
+      if (!isWanted()) return picture.close();
+      this.picture = picture;
+    });
+  }
+
+  /** Releases whatever is open. */
+  close() {
+    this.#changes += 1;
+    releaseVideo(this.video);
+    const { still } = this.#stage;
+    if (still.src) URL.revokeObjectURL(still.src);
+    still.removeAttribute("src");
+    this.picture?.close();
+    this.picture = undefined;
+    this.#show("nothing");
+    this.#listeners.onClose();
+  }
+
+  /** @param {number} seconds */
+  seek(seconds) {
+    if (this.showing === "clip") this.video.currentTime = Math.min(Math.max(0, seconds), this.video.duration);
+  }
+
+  /**
+   * @param {Showing} showing
+   * @param {string} name
+   * @param {(isWanted: () => boolean) => Promise<void>} open what `isWanted` denies was overtaken: it leaves no trace
+   */
+  async #open(showing, name, open) {
+    this.close();
+    const mine = this.#changes;
+    const isWanted = () => mine === this.#changes;
+    this.#notices.clear("source");
+    try {
+      await open(isWanted);
+    } catch (error) {
+      if (!isWanted()) return;
+      this.close();
+      return this.#notices.report("source", messageOf(error), error instanceof SourceError ? error.state : "none");
+    }
+    // Another source was chosen while this one opened; it has released the elements already.
+    if (!isWanted()) return;
+    this.#show(showing);
+    this.#listeners.onOpen(name);
+  }
+
+  /** @param {Showing} showing */
+  #show(showing) {
+    this.showing = showing;
+    this.#stage.show(showing, this.size);
+  }
+
+  /** @param {MediaStream} stream the one that is shown */
+  async #showCameras(stream) {
+    this.#stage.showCameras(await listCameras(), stream.getVideoTracks()[0]?.getSettings().deviceId);
+  }
+}
+
+/** @param {File} file */
+async function decodePicture(file) {
+  try {
+    return await createImageBitmap(file);
+  } catch (cause) {
+    throw new SourceError("unreadable", `This browser cannot read ${file.name}.`, { cause });
+  }
+}
