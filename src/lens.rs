@@ -1,28 +1,25 @@
 //! Everything at once: faces and violence of one stream of frames, one report per frame.
 
+pub mod controls;
 pub mod error;
 pub mod faces;
+mod files;
+pub mod part;
+mod pending;
 pub mod violence;
 
-mod controls;
-mod pending;
-mod warm_up;
-mod weights;
-
+pub use files::LensWeights;
 use pending::PendingFrames;
 
-pub use controls::{CONTROLS, Control, ControlError, ControlRange, Controls};
-pub use pending::Found;
-pub use weights::LensWeights;
-
 use crate::{
+    controls::Controls,
     device::OpenedDevice,
     error::LensError,
-    faces::{FaceLens, FaceWeights},
+    faces::FaceLens,
     frame::Frame,
     report::{ExpressionReport, FrameReport},
     task::Tasks,
-    violence::{ViolenceLens, ViolenceWeights},
+    violence::ViolenceLens,
 };
 
 /// Analyses one stream of frames, and numbers them.

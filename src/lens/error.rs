@@ -2,11 +2,10 @@
 
 use thiserror::Error;
 
-use super::controls::ControlError;
 use crate::{
-    calibration::CalibrationError, crop::CropError, detect::DetectError, device::DeviceError,
-    filtering::FilterError, landmarks::LandmarksError, role::Role, smoothing::SmoothingError,
-    weights::WeightsError, windowing::WindowError,
+    calibration::CalibrationError, controls::ControlError, crop::CropError, detect::DetectError,
+    device::DeviceError, filtering::FilterError, landmarks::LandmarksError, role::Role,
+    smoothing::SmoothingError, weights::WeightsError, windowing::WindowError,
 };
 
 /// Why a frame has no report.
@@ -101,12 +100,12 @@ pub enum LensError {
 
 impl LensError {
     /// Turns an error of a weights file into one that names the file.
-    pub(super) fn weights(role: Role) -> impl FnOnce(WeightsError) -> Self {
+    pub(crate) fn weights(role: Role) -> impl FnOnce(WeightsError) -> Self {
         move |source| Self::Weights { role, source }
     }
 
     /// Turns an error of a transfer from the device into one of a frame.
-    pub(super) fn read_back(error: impl std::fmt::Display) -> Self {
+    pub(crate) fn read_back(error: impl std::fmt::Display) -> Self {
         Self::ReadBack {
             reason: error.to_string(),
         }

@@ -12,7 +12,7 @@ mod track;
 
 use crate::weights::Weights;
 
-pub use super::controls::FaceControls;
+pub use crate::controls::FaceControls;
 pub use classifier::{FaceClassifier, FaceScores};
 pub use stream::FaceLens;
 

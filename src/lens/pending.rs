@@ -2,16 +2,10 @@
 
 use std::collections::VecDeque;
 
-use crate::report::{FaceReport, FrameReport, ViolenceReport};
-
-/// What a part found in a frame.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Found<T> {
-    /// Number of the frame.
-    pub frame: u64,
-    /// What was found.
-    pub found: T,
-}
+use crate::{
+    part::Found,
+    report::{FaceReport, FrameReport, ViolenceReport},
+};
 
 /// Frames without a report, and what the parts have found in them; all in the order of frames.
 #[derive(Debug)]

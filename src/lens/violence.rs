@@ -1,14 +1,14 @@
 //! Violence in streams of frames: embed each frame once, score windows of them, average where windows overlap.
 //!
-//! The published systems take every frame in windows of 32 (HSEmotion team at ABAW-10, section 3.3). A head that was trained at a rate of its own gets
-//! the frames nearest to that rate; the frames between them have the probability of the one before.
+//! The published systems take every frame in windows of 32 (HSEmotion team at ABAW-10, section 3.3). A head
+//! that was trained at a rate of its own gets the frames nearest to that rate; the frames between them have the
+//! probability of the one before.
 
 mod stream;
 
 use serde::Serialize;
 
-pub use super::controls::ViolenceControls;
-use super::{Found, warm_up::warm_up, weights::expect_embedding};
+pub use crate::controls::ViolenceControls;
 use crate::{
     backbone::Backbone,
     calibration::ViolenceSettings,
@@ -16,6 +16,7 @@ use crate::{
     error::LensError,
     frame::Frame,
     head::TemporalHead,
+    part::{Found, expect_embedding, warm_up},
     report::{LiveViolence, ViolenceReport, ViolenceUpdate},
     role::Role,
     weights::Weights,

@@ -1,29 +1,8 @@
 //! The confident filter: where the pretrained model is sure, it decides; elsewhere the adapted head does.
 
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::label::Expression;
-
-/// Which model an expression comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Source {
-    /// The pretrained classifier was confident.
-    Pretrained,
-    /// The adapted head decided.
-    Head,
-}
-
-impl Source {
-    /// The name used in reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Pretrained => "pretrained",
-            Self::Head => "head",
-        }
-    }
-}
+use crate::{label::Expression, report::ExpressionSource};
 
 /// The expression of one face in one frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,7 +12,7 @@ pub struct Decision {
     /// Probability that the deciding model gives it, in `[0, 1]`.
     pub confidence: f32,
     /// The deciding model.
-    pub source: Source,
+    pub source: ExpressionSource,
 }
 
 /// Why there is no decision.
@@ -80,14 +59,14 @@ pub fn decide(
         return Ok(Decision {
             label,
             confidence,
-            source: Source::Pretrained,
+            source: ExpressionSource::Pretrained,
         });
     }
     let (label, confidence) = best(head, head_classes, |_| true).ok_or(FilterError::Empty)?;
     Ok(Decision {
         label,
         confidence,
-        source: Source::Head,
+        source: ExpressionSource::Head,
     })
 }
 
@@ -140,7 +119,7 @@ mod tests {
             Decision {
                 label: Expression::Happiness,
                 confidence: 0.82,
-                source: Source::Pretrained
+                source: ExpressionSource::Pretrained
             }
         );
     }
@@ -154,7 +133,7 @@ mod tests {
             Decision {
                 label: Expression::Sadness,
                 confidence: 0.3,
-                source: Source::Head
+                source: ExpressionSource::Head
             }
         );
     }
@@ -163,11 +142,11 @@ mod tests {
     fn contempt_is_never_the_filters_answer() {
         let contempt = [0.05, 0.01, 0.01, 0.01, 0.01, 0.01, 0.0, 0.90];
         let mapped = decide(&HEAD, &AFF_WILD2, &contempt, &AFF_WILD2, 0.8).expect("eight classes");
-        assert_eq!(mapped.source, Source::Head);
+        assert_eq!(mapped.source, ExpressionSource::Head);
         let affectnet = [0.01, 0.95, 0.0, 0.0, 0.01, 0.01, 0.01, 0.01];
         let own_order =
             decide(&HEAD, &AFF_WILD2, &affectnet, &AFFECTNET_8, 0.5).expect("eight classes");
-        assert_eq!(own_order.source, Source::Head);
+        assert_eq!(own_order.source, ExpressionSource::Head);
     }
 
     #[test]

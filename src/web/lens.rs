@@ -7,10 +7,11 @@ use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 
 use super::{Workers, error::failure, open_device, parse, to_js};
 use crate::{
+    controls::Controls,
     device::{DeviceKind, OpenedDevice},
     error::LensError,
     frame::Frame,
-    lens::{self, Controls, LensWeights},
+    lens::{self, LensWeights},
     role::Role,
     task::Tasks,
     violence::ViolenceLens,

@@ -4,7 +4,6 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use crate::{
     face::BoundingBox,
-    filtering::Source,
     label::{ActionUnit, Expression},
 };
 
@@ -195,10 +194,33 @@ pub struct ExpressionReport {
     /// Smoothed probability of the label under the model that decided.
     pub confidence: f32,
     /// The model that decided.
-    pub source: Source,
+    pub source: ExpressionSource,
     /// Smoothed probability of each class under the model that decided, in its class order.
     #[serde(serialize_with = "pairs_as_map")]
     pub probabilities: Vec<(Expression, f32)>,
+}
+
+/// The model that decided on an expression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ExpressionSource {
+    /// The pretrained classifier was confident.
+    Pretrained,
+    /// The adapted head decided.
+    Head,
+}
+
+impl ExpressionSource {
+    /// Every source.
+    pub const ALL: [Self; 2] = [Self::Pretrained, Self::Head];
+
+    /// The name used in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pretrained => "pretrained",
+            Self::Head => "head",
+        }
+    }
 }
 
 fn box_as_array<S: Serializer>(
@@ -250,7 +272,7 @@ mod tests {
             expression: Some(ExpressionReport {
                 label: Expression::Happiness,
                 confidence: 0.75,
-                source: Source::Head,
+                source: ExpressionSource::Head,
                 probabilities: vec![(Expression::Neutral, 0.25), (Expression::Happiness, 0.75)],
             }),
             valence: None,

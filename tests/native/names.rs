@@ -6,11 +6,10 @@
 use std::{env, fs, path::Path};
 
 use affectlens::{
+    controls::{CONTROLS, Control, ControlRange},
     device::{DeviceChoice, DeviceKind},
-    filtering::Source,
     label::{ActionUnit, Expression},
-    lens::{CONTROLS, Control, ControlRange},
-    report::{ActionUnitSource, ValenceArousalSource},
+    report::{ActionUnitSource, ExpressionSource, ValenceArousalSource},
     role::{Origin, Role},
     task::Task,
 };
@@ -87,7 +86,6 @@ fn names_d_ts() -> String {
         let names = CONTROLS.iter().filter(|control| control.part == part);
         quoted(names.map(Control::javascript_name))
     };
-    let sources = [Source::Pretrained, Source::Head].map(Source::name);
     let unions = [
         union(
             "What can be reported.",
@@ -118,7 +116,7 @@ fn names_d_ts() -> String {
         union(
             "The classifier that decided on an expression.",
             "ExpressionSource",
-            quoted(sources),
+            quoted(ExpressionSource::ALL.map(ExpressionSource::name)),
         ),
         union(
             "The part of the model that gives valence and arousal.",
@@ -216,7 +214,10 @@ fn every_setting_is_typed_and_explained_in_both_spellings() {
     for control in CONTROLS {
         let (name, flat) = (control.javascript_name(), control.flat_name());
         for name in [&name, &flat] {
-            assert!(types.contains(&format!("\n  {name}: ")), "{name} has no type");
+            assert!(
+                types.contains(&format!("\n  {name}: ")),
+                "{name} has no type"
+            );
         }
         let row = format!("| `{}.{name}` | `{flat}` |", control.part);
         assert!(explained.contains(&row), "{row} is not in the README");

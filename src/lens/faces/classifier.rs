@@ -15,12 +15,12 @@ use crate::{
     device::OpenedDevice,
     error::LensError,
     face::{BoundingBox, Detection},
-    filtering::{self, Source},
+    filtering,
     frame::Frame,
     fusion::{blend_logarithms, complete_classes, map_classes},
     kernel::{Network, read_back},
     label::Expression,
-    report::{ExpressionReport, ValenceArousalSource},
+    report::{ExpressionReport, ExpressionSource, ValenceArousalSource},
 };
 
 /// Probabilities of one face in one frame, before calibration.
@@ -314,8 +314,10 @@ impl FaceClassifier {
         };
         let decision = filtering::decide(combined, &self.classes, pretrained, known, threshold)?;
         let probabilities = match decision.source {
-            Source::Head => combined.to_vec(),
-            Source::Pretrained => map_classes(pretrained, &self.pretrained_classes, &self.classes),
+            ExpressionSource::Head => combined.to_vec(),
+            ExpressionSource::Pretrained => {
+                map_classes(pretrained, &self.pretrained_classes, &self.classes)
+            }
         };
         Ok(ExpressionReport {
             label: decision.label,

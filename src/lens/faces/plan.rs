@@ -8,7 +8,7 @@ use crate::{
     head::{ActionUnits, Mlp, ValenceArousal},
     kernel::{Map, Plan, Planner},
     label::Expression,
-    lens::weights::expect_embedding,
+    part::expect_embedding,
     report::ValenceArousalSource,
     role::Role,
     weights::Weights,

@@ -15,7 +15,7 @@ use crate::{
     face::{Detection, Landmarks},
     frame::Frame,
     label::ActionUnit,
-    lens::{Found, warm_up::warm_up},
+    part::{Found, warm_up},
     report::{ExpressionReport, FaceReport, Sources, ValenceArousalOrigin},
     role::Role,
     smoothing::SmoothingMode,

@@ -12,7 +12,7 @@ use crate::{
     frame::Frame,
     head::TemporalHead,
     kernel::read_back,
-    lens::Found,
+    part::Found,
     report::{LiveViolence, ViolenceReport},
     windowing::{Sampler, StreamingWindows},
 };

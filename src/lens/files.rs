@@ -1,11 +1,12 @@
 //! The files that a lens is made of.
 
-use super::{FaceWeights, LensError, ViolenceWeights};
 use crate::{
-    faces::ClassifierWeights,
+    error::LensError,
+    faces::{ClassifierWeights, FaceWeights},
     role::Role,
     task::{Task, Tasks},
-    weights::{Metadata, Weights},
+    violence::ViolenceWeights,
+    weights::Weights,
 };
 
 /// Files of the parts that are wanted.
@@ -62,26 +63,6 @@ impl LensWeights {
             faces: tasks.need_faces().then(read_faces).transpose()?,
             violence: wants_violence.then(read_violence).transpose()?,
         })
-    }
-}
-
-/// Confirms that a head was trained on the embeddings of the backbone in use, if its file names them.
-///
-/// # Errors
-///
-/// [`LensError::Embedding`] if it was trained on others.
-pub(super) fn expect_embedding(
-    role: Role,
-    head: &Metadata,
-    backbone: &str,
-) -> Result<(), LensError> {
-    match head.embedding() {
-        Some(expected) if expected != backbone => Err(LensError::Embedding {
-            role,
-            expected: expected.to_owned(),
-            got: backbone.to_owned(),
-        }),
-        _ => Ok(()),
     }
 }
 
