@@ -1,127 +1,78 @@
-//! Crops faces and brings them to a network's input.
-//!
-//! Resizing follows Pillow's bilinear filter: a triangle that widens when the picture shrinks (so it does
-//! not alias), the picture rounded to 8 bits after each of the two passes. The published backbones were
-//! trained and measured on pictures resized that way; a plain bilinear resize costs accuracy on large faces.
+//! Face crops and their conversion to network input.
 
+mod aligned;
 mod gpu;
+mod resizing;
 mod rotated;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use thiserror::Error;
 
 use crate::face::{BoundingBox, RotatedBox};
 use crate::frame::Frame;
 use crate::weights::Normalisation;
+pub use resizing::resize;
 pub use rotated::crop_rotated;
 
+pub(crate) use aligned::{ALIGNED_ROLL, FaceMargins, crop_aligned};
 pub(crate) use gpu::{GpuFrame, Letterboxer, Resampler, letterbox_taps};
+pub(crate) use resizing::resize_to;
 
-/// Why a region or a set of crops gives no network input.
+/// Error from cropping a region or batching crops.
 #[derive(Debug, Error, PartialEq)]
 #[non_exhaustive]
 pub enum CropError {
-    /// No whole pixel of the region lies inside the frame, or the region is not a number.
+    /// No whole pixel of the region lies inside the frame, or the region is not finite.
     #[error(
         "region at ({}, {}) of {}x{} pixels covers nothing of the {width}x{height} frame",
         region.x, region.y, region.width, region.height
     )]
     Empty {
-        /// The region, frame pixels.
+        /// Region, frame pixels.
         region: BoundingBox,
         /// Width of the frame, pixels.
         width: u32,
         /// Height of the frame, pixels.
         height: u32,
     },
-    /// A tilted region has no area, or is not made of numbers.
+    /// A rotated region has no area or is not finite.
     #[error(
         "tilted region around ({}, {}) of {}x{} pixels, turned by {}, has no area",
         region.centre[0], region.centre[1], region.width, region.height, region.roll
     )]
     Degenerate {
-        /// The region, frame pixels.
+        /// Region, frame pixels.
         region: RotatedBox,
     },
-    /// There is nothing to make a batch of.
+    /// A batch has no pictures.
     #[error("batch has no pictures, expected at least one")]
     NoPictures,
-    /// Pictures of one batch must be of one size.
+    /// The pictures of a batch have different sizes.
     #[error("picture {index} of the batch is {}x{} pixels, expected {}x{} like the first", got.0, got.1, expected.0, expected.1)]
     Size {
-        /// Place in the batch, from zero.
+        /// Index in the batch, from 0.
         index: usize,
         /// Width and height of the first picture.
         expected: (u32, u32),
-        /// Width and height of this one.
+        /// Width and height of this picture.
         got: (u32, u32),
     },
 }
 
-/// Radians (20 degrees) of tilt from which on [`crop_aligned`] turns a face.
-pub const ALIGNED_ROLL: f32 = std::f32::consts::PI / 9.0;
-
-/// How much more than the detector's box is cropped.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct FaceMargins {
-    /// On every side, in widths and heights of the box.
-    pub margin: f32,
-    /// How far the crop moves up, in heights of the box.
-    pub rise: f32,
-}
-
-impl FaceMargins {
-    /// The part of a frame that is cropped for a face that the detector boxed.
-    pub fn region(&self, face: &BoundingBox) -> BoundingBox {
-        let (dx, dy) = (face.width * self.margin, face.height * self.margin);
-        BoundingBox {
-            x: face.x - dx,
-            y: face.y - dy - face.height * self.rise,
-            width: face.width + 2.0 * dx,
-            height: face.height + 2.0 * dy,
-        }
-    }
-
-    /// The same for a head that is tilted by `roll` radians: the region turned about the middle of the face.
-    pub fn tilted_region(&self, face: &BoundingBox, roll: f32) -> RotatedBox {
-        let region = self.region(face);
-        let middle = |bounds: &BoundingBox| {
-            [
-                bounds.x + bounds.width / 2.0,
-                bounds.y + bounds.height / 2.0,
-            ]
-        };
-        let ([x, y], [region_x, region_y]) = (middle(face), middle(&region));
-        let (sine, cosine) = roll.sin_cos();
-        let (right, down) = (region_x - x, region_y - y);
-        RotatedBox {
-            centre: [
-                x + right * cosine - down * sine,
-                y + right * sine + down * cosine,
-            ],
-            width: region.width,
-            height: region.height,
-            roll,
-        }
-    }
-}
-
-/// Whether [`crop`] finds a whole pixel of the region in the frame.
-pub fn covers(frame: &Frame, region: &BoundingBox) -> bool {
+/// Returns whether at least one whole pixel of the region lies inside the frame, so that [`crop`] succeeds.
+pub(crate) fn covers(frame: &Frame, region: &BoundingBox) -> bool {
     clamp_edges(region.x, region.width, frame.width()).is_some()
         && clamp_edges(region.y, region.height, frame.height()).is_some()
 }
 
-/// Cuts a region out of a frame.
+/// Crops a region of a frame.
 ///
-/// The four edges are truncated to whole pixels, then clamped to the frame: no margin, no alignment, as the
-/// published backbones expect their faces.
+/// The four edges are truncated to whole pixels and clamped to the frame, without margin or alignment, as in
+/// EmotiEffLib.
 ///
 /// # Errors
 ///
-/// [`CropError::Empty`] if nothing is left.
+/// [`CropError::Empty`] if no whole pixel is left.
 ///
 /// ```
 /// use affectlens::{crop::crop, face::BoundingBox, frame::Frame};
@@ -155,56 +106,17 @@ pub fn crop(frame: &Frame, region: &BoundingBox) -> Result<Frame, CropError> {
         .expect("a clamped region holds whole pixels"))
 }
 
-/// Cuts out a face that the detector boxed, upright if the head is tilted by more than [`ALIGNED_ROLL`].
-///
-/// A smaller tilt is left as it is: reading between pixels costs more there than the tilt. `roll` is that of
-/// [`Detection`](crate::face::Detection::roll) or [`Landmarks`](crate::face::Landmarks::roll).
+/// Crops a region and resizes it to a square of `side` pixels.
 ///
 /// # Errors
 ///
-/// As [`crop`], or [`CropError::Degenerate`] for an upright crop without area.
-pub fn crop_aligned(
-    frame: &Frame,
-    face: &BoundingBox,
-    margins: &FaceMargins,
-    roll: f32,
-) -> Result<Frame, CropError> {
-    if roll.abs() <= ALIGNED_ROLL {
-        return crop(frame, &margins.region(face));
-    }
-    let region = margins.tilted_region(face, roll);
-    let longest = frame.width().max(frame.height());
-    // One pixel of the frame a pixel; a region larger than its frame has nothing more to show.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "`as` saturates, and what is not a number is refused"
-    )]
-    let [width, height] =
-        [region.width, region.height].map(|length| (length.round() as u32).clamp(1, longest));
-    crop_rotated(frame, &region, width, height)
-}
-
-/// Squashes a frame to a square; the aspect ratio is not kept.
-///
-/// # Panics
-///
-/// If `side` is zero.
-pub fn resize(frame: &Frame, side: u32) -> Frame {
-    resize_to(frame, side, side)
-}
-
-/// Cuts a region out and squashes it to a network's input size.
-///
-/// # Errors
-///
-/// As [`crop`].
+/// [`CropError::Empty`] if no whole pixel is left.
 pub fn crop_face(frame: &Frame, region: &BoundingBox, side: u32) -> Result<Frame, CropError> {
     Ok(resize(&crop(frame, region)?, side))
 }
 
-/// The pixels as network input: `(pixel - mean) / std`, in the order of the pixels.
-pub fn normalise(frame: &Frame, normalisation: &Normalisation) -> Vec<f32> {
+/// Normalises the pixels for a network: `(pixel - mean) / std` per channel, in the order of the pixels.
+pub(crate) fn normalise(frame: &Frame, normalisation: &Normalisation) -> Vec<f32> {
     let Normalisation { mean, std } = normalisation;
     let value = |pixel: u8, channel: usize| (f32::from(pixel) - mean[channel]) / std[channel];
     frame
@@ -214,15 +126,15 @@ pub fn normalise(frame: &Frame, normalisation: &Normalisation) -> Vec<f32> {
         .collect()
 }
 
-/// Puts equally large pictures into one tensor.
+/// Batches pictures of one size into a tensor.
 ///
 /// # Shapes
 ///
-/// - output: `[batch, height, width, 3]`, RGB, normalised as [`normalise`] does
+/// - output: `[batch, height, width, 3]`, RGB, `(pixel - mean) / std` per channel
 ///
 /// # Errors
 ///
-/// [`CropError::NoPictures`] or [`CropError::Size`].
+/// [`CropError::NoPictures`] without pictures, [`CropError::Size`] for pictures of different sizes.
 pub fn batch(
     pictures: &[Frame],
     normalisation: &Normalisation,
@@ -251,50 +163,16 @@ pub fn batch(
     Ok(Tensor::from_data(TensorData::new(values, shape), device))
 }
 
-/// Squashes a frame to any size.
-pub(crate) fn resize_to(frame: &Frame, width: u32, height: u32) -> Frame {
-    assert!(
-        width > 0 && height > 0,
-        "cannot resize a picture to {width}x{height} pixels"
-    );
-    if (frame.width(), frame.height()) == (width, height) {
-        return frame.clone();
-    }
-    // Pillow (up to 12; later releases choose by shape) resizes along the rows first and rounds before it goes on
-    // to the columns. In one call the resizer would take the columns first: a fifth of the values one level off.
-    let narrowed = convolve(
-        frame.pixels(),
-        frame.width(),
-        frame.height(),
-        width,
-        frame.height(),
-    );
-    let resized = convolve(&narrowed, width, frame.height(), width, height);
-    Frame::from_rgb(width, height, resized).expect("the picture was made in this size")
-}
-
-/// Resizes RGB bytes with a triangle filter.
-fn convolve(pixels: &[u8], width: u32, height: u32, new_width: u32, new_height: u32) -> Vec<u8> {
-    let source = ImageRef::new(width, height, pixels, PixelType::U8x3)
-        .expect("a picture has three bytes a pixel");
-    let mut target = Image::new(new_width, new_height, PixelType::U8x3);
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-    Resizer::new()
-        .resize(&source, &mut target, &options)
-        .expect("both pictures are RGB");
-    target.into_vec()
-}
-
-/// First and one past the last whole pixel of `start..start + length` inside `0..limit`.
+/// First and one past the last whole pixel of `start..start + length` inside `0..limit`; `None` without a whole pixel.
 fn clamp_edges(start: f32, length: f32, limit: u32) -> Option<(u32, u32)> {
     if !start.is_finite() || !length.is_finite() {
         return None;
     }
-    // `as` truncates towards zero and saturates: exactly the cast and the lower clamp that are wanted.
+    // `as` truncates towards zero and saturates, which is also the lower clamp.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "truncation is the rule here"
+        reason = "edges are truncated to whole pixels"
     )]
     let clamp = |edge: f32| (edge as u32).min(limit);
     let (first, end) = (clamp(start), clamp(start + length));
@@ -319,46 +197,6 @@ mod tests {
             width,
             height,
         }
-    }
-
-    #[test]
-    fn margins_grow_on_all_sides_and_move_up() {
-        let margins = FaceMargins {
-            margin: 0.25,
-            rise: 0.5,
-        };
-        let face = region(10.0, 20.0, 8.0, 4.0);
-        assert_eq!(margins.region(&face), region(8.0, 17.0, 12.0, 6.0));
-        assert_eq!(FaceMargins::default().region(&face), face);
-    }
-
-    #[test]
-    fn a_lying_face_is_cropped_as_the_upright_one() {
-        let upright = numbered(8, 9);
-        let pixel = |x: usize, y: usize| upright.pixels()[(y * 8 + x) * 3..][..3].to_vec();
-        // Turned clockwise: what was at (x, y) is at (9 - y, x) from edge to edge.
-        let pixels = (0..8).flat_map(|x| (0..9).rev().flat_map(move |y| pixel(x, y)));
-        let lying = Frame::from_rgb(9, 8, pixels.collect()).expect("a full picture");
-        let margins = FaceMargins {
-            margin: 0.25,
-            rise: 0.25,
-        };
-        let quarter = std::f32::consts::FRAC_PI_2;
-        let expected = crop_aligned(
-            &upright,
-            &region(2.0, 3.0, 4.0, 4.0),
-            &margins,
-            ALIGNED_ROLL,
-        );
-        let expected = expected.expect("inside");
-        assert_eq!((expected.width(), expected.height()), (6, 6));
-        assert_eq!(
-            crop_aligned(&lying, &region(2.0, 2.0, 4.0, 4.0), &margins, quarter),
-            Ok(expected)
-        );
-        let nowhere = region(f32::NAN, 2.0, 4.0, 4.0);
-        assert!(crop_aligned(&lying, &nowhere, &margins, quarter).is_err());
-        assert!(crop_aligned(&lying, &region(2.0, 2.0, 4.0, 4.0), &margins, f32::NAN).is_err());
     }
 
     #[test]
@@ -401,20 +239,6 @@ mod tests {
                 .to_string(),
             "region at (5, 0) of 3x3 pixels covers nothing of the 5x4 frame"
         );
-    }
-
-    #[test]
-    fn resizing_to_the_same_size_changes_nothing() {
-        let frame = numbered(6, 6);
-        assert_eq!(resize(&frame, 6), frame);
-    }
-
-    #[test]
-    fn halving_weighs_by_a_widened_triangle() {
-        // Output pixel 0 lies between input pixels 0 and 1 with weights 3, 3, 1; pixel 1 mirrors it.
-        let pixels = [0, 0, 0, 70, 70, 70, 140, 140, 140, 210, 210, 210];
-        let row = Frame::from_rgb(4, 1, pixels.to_vec()).expect("four pixels");
-        assert_eq!(resize_to(&row, 2, 1).pixels(), [50, 50, 50, 160, 160, 160]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! Finds faces in a frame.
+//! Face detection with MediaPipe's short-range BlazeFace.
 //!
-//! A frame is letterboxed into the network's 128-pixel square, so a face must be at least about a tenth of the
-//! frame's longer side to be found: meant for a webcam or a portrait, not for a crowd.
+//! A frame is letterboxed into the network's 128-pixel square, so a face must measure at least about a tenth of the
+//! frame's longer side to be detected: suited to webcams and portraits, not to crowds.
 
 mod anchors;
 mod blazeface;
@@ -12,9 +12,7 @@ mod suppression;
 use burn::tensor::Tensor;
 use thiserror::Error;
 
-pub use blazeface::{
-    ANCHOR_VALUES, ANCHORS, ARCHITECTURE, BlazeFace, INPUT_SIDE, NORMALISATION, canonical_weights,
-};
+pub use blazeface::{ANCHOR_VALUES, ANCHORS, ARCHITECTURE, INPUT_SIDE, NORMALISATION, plan};
 pub(crate) use gpu::{FaceCropper, GpuFaces};
 
 use crate::crop::batch;
@@ -25,30 +23,30 @@ use crate::kernel::{Gpu, Network, read_back};
 use crate::weights::{Weights, WeightsError};
 use gpu::GpuDetector;
 
-/// Score that a face must reach unless [`FaceDetector::with_threshold`] says otherwise.
+/// Default score of a face, in `[0, 1]`, from which it is reported; see [`FaceDetector::with_threshold`].
 pub const DEFAULT_THRESHOLD: f32 = 0.5;
 
-/// Why a frame could not be searched.
+/// Error from face detection.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum DetectError {
-    /// The device did not hand out the result: it was lost, or a kernel failed.
+    /// The result could not be read from the device: the device was lost, or a kernel failed.
     #[error("face detector's output cannot be read from the device: {reason}")]
     Read {
-        /// What the device said.
+        /// Message of the device.
         reason: String,
     },
-    /// The device handed out numbers that no picture gives.
+    /// Scores read from the device are not finite, which no picture causes.
     #[error("face detector's output is not finite for {count} of {anchors} anchors")]
     NotFinite {
-        /// Anchors with such a score.
+        /// Number of anchors with a score that is not finite.
         count: usize,
-        /// Anchors in all.
+        /// Number of anchors.
         anchors: usize,
     },
 }
 
-/// Finds faces, and keeps its network on one device.
+/// Face detector with its network on one device.
 #[derive(Debug)]
 pub struct FaceDetector {
     network: Network,
@@ -58,14 +56,14 @@ pub struct FaceDetector {
 }
 
 impl FaceDetector {
-    /// Puts the network on a device.
+    /// Loads the network onto a device.
     ///
     /// # Errors
     ///
-    /// [`WeightsError`] unless these are the weights of [`ARCHITECTURE`], all of them and nothing else.
+    /// [`WeightsError`] unless the weights are those of [`ARCHITECTURE`], complete and without further parameters.
     pub fn load(weights: &Weights, device: &OpenedDevice) -> Result<Self, WeightsError> {
         let detector = Self {
-            network: Network::new(&BlazeFace::plan(weights)?, device),
+            network: Network::new(&plan(weights)?, device),
             device: device.clone(),
             threshold: DEFAULT_THRESHOLD,
             gpu: None,
@@ -73,7 +71,7 @@ impl FaceDetector {
         Ok(detector.with_threshold(DEFAULT_THRESHOLD))
     }
 
-    /// Sets the score, in `[0, 1]`, that a face must reach.
+    /// Sets the score of a face, in `[0, 1]`, from which it is reported.
     #[must_use]
     pub fn with_threshold(mut self, threshold: f32) -> Self {
         self.threshold = threshold;
@@ -81,9 +79,9 @@ impl FaceDetector {
         self
     }
 
-    /// Gives the faces in a frame, best score first.
+    /// Detects the faces in a frame, highest score first.
     ///
-    /// Boxes and keypoints are in frame pixels and can reach over the border.
+    /// Boxes and keypoints are in frame pixels and can extend beyond the frame.
     ///
     /// # Errors
     ///
@@ -110,7 +108,7 @@ impl FaceDetector {
             .collect())
     }
 
-    /// Finds faces that stay on the GPU until the caller reads them; `None` on the CPU.
+    /// Starts detection on the GPU; the faces stay there until the caller reads them. `None` on the CPU.
     pub(crate) fn find_on_gpu(&self, frame: &Frame) -> Option<GpuFaces> {
         Some(self.gpu.as_ref()?.find(&self.network, frame))
     }

@@ -1,5 +1,5 @@
-//! Small networks over embeddings and scores: expression, valence and arousal, action units, and over the frames of a
-//! video, violence.
+//! Heads: small networks over the outputs of a backbone that predict expression, valence and arousal, action units, and
+//! from the frames of a video, violence.
 
 mod action_units;
 mod batch_norm;

@@ -8,10 +8,8 @@ mod mesh;
 
 use thiserror::Error;
 
-pub use blendshapes::{BLENDSHAPES_ARCHITECTURE, Blendshapes, blendshapes_weights};
-pub use mesh::{
-    FaceMeshNet, MESH_ARCHITECTURE, MESH_INPUT_SIDE, MESH_NORMALISATION, MESH_VALUES, mesh_weights,
-};
+pub use blendshapes::{BLENDSHAPES_ARCHITECTURE, Blendshapes};
+pub use mesh::{MESH_ARCHITECTURE, MESH_INPUT_SIDE, MESH_NORMALISATION, MESH_VALUES, plan};
 
 use crate::crop::{batch, crop_rotated};
 use crate::device::{DeviceError, OpenedDevice};
@@ -62,7 +60,7 @@ impl FaceMesh {
     /// [`WeightsError`] unless these are the weights of [`MESH_ARCHITECTURE`], all of them and nothing else.
     pub fn load(weights: &Weights, device: &OpenedDevice) -> Result<Self, WeightsError> {
         Ok(Self {
-            network: Network::new(&FaceMeshNet::plan(weights)?, device),
+            network: Network::new(&plan(weights)?, device),
             device: device.clone(),
         })
     }

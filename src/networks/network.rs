@@ -8,11 +8,11 @@ use thiserror::Error;
 
 use crate::{
     backbone::{self, Facts},
-    detect::{self, BlazeFace},
+    detect,
     device::{DeviceError, OpenedDevice},
     face::Landmarks,
     kernel::{self, Counters, Plan, read_back},
-    landmarks::{self, FaceMeshNet},
+    landmarks,
     weights::{Weights, WeightsError},
 };
 
@@ -157,7 +157,7 @@ fn plan(weights: &Weights) -> Result<(Plan, NetworkFacts), WeightsError> {
                 shape: vec![detect::ANCHORS, detect::ANCHOR_VALUES],
             }],
         };
-        return Ok((BlazeFace::plan(weights)?, facts));
+        return Ok((detect::plan(weights)?, facts));
     }
     if weights.metadata.architecture == landmarks::MESH_ARCHITECTURE {
         let facts = NetworkFacts {
@@ -174,7 +174,7 @@ fn plan(weights: &Weights) -> Result<(Plan, NetworkFacts), WeightsError> {
                 },
             ],
         };
-        return Ok((FaceMeshNet::plan(weights)?, facts));
+        return Ok((landmarks::plan(weights)?, facts));
     }
     let Facts {
         name, input_side, ..

@@ -1,8 +1,9 @@
-//! Class weights for training, class biases and thresholds tuned on validation data, and the settings that travel in
-//! weights files.
+//! Calibration: class weights for training, class biases and thresholds tuned on validation data, and the settings that
+//! are stored in weights files.
 //!
-//! The bias search is the one behind the published results of HSEmotion at ABAW-10, named there after
-//! "generalised logit adjustment" (GLA): a coordinate search over one log-bias a class.
+//! The bias search is that of the HSEmotion team at ABAW-10 (section 3.1 and its notebook), who name it after
+//! generalised logit adjustment (GLA): a coordinate search over one log-bias per class. Class weights follow equation 1
+//! as the notebook computes it; thresholds and positive weights of action units follow section 3.2 and the notebook.
 
 mod action_units;
 mod gla;
@@ -19,29 +20,29 @@ pub use violence::ViolenceSettings;
 use crate::metrics::BinaryCounts;
 
 /// Added to a probability before its logarithm, so that 0 stays finite.
-pub const PROBABILITY_FLOOR: f32 = 1e-12;
+pub(crate) const PROBABILITY_FLOOR: f32 = 1e-12;
 
-/// Why there is no calibration.
+/// Error from weighting, tuning or reading settings.
 #[derive(Clone, Debug, Error, PartialEq)]
 #[non_exhaustive]
 pub enum CalibrationError {
-    /// There is nothing to calibrate on.
+    /// Data to calibrate on is missing.
     #[error("calibration has no {0}, expected at least one")]
     Empty(&'static str),
-    /// A class has no training example, so its frequency says nothing.
+    /// A class has no training example, so it has no weight.
     #[error("class {class} has no training example, expected at least one")]
     AbsentClass {
         /// Index of the class.
         class: usize,
     },
-    /// Lists that belong together differ in length.
+    /// Two lists differ in length.
     #[error("{got} {what}, expected {expected}")]
     Count {
-        /// What was counted.
+        /// Plural name of the elements.
         what: &'static str,
-        /// Length that the other list asks for.
+        /// Length of the other list.
         expected: usize,
-        /// Length that came.
+        /// Length received.
         got: usize,
     },
     /// A row of probabilities has the wrong width.
@@ -54,12 +55,12 @@ pub enum CalibrationError {
         /// Probabilities in the row.
         got: usize,
     },
-    /// A probability is negative, not finite, or not a number.
+    /// A probability is negative or not finite.
     #[error("row {row} has probability {value}, expected a number of at least 0")]
     Probability {
         /// Index of the row.
         row: usize,
-        /// The value.
+        /// Probability received.
         value: f32,
     },
     /// A label is not one of the classes.
@@ -67,7 +68,7 @@ pub enum CalibrationError {
     Label {
         /// Index of the row.
         row: usize,
-        /// The label.
+        /// Label received.
         label: usize,
         /// Number of classes.
         classes: usize,
@@ -77,23 +78,25 @@ pub enum CalibrationError {
     Setting {
         /// Key in the metadata.
         key: &'static str,
-        /// What a valid value looks like.
+        /// Description of valid values.
         expected: &'static str,
         /// Value in the metadata.
         got: String,
     },
 }
 
-/// What to do with a class that has no training example.
+/// Treatment of classes without training examples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AbsentClasses {
-    /// Refuse: a class without examples is usually a mistake in the data.
+    /// Return an error: a class without examples is usually a mistake in the data.
     Refuse,
-    /// Give it weight 0, so that it takes no part in the loss, and leave its bias at 0.
+    /// Set the weight to 0, so that the class does not contribute to the loss, and leave its bias at 0.
     Zero,
 }
 
-/// Loss weight of each class: the largest class count over its own.
+/// Computes the loss weight of each class: the largest class count divided by its own.
+///
+/// `counts` are the numbers of training examples. The weights of the cross-entropy in equation 1.
 ///
 /// # Errors
 ///
@@ -121,8 +124,10 @@ pub fn class_weights(
         .collect())
 }
 
-/// Loss weight of each class by its effective number of samples: `(1 - beta) / (1 - beta^count)`, scaled so
-/// that the weights sum to the number of classes. A class without examples gets 0.
+/// Computes the loss weight of each class from its effective number of samples: `(1 - beta) / (1 - beta^count)`, scaled
+/// so that the weights sum to the number of classes.
+///
+/// The weights of the class-balanced focal loss (Cui et al. 2019). A class without examples gets 0.
 ///
 /// # Errors
 ///
@@ -147,8 +152,9 @@ pub fn class_balanced_weights(counts: &[usize], beta: f64) -> Result<Vec<f32>, C
     Ok(raw.iter().map(|weight| (weight * scale) as f32).collect())
 }
 
-/// Loss weight of the positive examples of each action unit: negatives over positives, at most 20; `positives` counts
-/// the examples among `examples` that show the unit.
+/// Computes the loss weight of the positive examples of each action unit: negatives divided by positives, at most 20.
+///
+/// `positives` counts, for each unit, the examples among `examples` that show it.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "ratios are computed in f64 and used in f32"
@@ -180,9 +186,10 @@ fn ratio(largest: usize, count: usize) -> f32 {
     (largest as f64 / count as f64) as f32
 }
 
-/// The threshold among .1, .2, ... .9 at which "probability at or above it" has the best F1, and that F1.
+/// Finds the threshold among 0.1, 0.2, ... 0.9 with the best F1; returns the threshold and the F1.
 ///
-/// The first of equally good thresholds wins. F1 is 0 where it is undefined.
+/// A probability at or above the threshold is a positive prediction. The first of equally good thresholds wins. F1 is 0
+/// where it is undefined.
 ///
 /// # Errors
 ///
@@ -213,12 +220,12 @@ pub fn best_threshold(
     Ok(best)
 }
 
-/// Probability of a logit.
+/// Converts a logit to a probability.
 pub fn sigmoid(logit: f32) -> f32 {
     1.0 / (1.0 + (-logit).exp())
 }
 
-/// Probabilities that are proportional to the exponentials of `scores`; empty for no scores.
+/// Converts logits to probabilities that sum to 1; empty without logits.
 pub fn softmax(scores: &[f32]) -> Vec<f32> {
     let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let mut probabilities: Vec<f32> = scores.iter().map(|score| (score - largest).exp()).collect();
@@ -262,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn absent_class_is_refused_unless_told_otherwise() {
+    fn absent_class_is_refused_unless_allowed() {
         assert_eq!(
             class_weights(&[4, 0, 2], AbsentClasses::Refuse),
             Err(CalibrationError::AbsentClass { class: 1 })

@@ -1,13 +1,13 @@
-//! Valence and arousal where no model was trained on them: each expression has a place in the circumplex of affect
-//! (Russell 1980), and probabilities weigh the places.
+//! Valence and arousal from expression probabilities, for models that were not trained on valence and arousal.
 //!
-//! The places are the mean ratings that Russell and Mehrabian (1977) give for the words angry, disgusted, fearful,
-//! joyful, sad and surprised. Neutral and other lie in the middle, contempt halfway between anger and disgust: that is
-//! ours. No score is claimed for what comes out.
+//! Each expression has a place in the circumplex of affect (Russell 1980); the estimate is the mean of the places,
+//! weighted by the probabilities. The places are the mean ratings of Russell and Mehrabian (1977) for the words angry,
+//! disgusted, fearful, joyful, sad and surprised. Neutral and other at the centre and contempt halfway between anger
+//! and disgust are our own choice. The accuracy of these estimates has not been measured.
 
 use crate::label::Expression;
 
-/// Valence and arousal of an expression, both in `[-1, 1]`.
+/// Place of an expression in the circumplex: valence and arousal, both in `[-1, 1]`.
 pub fn place(expression: Expression) -> [f32; 2] {
     match expression {
         Expression::Neutral | Expression::Other => [0.0, 0.0],
@@ -21,7 +21,7 @@ pub fn place(expression: Expression) -> [f32; 2] {
     }
 }
 
-/// The places of some expressions, weighted by their probabilities.
+/// Estimates valence and arousal, both in `[-1, 1]`, as the mean place of the expressions weighted by probability.
 ///
 /// ```
 /// use affectlens::{circumplex::valence_arousal, label::Expression};
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn certain_expressions_lie_on_their_places_and_none_leaves_the_square() {
+    fn a_certain_expression_gives_its_place_within_the_range() {
         for expression in Expression::ALL {
             assert_eq!(valence_arousal(&[(expression, 1.0)]), place(expression));
             assert!(place(expression).iter().all(|value| value.abs() <= 1.0));

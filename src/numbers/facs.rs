@@ -1,23 +1,24 @@
-//! Action units of the Facial Action Coding System from blendshape scores.
+//! Action units of the Facial Action Coding System (FACS) from blendshape scores.
 //!
-//! ARKit's blendshapes were named after what muscles do, and most have one action unit that they are closest to
-//! (Ekman, Friesen, Hager 2002). The scores were never calibrated against human coders: they say which faces show an
-//! action unit more than others, not from where on a coder would note it.
+//! ARKit's blendshapes are named after facial movements, and most correspond to one action unit (Ekman, Friesen, Hager
+//! 2002). The scores were never calibrated against human coders: they rank faces by how much they show an action unit,
+//! but have no threshold from which a coder would mark it.
 
 use crate::label::{ActionUnit, BLENDSHAPES};
 
-/// Action units that are told by others with which they go together: the network's own cheek squint stays at zero,
-/// and a raised cheek is taken from a smile with narrowed eyes.
+/// Action units estimated from others with which they occur.
+///
+/// The network's own cheek squint is always zero, so a raised cheek (AU6) is estimated from a smile with narrowed eyes.
 pub const PROXIES: [ActionUnit; 1] = [ActionUnit::Au6];
 
-/// Gives the action units that blendshapes tell, by ascending number, each in `[0, 1]`.
+/// Estimates action units from blendshapes; each score is in `[0, 1]`, units ascend by number.
 ///
 /// `blendshapes` are in the order of [`BLENDSHAPES`]. Left and right are averaged: an action unit on one side counts
-/// half. AU9 and AU23 have no source.
+/// half. AU9 and AU23 have no matching blendshape and are left out.
 pub fn action_units(blendshapes: &[f32; BLENDSHAPES.len()]) -> Vec<(ActionUnit, f32)> {
     let one = |name: &str| {
-        let place = BLENDSHAPES.iter().position(|known| *known == name);
-        let score = blendshapes[place.expect("a name of the table")];
+        let index = BLENDSHAPES.iter().position(|known| *known == name);
+        let score = blendshapes[index.expect("a name of the table")];
         if score.is_nan() {
             0.0
         } else {
@@ -42,7 +43,7 @@ pub fn action_units(blendshapes: &[f32; BLENDSHAPES.len()]) -> Vec<(ActionUnit, 
         (ActionUnit::Au17, one("mouthShrugLower")),
         (ActionUnit::Au20, both("mouthStretch")),
         (ActionUnit::Au24, both("mouthPress")),
-        // Lips part by the lower lip or with the jaw.
+        // Lips part when the lower lip drops or the jaw opens.
         (ActionUnit::Au25, both("mouthLowerDown").max(jaw)),
         (ActionUnit::Au26, jaw),
         (
@@ -57,17 +58,17 @@ pub fn action_units(blendshapes: &[f32; BLENDSHAPES.len()]) -> Vec<(ActionUnit, 
 mod tests {
     use super::*;
 
-    fn with(scores: &[(&str, f32)]) -> [f32; BLENDSHAPES.len()] {
+    fn blendshapes(scores: &[(&str, f32)]) -> [f32; BLENDSHAPES.len()] {
         let mut blendshapes = [0.0; BLENDSHAPES.len()];
         for (name, score) in scores {
-            let place = BLENDSHAPES.iter().position(|known| known == name);
-            blendshapes[place.expect("a name of the table")] = *score;
+            let index = BLENDSHAPES.iter().position(|known| known == name);
+            blendshapes[index.expect("a name of the table")] = *score;
         }
         blendshapes
     }
 
     fn active(scores: &[(&str, f32)]) -> Vec<(u8, f32)> {
-        action_units(&with(scores))
+        action_units(&blendshapes(scores))
             .into_iter()
             .filter(|(_, score)| *score > 0.0)
             .map(|(unit, score)| (unit.number(), score))
@@ -104,7 +105,7 @@ mod tests {
             assert!(units.iter().all(|(_, score)| (0.0..=1.0).contains(score)));
             let absent = ActionUnit::ALL
                 .iter()
-                .filter(|unit| units.iter().all(|(it, _)| it != *unit));
+                .filter(|unit| units.iter().all(|(reported, _)| reported != *unit));
             assert_eq!(absent.collect::<Vec<_>>(), [&ActionUnit::Au23]);
         }
     }

@@ -1,48 +1,50 @@
-//! The confident filter: where the pretrained model is sure, it decides; elsewhere the adapted head does.
+//! Confidence filter: the pretrained classifier predicts the expression if it is confident, otherwise the trained head.
+//!
+//! HSEmotion team at ABAW-10, section 3.1, equation 2.
 
 use thiserror::Error;
 
 use crate::{label::Expression, report::ExpressionSource};
 
-/// The expression of one face in one frame.
+/// Predicted expression of one face in one frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Decision {
-    /// The expression.
+    /// Predicted expression.
     pub label: Expression,
-    /// Probability that the deciding model gives it, in `[0, 1]`.
+    /// Probability of the expression according to the model that predicted it, in `[0, 1]`.
     pub confidence: f32,
-    /// The deciding model.
+    /// Model that predicted it.
     pub source: ExpressionSource,
 }
 
-/// Why there is no decision.
+/// Error from [`decide`].
 #[derive(Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FilterError {
     /// Probabilities and class list differ in length.
-    #[error("{model} model gives {got} probabilities, expected {expected}, one a class")]
+    #[error("{model} model gives {got} probabilities, expected {expected}, one per class")]
     Classes {
         /// `head` or `pretrained`.
         model: &'static str,
         /// Length of the class list.
         expected: usize,
-        /// Probabilities that came.
+        /// Probabilities received.
         got: usize,
     },
-    /// No class can be chosen.
+    /// The head has no classes.
     #[error("head has no classes, expected at least one")]
     Empty,
 }
 
-/// Decides between two models, each with smoothed probabilities over its own classes.
+/// Predicts the expression from two models, each with smoothed probabilities over its own classes.
 ///
-/// The pretrained model's best class wins if its probability is **above** `threshold`; contempt and `other`
-/// are never its answer, though they take mass. Otherwise the head's best class wins. Ties go to the lowest
-/// index. A threshold of 1 or more leaves every decision to the head.
+/// The pretrained model's most likely class is predicted if its probability is **above** `threshold`; contempt and
+/// `other` take probability but are never predicted by it. Otherwise the head's most likely class is predicted. Ties go
+/// to the lowest index. A threshold of 1 or more leaves every prediction to the head.
 ///
 /// # Errors
 ///
-/// [`FilterError`] if probabilities and classes do not pair up.
+/// [`FilterError`] if a model does not have one probability per class or the head has no classes.
 pub fn decide(
     head: &[f32],
     head_classes: &[Expression],
@@ -52,17 +54,18 @@ pub fn decide(
 ) -> Result<Decision, FilterError> {
     check("head", head, head_classes)?;
     check("pretrained", pretrained, pretrained_classes)?;
-    let sure = best(pretrained, pretrained_classes, |class| {
+    let candidate = most_likely(pretrained, pretrained_classes, |class| {
         !matches!(class, Expression::Contempt | Expression::Other)
     });
-    if let Some((label, confidence)) = sure.filter(|&(_, confidence)| confidence > threshold) {
+    if let Some((label, confidence)) = candidate.filter(|&(_, confidence)| confidence > threshold) {
         return Ok(Decision {
             label,
             confidence,
             source: ExpressionSource::Pretrained,
         });
     }
-    let (label, confidence) = best(head, head_classes, |_| true).ok_or(FilterError::Empty)?;
+    let (label, confidence) =
+        most_likely(head, head_classes, |_| true).ok_or(FilterError::Empty)?;
     Ok(Decision {
         label,
         confidence,
@@ -70,7 +73,7 @@ pub fn decide(
     })
 }
 
-fn best(
+fn most_likely(
     probabilities: &[f32],
     classes: &[Expression],
     allowed: impl Fn(Expression) -> bool,
@@ -139,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn contempt_is_never_the_filters_answer() {
+    fn contempt_is_never_predicted_by_the_filter() {
         let contempt = [0.05, 0.01, 0.01, 0.01, 0.01, 0.01, 0.0, 0.90];
         let mapped = decide(&HEAD, &AFF_WILD2, &contempt, &AFF_WILD2, 0.8).expect("eight classes");
         assert_eq!(mapped.source, ExpressionSource::Head);
@@ -161,11 +164,11 @@ mod tests {
     }
 
     #[test]
-    fn lists_that_do_not_pair_up_are_refused() {
+    fn lists_of_different_lengths_are_refused() {
         let error = decide(&[1.0], &[], &[], &[], 0.8).expect_err("no class for the probability");
         assert_eq!(
             error.to_string(),
-            "head model gives 1 probabilities, expected 0, one a class"
+            "head model gives 1 probabilities, expected 0, one per class"
         );
         assert_eq!(decide(&[], &[], &[], &[], 0.8), Err(FilterError::Empty));
     }

@@ -1,40 +1,46 @@
-//! Two models, one answer: class lists brought together, probabilities blended.
+//! Fusion of two models: class lists are matched, probabilities blended.
+//!
+//! The order of classes and the blends are those of the HSEmotion team at ABAW-10, section 3.1 and its notebook.
 
 use crate::calibration::{PROBABILITY_FLOOR, softmax};
 use crate::label::Expression;
 
-/// Scores in the class order `to`, taken by name from scores in the order `from`.
+/// Reorders scores from the class order `from` to the class order `to`.
 ///
-/// A class that `from` lacks gets 0. A class that `to` lacks is dropped and its mass with it, so that a
-/// model that believes in it grows less confident in the rest. One exception, from the published pipeline:
-/// AffectNet's contempt stands in Aff-Wild2's column of `other`, where it takes mass but is never predicted
-/// (see [`decide`](crate::filtering::decide)).
+/// A class that is missing from `from` gets 0. A class that is missing from `to` is dropped together with its
+/// probability: the rest is not renormalised, so a model that predicts the dropped class is less confident in all
+/// others. One exception, from the published notebook: AffectNet's contempt is stored in Aff-Wild2's column `other`,
+/// where it takes probability but is never predicted (see [`decide`](crate::filtering::decide)).
 ///
 /// # Panics
 ///
 /// If `scores` and `from` differ in length.
 pub fn map_classes(scores: &[f32], from: &[Expression], to: &[Expression]) -> Vec<f32> {
-    assert_eq!(scores.len(), from.len(), "every class needs one score");
+    assert_eq!(scores.len(), from.len(), "each class needs one score");
     let column = |class| from.iter().position(|&candidate| candidate == class);
     to.iter()
         .map(|&class| {
-            let stand_in = class == Expression::Other && !to.contains(&Expression::Contempt);
-            let source =
-                column(class).or_else(|| stand_in.then(|| column(Expression::Contempt)).flatten());
+            let takes_contempt = class == Expression::Other && !to.contains(&Expression::Contempt);
+            let source = column(class).or_else(|| {
+                takes_contempt
+                    .then(|| column(Expression::Contempt))
+                    .flatten()
+            });
             source.map_or(0.0, |index| scores[index])
         })
         .collect()
 }
 
-/// Completes a model that lacks some classes with another that has them.
+/// Fills the classes that a model lacks from another model.
 ///
-/// `scores` (probabilities over `classes`) keeps its proportions and shares what `other` (probabilities over
-/// `other_classes`) leaves after its own belief in the missing classes. Classes that neither has get 0.
+/// The result has the class order `to`. Classes missing from `classes` get their probability from `other` (over
+/// `other_classes`); `scores` (over `classes`) are scaled to share the remaining probability. Classes that neither
+/// model has get 0.
 ///
 /// # Panics
 ///
 /// If scores and classes differ in length.
-pub fn complete_classes(
+pub(crate) fn complete_classes(
     scores: &[f32],
     classes: &[Expression],
     other: &[f32],
@@ -42,27 +48,28 @@ pub fn complete_classes(
     to: &[Expression],
 ) -> Vec<f32> {
     let own = map_classes(scores, classes, to);
-    let foreign = map_classes(other, other_classes, to);
+    let borrowed = map_classes(other, other_classes, to);
     let missing: f32 = to
         .iter()
-        .zip(&foreign)
+        .zip(&borrowed)
         .filter(|(class, _)| !classes.contains(class))
         .map(|(_, p)| p)
         .sum();
     let share = (1.0 - missing).max(0.0);
     to.iter()
-        .zip(own.iter().zip(&foreign))
-        .map(|(class, (own, foreign))| {
+        .zip(own.iter().zip(&borrowed))
+        .map(|(class, (own, borrowed))| {
             if classes.contains(class) {
                 own * share
             } else {
-                *foreign
+                *borrowed
             }
         })
         .collect()
 }
 
-/// Weighted mean of probabilities: `weight` for `first`, the rest for `second`.
+/// Averages two rows of probabilities with `weight` for `first` and `1 - weight` for `second` (equation 4 of section
+/// 3.1).
 ///
 /// # Panics
 ///
@@ -71,7 +78,7 @@ pub fn blend(first: &[f32], second: &[f32], weight: f32) -> Vec<f32> {
     assert_eq!(
         first.len(),
         second.len(),
-        "blended rows need the same classes"
+        "blended rows need the same number of classes"
     );
     first
         .iter()
@@ -80,9 +87,11 @@ pub fn blend(first: &[f32], second: &[f32], weight: f32) -> Vec<f32> {
         .collect()
 }
 
-/// Weighted mean of log-probabilities, brought back to probabilities that sum to 1.
+/// Averages the logarithms of two rows of probabilities, `weight` for `first` and `1 - weight` for `second`, and
+/// normalises the result to sum to 1.
 ///
-/// A class is likely only if both models allow it; `weight` belongs to `first`.
+/// A class is likely only if both models give it some probability. The paper's audio-visual result without smoothing
+/// is blended this way.
 ///
 /// # Panics
 ///
@@ -91,7 +100,7 @@ pub fn blend_logarithms(first: &[f32], second: &[f32], weight: f32) -> Vec<f32> 
     assert_eq!(
         first.len(),
         second.len(),
-        "blended rows need the same classes"
+        "blended rows need the same number of classes"
     );
     let logarithm = |p: f32| (p + PROBABILITY_FLOOR).ln();
     let scores: Vec<f32> = first

@@ -1,25 +1,27 @@
 //! Predictions for the frames in which no face was found.
+//!
+//! Interpolation follows the ABAW-10 notebook of the HSEmotion team.
 
 use thiserror::Error;
 
-/// Why gaps cannot be filled.
+/// Error from [`fill_gaps`].
 #[derive(Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GapError {
-    /// Frame numbers and rows do not pair up.
-    #[error("{frames} frame numbers for {rows} rows, expected as many")]
+    /// The numbers of frames and rows differ.
+    #[error("{frames} frame numbers for {rows} rows, expected one for each row")]
     Count {
-        /// Frame numbers that came.
+        /// Frame numbers received.
         frames: usize,
-        /// Rows that came.
+        /// Rows received.
         rows: usize,
     },
-    /// A frame number is zero or does not ascend.
+    /// A frame number is zero or not larger than the one before.
     #[error("frame number {got} follows {previous}, expected a larger one")]
     Order {
-        /// The number before, 0 at the start: frames count from 1.
+        /// Frame number before it; 0 at the start, since frames count from 1.
         previous: usize,
-        /// The offending number.
+        /// Frame number received.
         got: usize,
     },
     /// A row has another width than the first.
@@ -33,24 +35,25 @@ pub enum GapError {
         got: usize,
     },
     /// The clip ends before the last present frame.
-    #[error("clip has {length} frames, expected at least {last}, the last present one")]
+    #[error("clip has {length} frames, expected at least {last}, the last frame with a row")]
     Length {
-        /// Length of the clip that was asked for.
+        /// Requested length of the clip.
         length: usize,
-        /// Last present frame number.
+        /// Number of the last present frame.
         last: usize,
     },
 }
 
-/// A row for each of the frames 1 to `length`, from the rows of the present frames alone.
+/// Fills the missing frames of a clip; the result has one row for each of the frames 1 to `length`.
 ///
-/// Frames before the first present one copy it, frames after the last copy that one, and frames between
-/// two present ones lie on the straight line between them. Frame numbers count from 1. Without any present
-/// frame the result is empty: there is nothing to copy.
+/// `present` holds the frame number of each row, ascending and counted from 1. Frames before the first present frame
+/// copy its row, frames after the last copy the last row, and frames between two present frames are interpolated
+/// linearly. Without any present frame the result is empty.
 ///
 /// # Errors
 ///
-/// [`GapError`] for numbers and rows that do not fit each other.
+/// [`GapError`] for frame numbers that do not ascend, do not match the rows or exceed `length`, and for rows of
+/// different widths.
 pub fn fill_gaps<R: AsRef<[f32]>>(
     present: &[usize],
     rows: &[R],
@@ -84,7 +87,7 @@ pub fn fill_gaps<R: AsRef<[f32]>>(
             });
         }
         if frame > length {
-            // The last number, not this one: the message then says what length would do.
+            // The last number rather than this one, so that the message names a sufficient length.
             let last = present.last().copied().unwrap_or(frame);
             return Err(GapError::Length { length, last });
         }
@@ -102,7 +105,7 @@ pub fn fill_gaps<R: AsRef<[f32]>>(
     Ok(dense)
 }
 
-/// The row `step` of `steps` along the line from `before` to `after`.
+/// Interpolates between two rows: the row at `step` of `steps` from `before` to `after`.
 pub(crate) fn interpolate(before: &[f32], after: &[f32], step: usize, steps: usize) -> Vec<f32> {
     let weight = 1.0 - step as f32 / steps as f32;
     before
@@ -117,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gaps_lie_on_the_line_and_ends_are_copied() {
+    fn gaps_are_interpolated_and_ends_are_copied() {
         let dense = fill_gaps(&[3, 4, 7], &[[10.0], [20.0], [50.0]], 9).expect("valid rows");
         let expected = [10.0, 10.0, 10.0, 20.0, 30.0, 40.0, 50.0, 50.0, 50.0];
         for (row, expected) in dense.iter().zip(expected) {
@@ -135,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_do_not_fit_are_refused() {
+    fn frame_numbers_that_do_not_match_are_refused() {
         let rows = [[0.0], [1.0]];
         assert_eq!(
             fill_gaps(&[1], &rows, 2),

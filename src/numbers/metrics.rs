@@ -1,17 +1,18 @@
-//! Scores of predictions: confusion, accuracy and F1 of classes, F1 of action units, concordance of values, area under
-//! the curve of numbers.
+//! Evaluation metrics: confusion matrix, accuracy and F1 of classes, F1 of action units, concordance of valence and
+//! arousal, area under the ROC curve.
 
 mod binary;
 mod concordance;
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-pub use binary::{ActionUnitScores, BinaryCounts};
+pub use binary::ActionUnitScores;
+pub(crate) use binary::BinaryCounts;
 pub use concordance::{Covariance, ValenceArousalScores, concordance};
 
 use crate::label::Expression;
 
-/// How often each class was taken for each other.
+/// Confusion matrix: the number of examples for each pair of true and predicted class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Confusion {
     classes: usize,
@@ -19,7 +20,7 @@ pub struct Confusion {
 }
 
 impl Confusion {
-    /// An empty table for that many classes.
+    /// Creates an empty matrix for `classes` classes.
     pub fn new(classes: usize) -> Self {
         Self {
             classes,
@@ -31,12 +32,12 @@ impl Confusion {
     ///
     /// # Panics
     ///
-    /// If a class is not below `classes`, or the slices differ in length.
+    /// If a class is `classes` or above, or the slices differ in length.
     pub fn from_pairs(classes: usize, truths: &[usize], predictions: &[usize]) -> Self {
         assert_eq!(
             truths.len(),
             predictions.len(),
-            "every truth needs one prediction"
+            "each true class needs one prediction"
         );
         let mut confusion = Self::new(classes);
         for (&truth, &prediction) in truths.iter().zip(predictions) {
@@ -49,7 +50,7 @@ impl Confusion {
     ///
     /// # Panics
     ///
-    /// If a class is not below the number of classes.
+    /// If a class is not below [`classes`](Self::classes).
     pub fn add(&mut self, truth: usize, prediction: usize) {
         let cell = self.cell(truth, prediction);
         self.counts[cell] += 1;
@@ -62,7 +63,7 @@ impl Confusion {
         self.counts[to] += 1;
     }
 
-    /// Examples of class `truth` that were taken for class `prediction`.
+    /// Number of examples of class `truth` that were predicted as class `prediction`.
     pub fn get(&self, truth: usize, prediction: usize) -> u64 {
         self.counts[self.cell(truth, prediction)]
     }
@@ -77,7 +78,7 @@ impl Confusion {
         self.counts.iter().sum()
     }
 
-    /// One row a true class, one column a predicted class.
+    /// Counts with one row per true class and one column per predicted class.
     pub fn rows(&self) -> Vec<Vec<u64>> {
         self.counts
             .chunks(self.classes.max(1))
@@ -85,13 +86,13 @@ impl Confusion {
             .collect()
     }
 
-    /// Share of examples that were predicted right, in `[0, 1]`; 0 without examples.
+    /// Share of correct predictions, in `[0, 1]`; 0 without examples.
     pub fn accuracy(&self) -> f64 {
-        let right: u64 = (0..self.classes).map(|class| self.get(class, class)).sum();
-        ratio(right, self.count())
+        let correct: u64 = (0..self.classes).map(|class| self.get(class, class)).sum();
+        ratio(correct, self.count())
     }
 
-    /// F1 of a class; `None` if it is neither a label nor a prediction.
+    /// F1 of a class, in `[0, 1]`; `None` if the class occurs neither as a label nor as a prediction.
     pub fn f1(&self, class: usize) -> Option<f64> {
         let labelled: u64 = (0..self.classes).map(|other| self.get(class, other)).sum();
         let predicted: u64 = (0..self.classes).map(|other| self.get(other, class)).sum();
@@ -99,7 +100,7 @@ impl Confusion {
         (total > 0).then(|| ratio(2 * self.get(class, class), total))
     }
 
-    /// Mean F1 over the classes that occur as a label or as a prediction (scikit-learn's default); 0 without examples.
+    /// Mean F1 over the classes that occur as a label or a prediction, scikit-learn's default; 0 without examples.
     pub fn macro_f1(&self) -> f64 {
         let (sum, occurring) = (0..self.classes)
             .filter_map(|class| self.f1(class))
@@ -129,17 +130,17 @@ fn ratio(part: u64, whole: u64) -> f64 {
     }
 }
 
-/// The report of an evaluation, as the command line prints it.
+/// Report of the evaluation of a classifier, as the command line prints it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Scores<C = Expression> {
-    /// Share of examples predicted right.
+    /// Share of correct predictions.
     pub accuracy: f64,
     /// Mean F1 over the classes in `per_class`.
     pub macro_f1: f64,
     /// F1 of each class that occurs as a label or a prediction.
     #[serde(serialize_with = "as_map")]
     pub per_class: Vec<(C, f64)>,
-    /// One row a true class, one column a predicted class, in the order of `classes`.
+    /// Counts with one row per true class and one column per predicted class, in the order of `classes`.
     pub confusion: Vec<Vec<u64>>,
     /// Number of examples.
     pub count: u64,
@@ -148,16 +149,16 @@ pub struct Scores<C = Expression> {
 }
 
 impl<C: Copy> Scores<C> {
-    /// Scores of a confusion table whose classes have names.
+    /// Computes the scores of a confusion matrix whose classes have the given names.
     ///
     /// # Panics
     ///
-    /// If there are not as many names as classes.
+    /// If the number of names is not the number of classes.
     pub fn new(confusion: &Confusion, classes: &[C]) -> Self {
         assert_eq!(
             confusion.classes(),
             classes.len(),
-            "every class needs one name"
+            "each class needs one name"
         );
         Self {
             accuracy: confusion.accuracy(),
@@ -196,15 +197,18 @@ pub fn argmax(values: &[f32]) -> Option<usize> {
     best.map(|(index, _)| index)
 }
 
-/// Area under the receiver operating characteristic: the chance that a positive example scores higher than a negative
-/// one, ties counted half; in `[0, 1]`, 0.5 for scores that tell nothing. `None` without examples of both kinds.
+/// Area under the receiver operating characteristic (ROC) curve, in `[0, 1]`; `None` unless there are positive and
+/// negative examples.
+///
+/// It is the probability that a positive example scores higher than a negative one, with ties counted half; 0.5 is
+/// chance.
 pub fn area_under_curve(positives: &[f32], negatives: &[f32]) -> Option<f64> {
     if positives.is_empty() || negatives.is_empty() {
         return None;
     }
     let mut negatives = negatives.to_vec();
     negatives.sort_by(f32::total_cmp);
-    let won: f64 = positives
+    let ordered_pairs: f64 = positives
         .iter()
         .map(|score| {
             let below = negatives.partition_point(|other| other < score);
@@ -212,7 +216,7 @@ pub fn area_under_curve(positives: &[f32], negatives: &[f32]) -> Option<f64> {
             (below + up_to) as f64 / 2.0
         })
         .sum();
-    Some(won / (positives.len() as f64 * negatives.len() as f64))
+    Some(ordered_pairs / (positives.len() as f64 * negatives.len() as f64))
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
-//! Predictions averaged over neighbouring frames: whole clips at once, or a face as its frames come.
+//! Predictions averaged over neighbouring frames, for whole clips or for one face frame by frame.
 
 mod track;
 
 pub use track::{SmoothingError, SmoothingMode, TrackSmoother};
 
-/// Mean over the frames `i - half_window ..= i + half_window`, as far as they exist.
+/// Averages each row over the frames `i - half_window ..= i + half_window`, cut at the ends of the clip.
 ///
-/// The published pipeline smooths this way, after gaps are filled. Rows have one width.
+/// The box filter of the HSEmotion team at ABAW-10 (section 3.1), applied after gaps are filled. `rows` holds one row
+/// of scores per frame.
 ///
 /// # Panics
 ///
@@ -20,9 +21,9 @@ pub fn smooth_centred<R: AsRef<[f32]>>(rows: &[R], half_window: usize) -> Vec<Ve
     })
 }
 
-/// Mean over the last `window` frames up to each frame, as far as they exist: no frame waits for a later one.
+/// Averages each row over the last `window` frames up to and including it, cut at the start of the clip.
 ///
-/// A window of 0 is taken as 1.
+/// No frame waits for a later one, so this suits live video. A window of 0 counts as 1.
 ///
 /// # Panics
 ///
@@ -33,8 +34,10 @@ pub fn smooth_trailing<R: AsRef<[f32]>>(rows: &[R], window: usize) -> Vec<Vec<f3
     })
 }
 
-/// Median over the frames `i - half_window ..= i + half_window`, as far as they exist; the mean of the two
-/// middle values where they are even in number.
+/// Takes the median of each column over the frames `i - half_window ..= i + half_window`, cut at the ends of the clip.
+///
+/// A variant of [`smooth_centred`] that the HSEmotion team's ABAW-10 notebook compares with the mean, without a gain.
+/// For an even number of frames it is the mean of the two middle values.
 ///
 /// # Panics
 ///
@@ -52,13 +55,13 @@ pub fn smooth_median<R: AsRef<[f32]>>(rows: &[R], half_window: usize) -> Vec<Vec
         .collect()
 }
 
-/// Averages a window a frame, given its first and last frame; running sums make the cost independent of its size.
+/// Averages one window per frame, from its first to its last frame; running sums make the cost independent of the size.
 fn average_windows<R: AsRef<[f32]>>(
     rows: &[R],
     window: impl Fn(usize) -> (usize, usize),
 ) -> Vec<Vec<f32>> {
     let width = width(rows);
-    // Sums of all rows before each one; in f64 the difference of two is exact enough for hours of video.
+    // Sums of all rows before each row; in f64 the difference of two is exact enough for hours of video.
     let mut sums = vec![0.0_f64; width];
     for row in rows {
         let start = sums.len() - width;
@@ -99,7 +102,7 @@ fn width<R: AsRef<[f32]>>(rows: &[R]) -> usize {
     let width = rows.first().map_or(0, |row| row.as_ref().len());
     assert!(
         rows.iter().all(|row| row.as_ref().len() == width),
-        "rows need one width"
+        "rows have different widths, expected {width} values each"
     );
     width
 }

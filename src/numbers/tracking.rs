@@ -1,28 +1,28 @@
-//! Follows faces from frame to frame.
+//! Tracking of faces from frame to frame.
 //!
-//! A face keeps its number while its box overlaps the place where it is expected, also over a short gap in
-//! which the detector does not see it. Which face is which is decided for all of them at once (the assignment
-//! with the largest total overlap), so two faces that pass each other do not fight over the nearer box.
+//! A face keeps its number while its box overlaps its predicted box, also across a short gap in which it is not
+//! detected. All faces of a frame are assigned to tracks at once (Kuhn and Munkres: the assignment with the largest
+//! total overlap), so that two faces that pass each other keep their numbers.
 
 use pathfinding::kuhn_munkres::kuhn_munkres;
 use pathfinding::matrix::Matrix;
 
 use crate::face::{BoundingBox, Detection};
 
-/// Share of the newest movement in the velocity that predicts the next place: damps the detector's trembling.
+/// Weight of the newest movement in the velocity; damps the jitter of the detector.
 const VELOCITY_WEIGHT: f32 = 0.5;
 
-/// Overlaps are compared in millionths: the assignment works on integers.
+/// Resolution of overlaps, per unit: the assignment works on integers.
 const OVERLAP_STEPS: f32 = 1e6;
 
-/// How faces are followed.
+/// Settings of a [`Tracker`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TrackerConfig {
-    /// Overlap with the expected place, in `[0, 1]`, from which a box is the same face.
+    /// Smallest intersection over union, in `[0, 1]`, of a box with the predicted box of the same face.
     pub min_overlap: f32,
-    /// Frames in a row that a face may be missing and keep its number.
+    /// Largest number of consecutive frames that a face may be missing and keep its number.
     pub max_gap: u32,
-    /// Share, in `[0, 1)`, of the previous place in the place handed out: 0 hands out what the detector gave.
+    /// Weight, in `[0, 1)`, of the previous box and keypoints in the reported ones; 0 reports the detections unchanged.
     pub smoothing: f32,
 }
 
@@ -36,18 +36,18 @@ impl Default for TrackerConfig {
     }
 }
 
-/// What one frame did to the tracks.
+/// Result of tracking one frame.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TrackUpdate {
-    /// Number of each face, in the order in which the faces came; no two are equal.
+    /// Number of each face, in the order of the detections; all are different.
     pub ids: Vec<u64>,
-    /// The faces, smoothed if [`TrackerConfig::smoothing`] asks for it.
+    /// Detections, smoothed by [`TrackerConfig::smoothing`].
     pub detections: Vec<Detection>,
-    /// Faces that were missing for longer than the gap; their numbers do not come back.
+    /// Numbers of the faces that were missing for too long; they are not used again.
     pub ended: Vec<u64>,
 }
 
-/// Gives faces numbers that stay.
+/// Tracker of faces: numbers each face and keeps the number from frame to frame.
 ///
 /// ```
 /// use affectlens::face::{BoundingBox, Detection};
@@ -72,18 +72,18 @@ pub struct Tracker {
 #[derive(Clone, Debug)]
 struct Track {
     id: u64,
-    /// As the detector gave it.
-    seen: BoundingBox,
-    /// As it was handed out.
+    /// Last detected box.
+    detected: BoundingBox,
+    /// Last reported detection.
     smoothed: Detection,
-    /// Frame pixels a frame.
+    /// Movement of the centre, pixels per frame.
     velocity: [f32; 2],
-    /// Frames since it was seen.
+    /// Frames since the last detection.
     missing: u32,
 }
 
 impl Tracker {
-    /// Follows nobody yet; the first face gets number 0.
+    /// Creates a tracker without faces; the first face gets number 0.
     pub fn new(config: TrackerConfig) -> Self {
         Self {
             config,
@@ -92,18 +92,20 @@ impl Tracker {
         }
     }
 
-    /// Numbers the faces of the next frame; a frame without faces counts too.
+    /// Numbers the faces of the next frame.
+    ///
+    /// Call it for frames without faces too: they count towards [`TrackerConfig::max_gap`].
     pub fn update(&mut self, detections: &[Detection]) -> TrackUpdate {
         let mut update = TrackUpdate::default();
-        let mut owners = self.assign(detections);
+        let assigned = self.assign(detections);
         for track in &mut self.tracks {
             track.missing += 1;
         }
-        for (detection, owner) in detections.iter().zip(&mut owners) {
-            let track = match *owner {
+        for (detection, track) in detections.iter().zip(assigned) {
+            let track = match track {
                 Some(index) => {
                     let track = &mut self.tracks[index];
-                    track.see(detection, self.config.smoothing);
+                    track.update(detection, self.config.smoothing);
                     track
                 }
                 None => {
@@ -127,17 +129,18 @@ impl Tracker {
         update
     }
 
-    /// The track of each detection.
+    /// Assigns detections to tracks; the result is the index of each detection's track, `None` for a new face.
     fn assign(&self, detections: &[Detection]) -> Vec<Option<usize>> {
-        let expected: Vec<_> = self.tracks.iter().map(Track::expected).collect();
-        // Square, because the assignment needs at least as many columns as rows; what is added overlaps nothing.
-        let size = expected.len().max(detections.len());
+        let predicted: Vec<_> = self.tracks.iter().map(Track::predicted).collect();
+        // Square, because the assignment needs at least as many columns as rows; added rows and columns have no
+        // overlap.
+        let size = predicted.len().max(detections.len());
         let overlaps = Matrix::from_fn(size, size, |(row, column)| {
-            let (Some(detection), Some(expected)) = (detections.get(row), expected.get(column))
+            let (Some(detection), Some(predicted)) = (detections.get(row), predicted.get(column))
             else {
                 return 0;
             };
-            let overlap = detection.bounding_box.intersection_over_union(expected);
+            let overlap = detection.bounding_box.intersection_over_union(predicted);
             if overlap >= self.config.min_overlap {
                 in_steps(overlap)
             } else {
@@ -145,12 +148,12 @@ impl Tracker {
             }
         });
         let (_, columns) = kuhn_munkres(&overlaps);
-        let is_face =
+        let track_of_row =
             |(row, &column): (usize, &usize)| (overlaps[(row, column)] > 0).then_some(column);
         columns
             .iter()
             .enumerate()
-            .map(is_face)
+            .map(track_of_row)
             .take(detections.len())
             .collect()
     }
@@ -160,62 +163,63 @@ impl Track {
     fn new(id: u64, detection: &Detection) -> Self {
         Self {
             id,
-            seen: detection.bounding_box,
+            detected: detection.bounding_box,
             smoothed: detection.clone(),
             velocity: [0.0; 2],
             missing: 0,
         }
     }
 
-    /// Where the face should be in the coming frame.
-    fn expected(&self) -> BoundingBox {
+    /// Predicted box of the face in the next frame, from its last box and velocity.
+    fn predicted(&self) -> BoundingBox {
         #[expect(
             clippy::cast_precision_loss,
             reason = "a gap is a small number of frames"
         )]
         let frames = (self.missing + 1) as f32;
         BoundingBox {
-            x: self.seen.x + self.velocity[0] * frames,
-            y: self.seen.y + self.velocity[1] * frames,
-            ..self.seen
+            x: self.detected.x + self.velocity[0] * frames,
+            y: self.detected.y + self.velocity[1] * frames,
+            ..self.detected
         }
     }
 
-    fn see(&mut self, detection: &Detection, smoothing: f32) {
+    /// Updates place and velocity with a detection of the face.
+    fn update(&mut self, detection: &Detection, smoothing: f32) {
         #[expect(
             clippy::cast_precision_loss,
             reason = "a gap is a small number of frames"
         )]
         let frames = self.missing as f32;
-        let (before, now) = (centre(&self.seen), centre(&detection.bounding_box));
+        let (before, now) = (centre(&self.detected), centre(&detection.bounding_box));
         for axis in 0..2 {
             let moved = (now[axis] - before[axis]) / frames;
             self.velocity[axis] += VELOCITY_WEIGHT * (moved - self.velocity[axis]);
         }
-        // After a gap the old place says nothing about the new one.
+        // After a gap the old place is too old to average with.
         let smoothing = if self.missing > 1 { 0.0 } else { smoothing };
-        self.smoothed = between(detection, &self.smoothed, smoothing);
-        self.seen = detection.bounding_box;
+        self.smoothed = mix(detection, &self.smoothed, smoothing);
+        self.detected = detection.bounding_box;
         self.missing = 0;
     }
 }
 
-/// `share` of `before`, the rest of `now`; the score is that of `now`.
-fn between(now: &Detection, before: &Detection, share: f32) -> Detection {
-    if share <= 0.0 {
+/// Averages box and keypoints of two detections, `weight` for `before` and the rest for `now`, whose score is kept.
+fn mix(now: &Detection, before: &Detection, weight: f32) -> Detection {
+    if weight <= 0.0 {
         return now.clone();
     }
-    let mix = |now: f32, before: f32| now + share * (before - now);
+    let average = |now: f32, before: f32| now + weight * (before - now);
     let (box_now, box_before) = (&now.bounding_box, &before.bounding_box);
     let mut mixed = now.clone();
     mixed.bounding_box = BoundingBox {
-        x: mix(box_now.x, box_before.x),
-        y: mix(box_now.y, box_before.y),
-        width: mix(box_now.width, box_before.width),
-        height: mix(box_now.height, box_before.height),
+        x: average(box_now.x, box_before.x),
+        y: average(box_now.y, box_before.y),
+        width: average(box_now.width, box_before.width),
+        height: average(box_now.height, box_before.height),
     };
     for (point, before) in mixed.keypoints.iter_mut().zip(&before.keypoints) {
-        *point = [mix(point[0], before[0]), mix(point[1], before[1])];
+        *point = [average(point[0], before[0]), average(point[1], before[1])];
     }
     mixed
 }
@@ -283,7 +287,7 @@ mod tests {
         let mut tracker = tracker(0);
         for step in 0..=20 {
             let way = 6.0 * step as f32;
-            // They pass each other at a third of a face's height; the order in which they come changes too.
+            // They pass each other at a third of a face's height; the order of the detections changes too.
             let (right, left) = (face(way, 0.0), face(120.0 - way, 13.0));
             let (faces, expected) = if step % 2 == 0 {
                 ([right, left], [0, 1])
@@ -295,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn closer_total_wins_over_the_greedy_choice() {
+    fn largest_total_overlap_wins_over_the_greedy_choice() {
         let mut tracker = tracker(0);
         tracker.update(&[face(0.0, 0.0), face(20.0, 0.0)]);
         // The box at 12 overlaps the second most, but then the first would have to take the one at 34.
@@ -320,14 +324,14 @@ mod tests {
     }
 
     #[test]
-    fn moving_face_is_expected_further_on_after_a_gap() {
+    fn moving_face_is_predicted_further_on_after_a_gap() {
         let mut tracker = tracker(3);
         for step in 0..8 {
             tracker.update(&[face(10.0 * step as f32, 0.0)]);
         }
         tracker.update(&[]);
         tracker.update(&[]);
-        // 30 pixels from where it was seen: no overlap worth the name without the movement.
+        // 30 pixels from the last detection: too little overlap without the movement.
         assert_eq!(tracker.update(&[face(100.0, 0.0)]).ids, [0]);
     }
 
@@ -374,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn boxes_that_are_no_numbers_are_faces_of_their_own() {
+    fn boxes_that_are_not_finite_are_new_faces() {
         let mut tracker = tracker(1);
         let broken = face(f32::NAN, f32::INFINITY);
         assert_eq!(

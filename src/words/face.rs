@@ -1,8 +1,8 @@
-//! A face found in a frame.
+//! Faces: boxes, detections and landmarks, in frame pixels.
 
 use serde::{Deserialize, Serialize};
 
-/// An axis-aligned rectangle in frame pixels; may reach over the frame's border.
+/// Axis-aligned rectangle in frame pixels; can extend beyond the frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct BoundingBox {
     /// Left edge.
@@ -16,12 +16,12 @@ pub struct BoundingBox {
 }
 
 impl BoundingBox {
-    /// Area in square pixels; zero for an inverted box.
+    /// Area in square pixels; 0 for an inverted box.
     pub fn area(&self) -> f32 {
         self.width.max(0.0) * self.height.max(0.0)
     }
 
-    /// Intersection over union with another box, in `[0, 1]`; zero where both are empty.
+    /// Intersection over union with another box, in `[0, 1]`; 0 if both are empty.
     pub fn intersection_over_union(&self, other: &Self) -> f32 {
         let width = (self.x + self.width).min(other.x + other.width) - self.x.max(other.x);
         let height = (self.y + self.height).min(other.y + other.height) - self.y.max(other.y);
@@ -35,22 +35,22 @@ impl BoundingBox {
     }
 }
 
-/// A rectangle that may be tilted, frame pixels; may reach over the frame's border.
+/// Rotated rectangle in frame pixels; can extend beyond the frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RotatedBox {
-    /// Where its diagonals cross.
+    /// Centre, x and y.
     pub centre: [f32; 2],
-    /// Length of its upper side.
+    /// Length of the upper side.
     pub width: f32,
-    /// Length of its left side.
+    /// Length of the left side.
     pub height: f32,
-    /// Radians by which it is turned, clockwise as one looks at the picture.
+    /// Rotation about the centre, radians, clockwise in the picture.
     pub roll: f32,
 }
 
 impl RotatedBox {
-    /// Whether it covers anything: finite, with sides longer than zero.
-    pub fn has_area(&self) -> bool {
+    /// Returns whether all numbers are finite and both sides are longer than 0.
+    pub(crate) fn has_area(&self) -> bool {
         let [x, y] = self.centre;
         [x, y, self.width, self.height, self.roll]
             .iter()
@@ -59,7 +59,8 @@ impl RotatedBox {
             && self.height > 0.0
     }
 
-    /// A point of the rectangle in frame pixels; `[0, 0]` is its upper left corner, `[1, 1]` the lower right one.
+    /// Converts a point of the rectangle to frame pixels; `[0, 0]` is its upper left corner, `[1, 1]` its lower right
+    /// one.
     pub fn to_frame(&self, [u, v]: [f32; 2]) -> [f32; 2] {
         let (sine, cosine) = self.roll.sin_cos();
         let (x, y) = ((u - 0.5) * self.width, (v - 0.5) * self.height);
@@ -70,43 +71,43 @@ impl RotatedBox {
     }
 }
 
-/// One face that the detector found.
+/// Face found by the detector.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Detection {
-    /// Where the face is, frame pixels.
+    /// Box around the face, frame pixels.
     pub bounding_box: BoundingBox,
-    /// How sure the detector is, in `[0, 1]`.
+    /// Confidence of the detector, in `[0, 1]`.
     pub score: f32,
-    /// Right eye, left eye, nose tip, mouth centre, right ear, left ear (the person's right and left); frame pixels.
+    /// Right eye, left eye, nose tip, mouth centre, right ear, left ear (the person's right and left), each x and y in
+    /// frame pixels.
     pub keypoints: [[f32; 2]; 6],
 }
 
 impl Detection {
-    /// Radians by which the head is tilted in the picture, clockwise as one looks at it: the direction from the
-    /// person's right eye to the left one.
+    /// Tilt of the head in the picture, radians, clockwise: the direction from the person's right eye to the left eye.
     pub fn roll(&self) -> f32 {
         let [right, left, ..] = self.keypoints;
         direction(right, left)
     }
 }
 
-/// What the face mesh found of one face.
+/// Landmarks of one face, found by the face mesh.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Landmarks {
-    /// x, y and z of each point in MediaPipe's order. x and y are frame pixels; z is in the same scale, zero about
-    /// the middle of the head and smaller towards the camera.
+    /// x, y and z of each point in MediaPipe's order. x and y are frame pixels; z has the same scale, is about 0 at the
+    /// middle of the head and decreases towards the camera.
     pub points: Box<[[f32; 3]; Self::COUNT]>,
-    /// How sure the mesh is that there is a face, in `[0, 1]`.
+    /// Confidence that there is a face, in `[0, 1]`.
     pub presence: f32,
 }
 
 impl Landmarks {
-    /// Points of a face: 468 of the skin, 5 of each iris.
+    /// Number of points: 468 of the skin, 5 of each iris.
     pub const COUNT: usize = 478;
     const RIGHT_EYE_OUTER_CORNER: usize = 33;
     const LEFT_EYE_OUTER_CORNER: usize = 263;
 
-    /// As [`Detection::roll`], between the outer corners of the eyes.
+    /// Tilt of the head like [`Detection::roll`], from the outer corners of the eyes.
     pub fn roll(&self) -> f32 {
         let corner = |index: usize| {
             let [x, y, _] = self.points[index];
@@ -119,6 +120,7 @@ impl Landmarks {
     }
 }
 
+/// Angle of the line between two points, radians, clockwise from the x axis.
 fn direction(from: [f32; 2], to: [f32; 2]) -> f32 {
     (to[1] - from[1]).atan2(to[0] - from[0])
 }

@@ -1,8 +1,8 @@
-//! One picture: a video frame, a photo, or a crop of either.
+//! Pictures: video frames, photos and crops of them.
 
 use thiserror::Error;
 
-/// An 8-bit RGB picture, rows from top to bottom, pixels from left to right.
+/// 8-bit RGB picture, rows from top to bottom, pixels from left to right.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
     width: u32,
@@ -10,7 +10,7 @@ pub struct Frame {
     pixels: Vec<u8>,
 }
 
-/// Why bytes do not make a [`Frame`].
+/// Error from creating a [`Frame`].
 #[derive(Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FrameError {
@@ -22,26 +22,26 @@ pub enum FrameError {
         /// Height, pixels.
         height: u32,
     },
-    /// The byte count does not match the size.
+    /// The number of bytes does not match the size.
     #[error("picture of {width}x{height} pixels has {got} bytes, expected {expected}")]
     Length {
         /// Width, pixels.
         width: u32,
         /// Height, pixels.
         height: u32,
-        /// Bytes that the size asks for.
+        /// Bytes of a picture of this size.
         expected: usize,
-        /// Bytes that came.
+        /// Bytes received.
         got: usize,
     },
 }
 
 impl Frame {
-    /// Takes `width * height * 3` RGB bytes.
+    /// Creates a picture from `width * height * 3` RGB bytes.
     ///
     /// # Errors
     ///
-    /// [`FrameError`] for an empty picture or a wrong byte count.
+    /// [`FrameError`] for an empty picture or the wrong number of bytes.
     pub fn from_rgb(width: u32, height: u32, pixels: Vec<u8>) -> Result<Self, FrameError> {
         check_length(width, height, 3, pixels.len())?;
         Ok(Self {
@@ -51,11 +51,11 @@ impl Frame {
         })
     }
 
-    /// Copies `width * height * 4` RGBA bytes; alpha is dropped, not blended.
+    /// Creates a picture from `width * height * 4` RGBA bytes; alpha is dropped, not blended.
     ///
     /// # Errors
     ///
-    /// [`FrameError`] for an empty picture or a wrong byte count.
+    /// [`FrameError`] for an empty picture or the wrong number of bytes.
     pub fn from_rgba(width: u32, height: u32, rgba: &[u8]) -> Result<Self, FrameError> {
         check_length(width, height, 4, rgba.len())?;
         let pixels = rgba
@@ -69,6 +69,17 @@ impl Frame {
         })
     }
 
+    /// The mirror image: left and right exchanged.
+    #[must_use]
+    pub fn mirrored(&self) -> Self {
+        let row_bytes = self.width as usize * 3;
+        let mut pixels = Vec::with_capacity(self.pixels.len());
+        for row in self.pixels.chunks_exact(row_bytes) {
+            pixels.extend(row.chunks_exact(3).rev().flatten());
+        }
+        Self { pixels, ..*self }
+    }
+
     /// Width, pixels.
     pub fn width(&self) -> u32 {
         self.width
@@ -79,7 +90,7 @@ impl Frame {
         self.height
     }
 
-    /// RGB bytes, `width * height * 3` of them.
+    /// RGB bytes, `width * height * 3`.
     pub fn pixels(&self) -> &[u8] {
         &self.pixels
     }
@@ -111,6 +122,17 @@ mod tests {
     fn alpha_is_dropped() {
         let frame = Frame::from_rgba(2, 1, &[1, 2, 3, 0, 4, 5, 6, 255]).expect("two pixels");
         assert_eq!(frame.pixels(), [1, 2, 3, 4, 5, 6]);
+    }
+
+    #[test]
+    fn mirror_images_exchange_left_and_right() {
+        let frame = Frame::from_rgb(3, 2, (0..18).collect()).expect("six pixels");
+        let mirrored = frame.mirrored();
+        assert_eq!(
+            mirrored.pixels(),
+            [6, 7, 8, 3, 4, 5, 0, 1, 2, 15, 16, 17, 12, 13, 14, 9, 10, 11]
+        );
+        assert_eq!(mirrored.mirrored(), frame);
     }
 
     #[test]

@@ -200,13 +200,13 @@ pub struct ExpressionReport {
     pub probabilities: Vec<(Expression, f32)>,
 }
 
-/// The model that decided on an expression.
+/// Model that predicted an expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ExpressionSource {
-    /// The pretrained classifier was confident.
+    /// The pretrained classifier, which was confident.
     Pretrained,
-    /// The adapted head decided.
+    /// The trained head.
     Head,
 }
 

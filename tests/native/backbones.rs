@@ -1,22 +1,20 @@
 //! Backbones against the published implementations, with seeded weights or the published ones.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use affectlens::backbone::{
-    self, Backbone, ConvNext, ConvNextConfig, Ddamfn, EfficientNet, EfficientNetConfig,
-    MobileFaceNet, MobileNetV1, Outputs, ResNet18, canonical_weights,
+    self, Architecture, Backbone, EfficientNetConfig, Outputs, PlainNetwork, canonical_weights,
 };
 use affectlens::crop;
 use affectlens::device::{self, DeviceChoice, KernelForm, OpenedDevice};
 use affectlens::label::{AFFECTNET_7, AFFECTNET_8};
-use affectlens::weights::{
-    Metadata, PublishedWeights, Weights, cache_dir, read_onnx, weights_path,
-};
+use affectlens::weights::{PublishedWeights, Weights, cache_dir, read_onnx, weights_path};
 use affectlens_data::picture::read_picture;
 use burn::tensor::{Device, Tensor, TensorData};
 use prost::Message;
 use serde::Deserialize;
+
+use crate::seeded::{Shapes, golden_file, parameter, seeded, state_dict, uniform};
 
 /// Against timm and PyTorch: f32 sums in another order over some 80 layers.
 pub(crate) const RELATIVE: f32 = 1e-4;
@@ -34,69 +32,17 @@ const RELATIVE_HALF_DEEP: f32 = 2e-2;
 /// What `tests/goldens/backbones.py` wrote.
 #[derive(Deserialize)]
 pub(crate) struct Golden {
-    shapes: BTreeMap<String, Vec<usize>>,
+    pub(crate) shapes: Shapes,
     /// ONNX initializer -> published parameter.
     layers: BTreeMap<String, String>,
     pub(crate) embedding: Vec<f32>,
     logits: Vec<f32>,
 }
 
-pub(crate) fn golden_file(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/goldens")
-        .join(name)
-}
-
 pub(crate) fn golden(name: &str) -> Golden {
     let text =
         std::fs::read_to_string(golden_file(&format!("backbones/{name}.json"))).expect("committed");
     serde_json::from_str(&text).expect("generated")
-}
-
-/// `uniform` of the generator script: `count` numbers in [-1, 1).
-pub(crate) fn uniform(name: &str, count: usize) -> Vec<f32> {
-    let seed = name.bytes().fold(0xCBF2_9CE4_8422_2325_u64, |state, byte| {
-        (state ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
-    });
-    (1..=count as u64)
-        .map(|index| {
-            let mut x = seed.wrapping_add(index.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-            x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-            x ^= x >> 31;
-            (x >> 40) as f32 / (1 << 23) as f32 - 1.0
-        })
-        .collect()
-}
-
-/// `parameter` of the generator script.
-fn parameter(name: &str, shape: &[usize]) -> Vec<f32> {
-    let mut values = uniform(name, shape.iter().product());
-    let fan_in: usize = shape.iter().skip(1).product();
-    for value in &mut values {
-        *value = match name {
-            _ if name.ends_with("running_var") => 1.0 + 0.5 * *value,
-            _ if name.ends_with("running_mean") || name.ends_with("bias") => 0.25 * *value,
-            _ if shape.len() == 1
-                && (name.ends_with("prelu.weight") || name.ends_with("layers.2.weight")) =>
-            {
-                0.25 + 0.25 * *value
-            }
-            _ if shape.len() == 1 => 1.0 + 0.25 * *value,
-            _ => *value * (4.5 / fan_in as f32).sqrt(),
-        };
-    }
-    values
-}
-
-pub(crate) fn state_dict(golden: &Golden) -> Weights {
-    let mut weights = Weights::default();
-    for (name, shape) in &golden.shapes {
-        weights
-            .insert(name, shape.clone(), parameter(name, shape))
-            .expect("as many values");
-    }
-    weights
 }
 
 /// The published parameter `name` as the exporter writes it: batch norm is folded into convolutions.
@@ -244,40 +190,10 @@ pub(crate) fn channels_last(faces: Tensor<4>, device: &OpenedDevice) -> Tensor<4
 
 /// The network in Burn's own operations: embedding and outputs.
 fn plain(weights: &Weights, faces: Tensor<4>) -> (Tensor<2>, Option<Tensor<2>>) {
-    let device = Device::flex();
-    match weights.metadata.architecture.as_str() {
-        Ddamfn::NAME => {
-            let network = Ddamfn::load(weights, &device).expect("canonical");
-            let embedding = network.forward(faces);
-            (embedding.clone(), network.classify(embedding))
-        }
-        MobileFaceNet::NAME => {
-            let network = MobileFaceNet::load(weights, &device).expect("canonical");
-            let embedding = network.forward(faces);
-            (embedding.clone(), network.classify(embedding))
-        }
-        "faceres" => {
-            let network = MobileNetV1::load(weights, &device).expect("canonical");
-            (network.forward(faces), None)
-        }
-        ResNet18::NAME => {
-            let network = ResNet18::load(weights, &device).expect("canonical");
-            let embedding = network.forward(faces);
-            (embedding.clone(), network.classify(embedding))
-        }
-        name if name.starts_with("convnext") => {
-            let config = ConvNextConfig::from_name(name).expect("a ConvNeXt");
-            let network = ConvNext::load(config, weights, &device).expect("canonical");
-            let embedding = network.forward(faces);
-            (embedding.clone(), network.classify(embedding))
-        }
-        name => {
-            let config = EfficientNetConfig::from_name(name).expect("an EfficientNet");
-            let network = EfficientNet::load(config, weights, &device).expect("canonical");
-            let embedding = network.forward(faces);
-            (embedding.clone(), network.classify(embedding))
-        }
-    }
+    let architecture = Architecture::backbone(&weights.metadata.architecture).expect("a backbone");
+    let network = PlainNetwork::load(architecture, weights, &Device::flex()).expect("canonical");
+    let mut outputs = network.forward(faces).into_iter();
+    (outputs.next().expect("an embedding"), outputs.next())
 }
 
 /// Networks that describe whole frames.
@@ -287,7 +203,7 @@ const FRAME_NETWORKS: [&str; 6] = [
     "efficientnet-b0",
     "efficientnet-b0-multiscale",
     "efficientnet-lite0",
-    ResNet18::NAME,
+    "resnet18",
 ];
 
 /// Both forms of the network `name` from its published layout against the published implementation.
@@ -300,7 +216,7 @@ fn assert_golden(name: &str) {
 #[track_caller]
 fn assert_golden_of(name: &str, file: &str) {
     let golden = golden(file);
-    let published = PublishedWeights::Named(state_dict(&golden));
+    let published = PublishedWeights::Named(state_dict(&golden.shapes));
     let weights = canonical_weights(name, &published).expect("the published layout");
     let device = OpenedDevice::cpu();
     let network = Backbone::load(&weights, &device).expect("canonical");
@@ -334,12 +250,12 @@ fn emotieffnet_b2_equals_timm() {
 
 #[test]
 fn mobilefacenet_equals_pytorch() {
-    assert_golden(MobileFaceNet::NAME);
+    assert_golden("mobilefacenet");
 }
 
 #[test]
 fn mt_ddamfn_equals_pytorch() {
-    assert_golden(Ddamfn::NAME);
+    assert_golden("mt-ddamfn");
 }
 
 #[test]
@@ -360,7 +276,7 @@ fn efficientnet_lite0_equals_timm() {
 
 #[test]
 fn resnet18_equals_torchvision() {
-    assert_golden(ResNet18::NAME);
+    assert_golden("resnet18");
 }
 
 /// Out of a violence detector's checkpoint with a head.
@@ -372,8 +288,8 @@ fn two_scales_equal_timms_feature_maps() {
 
 #[test]
 fn a_violence_checkpoint_gives_its_backbone() {
-    for (name, classifier) in [("convnext-tiny", "head.fc"), (ResNet18::NAME, "fc")] {
-        let mut alone = state_dict(&golden(name));
+    for (name, classifier) in [("convnext-tiny", "head.fc"), ("resnet18", "fc")] {
+        let mut alone = state_dict(&golden(name).shapes);
         for part in ["weight", "bias"] {
             alone.remove(&format!("{classifier}.{part}"));
         }
@@ -412,7 +328,7 @@ fn a_violence_checkpoint_gives_its_backbone() {
 #[test]
 fn a_whole_network_gives_its_two_scales() {
     for name in ["convnext-tiny", "efficientnet-b0"] {
-        let published = PublishedWeights::Named(state_dict(&golden(name)));
+        let published = PublishedWeights::Named(state_dict(&golden(name).shapes));
         let [whole, scales] = [name.to_owned(), format!("{name}-multiscale")]
             .map(|name| canonical_weights(&name, &published).expect("timm's layout"));
         assert!(scales.len() < whole.len());
@@ -426,14 +342,14 @@ fn a_whole_network_gives_its_two_scales() {
 #[test]
 fn published_layouts_have_the_published_parameter_counts() {
     for (name, unused, expected) in [
-        (MobileFaceNet::NAME, 0, 2_064_650),
+        ("mobilefacenet", 0, 2_064_650),
         // Without the batch norm of the ten classes.
-        (Ddamfn::NAME, 20, 4_188_946),
+        ("mt-ddamfn", 20, 4_188_946),
         // Without classifiers.
         ("convnext-tiny", 8 * 769, 27_820_128),
         ("efficientnet-b0", 8 * 1281, 4_007_548),
         ("efficientnet-lite0", 5 * 1281, 3_371_008),
-        (ResNet18::NAME, 5 * 513, 11_176_512),
+        ("resnet18", 5 * 513, 11_176_512),
     ] {
         let golden = golden(name);
         let parameters = golden.shapes.iter();
@@ -453,7 +369,7 @@ fn the_multi_task_emotieffnet_is_read_from_both_layouts() {
         .shapes
         .insert("classifier.weight".to_owned(), vec![10, 1280]);
     golden.shapes.insert("classifier.bias".to_owned(), vec![10]);
-    let named = PublishedWeights::Named(state_dict(&golden));
+    let named = PublishedWeights::Named(state_dict(&golden.shapes));
     let weights = canonical_weights("emotieffnet-b0", &named).expect("timm's layout");
     let graph = read_onnx(&onnx_file("emotieffnet-b0", &golden)).expect("EmotiEffLib's layout");
     let from_graph = canonical_weights("emotieffnet-b0", &graph.into()).expect("the same");
@@ -490,12 +406,13 @@ fn the_multi_task_emotieffnet_is_read_from_both_layouts() {
 
 #[test]
 fn onnx_layout_gives_the_weights_of_the_state_dict() {
-    for name in ["emotieffnet-b0", "emotieffnet-b2", MobileFaceNet::NAME] {
+    for name in ["emotieffnet-b0", "emotieffnet-b2", "mobilefacenet"] {
         let golden = golden(name);
         let graph = read_onnx(&onnx_file(name, &golden)).expect("EmotiEffLib's layout");
         let from_graph = canonical_weights(name, &graph.into()).expect("EmotiEffLib's layout");
-        let from_names = canonical_weights(name, &PublishedWeights::Named(state_dict(&golden)))
-            .expect("timm's layout");
+        let from_names =
+            canonical_weights(name, &PublishedWeights::Named(state_dict(&golden.shapes)))
+                .expect("timm's layout");
         assert_eq!(from_graph.len(), from_names.len());
         for (key, expected) in from_names.iter() {
             assert_eq!(from_graph.get(key), Some(expected), "{key}");
@@ -508,7 +425,7 @@ fn onnx_layout_gives_the_weights_of_the_state_dict() {
 fn classes_follow_the_number_of_outputs() {
     let golden = golden("emotieffnet-b0");
     let canonical = |outputs: usize, name: &str| {
-        let mut weights = state_dict(&golden);
+        let mut weights = state_dict(&golden.shapes);
         weights.remove("classifier.weight");
         weights.remove("classifier.bias");
         if outputs > 0 {
@@ -547,7 +464,7 @@ fn classes_follow_the_number_of_outputs() {
 fn published_weights_of_another_network_are_refused() {
     let golden = golden("emotieffnet-b0");
     let refusal = |name: &str, change: fn(&mut Weights)| {
-        let mut weights = state_dict(&golden);
+        let mut weights = state_dict(&golden.shapes);
         change(&mut weights);
         let published = PublishedWeights::Named(weights);
         canonical_weights(name, &published)
@@ -572,7 +489,7 @@ fn published_weights_of_another_network_are_refused() {
 #[test]
 fn other_layouts_of_the_small_networks_are_refused() {
     let refusal = |name: &str, change: &dyn Fn(&mut Weights)| {
-        let mut weights = state_dict(&golden(name));
+        let mut weights = state_dict(&golden(name).shapes);
         change(&mut weights);
         canonical_weights(name, &PublishedWeights::Named(weights))
             .expect_err("must be refused")
@@ -583,35 +500,32 @@ fn other_layouts_of_the_small_networks_are_refused() {
     };
     // What is left out goes by its name: the same elsewhere is refused.
     assert_eq!(
-        refusal(Ddamfn::NAME, &empty("features.1.conv_dw.bn.weight")),
+        refusal("mt-ddamfn", &empty("features.1.conv_dw.bn.weight")),
         "weight `features.1.conv_dw.bn.weight` does not belong to mt-ddamfn"
     );
     assert_eq!(
-        refusal(Ddamfn::NAME, &empty("cat_head2.CoordAtt.conv1.bias")),
+        refusal("mt-ddamfn", &empty("cat_head2.CoordAtt.conv1.bias")),
         "weight `cat_head2.CoordAtt.conv1.bias` does not belong to mt-ddamfn"
     );
     assert_eq!(
-        refusal(MobileFaceNet::NAME, &empty("bn.weight")),
+        refusal("mobilefacenet", &empty("bn.weight")),
         "weight `bn.weight` does not belong to mobilefacenet"
     );
     assert_eq!(
-        refusal(Ddamfn::NAME, &empty("features.2.CA.conv2.weight")),
+        refusal("mt-ddamfn", &empty("features.2.CA.conv2.weight")),
         "weight `features.2.CA.conv2.weight` has shape [0], expected [128, 8, 1, 1]"
     );
-    let text = refusal(MobileFaceNet::NAME, &|weights| {
+    let text = refusal("mobilefacenet", &|weights| {
         weights.remove("features.layers.3.layers.1.layers.1.layers.2.weight");
     });
     assert!(
         text.starts_with("weight `features.layers.3.layers.1.layers.1.layers.2.weight` is missing"),
         "{text}"
     );
-    let mut graph = read_onnx(&onnx_file(
-        MobileFaceNet::NAME,
-        &golden(MobileFaceNet::NAME),
-    ))
-    .expect("EmotiEffLib's layout");
+    let mut graph = read_onnx(&onnx_file("mobilefacenet", &golden("mobilefacenet")))
+        .expect("EmotiEffLib's layout");
     graph.operations.truncate(2);
-    let text = canonical_weights(MobileFaceNet::NAME, &graph.into())
+    let text = canonical_weights("mobilefacenet", &graph.into())
         .expect_err("a layer less")
         .to_string();
     assert_eq!(
@@ -620,40 +534,13 @@ fn other_layouts_of_the_small_networks_are_refused() {
     );
 }
 
-/// `faceres` with seeded weights that keep some activations between 0 and 6.
-fn seeded_faceres() -> Weights {
-    let channels = [
-        32, 64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024,
-    ];
-    let mut weights = Weights::new(Metadata {
-        architecture: "faceres".to_owned(),
-        ..Metadata::default()
-    });
-    let mut add = |name: String, shape: Vec<usize>| {
-        for (part, shape) in [("bias", shape[..1].to_vec()), ("weight", shape)] {
-            let name = format!("{name}.{part}");
-            let values = parameter(&name, &shape);
-            weights.insert(name, shape, values).expect("as many values");
-        }
-    };
-    add("conv_stem".to_owned(), vec![32, 3, 3, 3]);
-    for (index, pair) in channels.windows(2).enumerate() {
-        add(format!("blocks.{index}.conv_dw"), vec![pair[0], 1, 3, 3]);
-        add(
-            format!("blocks.{index}.conv_pw"),
-            vec![pair[1], pair[0], 1, 1],
-        );
-    }
-    weights
-}
-
 #[test]
 fn a_batch_of_two_equals_two_singles() {
     let device = OpenedDevice::cpu();
     for weights in [
-        seeded_faceres(),
+        seeded("faceres"),
         seeded("emotieffnet-b0"),
-        seeded(Ddamfn::NAME),
+        seeded("mt-ddamfn"),
     ] {
         let network = Backbone::load(&weights, &device).expect("canonical");
         let side = network.facts().input_side as usize;
@@ -679,14 +566,14 @@ fn a_batch_of_two_equals_two_singles() {
 #[should_panic(expected = "input of a network")]
 fn faces_of_another_size_are_refused() {
     let device = OpenedDevice::cpu();
-    let network = Backbone::load(&seeded_faceres(), &device).expect("canonical");
+    let network = Backbone::load(&seeded("faceres"), &device).expect("canonical");
     network.forward(Tensor::zeros([1, 112, 112, 3], &device.device));
 }
 
 #[test]
 fn canonical_weights_of_another_shape_are_refused() {
     let refusal = |change: fn(&mut Weights)| {
-        let mut weights = seeded_faceres();
+        let mut weights = seeded("faceres");
         change(&mut weights);
         Backbone::load(&weights, &OpenedDevice::cpu())
             .expect_err("must be refused")
@@ -813,15 +700,6 @@ fn patterned_face(mean: [f32; 3], device: &Device) -> Tensor<4> {
     Tensor::from_data(TensorData::new(faces, [1, 3, 224, 224]), device)
 }
 
-/// Canonical weights of the network `name`; but for `faceres` from its published layout.
-pub(crate) fn seeded(name: &str) -> Weights {
-    if name == "faceres" {
-        return seeded_faceres();
-    }
-    let published = PublishedWeights::Named(state_dict(&golden(name)));
-    canonical_weights(name, &published).expect("the published layout")
-}
-
 /// The folded form of backbones against Burn's own operations.
 #[track_caller]
 fn assert_folded_equals_plain(names: &[&str], device: &OpenedDevice, tolerance: f32) {
@@ -863,7 +741,7 @@ fn sixteen_bit_floats_are_close_enough() {
     let device = OpenedDevice { kernels, ..device };
     let names = ["faceres", "emotieffnet-b0", "emotieffnet-b2"];
     assert_folded_equals_plain(&names, &device, RELATIVE_HALF);
-    assert_folded_equals_plain(&[Ddamfn::NAME], &device, RELATIVE_HALF_DEEP);
+    assert_folded_equals_plain(&["mt-ddamfn"], &device, RELATIVE_HALF_DEEP);
 }
 
 #[test]
@@ -872,11 +750,11 @@ fn networks_take_few_dispatches() {
     let device = gpu();
     for (name, most) in [
         ("emotieffnet-b0", 70),
-        (MobileFaceNet::NAME, 55),
-        (Ddamfn::NAME, 180),
+        ("mobilefacenet", 55),
+        ("mt-ddamfn", 180),
         ("convnext-tiny", 90),
         ("efficientnet-lite0", 55),
-        (ResNet18::NAME, 25),
+        ("resnet18", 25),
     ] {
         let network = Backbone::load(&seeded(name), &device).expect("canonical");
         let dispatches = network.network().dispatches();

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 
+use affectlens::backbone::{Architecture, PlainNetwork};
 use affectlens::crop::batch;
-use affectlens::detect::{BlazeFace, FaceDetector, INPUT_SIDE, NORMALISATION};
+use affectlens::detect::{self, FaceDetector, INPUT_SIDE, NORMALISATION};
 use affectlens::device::{self, DeviceChoice, OpenedDevice};
 use affectlens::face::{BoundingBox, Detection};
 use affectlens::frame::Frame;
@@ -231,7 +232,7 @@ fn assert_raw_outputs_agree(forward: impl Fn(Tensor<4>) -> Vec<f32>, device: &De
 
 #[track_caller]
 fn assert_folded_outputs_agree(device: &OpenedDevice) {
-    let plan = BlazeFace::plan(&weights()).expect("weights of the detector");
+    let plan = detect::plan(&weights()).expect("weights of the detector");
     let network = Network::new(&plan, device);
     let read = |tensor: Tensor<2>| pollster::block_on(read_back(vec![tensor])).expect("output");
     assert_raw_outputs_agree(
@@ -243,9 +244,11 @@ fn assert_folded_outputs_agree(device: &OpenedDevice) {
 #[test]
 #[ignore = "needs fetched weights and media, ffmpeg: run cargo xtask test"]
 fn raw_outputs_of_the_plain_form_equal_tflite() {
-    let network = BlazeFace::load(&weights(), &Device::flex()).expect("weights of the detector");
+    let network = PlainNetwork::load(Architecture::BlazeFace, &weights(), &Device::flex());
+    let network = network.expect("weights of the detector");
     let forward = |input: Tensor<4>| {
-        let output = network.forward(input.permute([0, 3, 1, 2])).into_data();
+        let outputs = network.forward(input.permute([0, 3, 1, 2]));
+        let output = Tensor::cat(outputs, 1).into_data();
         output.try_into_vec().expect("f32")
     };
     assert_raw_outputs_agree(forward, &Device::flex());

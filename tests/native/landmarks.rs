@@ -1,14 +1,13 @@
 //! Face mesh and blendshapes against the tflite runtime (tests/goldens/landmarks.py).
 
+use affectlens::backbone::{Architecture, PlainNetwork};
 use affectlens::crop::batch;
 use affectlens::device::OpenedDevice;
 use affectlens::face::{BoundingBox, Detection, Landmarks};
 use affectlens::frame::Frame;
 use affectlens::kernel::{Network, read_back};
 use affectlens::label::BLENDSHAPES;
-use affectlens::landmarks::{
-    Blendshapes, FaceMesh, FaceMeshNet, MESH_INPUT_SIDE, MESH_NORMALISATION,
-};
+use affectlens::landmarks::{self, Blendshapes, FaceMesh, MESH_INPUT_SIDE, MESH_NORMALISATION};
 use affectlens::weights::Weights;
 use burn::tensor::{Device, Tensor};
 
@@ -172,16 +171,17 @@ fn assert_landmarks_agree(device: &OpenedDevice) {
 #[ignore = "needs fetched weights and media, ffmpeg: run cargo xtask test"]
 fn raw_outputs_of_the_plain_form_equal_tflite() {
     let device = Device::flex();
-    let network = FaceMeshNet::load(&weights("face-mesh"), &device).expect("weights of the mesh");
+    let network = PlainNetwork::load(Architecture::FaceMesh, &weights("face-mesh"), &device);
+    let network = network.expect("weights of the mesh");
     assert_raw_outputs_agree(
-        |input| network.forward(input.permute([0, 3, 1, 2])),
+        |input| network.forward(input.permute([0, 3, 1, 2])).swap_remove(0),
         &device,
     );
 }
 
 #[track_caller]
 fn assert_folded_outputs_agree(device: &OpenedDevice) {
-    let plan = FaceMeshNet::plan(&weights("face-mesh")).expect("weights of the mesh");
+    let plan = landmarks::plan(&weights("face-mesh")).expect("weights of the mesh");
     let network = Network::new(&plan, device);
     assert_raw_outputs_agree(|input| network.forward(input), &device.device);
 }

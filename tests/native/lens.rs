@@ -19,7 +19,7 @@ use affectlens::{
 };
 use burn::tensor::{Device, Tensor, TensorData};
 
-use crate::backbones::seeded;
+use crate::seeded::seeded;
 
 const BACKBONE: &str = "faceres";
 const WIDTH: usize = 1024;

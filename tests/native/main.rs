@@ -14,5 +14,7 @@ mod layering;
 mod lens;
 mod names;
 mod pipeline;
+#[path = "../seeded/mod.rs"]
+mod seeded;
 mod temporal;
 mod trainable;

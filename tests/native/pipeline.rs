@@ -17,7 +17,7 @@ use affectlens::task::{Task, Tasks};
 use affectlens::weights::{EMBEDDING, Weights, cache_dir};
 use burn::tensor::Tensor;
 
-use crate::backbones::seeded;
+use crate::seeded::seeded;
 
 fn weights() -> FaceWeights {
     let fetched = |name: &str| {

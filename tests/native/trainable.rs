@@ -9,10 +9,8 @@ use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use serde::Deserialize;
 
-use crate::backbones::{
-    RELATIVE, assert_close, channels_last, golden, golden_file, seeded_faces, state_dict, uniform,
-    values,
-};
+use crate::backbones::{RELATIVE, assert_close, channels_last, golden, seeded_faces, values};
+use crate::seeded::{golden_file, state_dict, uniform};
 
 const NETWORKS: [&str; 3] = ["convnext-tiny", "efficientnet-b0", "resnet18"];
 /// Small, so that a training step takes a moment; every stage still has pixels.
@@ -33,7 +31,7 @@ struct Training {
 }
 
 fn loaded(name: &str, device: &Device) -> TrainableBackbone {
-    let published = state_dict(&golden(name));
+    let published = state_dict(&golden(name).shapes);
     TrainableBackbone::load(name, &published, device).expect("the published layout")
 }
 
@@ -192,7 +190,7 @@ fn other_networks_and_layouts_are_refused() {
         refusal("emotieffnet-b0", &Weights::default()),
         "weights are for architecture `emotieffnet-b0`, expected `convnext-tiny`, `convnext-tiny-multiscale`, `efficientnet-b0`, `efficientnet-b0-multiscale`, `efficientnet-lite0`, `resnet18`"
     );
-    let mut weights = state_dict(&golden("resnet18"));
+    let mut weights = state_dict(&golden("resnet18").shapes);
     weights
         .insert("age.bias", vec![1], vec![0.0])
         .expect("one value");

@@ -201,7 +201,10 @@ fn write_models() -> Result<()> {
 
 fn release_binary() -> Result<PathBuf> {
     run(
-        &mut command("cargo", ["build", "--release", "--bin", "affectlens"]),
+        &mut command(
+            "cargo",
+            ["build", "--release", "--package", "affectlens-cli"],
+        ),
         minutes(60),
     )?;
     Ok(paths::target().join("release/affectlens"))

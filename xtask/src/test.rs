@@ -102,6 +102,8 @@ fn wasm() -> Result<()> {
     step("wasm tests in headless Chromium (WebGPU in software, and CPU)");
     let arguments = [
         "test",
+        "--package",
+        "affectlens",
         "--release",
         "--target",
         "wasm32-unknown-unknown",
@@ -125,6 +127,7 @@ fn wasm() -> Result<()> {
 }
 
 fn page() -> Result<()> {
+    setup::command_line()?;
     let packages = demo::build_page()?;
     step("npm package and page tests in Node and headless Chromium");
     run(

@@ -1,36 +1,33 @@
 //! `affectlens analyze`: pictures, folders of frames and videos to reports.
 
+mod clip;
+mod output;
+mod table;
+
 use std::{
-    fs::File,
-    io::{self, BufRead as _, Write},
-    path::{Path, PathBuf},
+    io::{self, BufRead as _},
+    path::PathBuf,
 };
 
 use anyhow::{Context as _, Result, bail};
 use clap::{ValueEnum, builder::PossibleValue};
-use indicatif::ProgressBar;
-use serde::Serialize;
 
-use super::{
-    DeviceOption, WeightsOptions, probability,
-    progress::progress,
-    sources::{Input, Video},
-};
+use super::{DeviceOption, WeightsOptions, probability};
 use affectlens::{
-    frame::Frame,
-    label::{ActionUnit, Expression},
     lens::Lens,
-    report::{FaceReport, FrameReport, ViolenceReport},
     task::{Task, Tasks},
 };
-use affectlens_data::picture::read_picture;
+use affectlens_data::Input;
+use clip::Clip;
+use output::{Format, Output, format_of, is_closed_pipe};
+use table::Columns;
 
 /// Options of `affectlens analyze`.
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
     /// Picture, video, folder of frames, or `-` for a list of files on standard input.
     input: PathBuf,
-    /// What to analyse.
+    /// Tasks to run.
     #[arg(
         long,
         value_enum,
@@ -39,40 +36,42 @@ pub(super) struct Args {
         default_value = "expression"
     )]
     tasks: Vec<TaskOption>,
-    /// Where reports go: FILE.jsonl or FILE.csv; standard output without it.
+    /// File for the reports, .jsonl or .csv [default: standard output].
     #[arg(long, value_name = "FILE", value_parser = report_file)]
     out: Option<PathBuf>,
-    /// Format on standard output.
+    /// Format of reports on standard output.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-    /// Where networks run.
+    /// Device that runs the networks.
     #[arg(long, value_enum, default_value_t)]
     device: DeviceOption,
-    /// Frames to each side over which expressions are averaged; pictures are never smoothed.
+    /// Frames before and after each frame over which expressions are averaged; single pictures are not smoothed
+    /// [default: from the head's file].
     #[arg(long, value_name = "FRAMES", value_parser = half_window())]
     half_window: Option<u16>,
-    /// The same for valence and arousal.
+    /// The same as --half-window, for valence and arousal.
     #[arg(long, value_name = "FRAMES", value_parser = half_window())]
     valence_arousal_half_window: Option<u16>,
-    /// The same for action units.
+    /// The same as --half-window, for action units.
     #[arg(long, value_name = "FRAMES", value_parser = half_window())]
     action_units_half_window: Option<u16>,
-    /// Report the points of the face mesh too (JSON only; needs the task action-units).
+    /// Add the points of the face mesh to reports (JSON only; needs the task action-units).
     #[arg(long)]
     landmarks: bool,
-    /// Probability above which the pretrained classifier decides.
+    /// Probability above which the pretrained classifier decides [default: from the head's file].
     #[arg(long, value_name = "P", value_parser = probability)]
     confidence: Option<f32>,
-    /// Weight of the adapted head against the pretrained classifier.
+    /// Weight of the adapted head in the average with the pretrained classifier, from 0 to 1 [default: from the head's
+    /// file].
     #[arg(long, value_name = "W", value_parser = probability)]
     blend: Option<f32>,
-    /// Leave out the head's class biases.
+    /// Switch off GLA: the head's class biases for expressions that are rare in its training data.
     #[arg(long)]
     no_gla: bool,
-    /// Probability from which a frame is violent; the default is the head's.
+    /// Probability from which a frame counts as violent [default: from the head's file].
     #[arg(long, value_name = "P", value_parser = probability)]
     violence_threshold: Option<f32>,
-    /// Frames a second of a folder of frames.
+    /// Frames per second of a folder of frames.
     #[arg(long, value_name = "RATE", default_value_t = 25.0, value_parser = frame_rate)]
     fps: f64,
     #[command(flatten)]
@@ -108,23 +107,6 @@ impl ValueEnum for TaskOption {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// One JSON object a line.
-    #[default]
-    Jsonl,
-    /// One line a face; with violence one line at least a frame.
-    Csv,
-}
-
-fn format_of(file: &Path) -> Option<Format> {
-    match file.extension()?.to_str()? {
-        "jsonl" | "ndjson" => Some(Format::Jsonl),
-        "csv" => Some(Format::Csv),
-        _ => None,
-    }
-}
-
 fn report_file(text: &str) -> Result<PathBuf, String> {
     let file = PathBuf::from(text);
     if format_of(&file).is_some() {
@@ -146,29 +128,15 @@ fn frame_rate(text: &str) -> Result<f64, String> {
 
 /// Analyses the input; files that fail are reported and skipped, and make the result an error at the end.
 pub(super) fn run(args: &Args) -> Result<()> {
-    let format = args.format();
     let inputs = args.inputs()?;
     let tasks = args.tasks();
-    let weights = args.weights.load(tasks)?;
+    let weights = args.weights.installed().load(tasks)?;
     let device = args.device.open()?;
     let mut lens = pollster::block_on(Lens::load(&weights, tasks, &device))?;
     args.configure(&mut lens)?;
 
     let several = inputs.len() > 1;
-    let mut output = Output {
-        path: args.out.clone(),
-        sink: None,
-        format,
-        columns: Columns {
-            tasks,
-            classes: lens
-                .faces()
-                .map_or_else(Vec::new, |faces| faces.classifier().classes().to_vec()),
-            action_units: lens
-                .faces()
-                .map_or_else(Vec::new, |faces| faces.action_units().to_vec()),
-        },
-    };
+    let mut output = Output::new(args.out.clone(), args.format(), Columns::new(tasks, &lens));
     let mut failures = Failures::default();
     for path in inputs {
         let mut clip = Clip {
@@ -178,7 +146,9 @@ pub(super) fn run(args: &Args) -> Result<()> {
             path: &path,
             named: several,
         };
-        let done = Input::open(&path).and_then(|input| clip.analyze(input, args.fps));
+        let done = Input::open(&path)
+            .map_err(Into::into)
+            .and_then(|input| clip.analyze(input, args.fps));
         lens.reset();
         match done {
             Ok(()) => output.open()?,
@@ -195,28 +165,24 @@ impl Args {
         self.tasks.iter().map(|task| task.0).collect()
     }
 
+    /// What the options change of the controls that the weights ask for.
     fn configure(&self, lens: &mut Lens) -> Result<()> {
         let mut controls = lens.controls();
         let faces = &mut controls.faces;
         faces.gla &= !self.no_gla;
-        for (control, wanted) in [
-            (&mut faces.half_window, self.half_window),
-            (
-                &mut faces.valence_arousal_half_window,
-                self.valence_arousal_half_window,
-            ),
-            (
-                &mut faces.action_units_half_window,
-                self.action_units_half_window,
-            ),
-        ] {
-            *control = wanted.map_or(*control, usize::from);
-        }
         faces.landmarks = self.landmarks;
-        faces.confidence = self.confidence.unwrap_or(faces.confidence);
-        faces.blend = self.blend.unwrap_or(faces.blend);
-        let violence = &mut controls.violence;
-        violence.threshold = self.violence_threshold.unwrap_or(violence.threshold);
+        change(&mut faces.half_window, self.half_window);
+        change(
+            &mut faces.valence_arousal_half_window,
+            self.valence_arousal_half_window,
+        );
+        change(
+            &mut faces.action_units_half_window,
+            self.action_units_half_window,
+        );
+        change(&mut faces.confidence, self.confidence);
+        change(&mut faces.blend, self.blend);
+        change(&mut controls.violence.threshold, self.violence_threshold);
         Ok(lens.configure(controls)?)
     }
 
@@ -250,96 +216,10 @@ impl Args {
     }
 }
 
-/// One input on its way to the output.
-struct Clip<'a> {
-    lens: &'a mut Lens,
-    output: &'a mut Output,
-    failures: &'a mut Failures,
-    path: &'a Path,
-    named: bool,
-}
-
-impl Clip<'_> {
-    fn analyze(&mut self, input: Input, fps: f64) -> Result<()> {
-        match input {
-            Input::Picture(path) => self.picture(&path),
-            Input::Folder(frames) => self.folder(&frames, fps),
-            Input::Video(path) => self.video(&path),
-        }
-    }
-
-    fn picture(&mut self, path: &Path) -> Result<()> {
-        if self.lens.violence().is_some() {
-            bail!(
-                "`{}` is a picture, violence is told from videos and folders of frames",
-                path.display()
-            );
-        }
-        let frame = read_picture(path)?;
-        let report = pollster::block_on(self.lens.analyze(&frame, 0.0))
-            .with_context(|| format!("`{}`", path.display()))?;
-        self.write(&[report])
-    }
-
-    fn folder(&mut self, frames: &[PathBuf], fps: f64) -> Result<()> {
-        let bar = progress("analysing", "frames", Some(frames.len() as u64));
-        for (number, path) in frames.iter().enumerate() {
-            match read_picture(path) {
-                Ok(frame) => self.push(&frame, number as f64 * 1000.0 / fps)?,
-                Err(error) => {
-                    self.lens.skip();
-                    bar.suspend(|| self.failures.add(&error.into()));
-                }
-            }
-            bar.inc(1);
-        }
-        self.finish(&bar)
-    }
-
-    fn video(&mut self, path: &Path) -> Result<()> {
-        let mut video = Video::open(path)?;
-        let bar = progress("analysing", "frames", video.expected_frames);
-        let mut number = 0_u64;
-        let broken = loop {
-            match video.next_frame() {
-                Ok(Some(frame)) => self.push(&frame, number as f64 * 1000.0 / video.rate)?,
-                Ok(None) => break None,
-                Err(error) => break Some(error),
-            }
-            number += 1;
-            bar.inc(1);
-        };
-        self.finish(&bar)?;
-        let complaint = match broken {
-            Some(error) => Some(format!("{error:#}")),
-            None => video.close()?,
-        };
-        match complaint {
-            Some(complaint) => bail!(
-                "`{}`: {complaint} ({number} frames were read)",
-                path.display()
-            ),
-            None if number == 0 => bail!("`{}` has no frames", path.display()),
-            None => Ok(()),
-        }
-    }
-
-    fn push(&mut self, frame: &Frame, time_ms: f64) -> Result<()> {
-        let reports = pollster::block_on(self.lens.push(frame, time_ms))?;
-        self.write(&reports)
-    }
-
-    fn finish(&mut self, bar: &ProgressBar) -> Result<()> {
-        let reports = self.lens.finish()?;
-        bar.finish_and_clear();
-        self.write(&reports)
-    }
-
-    fn write(&mut self, reports: &[FrameReport]) -> Result<()> {
-        let file = self.named.then(|| self.path.display().to_string());
-        reports
-            .iter()
-            .try_for_each(|report| self.output.write(file.as_deref(), report))
+/// Sets a control to the value of an option, where it was given.
+fn change<T: From<U>, U>(control: &mut T, wanted: Option<U>) {
+    if let Some(wanted) = wanted {
+        *control = wanted.into();
     }
 }
 
@@ -348,6 +228,7 @@ impl Clip<'_> {
 struct Failures(usize);
 
 impl Failures {
+    /// Reports a file that was skipped.
     fn add(&mut self, error: &anyhow::Error) {
         self.0 += 1;
         eprintln!("affectlens: skipped: {error:#}");
@@ -360,183 +241,4 @@ impl Failures {
             count => bail!("{count} inputs failed"),
         }
     }
-}
-
-/// Reports as they come: every line is whole and flushed, so that an interrupted run leaves valid output. A file
-/// that exists is overwritten only once there is something to say.
-struct Output {
-    path: Option<PathBuf>,
-    sink: Option<Box<dyn Write>>,
-    format: Format,
-    columns: Columns,
-}
-
-/// What a line of CSV tells of a face.
-struct Columns {
-    tasks: Tasks,
-    classes: Vec<Expression>,
-    action_units: Vec<ActionUnit>,
-}
-
-#[derive(Serialize)]
-struct NamedReport<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    file: Option<&'a str>,
-    #[serde(flatten)]
-    report: &'a FrameReport,
-}
-
-impl Output {
-    fn open(&mut self) -> Result<()> {
-        if self.sink.is_some() {
-            return Ok(());
-        }
-        self.sink = Some(match &self.path {
-            Some(path) => {
-                Box::new(File::create(path).with_context(|| format!("--out `{}`", path.display()))?)
-            }
-            None => Box::new(io::stdout().lock()),
-        });
-        if self.format == Format::Csv {
-            let header = csv_line(self.columns.names())?;
-            self.emit(&header)?;
-        }
-        Ok(())
-    }
-
-    fn write(&mut self, file: Option<&str>, report: &FrameReport) -> Result<()> {
-        let lines = match self.format {
-            Format::Jsonl => {
-                let mut line = serde_json::to_vec(&NamedReport { file, report })?;
-                line.push(b'\n');
-                line
-            }
-            Format::Csv => {
-                let mut lines = Vec::new();
-                let frame = [
-                    file.unwrap_or_default().to_owned(),
-                    report.frame.to_string(),
-                    report.time_ms.to_string(),
-                ];
-                for face in self.columns.faces(report) {
-                    let mut fields = frame.to_vec();
-                    fields.extend(face);
-                    fields.extend(self.columns.violence(report));
-                    lines.extend(csv_line(&fields)?);
-                }
-                lines
-            }
-        };
-        self.emit(&lines)
-    }
-
-    fn emit(&mut self, bytes: &[u8]) -> Result<()> {
-        self.open()?;
-        let Some(sink) = &mut self.sink else {
-            return Ok(());
-        };
-        sink.write_all(bytes)
-            .and_then(|()| sink.flush())
-            .context("writing reports")
-    }
-}
-
-const FRAME_COLUMNS: [&str; 3] = ["file", "frame", "time_ms"];
-const FACE_COLUMNS: [&str; 6] = ["id", "x", "y", "width", "height", "score"];
-
-impl Columns {
-    fn names(&self) -> Vec<String> {
-        let mut names = FRAME_COLUMNS.to_vec();
-        names.extend(FACE_COLUMNS);
-        if self.tasks.contains(Task::Expression) {
-            names.extend(["label", "confidence", "source"]);
-            names.extend(self.classes.iter().map(|class| class.name()));
-        }
-        if self.tasks.contains(Task::ValenceArousal) {
-            names.extend(["valence", "arousal", "valence_arousal_source"]);
-        }
-        let mut names: Vec<String> = names.into_iter().map(str::to_owned).collect();
-        if self.tasks.contains(Task::ActionUnits) {
-            names.push("action_units_source".to_owned());
-            names.extend(self.action_units.iter().map(|unit| unit.name().to_owned()));
-        }
-        if self.tasks.contains(Task::Violence) {
-            names.extend(["violence_probability", "violent"].map(str::to_owned));
-        }
-        names
-    }
-
-    /// What is told of each face; a frame without one has a line all the same where violence is told.
-    fn faces(&self, report: &FrameReport) -> Vec<Vec<String>> {
-        let mut faces: Vec<_> = report.faces.iter().map(|face| self.fields(face)).collect();
-        if faces.is_empty() && self.tasks.contains(Task::Violence) {
-            let width = self.names().len() - FRAME_COLUMNS.len() - self.violence(report).len();
-            faces.push(vec![String::new(); width]);
-        }
-        faces
-    }
-
-    fn violence(&self, report: &FrameReport) -> Vec<String> {
-        match &report.violence {
-            _ if !self.tasks.contains(Task::Violence) => Vec::new(),
-            Some(ViolenceReport::Scored {
-                probability,
-                violent,
-                ..
-            }) => vec![probability.to_string(), violent.to_string()],
-            _ => vec![String::new(); 2],
-        }
-    }
-
-    /// A number that is not known is an empty field.
-    fn fields(&self, face: &FaceReport) -> Vec<String> {
-        let place = &face.bounding_box;
-        let mut fields = vec![face.id.to_string()];
-        let number = |value: Option<f32>| value.map_or_else(String::new, |it| it.to_string());
-        fields.extend(
-            [place.x, place.y, place.width, place.height, face.score].map(|it| it.to_string()),
-        );
-        if self.tasks.contains(Task::Expression) {
-            match &face.expression {
-                Some(expression) => {
-                    fields.push(expression.label.name().to_owned());
-                    fields.push(expression.confidence.to_string());
-                    fields.push(expression.source.name().to_owned());
-                    let probabilities = expression.probabilities.iter();
-                    fields.extend(probabilities.map(|(_, probability)| probability.to_string()));
-                }
-                None => fields.resize(fields.len() + 3 + self.classes.len(), String::new()),
-            }
-        }
-        if self.tasks.contains(Task::ValenceArousal) {
-            let source = face.sources.valence_arousal.map(|it| it.source.name());
-            fields.extend([number(face.valence), number(face.arousal)]);
-            fields.push(source.unwrap_or_default().to_owned());
-        }
-        if self.tasks.contains(Task::ActionUnits) {
-            let source = face.sources.action_units.as_ref();
-            let source = source.map(|it| it.source.name());
-            fields.push(source.unwrap_or_default().to_owned());
-            let strengths = face.action_units.as_deref().unwrap_or_default();
-            fields.extend(self.action_units.iter().map(|unit| {
-                let found = strengths.iter().find(|(other, _)| other == unit);
-                number(found.map(|(_, strength)| *strength))
-            }));
-        }
-        fields
-    }
-}
-
-fn csv_line<I: IntoIterator<Item = T>, T: AsRef<[u8]>>(fields: I) -> Result<Vec<u8>> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(fields)?;
-    writer.into_inner().context("writing CSV")
-}
-
-fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    let closed = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
-    error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<io::Error>())
-        .any(closed)
 }

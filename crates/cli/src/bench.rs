@@ -1,56 +1,53 @@
 //! `affectlens bench`: how fast the networks are on this machine.
 
+mod memory;
 mod serve;
+mod timing;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    time::Instant,
-};
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::DeviceOption;
+use super::{DeviceOption, installed::default_folder};
 use affectlens::{
     backbone, detect,
     device::{DeviceKind, KernelForm, OpenedDevice},
-    kernel::Counters,
     landmarks,
-    network::{Network, NetworkFacts},
-    weights::Weights,
 };
+use memory::{PEAK, memory};
+use timing::{Run, time};
 
 /// Options of `affectlens bench`.
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
-    /// Where the networks run.
+    /// Device that runs the networks.
     #[arg(long, value_enum, default_value_t)]
     device: DeviceOption,
-    /// One network by its architecture name, or `all` that have a weights file.
+    /// Network to measure, by its architecture name, or `all` that have a weights file.
     #[arg(long, value_name = "NAME", default_value = "all")]
     network: String,
-    /// Folder with weights files; the default is the cache that `affectlens weights fetch` fills.
+    /// Folder with weights files [default: the cache that `affectlens weights fetch` fills].
     #[arg(long, value_name = "DIR")]
     weights: Option<PathBuf>,
-    /// Pictures in one run, several numbers divided by commas.
+    /// Pictures per run; several numbers separated by commas.
     #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1",
         value_parser = clap::value_parser!(u16).range(1..=64))]
     batch: Vec<u16>,
-    /// Tiling of the GPU's pointwise convolutions, instead of the one that is faster in a trial at start-up.
+    /// Kernel of pointwise convolutions on the GPU [default: the faster one in a short trial at start-up].
     #[arg(long, value_enum)]
     tiles: Option<Tiles>,
-    /// Numbers in the GPU's memory, instead of f16 where a hardware GPU has it.
+    /// Precision of numbers in GPU memory [default: f16 on hardware GPUs that support it].
     #[arg(long, value_enum)]
     precision: Option<GpuPrecision>,
-    /// CPU threads; the default is one a core, at most four.
+    /// CPU threads [default: one per core, at most four].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
     /// Timed runs.
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// One JSON object instead of a table.
+    /// Print one JSON object instead of a table.
     #[arg(long)]
     json: bool,
     /// Answers a line of JSON to each line `run N`, `output` or `quit` on standard input; for one network and batch.
@@ -63,9 +60,9 @@ pub(super) struct Args {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Tiles {
-    /// Each invocation by itself.
+    /// Each invocation reads for itself.
     Registers,
-    /// Shared in workgroup memory.
+    /// Tiles shared in workgroup memory.
     Workgroup,
 }
 
@@ -107,27 +104,9 @@ struct Machine {
     peak_memory_bytes: Option<u64>,
 }
 
-#[derive(Serialize)]
-struct Run {
-    network: &'static str,
-    batch: usize,
-    /// Of the CPU; zero on a GPU.
-    threads: usize,
-    /// From the weights file to the first output on a device that is open.
-    first_ms: f64,
-    median_ms: f64,
-    p95_ms: f64,
-    images_per_second: f64,
-    #[serde(flatten)]
-    stats: Counters,
-}
-
 /// Runs `affectlens bench`.
 pub(super) fn run(args: &Args) -> Result<()> {
-    let folder = args
-        .weights
-        .clone()
-        .unwrap_or_else(|| affectlens::weights::cache_dir().join("weights"));
+    let folder = args.weights.clone().unwrap_or_else(default_folder);
     let files = weights_files(&folder, &args.network)?;
     if args.serve {
         let ([(_, file)], [batch], Some(input)) =
@@ -158,16 +137,20 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if args.json {
         println!("{}", serde_json::to_string_pretty(&machine)?);
     } else {
-        println!(
-            "on {}{}{}",
-            machine.adapter,
-            describe(machine.device, machine.kernels),
-            machine.peak_memory_bytes.map_or_else(String::new, |bytes| {
-                format!(", peak memory {:.0} MB", bytes as f64 / 1e6)
-            })
-        );
+        print_machine(&machine);
     }
     Ok(())
+}
+
+fn print_machine(machine: &Machine) {
+    let memory = machine.peak_memory_bytes.map_or_else(String::new, |bytes| {
+        format!(", peak memory {:.0} MB", bytes as f64 / 1e6)
+    });
+    println!(
+        "on {}{}{memory}",
+        machine.adapter,
+        describe(machine.device, machine.kernels)
+    );
 }
 
 /// What `--tiles` and `--precision` came to.
@@ -211,76 +194,6 @@ fn weights_files(folder: &Path, wanted: &str) -> Result<Vec<(&'static str, PathB
     Ok(files)
 }
 
-/// A network with its input and the time that it took to the first output.
-struct Started {
-    network: Network,
-    adapter: String,
-    input: Vec<f32>,
-    batch: usize,
-    first_ms: f64,
-}
-
-impl Started {
-    /// `pictures` gives the input of a network once it is known; it is not timed.
-    fn new(
-        file: &Path,
-        batch: usize,
-        open: impl FnOnce() -> Result<OpenedDevice>,
-        pictures: impl FnOnce(&NetworkFacts, usize) -> Result<Vec<f32>>,
-    ) -> Result<(Self, Vec<f32>)> {
-        let bytes = fs::read(file).with_context(|| file.display().to_string())?;
-        let started = Instant::now();
-        let weights = Weights::from_safetensors(&bytes)?;
-        let opened = open()?;
-        let adapter = opened.adapter.clone();
-        let mut network = Network::load(&weights, opened)?;
-        let loaded = started.elapsed();
-        let input = pictures(network.facts(), batch)?;
-        let started = Instant::now();
-        let output = pollster::block_on(network.run(&input, batch))?;
-        let first_ms = (loaded + started.elapsed()).as_secs_f64() * 1e3;
-        let started = Self {
-            network,
-            adapter,
-            input,
-            batch,
-            first_ms,
-        };
-        Ok((started, output))
-    }
-
-    /// Milliseconds of one run, input in and output out.
-    fn run(&mut self) -> Result<f64> {
-        let started = Instant::now();
-        pollster::block_on(self.network.run(&self.input, self.batch))?;
-        Ok(started.elapsed().as_secs_f64() * 1e3)
-    }
-}
-
-fn time(file: &Path, batch: usize, opened: &OpenedDevice, rounds: u32) -> Result<Run> {
-    let open = || Ok(opened.clone());
-    let (mut started, _) = Started::new(file, batch, open, |facts, batch| {
-        Ok(pattern(batch * 3 * (facts.side * facts.side) as usize))
-    })?;
-    for _ in 0..2 + rounds / 10 {
-        started.run()?;
-    }
-    let times = (0..rounds).map(|_| started.run());
-    let mut times = times.collect::<Result<Vec<_>>>()?;
-    times.sort_by(f64::total_cmp);
-    let median_ms = quantile(&times, 0.5);
-    Ok(Run {
-        network: started.network.facts().name,
-        batch,
-        threads: started.network.threads(),
-        first_ms: started.first_ms,
-        median_ms,
-        p95_ms: quantile(&times, 0.95),
-        images_per_second: batch as f64 / median_ms * 1e3,
-        stats: started.network.counters(),
-    })
-}
-
 fn print_row(run: &Run, is_first: bool) {
     if is_first {
         println!(
@@ -312,47 +225,9 @@ fn print_row(run: &Run, is_first: bool) {
     );
 }
 
-/// Numbers from -1 to 1 that a network's time does not depend on.
-fn pattern(count: usize) -> Vec<f32> {
-    (0..count)
-        .map(|index| (index % 509) as f32 / 254.0 - 1.0)
-        .collect()
-}
-
-/// The value that a share of the sorted values does not exceed; at least one value.
-fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let last = sorted.len() - 1;
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a place in a slice"
-    )]
-    let place = (share * last as f64).round() as usize;
-    sorted[place.min(last)]
-}
-
-/// Most memory that the process ever held.
-const PEAK: &str = "VmHWM:";
-
-/// Bytes on a line of this process's status; `None` where the system does not say.
-fn memory(line: &str) -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let kilobytes = status.lines().find_map(|it| it.strip_prefix(line))?;
-    let kilobytes: u64 = kilobytes.split_whitespace().next()?.parse().ok()?;
-    Some(kilobytes * 1024)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn quantiles_are_values_of_the_list() {
-        let values = [1.0, 2.0, 3.0, 4.0, 100.0];
-        assert_eq!(quantile(&values, 0.5).to_bits(), 3.0_f64.to_bits());
-        assert_eq!(quantile(&values, 0.95).to_bits(), 100.0_f64.to_bits());
-        assert_eq!(quantile(&[7.0], 0.95).to_bits(), 7.0_f64.to_bits());
-    }
 
     #[test]
     fn unknown_network_is_refused() {

@@ -9,17 +9,15 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 
-use super::{DeviceOption, WeightsOptions, probability, progress::progress, train::expression};
+use super::{DeviceOption, WeightsOptions, options::expression, probability, progress::Terminal};
 use affectlens::{
-    faces::{FaceClassifier, FaceControls, FaceScores},
+    error::LensError,
+    faces::{FaceClassifier, FaceControls},
     label::Expression,
-    metrics::{Confusion, Scores, argmax},
+    metrics::Scores,
     task::Tasks,
 };
-use affectlens_data::{LabelledPictures, picture::read_picture};
-
-/// Pictures that go through the networks together.
-const BATCH: usize = 16;
+use affectlens_data::{DecidingModel, LabelledPictures, PictureClassifier, score_pictures};
 
 /// Options of `affectlens evaluate`.
 #[derive(clap::Args, Debug)]
@@ -33,49 +31,49 @@ pub(super) struct Args {
 
 #[derive(clap::Subcommand, Debug)]
 enum VideoTask {
-    /// Scores a head that tells violent frames of videos.
+    /// Scores a head that detects violence in the frames of videos.
     Violence(Box<violence::Args>),
 }
 
 /// Options of the tasks about faces.
 #[derive(clap::Args, Debug)]
 struct FaceArgs {
-    /// What to score.
+    /// Task to score.
     // Required, but for the tasks with options of their own.
     #[arg(value_enum, required = true)]
     task: Option<Task>,
-    /// Folder DIR/LABEL/*.jpg; for expressions each whole picture is one face.
+    /// Folder with DIR/LABEL/*.jpg; for expressions each whole picture is one face.
     #[arg(long, value_name = "DIR", required_unless_present = "affwild2")]
     data: Option<PathBuf>,
-    /// Aff-Wild2's root folder: its validation videos are scored; `full` averages over windows, the others decide on
-    /// each frame.
+    /// Root folder of Aff-Wild2; its validation videos are scored. --model full averages over windows, the others
+    /// decide frame by frame.
     #[arg(long, value_name = "ROOT", conflicts_with = "data")]
     affwild2: Option<PathBuf>,
-    /// The organisers' sample file: instead of scores, a submission for its videos is written to --out.
+    /// Sample file of the organisers: writes a submission for its videos to --out instead of scores.
     #[arg(long, value_name = "SAMPLE", requires = "affwild2", requires = "out")]
     submission: Option<PathBuf>,
-    /// The submission file to write.
+    /// Submission file to write.
     #[arg(long, value_name = "FILE", requires = "submission")]
     out: Option<PathBuf>,
-    /// Which part of the pipeline decides.
+    /// Part of the pipeline that decides.
     #[arg(long, value_enum, default_value_t)]
     model: Model,
-    /// One line of JSON instead of a table.
+    /// Print one line of JSON instead of a table.
     #[arg(long)]
     json: bool,
-    /// Leave out the head's class biases.
+    /// Switch off GLA: the head's class biases for expressions that are rare in its training data.
     #[arg(long)]
     no_gla: bool,
-    /// Probability above which the pretrained classifier decides; the head's file says the default.
+    /// Probability above which the pretrained classifier decides [default: from the head's file].
     #[arg(long, value_name = "P", value_parser = probability)]
     confidence: Option<f32>,
-    /// Weight of the head against the pretrained classifier; the head's file says the default.
+    /// Weight of the head in the average with the pretrained classifier [default: from the head's file].
     #[arg(long, value_name = "W", value_parser = probability)]
     blend: Option<f32>,
-    /// Labels whose pictures are left out.
+    /// Labels to leave out.
     #[arg(long, value_name = "LABEL,...", value_delimiter = ',', value_parser = expression)]
     without: Vec<Expression>,
-    /// Where networks run.
+    /// Device that runs the networks.
     #[arg(long, value_enum, default_value_t)]
     device: DeviceOption,
     #[command(flatten)]
@@ -88,19 +86,30 @@ enum Task {
     Expression,
     /// Valence and arousal (only with --affwild2).
     ValenceArousal,
-    /// With --affwild2 a head's action units; with --data whether those of blendshapes tell expressions from neutral faces; each picture's largest face is searched for.
+    /// Action units: with --affwild2 those of a head; with --data how well those of blendshapes separate each
+    /// expression from neutral faces (AUC), on the largest face of each picture.
     ActionUnits,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Model {
-    /// The pretrained classifier alone.
+    /// Pretrained classifier alone.
     Pretrained,
-    /// The adapted head with its class biases.
+    /// Adapted head with its class biases (GLA).
     Head,
-    /// Head, biases, blend and confident filter, as pictures and videos are analysed.
+    /// The whole pipeline, as in `affectlens analyze`: head, class biases, blend and confidence filter.
     #[default]
     Full,
+}
+
+impl From<Model> for DecidingModel {
+    fn from(model: Model) -> Self {
+        match model {
+            Model::Pretrained => Self::Pretrained,
+            Model::Head => Self::Head,
+            Model::Full => Self::Full,
+        }
+    }
 }
 
 /// Scores a model and prints the result.
@@ -144,7 +153,7 @@ fn faces(args: FaceArgs, task: Task) -> Result<()> {
 
 impl FaceArgs {
     /// The classifier's defaults with what the options change.
-    fn controls(&self, classifier: &FaceClassifier) -> Result<FaceControls> {
+    fn controls(&self, classifier: &FaceClassifier) -> Result<FaceControls, LensError> {
         let defaults = classifier.default_controls();
         let controls = FaceControls {
             gla: defaults.gla && !self.no_gla,
@@ -158,16 +167,17 @@ impl FaceArgs {
 }
 
 fn expressions(args: &FaceArgs, pictures: &LabelledPictures) -> Result<()> {
-    let classifier = FaceClassifier::load(
-        &args.weights.load_classifier(Tasks::EXPRESSION)?,
-        &args.device.open()?,
-    )?;
-    let controls = args.controls(&classifier)?;
-    let classes = match args.model {
-        Model::Pretrained => classifier.pretrained_classes(),
-        Model::Head => classifier.head_classes(),
-        Model::Full => classifier.classes(),
+    let weights = args
+        .weights
+        .installed()
+        .face_classifier(Tasks::EXPRESSION)?;
+    let classifier = FaceClassifier::load(&weights, &args.device.open()?)?;
+    let classifier = PictureClassifier {
+        controls: args.controls(&classifier)?,
+        classifier,
+        model: args.model.into(),
     };
+    let classes = classifier.classes();
     if classes.is_empty() {
         bail!(
             "there is no such model for backbone `{}`",
@@ -175,19 +185,7 @@ fn expressions(args: &FaceArgs, pictures: &LabelledPictures) -> Result<()> {
         );
     }
     let labels = pictures.class_indices(classes)?;
-    let predict = |scores: &FaceScores| -> Result<usize> {
-        let index = match args.model {
-            Model::Pretrained => argmax(&scores.pretrained),
-            Model::Head => argmax(&classifier.calibrate(scores, &controls)),
-            Model::Full => {
-                let decision =
-                    classifier.decide(&classifier.combine(scores, &controls), &controls)?;
-                classes.iter().position(|&class| class == decision.label)
-            }
-        };
-        index.context("the model decided on a class that is not in its list")
-    };
-    let confusion = score(&classifier, pictures, &labels, classes.len(), predict)?;
+    let confusion = score_pictures(&classifier, pictures, &labels, &Terminal::default())?;
     let scores = Scores::new(&confusion, classes);
     if args.json {
         println!("{}", serde_json::to_string(&scores)?);
@@ -197,41 +195,7 @@ fn expressions(args: &FaceArgs, pictures: &LabelledPictures) -> Result<()> {
     Ok(())
 }
 
-fn score(
-    classifier: &FaceClassifier,
-    pictures: &LabelledPictures,
-    labels: &[usize],
-    classes: usize,
-    predict: impl Fn(&FaceScores) -> Result<usize>,
-) -> Result<Confusion> {
-    let bar = progress("scoring", "pictures", Some(pictures.len() as u64));
-    let mut confusion = Confusion::new(classes);
-    for (paths, labels) in pictures.paths.chunks(BATCH).zip(labels.chunks(BATCH)) {
-        let (mut faces, mut truths) = (Vec::new(), Vec::new());
-        for (path, &label) in paths.iter().zip(labels) {
-            match read_picture(path) {
-                Ok(face) => {
-                    faces.push(face);
-                    truths.push(label);
-                }
-                Err(error) => bar.suspend(|| eprintln!("affectlens: skipped {error}")),
-            }
-        }
-        for (scores, truth) in pollster::block_on(classifier.score(&faces))?
-            .iter()
-            .zip(truths)
-        {
-            confusion.add(truth, predict(scores)?);
-        }
-        bar.inc(paths.len() as u64);
-    }
-    bar.finish_and_clear();
-    if confusion.count() == 0 {
-        bail!("none of the {} pictures can be read", pictures.len());
-    }
-    Ok(confusion)
-}
-
+/// Prints scores as a table.
 fn print<C: Copy + PartialEq>(
     scores: &Scores<C>,
     name: impl Fn(C) -> &'static str,

@@ -8,14 +8,14 @@ use anyhow::{Context as _, Result};
 use burn::tensor::Device;
 use serde::Serialize;
 
-use super::{DeviceOption, WeightsOptions, affwild2::CropReader, train::stamp};
+use super::{DeviceOption, WeightsOptions, readers::open_crops, train::stamp};
 use affectlens::{
     device::OpenedDevice,
     head::{ActionUnits, Mlp, ValenceArousal},
     label::AFF_WILD2,
     weights::{Precision, Weights},
 };
-use affectlens_data::{AffWild2, FrameCounts, Keep, Part};
+use affectlens_data::{AffWild2, CropReader, FrameCounts, Keep, Part};
 use affectlens_train::{
     ActionUnitExamples, ActionUnitRecipe, Examples, ExpressionRecipe, LabelledEmbeddings, Table,
     TrainingConfig, ValenceArousalRecipe, action_unit_table, expression_table, train_action_units,
@@ -169,7 +169,7 @@ impl Args {
                 .clone()
                 .unwrap_or_else(|| published.to_owned()),
         };
-        CropReader::open(tree.clone(), &options, device.clone())
+        open_crops(tree.clone(), &options, device.clone())
     }
 
     /// A head from the folder, if it was trained on `trained_on`; else it is trained and written.
@@ -270,7 +270,7 @@ impl Args {
             Ok(trained.weights)
         })?;
         let head = ValenceArousal::load(&weights, &Device::flex())?;
-        let says = reader.embedder().says_valence_arousal();
+        let says = reader.embedder().has_valence_arousal();
         report.add(
             reader,
             frames,

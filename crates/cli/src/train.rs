@@ -14,16 +14,16 @@ use serde::Serialize;
 
 use super::{
     DeviceOption, WeightsOptions,
-    affwild2::CropReader,
-    embedder::{Embedder, picture_cache},
-    progress::progress,
+    options::expression,
+    progress::{Terminal, progress},
+    readers::{open_crops, picture_cache},
 };
 use affectlens::{
     calibration::{ActionUnitScore, ActionUnitSettings, ExpressionSettings},
     label::{AFF_WILD2, Expression},
     weights::{EMBEDDING, Precision, Weights},
 };
-use affectlens_data::{AffWild2, FrameCounts, Keep, LabelledPictures, Part};
+use affectlens_data::{AffWild2, CropReader, Embedder, FrameCounts, Keep, LabelledPictures, Part};
 use affectlens_train::{
     ActionUnitExamples, ActionUnitRecipe, EarlyStop, EpochReport, Examples, ExpressionRecipe,
     LabelledEmbeddings, Loss, Sampling, Schedule, TrainingConfig, TrainingEvent,
@@ -257,7 +257,7 @@ fn expression_of_pictures(args: &FaceArgs) -> Result<()> {
         validation.class_indices(&classes)?,
     ];
 
-    let weights = args.weights.read(&args.weights.backbone)?;
+    let weights = args.weights.installed().backbone()?;
     let embedder = Embedder::load(
         &args.weights.backbone,
         &weights,
@@ -265,14 +265,22 @@ fn expression_of_pictures(args: &FaceArgs) -> Result<()> {
         picture_cache(),
     )?;
     let [labels_training, labels_validation] = labels;
-    let (training, skipped_training) = embedder.embed(&training, &labels_training, "training")?;
-    let (validation, skipped_validation) =
-        embedder.embed(&validation, &labels_validation, "validation")?;
+    let mut skipped = 0;
+    let mut embed = |pictures, labels: &[usize], part| -> Result<LabelledEmbeddings> {
+        let embedded = embedder.embed_pictures(pictures, labels, part, &Terminal::default())?;
+        skipped += embedded.skipped;
+        Ok(LabelledEmbeddings {
+            rows: embedded.rows,
+            labels: embedded.labels,
+        })
+    };
+    let training = embed(&training, &labels_training, "training")?;
+    let validation = embed(&validation, &labels_validation, "validation")?;
     let data = ExpressionData {
         training,
         validation,
         classes: &classes,
-        skipped: skipped_training + skipped_validation,
+        skipped,
         frames: None,
     };
     train_and_write_expression(args, &weights, &data)
@@ -437,7 +445,7 @@ impl FaceArgs {
     }
 
     fn reader(&self, root: &Path) -> Result<CropReader> {
-        CropReader::open(AffWild2::open(root)?, &self.weights, self.device.open()?)
+        open_crops(AffWild2::open(root)?, &self.weights, self.device.open()?)
     }
 
     /// The published schedule of a task, with what the options change.
@@ -603,10 +611,4 @@ fn join(counts: &[usize]) -> String {
         .map(ToString::to_string)
         .collect::<Vec<_>>()
         .join(" ")
-}
-
-/// Reads an expression's name.
-pub(super) fn expression(name: &str) -> Result<Expression, String> {
-    let known = || Expression::ALL.map(Expression::name).join(", ");
-    Expression::from_name(name).ok_or_else(|| format!("expected one of {}", known()))
 }

@@ -1,6 +1,7 @@
 //! Aff-Wild2 as the ABAW challenges hand it out: annotation trees, cropped faces, submission files.
 
 mod annotation;
+mod crops;
 mod features;
 mod submission;
 
@@ -12,30 +13,12 @@ use std::{
 use serde::Serialize;
 use thiserror::Error;
 
-use super::{ExtractionError, FeatureError, folder::entries};
+use crate::{ExtractionError, FeatureError, Part, folder::entries};
 
 pub use annotation::{FrameLabel, parse_annotations};
+pub use crops::CropReader;
 pub use features::{Keep, VideoFeatures, VideoRows};
 pub use submission::{SampleList, SampleVideo, SubmissionRow};
-
-/// The part of the annotations that a model is trained or scored on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// `Train_Set`.
-    Training,
-    /// `Validation_Set`.
-    Validation,
-}
-
-impl Part {
-    /// Name of its folder.
-    pub fn folder(self) -> &'static str {
-        match self {
-            Self::Training => "Train_Set",
-            Self::Validation => "Validation_Set",
-        }
-    }
-}
 
 /// The data set's root folder, with `cropped/` and one annotation tree a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +46,7 @@ pub struct AnnotatedVideo<L> {
     pub labels: Vec<(usize, L)>,
 }
 
-/// Frames of a task and part, counted as the published figures are (SPEC 1.5).
+/// Frames of a task and part, counted as the publications count them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct FrameCounts {
     /// Annotation files.
@@ -83,12 +66,12 @@ pub struct FrameCounts {
 #[non_exhaustive]
 pub enum AffWild2Error {
     /// A file or folder cannot be read or written.
-    #[error("`{}`: {source}", path.display())]
+    #[error("`{}`: {error}", path.display())]
     Io {
         /// File or folder.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// A folder of the layout is not there.
     #[error("Aff-Wild2 folder `{}` has no `{folder}`, expected {expected}", root.display())]
@@ -100,13 +83,13 @@ pub enum AffWild2Error {
         /// What belongs there.
         expected: &'static str,
     },
-    /// What the network says of a crop cannot be kept.
-    #[error("video `{video}`: {source}")]
+    /// The features of a crop cannot be kept.
+    #[error("video `{video}`: {error}")]
     Feature {
         /// The video.
         video: String,
         /// What is wrong.
-        source: FeatureError,
+        error: FeatureError,
     },
     /// Features cannot be computed or cached.
     #[error(transparent)]
@@ -147,7 +130,7 @@ impl AffWild2 {
     /// [`AffWild2Error`] for a missing folder or a malformed file.
     pub fn read<L: FrameLabel>(&self, part: Part) -> Result<AnnotatedVideos<L>, AffWild2Error> {
         let folder = self.folder(
-            &format!("{}/{}", L::TREE, part.folder()),
+            &format!("{}/{}", L::TREE, Self::part_folder(part)),
             "annotation files VIDEO.txt",
         )?;
         let mut videos = Vec::new();
@@ -159,7 +142,7 @@ impl AffWild2 {
             else {
                 continue;
             };
-            let text = std::fs::read_to_string(&path).map_err(|source| at(&path, source))?;
+            let text = std::fs::read_to_string(&path).map_err(|error| at(&path, error))?;
             let lines = parse_annotations::<L>(&text, &path)?;
             let crops = self.crops(name)?;
             let has_crop: BTreeSet<usize> = crops.iter().copied().collect();
@@ -188,6 +171,14 @@ impl AffWild2 {
             });
         }
         Ok(AnnotatedVideos { videos, counts })
+    }
+
+    /// Name of the folder of a part's annotations.
+    pub fn part_folder(part: Part) -> &'static str {
+        match part {
+            Part::Training => "Train_Set",
+            Part::Validation => "Validation_Set",
+        }
     }
 
     /// Numbers of a video's frames that have a crop, ascending; none where the folder is missing.
@@ -235,13 +226,13 @@ fn crop_name(frame: usize) -> String {
 }
 
 fn list(folder: &Path) -> Result<Vec<PathBuf>, AffWild2Error> {
-    entries(folder).map_err(|source| at(folder, source))
+    entries(folder).map_err(|error| at(folder, error))
 }
 
-fn at(path: &Path, source: std::io::Error) -> AffWild2Error {
+fn at(path: &Path, error: std::io::Error) -> AffWild2Error {
     AffWild2Error::Io {
         path: path.to_owned(),
-        source,
+        error,
     }
 }
 

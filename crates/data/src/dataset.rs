@@ -22,12 +22,12 @@ pub struct LabelledPictures {
 #[non_exhaustive]
 pub enum DatasetError {
     /// A folder cannot be listed.
-    #[error("folder `{}`: {source}", path.display())]
+    #[error("folder `{}`: {error}", path.display())]
     Io {
         /// The folder.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// A sub-folder's name is not an expression.
     #[error("folder `{}` is not named after an expression, expected one of {}", path.display(), names())]
@@ -152,9 +152,9 @@ impl LabelledPictures {
 }
 
 fn list(folder: &Path) -> Result<Vec<PathBuf>, DatasetError> {
-    let mut paths = entries(folder).map_err(|source| DatasetError::Io {
+    let mut paths = entries(folder).map_err(|error| DatasetError::Io {
         path: folder.to_owned(),
-        source,
+        error,
     })?;
     paths.retain(|path| {
         path.file_name()

@@ -1,17 +1,27 @@
-//! Data sets and what is read from them: Aff-Wild2, DVD, folders of pictures and clips, caches of features.
+//! Data sets and what is read from them: Aff-Wild2, DVD, folders of pictures and clips, decoded videos, caches of features,
+//! and scores of heads on them.
+//!
+//! Nothing here prints: an [`Observer`] is told how far a long task is and what was skipped.
 
 mod affwild2;
 mod clips;
 mod dataset;
 mod dvd;
+mod embedder;
 mod embedding;
+mod evaluation;
 mod features;
 mod folder;
+mod input;
+mod observer;
+mod part;
 pub mod picture;
+mod video;
+mod videos;
 
 pub use affwild2::{
-    AffWild2, AffWild2Error, AnnotatedVideo, AnnotatedVideos, FrameCounts, FrameLabel, Keep, Part,
-    SampleList, SampleVideo, SubmissionRow, VideoFeatures, VideoRows, parse_annotations,
+    AffWild2, AffWild2Error, AnnotatedVideo, AnnotatedVideos, CropReader, FrameCounts, FrameLabel,
+    Keep, SampleList, SampleVideo, SubmissionRow, VideoFeatures, VideoRows, parse_annotations,
 };
 pub use clips::{ClipFile, ClipFolders, FoldError, read_folds};
 pub use dataset::{DatasetError, LabelledPictures};
@@ -19,8 +29,24 @@ pub use dvd::{
     Dvd, DvdError, DvdVideo, parse_frame_labels, parse_template, read_test_videos, submission_csv,
     write_submission,
 };
+pub use embedder::{EmbedVideoError, EmbeddedExamples, Embedder, EmbedderError, ScoringEmbedder};
 pub use embedding::{
-    EmbeddedPictures, EmbeddedVideo, EmbeddingCache, ExtractionError, Failure, extract_embeddings,
-    extract_video, extract_video_file,
+    Embed, EmbedError, EmbeddedPictures, EmbeddedVideo, EmbeddingCache, ExtractionError, Failure,
+    extract_embeddings, extract_video, extract_video_file,
+};
+pub use evaluation::{
+    ActionUnitPair, ActionUnitPairs, ActionUnitPredictor, BlendshapeUnits, ClipScores,
+    DecidingModel, EvaluationError, ExpressionPredictor, FramePredictor, FrameProbabilities,
+    PictureClassifier, ScoreError, ValenceArousalPredictor, ViolenceScorer, ViolenceScores,
+    add_frames, check_window_length, predict_frames, predict_submission, score_action_units,
+    score_pictures, score_video,
 };
 pub use features::{FeatureError, FeatureRows};
+pub use input::{Input, InputError};
+pub use observer::Observer;
+pub use part::Part;
+pub use video::{Video, VideoError};
+pub use videos::{
+    FrameFeatures, LabelledVideo, VideoData, VideoDataError, VideoPictures, VideoReader,
+    VideoReaderError, VideoSource, Videos, repair_clip,
+};

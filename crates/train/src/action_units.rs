@@ -1,30 +1,26 @@
 //! From embeddings and expression logits with action units to both classifiers, ready to be written to a file.
 
-use std::fmt;
+mod network;
 
-use burn::{
-    module::Module,
-    tensor::{Device, Tensor, TensorData},
-};
-use rand::{RngExt, rngs::StdRng};
+use std::{fmt, path::Path};
+
+use burn::tensor::Device;
 use serde::Serialize;
 
-use affectlens_data::FeatureRows;
-
-use super::{
-    epochs::{EpochReport, EpochScore, Examples, FitError, Fitted, fit},
-    expression::RecipeError,
-    loss::weighted_binary_cross_entropy,
-    sampling::Shuffled,
-    schedule::{Plateau, Schedule},
+use crate::{
+    EpochScore, Examples, FitError, Fitted, Plateau, RecipeError, Schedule, TrainingEvent,
+    checkpoint::checkpoint_of,
 };
 use affectlens::{
     calibration::{ActionUnitSettings, best_threshold, positive_weights, sigmoid},
-    head::{ActionUnits, ActionUnitsConfig},
+    head::{ActionUnits, ActionUnitsConfig, EmbeddingNetwork, LogitsNetwork},
     label::AFF_WILD2_ACTION_UNITS,
     metrics::ActionUnitScores,
     weights::Weights,
 };
+use affectlens_data::FeatureRows;
+
+use network::{Dropout, NetworkRecipe};
 
 /// The action units of Aff-Wild2.
 const UNITS: usize = AFF_WILD2_ACTION_UNITS.len();
@@ -143,6 +139,17 @@ impl EpochScore for ActionUnitValidation {
     fn loss(&self) -> Option<f64> {
         Some(self.loss)
     }
+
+    fn numbers(&self) -> Vec<f64> {
+        vec![self.mean_f1, self.loss]
+    }
+
+    fn from_numbers(numbers: &[f64]) -> Option<Self> {
+        let &[mean_f1, loss] = numbers else {
+            return None;
+        };
+        Some(Self { mean_f1, loss })
+    }
 }
 
 impl fmt::Display for ActionUnitValidation {
@@ -167,16 +174,18 @@ impl fmt::Display for ActionUnitPart {
 /// Trains both networks, each to the epoch with its best mean F1 on the validation data, and tunes the thresholds of
 /// their average there.
 ///
-/// The same data, recipe and seed give the same networks on the same machine.
+/// The same data, recipe and seed give the same networks on the same machine. With `checkpoint` every epoch is written to
+/// a file for each network beside that path, and an interrupted run goes on from there to the same result.
 ///
 /// # Errors
 ///
-/// [`RecipeError`] for data that does not fit together or a setting out of range.
+/// [`RecipeError`] for data that does not fit together, a setting out of range, or a checkpoint of another run.
 pub fn train_action_units(
     training: ActionUnitExamples,
     validation: ActionUnitExamples,
     recipe: &ActionUnitRecipe,
-    mut on_epoch: impl FnMut(ActionUnitPart, &EpochReport<ActionUnitValidation>),
+    checkpoint: Option<&Path>,
+    on_event: impl FnMut(ActionUnitPart, TrainingEvent<'_, ActionUnitValidation>),
 ) -> Result<TrainedActionUnits, RecipeError> {
     let config = ActionUnitsConfig {
         embedding: training.embeddings.width(),
@@ -187,166 +196,113 @@ pub fn train_action_units(
     training.check(["training embedding", "training logit"], config)?;
     validation.check(["validation embedding", "validation logit"], config)?;
     recipe.check(training.labels.len())?;
-    let mut positives = vec![0; UNITS];
-    for labels in training.labels {
-        for (count, &present) in positives.iter_mut().zip(labels) {
-            *count += usize::from(present);
-        }
-    }
-    let weights = positive_weights(&positives, training.labels.len());
-
-    let networks = config.init(recipe.schedule.seed, &Device::flex().autodiff());
-    let embedding = fit_network(
-        networks.embedding,
-        [training.of_embeddings(), validation.of_embeddings()],
-        &weights,
-        &recipe.schedule,
-        |network, rows, random| {
-            let mask = dropout([rows.dims()[0], recipe.hidden], recipe.dropout, random);
-            let mask = Tensor::from_data(mask, &rows.device());
-            network.forward_training(rows, mask)
-        },
-        |network, rows| network.forward(rows),
-        |epoch| on_epoch(ActionUnitPart::Embedding, epoch),
-    )?;
-    let logits = fit_network(
-        networks.logits,
-        [training.of_logits(), validation.of_logits()],
-        &weights,
-        &recipe.schedule,
-        |network, rows, _| network.forward(rows),
-        |network, rows| network.forward(rows),
-        |epoch| on_epoch(ActionUnitPart::Logits, epoch),
-    )?;
+    let positives = count_positives(training.labels);
+    let data = [training, validation];
+    let (embedding, logits) = fit_networks(data, config, &positives, recipe, checkpoint, on_event)?;
     let epochs = [embedding.best.epoch, logits.best.epoch];
     let networks = ActionUnits {
         embedding: embedding.network,
         logits: logits.network,
     };
 
-    let device = Device::flex();
-    let of_embeddings = validation
-        .embeddings
-        .forward(&device, |rows| networks.embedding.forward(rows));
-    let of_logits = validation
-        .logits
-        .forward(&device, |rows| networks.logits.forward(rows));
     let mut settings = ActionUnitSettings {
         blend: recipe.blend,
         ..ActionUnitSettings::neutral(&AFF_WILD2_ACTION_UNITS)
     };
-    let blended: Vec<Vec<f32>> = of_embeddings
-        .iter()
-        .zip(&of_logits)
-        .map(|(embedding, logits)| settings.blend(embedding, logits))
-        .collect();
-    let alone = |logits: Vec<Vec<f32>>| {
-        let probabilities = |row: Vec<f32>| row.into_iter().map(sigmoid).collect();
-        let rows: Vec<Vec<f32>> = logits.into_iter().map(probabilities).collect();
-        tune_thresholds(&rows, validation.labels)
-    };
-    let report = ActionUnitReport {
-        count: training.labels.len(),
-        positives,
-        epochs,
-        embedding: alone(of_embeddings)?,
-        logits: alone(of_logits)?,
-        blend: tune_thresholds(&blended, validation.labels)?,
-    };
-    settings.thresholds.clone_from(&report.blend.thresholds);
+    let [embedding, logits, blend] = score(&networks, validation, &settings)?;
+    settings.thresholds.clone_from(&blend.thresholds);
     let mut weights = networks.to_weights();
     settings.write(&mut weights.metadata.extra);
     Ok(TrainedActionUnits {
         weights,
         settings,
-        report,
+        report: ActionUnitReport {
+            count: training.labels.len(),
+            positives,
+            epochs,
+            embedding,
+            logits,
+            blend,
+        },
     })
 }
 
-fn fit_network<N: Module>(
-    network: N,
-    [training, validation]: [Examples<Labels>; 2],
-    positive_weights: &[f32],
-    schedule: &Schedule,
-    forward_training: impl Fn(&N, Tensor<2>, &mut StdRng) -> Tensor<2>,
-    forward: impl Fn(&N, Tensor<2>) -> Tensor<2>,
-    on_epoch: impl FnMut(&EpochReport<ActionUnitValidation>),
-) -> Result<Fitted<N, ActionUnitValidation>, FitError> {
-    let plain = Device::flex();
-    let device = plain.clone().autodiff();
-    let weights = |device| Tensor::<1>::from_data(positive_weights, device);
-    let training_weights = weights(&device);
-    let mut order = Shuffled::new(training.labels.len());
-    fit(
-        network,
-        schedule,
-        |random| {
-            let mut batches = order.batches(schedule.batch, random);
-            // The statistics of batch norm need two examples; another epoch has the one that is left out.
-            batches.retain(|batch| batch.len() > 1);
-            batches
-        },
-        |network, batch, random| {
-            let rows = training.rows.batch(batch, &device);
-            let labels = batch.iter().map(|&example| &training.labels[example]);
-            weighted_binary_cross_entropy(
-                forward_training(network, rows, random),
-                label_tensor(labels, &device),
-                training_weights.clone(),
-            )
-        },
-        |network| {
-            let logits = validation
-                .rows
-                .forward(&plain, |rows| forward(network, rows));
-            // A logit of 0 is a probability of .5.
-            let thresholds = [0.0; UNITS];
-            let scores = ActionUnitScores::new(
-                &logits,
-                validation.labels,
-                &thresholds,
-                &AFF_WILD2_ACTION_UNITS,
-            );
-            let shape = [logits.len(), UNITS];
-            let loss = weighted_binary_cross_entropy(
-                Tensor::from_data(TensorData::new(logits.concat(), shape), &plain),
-                label_tensor(validation.labels.iter(), &plain),
-                weights(&plain),
-            );
-            Some(ActionUnitValidation {
-                mean_f1: scores.mean_f1,
-                loss: f64::from(loss.into_scalar::<f32>()),
-            })
-        },
-        on_epoch,
-    )
+/// Examples that show each action unit.
+fn count_positives(labels: &[Labels]) -> Vec<usize> {
+    let count = |unit: usize| labels.iter().filter(|labels| labels[unit]).count();
+    (0..UNITS).map(count).collect()
 }
 
-/// Labels as `[batch, UNITS]` of 0 and 1.
-fn label_tensor<'a>(
-    labels: impl ExactSizeIterator<Item = &'a Labels>,
-    device: &Device,
-) -> Tensor<2> {
-    let shape = [labels.len(), UNITS];
-    let values: Vec<f32> = labels
-        .flatten()
-        .map(|&present| f32::from(u8::from(present)))
-        .collect();
-    Tensor::from_data(TensorData::new(values, shape), device)
-}
+type FittedPart<N> = Fitted<N, ActionUnitValidation>;
 
-/// 0 for a dropped unit; the others make up for it. Burn's own dropout is seeded globally.
-fn dropout(shape: [usize; 2], rate: f32, random: &mut StdRng) -> TensorData {
-    let kept = 1.0 / (1.0 - rate);
-    let mut draw = || {
-        if random.random::<f32>() < rate {
-            0.0
-        } else {
-            kept
-        }
+/// Trains one network after the other.
+fn fit_networks(
+    [training, validation]: [ActionUnitExamples; 2],
+    config: ActionUnitsConfig,
+    positives: &[usize],
+    recipe: &ActionUnitRecipe,
+    checkpoint: Option<&Path>,
+    mut on_event: impl FnMut(ActionUnitPart, TrainingEvent<'_, ActionUnitValidation>),
+) -> Result<(FittedPart<EmbeddingNetwork>, FittedPart<LogitsNetwork>), FitError> {
+    let device = Device::flex().autodiff();
+    let networks = config.init(recipe.schedule.seed, &device);
+    let weights = positive_weights(positives, training.labels.len());
+    let checkpoint = |part| checkpoint.map(|path| checkpoint_of(path, part));
+    let dropout = Dropout {
+        units: recipe.hidden,
+        rate: recipe.dropout,
     };
-    let values: Vec<f32> = (0..shape.iter().product()).map(|_| draw()).collect();
-    TensorData::new(values, shape)
+    let embedding = NetworkRecipe::new(
+        [training.with_embeddings(), validation.with_embeddings()],
+        &weights,
+        &recipe.schedule,
+        EmbeddingNetwork::forward,
+    )
+    .with_dropout(dropout, EmbeddingNetwork::forward_training)
+    .fit(
+        networks.embedding,
+        checkpoint("embedding").as_deref(),
+        |event| on_event(ActionUnitPart::Embedding, event),
+    )?;
+    let logits = NetworkRecipe::new(
+        [training.with_logits(), validation.with_logits()],
+        &weights,
+        &recipe.schedule,
+        LogitsNetwork::forward,
+    )
+    .fit(networks.logits, checkpoint("logits").as_deref(), |event| {
+        on_event(ActionUnitPart::Logits, event);
+    })?;
+    Ok((embedding, logits))
+}
+
+/// Scores of each network alone and of both, blended by the settings.
+fn score(
+    networks: &ActionUnits,
+    validation: ActionUnitExamples,
+    settings: &ActionUnitSettings,
+) -> Result<[ThresholdScores; 3], RecipeError> {
+    let device = Device::flex();
+    let embedding = validation
+        .embeddings
+        .forward(&device, |rows| networks.embedding.forward(rows));
+    let logits = validation
+        .logits
+        .forward(&device, |rows| networks.logits.forward(rows));
+    let pairs = embedding.iter().zip(&logits);
+    let blended: Vec<Vec<f32>> = pairs
+        .map(|(one, other)| settings.blend(one, other))
+        .collect();
+    let alone = |logits: Vec<Vec<f32>>| -> Vec<Vec<f32>> {
+        let probabilities = |row: Vec<f32>| row.into_iter().map(sigmoid).collect();
+        logits.into_iter().map(probabilities).collect()
+    };
+    let tuned = |rows: &[Vec<f32>]| tune_thresholds(rows, validation.labels);
+    Ok([
+        tuned(&alone(embedding))?,
+        tuned(&alone(logits))?,
+        tuned(&blended)?,
+    ])
 }
 
 pub(super) fn tune_thresholds(
@@ -371,18 +327,18 @@ pub(super) fn tune_thresholds(
 
 impl<'a> ActionUnitExamples<'a> {
     fn check(&self, parts: [&'static str; 2], config: ActionUnitsConfig) -> Result<(), FitError> {
-        self.of_embeddings().check(parts[0], config.embedding)?;
-        self.of_logits().check(parts[1], config.logits)
+        self.with_embeddings().check(parts[0], config.embedding)?;
+        self.with_logits().check(parts[1], config.logits)
     }
 
-    fn of_embeddings(&self) -> Examples<'a, Labels> {
+    fn with_embeddings(&self) -> Examples<'a, Labels> {
         Examples {
             rows: self.embeddings,
             labels: self.labels,
         }
     }
 
-    fn of_logits(&self) -> Examples<'a, Labels> {
+    fn with_logits(&self) -> Examples<'a, Labels> {
         Examples {
             rows: self.logits,
             labels: self.labels,
@@ -413,17 +369,20 @@ impl ActionUnitRecipe {
                 self.blend,
             ));
         }
-        Ok(())
+        self.schedule.check()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use rand::SeedableRng;
+    use burn::tensor::Tensor;
+    use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-    use super::{
-        super::golden::{before, golden},
-        *,
+    use super::*;
+    use crate::{
+        EpochReport,
+        golden::{before, golden},
+        loss::weighted_binary_cross_entropy,
     };
     use affectlens::calibration::ActionUnitScore;
 
@@ -523,7 +482,12 @@ mod tests {
                 examples(&training),
                 examples(&validation),
                 &recipe(),
-                |part, epoch| epochs.push((part, *epoch)),
+                None,
+                |part, event| {
+                    if let TrainingEvent::Epoch(epoch) = event {
+                        epochs.push((part, *epoch));
+                    }
+                },
             )
             .expect("valid data")
         };
@@ -569,21 +533,12 @@ mod tests {
     }
 
     #[test]
-    fn dropout_keeps_the_mean() {
-        let mask = dropout([100, 100], 0.3, &mut StdRng::seed_from_u64(0));
-        let mask: Vec<f32> = mask.try_into_vec().expect("f32");
-        let mean = mask.iter().sum::<f32>() / 1e4;
-        let dropped = mask.iter().filter(|&&value| value == 0.0).count();
-        assert!((mean - 1.0).abs() < 0.02 && (2850..3150).contains(&dropped));
-    }
-
-    #[test]
     fn data_that_does_not_fit_is_refused() {
         let data = data(1, 4);
         let refuse = |training: ActionUnitExamples, change: fn(&mut ActionUnitRecipe)| {
             let mut recipe = recipe();
             change(&mut recipe);
-            train_action_units(training, examples(&data), &recipe, |_, _| {})
+            train_action_units(training, examples(&data), &recipe, None, |_, _| {})
                 .expect_err("invalid data")
                 .to_string()
         };

@@ -1,24 +1,24 @@
 //! Training of a classifier over embeddings.
 
-use std::fmt;
+use std::{fmt, path::Path};
 
 use burn::tensor::{Device, Int, Tensor};
 use rand::{rngs::StdRng, seq::SliceRandom};
 use serde::Serialize;
 
-use affectlens_data::FeatureRows;
-
-use super::{
-    epochs::{EpochReport, EpochScore, Examples, FitError, Fitted, fit},
+use crate::{
+    EarlyStop, EpochScore, Examples, FitError, Fitted, Sampling, Schedule, TrainingEvent,
+    fit::{Plan, Recipe, fit},
     loss::{focal_loss, weighted_cross_entropy},
-    sampling::{ClassSampler, Sampling, mixing_share},
-    schedule::{EarlyStop, Schedule},
+    optimizer::ParameterOptimizer,
+    sampling::{ClassSampler, mixing_share},
 };
 use affectlens::{
     calibration::{AbsentClasses, class_balanced_weights, class_weights, softmax},
     head::{Mlp, MlpConfig},
     metrics::{Confusion, argmax},
 };
+use affectlens_data::FeatureRows;
 
 /// Embeddings with the class of each.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -88,7 +88,18 @@ impl TrainingConfig {
         }
     }
 
+    /// Weights of the classes in the loss, from their numbers of training examples.
+    fn class_weights(&self, counts: &[usize]) -> Result<Vec<f32>, FitError> {
+        // A class without examples would never be predicted: to leave it out is the caller's decision.
+        let weights = class_weights(counts, AbsentClasses::Refuse)?;
+        Ok(match self.loss {
+            Loss::WeightedCrossEntropy => weights,
+            Loss::Focal { beta, .. } => class_balanced_weights(counts, beta)?,
+        })
+    }
+
     fn check(&self, examples: usize) -> Result<(), FitError> {
+        self.schedule.check()?;
         if self.hidden == 0 {
             return Err(FitError::setting("hidden width", "at least 1", self.hidden));
         }
@@ -129,6 +140,17 @@ impl EpochScore for ClassifierScore {
     fn score(&self) -> f64 {
         self.macro_f1
     }
+
+    fn numbers(&self) -> Vec<f64> {
+        vec![self.macro_f1, self.accuracy]
+    }
+
+    fn from_numbers(numbers: &[f64]) -> Option<Self> {
+        let &[macro_f1, accuracy] = numbers else {
+            return None;
+        };
+        Some(Self { macro_f1, accuracy })
+    }
 }
 
 impl fmt::Display for ClassifierScore {
@@ -144,75 +166,130 @@ impl fmt::Display for ClassifierScore {
 /// Trains a classifier and keeps the epoch with the best macro-F1 on the validation data; without such data, the
 /// last epoch.
 ///
-/// The same data, configuration and seed give the same classifier on the same machine.
+/// The same data, configuration and seed give the same classifier on the same machine. With `checkpoint` every epoch is
+/// written to that file, and an interrupted run goes on from there to the same result.
 ///
 /// # Errors
 ///
-/// [`FitError`] for data that does not fit together, a class without training examples, or a loss that diverges.
+/// [`FitError`] for data that does not fit together, a class without training examples, a loss that diverges, or a
+/// checkpoint of another run.
 pub fn train_mlp(
     training: &LabelledEmbeddings,
     validation: Option<&LabelledEmbeddings>,
     classes: usize,
     config: &TrainingConfig,
-    on_epoch: impl FnMut(&EpochReport<ClassifierScore>),
+    checkpoint: Option<&Path>,
+    on_event: impl FnMut(TrainingEvent<'_, ClassifierScore>),
 ) -> Result<Fitted<Mlp, ClassifierScore>, FitError> {
-    let width = training.rows.width();
-    training.check("training", width, classes)?;
+    let inputs = training.rows.width();
+    training.check("training", inputs, classes)?;
     if let Some(validation) = validation {
-        validation.check("validation", width, classes)?;
+        validation.check("validation", inputs, classes)?;
     }
     config.check(training.labels.len())?;
-    let counts = class_counts(&training.labels, classes);
-    // A class without examples would never be predicted: to leave it out is the caller's decision.
-    let weights = match config.loss {
-        Loss::WeightedCrossEntropy => class_weights(&counts, AbsentClasses::Refuse)?,
-        Loss::Focal { beta, .. } => {
-            class_weights(&counts, AbsentClasses::Refuse)?;
-            class_balanced_weights(&counts, beta)?
-        }
-    };
-
     let device = Device::flex().autodiff();
-    let weights = Tensor::<1>::from_data(weights.as_slice(), &device);
-    let loss_of = |logits, labels| match config.loss {
-        Loss::WeightedCrossEntropy => weighted_cross_entropy(logits, labels, weights.clone()),
-        Loss::Focal { gamma, .. } => focal_loss(logits, labels, weights.clone(), gamma),
-    };
-    let loss = |mlp: &Mlp, batch: &[usize], random: &mut StdRng| {
-        let (rows, labels) = training.batch(batch, &device);
-        let Some(alpha) = config.mixup else {
-            return loss_of(mlp.forward(rows), labels);
-        };
-        let share = mixing_share(alpha, random);
-        let mut partners = batch.to_vec();
-        partners.shuffle(random);
-        let (other_rows, other_labels) = training.batch(&partners, &device);
-        let logits = mlp.forward(rows * share + other_rows * (1.0 - share));
-        loss_of(logits.clone(), labels) * share + loss_of(logits, other_labels) * (1.0 - share)
-    };
-    let validate = |mlp: &Mlp| {
-        let confusion = confusion(mlp, validation?, classes);
-        Some(ClassifierScore {
-            macro_f1: confusion.macro_f1(),
-            accuracy: confusion.accuracy(),
-        })
-    };
-    let schedule = &config.schedule;
-    let mlp = MlpConfig {
-        inputs: width,
+    let weights = config.class_weights(&class_counts(&training.labels, classes))?;
+    let Schedule { batch, seed, .. } = config.schedule;
+    let network = MlpConfig {
+        inputs,
         hidden: config.hidden,
         classes,
     }
-    .init(schedule.seed, &device);
-    let mut sampler = ClassSampler::new(config.sampling, schedule.batch, &training.labels, classes);
-    fit(
-        mlp,
-        schedule,
-        |random| sampler.batches(random),
-        loss,
-        validate,
-        on_epoch,
-    )
+    .init(seed, &device);
+    let recipe = Classification {
+        training,
+        validation,
+        classes,
+        config,
+        weights: Tensor::from_data(weights.as_slice(), &device),
+        sampler: ClassSampler::new(config.sampling, batch, &training.labels, classes),
+        device,
+    };
+    fit(network, recipe, checkpoint, on_event)
+}
+
+/// The recipe of a classifier.
+struct Classification<'a> {
+    training: &'a LabelledEmbeddings,
+    validation: Option<&'a LabelledEmbeddings>,
+    classes: usize,
+    config: &'a TrainingConfig,
+    /// Of the classes, in the loss.
+    weights: Tensor<1>,
+    sampler: ClassSampler,
+    device: Device,
+}
+
+/// Examples that are mixed into those of a batch.
+struct Mixup {
+    partners: Vec<usize>,
+    /// Of the batch's own examples.
+    share: f32,
+}
+
+impl Recipe for Classification<'_> {
+    type Network = Mlp;
+    type Batch = Vec<usize>;
+    type Input = (Vec<usize>, Option<Mixup>);
+    type Score = ClassifierScore;
+    type Error = FitError;
+
+    fn plan(&self) -> Plan {
+        self.config.schedule.plan()
+    }
+
+    fn optimizer(&self, network: &Mlp) -> ParameterOptimizer {
+        self.config.schedule.optimizer(network)
+    }
+
+    fn made_of(&self) -> String {
+        let validation = self.validation.map(|it| it.examples().fingerprint());
+        let training = self.training.examples().fingerprint();
+        format!("{:?} {training} {validation:?}", self.config)
+    }
+
+    fn draw(&mut self, random: &mut StdRng) -> Vec<Vec<usize>> {
+        self.sampler.batches(random)
+    }
+
+    fn prepare(&self, batch: Vec<usize>, random: &mut StdRng) -> Result<Self::Input, FitError> {
+        let mixup = self.config.mixup.map(|alpha| {
+            let share = mixing_share(alpha, random);
+            let mut partners = batch.clone();
+            partners.shuffle(random);
+            Mixup { partners, share }
+        });
+        Ok((batch, mixup))
+    }
+
+    fn loss(&self, mlp: &Mlp, (batch, mixup): Self::Input) -> Option<Tensor<1>> {
+        let (rows, labels) = self.training.batch(&batch, &self.device);
+        let Some(Mixup { partners, share }) = mixup else {
+            return Some(self.loss_of(mlp.forward(rows), labels));
+        };
+        let (other_rows, other_labels) = self.training.batch(&partners, &self.device);
+        let logits = mlp.forward(rows * share + other_rows * (1.0 - share));
+        let own = self.loss_of(logits.clone(), labels);
+        Some(own * share + self.loss_of(logits, other_labels) * (1.0 - share))
+    }
+
+    fn validate(&self, mlp: &Mlp) -> Result<Option<ClassifierScore>, FitError> {
+        let confusion = self.validation.map(|it| confusion(mlp, it, self.classes));
+        Ok(confusion.map(|confusion| ClassifierScore {
+            macro_f1: confusion.macro_f1(),
+            accuracy: confusion.accuracy(),
+        }))
+    }
+}
+
+impl Classification<'_> {
+    fn loss_of(&self, logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
+        let weights = self.weights.clone();
+        match self.config.loss {
+            Loss::WeightedCrossEntropy => weighted_cross_entropy(logits, labels, weights),
+            Loss::Focal { gamma, .. } => focal_loss(logits, labels, weights, gamma),
+        }
+    }
 }
 
 /// Class probabilities of each row.
@@ -249,12 +326,15 @@ fn confusion(mlp: &Mlp, data: &LabelledEmbeddings, classes: usize) -> Confusion 
 }
 
 impl LabelledEmbeddings {
-    fn check(&self, part: &'static str, width: usize, classes: usize) -> Result<(), FitError> {
+    fn examples(&self) -> Examples<'_, usize> {
         Examples {
             rows: &self.rows,
             labels: &self.labels,
         }
-        .check(part, width)?;
+    }
+
+    fn check(&self, part: &'static str, width: usize, classes: usize) -> Result<(), FitError> {
+        self.examples().check(part, width)?;
         match self.labels.iter().position(|&label| label >= classes) {
             None => Ok(()),
             Some(row) => Err(FitError::Label {
@@ -282,6 +362,7 @@ impl LabelledEmbeddings {
 #[cfg(test)]
 mod tests {
     use super::{super::golden::golden, *};
+    use crate::EpochReport;
 
     /// Three clouds in the plane, ten points of the first for each of the last.
     fn clouds(seed: u64) -> LabelledEmbeddings {
@@ -343,8 +424,8 @@ mod tests {
                 ..config()
             };
             let validation = clouds(2);
-            let trained =
-                train_mlp(&clouds(1), Some(&validation), 3, &config, |_| {}).expect("valid data");
+            let trained = train_mlp(&clouds(1), Some(&validation), 3, &config, None, |_| {})
+                .expect("valid data");
             let f1 = |epoch: &EpochReport<ClassifierScore>| {
                 epoch.validation.expect("there is validation data").macro_f1
             };
@@ -369,7 +450,7 @@ mod tests {
             patience: 3,
         });
         let trained =
-            train_mlp(&clouds(1), Some(&clouds(2)), 3, &config, |_| {}).expect("valid data");
+            train_mlp(&clouds(1), Some(&clouds(2)), 3, &config, None, |_| {}).expect("valid data");
         assert_eq!((trained.epochs.len(), trained.best.epoch), (4, 1));
     }
 
@@ -386,8 +467,8 @@ mod tests {
                 },
                 ..config()
             };
-            let trained =
-                train_mlp(&training, Some(&validation), 3, &config, |_| {}).expect("valid data");
+            let trained = train_mlp(&training, Some(&validation), 3, &config, None, |_| {})
+                .expect("valid data");
             predict(&trained.network, &validation.rows, &Device::flex())
         };
         assert_eq!(run(7), run(7));
@@ -396,7 +477,7 @@ mod tests {
 
     #[test]
     fn last_epoch_is_kept_without_validation_data() {
-        let trained = train_mlp(&clouds(1), None, 3, &config(), |_| {}).expect("valid data");
+        let trained = train_mlp(&clouds(1), None, 3, &config(), None, |_| {}).expect("valid data");
         assert_eq!((trained.best.epoch, trained.best.validation), (8, None));
     }
 
@@ -404,7 +485,7 @@ mod tests {
     fn data_that_does_not_fit_is_refused() {
         let data = clouds(1);
         let refuse = |training: &LabelledEmbeddings, validation: &LabelledEmbeddings, classes| {
-            train_mlp(training, Some(validation), classes, &config(), |_| {})
+            train_mlp(training, Some(validation), classes, &config(), None, |_| {})
                 .expect_err("invalid data")
                 .to_string()
         };
@@ -440,7 +521,7 @@ mod tests {
         let refuse = |change: fn(&mut TrainingConfig)| {
             let mut config = config();
             change(&mut config);
-            train_mlp(&clouds(1), None, 3, &config, |_| {})
+            train_mlp(&clouds(1), None, 3, &config, None, |_| {})
                 .expect_err("out of range")
                 .to_string()
         };

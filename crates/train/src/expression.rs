@@ -1,16 +1,16 @@
 //! From labelled embeddings to an expression head that is ready to be written to a file.
 
+use std::path::Path;
+
 use burn::tensor::Device;
 use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 use serde::Serialize;
 use thiserror::Error;
 
-use super::{
-    classifier::{
-        ClassifierScore, LabelledEmbeddings, TrainingConfig, class_counts, predict, train_mlp,
-    },
-    epochs::{EpochReport, FitError, Fitted},
-    schedule::Schedule,
+use crate::{
+    ClassifierScore, FitError, Fitted, LabelledEmbeddings, Schedule, TrainingConfig, TrainingEvent,
+    checkpoint::checkpoint_of,
+    classifier::{class_counts, predict, train_mlp},
 };
 use affectlens::{
     calibration::{CalibrationError, Gla, tune_gla},
@@ -84,19 +84,27 @@ pub enum RecipeError {
 
 /// Trains an expression head and tunes its biases.
 ///
-/// `on_epoch` is told each epoch; with a holdout those of the search come first, then those of the head.
+/// With a holdout the epochs of the search are reported first, then those of the head. With `checkpoint` every epoch is
+/// written to that file, and an interrupted run goes on from there to the same result.
 ///
 /// # Errors
 ///
-/// [`RecipeError`] for data that does not fit together or a setting out of range.
+/// [`RecipeError`] for data that does not fit together, a setting out of range, or a checkpoint of another run.
 pub fn train_expression(
     training: &LabelledEmbeddings,
     validation: &LabelledEmbeddings,
     classes: &[Expression],
     recipe: &ExpressionRecipe,
-    on_epoch: impl FnMut(&EpochReport<ClassifierScore>),
+    checkpoint: Option<&Path>,
+    on_event: impl FnMut(TrainingEvent<'_, ClassifierScore>),
 ) -> Result<TrainedHead, RecipeError> {
-    let trained = fit(training, validation, classes.len(), recipe, on_epoch)?;
+    if !(0.0..1.0).contains(&recipe.holdout) {
+        return Err(RecipeError::Holdout {
+            got: recipe.holdout,
+        });
+    }
+    let data = [training, validation];
+    let trained = fit(data, classes.len(), recipe, checkpoint, on_event)?;
 
     // All that follows is measured on what a reader of the file will get.
     let mut weights = trained.network.to_weights();
@@ -106,6 +114,10 @@ pub fn train_expression(
     let probabilities = predict(&Mlp::load(&weights, &device)?, &validation.rows, &device);
 
     let counts = class_counts(&training.labels, classes.len());
+    let gla = match recipe.without_gla {
+        true => None,
+        false => tune_biases(&probabilities, &validation.labels, &counts)?,
+    };
     let scores = |gla: &Gla| {
         let mut confusion = Confusion::new(classes.len());
         for (row, &label) in probabilities.iter().zip(&validation.labels) {
@@ -113,68 +125,67 @@ pub fn train_expression(
         }
         Scores::new(&confusion, classes)
     };
-    let plain = Gla::neutral(classes.len());
-    let tuning = if recipe.without_gla {
-        None
-    } else {
-        Some(tune_gla(&probabilities, &validation.labels, &counts)?)
-    };
-    // The search is local and starts from biases that hurt: it can end below no biases at all.
-    let gla = tuning
-        .filter(|tuning| tuning.after > tuning.before)
-        .map(|tuning| tuning.gla);
+    let neutral = Gla::neutral(classes.len());
     let report = TrainingReport {
         classes: classes.to_vec(),
         counts,
         epoch: trained.best.epoch,
-        validation: scores(&plain),
+        validation: scores(&neutral),
         adjusted: gla.as_ref().map(scores),
-        gla: gla.as_ref().unwrap_or(&plain).biases.clone(),
+        gla: gla.as_ref().unwrap_or(&neutral).biases.clone(),
     };
     Ok(TrainedHead {
         weights,
-        gla: gla.unwrap_or(plain),
+        gla: gla.unwrap_or(neutral),
         report,
     })
 }
 
+/// The best biases on the validation data; `None` if they are no better than none.
+fn tune_biases(
+    probabilities: &[Vec<f32>],
+    labels: &[usize],
+    counts: &[usize],
+) -> Result<Option<Gla>, CalibrationError> {
+    let tuning = tune_gla(probabilities, labels, counts)?;
+    // The search is local and starts from biases that hurt: it can end below no biases at all.
+    Ok((tuning.after > tuning.before).then_some(tuning.gla))
+}
+
 fn fit(
-    training: &LabelledEmbeddings,
-    validation: &LabelledEmbeddings,
+    [training, validation]: [&LabelledEmbeddings; 2],
     classes: usize,
     recipe: &ExpressionRecipe,
-    mut on_epoch: impl FnMut(&EpochReport<ClassifierScore>),
-) -> Result<Fitted<Mlp, ClassifierScore>, RecipeError> {
-    if !(0.0..1.0).contains(&recipe.holdout) {
-        return Err(RecipeError::Holdout {
-            got: recipe.holdout,
-        });
+    checkpoint: Option<&Path>,
+    mut on_event: impl FnMut(TrainingEvent<'_, ClassifierScore>),
+) -> Result<Fitted<Mlp, ClassifierScore>, FitError> {
+    let ExpressionRecipe {
+        training: config,
+        holdout,
+        ..
+    } = recipe;
+    if *holdout == 0.0 {
+        let validation = Some(validation);
+        return train_mlp(training, validation, classes, config, checkpoint, on_event);
     }
-    if recipe.holdout == 0.0 {
-        return Ok(train_mlp(
-            training,
-            Some(validation),
-            classes,
-            &recipe.training,
-            on_epoch,
-        )?);
-    }
-    let (kept, held_out) = split(training, recipe.holdout, recipe.training.schedule.seed);
+    let (kept, held_out) = split(training, *holdout, config.schedule.seed);
+    let search = checkpoint.map(|path| checkpoint_of(path, "search"));
     let search = train_mlp(
         &kept,
         Some(&held_out),
         classes,
-        &recipe.training,
-        &mut on_epoch,
+        config,
+        search.as_deref(),
+        &mut on_event,
     )?;
     let config = TrainingConfig {
         schedule: Schedule {
             epochs: search.best.epoch,
-            ..recipe.training.schedule.clone()
+            ..config.schedule.clone()
         },
-        ..recipe.training.clone()
+        ..config.clone()
     };
-    Ok(train_mlp(training, None, classes, &config, on_epoch)?)
+    train_mlp(training, None, classes, &config, checkpoint, on_event)
 }
 
 /// Sets a random part aside; returns what is kept and that part.
@@ -235,7 +246,7 @@ mod tests {
     #[test]
     fn head_is_trained_calibrated_and_survives_its_file() {
         let (training, validation) = (clouds(1), clouds(2));
-        let head = train_expression(&training, &validation, &CLASSES, &recipe(), |_| {})
+        let head = train_expression(&training, &validation, &CLASSES, &recipe(), None, |_| {})
             .expect("valid data");
         assert_eq!(head.report.counts, [300, 80, 12]);
         assert!(
@@ -282,8 +293,10 @@ mod tests {
         };
         let mut epochs = vec![];
         let training = clouds(1);
-        let head = train_expression(&training, &clouds(2), &CLASSES, &recipe, |epoch| {
-            epochs.push(*epoch)
+        let head = train_expression(&training, &clouds(2), &CLASSES, &recipe, None, |event| {
+            if let TrainingEvent::Epoch(epoch) = event {
+                epochs.push(*epoch);
+            }
         })
         .expect("valid data");
         let (search, last) = epochs.split_at(6);
@@ -303,7 +316,7 @@ mod tests {
             holdout: 1.0,
             ..recipe()
         };
-        let error = train_expression(&clouds(1), &clouds(2), &CLASSES, &recipe, |_| {})
+        let error = train_expression(&clouds(1), &clouds(2), &CLASSES, &recipe, None, |_| {})
             .expect_err("nothing is left");
         assert_eq!(
             error.to_string(),

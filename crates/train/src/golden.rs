@@ -1,7 +1,7 @@
 //! What tests of training share: made-up examples, what `tests/goldens/training.py` wrote, and the check of a few steps
 //! against it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, marker::PhantomData};
 
 use burn::{
     module::Module,
@@ -14,7 +14,9 @@ use affectlens_data::FeatureRows;
 
 use super::{
     classifier::{ClassifierScore, LabelledEmbeddings},
-    epochs::{Fitted, fit},
+    error::FitError,
+    fit::{Fitted, Plan, Recipe, fit},
+    optimizer::ParameterOptimizer,
     schedule::Schedule,
 };
 use affectlens::weights::{Metadata, Weights};
@@ -134,17 +136,14 @@ impl Steps {
             weight_decay: self.decay,
             ..Schedule::default()
         };
+        let recipe = OneBatch {
+            loss,
+            schedule,
+            network: PhantomData,
+        };
         let Fitted {
             network, epochs, ..
-        } = fit(
-            network,
-            &schedule,
-            |_| vec![vec![]],
-            |network, _, _| loss(network),
-            |_| None::<ClassifierScore>,
-            |_| {},
-        )
-        .expect("does not diverge");
+        } = fit(network, recipe, None, |_| {}).expect("does not diverge");
         for (epoch, expected) in epochs.iter().zip(&self.losses) {
             assert!(
                 (epoch.loss - expected).abs() < f64::from(TOLERANCE),
@@ -164,6 +163,49 @@ impl Steps {
     pub(super) fn assert_outputs(&self, outputs: Tensor<2>) {
         let outputs: Vec<f32> = outputs.into_data().try_into_vec().expect("f32");
         assert_close("outputs", &outputs, &self.outputs.concat());
+    }
+}
+
+/// The same loss in every epoch.
+struct OneBatch<N, L> {
+    loss: L,
+    schedule: Schedule,
+    network: PhantomData<N>,
+}
+
+impl<N: Module, L: Fn(&N) -> Tensor<1>> Recipe for OneBatch<N, L> {
+    type Network = N;
+    type Batch = ();
+    type Input = ();
+    type Score = ClassifierScore;
+    type Error = FitError;
+
+    fn plan(&self) -> Plan {
+        self.schedule.plan()
+    }
+
+    fn optimizer(&self, network: &N) -> ParameterOptimizer {
+        self.schedule.optimizer(network)
+    }
+
+    fn made_of(&self) -> String {
+        String::new()
+    }
+
+    fn draw(&mut self, _: &mut StdRng) -> Vec<()> {
+        vec![()]
+    }
+
+    fn prepare(&self, (): (), _: &mut StdRng) -> Result<(), FitError> {
+        Ok(())
+    }
+
+    fn loss(&self, network: &N, (): ()) -> Option<Tensor<1>> {
+        Some((self.loss)(network))
+    }
+
+    fn validate(&self, _: &N) -> Result<Option<ClassifierScore>, FitError> {
+        Ok(None)
     }
 }
 

@@ -1,20 +1,27 @@
 //! Trains heads on frozen features: expression, valence and arousal, action units, violence.
 //!
-//! The recipes are those of the HSEmotion team at ABAW-10. What is trained takes rows and labels and gives weights; where
-//! they come from and go to is the caller's.
+//! The recipes are those of the HSEmotion team at ABAW-10. One loop ([`fit`]) trains every network; a recipe gives what is
+//! minimised, how an epoch's batches are drawn, and how the network is scored. Training takes rows and labels and gives
+//! weights; where they come from and go to is the caller's.
 
 mod action_units;
+mod checkpoint;
 mod classifier;
 mod curves;
-mod epochs;
+mod epoch;
+mod error;
+mod examples;
 mod expression;
+mod fit;
 #[cfg(test)]
 mod golden;
+mod gradients;
 mod logistic;
 mod loss;
 mod optimizer;
 mod sampling;
 mod schedule;
+mod state;
 mod tables;
 mod valence_arousal;
 mod violence;
@@ -27,10 +34,13 @@ pub use classifier::{
     ClassifierScore, LabelledEmbeddings, Loss, TrainingConfig, predict, train_mlp,
 };
 pub use curves::draw_curves;
-pub use epochs::{EpochReport, EpochScore, Examples, FitError, Fitted};
+pub use epoch::{EpochReport, EpochScore, TrainingEvent};
+pub use error::FitError;
+pub use examples::Examples;
 pub use expression::{
     ExpressionRecipe, RecipeError, TrainedHead, TrainingReport, train_expression,
 };
+pub use fit::Fitted;
 pub use loss::{
     ValenceArousalLoss, batch_concordance, boundary_cross_entropy, boundary_weights, focal_loss,
     smoothed_cross_entropy, weighted_binary_cross_entropy, weighted_cross_entropy,
@@ -46,8 +56,7 @@ pub use valence_arousal::{
     TrainedValenceArousal, ValenceArousalRecipe, ValenceArousalReport, train_valence_arousal,
 };
 pub use violence::{
-    Augmentation, Boundary, ClassWeighting, ClipScores, FrameFeatures, FrameLoss, LabelledVideo,
-    MotionFold, TrainedNetwork, TrainedViolence, TrainingEvent, VideoData, ViolenceError,
-    ViolenceNetwork, ViolenceRecipe, ViolenceReport, ViolenceScore, add_frames, flip,
-    mean_and_spread, score_video, train_end_to_end, train_motion, train_violence,
+    Augmentation, Boundary, ClassWeighting, Fold, FrameLoss, HeadRecipe, PartScores,
+    TrainedNetwork, TrainedViolence, ViolenceError, ViolenceNetwork, ViolenceRecipe,
+    ViolenceReport, ViolenceScore, head_recipe, mean_and_spread, settings_for, train_end_to_end,
 };

@@ -128,7 +128,7 @@ impl ValenceArousalLoss {
     ///
     /// - predictions, labels: `[batch, 2]`
     /// - output: `[1]`
-    pub fn of(self, predictions: Tensor<2>, labels: Tensor<2>) -> Tensor<1> {
+    pub fn measure(self, predictions: Tensor<2>, labels: Tensor<2>) -> Tensor<1> {
         let distance = 1.0 - batch_concordance(predictions.clone(), labels.clone()).mean();
         let squared_error = || (predictions - labels).square().mean();
         match self {
@@ -277,7 +277,7 @@ mod tests {
             golden.action_units.labels(&device),
         );
         let positive = Tensor::from_data(golden.positive_weights.as_slice(), &device);
-        let va = |loss: ValenceArousalLoss| loss.of(predictions.clone(), values.clone());
+        let va = |loss: ValenceArousalLoss| loss.measure(predictions.clone(), values.clone());
         let losses = [
             weighted_cross_entropy(
                 logits.clone().narrow(1, 0, 8),
@@ -307,7 +307,7 @@ mod tests {
         let device = Device::flex().autodiff();
         let predictions = Tensor::<2>::full([4, 2], 0.5, &device).require_grad();
         let loss = ValenceArousalLoss::Concordance
-            .of(predictions.clone(), Tensor::full([4, 2], 0.5, &device));
+            .measure(predictions.clone(), Tensor::full([4, 2], 0.5, &device));
         let gradient = predictions.grad(&loss.backward()).expect("was tracked");
         let gradient: Vec<f32> = gradient.into_data().try_into_vec().expect("f32");
         assert!(

@@ -1,6 +1,13 @@
 //! How long and how fast a network is trained.
 
-use super::FitError;
+use burn::module::Module;
+
+use crate::{
+    FitError, UpdateRule,
+    fit::{Plan, Randomness},
+    optimizer::ParameterOptimizer,
+    state,
+};
 
 /// Optimiser, passes and stopping.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,7 +73,27 @@ impl Default for EarlyStop {
 }
 
 impl Schedule {
-    pub(super) fn check(&self) -> Result<(), FitError> {
+    /// The plan of a network that steps after every batch.
+    pub(crate) fn plan(&self) -> Plan {
+        Plan {
+            epochs: self.epochs,
+            accumulate: 1,
+            keeps_partial_step: false,
+            gradient_norm: None,
+            rate: LearningRate::Reduced(ReducedRate::new(self.learning_rate, self.plateau)),
+            early_stop: self.early_stop,
+            random: Randomness::Continued(self.seed),
+        }
+    }
+
+    /// Adam over all parameters of a network.
+    pub(crate) fn optimizer<N: Module>(&self, network: &N) -> ParameterOptimizer {
+        let decay = f64::from(self.weight_decay);
+        let parameters = state::parameters(network);
+        ParameterOptimizer::new(UpdateRule::Adam, decay, &parameters, |_| 1.0)
+    }
+
+    pub(crate) fn check(&self) -> Result<(), FitError> {
         for (what, value) in [("epochs", self.epochs), ("batch", self.batch)] {
             if value == 0 {
                 return Err(FitError::setting(what, "at least 1", value));
@@ -149,27 +176,62 @@ impl OneCycle {
     }
 }
 
+/// Step size and momentum of each step.
+#[derive(Debug)]
+pub(crate) enum LearningRate {
+    /// A step size that a [`Plateau`] may reduce.
+    Reduced(ReducedRate),
+    /// A step size along a cycle.
+    OneCycle {
+        cycle: OneCycle,
+        /// Highest step size.
+        peak: f64,
+        /// Least and highest momentum.
+        momentum: [f64; 2],
+    },
+}
+
 /// A step size and what [`Plateau`] remembers.
 #[derive(Debug)]
-pub(super) struct LearningRate {
-    pub(super) value: f64,
+pub(crate) struct ReducedRate {
+    value: f64,
     plateau: Option<Plateau>,
     lowest: f64,
     bad_epochs: usize,
 }
 
 impl LearningRate {
-    pub(super) fn new(schedule: &Schedule) -> Self {
+    /// Step size and momentum of a step, counted from 0.
+    pub(crate) fn at(&self, step: usize) -> [f64; 2] {
+        match self {
+            Self::Reduced(rate) => [rate.value, 0.0],
+            Self::OneCycle {
+                cycle,
+                peak,
+                momentum,
+            } => [cycle.rate(*peak, step), cycle.momentum(*momentum, step)],
+        }
+    }
+
+    /// Notes the validation loss of an epoch.
+    pub(crate) fn note(&mut self, loss: f64) {
+        if let Self::Reduced(rate) = self {
+            rate.note(loss);
+        }
+    }
+}
+
+impl ReducedRate {
+    fn new(value: f64, plateau: Option<Plateau>) -> Self {
         Self {
-            value: schedule.learning_rate,
-            plateau: schedule.plateau,
+            value,
+            plateau,
             lowest: f64::INFINITY,
             bad_epochs: 0,
         }
     }
 
-    /// Notes the validation loss of an epoch.
-    pub(super) fn note(&mut self, loss: f64) {
+    fn note(&mut self, loss: f64) {
         /// Relative; smaller improvements do not count.
         const THRESHOLD: f64 = 1e-4;
         /// A smaller change of the step size is not made.
@@ -201,13 +263,11 @@ mod tests {
     #[test]
     fn plateau_is_that_of_pytorch() {
         let golden = golden();
-        let mut rate = LearningRate::new(&Schedule {
-            plateau: Some(Plateau {
-                factor: 0.5,
-                patience: 2,
-            }),
-            ..Schedule::default()
-        });
+        let plateau = Plateau {
+            factor: 0.5,
+            patience: 2,
+        };
+        let mut rate = ReducedRate::new(1e-3, Some(plateau));
         for (loss, expected) in golden.plateau.losses.iter().zip(&golden.plateau.rates) {
             rate.note(*loss);
             assert_eq!(rate.value, *expected, "after {loss}");
@@ -215,7 +275,7 @@ mod tests {
         assert!(golden.plateau.rates.last() < golden.plateau.rates.first());
     }
 
-    /// SPEC 9.16, made with PyTorch, printed with six digits.
+    /// Made with PyTorch, printed with six digits.
     #[test]
     fn one_cycle_is_that_of_pytorch() {
         let cycle = OneCycle::new(126, 0.25);

@@ -1,14 +1,16 @@
 //! From rows of scores with valence and arousal to a regressor that is ready to be written to a file.
 
+use std::path::Path;
+
 use burn::tensor::{Device, Tensor, TensorData};
+use rand::rngs::StdRng;
 use serde::Serialize;
 
-use super::{
-    epochs::{EpochReport, EpochScore, Examples, FitError, fit},
-    expression::RecipeError,
-    loss::ValenceArousalLoss,
+use crate::{
+    EpochScore, Examples, FitError, RecipeError, Schedule, TrainingEvent, ValenceArousalLoss,
+    fit::{Plan, Recipe, fit},
+    optimizer::ParameterOptimizer,
     sampling::Shuffled,
-    schedule::Schedule,
 };
 use affectlens::{
     head::{ValenceArousal, ValenceArousalConfig},
@@ -67,51 +69,62 @@ impl EpochScore for ValenceArousalScores {
     fn score(&self) -> f64 {
         self.mean
     }
+
+    fn numbers(&self) -> Vec<f64> {
+        vec![self.valence, self.arousal, self.mean, self.count as f64]
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a count that was written as such"
+    )]
+    fn from_numbers(numbers: &[f64]) -> Option<Self> {
+        let &[valence, arousal, mean, count] = numbers else {
+            return None;
+        };
+        Some(Self {
+            valence,
+            arousal,
+            mean,
+            count: count as usize,
+        })
+    }
 }
 
 /// Trains a regressor and keeps the epoch with the best mean concordance over all of the validation data.
 ///
-/// The same data, recipe and seed give the same regressor on the same machine.
+/// The same data, recipe and seed give the same regressor on the same machine. With `checkpoint` every epoch is written
+/// to that file, and an interrupted run goes on from there to the same result.
 ///
 /// # Errors
 ///
-/// [`RecipeError`] for data that does not fit together or a setting out of range.
+/// [`RecipeError`] for data that does not fit together, a setting out of range, or a checkpoint of another run.
 pub fn train_valence_arousal(
     training: Examples<[f32; 2]>,
     validation: Examples<[f32; 2]>,
     recipe: &ValenceArousalRecipe,
-    on_epoch: impl FnMut(&EpochReport<ValenceArousalScores>),
+    checkpoint: Option<&Path>,
+    on_event: impl FnMut(TrainingEvent<'_, ValenceArousalScores>),
 ) -> Result<TrainedValenceArousal, RecipeError> {
-    let width = training.rows.width();
-    check(training, "training", width)?;
-    check(validation, "validation", width)?;
-    if recipe.hidden == Some(0) {
-        return Err(FitError::setting("hidden width", "at least 1", 0).into());
-    }
+    let inputs = training.rows.width();
+    check(training, "training", inputs)?;
+    check(validation, "validation", inputs)?;
+    recipe.check()?;
     let device = Device::flex().autodiff();
-    let schedule = &recipe.schedule;
-    let network = ValenceArousalConfig {
-        inputs: width,
+    let config = ValenceArousalConfig {
+        inputs,
         hidden: recipe.hidden,
-    }
-    .init(schedule.seed, &device);
-    let mut order = Shuffled::new(training.labels.len());
-    let fitted = fit(
-        network,
-        schedule,
-        |random| order.batches(schedule.batch, random),
-        |network: &ValenceArousal, batch, _| {
-            let labels: Vec<f32> = batch
-                .iter()
-                .flat_map(|&example| training.labels[example])
-                .collect();
-            let labels = Tensor::from_data(TensorData::new(labels, [batch.len(), 2]), &device);
-            let predictions = network.forward(training.rows.batch(batch, &device));
-            recipe.loss.of(predictions, labels)
-        },
-        |network| Some(evaluate(network, validation)),
-        on_epoch,
-    )?;
+    };
+    let network = config.init(recipe.schedule.seed, &device);
+    let regression = Regression {
+        training,
+        validation,
+        recipe,
+        order: Shuffled::new(training.labels.len()),
+        device,
+    };
+    let fitted = fit(network, regression, checkpoint, on_event)?;
     Ok(TrainedValenceArousal {
         weights: fitted.network.to_weights(),
         report: ValenceArousalReport {
@@ -120,6 +133,68 @@ pub fn train_valence_arousal(
             validation: evaluate(&fitted.network, validation),
         },
     })
+}
+
+/// The recipe of a regressor.
+struct Regression<'a> {
+    training: Examples<'a, [f32; 2]>,
+    validation: Examples<'a, [f32; 2]>,
+    recipe: &'a ValenceArousalRecipe,
+    order: Shuffled,
+    device: Device,
+}
+
+impl Recipe for Regression<'_> {
+    type Network = ValenceArousal;
+    type Batch = Vec<usize>;
+    type Input = Vec<usize>;
+    type Score = ValenceArousalScores;
+    type Error = FitError;
+
+    fn plan(&self) -> Plan {
+        self.recipe.schedule.plan()
+    }
+
+    fn optimizer(&self, network: &ValenceArousal) -> ParameterOptimizer {
+        self.recipe.schedule.optimizer(network)
+    }
+
+    fn made_of(&self) -> String {
+        let [training, validation] = [self.training, self.validation].map(|it| it.fingerprint());
+        format!("{:?} {training} {validation}", self.recipe)
+    }
+
+    fn draw(&mut self, random: &mut StdRng) -> Vec<Vec<usize>> {
+        self.order.batches(self.recipe.schedule.batch, random)
+    }
+
+    fn prepare(&self, batch: Vec<usize>, _: &mut StdRng) -> Result<Vec<usize>, FitError> {
+        Ok(batch)
+    }
+
+    fn loss(&self, network: &ValenceArousal, batch: Vec<usize>) -> Option<Tensor<1>> {
+        let labels = batch
+            .iter()
+            .flat_map(|&example| self.training.labels[example])
+            .collect();
+        let labels = TensorData::new::<f32, _>(labels, [batch.len(), 2]);
+        let labels = Tensor::from_data(labels, &self.device);
+        let predictions = network.forward(self.training.rows.batch(&batch, &self.device));
+        Some(self.recipe.loss.measure(predictions, labels))
+    }
+
+    fn validate(&self, network: &ValenceArousal) -> Result<Option<Self::Score>, FitError> {
+        Ok(Some(evaluate(network, self.validation)))
+    }
+}
+
+impl ValenceArousalRecipe {
+    fn check(&self) -> Result<(), FitError> {
+        if self.hidden == Some(0) {
+            return Err(FitError::setting("hidden width", "at least 1", 0));
+        }
+        self.schedule.check()
+    }
 }
 
 fn evaluate(network: &ValenceArousal, data: Examples<[f32; 2]>) -> ValenceArousalScores {
@@ -179,7 +254,7 @@ mod tests {
             network,
             |network| {
                 let predictions = network.forward(rows.clone());
-                ValenceArousalLoss::Concordance.of(predictions, golden.labels(&device))
+                ValenceArousalLoss::Concordance.measure(predictions, golden.labels(&device))
             },
             ValenceArousal::to_weights,
         );
@@ -233,8 +308,10 @@ mod tests {
                 ..recipe()
             };
             let mut highest = f64::NEG_INFINITY;
-            let trained = train_valence_arousal(training, validation, &recipe, |epoch| {
-                highest = epoch.validation.expect("is scored").mean.max(highest);
+            let trained = train_valence_arousal(training, validation, &recipe, None, |event| {
+                if let TrainingEvent::Epoch(epoch) = event {
+                    highest = epoch.validation.expect("is scored").mean.max(highest);
+                }
             })
             .expect("valid data");
             assert_eq!(trained.report.validation.mean, highest);
@@ -253,7 +330,7 @@ mod tests {
                 rows: &rows,
                 labels,
             };
-            train_valence_arousal(data, data, &recipe(), |_| {})
+            train_valence_arousal(data, data, &recipe(), None, |_| {})
                 .expect_err("invalid data")
                 .to_string()
         };

@@ -1,23 +1,25 @@
-//! Heads and whole networks that tell violent frames, from videos with a label a frame: the recipe of the HSEmotion team
-//! for DVD (SPEC 5.1, 5.5).
+//! Heads and whole networks that detect violence in the frames of videos: the recipe of the HSEmotion team for DVD, and
+//! our own for heads of movement.
 
 mod augmentation;
-mod checkpoint;
 mod clips;
+mod criterion;
 mod end_to_end;
-mod fit;
-mod frozen;
+mod error;
+mod features;
+mod head;
 mod motion;
 mod recipe;
+mod report;
 mod scores;
+mod temporal;
+mod training;
 
-pub use augmentation::flip;
-pub use clips::LabelledVideo;
 pub use end_to_end::{TrainedNetwork, ViolenceNetwork, train_end_to_end};
-pub use fit::{TrainingEvent, ViolenceError, ViolenceScore};
-pub use frozen::{
-    FrameFeatures, TrainedViolence, VideoData, ViolenceReport, score_video, train_violence,
-};
-pub use motion::{MotionFold, train_motion};
+pub use error::ViolenceError;
+pub use head::{Fold, HeadRecipe, PartScores, head_recipe, settings_for};
 pub use recipe::{Augmentation, Boundary, ClassWeighting, FrameLoss, ViolenceRecipe};
-pub use scores::{ClipScores, add_frames, mean_and_spread};
+pub use report::{TrainedViolence, ViolenceReport};
+pub use scores::{ViolenceScore, mean_and_spread};
+
+use affectlens_data::{FrameFeatures, LabelledVideo, VideoData};

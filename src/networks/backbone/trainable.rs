@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use affectlens_formats::architecture::{Architecture, Facts, NAMES};
+use affectlens_formats::{ParameterFill, StateDict};
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Device, Tensor};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-use super::published::Fill;
-use super::{Architecture, ConvNext, EfficientNet, Facts, NAMES, Parameters, ResNet18};
+use super::plain::PlainNetwork;
 use crate::weights::{Metadata, Weights, WeightsError};
 
 /// Layer scale before training, as ConvNeXt's authors set it.
@@ -19,22 +20,11 @@ const LAYER_SCALE: f32 = 1e-6;
 /// after [`Module::valid`], they use what they remember.
 #[derive(Module, Debug)]
 pub struct TrainableBackbone {
-    network: Network,
+    network: PlainNetwork,
     #[module(skip)]
     facts: Facts,
     #[module(skip)]
     parameters: Vec<Named>,
-}
-
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one of it, and its tensors are far larger"
-)]
-#[derive(Module, Debug)]
-enum Network {
-    ConvNext(ConvNext),
-    EfficientNet(EfficientNet),
-    ResNet18(ResNet18),
 }
 
 /// A parameter or running statistic in the published layout.
@@ -61,30 +51,21 @@ impl TrainableBackbone {
     /// missing, misshapen or unexpected parameter.
     pub fn load(name: &str, published: &Weights, device: &Device) -> Result<Self, WeightsError> {
         let architecture = architecture(name)?;
-        let layout = architecture.published().expect("has a state dict");
+        let layout = StateDict::new(architecture).expect("has a state dict");
         let weights = layout.unfolded(published)?;
-        let parameters = &mut Parameters::unfolded(&weights, layout.unfolded_layers());
-        let network = match architecture {
-            Architecture::ConvNext(config) => {
-                Network::ConvNext(ConvNext::take(config, parameters, device)?)
-            }
-            Architecture::EfficientNet(config) => {
-                Network::EfficientNet(EfficientNet::take(config, parameters, device)?)
-            }
-            _ => Network::ResNet18(ResNet18::take(parameters, device)?),
-        };
+        let (network, ids) = PlainNetwork::unfolded(architecture, &weights, device)?;
         let mut shapes: BTreeMap<_, _> = layout
             .parameters()
             .map(|parameter| (parameter.name, parameter.shape))
             .collect();
-        let parameters = parameters.ids().iter().map(|(name, id)| Named {
-            shape: shapes.remove(name).expect("every layer is published"),
-            name: name.clone(),
-            id: *id,
+        let parameters = ids.into_iter().map(|(name, id)| Named {
+            shape: shapes.remove(&name).expect("every layer is published"),
+            name,
+            id,
         });
         Ok(Self {
             network,
-            facts: architecture.facts(),
+            facts: architecture.facts().expect("a backbone has facts"),
             parameters: parameters.collect(),
         })
     }
@@ -96,16 +77,16 @@ impl TrainableBackbone {
     ///
     /// [`WeightsError::Architecture`] for a network that does not describe whole frames.
     pub fn init(name: &str, seed: u64, device: &Device) -> Result<Self, WeightsError> {
-        let layout = architecture(name)?.published().expect("has a state dict");
+        let layout = StateDict::new(architecture(name)?).expect("has a state dict");
         let mut random = StdRng::seed_from_u64(seed);
         let mut weights = Weights::default();
         for parameter in layout.parameters() {
             let count: usize = parameter.shape.iter().product();
             let values = match parameter.fill {
-                Fill::Zeros => vec![0.0; count],
-                Fill::Ones => vec![1.0; count],
-                Fill::LayerScale => vec![LAYER_SCALE; count],
-                Fill::Random => {
+                ParameterFill::Zeros => vec![0.0; count],
+                ParameterFill::Ones => vec![1.0; count],
+                ParameterFill::LayerScale => vec![LAYER_SCALE; count],
+                ParameterFill::Random => {
                     let inputs: usize = parameter.shape[1..].iter().product();
                     let bound = (6.0 / inputs as f32).sqrt();
                     (0..count)
@@ -130,11 +111,7 @@ impl TrainableBackbone {
     /// - frames: `[batch, 3, side, side]`, RGB, normalised as [`Facts::normalisation`] says
     /// - output: `[batch, width]`, not unit length
     pub fn forward(&self, frames: Tensor<4>) -> Tensor<2> {
-        match &self.network {
-            Network::ConvNext(network) => network.forward(frames),
-            Network::EfficientNet(network) => network.forward(frames),
-            Network::ResNet18(network) => network.forward(frames),
-        }
+        self.network.forward(frames).swap_remove(0)
     }
 
     /// Published names of all that is trained, each tensor once; running statistics are not.
@@ -170,11 +147,12 @@ impl TrainableBackbone {
 }
 
 fn architecture(name: &str) -> Result<Architecture, WeightsError> {
-    match Architecture::of(name) {
+    match Architecture::backbone(name) {
         Ok(architecture) if architecture.describes_frames() => Ok(architecture),
         _ => {
-            let frames =
-                |name: &&str| Architecture::of(name).is_ok_and(Architecture::describes_frames);
+            let frames = |name: &&str| {
+                Architecture::backbone(name).is_ok_and(Architecture::describes_frames)
+            };
             let names: Vec<_> = NAMES.into_iter().filter(frames).collect();
             Err(WeightsError::Architecture {
                 expected: names.join("`, `"),

@@ -1,23 +1,22 @@
-//! Crops of a tilted face, brought upright.
+//! Upright crops of rotated regions.
 
 use crate::face::RotatedBox;
 use crate::frame::Frame;
 
 use super::CropError;
 
-/// Cuts a tilted region out of a frame and brings it upright to `width` by `height` pixels.
+/// Crops a rotated region of a frame and turns it upright, to `width` by `height` pixels.
 ///
-/// Each pixel is read at one point, between the four pixels around it (bilinear); beyond the border the frame's last
-/// pixels repeat. That is how MediaPipe's face landmark graph reads its input. Nothing is averaged where the region
-/// shrinks.
+/// Each pixel is interpolated bilinearly at its centre; beyond the border the frame's outermost pixels repeat, as in
+/// MediaPipe's face landmark graph. A region that is shrunk is not antialiased.
 ///
 /// # Errors
 ///
-/// [`CropError::Degenerate`] for a region without area or with numbers that are none.
+/// [`CropError::Degenerate`] for a region without area or with numbers that are not finite.
 ///
 /// # Panics
 ///
-/// If `width` or `height` is zero.
+/// If `width` or `height` is 0.
 pub fn crop_rotated(
     frame: &Frame,
     region: &RotatedBox,
@@ -28,30 +27,31 @@ pub fn crop_rotated(
         return Err(CropError::Degenerate { region: *region });
     }
     let axes = [Axis::new(frame.width()), Axis::new(frame.height())];
-    let [columns, rows] = [width, height].map(|count| steps(count).collect::<Vec<_>>());
-    let [origin, right, down] = [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]].map(|at| region.to_frame(at));
-    let place = |axis: usize, u: f32, v: f32| {
+    let [columns, rows] = [width, height].map(|count| part_centres(count).collect::<Vec<_>>());
+    let [origin, right, down] =
+        [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]].map(|corner| region.to_frame(corner));
+    let in_frame = |axis: usize, u: f32, v: f32| {
         origin[axis] + u * (right[axis] - origin[axis]) + v * (down[axis] - origin[axis])
     };
     let mut pixels = Vec::with_capacity(columns.len() * rows.len() * 3);
     for v in rows {
         for &u in &columns {
-            let [x, y] = [place(0, u, v), place(1, u, v)];
+            let [x, y] = [in_frame(0, u, v), in_frame(1, u, v)];
             let ([left, right], across) = axes[0].neighbours(x);
             let ([above, below], down) = axes[1].neighbours(y);
-            let at = |column: usize, row: usize| {
+            let pixel = |column: usize, row: usize| {
                 &frame.pixels()[(row * axes[0].count + column) * 3..][..3]
             };
             let corners = [
-                at(left, above),
-                at(right, above),
-                at(left, below),
-                at(right, below),
+                pixel(left, above),
+                pixel(right, above),
+                pixel(left, below),
+                pixel(right, below),
             ];
             for channel in 0..3 {
                 let [a, b, c, d] = corners.map(|pixel| f32::from(pixel[channel]));
                 let (upper, lower) = (a + (b - a) * across, c + (d - c) * across);
-                // Between the four, so from 0 to 255.
+                // Between the four values, so from 0 to 255.
                 #[expect(
                     clippy::cast_possible_truncation,
                     clippy::cast_sign_loss,
@@ -65,7 +65,7 @@ pub fn crop_rotated(
 }
 
 /// Centres of `count` equal parts of `[0, 1]`.
-fn steps(count: u32) -> impl Iterator<Item = f32> {
+fn part_centres(count: u32) -> impl Iterator<Item = f32> {
     assert!(count > 0, "cannot crop to no pixels");
     let number = pixels(count);
     (0..count).map(move |index| (pixels(index) + 0.5) / number)
@@ -85,18 +85,18 @@ impl Axis {
         }
     }
 
-    /// The pixels around a place and how far it is from the first to the second, in `[0, 1]`.
-    fn neighbours(&self, place: f32) -> ([usize; 2], f32) {
-        // A pixel's value stands at its centre.
-        let place = (place - 0.5).clamp(0.0, self.last);
-        let first = place.floor();
+    /// The two pixels around a coordinate, and its distance from the first in `[0, 1]`.
+    fn neighbours(&self, coordinate: f32) -> ([usize; 2], f32) {
+        // Pixel centres lie at half coordinates.
+        let position = (coordinate - 0.5).clamp(0.0, self.last);
+        let first = position.floor();
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "clamped to the frame"
         )]
         let index = first as usize;
-        ([index, (index + 1).min(self.count - 1)], place - first)
+        ([index, (index + 1).min(self.count - 1)], position - first)
     }
 }
 
@@ -114,7 +114,7 @@ mod tests {
 
     use super::*;
 
-    /// 4x3 pixels, red counts columns, green rows, in tens.
+    /// 4x3 pixels; red is ten times the column, green ten times the row.
     fn grid() -> Frame {
         let pixel = |index: u8| [index % 4 * 10, index / 4 * 10, 7];
         Frame::from_rgb(4, 3, (0..12).flat_map(pixel).collect()).expect("twelve pixels")

@@ -23,7 +23,7 @@ pub(super) fn anchor_centres() -> Vec<[f32; 2]> {
 
 /// Candidates with at least this score, in input pixels, in the order of the anchors.
 ///
-/// `values` is `[896, 17]` as [`BlazeFace::forward`](super::BlazeFace::forward) gives it for one picture.
+/// `values` is `[896, 17]` as [`plan`](super::plan) gives it for one picture.
 pub(super) fn decode(values: &[f32], threshold: f32) -> Vec<Detection> {
     values
         .chunks_exact(ANCHOR_VALUES)

@@ -1,8 +1,8 @@
-//! Action units from two views of a face: `Linear -> batch norm -> ReLU -> Linear` over the embedding, and one
-//! linear layer over the expression logits of the same backbone.
+//! Action units from two outputs of a backbone: `Linear -> batch norm -> ReLU -> Linear` over the embedding, and one
+//! linear layer over the expression logits.
 //!
-//! The two classifiers of the HSEmotion team at ABAW-10, in one weights file. Their logits are averaged on the host,
-//! see [`ActionUnitSettings`](crate::calibration::ActionUnitSettings).
+//! The two classifiers of the HSEmotion team at ABAW-10 (section 3.2), in one weights file. Their scores are averaged
+//! after reading back, see [`ActionUnitSettings`](crate::calibration::ActionUnitSettings).
 
 use burn::module::Module;
 use burn::nn::{BatchNorm, BatchNormConfig, Linear};
@@ -27,24 +27,24 @@ const RUNNING: [&str; 2] = ["embedding.bn1.running_mean", "embedding.bn1.running
 pub struct ActionUnitsConfig {
     /// Length of the embedding.
     pub embedding: usize,
-    /// Hidden units of the embedding network.
+    /// Number of hidden units of the embedding network.
     pub hidden: usize,
-    /// Expression logits of the backbone.
+    /// Number of expression logits of the backbone.
     pub logits: usize,
-    /// Action units.
+    /// Number of action units.
     pub units: usize,
 }
 
-/// Both networks.
+/// Classifiers of action units.
 #[derive(Module, Debug)]
 pub struct ActionUnits {
-    /// Over the embedding.
+    /// Network over the embedding.
     pub embedding: EmbeddingNetwork,
-    /// Over the expression logits.
+    /// Network over the expression logits.
     pub logits: LogitsNetwork,
 }
 
-/// `Linear -> batch norm -> ReLU -> Linear`.
+/// Network over the embedding: `Linear -> batch norm -> ReLU -> Linear`.
 #[derive(Module, Debug)]
 pub struct EmbeddingNetwork {
     fc1: Linear,
@@ -52,14 +52,14 @@ pub struct EmbeddingNetwork {
     fc2: Linear,
 }
 
-/// One linear layer.
+/// Network over the expression logits: one linear layer.
 #[derive(Module, Debug)]
 pub struct LogitsNetwork {
     fc: Linear,
 }
 
 impl Default for ActionUnitsConfig {
-    /// The published sizes: 256 hidden units, 8 expressions, 12 action units, EmotiEffNet-B0's 1280-d embedding.
+    /// Published sizes: 256 hidden units, 8 expressions, 12 action units, EmotiEffNet-B0's 1280-d embedding.
     fn default() -> Self {
         Self {
             embedding: 1280,
@@ -71,7 +71,8 @@ impl Default for ActionUnitsConfig {
 }
 
 impl ActionUnitsConfig {
-    /// Networks with random weights, the same for the same seed on every device; PyTorch's default distributions.
+    /// Creates networks with random weights, the same for the same seed on every device; PyTorch's default
+    /// distributions.
     pub fn init(&self, seed: u64, device: &Device) -> ActionUnits {
         let mut uniform = Uniform::new(seed);
         ActionUnits {
@@ -88,18 +89,19 @@ impl ActionUnitsConfig {
 }
 
 impl ActionUnits {
-    /// Takes `embedding.fc1`, `embedding.bn1`, `embedding.fc2` and `logits.fc`; the sizes are those of the weights.
+    /// Loads `embedding.fc1`, `embedding.bn1`, `embedding.fc2` and `logits.fc`, with the sizes of the weights.
     ///
     /// # Errors
     ///
-    /// [`WeightsError`] for another architecture, or a missing, misshapen, unexpected or impossible parameter.
+    /// [`WeightsError`] for another architecture, or for a parameter that is missing, unexpected, of the wrong shape or
+    /// of an invalid value.
     pub fn load(weights: &Weights, device: &Device) -> Result<Self, WeightsError> {
         let ActionUnitsConfig {
             embedding,
             hidden,
             logits,
             units,
-        } = config_of(weights)?;
+        } = stored_config(weights)?;
         let fc1 = linear::load(weights, FC1, [hidden, embedding], device)?;
         let bn1 = batch_norm::load(weights, BN1, hidden, device)?;
         Ok(Self {
@@ -114,19 +116,19 @@ impl ActionUnits {
         })
     }
 
-    /// Adds both networks to a plan after maps of one pixel, batch norm folded; gives the logits over the embedding
-    /// and those over the expression logits.
+    /// Adds both networks to a plan, with batch norm folded; returns the outputs of the embedding network and of the
+    /// logits network. `embedding` and `logits` are feature maps of one pixel.
     ///
     /// # Errors
     ///
-    /// As [`load`](Self::load), and [`WeightsError::Shape`] if an input has another length.
+    /// The errors of [`load`](Self::load), and [`WeightsError::Shape`] if an input has another length.
     pub fn plan(
         weights: &Weights,
         planner: &mut Planner,
         embedding: Map,
         logits: Map,
     ) -> Result<[Map; 2], WeightsError> {
-        let ActionUnitsConfig { hidden, units, .. } = config_of(weights)?;
+        let ActionUnitsConfig { hidden, units, .. } = stored_config(weights)?;
         let inputs = planner.shape(embedding).channels;
         let mut weight = weights
             .values(&format!("{FC1}.weight"), &[hidden, inputs])?
@@ -147,9 +149,9 @@ impl ActionUnits {
         Ok([output(FC2, hidden)?, output(LOGITS, logits)?])
     }
 
-    /// The parameters in PyTorch's layout; the metadata names the architecture only.
+    /// Copies the parameters into a table in PyTorch's layout; the metadata names the architecture only.
     ///
-    /// Reads back from the device; in a browser only a network on the CPU can be asked.
+    /// Reads back from the device; in a browser this works for a network on the CPU only.
     pub fn to_weights(&self) -> Weights {
         let mut weights = Weights::new(Metadata {
             architecture: ARCHITECTURE.to_owned(),
@@ -165,7 +167,7 @@ impl ActionUnits {
 }
 
 impl EmbeddingNetwork {
-    /// Logits of the action units, with the running statistics of batch norm.
+    /// Computes the logits of the action units, with the running statistics of batch norm.
     ///
     /// # Shapes
     ///
@@ -176,8 +178,8 @@ impl EmbeddingNetwork {
         self.fc2.forward(relu(units))
     }
 
-    /// Logits as they are trained: batch norm takes the statistics of the batch and updates the running ones, and
-    /// hidden units are multiplied with `dropout`.
+    /// Computes the logits for training: batch norm uses the statistics of the batch and updates the running
+    /// statistics, and hidden units are multiplied by `dropout`.
     ///
     /// # Shapes
     ///
@@ -189,26 +191,26 @@ impl EmbeddingNetwork {
         self.fc2.forward(relu(units) * dropout)
     }
 
-    /// Hidden units.
+    /// Number of hidden units.
     pub fn hidden(&self) -> usize {
         self.fc1.weight.dims()[1]
     }
 }
 
 impl LogitsNetwork {
-    /// Logits of the action units.
+    /// Computes the logits of the action units.
     ///
     /// # Shapes
     ///
-    /// - logits: `[batch, logits]`, of the expressions, in the backbone's order
+    /// - logits: `[batch, logits]`, expressions in the backbone's order
     /// - output: `[batch, units]`, before the sigmoid
     pub fn forward(&self, logits: Tensor<2>) -> Tensor<2> {
         self.fc.forward(logits)
     }
 }
 
-/// Sizes of the networks in a weights file; whether all parameters have them is seen when they are read.
-fn config_of(weights: &Weights) -> Result<ActionUnitsConfig, WeightsError> {
+/// Sizes of the stored networks; the shapes of their parameters are checked when they are read.
+fn stored_config(weights: &Weights) -> Result<ActionUnitsConfig, WeightsError> {
     linear::expect(weights, ARCHITECTURE, &LAYERS, &RUNNING)?;
     let [hidden, embedding] = linear::sizes(weights, FC1)?;
     let [units, logits] = linear::sizes(weights, LOGITS)?;
@@ -232,7 +234,7 @@ mod tests {
         units: 3,
     };
 
-    /// With a batch norm that does something.
+    /// Weights with a batch norm that is not the identity.
     fn table() -> Weights {
         let mut weights = SMALL.init(1, &Device::flex()).to_weights();
         for (name, values) in batch_norm::NAMES.into_iter().zip([

@@ -1,4 +1,4 @@
-//! Batch norm with PyTorch's running statistics, under PyTorch's names.
+//! Batch norm with PyTorch's running statistics and names.
 
 use burn::module::{Param, RunningState};
 use burn::nn::{BatchNorm, BatchNormConfig};
@@ -7,12 +7,12 @@ use burn::tensor::{Device, Tensor, module};
 use super::linear;
 use crate::weights::{Weights, WeightsError};
 
-/// Names below the layer's key: scale, shift, running mean and running variance.
+/// Names after the layer's key: scale, shift, running mean and running variance.
 pub(super) const NAMES: [&str; 4] = ["weight", "bias", "running_mean", "running_var"];
-/// PyTorch's default, which is Burn's.
+/// Default of PyTorch and of Burn.
 pub(super) const EPSILON: f32 = 1e-5;
 
-/// Scale, shift, running mean and running variance.
+/// Stored scale, shift, running mean and running variance of a layer.
 pub(super) fn values<'a>(
     weights: &'a Weights,
     key: &str,
@@ -48,7 +48,7 @@ pub(super) fn load(
     })
 }
 
-/// Writes a layer into a table.
+/// Writes a layer into a weights table.
 pub(super) fn store(weights: &mut Weights, key: &str, layer: &BatchNorm) {
     for (name, tensor) in NAMES.into_iter().zip([
         layer.gamma.val(),
@@ -73,9 +73,10 @@ pub(super) fn forward<const D: usize>(layer: &BatchNorm, input: Tensor<D>) -> Te
     )
 }
 
-/// Normalises `[batch, channels, ...]` with the statistics of the batch and updates the running ones.
+/// Normalises `[batch, channels, ...]` with the statistics of the batch and updates the running statistics.
 ///
-/// PyTorch normalises with the biased variance and keeps the unbiased one; Burn's module keeps the biased.
+/// Like PyTorch, it normalises with the biased variance and stores the unbiased variance; Burn's module stores the
+/// biased one.
 pub(super) fn forward_training<const D: usize>(layer: &BatchNorm, input: Tensor<D>) -> Tensor<D> {
     let dims = input.dims();
     let count = dims.iter().product::<usize>() / dims[1].max(1);
@@ -86,8 +87,8 @@ pub(super) fn forward_training<const D: usize>(layer: &BatchNorm, input: Tensor<
         (&layer.running_mean, normed.mean),
         (&layer.running_var, unbiased),
     ] {
-        let kept = state.value_sync() * (1.0 - layer.momentum);
-        state.update((kept + batch * layer.momentum).detach());
+        let previous = state.value_sync() * (1.0 - layer.momentum);
+        state.update((previous + batch * layer.momentum).detach());
     }
     normed.output
 }

@@ -1,13 +1,13 @@
-//! Linear layers in PyTorch's layout: `KEY.weight` of `[outputs, inputs]` and `KEY.bias` of `[outputs]`.
+//! Linear layers in PyTorch's layout: `KEY.weight` of shape `[outputs, inputs]` and `KEY.bias` of shape `[outputs]`.
 
 use burn::module::Param;
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::kernel::{Activation, Map, Planner, Weighted};
-use crate::weights::{Weights, WeightsError};
+use crate::weights::{OnDevice, Weights, WeightsError};
 
-/// Confirms the architecture, and that every parameter is weight or bias of one of the layers or one of `others`.
+/// Checks the architecture, and that each parameter is the weight or bias of one of `layers` or is named in `others`.
 pub(super) fn expect(
     weights: &Weights,
     architecture: &str,
@@ -15,11 +15,12 @@ pub(super) fn expect(
     others: &[&str],
 ) -> Result<(), WeightsError> {
     weights.expect_architecture(architecture)?;
-    let belongs = |name: &str| {
-        let of_layer = |key: &&str| matches!(name.strip_prefix(key), Some(".weight" | ".bias"));
-        layers.iter().any(of_layer) || others.contains(&name)
+    let is_expected = |name: &str| {
+        let has_parameter =
+            |key: &&str| matches!(name.strip_prefix(key), Some(".weight" | ".bias"));
+        layers.iter().any(has_parameter) || others.contains(&name)
     };
-    match weights.iter().find(|(name, _)| !belongs(name)) {
+    match weights.iter().find(|(name, _)| !is_expected(name)) {
         None => Ok(()),
         Some((name, _)) => Err(WeightsError::Unexpected {
             name: name.to_owned(),
@@ -28,7 +29,7 @@ pub(super) fn expect(
     }
 }
 
-/// Outputs and inputs of a layer, from the shape of its weight.
+/// Numbers of outputs and inputs of a stored layer, from the shape of its weight.
 pub(super) fn sizes(weights: &Weights, key: &str) -> Result<[usize; 2], WeightsError> {
     let name = format!("{key}.weight");
     match weights.get(&name).map(|tensor| tensor.shape.as_slice()) {
@@ -55,7 +56,7 @@ pub(super) fn load(
     })
 }
 
-/// Adds a layer to a plan after a map of one pixel.
+/// Adds a layer to a plan; its input is a feature map of one pixel.
 pub(super) fn plan(
     weights: &Weights,
     key: &str,
@@ -71,7 +72,7 @@ pub(super) fn plan(
     Ok(planner.pointwise(input, weighted))
 }
 
-/// Writes a layer into a table.
+/// Writes a layer into a weights table.
 pub(super) fn store(weights: &mut Weights, key: &str, linear: &Linear) {
     let [inputs, outputs] = linear.weight.dims();
     let weight = linear.weight.val().transpose();
@@ -85,7 +86,7 @@ pub(super) fn store(weights: &mut Weights, key: &str, linear: &Linear) {
     insert(weights, format!("{key}.bias"), vec![outputs], bias);
 }
 
-/// Writes a tensor into a table.
+/// Writes a tensor into a weights table.
 pub(super) fn insert<const D: usize>(
     weights: &mut Weights,
     name: String,
@@ -102,7 +103,7 @@ pub(super) fn insert<const D: usize>(
         .expect("the shape is the tensor's own");
 }
 
-/// SplitMix64: Burn's own generators differ from device to device and are seeded globally.
+/// Random numbers by SplitMix64; Burn's own generators differ from device to device and are seeded globally.
 pub(super) struct Uniform {
     state: u64,
 }
@@ -112,7 +113,7 @@ impl Uniform {
         Self { state: seed }
     }
 
-    /// In `[0, 1)`, 24 bits.
+    /// Next number in `[0, 1)`, with 24 bits.
     fn next(&mut self) -> f32 {
         self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut bits = self.state;
@@ -122,14 +123,14 @@ impl Uniform {
         (bits >> 40) as f32 / (1_u32 << 24) as f32
     }
 
-    /// In `±bound`.
+    /// Uniform numbers in `[-bound, bound)`.
     pub(super) fn values(&mut self, count: usize, bound: f32) -> Vec<f32> {
         (0..count)
             .map(|_| (2.0 * self.next() - 1.0) * bound)
             .collect()
     }
 
-    /// Of the normal distribution about 0, by the method of Box and Muller.
+    /// Normally distributed numbers with mean 0, by the method of Box and Muller.
     pub(super) fn normal_values(&mut self, count: usize, deviation: f32) -> Vec<f32> {
         (0..count)
             .map(|_| {
@@ -139,7 +140,7 @@ impl Uniform {
             .collect()
     }
 
-    /// A layer whose weights and biases are uniform in `±1 / sqrt(inputs)`, PyTorch's default.
+    /// Layer with weights and biases uniform in `±1 / sqrt(inputs)`, PyTorch's default.
     pub(super) fn linear(&mut self, inputs: usize, outputs: usize, device: &Device) -> Linear {
         let bound = 1.0 / (inputs as f32).sqrt();
         let mut values = |count| self.values(count, bound);

@@ -1,7 +1,7 @@
-//! A multi-layer perceptron with one hidden layer: `Linear -> ReLU -> Linear`.
+//! Multi-layer perceptron (MLP) with one hidden layer: `Linear -> ReLU -> Linear`.
 //!
-//! The classifier of the HSEmotion systems; keys and layout are those of PyTorch's
-//! `Sequential(Linear, ReLU, Linear)` under the name `net`.
+//! The expression classifier of the HSEmotion team at ABAW-10, section 3.1. Names and layout are those of PyTorch's
+//! `Sequential(Linear, ReLU, Linear)` with the name `net`.
 
 use burn::module::Module;
 use burn::nn::Linear;
@@ -12,8 +12,9 @@ use super::linear::{self, Uniform};
 use crate::kernel::{Activation, Map, Planner};
 use crate::weights::{Metadata, Weights, WeightsError};
 
-/// Architecture name in weights files.
+/// Architecture in weights files.
 const ARCHITECTURE: &str = "mlp";
+/// Names of the hidden and the output layer.
 const KEYS: [&str; 2] = ["net.0", "net.2"];
 
 /// Sizes of an [`Mlp`].
@@ -21,13 +22,13 @@ const KEYS: [&str; 2] = ["net.0", "net.2"];
 pub struct MlpConfig {
     /// Length of the embedding.
     pub inputs: usize,
-    /// Hidden units.
+    /// Number of hidden units.
     pub hidden: usize,
-    /// Outputs.
+    /// Number of classes.
     pub classes: usize,
 }
 
-/// Classifies embeddings.
+/// Classifier of embeddings.
 #[derive(Module, Debug)]
 pub struct Mlp {
     hidden: Linear,
@@ -35,7 +36,7 @@ pub struct Mlp {
 }
 
 impl MlpConfig {
-    /// A network with random weights, the same for the same seed on every device.
+    /// Creates a network with random weights, the same for the same seed on every device.
     ///
     /// Weights and biases are uniform in `±1 / sqrt(inputs of the layer)`, PyTorch's default.
     ///
@@ -68,28 +69,28 @@ impl Mlp {
         }
     }
 
-    /// Takes `net.0` and `net.2`; the sizes are those of the weights.
+    /// Loads `net.0` and `net.2`, with the sizes of the weights.
     ///
     /// # Errors
     ///
-    /// [`WeightsError`] for another architecture, or a missing, misshapen or unexpected parameter.
+    /// [`WeightsError`] for another architecture, or for a parameter that is missing, unexpected or of the wrong shape.
     pub fn load(weights: &Weights, device: &Device) -> Result<Self, WeightsError> {
         let MlpConfig {
             inputs,
             hidden,
             classes,
-        } = config_of(weights)?;
+        } = stored_config(weights)?;
         Ok(Self {
             hidden: linear::load(weights, KEYS[0], [hidden, inputs], device)?,
             output: linear::load(weights, KEYS[1], [classes, hidden], device)?,
         })
     }
 
-    /// Adds the network to a plan after a map of one pixel, the embedding; gives the logits.
+    /// Adds the network to a plan and returns the logits; `embedding` is a feature map of one pixel.
     ///
     /// # Errors
     ///
-    /// As [`load`](Self::load), and [`WeightsError::Shape`] if the embedding has another length.
+    /// The errors of [`load`](Self::load), and [`WeightsError::Shape`] if the embedding has another length.
     pub fn plan(
         weights: &Weights,
         planner: &mut Planner,
@@ -97,7 +98,7 @@ impl Mlp {
     ) -> Result<Map, WeightsError> {
         let MlpConfig {
             hidden, classes, ..
-        } = config_of(weights)?;
+        } = stored_config(weights)?;
         let units = linear::plan(
             weights,
             KEYS[0],
@@ -116,9 +117,10 @@ impl Mlp {
         )
     }
 
-    /// The parameters in PyTorch's layout, `[outputs, inputs]`; the metadata names the architecture only.
+    /// Copies the parameters into a table in PyTorch's layout, `[outputs, inputs]`; the metadata names the architecture
+    /// only.
     ///
-    /// Reads back from the device; in a browser only a network on the CPU can be asked.
+    /// Reads back from the device; in a browser this works for a network on the CPU only.
     pub fn to_weights(&self) -> Weights {
         let mut weights = Weights::new(Metadata {
             architecture: ARCHITECTURE.to_owned(),
@@ -140,8 +142,8 @@ impl Mlp {
     }
 }
 
-/// Sizes of the network in a weights file; whether all parameters have them is seen when they are read.
-fn config_of(weights: &Weights) -> Result<MlpConfig, WeightsError> {
+/// Sizes of a stored network; the shapes of its parameters are checked when they are read.
+fn stored_config(weights: &Weights) -> Result<MlpConfig, WeightsError> {
     linear::expect(weights, ARCHITECTURE, &KEYS, &[])?;
     let [hidden, inputs] = linear::sizes(weights, KEYS[0])?;
     let [classes, _] = linear::sizes(weights, KEYS[1])?;
@@ -187,7 +189,7 @@ mod tests {
     fn known_weights_give_known_logits() {
         let device = Device::flex();
         let mlp = Mlp::load(&by_hand(), &device).expect("loads");
-        // Hidden: 1*1 + 2*3 + 0.5 = 7.5, and -3 + 12 - 100 cut to 0.
+        // Hidden: 1*1 + 2*3 + 0.5 = 7.5, and -3 + 12 - 100, which ReLU sets to 0.
         let logits = mlp.forward(Tensor::from_data([[1.0, 3.0]], &device));
         assert_eq!(values(logits), [7.5, -14.75]);
     }

@@ -1,8 +1,9 @@
-//! Valence and arousal from the outputs of an affect network: `Linear -> tanh`, or with a hidden layer
+//! Valence and arousal from the outputs of a backbone: `Linear -> tanh`, or with a hidden layer
 //! `Linear -> ReLU -> Linear -> tanh`.
 //!
-//! The regressor of the HSEmotion team at ABAW-10, whose input is MT-DDAMFN's ten outputs. Keys are PyTorch's:
-//! `fc` for the single layer, `net.0` and `net.2` of a `Sequential` for two.
+//! The regression head of the HSEmotion team at ABAW-10 (section 3.2), whose inputs are the ten outputs of MT-DDAMFN;
+//! the notebook adds the tanh. Names are PyTorch's: `fc` for a single layer, `net.0` and `net.2` of a `Sequential` for
+//! two.
 
 use burn::module::Module;
 use burn::nn::Linear;
@@ -16,7 +17,7 @@ use crate::weights::{Metadata, Weights, WeightsError};
 const ARCHITECTURE: &str = "valence-arousal";
 const SINGLE: &str = "fc";
 const HIDDEN: [&str; 2] = ["net.0", "net.2"];
-/// Valence, arousal.
+/// Number of outputs: valence, arousal.
 const OUTPUTS: usize = 2;
 
 /// Sizes of a [`ValenceArousal`].
@@ -24,11 +25,11 @@ const OUTPUTS: usize = 2;
 pub struct ValenceArousalConfig {
     /// Length of the input.
     pub inputs: usize,
-    /// Hidden units; `None` for the published single layer.
+    /// Number of hidden units; `None` for the published single layer.
     pub hidden: Option<usize>,
 }
 
-/// Estimates valence and arousal.
+/// Regression head for valence and arousal.
 #[derive(Module, Debug)]
 pub struct ValenceArousal {
     hidden: Option<Linear>,
@@ -36,7 +37,8 @@ pub struct ValenceArousal {
 }
 
 impl ValenceArousalConfig {
-    /// A network with random weights, the same for the same seed on every device; PyTorch's default distribution.
+    /// Creates a network with random weights, the same for the same seed on every device; PyTorch's default
+    /// distribution.
     pub fn init(&self, seed: u64, device: &Device) -> ValenceArousal {
         let mut uniform = Uniform::new(seed);
         let hidden = self
@@ -48,13 +50,13 @@ impl ValenceArousalConfig {
 }
 
 impl ValenceArousal {
-    /// Takes `fc`, or `net.0` and `net.2`; the sizes are those of the weights.
+    /// Loads `fc`, or `net.0` and `net.2`, with the sizes of the weights.
     ///
     /// # Errors
     ///
-    /// [`WeightsError`] for another architecture, or a missing, misshapen or unexpected parameter.
+    /// [`WeightsError`] for another architecture, or for a parameter that is missing, unexpected or of the wrong shape.
     pub fn load(weights: &Weights, device: &Device) -> Result<Self, WeightsError> {
-        Ok(match hidden_of(weights)? {
+        Ok(match stored_hidden(weights)? {
             None => Self {
                 hidden: None,
                 output: linear::load(
@@ -71,12 +73,12 @@ impl ValenceArousal {
         })
     }
 
-    /// Adds the network to a plan after a map of one pixel; gives valence and arousal **before** the tanh, which is
-    /// [`f32::tanh`] on the host.
+    /// Adds the network to a plan and returns valence and arousal **before** the tanh, which the caller applies after
+    /// reading back ([`f32::tanh`]); `scores` is a feature map of one pixel.
     ///
     /// # Errors
     ///
-    /// As [`load`](Self::load), and [`WeightsError::Shape`] if the input has another length.
+    /// The errors of [`load`](Self::load), and [`WeightsError::Shape`] if the input has another length.
     pub fn plan(
         weights: &Weights,
         planner: &mut Planner,
@@ -85,7 +87,7 @@ impl ValenceArousal {
         let output = |key, planner: &mut Planner, input| {
             linear::plan(weights, key, OUTPUTS, Activation::Identity, planner, input)
         };
-        let Some([hidden, _]) = hidden_of(weights)? else {
+        let Some([hidden, _]) = stored_hidden(weights)? else {
             return output(SINGLE, planner, scores);
         };
         let units = linear::plan(
@@ -99,9 +101,9 @@ impl ValenceArousal {
         output(HIDDEN[1], planner, units)
     }
 
-    /// The parameters in PyTorch's layout; the metadata names the architecture only.
+    /// Copies the parameters into a table in PyTorch's layout; the metadata names the architecture only.
     ///
-    /// Reads back from the device; in a browser only a network on the CPU can be asked.
+    /// Reads back from the device; in a browser this works for a network on the CPU only.
     pub fn to_weights(&self) -> Weights {
         let mut weights = Weights::new(Metadata {
             architecture: ARCHITECTURE.to_owned(),
@@ -117,7 +119,7 @@ impl ValenceArousal {
         weights
     }
 
-    /// Estimates valence and arousal.
+    /// Predicts valence and arousal.
     ///
     /// # Shapes
     ///
@@ -132,8 +134,8 @@ impl ValenceArousal {
     }
 }
 
-/// Sizes of the hidden layer, if the file has one.
-fn hidden_of(weights: &Weights) -> Result<Option<[usize; 2]>, WeightsError> {
+/// Sizes of the stored hidden layer, outputs and inputs; `None` without a hidden layer.
+fn stored_hidden(weights: &Weights) -> Result<Option<[usize; 2]>, WeightsError> {
     let is_hidden = weights.iter().any(|(name, _)| name.starts_with("net."));
     let keys: &[&str] = if is_hidden { &HIDDEN } else { &[SINGLE] };
     linear::expect(weights, ARCHITECTURE, keys, &[])?;
@@ -163,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn plan_gives_what_the_tanh_is_taken_of() {
+    fn plan_gives_valence_and_arousal_before_the_tanh() {
         let rows = [[0.3_f32, -2.0, 1.5, 0.0, 4.0, -1.0, 0.2, 0.1, 0.7, -0.4]];
         for hidden in [None, Some(5)] {
             let weights = table(hidden);

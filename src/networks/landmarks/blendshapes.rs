@@ -5,6 +5,11 @@
 //! Blendshape Prediction", 2023. It is small enough to stay on the CPU, in Burn's own operations, whatever the device of
 //! the mesh.
 
+use affectlens_formats::architecture::Convolution;
+pub use affectlens_formats::architecture::blendshapes::NAME as BLENDSHAPES_ARCHITECTURE;
+use affectlens_formats::architecture::blendshapes::{
+    BLOCKS, CHANNELS, POINTS, TOKEN, layers, norm,
+};
 use burn::module::{Module, Param};
 use burn::tensor::activation::{relu, sigmoid};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -13,30 +18,20 @@ use crate::backbone::Parameters;
 use crate::face::Landmarks;
 use crate::kernel::product;
 use crate::label::BLENDSHAPES;
-use crate::weights::{ExpectedConvolution, PublishedWeights, Weights, WeightsError};
-
-/// Name of the architecture in a weights file.
-pub const BLENDSHAPES_ARCHITECTURE: &str = "face-blendshapes";
+use crate::weights::{Weights, WeightsError};
 
 /// Landmarks that the network looks at, in its order (`face_blendshapes_graph.cc` of MediaPipe).
 #[rustfmt::skip]
-const SEEN: [usize; 146] = [
+const SEEN: [usize; POINTS] = [
     0, 1, 4, 5, 6, 7, 8, 10, 13, 14, 17, 21, 33, 37, 39, 40, 46, 52, 53, 54, 55, 58, 61, 63, 65, 66, 67, 70, 78, 80, 81, 82, 84, 87, 88, 91, 93, 95, 103, 105, 107, 109, 127, 132, 133, 136, 144, 145, 146, 148, 149, 150, 152, 153, 154, 155, 157, 158, 159, 160, 161, 162, 163, 168, 172, 173, 176, 178, 181, 185, 191, 195, 197, 234, 246, 249, 251, 263, 267, 269, 270, 276, 282, 283, 284, 285, 288, 291, 293, 295, 296, 297, 300, 308, 310, 311, 312, 314, 317, 318, 321, 323, 324, 332, 334, 336, 338, 356, 361, 362, 365, 373, 374, 375, 377, 378, 379, 380, 381, 382, 384, 385, 386, 387, 388, 389, 390, 397, 398, 400, 402, 405, 409, 415, 454, 466, 468, 469, 470, 471, 472, 473, 474, 475, 476, 477,
 ];
 
-const POINTS: usize = SEEN.len();
-/// What the landmarks are condensed to, and one token more that gathers the result.
-const TOKENS: usize = 97;
-const CHANNELS: usize = 64;
-const TOKEN_HIDDEN: usize = 384;
-const CHANNEL_HIDDEN: usize = 256;
-const BLOCKS: usize = 4;
 /// As published: 1e-6 rounded to 16 bits.
 const EPSILON: f32 = 1.013_279e-6;
 /// Distance of the landmarks from their mean, on average, as the network expects it.
 const SPREAD: f32 = 0.5;
 
-/// Tells blendshapes from landmarks.
+/// Computes blendshapes from landmarks.
 #[derive(Debug)]
 pub struct Blendshapes {
     mixer: Mixer,
@@ -117,9 +112,9 @@ impl Mixer {
     fn load(weights: &Weights, device: &Device) -> Result<Self, WeightsError> {
         weights.expect_architecture(BLENDSHAPES_ARCHITECTURE)?;
         let mut parameters = Parameters::new(weights);
-        let mut linears = published_order()
-            .into_iter()
-            .map(|row| Linear::load(&row, &mut parameters, device))
+        let mut linears = layers()
+            .iter()
+            .map(|layer| Linear::load(layer, &mut parameters, device))
             .collect::<Result<Vec<_>, _>>()?
             .into_iter();
         let mut next = || linears.next().expect("a layer for each row of the table");
@@ -159,7 +154,7 @@ impl Mixer {
         let x = blocks
             .iter()
             .fold(x, |x, block| block.mix_channels(block.mix_tokens(x)));
-        // Of the last block only the extra token is looked at.
+        // Only the gathering token of the last block is looked at.
         let x = last.mix_channels(last.mix_tokens(x).narrow(1, 0, 1));
         sigmoid(self.output.over_channels(x))
     }
@@ -181,17 +176,18 @@ impl Block {
 
 impl Linear {
     fn load(
-        row: &ExpectedConvolution,
+        layer: &Convolution,
         parameters: &mut Parameters<'_>,
         device: &Device,
     ) -> Result<Self, WeightsError> {
-        let [outputs, inputs, ..] = row.weight;
+        let shape = layer.config.weight_shape();
+        let [outputs, inputs, ..] = shape;
         let mut load = |part: &str, shape: &[usize], as_shape: [usize; 3]| {
-            let values = parameters.values(&format!("{}.{part}", row.name), shape)?;
+            let values = parameters.values(&format!("{}.{part}", layer.name), shape)?;
             Ok(parameter(values, as_shape, device))
         };
         Ok(Self {
-            weight: load("weight", &row.weight, [1, outputs, inputs])?,
+            weight: load("weight", &shape, [1, outputs, inputs])?,
             bias: load("bias", &[outputs], [1, outputs, 1])?,
         })
     }
@@ -229,70 +225,10 @@ fn parameter(values: &[f32], shape: [usize; 3], device: &Device) -> Param<Tensor
     Param::from_tensor(Tensor::from_data(values, device)).set_require_grad(false)
 }
 
-const TOKEN: &str = "token";
-
-fn norm(block: usize, part: &str) -> String {
-    format!("blocks.{block}.{part}_norm.scale")
-}
-
-/// Every layer in the order of the published graph, which has them as 1x1 convolutions.
-fn published_order() -> Vec<ExpectedConvolution> {
-    let row = |name: String, outputs: usize, inputs: usize| ExpectedConvolution {
-        name,
-        weight: [outputs, inputs, 1, 1],
-        groups: 1,
-        stride: 1,
-    };
-    let mut rows = vec![
-        row("condense".to_owned(), TOKENS - 1, POINTS),
-        row("embed".to_owned(), CHANNELS, 2),
-    ];
-    for block in 0..BLOCKS {
-        for (part, width, hidden) in [
-            ("tokens", TOKENS, TOKEN_HIDDEN),
-            ("channels", CHANNELS, CHANNEL_HIDDEN),
-        ] {
-            rows.push(row(format!("blocks.{block}.{part}.0"), hidden, width));
-            rows.push(row(format!("blocks.{block}.{part}.1"), width, hidden));
-        }
-    }
-    rows.push(row("output".to_owned(), BLENDSHAPES.len(), CHANNELS));
-    rows
-}
-
-/// Gives MediaPipe's `face_blendshapes.tflite` its canonical names.
-///
-/// # Errors
-///
-/// As [`PublishedWeights::name_convolutions`]; [`WeightsError::Missing`] if a norm or the extra token is not there
-/// under its published name.
-pub fn blendshapes_weights(published: &PublishedWeights) -> Result<Weights, WeightsError> {
-    let mut weights = published.name_convolutions(BLENDSHAPES_ARCHITECTURE, published_order())?;
-    let mut take = |name: String, published_as: String| {
-        let found = published
-            .named()
-            .iter()
-            .find(|(key, _)| key.contains(&published_as));
-        let (_, tensor) = found.ok_or_else(|| WeightsError::Missing {
-            name: name.clone(),
-            hint: format!(" (published as `{published_as}`)"),
-        })?;
-        weights.insert(name, vec![CHANNELS], tensor.values.clone())
-    };
-    take(TOKEN.to_owned(), "/AddExtraTokens/".to_owned())?;
-    for block in 0..BLOCKS {
-        for (number, part) in [(1, "token"), (2, "channel")] {
-            let published_as = format!("/MixerBlock_{block}/layer_norm{number}/batchnorm/mul/");
-            take(norm(block, part), published_as)?;
-        }
-    }
-    Ok(weights)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::weights::{GraphConvolution, Metadata, WeightTensor};
+    use crate::weights::Metadata;
 
     fn values(count: usize, seed: usize) -> Vec<f32> {
         let number = |index: usize| ((index * 7919 + seed * 104_729) % 1009) as f32;
@@ -301,44 +237,34 @@ mod tests {
             .collect()
     }
 
-    fn published() -> PublishedWeights {
-        let convolutions = published_order()
-            .into_iter()
-            .enumerate()
-            .map(|(seed, row)| GraphConvolution {
-                name: format!("conv2d_{seed}"),
-                bias: Some(WeightTensor {
-                    shape: vec![row.weight[0]],
-                    values: values(row.weight[0], seed + 50),
-                }),
-                weight: WeightTensor {
-                    shape: row.weight.to_vec(),
-                    values: values(row.weight.iter().product(), seed),
-                },
-                groups: 1,
-                strides: [1; 2],
-            })
-            .collect();
-        let mut named = Weights::new(Metadata::default());
-        let mut insert = |name: String| {
-            named
-                .insert(name, vec![CHANNELS], vec![1.0; CHANNELS])
-                .expect("as many values");
+    fn seeded() -> Weights {
+        let mut weights = Weights::new(Metadata {
+            architecture: BLENDSHAPES_ARCHITECTURE.to_owned(),
+            ..Metadata::default()
+        });
+        let mut insert = |name: String, shape: &[usize], values: Vec<f32>| {
+            let inserted = weights.insert(name, shape.to_vec(), values);
+            inserted.expect("as many values");
         };
-        insert("model/AddExtraTokens/strided_slice".to_owned());
+        for (seed, layer) in layers().iter().enumerate() {
+            let shape = layer.config.weight_shape();
+            let count = shape.iter().product();
+            let name = &layer.name;
+            insert(format!("{name}.weight"), &shape, values(count, seed));
+            insert(
+                format!("{name}.bias"),
+                &shape[..1],
+                values(shape[0], seed + 50),
+            );
+        }
+        let ones = || vec![1.0; CHANNELS];
+        insert(TOKEN.to_owned(), &[CHANNELS], ones());
         for block in 0..BLOCKS {
-            for number in [1, 2] {
-                insert(format!(
-                    "model/MixerBlock_{block}/layer_norm{number}/batchnorm/mul/Read"
-                ));
+            for part in ["token", "channel"] {
+                insert(norm(block, part), &[CHANNELS], ones());
             }
         }
-        PublishedWeights::Graph {
-            operations: Vec::new(),
-            named,
-            convolutions,
-            classifier: None,
-        }
+        weights
     }
 
     fn face(scale: f32, shift: f32) -> Landmarks {
@@ -355,7 +281,7 @@ mod tests {
 
     #[test]
     fn place_and_size_of_a_face_do_not_matter() {
-        let weights = blendshapes_weights(&published()).expect("the published graph");
+        let weights = seeded();
         let network = Blendshapes::load(&weights).expect("canonical weights");
         let (near, far) = (face(4000.0, 900.0), face(100.0, 50.0));
         let [a, b] = network.scores(&[&near, &far])[..] else {
@@ -373,7 +299,7 @@ mod tests {
 
     #[test]
     fn points_in_one_place_give_finite_scores() {
-        let weights = blendshapes_weights(&published()).expect("the published graph");
+        let weights = seeded();
         let network = Blendshapes::load(&weights).expect("canonical weights");
         let scores = network.scores(&[&face(0.0, 7.0)]);
         assert!(scores[0].iter().all(|score| score.is_finite()));
@@ -381,17 +307,7 @@ mod tests {
 
     #[test]
     fn incomplete_and_foreign_weights_are_refused() {
-        let mut renamed = published();
-        let PublishedWeights::Graph { named, .. } = &mut renamed else {
-            panic!("a graph")
-        };
-        named.remove("model/MixerBlock_2/layer_norm1/batchnorm/mul/Read");
-        let error = blendshapes_weights(&renamed).expect_err("a norm too few");
-        assert_eq!(
-            error.to_string(),
-            "weight `blocks.2.token_norm.scale` is missing (published as `/MixerBlock_2/layer_norm1/batchnorm/mul/`)"
-        );
-        let mut weights = blendshapes_weights(&published()).expect("the published graph");
+        let mut weights = seeded();
         weights
             .insert("extra", vec![1], vec![0.0])
             .expect("one value");

@@ -1,4 +1,4 @@
-//! How the scores of two classifiers of action units become decisions, as it travels in their weights file.
+//! Settings that turn the scores of the two action unit classifiers into predictions, as stored in their weights file.
 
 use std::collections::BTreeMap;
 
@@ -12,18 +12,19 @@ use crate::{
     label::{AFF_WILD2_ACTION_UNITS, ActionUnit},
 };
 
-/// What is averaged, smoothed and compared with the thresholds.
+/// Kind of score that is averaged, smoothed and compared with the thresholds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ActionUnitScore {
-    /// Probabilities.
+    /// Probability.
     #[default]
     Probability,
-    /// Logits as they are, against thresholds that were tuned on probabilities: how the published numbers came about.
+    /// Logit, compared with thresholds that were tuned on probabilities; the HSEmotion team's ABAW-10 notebook computes
+    /// its published results this way.
     Logit,
 }
 
 impl ActionUnitScore {
-    /// The name in files and options.
+    /// Name in files and options.
     pub fn name(self) -> &'static str {
         match self {
             Self::Probability => "probability",
@@ -31,7 +32,7 @@ impl ActionUnitScore {
         }
     }
 
-    /// Reads a name.
+    /// Parses a name.
     pub fn from_name(name: &str) -> Option<Self> {
         [Self::Probability, Self::Logit]
             .into_iter()
@@ -39,16 +40,16 @@ impl ActionUnitScore {
     }
 }
 
-/// What the networks of [`ActionUnits`](crate::head::ActionUnits) were tuned to be used with.
+/// Settings of the networks of [`ActionUnits`](crate::head::ActionUnits), tuned on validation data.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ActionUnitSettings {
-    /// Outputs in order.
+    /// Action units in the order of the networks' outputs.
     pub units: Vec<ActionUnit>,
-    /// Weight of the embedding network in the average with the logits network.
+    /// Weight of the embedding network, in `[0, 1]`; the logits network has the rest.
     pub blend: f32,
-    /// A unit is present if its score is at or above its threshold.
+    /// Threshold of each unit: it is present if its score is at or above.
     pub thresholds: Vec<f32>,
-    /// What scores are.
+    /// Kind of score.
     pub score: ActionUnitScore,
 }
 
@@ -58,7 +59,7 @@ const THRESHOLDS: &str = "thresholds";
 const SCORE: &str = "score";
 
 impl ActionUnitSettings {
-    /// Equal weights and thresholds of .5 on probabilities.
+    /// Creates settings with equal weights and thresholds of 0.5 on probabilities.
     pub fn neutral(units: &[ActionUnit]) -> Self {
         Self {
             units: units.to_vec(),
@@ -68,7 +69,7 @@ impl ActionUnitSettings {
         }
     }
 
-    /// Scores of the action units from the logits of both networks.
+    /// Computes the scores of the action units from one frame's logits of both networks.
     ///
     /// # Panics
     ///
@@ -81,13 +82,13 @@ impl ActionUnitSettings {
         fusion::blend(&score(embedding), &score(logits), self.blend)
     }
 
-    /// Which action units are present.
+    /// Returns which action units are present, one flag per score.
     pub fn present(&self, scores: &[f32]) -> Vec<bool> {
         let pairs = scores.iter().zip(&self.thresholds);
         pairs.map(|(score, threshold)| score >= threshold).collect()
     }
 
-    /// Writes the settings into a file's metadata, beside what is there.
+    /// Writes the settings into the metadata of a weights file; other entries stay.
     pub fn write(&self, extra: &mut BTreeMap<String, String>) {
         let units: Vec<String> = self.units.iter().map(|unit| unit.name()).collect();
         let thresholds: Vec<String> = self.thresholds.iter().map(ToString::to_string).collect();
@@ -101,12 +102,14 @@ impl ActionUnitSettings {
         }
     }
 
-    /// Reads the settings of networks with `outputs` outputs; what the file does not say stays neutral, and twelve
-    /// outputs without names are those of Aff-Wild2.
+    /// Reads the settings of networks with `outputs` outputs from the metadata of their weights file.
+    ///
+    /// Missing settings are those of [`neutral`](Self::neutral); without names the outputs are the twelve action units
+    /// of Aff-Wild2.
     ///
     /// # Errors
     ///
-    /// [`CalibrationError::Setting`] for a value that cannot be read or is out of range.
+    /// [`CalibrationError::Setting`] for a value that cannot be parsed or is out of range.
     pub fn read(
         extra: &BTreeMap<String, String>,
         outputs: usize,
@@ -118,14 +121,14 @@ impl ActionUnitSettings {
         };
         let units = units.filter(|units| units.len() == outputs);
         let units = units.ok_or_else(|| {
-            let expected = "one action unit an output, separated by spaces";
+            let expected = "one action unit per output, separated by spaces";
             refuse(UNITS, expected, text.map_or("", String::as_str))
         })?;
         let mut settings = Self::neutral(&units);
-        let part = "a number from 0 to 1";
-        settings.blend = number(extra, BLEND, settings.blend, 0.0, 1.0, part)?;
+        let expected = "a number from 0 to 1";
+        settings.blend = number(extra, BLEND, settings.blend, 0.0, 1.0, expected)?;
         if let Some(text) = extra.get(THRESHOLDS) {
-            let expected = "one finite number an action unit, separated by spaces";
+            let expected = "one finite number per action unit, separated by spaces";
             settings.thresholds = numbers(THRESHOLDS, text, outputs, expected)?;
         }
         if let Some(text) = extra.get(SCORE) {
@@ -186,12 +189,12 @@ mod tests {
             (
                 "action_units",
                 "AU1 AU99",
-                "setting `action_units` is `AU1 AU99`, expected one action unit an output, separated by spaces",
+                "setting `action_units` is `AU1 AU99`, expected one action unit per output, separated by spaces",
             ),
             (
                 "thresholds",
                 "0.5",
-                "setting `thresholds` is `0.5`, expected one finite number an action unit, separated by spaces",
+                "setting `thresholds` is `0.5`, expected one finite number per action unit, separated by spaces",
             ),
             (
                 "score",

@@ -1,37 +1,37 @@
-//! One log-bias a class, found by coordinate search.
+//! Class biases found by coordinate search ("GLA" of the HSEmotion team at ABAW-10, section 3.1).
 
 use super::{AbsentClasses, CalibrationError, PROBABILITY_FLOOR, class_weights, softmax};
 use crate::metrics::Confusion;
 
-/// Steps of the grid around a class's bias: -2.0, -1.9, ... 2.0.
+/// Number of grid steps around the bias of a class: -2.0, -1.9, ... 2.0.
 const GRID_STEPS: u8 = 41;
-/// Passes over all classes at most.
+/// Largest number of passes over all classes.
 const PASSES: usize = 3;
-/// A step is accepted if macro-F1 rises by more than this.
+/// Gain in macro-F1 above which a step is accepted.
 const IMPROVEMENT: f64 = 1e-12;
 
 /// Biases that are added to the log-probabilities of a classifier.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Gla {
-    /// One a class; positive favours the class.
+    /// One bias per class; a positive bias favours the class.
     pub biases: Vec<f32>,
 }
 
 impl Gla {
-    /// Biases that change nothing.
+    /// Creates biases of 0, which change nothing.
     pub fn neutral(classes: usize) -> Self {
         Self {
             biases: vec![0.0; classes],
         }
     }
 
-    /// Adjusted probabilities that sum to 1: `softmax(ln(p + 1e-12) + bias)`.
+    /// Adjusts the probabilities of one frame: `softmax(ln(p + 1e-12) + bias)`, which sum to 1.
     ///
-    /// This is the form to average and to blend.
+    /// The published code averages and blends probabilities in this form.
     ///
     /// # Panics
     ///
-    /// If there are not as many probabilities as biases.
+    /// If the number of probabilities is not the number of biases.
     pub fn adjust(&self, probabilities: &[f32]) -> Vec<f32> {
         let scores: Vec<f32> = self
             .pairs(probabilities)
@@ -40,12 +40,14 @@ impl Gla {
         softmax(&scores)
     }
 
-    /// Adjusted scores `p * exp(bias)` as the paper prints them: the same order of classes within a row, but
-    /// rows that do not sum to 1.
+    /// Adjusts the probabilities of one frame as the paper prints it, equation 3: `p * exp(bias)`.
+    ///
+    /// A variant of [`adjust`](Self::adjust): the classes of a frame rank the same, but their scores do not sum to 1,
+    /// so averages over frames differ.
     ///
     /// # Panics
     ///
-    /// If there are not as many probabilities as biases.
+    /// If the number of probabilities is not the number of biases.
     pub fn adjust_unnormalised(&self, probabilities: &[f32]) -> Vec<f32> {
         self.pairs(probabilities)
             .map(|(p, bias)| p * bias.exp())
@@ -56,7 +58,7 @@ impl Gla {
         assert_eq!(
             probabilities.len(),
             self.biases.len(),
-            "every class needs one bias"
+            "each class needs one bias"
         );
         probabilities
             .iter()
@@ -65,35 +67,36 @@ impl Gla {
     }
 }
 
-/// What a bias search found, and what it gave; scores are macro-F1 on the data that it was tuned on.
+/// Result of a bias search; all scores are macro-F1 on the validation data of the search.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GlaTuning {
-    /// The biases.
+    /// Biases found.
     pub gla: Gla,
     /// Score without biases.
     pub before: f64,
-    /// Score of the starting point, `ln(largest count / count)`; often below `before`.
+    /// Score of the initial biases, `ln(largest count / count)`; often below `before`.
     pub initial: f64,
-    /// Score of the biases found; can stay below `before`, since the search is local.
+    /// Score of the biases found; can be below `before`, since the search is local.
     pub after: f64,
-    /// Score after each pass that was made.
+    /// Score after each pass.
     pub passes: Vec<f64>,
-    /// Classes without a training example: their bias stays 0 and is not searched.
+    /// Classes without training examples, whose bias stays 0.
     pub absent: Vec<usize>,
 }
 
-/// Searches one bias a class for the best macro-F1 of `argmax(ln(p + 1e-12) + bias)`.
+/// Searches one bias per class for the best macro-F1 of `argmax(ln(p + 1e-12) + bias)` on validation data.
 ///
-/// The search starts from `ln(largest count / count)` of the training counts, which favours rare classes.
-/// It walks over the classes up to three times; for each it tries the bias it had at the start of its turn
-/// plus -2.0, -1.9, ... 2.0, and takes every strict improvement at once. A pass without improvement is the last.
+/// `probabilities` holds one row per example, `labels` the true classes, `counts` the training examples of each class.
+/// The search starts from `ln(largest count / count)`, which favours rare classes. It passes over the classes up to
+/// three times; for each class it tries the current bias plus -2.0, -1.9, ... 2.0 and accepts each strict improvement
+/// at once. It ends early after a pass without improvement.
 ///
-/// Predictions are not recomputed for each trial: raising one bias can only move examples to that class, each
-/// at one step of the grid, so a turn is one sweep over the examples. It costs about `6 N` comparisons.
+/// Predictions are not recomputed for each trial: raising one bias can only move examples to that class, each at one
+/// step of the grid, so one sweep over the examples, about `6 N` comparisons, covers all trials of a class.
 ///
 /// # Errors
 ///
-/// [`CalibrationError`] for empty, ragged or invalid data.
+/// [`CalibrationError`] for empty data, rows of the wrong width, unknown labels and probabilities that are not finite.
 pub fn tune_gla<R: AsRef<[f32]>>(
     probabilities: &[R],
     labels: &[usize],
@@ -133,7 +136,7 @@ pub fn tune_gla<R: AsRef<[f32]>>(
     })
 }
 
-/// One class's turn: tries the whole grid in ascending order and returns the best score.
+/// Tries the whole grid for one class in ascending order; returns the best score.
 fn sweep(
     logarithms: &[f32],
     labels: &[usize],
@@ -145,7 +148,7 @@ fn sweep(
     let trials: Vec<f32> = (0..GRID_STEPS)
         .map(|step| biases[class] + grid(step))
         .collect();
-    // Moves by the step at which they happen; what never moves is dropped.
+    // Examples by the step at which their prediction changes to `class`; those that never change are left out.
     let mut moves: Vec<Vec<(usize, usize)>> = vec![vec![]; trials.len()];
     let mut confusion = Confusion::new(classes);
     for (row, &label) in logarithms.chunks_exact(classes).zip(labels) {
@@ -153,7 +156,7 @@ fn sweep(
             return best;
         };
         confusion.add(label, rival);
-        // Rounding is monotone, so a larger bias never loses an example that a smaller one won.
+        // Rounding is monotone, so an example predicted as `class` at one bias stays so at any larger bias.
         let step = trials.partition_point(|trial| {
             let score = row[class] + trial;
             !(score > rival_score || (score == rival_score && class < rival))
@@ -175,7 +178,7 @@ fn sweep(
     best
 }
 
-/// The class that wins if `class` does not take part, and its score; `None` if there is no other class.
+/// Most likely class other than `class`, and its score; `None` if there is no other class.
 fn best_other(row: &[f32], biases: &[f32], class: usize) -> Option<(usize, f32)> {
     let mut best: Option<(usize, f32)> = None;
     for (other, (logarithm, bias)) in row.iter().zip(biases).enumerate() {
@@ -187,7 +190,7 @@ fn best_other(row: &[f32], biases: &[f32], class: usize) -> Option<(usize, f32)>
     best
 }
 
-/// The grid's value at a step, -2.0 to 2.0.
+/// Grid value at a step, from -2.0 to 2.0.
 fn grid(step: u8) -> f32 {
     f32::from(i16::from(step) - 20) / 10.0
 }
@@ -195,15 +198,15 @@ fn grid(step: u8) -> f32 {
 fn confusion(logarithms: &[f32], labels: &[usize], biases: &[f32]) -> Confusion {
     let mut confusion = Confusion::new(biases.len());
     for (row, &label) in logarithms.chunks_exact(biases.len()).zip(labels) {
-        // No class is out of the race under an index that no class has.
-        if let Some((winner, _)) = best_other(row, biases, usize::MAX) {
-            confusion.add(label, winner);
+        // No class has this index, so none is excluded.
+        if let Some((prediction, _)) = best_other(row, biases, usize::MAX) {
+            confusion.add(label, prediction);
         }
     }
     confusion
 }
 
-/// Log-probabilities of valid data, rows one after another.
+/// Checks the data; returns the log-probabilities, row after row.
 fn check<R: AsRef<[f32]>>(
     probabilities: &[R],
     labels: &[usize],
@@ -271,7 +274,7 @@ mod tests {
     /// Pass, class, grid step, macro-F1.
     type Step = (usize, usize, f32, f64);
 
-    /// The search as it is described: every trial predicts everything anew. Returns the accepted steps too.
+    /// Naive search that predicts all examples again for each trial; also returns the accepted steps.
     fn tune_naively(
         probabilities: &[Vec<f32>],
         labels: &[usize],
@@ -364,7 +367,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn sweep_agrees_with_trying_everything_anew(
+        fn sweep_agrees_with_the_naive_search(
             rows in prop::collection::vec((prop::collection::vec(0_u8..12, 4), 0_usize..4), 1..40),
             counts in prop::collection::vec(1_usize..500, 4),
         ) {

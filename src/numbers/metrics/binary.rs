@@ -1,13 +1,13 @@
-//! F1 of what is present or absent, and the scores of action units.
+//! F1 of binary predictions, and the scores of action units.
 
 use serde::Serialize;
 
 use super::{as_map, ratio};
 use crate::label::ActionUnit;
 
-/// How often something was predicted, was there, and both.
+/// Counts of true positives, positive predictions and positive labels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct BinaryCounts {
+pub(crate) struct BinaryCounts {
     hits: u64,
     predicted: u64,
     positive: u64,
@@ -15,19 +15,19 @@ pub struct BinaryCounts {
 
 impl BinaryCounts {
     /// Counts one example.
-    pub fn add(&mut self, prediction: bool, label: bool) {
+    pub(crate) fn add(&mut self, prediction: bool, label: bool) {
         self.hits += u64::from(prediction && label);
         self.predicted += u64::from(prediction);
         self.positive += u64::from(label);
     }
 
-    /// F1 of what is present; 0 if it was neither there nor predicted.
-    pub fn f1(&self) -> f64 {
+    /// F1 of the positive class, in `[0, 1]`; 0 without positive labels and predictions.
+    pub(crate) fn f1(&self) -> f64 {
         ratio(2 * self.hits, self.predicted + self.positive)
     }
 }
 
-/// The report of an evaluation of action units.
+/// Report of the evaluation of action units.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ActionUnitScores {
     /// Mean F1 over the action units.
@@ -40,11 +40,13 @@ pub struct ActionUnitScores {
 }
 
 impl ActionUnitScores {
-    /// Scores of predictions "score at or above the threshold of the unit".
+    /// Computes the F1 of each unit, which is predicted if its score is at or above its threshold.
+    ///
+    /// `scores` and `labels` hold one row per example, with one value per unit.
     ///
     /// # Panics
     ///
-    /// If there are not as many rows of scores as of labels, or a row or the thresholds are not one a unit.
+    /// If the numbers of rows differ, or a row or `thresholds` does not have one value per unit.
     pub fn new<R: AsRef<[f32]>, L: AsRef<[bool]>>(
         scores: &[R],
         labels: &[L],
@@ -54,12 +56,12 @@ impl ActionUnitScores {
         assert_eq!(
             scores.len(),
             labels.len(),
-            "every row of scores needs one of labels"
+            "each row of scores needs one row of labels"
         );
         assert_eq!(
             thresholds.len(),
             units.len(),
-            "every action unit needs a threshold"
+            "each action unit needs one threshold"
         );
         let mut counts = vec![BinaryCounts::default(); units.len()];
         for (scores, labels) in scores.iter().zip(labels) {
@@ -67,7 +69,7 @@ impl ActionUnitScores {
             assert_eq!(
                 [scores.len(), labels.len()],
                 [units.len(); 2],
-                "every action unit needs a score and a label"
+                "each action unit needs one score and one label"
             );
             for (unit, counts) in counts.iter_mut().enumerate() {
                 counts.add(scores[unit] >= thresholds[unit], labels[unit]);
@@ -93,7 +95,7 @@ mod tests {
     #[test]
     fn mean_spans_all_units_and_a_score_at_the_threshold_counts() {
         let units = [ActionUnit::Au1, ActionUnit::Au12];
-        // AU1: one hit, one miss, one false alarm; AU12 is nowhere.
+        // AU1: one hit, one miss, one false alarm; AU12 never occurs.
         let scores = ActionUnitScores::new(
             &[[0.5, 0.1], [0.2, 0.2], [0.9, 0.3]],
             &[[true, false], [true, false], [false, false]],

@@ -1,21 +1,26 @@
-//! Concordance of predicted and labelled values (Lin 1989), and the scores of valence and arousal.
+//! Concordance correlation coefficient (CCC) of predictions and labels (Lin 1989), and the scores of valence and
+//! arousal.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// Which covariance stands in the numerator of [`concordance`].
+/// Covariance in the numerator of [`concordance`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Covariance {
-    /// Divided by the number of examples, as the variances are: Lin's coefficient.
+    /// Population covariance, divided by the number of examples `n` like the variances: Lin's coefficient.
     Population,
-    /// Divided by one less, against variances divided by the number, with 1e-12 added to the denominator: what the
-    /// published results were measured with. It can exceed 1; for many examples it is the same.
+    /// Sample covariance, divided by `n - 1` while the variances are divided by `n`, with 1e-12 added to the
+    /// denominator.
+    ///
+    /// The ABAW-10 notebook of the HSEmotion team measures its results this way. The coefficient can exceed 1; for many
+    /// examples both are equal.
     Sample,
 }
 
-/// Concordance correlation coefficient: 1 for equal series, 0 for unrelated ones, -1 for mirrored ones; 0 where it is
-/// undefined, for constant series or fewer than two examples.
+/// Concordance correlation coefficient: 1 for equal series, 0 for unrelated ones, -1 for mirrored ones.
+///
+/// It is 0 where it is undefined, for constant series or fewer than two examples.
 ///
 /// # Panics
 ///
@@ -24,7 +29,7 @@ pub fn concordance(predictions: &[f32], labels: &[f32], covariance: Covariance) 
     assert_eq!(
         predictions.len(),
         labels.len(),
-        "every prediction needs one label"
+        "each prediction needs one label"
     );
     let count = labels.len() as f64;
     let mean = |values: &[f32]| values.iter().map(|&x| f64::from(x)).sum::<f64>() / count;
@@ -48,12 +53,12 @@ pub fn concordance(predictions: &[f32], labels: &[f32], covariance: Covariance) 
     }
 }
 
-/// Concordance of valence and arousal over all examples.
+/// Report of the evaluation of valence and arousal: concordance over all examples.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct ValenceArousalScores {
-    /// Of valence.
+    /// Concordance of valence.
     pub valence: f64,
-    /// Of arousal.
+    /// Concordance of arousal.
     pub arousal: f64,
     /// Mean of both.
     pub mean: f64,
@@ -77,7 +82,7 @@ impl fmt::Display for ValenceArousalScores {
 }
 
 impl ValenceArousalScores {
-    /// Scores of pairs of valence and arousal.
+    /// Computes the scores of pairs of valence and arousal.
     ///
     /// # Panics
     ///
@@ -136,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn valence_and_arousal_are_told_apart() {
+    fn valence_and_arousal_are_scored_separately() {
         let labels = [[0.1, 0.4], [0.2, 0.3], [0.3, 0.2]];
         let mirrored = labels.map(|[valence, arousal]| [valence, 0.6 - arousal]);
         let scores = ValenceArousalScores::new(&mirrored, &labels, Covariance::Population);

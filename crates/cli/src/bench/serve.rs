@@ -12,7 +12,11 @@ use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Args, PEAK, Started, memory};
+use super::{
+    Args,
+    memory::{PEAK, memory},
+    timing::Started,
+};
 
 /// Answers until `quit` or the end of standard input.
 pub(super) fn answer(file: &Path, input: &Path, batch: usize, args: &Args) -> Result<()> {

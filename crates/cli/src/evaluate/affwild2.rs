@@ -3,169 +3,112 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
-use burn::tensor::Device;
 use serde::Serialize;
 
 use super::{FaceArgs, Model, Task, print};
-use crate::affwild2::CropReader;
+use crate::{progress::Terminal, readers::open_crops};
 use affectlens::{
-    backbone,
-    calibration::{ActionUnitSettings, softmax},
     device::OpenedDevice,
-    faces::{FaceClassifier, FaceControls, FaceScores},
-    head::{ActionUnits, Mlp, ValenceArousal},
     label::{AFF_WILD2, AFF_WILD2_ACTION_UNITS, Expression},
     metrics::{ActionUnitScores, Confusion, Covariance, Scores, ValenceArousalScores},
+    role::Role,
     task::Tasks,
-    weights::Weights,
 };
 use affectlens_data::{
-    AffWild2, FeatureRows, FrameLabel, Keep, Part, SampleList, SubmissionRow, VideoFeatures,
+    ActionUnitPredictor, AffWild2, CropReader, ExpressionPredictor, FramePredictor, Keep, Part,
+    SampleList, ValenceArousalPredictor, predict_frames, predict_submission,
 };
-use affectlens_train::predict;
-
-/// Turns features into decisions: rows that can be averaged over frames, and a decision on each.
-trait Predictor {
-    type Label: FrameLabel + SubmissionRow + Copy;
-
-    /// One row a crop.
-    fn rows(&self, embeddings: &FeatureRows, outputs: &FeatureRows) -> Vec<Vec<f32>>;
-
-    /// Frames to each side that are averaged.
-    fn half_window(&self) -> usize;
-
-    fn decide(&self, row: &[f32]) -> Result<Self::Label>;
-
-    /// What is printed: as JSON, or as lines of text.
-    fn score(&self, predictions: &[Self::Label], labels: &[Self::Label], json: bool) -> Result<()>;
-}
 
 /// Scores the model, or writes its submission.
 pub(super) fn run(args: &FaceArgs, task: Task, root: &Path) -> Result<()> {
     let tree = AffWild2::open(root)?;
     let device = args.device.open()?;
-    let reader = CropReader::open(tree, &args.weights, device.clone())?;
+    let reader = open_crops(tree, &args.weights, device.clone())?;
     match task {
-        Task::Expression => evaluate(args, &reader, &Expressions::load(args, &device)?),
-        Task::ValenceArousal => evaluate(args, &reader, &ValencesArousals::load(args, &reader)?),
-        Task::ActionUnits => evaluate(args, &reader, &Units::load(args)?),
+        Task::Expression => evaluate(args, &reader, &expressions(args, &device)?),
+        Task::ValenceArousal => evaluate(args, &reader, &valence_arousal(args, &reader)?),
+        Task::ActionUnits => evaluate(args, &reader, &action_units(args)?),
     }
 }
 
-fn evaluate<P: Predictor>(args: &FaceArgs, reader: &CropReader, predictor: &P) -> Result<()> {
+fn evaluate<P: Printed>(args: &FaceArgs, reader: &CropReader, predictor: &P) -> Result<()> {
     let window = match args.model {
         Model::Full => predictor.half_window(),
         Model::Pretrained | Model::Head => 0,
-    };
-    let rows = |features: &VideoFeatures<P::Label>| {
-        predictor.rows(&features.embeddings, &features.outputs)
     };
     if let Some(sample) = &args.submission {
         let out = args.out.as_ref().context("--submission needs --out FILE")?;
         let list = SampleList::read(sample)?;
         let features = reader.read_list::<P::Label>(&list)?;
-        let rows = rows(&features);
-        let mut videos = features.videos.iter();
-        let text = list.submission(|wanted| {
-            let video = videos.next().context("a video of the list")?;
-            if video.frames.is_empty() {
-                eprintln!(
-                    "affectlens: `{}` has no crops, its rows are neutral",
-                    wanted.name
-                );
-            }
-            let smoothed = video.smoothed(&rows, window, wanted.files.len());
-            smoothed
-                .iter()
-                .map(|row| predictor.decide(row))
-                .collect::<Result<Vec<_>>>()
-        })?;
+        let text = predict_submission(predictor, &list, &features, window, &Terminal::default())?;
         return std::fs::write(out, text).with_context(|| format!("--out `{}`", out.display()));
     }
     let (features, _) = reader.read::<P::Label>(Part::Validation, Keep::All)?;
-    let smoothed = features.smoothed(&rows(&features), window);
-    let predictions = smoothed
-        .iter()
-        .map(|row| predictor.decide(row))
-        .collect::<Result<Vec<_>>>()?;
-    predictor.score(&predictions, &features.labels(), args.json)
+    let predictions = predict_frames(predictor, &features, window)?;
+    P::print(&predictions, &features.labels(), args.json)
 }
 
-fn print_json(scores: &impl Serialize) -> Result<()> {
-    println!("{}", serde_json::to_string(scores)?);
-    Ok(())
-}
-
-/// Expressions as the pipeline decides them.
-struct Expressions {
-    classifier: FaceClassifier,
-    controls: FaceControls,
-    head: Option<Mlp>,
-}
-
-impl Expressions {
-    fn load(args: &FaceArgs, device: &OpenedDevice) -> Result<Self> {
-        let mut weights = args.weights.load_classifier(Tasks::EXPRESSION)?;
-        // Features hold the backbone's own outputs where it has any.
-        if !backbone::outputs(&weights.backbone)?.classes.is_empty() {
-            weights.pretrained = None;
+fn expressions(args: &FaceArgs, device: &OpenedDevice) -> Result<ExpressionPredictor> {
+    let mut weights = args
+        .weights
+        .installed()
+        .face_classifier(Tasks::EXPRESSION)?;
+    match args.model {
+        Model::Pretrained => weights.head = None,
+        Model::Head if weights.head.is_none() => {
+            bail!("there is no head for backbone `{}`", args.weights.backbone)
         }
-        match args.model {
-            Model::Pretrained => weights.head = None,
-            Model::Head if weights.head.is_none() => {
-                bail!("there is no head for backbone `{}`", args.weights.backbone)
-            }
-            Model::Head | Model::Full => {}
-        }
-        let classifier = FaceClassifier::load(&weights, device)?;
-        let mut controls = args.controls(&classifier)?;
+        Model::Head | Model::Full => {}
+    }
+    let predictor = ExpressionPredictor::load(weights, device, |classifier| {
+        let mut controls = args.controls(classifier)?;
         if args.model == Model::Head {
             controls.confidence = 1.0;
             controls.blend = 1.0;
         }
-        let head = weights.head.as_ref();
-        let head = head
-            .map(|head| Mlp::load(head, &Device::flex()))
-            .transpose()?;
-        Ok(Self {
-            classifier,
-            controls,
-            head,
-        })
-    }
+        Ok(controls)
+    })?;
+    Ok(predictor)
 }
 
-impl Predictor for Expressions {
-    type Label = usize;
-
-    fn rows(&self, embeddings: &FeatureRows, outputs: &FeatureRows) -> Vec<Vec<f32>> {
-        let head = self.head.as_ref();
-        let head = head.map(|head| predict(head, embeddings, &Device::flex()));
-        let classes = self.classifier.pretrained_classes().len();
-        let scores = outputs.iter().enumerate().map(|(row, outputs)| FaceScores {
-            head: head
-                .as_ref()
-                .map_or_else(Vec::new, |head| head[row].clone()),
-            pretrained: softmax(&outputs[..classes]),
-            valence_arousal: None,
-            action_units: None,
-        });
-        scores
-            .map(|scores| self.classifier.combine(&scores, &self.controls))
-            .collect()
+fn valence_arousal(args: &FaceArgs, reader: &CropReader) -> Result<ValenceArousalPredictor> {
+    let head = match args.model {
+        Model::Pretrained => None,
+        Model::Head | Model::Full => args
+            .weights
+            .installed()
+            .own_head(Role::ValenceArousalHead.file())?,
+    };
+    if head.is_none() && args.model == Model::Head {
+        bail!("there is no `valence-arousal-head` among the weights; train one");
     }
-
-    fn half_window(&self) -> usize {
-        self.controls.half_window
+    if head.is_none() && !reader.embedder().has_valence_arousal() {
+        bail!(
+            "backbone `{}` does not predict valence and arousal and there is no `valence-arousal-head`",
+            args.weights.backbone
+        );
     }
+    Ok(ValenceArousalPredictor::load(head.as_ref())?)
+}
 
-    fn decide(&self, row: &[f32]) -> Result<usize> {
-        let decision = self.classifier.decide(row, &self.controls)?;
-        let place = AFF_WILD2.iter().position(|class| *class == decision.label);
-        place.with_context(|| format!("{} is no class of Aff-Wild2", decision.label.name()))
+fn action_units(args: &FaceArgs) -> Result<ActionUnitPredictor> {
+    if args.model == Model::Pretrained {
+        bail!("no backbone predicts action units, expected --model head or full");
     }
+    let installed = args.weights.installed();
+    let weights = installed
+        .own_head(Role::ActionUnitsHead.file())?
+        .context("there is no `action-units-head` among the weights; train one")?;
+    Ok(ActionUnitPredictor::load(&weights)?)
+}
 
-    fn score(&self, predictions: &[usize], labels: &[usize], json: bool) -> Result<()> {
+/// A predictor whose scores can be printed, as JSON or as lines of text.
+trait Printed: FramePredictor {
+    fn print(predictions: &[Self::Label], labels: &[Self::Label], json: bool) -> Result<()>;
+}
+
+impl Printed for ExpressionPredictor {
+    fn print(predictions: &[usize], labels: &[usize], json: bool) -> Result<()> {
         let confusion = Confusion::from_pairs(AFF_WILD2.len(), labels, predictions);
         let scores = Scores::new(&confusion, &AFF_WILD2);
         if json {
@@ -176,56 +119,8 @@ impl Predictor for Expressions {
     }
 }
 
-/// Valence and arousal of a head, or of the backbone itself.
-struct ValencesArousals {
-    head: Option<ValenceArousal>,
-}
-
-impl ValencesArousals {
-    fn load(args: &FaceArgs, reader: &CropReader) -> Result<Self> {
-        let head = match args.model {
-            Model::Pretrained => None,
-            Model::Head | Model::Full => own_head(args, "valence-arousal-head")?,
-        };
-        if head.is_none() && args.model == Model::Head {
-            bail!("there is no `valence-arousal-head` among the weights; train one");
-        }
-        if head.is_none() && !reader.embedder().says_valence_arousal() {
-            bail!(
-                "backbone `{}` does not say valence and arousal and there is no `valence-arousal-head`",
-                args.weights.backbone
-            );
-        }
-        let head = head
-            .map(|head| ValenceArousal::load(&head, &Device::flex()))
-            .transpose()?;
-        Ok(Self { head })
-    }
-}
-
-impl Predictor for ValencesArousals {
-    type Label = [f32; 2];
-
-    fn rows(&self, _: &FeatureRows, outputs: &FeatureRows) -> Vec<Vec<f32>> {
-        match &self.head {
-            Some(head) => outputs.forward(&Device::flex(), |batch| head.forward(batch)),
-            None => {
-                let last = |row: Vec<f32>| row[row.len() - 2..].to_vec();
-                let clip = |row: Vec<f32>| row.into_iter().map(|it| it.clamp(-1.0, 1.0)).collect();
-                outputs.iter().map(last).map(clip).collect()
-            }
-        }
-    }
-
-    fn half_window(&self) -> usize {
-        FaceControls::VALENCE_AROUSAL_HALF_WINDOW
-    }
-
-    fn decide(&self, row: &[f32]) -> Result<[f32; 2]> {
-        Ok([row[0], row[1]])
-    }
-
-    fn score(&self, predictions: &[[f32; 2]], labels: &[[f32; 2]], json: bool) -> Result<()> {
+impl Printed for ValenceArousalPredictor {
+    fn print(predictions: &[[f32; 2]], labels: &[[f32; 2]], json: bool) -> Result<()> {
         let scores = ValenceArousalScores::new(predictions, labels, Covariance::Sample);
         if json {
             return print_json(&scores);
@@ -235,51 +130,8 @@ impl Predictor for ValencesArousals {
     }
 }
 
-/// Action units of a head.
-struct Units {
-    head: ActionUnits,
-    settings: ActionUnitSettings,
-}
-
-impl Units {
-    fn load(args: &FaceArgs) -> Result<Self> {
-        if args.model == Model::Pretrained {
-            bail!("no backbone says action units; expected --model head or full");
-        }
-        let weights = own_head(args, "action-units-head")?
-            .context("there is no `action-units-head` among the weights; train one")?;
-        let head = ActionUnits::load(&weights, &Device::flex())?;
-        let settings =
-            ActionUnitSettings::read(&weights.metadata.extra, AFF_WILD2_ACTION_UNITS.len())?;
-        Ok(Self { head, settings })
-    }
-}
-
-impl Predictor for Units {
-    type Label = [bool; 12];
-
-    fn rows(&self, embeddings: &FeatureRows, outputs: &FeatureRows) -> Vec<Vec<f32>> {
-        let device = Device::flex();
-        let of_embeddings = embeddings.forward(&device, |batch| self.head.embedding.forward(batch));
-        let of_outputs = outputs.forward(&device, |batch| self.head.logits.forward(batch));
-        let pairs = of_embeddings.iter().zip(&of_outputs);
-        pairs
-            .map(|(one, other)| self.settings.blend(one, other))
-            .collect()
-    }
-
-    fn half_window(&self) -> usize {
-        FaceControls::ACTION_UNITS_HALF_WINDOW
-    }
-
-    fn decide(&self, row: &[f32]) -> Result<[bool; 12]> {
-        let present = self.settings.present(row);
-        present
-            .try_into()
-            .map_err(|_| anyhow::anyhow!("expected twelve action units"))
-    }
-
-    fn score(&self, predictions: &[[bool; 12]], labels: &[[bool; 12]], json: bool) -> Result<()> {
+impl Printed for ActionUnitPredictor {
+    fn print(predictions: &[[bool; 12]], labels: &[[bool; 12]], json: bool) -> Result<()> {
         let rows: Vec<[f32; 12]> = predictions
             .iter()
             .map(|row| row.map(|present| if present { 1.0 } else { 0.0 }))
@@ -296,17 +148,7 @@ impl Predictor for Units {
     }
 }
 
-/// A head of the weights folder that was trained on the backbone in use.
-fn own_head(args: &FaceArgs, name: &str) -> Result<Option<Weights>> {
-    let head = args.weights.own(name)?;
-    if let Some(head) = &head
-        && let Some(trained_on) = head.metadata.embedding()
-        && trained_on != args.weights.backbone
-    {
-        bail!(
-            "`{name}` was trained on `{trained_on}`, the backbone is `{}`",
-            args.weights.backbone
-        );
-    }
-    Ok(head)
+fn print_json(scores: &impl Serialize) -> Result<()> {
+    println!("{}", serde_json::to_string(scores)?);
+    Ok(())
 }

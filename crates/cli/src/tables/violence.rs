@@ -10,8 +10,9 @@ use burn::tensor::Device;
 
 use super::Args;
 use crate::{
+    progress::Terminal,
+    readers::open_videos,
     train::{show_training, violence::train_on_pictures},
-    videos::{Source, VideoReader, Videos},
 };
 use affectlens::{
     head::TemporalHead,
@@ -19,10 +20,8 @@ use affectlens::{
     weights::{Precision, Weights},
     windowing::Windows,
 };
-use affectlens_data::{Dvd, Part};
-use affectlens_train::{
-    Augmentation, Table, ViolenceRecipe, add_frames, score_video, train_violence, violence_table,
-};
+use affectlens_data::{Dvd, Part, VideoSource, Videos, add_frames, score_video};
+use affectlens_train::{Augmentation, Table, ViolenceRecipe, train_violence, violence_table};
 
 /// Published: what is at least as probable is violent.
 const THRESHOLD: f32 = 0.5;
@@ -73,14 +72,14 @@ impl Args {
         presets: &[&'static str],
         ours: &mut BTreeMap<&str, Confusion>,
     ) -> Result<()> {
-        let reader = match VideoReader::open(backbone, self.weights.clone(), self.device) {
+        let reader = match open_videos(backbone, self.weights.clone(), self.device) {
             Ok(reader) => reader,
             Err(error) => {
                 eprintln!("affectlens: no rows of {backbone}: {error:#}");
                 return Ok(());
             }
         };
-        let [training, validation] = Source::Dvd(Dvd::new(root)).parts(&reader)?;
+        let [training, validation] = VideoSource::Dvd(Dvd::new(root)).parts(&reader)?;
         for preset in presets {
             let recipe = ViolenceRecipe {
                 // Features of frames are there once, as they are.
@@ -114,14 +113,17 @@ impl Args {
         eprintln!("{preset}: training");
         let trained = train_on_pictures(
             (backbone, published),
-            |side| Source::Dvd(Dvd::new(root)).pictures(side, None),
+            |side| {
+                let source = VideoSource::Dvd(Dvd::new(root));
+                Ok(source.pictures(side, None, &Terminal::default())?)
+            },
             &recipe,
             self.device,
             Some(&folder.join("checkpoint.safetensors")),
         )?;
         let file = folder.join(format!("{backbone}.safetensors"));
         trained.backbone.write(&file, Precision::Lossless)?;
-        let reader = VideoReader::open(backbone, Some(folder), self.device)?;
+        let reader = open_videos(backbone, Some(folder), self.device)?;
         let videos = Dvd::new(root).read(Part::Validation)?;
         score(
             &trained.head,

@@ -13,7 +13,8 @@ use serde::Serialize;
 use super::{DeviceOption, command_line, keep_score, show_training, stamp};
 use crate::{
     probability,
-    videos::{Pictures, Source, VideoReader, Videos},
+    progress::Terminal,
+    readers::{open_source, open_videos},
 };
 use affectlens::{
     backbone::{TrainableBackbone, canonical_weights},
@@ -22,11 +23,14 @@ use affectlens::{
     weights::{Precision, PublishedWeights, Weights, file_sha256, sha256},
     windowing::Windows,
 };
-use affectlens_data::{ClipFolders, Part, read_folds};
+use affectlens_data::{
+    ClipFolders, ClipScores, Part, VideoData, VideoPictures, VideoSource, Videos, read_folds,
+    score_video,
+};
 use affectlens_train::{
-    Augmentation, Boundary, ClassWeighting, ClipScores, FrameLoss, MotionFold, VideoData,
-    ViolenceError, ViolenceNetwork, ViolenceRecipe, ViolenceReport, draw_curves, mean_and_spread,
-    score_video, train_end_to_end, train_motion, train_violence,
+    Augmentation, Boundary, ClassWeighting, FrameLoss, MotionFold, ViolenceError, ViolenceNetwork,
+    ViolenceRecipe, ViolenceReport, draw_curves, mean_and_spread, train_end_to_end, train_motion,
+    train_violence,
 };
 
 /// Backbone of the default head.
@@ -179,23 +183,23 @@ struct Summary<'a> {
 
 /// Trains a head, and with `--end-to-end` its backbone, and writes what it trained.
 pub(super) fn run(args: &Args) -> Result<()> {
-    let source = Source::open(args.data.as_deref(), args.dvd.as_deref())?;
+    let source = open_source(args.data.as_deref(), args.dvd.as_deref())?;
     match (&args.published, &args.backbone_out) {
         (Some(published), Some(out)) => end_to_end(args, &source, published, out),
         _ => frozen(args, &source),
     }
 }
 
-fn frozen(args: &Args, source: &Source) -> Result<()> {
+fn frozen(args: &Args, source: &VideoSource) -> Result<()> {
     let recipe = args.recipe()?;
-    let mut reader = VideoReader::open(args.backbone(), args.weights.clone(), args.device)?;
+    let mut reader = open_videos(args.backbone(), args.weights.clone(), args.device)?;
     reader.frames_per_second = args.frames_per_second(&recipe);
     reader.mirrored = args.mirror;
     let [training, validation] = source.parts(&reader)?;
     let mut scores = BTreeMap::new();
     let mut parts = Vec::new();
     if let Some(list) = &args.folds {
-        let Source::Clips(ClipFolders::Whole(clips)) = source else {
+        let VideoSource::Clips(ClipFolders::Whole(clips)) = source else {
             bail!("--folds takes a folder without train and validation");
         };
         let folds = read_folds(list, clips)?;
@@ -227,7 +231,12 @@ fn frozen(args: &Args, source: &Source) -> Result<()> {
     args.print(out, skipped, &trained.report)
 }
 
-fn end_to_end(args: &Args, source: &Source, published: &Path, backbone_out: &Path) -> Result<()> {
+fn end_to_end(
+    args: &Args,
+    source: &VideoSource,
+    published: &Path,
+    backbone_out: &Path,
+) -> Result<()> {
     let recipe = args.recipe()?;
     if recipe.head.is_motion() {
         bail!(
@@ -235,7 +244,10 @@ fn end_to_end(args: &Args, source: &Source, published: &Path, backbone_out: &Pat
             recipe.head.name()
         );
     }
-    let parts = |side| source.pictures(side, args.frames_per_second(&recipe));
+    let parts = |side| {
+        let rate = args.frames_per_second(&recipe);
+        Ok(source.pictures(side, rate, &Terminal::default())?)
+    };
     let checkpoint = args.checkpoint(&recipe, &file_sha256(published)?);
     let trained = train_on_pictures(
         (args.backbone(), published),
@@ -263,7 +275,7 @@ pub(crate) struct Trained {
 /// Trains a backbone from its published state dict, with a head; `parts` gives pictures of the side that it takes.
 pub(crate) fn train_on_pictures(
     (name, published): (&str, &Path),
-    parts: impl FnOnce(u32) -> Result<[Pictures; 2]>,
+    parts: impl FnOnce(u32) -> Result<[VideoPictures; 2]>,
     recipe: &ViolenceRecipe,
     device: DeviceOption,
     checkpoint: Option<&Path>,
@@ -279,7 +291,7 @@ pub(crate) fn train_on_pictures(
             Part::Validation => validation,
         };
         let read = pictures.frames(video, frames);
-        read.map_err(|error| ViolenceError::Frames(format!("{error:#}")))
+        read.map_err(|error| ViolenceError::Frames(error.to_string()))
     };
     let trained = train_end_to_end(
         ViolenceNetwork::new(encoder, recipe, &device),

@@ -9,7 +9,7 @@ use std::{
 use affectlens::weights::{Precision, cache_dir};
 use serde_json::Value;
 
-use crate::backbones::seeded;
+use crate::seeded::seeded;
 
 /// Between f32 and the f64 of the second computation, on scores of some 200 frames.
 const TOLERANCE: f64 = 2e-4;
@@ -79,7 +79,7 @@ impl Tree {
 
 fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/goldens")
+        .join("../../tests/goldens")
         .join(name)
 }
 

@@ -1,5 +1,8 @@
 //! Tests of the command `affectlens`, in one binary.
 
+mod affwild2;
+#[path = "../../../../tests/seeded/mod.rs"]
+mod seeded;
 mod train;
 mod usage;
 mod violence;

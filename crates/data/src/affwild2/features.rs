@@ -1,4 +1,4 @@
-//! What a backbone says of the crops of annotated videos.
+//! Features of the crops of annotated videos.
 
 use std::path::PathBuf;
 
@@ -87,9 +87,9 @@ impl<L: Copy> VideoFeatures<L> {
                     .embeddings
                     .push(embedding)
                     .and_then(|()| features.outputs.push(outputs))
-                    .map_err(|source| AffWild2Error::Feature {
+                    .map_err(|error| AffWild2Error::Feature {
                         video: video.name.clone(),
-                        source,
+                        error,
                     })?;
                 rows.frames.push(*frame);
                 rows.labels.extend(label.map(|(_, label)| (place, *label)));
@@ -121,8 +121,8 @@ impl<L: Copy> VideoFeatures<L> {
         rows.map(|row| values[row].clone()).collect()
     }
 
-    /// The same after filling the frames without a crop and averaging over `half_window` frames to each side
-    /// (SPEC 1.6, 1.7), each video on its own.
+    /// The same after filling the frames without a crop and averaging over `half_window` frames to each
+    /// side, each video by itself (HSEmotion team at ABAW-10, section 3.1).
     ///
     /// # Panics
     ///

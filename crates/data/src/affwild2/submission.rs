@@ -89,7 +89,7 @@ impl SampleList {
     /// [`AffWild2Error`] for an unreadable file, a line of another form, or frames that are not 1, 2, 3, … of
     /// one video after the other: the published writers count on that.
     pub fn read(path: &Path) -> Result<Self, AffWild2Error> {
-        let text = std::fs::read_to_string(path).map_err(|source| at(path, source))?;
+        let text = std::fs::read_to_string(path).map_err(|error| at(path, error))?;
         let mut videos: Vec<SampleVideo> = Vec::new();
         for (line, number) in text.trim_end().lines().zip(1..).skip(1) {
             let refuse = |reason: String| AffWild2Error::Line {

@@ -140,20 +140,11 @@ fn linspace(start: f32, end: f32, bin: u8) -> f32 {
     }
 }
 
-/// The mirror image, left and right exchanged.
-pub fn flip(picture: &Frame) -> Frame {
-    let mut pixels = Vec::with_capacity(picture.pixels().len());
-    for row in picture.pixels().chunks(picture.width() as usize * 3) {
-        pixels.extend(row.chunks(3).rev().flatten());
-    }
-    like(picture, pixels)
-}
-
 /// What an augmentation makes of a frame.
 pub(super) fn augment(picture: Frame, augmentation: Augmentation, random: &mut StdRng) -> Frame {
     match augmentation {
         Augmentation::None => picture,
-        Augmentation::Flip if random.random_bool(0.5) => flip(&picture),
+        Augmentation::Flip if random.random_bool(0.5) => picture.mirrored(),
         Augmentation::Flip => picture,
         Augmentation::TrivialWide => Operation::draw(random).apply(&picture),
     }
@@ -353,8 +344,7 @@ mod tests {
     #[test]
     fn mirror_images_are_drawn_for_each_frame() {
         let picture = Frame::from_rgb(3, 1, (0..9).collect()).expect("three pixels");
-        let mirrored = flip(&picture);
-        assert_eq!(mirrored.pixels(), [6, 7, 8, 3, 4, 5, 0, 1, 2]);
+        let mirrored = picture.mirrored();
         let mut random = StdRng::seed_from_u64(3);
         let mut flips = 0;
         for _ in 0..400 {

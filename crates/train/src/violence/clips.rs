@@ -1,17 +1,9 @@
-//! Which frames of a video are trained and validated on (SPEC 5.1).
+//! Which frames of a video are trained and validated on.
 
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 
+use super::LabelledVideo;
 use affectlens::windowing::Windows;
-
-/// What is known of a video's frames.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LabelledVideo {
-    /// What messages and tables call it.
-    pub name: String,
-    /// Whether each frame shows violence; `None` where that is not said.
-    pub labels: Vec<Option<bool>>,
-}
 
 /// A window of a video, from its first frame on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,18 +70,6 @@ pub(super) fn validation_clips(
     clips
 }
 
-/// Replaces the frames of a clip that cannot be read by the first one that can; `None` if none can: the clip is black
-/// then.
-pub(super) fn repair(frames: &[usize], is_readable: impl Fn(usize) -> bool) -> Option<Vec<usize>> {
-    let first = frames.iter().copied().find(|&frame| is_readable(frame))?;
-    let frames = frames.iter().copied();
-    Some(
-        frames
-            .map(|frame| if is_readable(frame) { frame } else { first })
-            .collect(),
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,12 +130,5 @@ mod tests {
         assert_eq!(clips(67).len(), 22);
         assert!(clips(67).iter().all(|clip| clip.start <= 75));
         assert!(clips(67)[11..].iter().all(|clip| clip.start == 0));
-    }
-
-    #[test]
-    fn unreadable_frames_become_the_first_readable_one() {
-        let repaired = repair(&[1, 2, 3, 3], |frame| frame != 1);
-        assert_eq!(repaired, Some(vec![2, 2, 3, 3]));
-        assert_eq!(repair(&[1, 2], |_| false), None);
     }
 }

@@ -9,28 +9,24 @@ use burn::{
 use rand::rngs::StdRng;
 
 use super::{
-    LabelledVideo, TrainingEvent, ViolenceError, ViolenceRecipe, ViolenceReport,
+    Augmentation, LabelledVideo, ViolenceError, ViolenceRecipe, ViolenceReport, ViolenceScore,
     augmentation::augment,
-    clips::{Clip, repair},
-    fit::{ClipNetwork, fit_clips},
-    frozen::check_length,
+    clips::Clip,
+    training::{ClipSource, fit_clips},
 };
+use crate::TrainingEvent;
 use affectlens::{
     backbone::TrainableBackbone,
     crop,
     frame::Frame,
     head::{TemporalConfig, TemporalHead},
-    weights::{Metadata, Weights, WeightsError},
+    weights::{Normalisation, Weights},
     windowing::Windows,
 };
-use affectlens_data::Part;
+use affectlens_data::{Part, check_window_length, repair_clip};
 
-const ARCHITECTURE: &str = "violence-network";
 /// Before the backbone's parameters, as in published checkpoints.
 const ENCODER: &str = "encoder.";
-/// Keys of the metadata.
-const BACKBONE: &str = "backbone";
-const HEAD: &str = "head";
 
 /// A backbone for frames with a head over the frames of a clip.
 #[derive(Module, Debug)]
@@ -75,66 +71,14 @@ impl ViolenceNetwork {
     pub fn head_weights(&self) -> Weights {
         self.head.to_weights()
     }
-}
 
-impl ClipNetwork for ViolenceNetwork {
+    /// The published name of each parameter that is trained.
     fn parameters(&self) -> Vec<(String, ParamId)> {
         let encoder = self.encoder.parameters().into_iter();
         encoder
             .map(|(name, id)| (format!("{ENCODER}{name}"), id))
             .chain(self.head.parameters())
             .collect()
-    }
-
-    fn to_weights(&self) -> Weights {
-        let [encoder, mut weights] = [self.backbone_weights(), self.head_weights()];
-        for (name, tensor) in encoder.iter() {
-            weights
-                .insert(
-                    format!("{ENCODER}{name}"),
-                    tensor.shape.clone(),
-                    tensor.values.clone(),
-                )
-                .expect("the shape is the tensor's own");
-        }
-        let head = std::mem::replace(
-            &mut weights.metadata,
-            Metadata {
-                architecture: ARCHITECTURE.to_owned(),
-                ..Metadata::default()
-            },
-        );
-        let extra = &mut weights.metadata.extra;
-        extra.insert(HEAD.to_owned(), head.architecture);
-        extra.insert(BACKBONE.to_owned(), self.encoder.facts().name.to_owned());
-        weights
-    }
-
-    fn load(weights: &Weights, device: &Device) -> Result<Self, WeightsError> {
-        weights.expect_architecture(ARCHITECTURE)?;
-        let said = |key: &str| {
-            let said = weights.metadata.extra.get(key).cloned();
-            said.ok_or_else(|| WeightsError::Malformed {
-                format: "weights",
-                reason: format!("metadata has no `{key}`"),
-            })
-        };
-        let mut encoder = Weights::default();
-        let mut head = Weights::new(Metadata {
-            architecture: said(HEAD)?,
-            ..Metadata::default()
-        });
-        for (name, tensor) in weights.iter() {
-            let (part, name) = match name.strip_prefix(ENCODER) {
-                Some(name) => (&mut encoder, name),
-                None => (&mut head, name),
-            };
-            part.insert(name, tensor.shape.clone(), tensor.values.clone())?;
-        }
-        Ok(Self {
-            encoder: TrainableBackbone::load(&said(BACKBONE)?, &encoder, device)?,
-            head: TemporalHead::load(&head, device)?,
-        })
     }
 }
 
@@ -154,7 +98,7 @@ pub struct TrainedNetwork {
 ///
 /// # Errors
 ///
-/// [`ViolenceError`] as [`train_violence`](super::train_violence), those of `frames`, and for frames of another size.
+/// [`ViolenceError`] as [`HeadRecipe::train`](super::HeadRecipe::train), those of `frames`, and for frames of another size.
 pub fn train_end_to_end(
     network: ViolenceNetwork,
     device: &Device,
@@ -162,43 +106,22 @@ pub fn train_end_to_end(
     frames: impl Fn(Part, usize, &[usize]) -> Result<Vec<Option<Frame>>, ViolenceError>,
     recipe: &ViolenceRecipe,
     checkpoint: Option<&Path>,
-    on_event: impl FnMut(TrainingEvent<'_>),
+    on_event: impl FnMut(TrainingEvent<'_, ViolenceScore>),
 ) -> Result<TrainedNetwork, ViolenceError> {
-    check_length(&network.head, recipe.length)?;
+    check_window_length(&network.head, recipe.length)?;
     let windows = Windows::new(recipe.length.max(1), recipe.step.max(1))?;
     let facts = network.encoder.facts();
-    let plain = device.clone().inner();
-    let logits = |network: &ViolenceNetwork, part, clips: &[Clip], random: Option<&mut StdRng>| {
-        let (videos, device) = match part {
-            Part::Training => (training, device),
-            Part::Validation => (validation, &plain),
-        };
-        let mut pictures = Vec::with_capacity(clips.len() * windows.length());
-        for clip in clips {
-            let video = &videos[clip.video];
-            let indices = windows.frames(clip.start, video.labels.len());
-            let read = frames(part, clip.video, &indices)?;
-            pictures.extend(whole_clip(read, facts.input_side));
-        }
-        if let Some(random) = random {
-            let frames = pictures.into_iter();
-            pictures = frames
-                .map(|frame| augment(frame, recipe.augmentation, random))
-                .collect();
-        }
-        let batch = crop::batch(&pictures, &facts.normalisation, device)
-            .map_err(|error| ViolenceError::Frames(error.to_string()))?;
-        Ok(network.forward(batch.permute([0, 3, 1, 2]), clips.len()))
-    };
-    let fitted = fit_clips(
-        network,
+    let pictures = Pictures {
+        read: frames,
+        parts: [training, validation],
+        windows,
+        augmentation: recipe.augmentation,
+        side: facts.input_side,
+        normalisation: facts.normalisation,
         device,
-        [training, validation],
-        recipe,
-        checkpoint,
-        logits,
-        on_event,
-    )?;
+    };
+    let videos = [training, validation];
+    let fitted = fit_clips(network, pictures, videos, recipe, checkpoint, on_event)?;
     let report = ViolenceReport::new(training, &fitted);
     Ok(TrainedNetwork {
         network: fitted.network,
@@ -206,10 +129,67 @@ pub fn train_end_to_end(
     })
 }
 
+/// Pictures of the frames, read anew for each clip.
+struct Pictures<'a, F> {
+    read: F,
+    parts: [&'a [LabelledVideo]; 2],
+    windows: Windows,
+    augmentation: Augmentation,
+    side: u32,
+    normalisation: Normalisation,
+    /// With gradients.
+    device: &'a Device,
+}
+
+impl<F> ClipSource for Pictures<'_, F>
+where
+    F: Fn(Part, usize, &[usize]) -> Result<Vec<Option<Frame>>, ViolenceError>,
+{
+    type Network = ViolenceNetwork;
+    /// Pictures of all clips, and the number of clips.
+    type Frames = (Tensor<4>, usize);
+
+    fn parameters(network: &ViolenceNetwork) -> Vec<(String, ParamId)> {
+        network.parameters()
+    }
+
+    fn frames(
+        &self,
+        part: Part,
+        clips: &[Clip],
+        random: Option<&mut StdRng>,
+    ) -> Result<Self::Frames, ViolenceError> {
+        let (videos, device) = match part {
+            Part::Training => (self.parts[0], self.device.clone()),
+            Part::Validation => (self.parts[1], self.device.clone().inner()),
+        };
+        let mut pictures = Vec::with_capacity(clips.len() * self.windows.length());
+        for clip in clips {
+            let frames = videos[clip.video].labels.len();
+            let frames = self.windows.frames(clip.start, frames);
+            let read = (self.read)(part, clip.video, &frames)?;
+            pictures.extend(whole_clip(read, self.side));
+        }
+        if let Some(random) = random {
+            let frames = pictures.into_iter();
+            pictures = frames
+                .map(|frame| augment(frame, self.augmentation, random))
+                .collect();
+        }
+        let batch = crop::batch(&pictures, &self.normalisation, &device)
+            .map_err(|error| ViolenceError::Frames(error.to_string()))?;
+        Ok((batch.permute([0, 3, 1, 2]), clips.len()))
+    }
+
+    fn logits(&self, network: &ViolenceNetwork, (frames, clips): Self::Frames) -> Tensor<3> {
+        network.forward(frames, clips)
+    }
+}
+
 /// Frames that cannot be read become the first one that can, or black.
 fn whole_clip(read: Vec<Option<Frame>>, side: u32) -> Vec<Frame> {
     let places: Vec<usize> = (0..read.len()).collect();
-    match repair(&places, |place| read[place].is_some()) {
+    match repair_clip(&places, |place| read[place].is_some()) {
         Some(places) => places
             .into_iter()
             .filter_map(|place| read[place].clone())
@@ -225,7 +205,7 @@ fn whole_clip(read: Vec<Option<Frame>>, side: u32) -> Vec<Frame> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Augmentation;
+    use crate::state;
     use affectlens::head::TemporalKind;
 
     /// Violence is red here, and the rest blue.
@@ -277,7 +257,7 @@ mod tests {
         let run = |checkpoint: Option<&Path>| {
             let encoder = TrainableBackbone::init("convnext-test", 1, &device).expect("is known");
             let network = ViolenceNetwork::new(encoder, &recipe, &device);
-            let on_event = |event: TrainingEvent<'_>| match event {
+            let on_event = |event: TrainingEvent<'_, ViolenceScore>| match event {
                 TrainingEvent::Epoch(epoch) if epoch.epoch == 2 => {
                     std::fs::copy(&path, &kept).expect("was written");
                 }
@@ -306,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_have_published_names_and_survive_the_round_trip() {
+    fn parameters_have_published_names_and_go_from_one_network_to_another() {
         let device = Device::flex();
         let encoder = TrainableBackbone::init("convnext-test", 1, &device).expect("is known");
         let network = ViolenceNetwork::new(encoder, &ViolenceRecipe::default(), &device);
@@ -321,10 +301,12 @@ mod tests {
         ] {
             assert!(names.iter().any(|it| it == name), "{name} of {names:?}");
         }
-        let weights = network.to_weights();
-        let loaded = ViolenceNetwork::load(&weights, &device).expect("was written");
-        assert_eq!(loaded.to_weights(), weights);
-        assert_eq!(loaded.parameters().len(), names.len());
+        let table = state::read(&network);
+        let other = TrainableBackbone::init("convnext-test", 2, &device).expect("is known");
+        let other = ViolenceNetwork::new(other, &ViolenceRecipe::default(), &device);
+        let other = state::write(other, &table).expect("the same network");
+        assert_eq!(state::read(&other), table);
+        assert_eq!(other.backbone_weights(), network.backbone_weights());
     }
 
     #[test]

@@ -1,15 +1,15 @@
-//! The motion head: its network is trained as the others are, its linear model by logistic regression, and scores of
-//! videos that neither has seen say how far each is to be trusted.
+//! The heads of movement: a network that is trained by gradients, a linear model by logistic regression, and how far
+//! each is trusted by the scores of videos that neither has seen.
 
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::{
-    FrameFeatures, TrainedViolence, VideoData, ViolenceError, ViolenceRecipe, ViolenceReport,
-    fit::values, train_violence,
+    Augmentation, Fold, FrameFeatures, FrameLoss, HeadRecipe, PartScores, TrainedViolence,
+    VideoData, ViolenceError, ViolenceRecipe, ViolenceReport, ViolenceScore, features::fit_head,
 };
-use crate::{TrainingEvent, logistic::logistic_regression};
+use crate::{TrainingEvent, logistic::logistic_regression, state::values};
 use affectlens::{
     head::{MotionStatistics, TemporalConfig, TemporalHead, TemporalKind, write_motion_blend},
     weights::Weights,
@@ -22,99 +22,134 @@ const LINEAR_PENALTY: f64 = 18.0;
 const BLEND_PENALTY: f64 = 0.05;
 /// Least scale: features that hardly ever change are not blown up.
 const LEAST_SCALE: f32 = 1e-3;
+/// Frames per second that the heads look at.
+const FRAMES_PER_SECOND: f32 = 8.0;
+/// Both parts, with the blend of the network, the linear model and a bias in which it stands alone.
+const PARTS: [&str; 2] = ["network", "linear"];
+const ALONE: [[f32; 3]; 2] = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]];
 
-/// A motion head and how each of its parts scores videos that it was not trained on.
-#[derive(Debug)]
-pub struct MotionFold {
-    /// Its network and its linear model, not yet weighed against each other.
-    pub weights: Weights,
-    /// The videos that were held out.
-    pub videos: Vec<usize>,
-    /// Whether each is violent, and the score of both parts.
-    pub scores: Vec<(bool, [f32; 2])>,
+/// Our settings: clips of two seconds, strong regularisation, 60 passes.
+pub(super) fn settings(head: TemporalKind) -> ViolenceRecipe {
+    ViolenceRecipe {
+        head,
+        length: 16,
+        step: 1,
+        epochs: 60,
+        batch: 64,
+        accumulate: 1,
+        learning_rate: 1e-3,
+        peak: 1.0,
+        backbone_multiplier: 1.0,
+        weight_decay: 0.3,
+        loss: FrameLoss::CrossEntropy { smoothing: 0.0 },
+        violent_weight: 1.0,
+        positive_clips: 0.0,
+        augmentation: Augmentation::None,
+        ..ViolenceRecipe::default()
+    }
 }
 
-impl MotionFold {
-    /// Trains without some of the videos and scores these.
-    ///
-    /// # Errors
-    ///
-    /// As [`train_violence`].
-    pub fn train(
-        data: &VideoData,
-        held_out: &[usize],
-        recipe: &ViolenceRecipe,
-    ) -> Result<Self, ViolenceError> {
-        let trained: Vec<usize> = (0..data.iter().len())
-            .filter(|video| !held_out.contains(video))
-            .collect();
-        let training = data.select(&trained);
-        let weights = train_parts(&training, &VideoData::default(), recipe, None, |_| {})?.weights;
-        let windows = Windows::new(recipe.length, recipe.step)?;
-        let mut parts = Vec::new();
-        for blend in [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]] {
-            let mut part = weights.clone();
-            write_motion_blend(&mut part, blend)?;
-            parts.push(TemporalHead::load(&part, &Device::flex())?);
-        }
-        let scored = data.select(held_out);
-        let scores = scored.iter().map(|(video, features)| {
-            let of = |part: usize| mean_score(&parts[part], features, &windows);
-            (video.labels.contains(&Some(true)), [of(0), of(1)])
-        });
-        Ok(Self {
-            weights,
-            videos: held_out.to_vec(),
-            scores: scores.collect(),
-        })
+/// The recipe of [`TemporalKind::Motion`] and [`TemporalKind::MotionLinear`].
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct MotionRecipe {
+    pub(super) settings: ViolenceRecipe,
+}
+
+impl HeadRecipe for MotionRecipe {
+    fn settings(&self) -> &ViolenceRecipe {
+        &self.settings
     }
 
-    /// The head, its parts weighed by what other folds say of them.
-    ///
-    /// # Errors
-    ///
-    /// [`ViolenceError::Weights`] if the scores are not finite.
-    pub fn head(&self, others: &[&Self]) -> Result<TemporalHead, ViolenceError> {
-        let mut weights = self.weights.clone();
-        write_motion_blend(&mut weights, blend(others))?;
+    fn needs_folds(&self) -> bool {
+        true
+    }
+
+    fn trains_backbone(&self) -> bool {
+        false
+    }
+
+    fn frames_per_second(&self) -> Option<f32> {
+        Some(FRAMES_PER_SECOND)
+    }
+
+    fn parts(&self) -> &'static [&'static str] {
+        match self.has_network() {
+            true => &PARTS,
+            false => &[],
+        }
+    }
+
+    fn train(
+        &self,
+        data: [&VideoData; 2],
+        folds: &[Fold],
+        checkpoint: Option<&Path>,
+        on_event: &mut dyn FnMut(TrainingEvent<'_, ViolenceScore>),
+    ) -> Result<TrainedViolence, ViolenceError> {
+        // Statistics and linear model are there from the start, and training leaves them as they are.
+        let mut trained = match self.has_network() {
+            true => {
+                let head = self.initial_head(data[0], &Device::flex().autodiff())?;
+                fit_head(head, data, &self.settings, checkpoint, on_event)?
+            }
+            false => TrainedViolence {
+                weights: self.initial_head(data[0], &Device::flex())?.to_weights(),
+                report: ViolenceReport::without_epochs(data[0].videos()),
+            },
+        };
+        let scores: Vec<PartScores> = folds.iter().flat_map(|fold| fold.scores.clone()).collect();
+        write_motion_blend(&mut trained.weights, blend(&scores))?;
+        Ok(trained)
+    }
+
+    fn score_parts(
+        &self,
+        weights: &Weights,
+        videos: &VideoData,
+    ) -> Result<Vec<PartScores>, ViolenceError> {
+        let windows = Windows::new(self.settings.length, self.settings.step)?;
+        let mut heads = Vec::new();
+        for blend in ALONE {
+            let mut alone = weights.clone();
+            write_motion_blend(&mut alone, blend)?;
+            heads.push(TemporalHead::load(&alone, &Device::flex())?);
+        }
+        let scores = videos.iter().map(|(video, features)| PartScores {
+            violent: video.labels.contains(&Some(true)),
+            parts: [0, 1].map(|part: usize| mean_score(&heads[part], features, &windows)),
+        });
+        Ok(scores.collect())
+    }
+
+    fn head_of(&self, folds: &[Fold], number: usize) -> Result<TemporalHead, ViolenceError> {
+        let others = folds.iter().enumerate().filter(|(it, _)| *it != number);
+        let scores: Vec<PartScores> = others.flat_map(|(_, fold)| fold.scores.clone()).collect();
+        let mut weights = folds[number].weights.clone();
+        write_motion_blend(&mut weights, blend(&scores))?;
         Ok(TemporalHead::load(&weights, &Device::flex())?)
     }
 }
 
-/// Trains a motion head on all videos; its parts are weighed by what folds of the same videos say of them.
-///
-/// # Errors
-///
-/// As [`train_violence`].
-pub fn train_motion(
-    training: &VideoData,
-    validation: &VideoData,
-    folds: &[MotionFold],
-    recipe: &ViolenceRecipe,
-    checkpoint: Option<&Path>,
-    on_event: impl FnMut(TrainingEvent<'_>),
-) -> Result<TrainedViolence, ViolenceError> {
-    let mut trained = train_parts(training, validation, recipe, checkpoint, on_event)?;
-    let folds: Vec<&MotionFold> = folds.iter().collect();
-    write_motion_blend(&mut trained.weights, blend(&folds))?;
-    Ok(trained)
-}
-
-fn train_parts(
-    training: &VideoData,
-    validation: &VideoData,
-    recipe: &ViolenceRecipe,
-    checkpoint: Option<&Path>,
-    on_event: impl FnMut(TrainingEvent<'_>),
-) -> Result<TrainedViolence, ViolenceError> {
-    // Statistics and linear model are there from the start, and training leaves them as they are.
-    if recipe.head != TemporalKind::MotionLinear {
-        return train_violence(training, validation, recipe, checkpoint, on_event);
+impl MotionRecipe {
+    fn has_network(&self) -> bool {
+        self.settings.head == TemporalKind::Motion
     }
-    Ok(TrainedViolence {
-        weights: initial_head(training, recipe, &Device::flex())?.to_weights(),
-        report: ViolenceReport::without_epochs(training),
-    })
+
+    /// A head with the statistics of the training videos and the linear model, ready to be trained.
+    fn initial_head(
+        &self,
+        data: &VideoData,
+        device: &Device,
+    ) -> Result<TemporalHead, ViolenceError> {
+        let config = TemporalConfig {
+            kind: self.settings.head,
+            features: data.width(),
+        };
+        let head = config.init(self.settings.seed, &Device::flex());
+        let mut weights = head.to_weights();
+        statistics(data, &self.settings)?.write(&mut weights)?;
+        Ok(TemporalHead::load(&weights, device)?)
+    }
 }
 
 /// Weights of network and linear model from the scores of held-out videos; without bias, since both kinds of videos are
@@ -123,25 +158,21 @@ fn train_parts(
     clippy::cast_possible_truncation,
     reason = "fitted in f64, kept in f32"
 )]
-fn blend(folds: &[&MotionFold]) -> [f32; 3] {
-    let scores: Vec<(bool, [f32; 2])> = folds
-        .iter()
-        .flat_map(|fold| fold.scores.iter().copied())
-        .collect();
+fn blend(scores: &[PartScores]) -> [f32; 3] {
     if scores.is_empty() {
-        return [1.0, 0.0, 0.0];
+        return ALONE[0];
     }
     // In units of their spread, so that the penalty takes both alike.
     let scale = [0, 1].map(|part| {
-        let squares: f32 = scores.iter().map(|(_, parts)| parts[part].powi(2)).sum();
+        let squares: f32 = scores.iter().map(|it| it.parts[part].powi(2)).sum();
         (squares / scores.len() as f32).sqrt().max(LEAST_SCALE)
     });
     // Both parts count alike; how far the sum is to be trusted is all that labels say, so that they cannot favour a part.
     let rows: Vec<Vec<f32>> = scores
         .iter()
-        .map(|(_, parts)| vec![(parts[0] / scale[0] + parts[1] / scale[1]) / 2.0])
+        .map(|PartScores { parts, .. }| vec![(parts[0] / scale[0] + parts[1] / scale[1]) / 2.0])
         .collect();
-    let labels: Vec<bool> = scores.iter().map(|(violent, _)| *violent).collect();
+    let labels: Vec<bool> = scores.iter().map(|it| it.violent).collect();
     let (weights, _) = logistic_regression(&rows, &labels, BLEND_PENALTY);
     let trust = weights[0].max(f64::from(LEAST_SCALE)) as f32 / 2.0;
     let weight = |part: usize| match scale[part] {
@@ -156,7 +187,7 @@ fn mean_score(head: &TemporalHead, features: &FrameFeatures, windows: &Windows) 
     let frames = features.len();
     let starts = windows.starts(frames);
     let scores = starts.iter().map(|start| {
-        let rows = features.clip(&windows.frames(*start, frames), None);
+        let rows = features.clip(&windows.frames(*start, frames));
         let shape = [1, windows.length(), features.width()];
         let window = Tensor::from_data(TensorData::new(rows, shape), &Device::flex());
         let logits = values(head.forward(window));
@@ -175,25 +206,15 @@ fn statistics(
     recipe: &ViolenceRecipe,
 ) -> Result<MotionStatistics, ViolenceError> {
     let windows = Windows::new(recipe.length, recipe.step)?;
-    let width = data.width();
     let (mut levels, mut changes, mut labels) = (Vec::new(), Vec::new(), Vec::new());
     for (video, features) in data.iter() {
         let frames = features.len();
         for start in windows.starts(frames) {
-            let rows = features.clip(&windows.frames(start, frames), None);
-            let rows: Vec<&[f32]> = rows.chunks(width).collect();
-            let pairs = rows.len().max(2) - 1;
-            let mean = |value: &dyn Fn(usize, usize) -> f32| -> Vec<f32> {
-                let of = |feature| {
-                    (0..pairs).map(|pair| value(pair, feature)).sum::<f32>() / pairs as f32
-                };
-                (0..width).map(of).collect()
-            };
-            let after = |pair: usize| rows[(pair + 1).min(rows.len() - 1)];
-            levels.push(mean(&|pair, feature| after(pair)[feature]));
-            changes.push(mean(&|pair, feature| {
-                (after(pair)[feature] - rows[pair][feature]).abs()
-            }));
+            let rows = features.clip(&windows.frames(start, frames));
+            let rows: Vec<&[f32]> = rows.chunks(data.width()).collect();
+            let [level, change] = mean_level_and_change(&rows);
+            levels.push(level);
+            changes.push(change);
             labels.push(video.labels.contains(&Some(true)));
         }
     }
@@ -219,6 +240,23 @@ fn statistics(
     })
 }
 
+/// Mean of each feature over the frames after the first, and of its absolute change from a frame to the next.
+fn mean_level_and_change(rows: &[&[f32]]) -> [Vec<f32>; 2] {
+    let pairs = rows.len().max(2) - 1;
+    let after = |pair: usize| rows[(pair + 1).min(rows.len() - 1)];
+    let mean = |value: &dyn Fn(usize, usize) -> f32| -> Vec<f32> {
+        let feature = |feature| {
+            let values = (0..pairs).map(|pair| value(pair, feature));
+            values.sum::<f32>() / pairs as f32
+        };
+        (0..rows[0].len()).map(feature).collect()
+    };
+    [
+        mean(&|pair, feature| after(pair)[feature]),
+        mean(&|pair, feature| (after(pair)[feature] - rows[pair][feature]).abs()),
+    ]
+}
+
 /// Mean and standard deviation of each column.
 fn mean_and_scale(rows: &[Vec<f32>]) -> (Vec<f32>, Vec<f32>) {
     let width = rows.first().map_or(0, Vec::len);
@@ -229,19 +267,4 @@ fn mean_and_scale(rows: &[Vec<f32>]) -> (Vec<f32>, Vec<f32>) {
         (mean, (squares / count).sqrt() + LEAST_SCALE)
     };
     (0..width).map(column).unzip()
-}
-
-/// A head with the statistics of the training videos, ready to be trained.
-pub(super) fn initial_head(
-    data: &VideoData,
-    recipe: &ViolenceRecipe,
-    device: &Device,
-) -> Result<TemporalHead, ViolenceError> {
-    let config = TemporalConfig {
-        kind: recipe.head,
-        features: data.width(),
-    };
-    let mut weights = config.init(recipe.seed, &Device::flex()).to_weights();
-    statistics(data, recipe)?.write(&mut weights)?;
-    Ok(TemporalHead::load(&weights, device)?)
 }

@@ -1,4 +1,4 @@
-//! How violence is trained, and the published presets (SPEC 5.5).
+//! How violence is trained, and the published presets: the HSEmotion team's code for ABAW-10, its configurations for DVD.
 
 use crate::{FitError, UpdateRule};
 use affectlens::{
@@ -138,30 +138,6 @@ impl Default for ViolenceRecipe {
 }
 
 impl ViolenceRecipe {
-    /// Ours of the motion heads: two seconds of eight frames each, strong regularisation, 60 passes.
-    pub fn motion(head: TemporalKind) -> Self {
-        Self {
-            head,
-            length: 16,
-            step: 1,
-            epochs: 60,
-            batch: 64,
-            accumulate: 1,
-            learning_rate: 1e-3,
-            peak: 1.0,
-            backbone_multiplier: 1.0,
-            weight_decay: 0.3,
-            loss: FrameLoss::CrossEntropy { smoothing: 0.0 },
-            violent_weight: 1.0,
-            positive_clips: 0.0,
-            augmentation: Augmentation::None,
-            ..Self::default()
-        }
-    }
-
-    /// Frames a second that the motion heads look at.
-    pub const MOTION_RATE: f32 = 8.0;
-
     /// Published presets by name, each with its backbone.
     pub const PRESETS: [(&'static str, &'static str); 4] = [
         ("convnext_tiny_tcn_clip32", "convnext-tiny"),
@@ -215,7 +191,7 @@ impl ViolenceRecipe {
         })
     }
 
-    /// By what the step size of a parameter is multiplied, by its published name (SPEC 5.5).
+    /// By what the step size of a parameter is multiplied, by its published name.
     pub(super) fn multiplier(&self, name: &str) -> f64 {
         match ["head", "lstm", "drop"].iter().any(|it| name.contains(it)) {
             true => 1.0,

@@ -1,17 +1,17 @@
-//! The head of a violence checkpoint, whose parameters lie beside those of the backbone.
+//! Temporal heads from published violence checkpoints, which hold the parameters of backbone and head together.
 //!
-//! The training code's modules put it under `temporal_head`, or under `lstm`, `head` and `crf`.
+//! The modules of the published training code name the head `temporal_head`, or `lstm`, `head` and `crf`.
 
 use burn::tensor::Device;
 
-use super::{TemporalHead, TemporalKind, architecture_of};
+use super::{TemporalHead, TemporalKind};
 use crate::weights::{Metadata, PublishedWeights, WeightTensor, Weights, WeightsError};
 
-/// Where the backbone is.
+/// Prefixes of the backbone's parameters.
 const BACKBONES: [&str; 2] = ["encoder.", "backbone."];
-/// Where the head is.
+/// Prefixes of the head's parameters.
 const HEADS: [&str; 5] = ["temporal_head.", "lstm.", "head.", "cls_head.", "crf."];
-/// Where a second stream of features and its fusion with the first are.
+/// Prefixes of a second stream of features and its fusion with the first.
 const STREAMS: [&str; 5] = [
     "skeleton_",
     "fusion.",
@@ -19,8 +19,8 @@ const STREAMS: [&str; 5] = [
     "rgb_encoder.",
     "flow_proj.",
 ];
-/// Other names for the beginnings of canonical ones: of Video Swin's classifier, of a classifier after dropout in a
-/// `Sequential`, and of the encoder in modules that name it otherwise or are one themselves.
+/// Published prefixes that differ, with their canonical form: Video Swin's classifier, a classifier after dropout in a
+/// `Sequential`, and the encoder layers in modules that name them differently.
 const ALIASES: [(&str, &str); 4] = [
     ("cls_head.", "head."),
     ("head.1.", "head."),
@@ -31,14 +31,15 @@ const ALIASES: [(&str, &str); 4] = [
     ("temporal_head.layers.", "temporal_head.transformer.layers."),
 ];
 
-/// The head of a violence checkpoint in canonical form; its kind follows from the names.
+/// Extracts the temporal head of a violence checkpoint in canonical form; its kind follows from the names of its
+/// parameters.
 ///
-/// The metadata names the architecture only: which backbone the head belongs to is known to who converts both.
+/// The metadata names the architecture only, not the backbone.
 ///
 /// # Errors
 ///
 /// [`WeightsError::Missing`] for a checkpoint without a temporal head, [`WeightsError::Unsupported`] for one with a
-/// second stream of features, and what [`TemporalHead::load`] refuses.
+/// second stream of features, and the errors of [`TemporalHead::load`].
 ///
 /// ```
 /// use affectlens::head::{TemporalConfig, TemporalKind, temporal_from_checkpoint};
@@ -57,19 +58,20 @@ pub fn temporal_from_checkpoint(published: &PublishedWeights) -> Result<Weights,
         name: "temporal_head".to_owned(),
         hint: " (nor are there `lstm` or, beside `encoder`, `head`)".to_owned(),
     })?;
-    let begins = |name: &str, parts: &[&str]| parts.iter().any(|part| name.starts_with(part));
-    if let Some((name, _)) = named.iter().find(|(name, _)| begins(name, &STREAMS)) {
+    let has_prefix =
+        |name: &str, prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
+    if let Some((name, _)) = named.iter().find(|(name, _)| has_prefix(name, &STREAMS)) {
         return Err(WeightsError::Unsupported {
             format: "checkpoint",
             what: format!("a second stream of features (`{name}`)"),
         });
     }
     let mut weights = Weights::new(Metadata {
-        architecture: architecture_of(kind),
+        architecture: kind.architecture(),
         ..Metadata::default()
     });
     for (name, tensor) in named.iter() {
-        if begins(name, &HEADS) && !name.ends_with(".num_batches_tracked") {
+        if has_prefix(name, &HEADS) && !name.ends_with(".num_batches_tracked") {
             let name = canonical_name(name, kind);
             let WeightTensor { shape, values } = tensor.clone();
             let shape = canonical_shape(&name, shape, kind);
@@ -80,11 +82,11 @@ pub fn temporal_from_checkpoint(published: &PublishedWeights) -> Result<Weights,
     Ok(weights)
 }
 
-/// The kind of temporal head that a checkpoint has, if it has one.
+/// Recognises the kind of temporal head in a checkpoint by the names of its parameters; `None` without a head.
 pub fn kind_of_checkpoint(published: &PublishedWeights) -> Option<TemporalKind> {
     let named = published.named();
-    let has = |name: &str| named.iter().any(|(key, _)| key.starts_with(name));
-    let has_backbone = BACKBONES.iter().any(|name| has(name));
+    let has = |prefix: &str| named.iter().any(|(name, _)| name.starts_with(prefix));
+    let has_backbone = BACKBONES.iter().any(|prefix| has(prefix));
     let kinds = [
         (has("temporal_head.lstm."), TemporalKind::BiLstmConv),
         (
@@ -104,17 +106,17 @@ pub fn kind_of_checkpoint(published: &PublishedWeights) -> Option<TemporalKind> 
 }
 
 fn canonical_name(name: &str, kind: TemporalKind) -> String {
-    // Only a convolutional network has layers of its own.
+    // In a convolutional network `temporal_head.layers` is canonical.
     let aliases = ALIASES
         .iter()
-        .filter(|(_, own)| kind != TemporalKind::Tcn || !own.contains("transformer"));
+        .filter(|(_, canonical)| kind != TemporalKind::Tcn || !canonical.contains("transformer"));
     let renamed = aliases
         .into_iter()
-        .find_map(|(alias, own)| Some(format!("{own}{}", name.strip_prefix(alias)?)));
+        .find_map(|(alias, canonical)| Some(format!("{canonical}{}", name.strip_prefix(alias)?)));
     renamed.unwrap_or_else(|| name.to_owned())
 }
 
-/// A linear layer and a convolution a frame wide are the same but for the last axis.
+/// Adds or removes the last axis of a weight: a linear layer equals a convolution one frame wide.
 fn canonical_shape(name: &str, mut shape: Vec<usize>, kind: TemporalKind) -> Vec<usize> {
     match (name, kind) {
         ("head.weight", TemporalKind::Conv1d) if shape.len() == 2 => shape.push(1),
@@ -138,13 +140,13 @@ mod tests {
         config.init(0, &Device::flex()).to_weights()
     }
 
-    /// A checkpoint of that head over an encoder, with some beginnings of names exchanged.
-    fn checkpoint(kind: TemporalKind, exchanged: &[(&str, &str)]) -> PublishedWeights {
+    /// Checkpoint of a head over an encoder, with some prefixes of names replaced by an alias.
+    fn checkpoint(kind: TemporalKind, aliases: &[(&str, &str)]) -> PublishedWeights {
         let mut weights = Weights::default();
         for (name, tensor) in canonical(kind).iter() {
-            let renamed = exchanged
+            let renamed = aliases
                 .iter()
-                .find_map(|(own, alias)| Some(format!("{alias}{}", name.strip_prefix(own)?)));
+                .find_map(|(prefix, alias)| Some(format!("{alias}{}", name.strip_prefix(prefix)?)));
             let name = renamed.unwrap_or_else(|| name.to_owned());
             weights
                 .insert(name, tensor.shape.clone(), tensor.values.clone())
@@ -163,7 +165,7 @@ mod tests {
 
     #[test]
     fn every_head_is_recognised_by_its_names() {
-        // The heads of movement are ours: no published checkpoint has them.
+        // The motion heads are ours: no published checkpoint has them.
         let ours = [TemporalKind::Motion, TemporalKind::MotionLinear];
         let published = TemporalKind::ALL
             .into_iter()
@@ -178,13 +180,13 @@ mod tests {
     fn other_names_become_canonical() {
         let transformer = TemporalKind::Transformer { layers: 2 };
         let layers = "temporal_head.transformer.layers.";
-        for (kind, own, alias) in [
+        for (kind, prefix, alias) in [
             (TemporalKind::BiLstm, "head.", "head.1."),
             (TemporalKind::Conv1d, "head.", "cls_head."),
             (transformer, layers, "temporal_head.encoder.layers."),
             (transformer, layers, "temporal_head.layers."),
         ] {
-            let published = checkpoint(kind, &[(own, alias)]);
+            let published = checkpoint(kind, &[(prefix, alias)]);
             let found = temporal_from_checkpoint(&published).expect("a head");
             assert_eq!(found, canonical(kind));
         }

@@ -1,7 +1,7 @@
-//! Linear-chain conditional random field over the logits of a BiLSTM, which are its emissions.
+//! Linear-chain conditional random field (CRF) whose emissions are the logits of a BiLSTM.
 //!
-//! Lafferty et al., "Conditional random fields", ICML 2001: the forward algorithm gives the likelihood of a sequence of
-//! classes, Viterbi's the most likely sequence.
+//! Lafferty et al., "Conditional random fields", ICML 2001: the forward algorithm computes the likelihood of a sequence
+//! of classes, Viterbi's algorithm the most likely sequence.
 
 use burn::module::{Module, Param};
 use burn::nn::Dropout;
@@ -9,6 +9,7 @@ use burn::tensor::{Int, Tensor, s};
 
 use super::CLASSES;
 use super::lstm::{BiLstm, Sizes};
+use super::network::TemporalNetwork;
 use super::parameters::{Initial, Names, Source};
 use crate::weights::WeightsError;
 
@@ -19,9 +20,11 @@ const END: &str = "crf.end_transitions";
 #[derive(Module, Debug)]
 pub(super) struct Crf {
     emissions: BiLstm,
-    /// Score of a class, across, after another, down.
+    /// Score of each class, by column, after each class, by row.
     transitions: Param<Tensor<2>>,
+    /// Score of each class in the first frame.
     start: Param<Tensor<1>>,
+    /// Score of each class in the last frame.
     end: Param<Tensor<1>>,
 }
 
@@ -36,29 +39,13 @@ impl Crf {
         })
     }
 
-    pub(super) fn features(&self) -> usize {
-        self.emissions.features()
-    }
-
-    pub(super) fn names(&self) -> Names<'_> {
-        let mut names = self.emissions.names();
-        names.add(TRANSITIONS, &self.transitions);
-        names.add(START, &self.start);
-        names.add(END, &self.end);
-        names
-    }
-
-    pub(super) fn forward(&self, features: Tensor<3>, dropout: &Dropout) -> Tensor<3> {
-        self.emissions.forward(features, dropout)
-    }
-
-    /// Negative log-likelihood, mean over the windows: `[1]`.
+    /// Negative log-likelihood of the classes, mean over the windows: `[1]`.
     pub(super) fn loss(&self, logits: Tensor<3>, classes: Tensor<2, Int>) -> Tensor<1> {
         let partition = self.log_partition(logits.clone());
         (partition - self.score(logits, classes)).mean()
     }
 
-    /// Of the given classes, `[batch]`.
+    /// Score of the classes, `[batch]`.
     fn score(&self, logits: Tensor<3>, classes: Tensor<2, Int>) -> Tensor<1> {
         let [batch, time, _] = logits.dims();
         let class = |frame: usize| classes.clone().slice(s![.., frame]).reshape([batch]);
@@ -77,7 +64,7 @@ impl Crf {
         score + transitions.sum_dim(1).squeeze_dim(1)
     }
 
-    /// Logarithm of the sum over all sequences of the exponential of their scores, `[batch]`.
+    /// Logarithm of the sum of `exp(score)` over all sequences of classes, `[batch]`.
     fn log_partition(&self, logits: Tensor<3>) -> Tensor<1> {
         let [_, time, _] = logits.dims();
         let emissions = |frame: usize| logits.clone().narrow(1, frame, 1).squeeze_dim::<2>(1);
@@ -90,9 +77,9 @@ impl Crf {
         log_sum_exp(scores + self.end.val().unsqueeze_dim::<2>(0), 1).squeeze_dim(1)
     }
 
-    /// The most likely classes of a window, from its logits one frame after the other.
+    /// Most likely sequence of classes for the logits of one window, frame after frame; `true` is violent.
     ///
-    /// Reads back from the device.
+    /// Reads the parameters back from the device.
     pub(super) fn decode(&self, logits: &[f32]) -> Vec<bool> {
         let read = |tensor: Tensor<1>| -> Vec<f32> {
             tensor
@@ -115,12 +102,30 @@ impl Crf {
     }
 }
 
+impl TemporalNetwork for Crf {
+    fn features(&self) -> usize {
+        self.emissions.features()
+    }
+
+    fn names(&self) -> Names<'_> {
+        let mut names = self.emissions.names();
+        names.add(TRANSITIONS, &self.transitions);
+        names.add(START, &self.start);
+        names.add(END, &self.end);
+        names
+    }
+
+    fn forward(&self, features: Tensor<3>, dropout: &Dropout) -> Tensor<3> {
+        self.emissions.forward(features, dropout)
+    }
+}
+
 fn log_sum_exp<const D: usize>(values: Tensor<D>, axis: usize) -> Tensor<D> {
     let largest = values.clone().detach().max_dim(axis);
     (values - largest.clone()).exp().sum_dim(axis).log() + largest
 }
 
-/// The sequence with the highest score; class 0 where two are equal.
+/// Sequence with the highest score; class 0 in a tie.
 fn viterbi(
     logits: &[f32],
     transitions: [[f32; 2]; 2],
@@ -132,7 +137,7 @@ fn viterbi(
         return Vec::new();
     };
     let mut scores = [0, 1].map(|class| start[class] + first[class]);
-    // For each frame but the first and each class there, whether the frame before is violent.
+    // For each frame after the first and each of its classes: whether the best path comes from a violent frame.
     let mut sources = Vec::with_capacity(rest.len());
     for frame in rest {
         let paths =
@@ -195,10 +200,10 @@ mod tests {
     }
 
     #[test]
-    fn shortest_windows_are_no_exception() {
+    fn windows_of_no_or_one_frame_are_decoded_and_scored() {
         assert!(viterbi(&[], [[0.0; 2]; 2], [0.0; 2], [0.0; 2]).is_empty());
         let device = Device::flex();
-        let mut source = Source::seeded(0, &device);
+        let mut source = Source::seeded(0, 1, &device);
         let crf = Crf::build(Sizes::published(1), &mut source).expect("seeded");
         let loss = |class| {
             let classes = Tensor::<2, Int>::from_data([[class]], &device);

@@ -1,6 +1,6 @@
-//! Bidirectional long short-term memory, then one layer a frame.
+//! Bidirectional long short-term memory (LSTM), then one layer per frame.
 //!
-//! PyTorch's layout: the gates lie below each other in the order input, forget, cell, output, and there are two bias
+//! PyTorch's layout: the rows of the gates are stacked in the order input, forget, cell, output, and there are two bias
 //! vectors.
 
 use burn::module::{Module, Param};
@@ -10,30 +10,32 @@ use burn::tensor::activation::sigmoid;
 
 use super::CLASSES;
 use super::convolution::Pointwise;
+use super::network::TemporalNetwork;
 use super::parameters::{Affine, Initial, Names, Source, axes, count_layers, dropped};
 use crate::kernel::product;
 use crate::weights::{Weights, WeightsError};
 
-/// Where the layers are when a linear layer follows.
+/// Names of the LSTM and the linear layer of a [`BiLstm`].
 const PLAIN: [&str; 2] = ["lstm", "head"];
-/// Where they are when a convolution follows.
+/// Names of the LSTM and the convolution of a [`BiLstmConv`].
 const NESTED: [&str; 2] = ["temporal_head.lstm", "temporal_head.proj"];
 
 #[derive(Clone, Copy)]
 pub(super) struct Sizes {
-    pub(super) features: usize,
+    features: usize,
+    /// Units per direction.
     hidden: usize,
     layers: usize,
 }
 
-/// The layers, then `head`.
+/// LSTM, then a linear layer.
 #[derive(Module, Debug)]
 pub(super) struct BiLstm {
     lstm: Lstm,
     head: Affine,
 }
 
-/// The layers, then a convolution a frame wide.
+/// LSTM, then a convolution one frame wide.
 #[derive(Module, Debug)]
 pub(super) struct BiLstmConv {
     lstm: Lstm,
@@ -70,15 +72,7 @@ impl Sizes {
         }
     }
 
-    pub(super) fn of_linear(weights: &Weights) -> Result<Self, WeightsError> {
-        Self::of(weights, PLAIN[0])
-    }
-
-    pub(super) fn of_convolution(weights: &Weights) -> Result<Self, WeightsError> {
-        Self::of(weights, NESTED[0])
-    }
-
-    fn of(weights: &Weights, key: &str) -> Result<Self, WeightsError> {
+    fn from_weights(weights: &Weights, key: &str) -> Result<Self, WeightsError> {
         let [_, features] = axes(weights, &format!("{key}.weight_ih_l0"))?;
         let [_, hidden] = axes(weights, &format!("{key}.weight_hh_l0"))?;
         let layers = count_layers(weights, |number| format!("{key}.weight_ih_l{number}"));
@@ -98,18 +92,24 @@ impl BiLstm {
         })
     }
 
-    pub(super) fn features(&self) -> usize {
+    pub(super) fn stored_sizes(weights: &Weights) -> Result<Sizes, WeightsError> {
+        Sizes::from_weights(weights, PLAIN[0])
+    }
+}
+
+impl TemporalNetwork for BiLstm {
+    fn features(&self) -> usize {
         self.lstm.features()
     }
 
-    pub(super) fn names(&self) -> Names<'_> {
+    fn names(&self) -> Names<'_> {
         let mut names = Names::default();
         self.lstm.add_names(PLAIN[0], &mut names);
         names.affine(PLAIN[1], &self.head);
         names
     }
 
-    pub(super) fn forward(&self, features: Tensor<3>, dropout: &Dropout) -> Tensor<3> {
+    fn forward(&self, features: Tensor<3>, dropout: &Dropout) -> Tensor<3> {
         let frames = self.lstm.forward(features, dropout);
         self.head.forward(dropped(dropout, frames))
     }
@@ -123,18 +123,24 @@ impl BiLstmConv {
         })
     }
 
-    pub(super) fn features(&self) -> usize {
+    pub(super) fn stored_sizes(weights: &Weights) -> Result<Sizes, WeightsError> {
+        Sizes::from_weights(weights, NESTED[0])
+    }
+}
+
+impl TemporalNetwork for BiLstmConv {
+    fn features(&self) -> usize {
         self.lstm.features()
     }
 
-    pub(super) fn names(&self) -> Names<'_> {
+    fn names(&self) -> Names<'_> {
         let mut names = Names::default();
         self.lstm.add_names(NESTED[0], &mut names);
         self.proj.add_names(NESTED[1], &mut names);
         names
     }
 
-    pub(super) fn forward(&self, features: Tensor<3>, dropout: &Dropout) -> Tensor<3> {
+    fn forward(&self, features: Tensor<3>, dropout: &Dropout) -> Tensor<3> {
         let frames = self.lstm.forward(features, dropout);
         self.proj.forward(frames, dropout)
     }
@@ -149,13 +155,13 @@ impl Lstm {
         } = sizes;
         let mut direction = |number, suffix: &str| {
             let inputs = if number == 0 { features } else { 2 * hidden };
-            let initial = Initial::of_inputs(hidden);
-            let name = |part| parameter_name(key, part, number, suffix);
+            let initial = Initial::for_inputs(hidden);
+            let names = parameter_names(key, number, suffix);
             Ok(Direction {
-                weight_ih: source.parameter(&name("weight_ih"), [4 * hidden, inputs], initial)?,
-                weight_hh: source.parameter(&name("weight_hh"), [4 * hidden, hidden], initial)?,
-                bias_ih: source.parameter(&name("bias_ih"), [4 * hidden], initial)?,
-                bias_hh: source.parameter(&name("bias_hh"), [4 * hidden], initial)?,
+                weight_ih: source.parameter(&names[0], [4 * hidden, inputs], initial)?,
+                weight_hh: source.parameter(&names[1], [4 * hidden, hidden], initial)?,
+                bias_ih: source.parameter(&names[2], [4 * hidden], initial)?,
+                bias_hh: source.parameter(&names[3], [4 * hidden], initial)?,
             })
         };
         let layers = (0..layers).map(|number| {
@@ -176,16 +182,16 @@ impl Lstm {
     fn add_names<'a>(&'a self, key: &str, names: &mut Names<'a>) {
         for (number, layer) in self.layers.iter().enumerate() {
             for (suffix, direction) in [("", &layer.forward), ("_reverse", &layer.reverse)] {
-                let name = |part| parameter_name(key, part, number, suffix);
-                names.add(name("weight_ih"), &direction.weight_ih);
-                names.add(name("weight_hh"), &direction.weight_hh);
-                names.add(name("bias_ih"), &direction.bias_ih);
-                names.add(name("bias_hh"), &direction.bias_hh);
+                let [weight_ih, weight_hh, bias_ih, bias_hh] = parameter_names(key, number, suffix);
+                names.add(weight_ih, &direction.weight_ih);
+                names.add(weight_hh, &direction.weight_hh);
+                names.add(bias_ih, &direction.bias_ih);
+                names.add(bias_hh, &direction.bias_hh);
             }
         }
     }
 
-    /// From `[batch, time, features]` to `[batch, time, 2 * hidden]`, with dropout between the layers.
+    /// Runs all layers, with dropout between them, from `[batch, time, features]` to `[batch, time, 2 * hidden]`.
     fn forward(&self, features: Tensor<3>, dropout: &Dropout) -> Tensor<3> {
         let mut frames = features;
         for (number, layer) in self.layers.iter().enumerate() {
@@ -198,12 +204,15 @@ impl Lstm {
     }
 }
 
-fn parameter_name(key: &str, part: &str, layer: usize, suffix: &str) -> String {
-    format!("{key}.{part}_l{layer}{suffix}")
+/// Names of the parameters of a [`Direction`], in the order of its fields.
+fn parameter_names(key: &str, layer: usize, suffix: &str) -> [String; 4] {
+    ["weight_ih", "weight_hh", "bias_ih", "bias_hh"]
+        .map(|part| format!("{key}.{part}_l{layer}{suffix}"))
 }
 
 impl Layer {
-    /// Both directions take their steps together, as a batch of two matrix products.
+    /// Runs both directions from `[batch, time, inputs]` to `[batch, time, 2 * hidden]`; each step is one batch of two
+    /// matrix products.
     fn forward(&self, frames: Tensor<3>) -> Tensor<3> {
         let [batch, time, _] = frames.dims();
         let [_, hidden] = self.forward.weight_hh.dims();
@@ -239,7 +248,7 @@ impl Layer {
 }
 
 impl Direction {
-    /// What the inputs add to the gates of every step: `[batch, time, 4 * hidden]`.
+    /// Contribution of the inputs and biases to the gates of all steps, `[batch, time, 4 * hidden]`.
     fn input_gates(&self, frames: Tensor<3>) -> Tensor<3> {
         let [batch, time, inputs] = frames.dims();
         let [gates, _] = self.weight_ih.dims();

@@ -1,33 +1,84 @@
-//! Movement: how the embeddings change from frame to frame, by a linear model and where there is one a small convolutional
-//! network, each pooled over the window.
+//! Motion head, our own: classifies a window by the changes of the embeddings from frame to frame.
 //!
-//! Made for few clips that are labelled as a whole: the linear model sees the absolute changes of standardised features,
-//! the network these features too; it is narrow and loses half of its inputs in training. Held-out scores say how far
-//! they are to be trusted. All frames of a window get the same logits; overlapping windows tell them apart.
+//! For few training clips that are labelled as a whole. A linear model takes the absolute changes of the features,
+//! standardised and averaged over the window; an optional small convolutional network takes these changes and the
+//! standardised features, with half of its inputs dropped in training, and its logits are averaged over the window too.
+//! Scores on held-out clips determine how both are weighted. All frames of a window get the same logits; overlapping
+//! windows give frames different probabilities.
 
 use burn::module::{Module, Param, ParamId};
 use burn::nn::Dropout;
 use burn::tensor::Tensor;
 
 use super::CLASSES;
+use super::network::TemporalNetwork;
 use super::parameters::{Initial, Names, Source, Stored, axes, dropped, malformed};
 use super::tcn::{self, Tcn};
 use crate::weights::{Weights, WeightsError};
 
-/// Channels of the network.
+/// Channels of the convolutional network.
 const HIDDEN: usize = 64;
-/// Of the network's inputs and of its layers.
+/// Layers of the convolutional network.
+const LAYERS: usize = 2;
+/// Dropout rate of the network's inputs and layers.
 pub(super) const DROPOUT: f64 = 0.5;
 
-/// What is not trained by gradients, each with its length in features.
-pub(super) const LEVEL_MEAN: &str = "motion.level_mean";
-pub(super) const LEVEL_SCALE: &str = "motion.level_scale";
-pub(super) const CHANGE_MEAN: &str = "motion.change_mean";
-pub(super) const CHANGE_SCALE: &str = "motion.change_scale";
-pub(super) const LINEAR: &str = "motion.linear";
-pub(super) const BLEND: &str = "motion.blend";
+// Names of the statistics, which are not trained by gradients; all but the blend have one value per feature.
+const LEVEL_MEAN: &str = "motion.level_mean";
+const LEVEL_SCALE: &str = "motion.level_scale";
+const CHANGE_MEAN: &str = "motion.change_mean";
+const CHANGE_SCALE: &str = "motion.change_scale";
+const LINEAR: &str = "motion.linear";
+const BLEND: &str = "motion.blend";
 
-/// Numbers that training sets once.
+/// Statistics of a [`TemporalKind::Motion`](super::TemporalKind::Motion) or
+/// [`TemporalKind::MotionLinear`](super::TemporalKind::MotionLinear) head, which training computes without gradients.
+///
+/// Each has one value per feature.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MotionStatistics {
+    /// Mean of each feature.
+    pub level_mean: Vec<f32>,
+    /// Divisor of each feature after its mean is subtracted.
+    pub level_scale: Vec<f32>,
+    /// Mean absolute change of each feature from a frame to the next.
+    pub change_mean: Vec<f32>,
+    /// Divisor of each absolute change after its mean is subtracted.
+    pub change_scale: Vec<f32>,
+    /// Weights of the linear model over the mean standardised changes.
+    pub linear: Vec<f32>,
+}
+
+impl MotionStatistics {
+    /// Writes the statistics into the weights of a head.
+    ///
+    /// # Errors
+    ///
+    /// [`WeightsError`] for a value that is not finite.
+    pub fn write(&self, weights: &mut Weights) -> Result<(), WeightsError> {
+        for (name, values) in [
+            (LEVEL_MEAN, &self.level_mean),
+            (LEVEL_SCALE, &self.level_scale),
+            (CHANGE_MEAN, &self.change_mean),
+            (CHANGE_SCALE, &self.change_scale),
+            (LINEAR, &self.linear),
+        ] {
+            weights.insert(name, vec![values.len()], values.clone())?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes the blend of a motion head into its weights: weight of the network, weight of the linear model, and bias.
+///
+/// # Errors
+///
+/// [`WeightsError`] for a value that is not finite.
+pub fn write_motion_blend(weights: &mut Weights, blend: [f32; 3]) -> Result<(), WeightsError> {
+    weights.insert(BLEND, vec![3], blend.to_vec())
+}
+
+/// Values that training sets without gradients.
 #[derive(Module, Debug)]
 struct Fixed {
     values: Param<Tensor<1>>,
@@ -37,15 +88,15 @@ struct Fixed {
 pub(super) struct Motion {
     level: Standard,
     change: Standard,
-    /// Over standardised features and changes.
+    /// Network over standardised changes and features.
     network: Option<Tcn>,
-    /// Over the mean standardised change.
+    /// Weights of the linear model over the mean standardised changes.
     linear: Fixed,
     /// Weight of the network, weight of the linear model, bias.
     blend: Fixed,
 }
 
-/// `(x - mean) / scale`.
+/// Standardisation of each feature: `(x - mean) / scale`.
 #[derive(Module, Debug)]
 struct Standard {
     mean: Fixed,
@@ -63,17 +114,18 @@ impl Stored for Fixed {
 }
 
 impl Motion {
-    /// `sizes` are those of the network, where there is one.
+    /// Builds a head with a convolutional network of these sizes, or without a network.
     pub(super) fn build(
-        features: usize,
         sizes: Option<tcn::Sizes>,
         source: &mut Source,
     ) -> Result<Self, WeightsError> {
+        let stored = |weights: &Weights| axes(weights, LINEAR).map(|[features]| features);
+        let features = source.sizes(|features| features, stored)?;
         if let Some(sizes) = &sizes
             && sizes.features != 2 * features
         {
             return Err(malformed(format!(
-                "network of the motion head takes {} values a frame, expected {}, twice as many as there are features",
+                "network of the motion head takes {} values per frame, expected {}, two per feature",
                 sizes.features,
                 2 * features
             )));
@@ -95,7 +147,7 @@ impl Motion {
             },
         );
         let linear = fixed(LINEAR, Initial::Zero)?;
-        // Until the parts are weighed against each other the network is alone.
+        // Until training sets the blend, the network has all the weight.
         let blend = source.parameter(BLEND, [3], Initial::First)?;
         Ok(Self {
             level,
@@ -108,27 +160,22 @@ impl Motion {
         })
     }
 
-    /// Length of the embeddings that a file's head takes.
-    pub(super) fn features_of(weights: &Weights) -> Result<usize, WeightsError> {
-        let [features] = axes(weights, LINEAR)?;
-        Ok(features)
-    }
-
-    /// Whether there is a network.
     pub(super) fn has_network(&self) -> bool {
         self.network.is_some()
     }
 
-    /// Sizes of the network for embeddings of that length.
-    pub(super) fn sizes(features: usize) -> tcn::Sizes {
-        tcn::Sizes::new(2 * features, HIDDEN, 2)
+    /// Sizes of the convolutional network for embeddings of length `features`.
+    pub(super) fn network_sizes(features: usize) -> tcn::Sizes {
+        tcn::Sizes::new(2 * features, HIDDEN, LAYERS)
     }
+}
 
-    pub(super) fn features(&self) -> usize {
+impl TemporalNetwork for Motion {
+    fn features(&self) -> usize {
         self.linear.values.dims()[0]
     }
 
-    pub(super) fn names(&self) -> Names<'_> {
+    fn names(&self) -> Names<'_> {
         let mut names = self
             .network
             .as_ref()
@@ -146,9 +193,9 @@ impl Motion {
         names
     }
 
-    pub(super) fn forward(&self, features: Tensor<3>, dropout: &Dropout) -> Tensor<3> {
+    fn forward(&self, features: Tensor<3>, dropout: &Dropout) -> Tensor<3> {
         let [batch, frames, width] = features.dims();
-        // A single frame does not change.
+        // A single frame is repeated: its changes are 0.
         let features = match frames {
             1 => features.repeat_dim(1, 2),
             _ => features,
@@ -163,23 +210,23 @@ impl Motion {
         let linear = (change.clone().mean_dim(1) * self.linear.values.val().reshape([1, 1, width]))
             .sum_dim(2);
 
-        let [of_network, of_linear, bias] = [0, 1, 2].map(|index| {
+        let [network_weight, linear_weight, bias] = [0, 1, 2].map(|index| {
             self.blend
                 .values
                 .val()
                 .narrow(0, index, 1)
                 .reshape([1, 1, 1])
         });
-        let half = (linear * of_linear + bias) / 2.0;
+        let half = (linear * linear_weight + bias) / 2.0;
         let mut logits = Tensor::cat(vec![-half.clone(), half], 2);
         if let Some(network) = &self.network {
             let inputs = Tensor::cat(vec![change, level], 2);
-            // A channel is lost for a whole window.
+            // Dropout of whole channels, the same for all frames of a window.
             let kept = dropped(
                 dropout,
                 Tensor::ones([batch, 1, 2 * width], &inputs.device()),
             );
-            logits = logits + network.forward(inputs * kept, dropout).mean_dim(1) * of_network;
+            logits = logits + network.forward(inputs * kept, dropout).mean_dim(1) * network_weight;
         }
         logits.expand([batch, frames, CLASSES])
     }

@@ -1,5 +1,4 @@
-//! Parameters of temporal heads: drawn from a seed or taken from a file, in PyTorch's layout and under their published
-//! names.
+//! Parameters of temporal heads, random or from a file, in PyTorch's layout and with their published names.
 
 use burn::module::{Module, Param, ParamId, RunningState};
 use burn::nn::{BatchNorm, BatchNormConfig, Dropout, LayerNorm, LayerNormConfig};
@@ -8,25 +7,29 @@ use burn::tensor::{Device, Tensor, TensorData};
 use crate::head::batch_norm;
 use crate::head::linear::{self, Uniform};
 use crate::kernel::product;
-use crate::weights::{Weights, WeightsError};
+use crate::weights::{OnDevice, Weights, WeightsError};
 
-/// Where parameters come from.
+/// Source of parameters and sizes.
 pub(super) struct Source<'a> {
     origin: Origin<'a>,
     device: &'a Device,
 }
 
 enum Origin<'a> {
-    Seed(Uniform),
+    /// Random parameters of a head for embeddings of length `features`.
+    Seed {
+        uniform: Uniform,
+        features: usize,
+    },
     File(&'a Weights),
 }
 
-/// How a parameter is drawn.
+/// Initial value of a parameter.
 #[derive(Clone, Copy)]
 pub(super) enum Initial {
-    /// Uniform in plus and minus this bound.
+    /// Uniform between plus and minus this bound.
     Uniform(f32),
-    /// Normal about 0 with this standard deviation.
+    /// Normal with mean 0 and this standard deviation.
     Normal(f32),
     Zero,
     One,
@@ -35,16 +38,17 @@ pub(super) enum Initial {
 }
 
 impl Initial {
-    /// PyTorch's default for the weights and biases of a layer whose units have this many inputs.
-    pub(super) fn of_inputs(inputs: usize) -> Self {
+    /// PyTorch's default for the weights and biases of a layer whose units have `inputs` inputs.
+    pub(super) fn for_inputs(inputs: usize) -> Self {
         Self::Uniform(1.0 / (inputs as f32).sqrt())
     }
 }
 
 impl<'a> Source<'a> {
-    pub(super) fn seeded(seed: u64, device: &'a Device) -> Self {
+    pub(super) fn seeded(seed: u64, features: usize, device: &'a Device) -> Self {
+        let uniform = Uniform::new(seed);
         Self {
-            origin: Origin::Seed(Uniform::new(seed)),
+            origin: Origin::Seed { uniform, features },
             device,
         }
     }
@@ -56,6 +60,18 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// Sizes of a network: `published` for embeddings of the requested length, or `stored` in the file.
+    pub(super) fn sizes<S>(
+        &self,
+        published: impl FnOnce(usize) -> S,
+        stored: impl FnOnce(&Weights) -> Result<S, WeightsError>,
+    ) -> Result<S, WeightsError> {
+        match self.origin {
+            Origin::Seed { features, .. } => Ok(published(features)),
+            Origin::File(weights) => stored(weights),
+        }
+    }
+
     pub(super) fn parameter<const D: usize>(
         &mut self,
         name: &str,
@@ -64,14 +80,16 @@ impl<'a> Source<'a> {
     ) -> Result<Param<Tensor<D>>, WeightsError> {
         let tensor = match &mut self.origin {
             Origin::File(weights) => weights.tensor(name, shape, self.device)?,
-            Origin::Seed(uniform) => {
+            Origin::Seed { uniform, .. } => {
                 let count = shape.iter().product();
                 let values = match initial {
                     Initial::Uniform(bound) => uniform.values(count, bound),
                     Initial::Normal(deviation) => uniform.normal_values(count, deviation),
                     Initial::Zero => vec![0.0; count],
                     Initial::One => vec![1.0; count],
-                    Initial::First => (0..count).map(|it| f32::from(u8::from(it == 0))).collect(),
+                    Initial::First => (0..count)
+                        .map(|index| f32::from(u8::from(index == 0)))
+                        .collect(),
                 };
                 Tensor::from_data(TensorData::new(values, shape), self.device)
             }
@@ -79,18 +97,17 @@ impl<'a> Source<'a> {
         Ok(Param::from_tensor(tensor))
     }
 
-    /// `KEY.weight` of `[outputs, inputs]` and `KEY.bias`.
+    /// Linear layer with `KEY.weight` of shape `[outputs, inputs]` and `KEY.bias`.
     pub(super) fn affine(
         &mut self,
         key: &str,
         [outputs, inputs]: [usize; 2],
     ) -> Result<Affine, WeightsError> {
-        let initial = Initial::of_inputs(inputs);
-        let names = [format!("{key}.weight"), format!("{key}.bias")];
-        self.affine_named(&names, [outputs, inputs], [initial; 2])
+        let initial = Initial::for_inputs(inputs);
+        self.affine_named(&weight_and_bias(key), [outputs, inputs], [initial; 2])
     }
 
-    /// A layer with other names than `weight` and `bias`, or other first values.
+    /// Linear layer with given names and initial values of weight and bias.
     pub(super) fn affine_named(
         &mut self,
         [weight, bias]: &[String; 2],
@@ -103,17 +120,18 @@ impl<'a> Source<'a> {
         })
     }
 
-    /// `KEY.weight` of `[outputs, inputs, kernel]` and `KEY.bias`; the output is as long as the input.
+    /// Convolution with `KEY.weight` of shape `[outputs, inputs, kernel]` and `KEY.bias`.
     pub(super) fn convolution(
         &mut self,
         key: &str,
         [outputs, inputs, kernel]: [usize; 3],
         dilation: usize,
     ) -> Result<Convolution, WeightsError> {
-        let initial = Initial::of_inputs(inputs * kernel);
+        let initial = Initial::for_inputs(inputs * kernel);
+        let [weight, bias] = weight_and_bias(key);
         Ok(Convolution {
-            weight: self.parameter(&format!("{key}.weight"), [outputs, inputs, kernel], initial)?,
-            bias: self.parameter(&format!("{key}.bias"), [outputs], initial)?,
+            weight: self.parameter(&weight, [outputs, inputs, kernel], initial)?,
+            bias: self.parameter(&bias, [outputs], initial)?,
             dilation,
         })
     }
@@ -125,7 +143,7 @@ impl<'a> Source<'a> {
     ) -> Result<BatchNorm, WeightsError> {
         match self.origin {
             Origin::File(weights) => batch_norm::load(weights, key, channels, self.device),
-            Origin::Seed(_) => Ok(BatchNormConfig::new(channels).init(self.device)),
+            Origin::Seed { .. } => Ok(BatchNormConfig::new(channels).init(self.device)),
         }
     }
 
@@ -144,10 +162,10 @@ impl<'a> Source<'a> {
     }
 }
 
-/// A convolution over time whose output is as long as its input, in PyTorch's layout.
+/// Convolution over time with zero padding, so that the output is as long as the input, in PyTorch's layout.
 ///
-/// A product a tap of the kernel: Burn's own convolutions would add their kernels for the GPU, a megabyte compressed, to
-/// what a browser loads.
+/// It is computed as one matrix product per kernel tap: Burn's own convolutions would add a megabyte of GPU kernels,
+/// compressed, to the download of a browser.
 #[derive(Module, Debug)]
 pub(super) struct Convolution {
     /// `[outputs, inputs, kernel]`, the kernel odd.
@@ -157,7 +175,7 @@ pub(super) struct Convolution {
 }
 
 impl Convolution {
-    /// From `[batch, inputs, time]` to `[batch, outputs, time]`.
+    /// Convolves `[batch, inputs, time]` to `[batch, outputs, time]`.
     pub(super) fn forward(&self, frames: Tensor<3>) -> Tensor<3> {
         let [batch, inputs, time] = frames.dims();
         let [outputs, _, kernel] = self.weight.dims();
@@ -165,8 +183,8 @@ impl Convolution {
         let padded = match reach {
             0 => frames,
             _ => {
-                let beyond = Tensor::zeros([batch, inputs, reach], &frames.device());
-                Tensor::cat(vec![beyond.clone(), frames, beyond], 2)
+                let padding = Tensor::zeros([batch, inputs, reach], &frames.device());
+                Tensor::cat(vec![padding.clone(), frames, padding], 2)
             }
         };
         let bias = self.bias.val().reshape([1, outputs, 1]);
@@ -176,13 +194,13 @@ impl Convolution {
                 .val()
                 .narrow(2, tap, 1)
                 .reshape([1, outputs, inputs]);
-            let seen = padded.clone().narrow(2, tap * self.dilation, time);
-            sum + product(weight.expand([batch, outputs, inputs]), seen)
+            let shifted = padded.clone().narrow(2, tap * self.dilation, time);
+            sum + product(weight.expand([batch, outputs, inputs]), shifted)
         })
     }
 }
 
-/// Dropout on a device with gradients. A build without training leaves its kernels out.
+/// Applies dropout on a device with gradients. A build for browsers, which does not train, leaves its kernels out.
 pub(super) fn dropped<const D: usize>(dropout: &Dropout, values: Tensor<D>) -> Tensor<D> {
     if cfg!(not(target_family = "wasm")) {
         dropout.forward(values)
@@ -191,7 +209,7 @@ pub(super) fn dropped<const D: usize>(dropout: &Dropout, values: Tensor<D>) -> T
     }
 }
 
-/// A linear layer in PyTorch's layout.
+/// Linear layer in PyTorch's layout.
 #[derive(Module, Debug)]
 pub(super) struct Affine {
     /// `[outputs, inputs]`.
@@ -200,7 +218,7 @@ pub(super) struct Affine {
 }
 
 impl Affine {
-    /// From `[batch, time, inputs]` to `[batch, time, outputs]`.
+    /// Maps `[batch, time, inputs]` to `[batch, time, outputs]`.
     pub(super) fn forward(&self, input: Tensor<3>) -> Tensor<3> {
         let [batch, time, inputs] = input.dims();
         let [outputs, _] = self.weight.dims();
@@ -210,9 +228,9 @@ impl Affine {
     }
 }
 
-/// A parameter or a running statistic of a head.
+/// Parameter or statistic of a head that is stored in weights files.
 pub(super) trait Stored {
-    /// `None` for what is not trained.
+    /// Id of a trained parameter; `None` for a statistic.
     fn id(&self) -> Option<ParamId>;
 
     fn write(&self, weights: &mut Weights, name: String);
@@ -239,7 +257,7 @@ impl Stored for RunningState<Tensor<1>> {
     }
 }
 
-/// Everything that a file holds of a head, by its published name.
+/// Parameters and statistics of a head with their published names, as a weights file stores them.
 #[derive(Default)]
 pub(super) struct Names<'a>(pub(super) Vec<(String, &'a dyn Stored)>);
 
@@ -248,14 +266,18 @@ impl<'a> Names<'a> {
         self.0.push((name.into(), stored));
     }
 
+    fn add_pair(&mut self, key: &str, weight: &'a dyn Stored, bias: &'a dyn Stored) {
+        for (name, stored) in weight_and_bias(key).into_iter().zip([weight, bias]) {
+            self.add(name, stored);
+        }
+    }
+
     pub(super) fn affine(&mut self, key: &str, layer: &'a Affine) {
-        self.add(format!("{key}.weight"), &layer.weight);
-        self.add(format!("{key}.bias"), &layer.bias);
+        self.add_pair(key, &layer.weight, &layer.bias);
     }
 
     pub(super) fn convolution(&mut self, key: &str, layer: &'a Convolution) {
-        self.add(format!("{key}.weight"), &layer.weight);
-        self.add(format!("{key}.bias"), &layer.bias);
+        self.add_pair(key, &layer.weight, &layer.bias);
     }
 
     pub(super) fn batch_norm(&mut self, key: &str, layer: &'a BatchNorm) {
@@ -271,24 +293,22 @@ impl<'a> Names<'a> {
     }
 
     pub(super) fn layer_norm(&mut self, key: &str, layer: &'a LayerNorm) {
-        self.add(format!("{key}.weight"), &layer.gamma);
-        self.add_bias(key, layer.beta.as_ref());
-    }
-
-    fn add_bias(&mut self, key: &str, bias: Option<&'a Param<Tensor<1>>>) {
-        if let Some(bias) = bias {
-            self.add(format!("{key}.bias"), bias);
-        }
+        let bias = layer.beta.as_ref().expect("every layer norm has a bias");
+        self.add_pair(key, &layer.gamma, bias);
     }
 }
 
-/// The shape of a parameter whose sizes the file decides.
+fn weight_and_bias(key: &str) -> [String; 2] {
+    ["weight", "bias"].map(|part| format!("{key}.{part}"))
+}
+
+/// Shape of a stored parameter.
 pub(super) fn axes<const D: usize>(
     weights: &Weights,
     name: &str,
 ) -> Result<[usize; D], WeightsError> {
     let Some(tensor) = weights.get(name) else {
-        // Only for its message.
+        // Fails with the message for a missing parameter.
         return weights.values(name, &[]).map(|_| [0; D]);
     };
     match <[usize; D]>::try_from(tensor.shape.as_slice()) {
@@ -300,10 +320,10 @@ pub(super) fn axes<const D: usize>(
     }
 }
 
-/// How many layers in a row the file has; `first` names a parameter of the layer with that number.
-pub(super) fn count_layers(weights: &Weights, first: impl Fn(usize) -> String) -> usize {
+/// Number of consecutive layers in the file; `parameter` names one parameter of a layer by its number.
+pub(super) fn count_layers(weights: &Weights, parameter: impl Fn(usize) -> String) -> usize {
     (0..)
-        .take_while(|&number| weights.get(&first(number)).is_some())
+        .take_while(|&number| weights.get(&parameter(number)).is_some())
         .count()
 }
 

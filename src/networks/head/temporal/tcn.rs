@@ -1,6 +1,6 @@
-//! Temporal convolutional network: five residual convolutions over time whose dilation doubles, 63 frames wide in all.
+//! Temporal convolutional network (TCN): residual convolutions over time with doubling dilation.
 //!
-//! Not causal: a frame sees as many frames before as after it.
+//! The published network has five, with a receptive field of 63 frames. It is not causal: the field is centred.
 
 use burn::module::Module;
 use burn::nn::{BatchNorm, Dropout};
@@ -8,14 +8,15 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 
 use super::CLASSES;
+use super::network::TemporalNetwork;
 use super::parameters::{Convolution, Names, Source, axes, count_layers, dropped, malformed};
 use crate::head::batch_norm;
 use crate::weights::{Weights, WeightsError};
 
 const INPUT: &str = "temporal_head.input_proj";
 const OUTPUT: &str = "temporal_head.proj";
-/// Beyond it, frames are further apart than any window is long.
-const MOST_LAYERS: usize = 12;
+/// Largest number of layers; with more, the dilation exceeds the length of any window.
+const MAX_LAYERS: usize = 12;
 
 #[derive(Clone, Copy)]
 pub(super) struct Sizes {
@@ -52,7 +53,7 @@ impl Sizes {
         }
     }
 
-    pub(super) fn of(weights: &Weights) -> Result<Self, WeightsError> {
+    pub(super) fn from_weights(weights: &Weights) -> Result<Self, WeightsError> {
         let [hidden, features, _] = axes(weights, &format!("{INPUT}.weight"))?;
         let first = format!("{}.weight", convolution_key(0));
         let [_, _, kernel] = axes(weights, &first)?;
@@ -64,9 +65,9 @@ impl Sizes {
         let layers = count_layers(weights, |number| {
             format!("{}.weight", convolution_key(number))
         });
-        if layers > MOST_LAYERS {
+        if layers > MAX_LAYERS {
             return Err(malformed(format!(
-                "temporal convolutional network has {layers} layers, expected at most {MOST_LAYERS}"
+                "temporal convolutional network has {layers} layers, expected at most {MAX_LAYERS}"
             )));
         }
         Ok(Self {
@@ -109,12 +110,14 @@ impl Tcn {
             output: source.convolution(OUTPUT, [CLASSES, hidden, 1], 1)?,
         })
     }
+}
 
-    pub(super) fn features(&self) -> usize {
+impl TemporalNetwork for Tcn {
+    fn features(&self) -> usize {
         self.input.weight.dims()[1]
     }
 
-    pub(super) fn names(&self) -> Names<'_> {
+    fn names(&self) -> Names<'_> {
         let mut names = Names::default();
         names.convolution(INPUT, &self.input);
         for (number, layer) in self.layers.iter().enumerate() {
@@ -125,7 +128,7 @@ impl Tcn {
         names
     }
 
-    pub(super) fn forward(&self, features: Tensor<3>, dropout: &Dropout) -> Tensor<3> {
+    fn forward(&self, features: Tensor<3>, dropout: &Dropout) -> Tensor<3> {
         let mut frames = self.input.forward(features.swap_dims(1, 2));
         for layer in &self.layers {
             let residual = relu(layer.normalise(layer.convolution.forward(frames.clone())));

@@ -1,5 +1,6 @@
-//! Transformer encoder over the frames of a window, with learned positions; normalisation follows each residual sum,
-//! as in PyTorch's `TransformerEncoderLayer`.
+//! Transformer encoder over the frames of a window, with learned positions.
+//!
+//! Layers are post-norm like PyTorch's `TransformerEncoderLayer`: layer norm follows each residual sum.
 
 use burn::module::{Module, Param};
 use burn::nn::{Dropout, LayerNorm};
@@ -7,6 +8,7 @@ use burn::tensor::activation::{gelu, softmax};
 use burn::tensor::{Tensor, s};
 
 use super::CLASSES;
+use super::network::TemporalNetwork;
 use super::parameters::{Affine, Initial, Names, Source, axes, count_layers, dropped, malformed};
 use crate::kernel::product;
 use crate::weights::{Weights, WeightsError};
@@ -15,14 +17,15 @@ const INPUT: &str = "temporal_head.input_proj";
 const POSITIONS: &str = "temporal_head.pos_embed";
 const NORM: &str = "temporal_head.norm";
 const OUTPUT: &str = "temporal_head.proj";
-/// Attention heads of a layer.
+/// Number of attention heads per layer.
 const HEADS: usize = 4;
 
 #[derive(Clone, Copy)]
 pub(super) struct Sizes {
-    pub(super) features: usize,
-    pub(super) layers: usize,
+    features: usize,
+    layers: usize,
     width: usize,
+    /// Units of the feed-forward network in each layer.
     hidden: usize,
     positions: usize,
 }
@@ -39,7 +42,7 @@ pub(super) struct Transformer {
 
 #[derive(Module, Debug)]
 struct Layer {
-    /// Queries, keys and values below each other.
+    /// Queries, keys and values, stacked in one matrix.
     attention_input: Affine,
     attention_output: Affine,
     attention_norm: LayerNorm,
@@ -59,7 +62,7 @@ impl Sizes {
         }
     }
 
-    pub(super) fn of(weights: &Weights) -> Result<Self, WeightsError> {
+    pub(super) fn from_weights(weights: &Weights) -> Result<Self, WeightsError> {
         let [width, features] = axes(weights, &format!("{INPUT}.weight"))?;
         if width % HEADS != 0 {
             return Err(malformed(format!(
@@ -110,20 +113,22 @@ impl Transformer {
         })
     }
 
-    pub(super) fn features(&self) -> usize {
-        self.input.weight.dims()[1]
-    }
-
     pub(super) fn layers(&self) -> usize {
         self.layers.len()
     }
 
-    /// Frames that there are positions for.
+    /// Number of learned positions, the largest number of frames.
     pub(super) fn positions(&self) -> usize {
         self.positions.dims()[1]
     }
+}
 
-    pub(super) fn names(&self) -> Names<'_> {
+impl TemporalNetwork for Transformer {
+    fn features(&self) -> usize {
+        self.input.weight.dims()[1]
+    }
+
+    fn names(&self) -> Names<'_> {
         let mut names = Names::default();
         names.affine(INPUT, &self.input);
         names.add(POSITIONS, &self.positions);
@@ -143,7 +148,7 @@ impl Transformer {
         names
     }
 
-    pub(super) fn forward(&self, features: Tensor<3>, dropout: &Dropout) -> Tensor<3> {
+    fn forward(&self, features: Tensor<3>, dropout: &Dropout) -> Tensor<3> {
         let [_, time, _] = features.dims();
         let positions = self.positions.val().slice(s![.., 0..time]);
         let mut frames = self.input.forward(features) + positions;
@@ -162,7 +167,7 @@ impl Layer {
         source: &mut Source,
     ) -> Result<Self, WeightsError> {
         let key = |part| layer_key(number, part);
-        // Xavier, for the three matrices in one.
+        // PyTorch's Xavier initialisation of the stacked matrix.
         let packed = Initial::Uniform((6.0 / (4 * width) as f32).sqrt());
         let projection = ["self_attn.out_proj.weight", "self_attn.out_proj.bias"].map(key);
         Ok(Self {
@@ -174,7 +179,7 @@ impl Layer {
             attention_output: source.affine_named(
                 &projection,
                 [width, width],
-                [Initial::of_inputs(width), Initial::Zero],
+                [Initial::for_inputs(width), Initial::Zero],
             )?,
             attention_norm: source.layer_norm(&key("norm1"), width)?,
             hidden: source.affine(&key("linear1"), [hidden, width])?,

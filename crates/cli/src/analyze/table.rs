@@ -1,0 +1,139 @@
+//! Reports as a table: a line a face; with violence at least one line a frame.
+
+use affectlens::{
+    label::{ActionUnit, Expression},
+    lens::Lens,
+    report::{ExpressionReport, FaceReport, FrameReport, ViolenceReport},
+    task::{Task, Tasks},
+};
+
+const FRAME_COLUMNS: [&str; 3] = ["file", "frame", "time_ms"];
+const FACE_COLUMNS: [&str; 6] = ["id", "x", "y", "width", "height", "score"];
+const EXPRESSION_COLUMNS: [&str; 3] = ["label", "confidence", "source"];
+const VALENCE_AROUSAL_COLUMNS: [&str; 3] = ["valence", "arousal", "valence_arousal_source"];
+const VIOLENCE_COLUMNS: [&str; 2] = ["violence_probability", "violent"];
+
+/// Which columns a table has.
+pub(super) struct Columns {
+    tasks: Tasks,
+    classes: Vec<Expression>,
+    action_units: Vec<ActionUnit>,
+}
+
+impl Columns {
+    /// The columns of a lens.
+    pub(super) fn new(tasks: Tasks, lens: &Lens) -> Self {
+        let faces = lens.faces();
+        Self {
+            tasks,
+            classes: faces.map_or_else(Vec::new, |faces| faces.classifier().classes().to_vec()),
+            action_units: faces.map_or_else(Vec::new, |faces| faces.action_units().to_vec()),
+        }
+    }
+
+    /// The header.
+    pub(super) fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = [&FRAME_COLUMNS[..], &FACE_COLUMNS[..]]
+            .concat()
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
+        if self.tasks.contains(Task::Expression) {
+            names.extend(EXPRESSION_COLUMNS.map(str::to_owned));
+            names.extend(self.classes.iter().map(|class| class.name().to_owned()));
+        }
+        if self.tasks.contains(Task::ValenceArousal) {
+            names.extend(VALENCE_AROUSAL_COLUMNS.map(str::to_owned));
+        }
+        if self.tasks.contains(Task::ActionUnits) {
+            names.push("action_units_source".to_owned());
+            names.extend(self.action_units.iter().map(|unit| unit.name().to_owned()));
+        }
+        if self.tasks.contains(Task::Violence) {
+            names.extend(VIOLENCE_COLUMNS.map(str::to_owned));
+        }
+        names
+    }
+
+    /// The lines of a frame.
+    pub(super) fn rows(&self, file: &str, report: &FrameReport) -> Vec<Vec<String>> {
+        let frame = [
+            file.to_owned(),
+            report.frame.to_string(),
+            report.time_ms.to_string(),
+        ];
+        let violence = self.violence(report);
+        let mut faces: Vec<_> = report.faces.iter().map(|face| self.face(face)).collect();
+        if faces.is_empty() && self.tasks.contains(Task::Violence) {
+            let width = self.names().len() - frame.len() - violence.len();
+            faces.push(vec![String::new(); width]);
+        }
+        faces
+            .into_iter()
+            .map(|face| [&frame[..], &face[..], &violence[..]].concat())
+            .collect()
+    }
+
+    fn violence(&self, report: &FrameReport) -> Vec<String> {
+        match &report.violence {
+            _ if !self.tasks.contains(Task::Violence) => Vec::new(),
+            Some(ViolenceReport::Scored {
+                probability,
+                violent,
+                ..
+            }) => vec![probability.to_string(), violent.to_string()],
+            _ => vec![String::new(); VIOLENCE_COLUMNS.len()],
+        }
+    }
+
+    fn face(&self, face: &FaceReport) -> Vec<String> {
+        let place = &face.bounding_box;
+        let mut fields = vec![face.id.to_string()];
+        fields.extend(
+            [place.x, place.y, place.width, place.height, face.score].map(|it| it.to_string()),
+        );
+        if self.tasks.contains(Task::Expression) {
+            fields.extend(self.expression(face.expression.as_ref()));
+        }
+        if self.tasks.contains(Task::ValenceArousal) {
+            let source = face.sources.valence_arousal.map(|it| it.source.name());
+            fields.extend([number(face.valence), number(face.arousal)]);
+            fields.push(source.unwrap_or_default().to_owned());
+        }
+        if self.tasks.contains(Task::ActionUnits) {
+            fields.extend(self.units(face));
+        }
+        fields
+    }
+
+    fn expression(&self, report: Option<&ExpressionReport>) -> Vec<String> {
+        let Some(report) = report else {
+            return vec![String::new(); EXPRESSION_COLUMNS.len() + self.classes.len()];
+        };
+        let mut fields = vec![
+            report.label.name().to_owned(),
+            report.confidence.to_string(),
+            report.source.name().to_owned(),
+        ];
+        let probabilities = report.probabilities.iter();
+        fields.extend(probabilities.map(|(_, probability)| probability.to_string()));
+        fields
+    }
+
+    fn units(&self, face: &FaceReport) -> Vec<String> {
+        let source = face.sources.action_units.as_ref();
+        let source = source.map(|it| it.source.name());
+        let mut fields = vec![source.unwrap_or_default().to_owned()];
+        let strengths = face.action_units.as_deref().unwrap_or_default();
+        fields.extend(self.action_units.iter().map(|unit| {
+            let found = strengths.iter().find(|(other, _)| other == unit);
+            number(found.map(|(_, strength)| *strength))
+        }));
+        fields
+    }
+}
+
+/// A number that is not known is an empty field.
+fn number(value: Option<f32>) -> String {
+    value.map_or_else(String::new, |it| it.to_string())
+}

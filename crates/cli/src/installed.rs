@@ -1,0 +1,176 @@
+//! Weights files in a folder, and the heads that are built in.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+
+use affectlens::{
+    faces::{ClassifierWeights, FaceWeights},
+    lens::LensWeights,
+    role::Role,
+    task::{Task, Tasks},
+    violence::ViolenceWeights,
+    weights::{CatalogEntry, Weights, cache_dir},
+};
+
+const PRETRAINED: &[u8] = include_bytes!("../../../models/expression-pretrained.safetensors");
+const HEAD: &[u8] = include_bytes!("../../../models/expression-head.safetensors");
+const VIOLENCE_HEAD: &[u8] = include_bytes!("../../../models/violence-head.safetensors");
+
+/// Weights files of a folder.
+pub(crate) struct InstalledWeights {
+    folder: PathBuf,
+    backbone: String,
+}
+
+impl InstalledWeights {
+    /// The files of `folder`, by default of the cache that `affectlens weights fetch` fills, for a backbone that embeds
+    /// faces.
+    pub(crate) fn new(folder: Option<PathBuf>, backbone: &str) -> Self {
+        Self {
+            folder: folder.unwrap_or_else(default_folder),
+            backbone: backbone.to_owned(),
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}.safetensors"))
+    }
+
+    /// A file that must be there; the error says how to get it.
+    pub(crate) fn read(&self, name: &str) -> Result<Weights> {
+        let path = self.path(name);
+        let read = Weights::read(&path);
+        if path.exists() {
+            Ok(read?)
+        } else {
+            read.with_context(|| {
+                let remedy = remedy(name, &path);
+                format!("weights `{name}` are not installed; {remedy}")
+            })
+        }
+    }
+
+    /// The backbone that embeds faces.
+    pub(crate) fn backbone(&self) -> Result<Weights> {
+        self.read(&self.backbone)
+    }
+
+    /// A file that only a user can bring: none is built in.
+    pub(crate) fn optional(&self, name: &str) -> Result<Option<Weights>> {
+        let path = self.path(name);
+        Ok(path.exists().then(|| Weights::read(&path)).transpose()?)
+    }
+
+    /// A head that only a user can bring, trained on the backbone that embeds faces.
+    pub(crate) fn own_head(&self, name: &str) -> Result<Option<Weights>> {
+        let head = self.optional(name)?;
+        if let Some(head) = &head
+            && let Some(trained_on) = head.metadata.embedding()
+            && trained_on != self.backbone
+        {
+            bail!(
+                "`{name}` was trained on `{trained_on}`, the backbone is `{}`",
+                self.backbone
+            );
+        }
+        Ok(head)
+    }
+
+    /// A classifier from the folder, else the built-in one; none that was trained for another backbone.
+    fn classifier(&self, role: Role, built_in: &[u8]) -> Result<Option<Weights>> {
+        let name = role.file();
+        if let Some(weights) = self.optional(name)? {
+            return Ok(Some(weights));
+        }
+        let weights =
+            Weights::from_safetensors(built_in).with_context(|| format!("built-in `{name}`"))?;
+        let trained_on = weights.metadata.embedding();
+        Ok((trained_on == Some(self.backbone.as_str())).then_some(weights))
+    }
+
+    /// The classifier that stands in for one of the backbone's own, where there is one for the backbone.
+    pub(crate) fn pretrained(&self) -> Result<Option<Weights>> {
+        self.classifier(Role::Pretrained, PRETRAINED)
+    }
+
+    /// The files that the tasks need.
+    pub(crate) fn load(&self, tasks: Tasks) -> Result<LensWeights> {
+        Ok(LensWeights {
+            faces: tasks.need_faces().then(|| self.faces(tasks)).transpose()?,
+            violence: tasks
+                .contains(Task::Violence)
+                .then(|| self.violence())
+                .transpose()?,
+        })
+    }
+
+    /// What classifies faces that are found already.
+    pub(crate) fn face_classifier(&self, tasks: Tasks) -> Result<ClassifierWeights> {
+        let optional = |role: Role| match role.serves(tasks) {
+            true => self.optional(role.file()),
+            false => Ok(None),
+        };
+        Ok(ClassifierWeights {
+            backbone: self.backbone()?,
+            pretrained: self.pretrained()?,
+            head: self.classifier(Role::Head, HEAD)?,
+            valence_arousal_head: optional(Role::ValenceArousalHead)?,
+            action_units_head: optional(Role::ActionUnitsHead)?,
+        })
+    }
+
+    fn faces(&self, tasks: Tasks) -> Result<FaceWeights> {
+        let detector = self.read(Role::Detector.file())?;
+        let classifier = self.face_classifier(tasks)?;
+        // Action units come from the mesh, unless a head was trained on them.
+        let landmarks = |role: Role| match role.serves(tasks) {
+            true if classifier.action_units_head.is_none() => self.read(role.file()).map(Some),
+            true => self.optional(role.file()),
+            false => Ok(None),
+        };
+        Ok(FaceWeights {
+            detector,
+            mesh: landmarks(Role::Mesh)?,
+            blendshapes: landmarks(Role::Blendshapes)?,
+            classifier,
+        })
+    }
+
+    /// The head of the folder, else the built-in one, and the backbone that it was trained on.
+    fn violence(&self) -> Result<ViolenceWeights> {
+        let head = self.violence_head()?;
+        let Some(backbone) = head.metadata.embedding() else {
+            bail!(
+                "`violence-head` does not name its backbone, expected `embedding` in its metadata"
+            );
+        };
+        Ok(ViolenceWeights {
+            backbone: self.read(backbone)?,
+            head,
+        })
+    }
+
+    /// The head of the folder, else the built-in one.
+    pub(crate) fn violence_head(&self) -> Result<Weights> {
+        match self.optional(Role::ViolenceHead.file())? {
+            Some(head) => Ok(head),
+            None => Weights::from_safetensors(VIOLENCE_HEAD).context("built-in `violence-head`"),
+        }
+    }
+}
+
+/// Where `affectlens weights fetch` puts files.
+pub(crate) fn default_folder() -> PathBuf {
+    cache_dir().join("weights")
+}
+
+fn remedy(name: &str, path: &Path) -> String {
+    match CatalogEntry::find(name) {
+        Ok(_) => format!("run `affectlens weights fetch {name}`"),
+        Err(_) => format!(
+            "make them with `affectlens convert FILE {} --backbone {name}`",
+            path.display()
+        ),
+    }
+}

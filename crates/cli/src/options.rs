@@ -1,0 +1,87 @@
+//! Options that several commands share.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use clap::{ValueEnum, builder::PossibleValue};
+
+use super::installed::InstalledWeights;
+use affectlens::{
+    device::{self, DeviceChoice, OpenedDevice},
+    kernel,
+    label::Expression,
+};
+
+/// `--device`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct DeviceOption(DeviceChoice);
+
+impl ValueEnum for DeviceOption {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[
+            Self(DeviceChoice::Auto),
+            Self(DeviceChoice::Cpu),
+            Self(DeviceChoice::Gpu),
+        ]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self.0 {
+            DeviceChoice::Auto => "Vulkan on a hardware GPU, else the CPU",
+            DeviceChoice::Cpu => "The CPU",
+            DeviceChoice::Gpu => "Vulkan, also where it is emulated in software",
+        };
+        Some(PossibleValue::new(self.0.name()).help(help))
+    }
+}
+
+impl DeviceOption {
+    pub(crate) fn open(self) -> Result<OpenedDevice> {
+        self.open_with(None, None)
+    }
+
+    /// The kernels' form can be forced: tiles in workgroup memory, 16-bit floats.
+    pub(crate) fn open_with(self, tiles: Option<bool>, half: Option<bool>) -> Result<OpenedDevice> {
+        let opened = pollster::block_on(async {
+            let opened = device::open(self.0).await?;
+            kernel::tuned(opened, tiles, half).await
+        })
+        .context("--device")?;
+        if let Some(reason) = &opened.fallback {
+            eprintln!("affectlens: on the CPU: {reason}");
+        }
+        Ok(opened)
+    }
+}
+
+/// Where weights are read from.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct WeightsOptions {
+    /// Folder with weights files [default: the cache that `affectlens weights fetch` fills].
+    #[arg(long = "weights", value_name = "DIR")]
+    pub(crate) folder: Option<PathBuf>,
+    /// Backbone for faces: the network that turns a face into an embedding.
+    #[arg(long, value_name = "NAME", default_value = "faceres")]
+    pub(crate) backbone: String,
+}
+
+impl WeightsOptions {
+    /// The files that the options name.
+    pub(crate) fn installed(&self) -> InstalledWeights {
+        InstalledWeights::new(self.folder.clone(), &self.backbone)
+    }
+}
+
+/// Reads a number from 0 to 1.
+pub(crate) fn probability(text: &str) -> Result<f32, String> {
+    text.parse()
+        .ok()
+        .filter(|value| (0.0..=1.0).contains(value))
+        .ok_or_else(|| "expected a number from 0 to 1".to_owned())
+}
+
+/// Reads an expression's name.
+pub(crate) fn expression(name: &str) -> Result<Expression, String> {
+    let known = || Expression::ALL.map(Expression::name).join(", ");
+    Expression::from_name(name).ok_or_else(|| format!("expected one of {}", known()))
+}

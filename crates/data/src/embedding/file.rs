@@ -1,0 +1,123 @@
+//! Cache files: rows, a digest of what they were made of, and a digest of the rows themselves.
+
+use std::path::PathBuf;
+
+use super::{EmbeddedPictures, EmbeddedVideo, Failure, cache::rows_digest};
+use crate::FeatureRows;
+use affectlens::weights::{Metadata, Weights, WeightsError};
+
+/// Name of the tensor.
+const ROWS: &str = "embeddings";
+const ARCHITECTURE: &str = "embeddings";
+
+/// Key of the digest of what the rows were made of.
+const MADE_OF: &str = "made_of";
+/// Key of the digest of the rows.
+const ROWS_DIGEST: &str = "rows_sha256";
+/// Key of the names of the pictures.
+const PICTURES: &str = "pictures";
+/// Key of a video's frames per second.
+const RATE: &str = "rate";
+/// Key of what a video's decoder complained about.
+const COMPLAINT: &str = "complaint";
+
+/// Key of why the picture at a place was skipped.
+fn skipped_key(place: usize) -> String {
+    format!("skipped {place}")
+}
+
+/// Rows of one width under their digests.
+fn pack(digest: &str, shape: [usize; 2], values: Vec<f32>) -> Result<Weights, WeightsError> {
+    let mut weights = Weights::new(Metadata {
+        architecture: ARCHITECTURE.to_owned(),
+        ..Metadata::default()
+    });
+    let extra = &mut weights.metadata.extra;
+    extra.insert(MADE_OF.to_owned(), digest.to_owned());
+    extra.insert(ROWS_DIGEST.to_owned(), rows_digest(&values));
+    weights.insert(ROWS, shape.to_vec(), values)?;
+    Ok(weights)
+}
+
+/// Number of rows, their width, and their values; `None` if the file is damaged or was made of something else.
+fn unpack<'a>(digest: &str, weights: &'a Weights) -> Option<(usize, usize, &'a [f32])> {
+    weights.expect_architecture(ARCHITECTURE).ok()?;
+    let extra = &weights.metadata.extra;
+    let tensor = weights.get(ROWS)?;
+    let &[count, width] = tensor.shape.as_slice() else {
+        return None;
+    };
+    let is_whole =
+        extra.get(MADE_OF)? == digest && *extra.get(ROWS_DIGEST)? == rows_digest(&tensor.values);
+    is_whole.then_some((count, width, tensor.values.as_slice()))
+}
+
+/// The file of the pictures' embeddings.
+pub(super) fn pack_pictures(
+    paths: &[PathBuf],
+    digest: &str,
+    embedded: &EmbeddedPictures,
+) -> Result<Weights, WeightsError> {
+    let rows: Vec<&Vec<f32>> = embedded.rows.iter().flatten().collect();
+    let width = rows.first().map_or(0, |row| row.len());
+    let values: Vec<f32> = rows.iter().flat_map(|row| row.iter().copied()).collect();
+    let mut weights = pack(digest, [rows.len(), width], values)?;
+    let extra = &mut weights.metadata.extra;
+    let names = paths.iter().filter_map(|path| path.file_name()?.to_str());
+    extra.insert(PICTURES.to_owned(), names.collect::<Vec<_>>().join(" "));
+    let skipped = (0..).zip(&embedded.rows).filter(|(_, row)| row.is_none());
+    for ((place, _), failure) in skipped.zip(&embedded.failures) {
+        extra.insert(skipped_key(place), failure.reason.clone());
+    }
+    Ok(weights)
+}
+
+/// What [`pack_pictures`] packed; `None` if the file is damaged or was made of something else.
+pub(super) fn unpack_pictures(
+    paths: &[PathBuf],
+    digest: &str,
+    weights: &Weights,
+) -> Option<EmbeddedPictures> {
+    let (count, width, values) = unpack(digest, weights)?;
+    let mut embedded = EmbeddedPictures::default();
+    let mut rows = values.chunks(width.max(1));
+    for (place, path) in paths.iter().enumerate() {
+        if let Some(reason) = weights.metadata.extra.get(&skipped_key(place)) {
+            embedded.rows.push(None);
+            embedded.failures.push(Failure {
+                path: path.clone(),
+                reason: reason.clone(),
+            });
+        } else {
+            embedded.rows.push(Some(rows.next()?.to_vec()));
+        }
+    }
+    (embedded.rows.iter().flatten().count() == count).then_some(embedded)
+}
+
+/// The file of a video's features.
+pub(super) fn pack_video(digest: &str, video: &EmbeddedVideo) -> Result<Weights, WeightsError> {
+    let values = video.rows.iter().collect::<Vec<_>>().concat();
+    let mut weights = pack(digest, [video.rows.len(), video.rows.width()], values)?;
+    let extra = &mut weights.metadata.extra;
+    extra.insert(RATE.to_owned(), video.rate.to_string());
+    if let Some(complaint) = &video.complaint {
+        extra.insert(COMPLAINT.to_owned(), complaint.clone());
+    }
+    Ok(weights)
+}
+
+/// What [`pack_video`] packed; `None` if the file is damaged or was made of something else.
+pub(super) fn unpack_video(digest: &str, weights: &Weights) -> Option<EmbeddedVideo> {
+    let (_, width, values) = unpack(digest, weights)?;
+    let mut rows = FeatureRows::new(width);
+    for row in values.chunks(width.max(1)) {
+        rows.push(row).ok()?;
+    }
+    let extra = &weights.metadata.extra;
+    Some(EmbeddedVideo {
+        rows,
+        rate: extra.get(RATE)?.parse().ok()?,
+        complaint: extra.get(COMPLAINT).cloned(),
+    })
+}

@@ -1,0 +1,300 @@
+//! Embeddings of picture files.
+
+use std::path::{Path, PathBuf};
+
+use super::{
+    Embed, EmbeddingCache, ExtractionError,
+    cache::keep,
+    embed_all,
+    file::{pack_pictures, unpack_pictures},
+};
+use crate::picture::read_picture;
+use affectlens::weights::Weights;
+
+/// Pictures that share one cache file: what an interruption can cost, against the number of files.
+const CHUNK: usize = 512;
+/// Pictures that go through the network together.
+const BATCH: usize = 16;
+
+/// Embeddings of a list of pictures.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EmbeddedPictures {
+    /// One row a picture, in the order of the list; `None` for a picture that was skipped.
+    pub rows: Vec<Option<Vec<f32>>>,
+    /// What was skipped, and why.
+    pub failures: Vec<Failure>,
+}
+
+/// A picture that was skipped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The file.
+    pub path: PathBuf,
+    /// Why it has no embedding.
+    pub reason: String,
+}
+
+/// Embeds pictures, reading from the cache what is there and writing what is not.
+///
+/// Every 512 pictures are one cache file, named by a digest of the pictures' bytes and the cache's key, so an
+/// interrupted run goes on where it stopped, and a changed picture or network is computed anew. Rows are kept
+/// as 16-bit floats and come back so from the first run on: a second run gives the same numbers.
+///
+/// `progress` is called with the number of pictures that are done.
+///
+/// # Errors
+///
+/// [`ExtractionError`] if the network fails or the cache cannot be written; what was cached before stays. A picture that
+/// cannot be read is a [`Failure`], not an error.
+pub fn extract_embeddings(
+    paths: &[PathBuf],
+    cache: &EmbeddingCache,
+    network: &(impl Embed + ?Sized),
+    mut progress: impl FnMut(usize),
+) -> Result<EmbeddedPictures, ExtractionError> {
+    let mut all = EmbeddedPictures::default();
+    for chunk in paths.chunks(CHUNK) {
+        let digest = cache.digest(chunk);
+        let done = all.rows.len();
+        let embedded = kept_or_computed(&cache.file(&digest), &digest, chunk, network, |count| {
+            progress(done + count);
+        })?;
+        all.rows.extend(embedded.rows);
+        all.failures.extend(embedded.failures);
+    }
+    Ok(all)
+}
+
+/// Embeds the pictures of one video into one cache file, `<folder>/<name>.safetensors`, readable elsewhere: tensor
+/// `embeddings` with a row a picture that could be read, and in the metadata the `pictures` by name.
+///
+/// As with [`extract_embeddings`] a file that is damaged or was made of other bytes or another network is made anew.
+///
+/// # Errors
+///
+/// As [`extract_embeddings`].
+pub fn extract_video(
+    name: &str,
+    paths: &[PathBuf],
+    cache: &EmbeddingCache,
+    network: &(impl Embed + ?Sized),
+    progress: impl FnMut(usize),
+) -> Result<EmbeddedPictures, ExtractionError> {
+    let digest = cache.digest(paths);
+    kept_or_computed(&cache.file(name), &digest, paths, network, progress)
+}
+
+fn kept_or_computed(
+    file: &Path,
+    digest: &str,
+    paths: &[PathBuf],
+    network: &(impl Embed + ?Sized),
+    mut progress: impl FnMut(usize),
+) -> Result<EmbeddedPictures, ExtractionError> {
+    // A cache file that cannot be read is as good as none.
+    let kept = || unpack_pictures(paths, digest, &Weights::read(file).ok()?);
+    let embedded = match kept() {
+        Some(embedded) => embedded,
+        None => {
+            let computed = compute(paths, network, &mut progress)?;
+            keep(file, pack_pictures(paths, digest, &computed))?;
+            kept().unwrap_or(computed)
+        }
+    };
+    progress(paths.len());
+    Ok(embedded)
+}
+
+fn compute(
+    paths: &[PathBuf],
+    network: &(impl Embed + ?Sized),
+    mut progress: impl FnMut(usize),
+) -> Result<EmbeddedPictures, ExtractionError> {
+    let mut embedded = EmbeddedPictures {
+        rows: vec![None; paths.len()],
+        failures: vec![],
+    };
+    for (batch, batch_paths) in paths.chunks(BATCH).enumerate() {
+        let (mut places, mut pictures) = (vec![], vec![]);
+        for (place, path) in batch_paths.iter().enumerate() {
+            match read_picture(path) {
+                Ok(picture) => {
+                    places.push(batch * BATCH + place);
+                    pictures.push(network.prepare(&picture));
+                }
+                Err(error) => embedded.failures.push(Failure {
+                    path: path.clone(),
+                    reason: error.reason,
+                }),
+            }
+        }
+        if !pictures.is_empty() {
+            let rows = embed_all(network, &pictures)?;
+            for (place, row) in places.into_iter().zip(rows) {
+                embedded.rows[place] = Some(row);
+            }
+        }
+        progress((batch * BATCH + BATCH).min(paths.len()));
+    }
+    Ok(embedded)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::EmbedError;
+    use affectlens::frame::Frame;
+
+    /// The first level and the width of each picture, as far as the device goes.
+    struct Device {
+        embedded: Cell<usize>,
+        fails_after: usize,
+    }
+
+    impl Device {
+        fn new() -> Self {
+            Self::failing_after(usize::MAX)
+        }
+
+        fn failing_after(fails_after: usize) -> Self {
+            Self {
+                embedded: Cell::new(0),
+                fails_after,
+            }
+        }
+    }
+
+    impl Embed for Device {
+        fn prepare(&self, picture: &Frame) -> Frame {
+            picture.clone()
+        }
+
+        fn embed(&self, pictures: &[Frame]) -> Result<Vec<Vec<f32>>, EmbedError> {
+            if self.embedded.get() >= self.fails_after {
+                let reason = "the cable is out".to_owned();
+                return Err(EmbedError::ReadBack { reason });
+            }
+            self.embedded.set(self.embedded.get() + pictures.len());
+            let row =
+                |picture: &Frame| vec![f32::from(picture.pixels()[0]), picture.width() as f32];
+            Ok(pictures.iter().map(row).collect())
+        }
+    }
+
+    fn save(folder: &Path, name: &str, level: u8) -> PathBuf {
+        let path = folder.join(name);
+        image::GrayImage::from_pixel(2, 2, image::Luma([level]))
+            .save(&path)
+            .expect("temporary file");
+        path
+    }
+
+    #[test]
+    fn second_run_reads_the_cache_and_a_changed_picture_is_computed_anew() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let broken = folder.path().join("b.png");
+        std::fs::write(&broken, b"not a picture").expect("temporary file");
+        let paths = vec![
+            save(folder.path(), "a.png", 3),
+            broken,
+            save(folder.path(), "c.png", 5),
+        ];
+        let cache = EmbeddingCache {
+            folder: folder.path().join("cache"),
+            key: "net".to_owned(),
+        };
+        let run = |cache: &EmbeddingCache| {
+            let device = Device::new();
+            let embedded =
+                extract_embeddings(&paths, cache, &device, |_| {}).expect("writable folder");
+            (embedded, device.embedded.get())
+        };
+        let (first, calls) = run(&cache);
+        assert_eq!(
+            first.rows,
+            [Some(vec![3.0, 2.0]), None, Some(vec![5.0, 2.0])]
+        );
+        assert_eq!(
+            (first.failures.len(), &first.failures[0].path),
+            (1, &paths[1])
+        );
+        assert_eq!(calls, 2);
+        assert_eq!(run(&cache), (first.clone(), 0), "all is in the cache");
+        let other = EmbeddingCache {
+            key: "other net".to_owned(),
+            ..cache.clone()
+        };
+        assert_eq!(run(&other), (first, 2), "another network has its own cache");
+        save(folder.path(), "c.png", 9);
+        assert_eq!(run(&cache).0.rows[2], Some(vec![9.0, 2.0]));
+    }
+
+    #[test]
+    fn damaged_rows_are_computed_anew() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let paths = [save(folder.path(), "00007.png", 3)];
+        let cache = EmbeddingCache {
+            folder: folder.path().join("cache"),
+            key: String::new(),
+        };
+        let run = || {
+            let device = Device::new();
+            let embedded = extract_video("video1_left", &paths, &cache, &device, |_| {});
+            let embedded = embedded.expect("writable folder");
+            (embedded.rows, device.embedded.get())
+        };
+        assert_eq!(run().1, 1);
+        let file = cache.folder.join("video1_left.safetensors");
+        let mut bytes = std::fs::read(&file).expect("was written");
+        *bytes.last_mut().expect("not empty") ^= 1;
+        std::fs::write(&file, bytes).expect("writable");
+        assert_eq!(run(), (vec![Some(vec![3.0, 2.0])], 1));
+        assert_eq!(run().1, 0);
+    }
+
+    #[test]
+    fn a_device_that_fails_is_named_and_costs_nothing_that_was_cached() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let paths = vec![save(folder.path(), "a.png", 3); CHUNK + 1];
+        let cache = EmbeddingCache {
+            folder: folder.path().join("cache"),
+            key: "net".to_owned(),
+        };
+        let failing = Device::failing_after(CHUNK);
+        let error = extract_embeddings(&paths, &cache, &failing, |_| {});
+        assert_eq!(
+            error.expect_err("the device fails").to_string(),
+            "embeddings cannot be read from the device: the cable is out"
+        );
+        let device = Device::new();
+        let embedded = extract_embeddings(&paths, &cache, &device, |_| {}).expect("goes on");
+        assert_eq!(embedded.rows, vec![Some(vec![3.0, 2.0]); CHUNK + 1]);
+        assert_eq!(device.embedded.get(), 1, "all but the last were cached");
+    }
+
+    #[test]
+    fn a_row_that_is_missing_is_an_error() {
+        struct Forgetful;
+
+        impl Embed for Forgetful {
+            fn prepare(&self, picture: &Frame) -> Frame {
+                picture.clone()
+            }
+
+            fn embed(&self, _: &[Frame]) -> Result<Vec<Vec<f32>>, EmbedError> {
+                Ok(Vec::new())
+            }
+        }
+
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let paths = [save(folder.path(), "a.png", 3)];
+        let cache = EmbeddingCache {
+            folder: folder.path().join("cache"),
+            key: String::new(),
+        };
+        let error = extract_embeddings(&paths, &cache, &Forgetful, |_| {}).expect_err("no rows");
+        assert_eq!(error.to_string(), "network gave 0 embeddings, expected 1");
+    }
+}

@@ -1,0 +1,165 @@
+//! Videos as pictures, read again for each clip.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
+
+use super::{LabelledVideo, VideoReaderError, reader::sample};
+use crate::{ClipFile, DvdVideo, Observer, Video, VideoError, picture::read_picture};
+use affectlens::{crop::resize, frame::Frame};
+
+/// Videos as pictures, read again for each clip: features do not change while a backbone is not trained, pictures are
+/// needed when it is.
+#[derive(Clone, Debug)]
+pub struct VideoPictures {
+    /// One label for each frame that is sampled.
+    pub videos: Vec<LabelledVideo>,
+    /// Where the frames of each video come from, and which are sampled.
+    sources: Vec<(FrameSource, Vec<usize>)>,
+    side: u32,
+    frames_per_second: Option<f32>,
+}
+
+#[derive(Clone, Debug)]
+enum FrameSource {
+    Files(DvdVideo),
+    Video(PathBuf),
+}
+
+impl VideoPictures {
+    /// No videos; pictures will be squashed to `side` pixels.
+    pub(super) fn new(side: u32, frames_per_second: Option<f32>) -> Self {
+        Self {
+            videos: Vec::new(),
+            sources: Vec::new(),
+            side,
+            frames_per_second,
+        }
+    }
+
+    /// Adds a clip; one that cannot be read is a complaint.
+    pub(super) fn push_clip(
+        &mut self,
+        clip: &ClipFile,
+        observer: &dyn Observer,
+    ) -> Result<(), VideoReaderError> {
+        let labels = |frames| vec![Some(clip.violent); frames];
+        self.push_file(&clip.name, &clip.path, labels, observer)
+    }
+
+    /// Adds a video of DVD; one that cannot be read is a complaint.
+    pub(super) fn push_dvd(
+        &mut self,
+        video: DvdVideo,
+        observer: &dyn Observer,
+    ) -> Result<(), VideoReaderError> {
+        let name = video.id.clone();
+        let known = video.labels.clone();
+        let labels = |frames| match known.is_empty() {
+            true => vec![None; frames],
+            false => known,
+        };
+        match (&video.video, video.files.is_empty()) {
+            (Some(file), true) => self.push_file(&name, file, labels, observer),
+            _ => {
+                let labels = labels(video.len());
+                self.push(name, FrameSource::Files(video), &labels, None)
+            }
+        }
+    }
+
+    fn push_file(
+        &mut self,
+        name: &str,
+        path: &Path,
+        labels: impl FnOnce(usize) -> Vec<Option<bool>>,
+        observer: &dyn Observer,
+    ) -> Result<(), VideoReaderError> {
+        let (frames, rate) = match count_frames(path) {
+            Ok((0, _)) => {
+                observer.complain(&skipped(path, &"no frame can be read"));
+                return Ok(());
+            }
+            Ok(counted) => counted,
+            Err(error) => {
+                observer.complain(&skipped(path, &error));
+                return Ok(());
+            }
+        };
+        let source = FrameSource::Video(path.to_owned());
+        self.push(name.to_owned(), source, &labels(frames), Some(rate))
+    }
+
+    fn push(
+        &mut self,
+        name: String,
+        source: FrameSource,
+        labels: &[Option<bool>],
+        rate: Option<f64>,
+    ) -> Result<(), VideoReaderError> {
+        let sampled = sample(&name, labels.len(), rate, self.frames_per_second)?;
+        self.videos.push(LabelledVideo {
+            name,
+            labels: sampled.iter().map(|frame| labels[*frame]).collect(),
+        });
+        self.sources.push((source, sampled));
+        Ok(())
+    }
+
+    /// Some frames of a video, squashed to the side of the backbone's input; `None` where one cannot be read.
+    ///
+    /// # Errors
+    ///
+    /// [`VideoError`] if the video cannot be opened.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such video or frame.
+    pub fn frames(&self, video: usize, frames: &[usize]) -> Result<Vec<Option<Frame>>, VideoError> {
+        let (source, sampled) = &self.sources[video];
+        let frames: Vec<usize> = frames.iter().map(|frame| sampled[*frame]).collect();
+        match source {
+            FrameSource::Files(video) => {
+                let read = |frame: &usize| {
+                    let picture = read_picture(video.file(*frame)?).ok()?;
+                    Some(resize(&picture, self.side))
+                };
+                Ok(frames.iter().map(read).collect())
+            }
+            FrameSource::Video(path) => read_frames(path, &frames, self.side),
+        }
+    }
+}
+
+fn skipped(path: &Path, reason: &dyn std::fmt::Display) -> String {
+    format!("skipped `{}`: {reason}", path.display())
+}
+
+fn count_frames(path: &Path) -> Result<(usize, f64), VideoError> {
+    let mut video = Video::open(path)?;
+    let mut count = 0;
+    while let Ok(Some(_)) = video.next_frame() {
+        count += 1;
+    }
+    Ok((count, video.rate))
+}
+
+fn read_frames(path: &Path, frames: &[usize], side: u32) -> Result<Vec<Option<Frame>>, VideoError> {
+    let last = frames.iter().max().copied().unwrap_or_default();
+    let mut read: HashMap<usize, Frame> = HashMap::new();
+    let mut video = Video::open(path)?;
+    for number in 0..=last {
+        // What comes after a frame that is cut off cannot be read either.
+        let Ok(Some(frame)) = video.next_frame() else {
+            break;
+        };
+        if frames.contains(&number) {
+            read.insert(number, resize(&frame, side));
+        }
+    }
+    Ok(frames
+        .iter()
+        .map(|frame| read.get(frame).cloned())
+        .collect())
+}

@@ -1,0 +1,72 @@
+//! Where videos with labels come from.
+
+use super::{VideoPictures, VideoReader, VideoReaderError, Videos};
+use crate::{ClipFile, ClipFolders, Dvd, DvdVideo, Observer, Part};
+
+/// What is trained on and what the epoch is chosen on.
+#[derive(Clone, Debug)]
+pub enum VideoSource {
+    /// Folders of clips.
+    Clips(ClipFolders),
+    /// DVD.
+    Dvd(Dvd),
+}
+
+impl VideoSource {
+    /// Training videos, and validation videos where there are some.
+    ///
+    /// # Errors
+    ///
+    /// [`VideoReaderError`] if the data set cannot be read, the network fails, or no video of a part can be read.
+    pub fn parts(&self, reader: &VideoReader) -> Result<[Videos; 2], VideoReaderError> {
+        let [training, validation] = ["training", "validation"];
+        Ok(match self {
+            Self::Clips(ClipFolders::Parts([train, validate])) => [
+                reader.clips(train, training)?,
+                reader.clips(validate, validation)?,
+            ],
+            Self::Clips(ClipFolders::Whole(clips)) => {
+                [reader.clips(clips, training)?, Videos::default()]
+            }
+            Self::Dvd(dvd) => [
+                reader.dvd(&dvd.read(Part::Training)?, training)?,
+                reader.dvd(&dvd.read(Part::Validation)?, validation)?,
+            ],
+        })
+    }
+
+    /// The same parts as pictures of `side` pixels; videos that cannot be read are complaints.
+    ///
+    /// # Errors
+    ///
+    /// [`VideoReaderError`] if the data set cannot be read, or a rate is asked for that its frames do not have.
+    pub fn pictures(
+        &self,
+        side: u32,
+        frames_per_second: Option<f32>,
+        observer: &dyn Observer,
+    ) -> Result<[VideoPictures; 2], VideoReaderError> {
+        let clips = |clips: &[ClipFile]| -> Result<VideoPictures, VideoReaderError> {
+            let mut pictures = VideoPictures::new(side, frames_per_second);
+            for clip in clips {
+                pictures.push_clip(clip, observer)?;
+            }
+            Ok(pictures)
+        };
+        let videos = |videos: Vec<DvdVideo>| -> Result<VideoPictures, VideoReaderError> {
+            let mut pictures = VideoPictures::new(side, frames_per_second);
+            for video in videos {
+                pictures.push_dvd(video, observer)?;
+            }
+            Ok(pictures)
+        };
+        Ok(match self {
+            Self::Clips(ClipFolders::Parts([train, validate])) => [clips(train)?, clips(validate)?],
+            Self::Clips(ClipFolders::Whole(whole)) => [clips(whole)?, clips(&[])?],
+            Self::Dvd(dvd) => [
+                videos(dvd.read(Part::Training)?)?,
+                videos(dvd.read(Part::Validation)?)?,
+            ],
+        })
+    }
+}

@@ -1,0 +1,190 @@
+//! What each network is, described once.
+//!
+//! A description tells a [`Walk`] one operation after another, with sizes and with the names that parameters have in
+//! canonical files and at the publisher. A walk that only lists ([`Layers`]) is what conversion needs; others plan the
+//! folded network or carry it out.
+
+pub mod blazeface;
+pub mod blendshapes;
+mod convnext;
+mod ddamfn;
+mod efficientnet;
+pub mod face_mesh;
+mod layer;
+mod list;
+mod mobilefacenet;
+mod mobilenet_v1;
+mod normalisation;
+mod resnet;
+mod walk;
+
+pub use affectlens_cpu::Activation;
+pub use convnext::ConvNextConfig;
+pub use efficientnet::EfficientNetConfig;
+pub use layer::{
+    BatchNorm, ChannelNorm, Classifier, Convolution, ConvolutionConfig, Coupling, LineSum,
+    NORM_EPSILON, Padding, Published,
+};
+pub use list::{Layer, Layers};
+pub use walk::{Beside, CoordinateAttention, MaxPool, Shortcut, Walk};
+
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use convnext::{CLASSIFIER as CONVNEXT_CLASSIFIER, HEAD_NORM as CONVNEXT_HEAD_NORM};
+
+use crate::error::WeightsError;
+use crate::metadata::Normalisation;
+
+/// Every backbone, as weights files and the command line name it.
+pub const NAMES: [&str; 11] = [
+    mobilenet_v1::NAME,
+    EfficientNetConfig::B0.name,
+    EfficientNetConfig::B2.name,
+    mobilefacenet::NAME,
+    ddamfn::NAME,
+    ConvNextConfig::TINY.name,
+    ConvNextConfig::TINY_MULTISCALE.name,
+    EfficientNetConfig::FRAME_B0.name,
+    EfficientNetConfig::FRAME_B0_MULTISCALE.name,
+    EfficientNetConfig::LITE0.name,
+    resnet::NAME,
+];
+
+/// A network over feature maps.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Architecture {
+    /// MobileNetV1 as `faceres` has it: embeds faces.
+    FaceRes,
+    /// EfficientNet: embeds faces or whole frames.
+    EfficientNet(EfficientNetConfig),
+    /// MobileFaceNet: embeds faces.
+    MobileFaceNet,
+    /// MT-DDAMFN: embeds faces.
+    Ddamfn,
+    /// ConvNeXt: embeds whole frames.
+    ConvNext(ConvNextConfig),
+    /// ResNet-18: embeds whole frames.
+    ResNet18,
+    /// BlazeFace, short range: finds faces.
+    BlazeFace,
+    /// The face mesh: finds landmarks.
+    FaceMesh,
+}
+
+/// What is known of a backbone before its weights are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Facts {
+    /// Architecture name, one of [`NAMES`].
+    pub name: &'static str,
+    /// Side of the square input, pixels.
+    pub input_side: u32,
+    /// How pixels become input.
+    pub normalisation: Normalisation,
+    /// Length of the embedding.
+    pub width: usize,
+}
+
+impl Facts {
+    /// The facts of a backbone.
+    ///
+    /// # Errors
+    ///
+    /// [`WeightsError::Architecture`] for a name that is not in [`NAMES`].
+    pub fn of(name: &str) -> Result<Self, WeightsError> {
+        let architecture = Architecture::backbone(name)?;
+        Ok(architecture.facts().expect("a backbone has facts"))
+    }
+}
+
+impl Architecture {
+    /// The backbone of that name.
+    ///
+    /// # Errors
+    ///
+    /// [`WeightsError::Architecture`] for a name that is not in [`NAMES`].
+    pub fn backbone(name: &str) -> Result<Self, WeightsError> {
+        Ok(match name {
+            mobilenet_v1::NAME => Self::FaceRes,
+            mobilefacenet::NAME => Self::MobileFaceNet,
+            ddamfn::NAME => Self::Ddamfn,
+            resnet::NAME => Self::ResNet18,
+            _ => {
+                let efficientnet = EfficientNetConfig::from_name(name).map(Self::EfficientNet);
+                let found =
+                    efficientnet.or_else(|| ConvNextConfig::from_name(name).map(Self::ConvNext));
+                return found.ok_or_else(|| WeightsError::Architecture {
+                    expected: NAMES.join("`, `"),
+                    got: name.to_owned(),
+                });
+            }
+        })
+    }
+
+    /// Name in weights files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::FaceRes => mobilenet_v1::NAME,
+            Self::EfficientNet(config) => config.name,
+            Self::MobileFaceNet => mobilefacenet::NAME,
+            Self::Ddamfn => ddamfn::NAME,
+            Self::ConvNext(config) => config.name,
+            Self::ResNet18 => resnet::NAME,
+            Self::BlazeFace => blazeface::NAME,
+            Self::FaceMesh => face_mesh::NAME,
+        }
+    }
+
+    /// Input and embedding of a backbone; none for the others.
+    pub fn facts(self) -> Option<Facts> {
+        let (input_side, normalisation, width) = match self {
+            Self::FaceRes => (
+                mobilenet_v1::SIDE,
+                mobilenet_v1::NORMALISATION,
+                mobilenet_v1::WIDTH,
+            ),
+            Self::EfficientNet(config) => (config.side, config.normalisation, config.width()),
+            Self::MobileFaceNet => (
+                mobilefacenet::SIDE,
+                normalisation::HALF,
+                mobilefacenet::WIDTH,
+            ),
+            Self::Ddamfn => (ddamfn::SIDE, normalisation::IMAGENET, ddamfn::WIDTH),
+            Self::ConvNext(config) => (config.side, normalisation::IMAGENET, config.width()),
+            Self::ResNet18 => (resnet::SIDE, normalisation::IMAGENET, resnet::WIDTH),
+            Self::BlazeFace | Self::FaceMesh => return None,
+        };
+        Some(Facts {
+            name: self.name(),
+            input_side,
+            normalisation,
+            width,
+        })
+    }
+
+    /// Whether a backbone looks at whole frames: its outputs are no expressions.
+    pub fn describes_frames(self) -> bool {
+        match self {
+            Self::EfficientNet(config) => config.describes_frames,
+            Self::ConvNext(_) | Self::ResNet18 => true,
+            _ => false,
+        }
+    }
+
+    /// Tells a walk the network, layer by layer; gives the output maps. A backbone's are the embedding and, where the
+    /// weights have a classifier, its outputs.
+    ///
+    /// # Errors
+    ///
+    /// The first error of the walk.
+    pub fn describe<W: Walk>(self, walk: &mut W, input: W::Map) -> Result<Vec<W::Map>, W::Error> {
+        match self {
+            Self::FaceRes => mobilenet_v1::describe(walk, &input),
+            Self::EfficientNet(config) => config.describe(walk, &input),
+            Self::MobileFaceNet => mobilefacenet::describe(walk, &input),
+            Self::Ddamfn => ddamfn::describe(walk, &input),
+            Self::ConvNext(config) => config.describe(walk, &input),
+            Self::ResNet18 => resnet::describe(walk, &input),
+            Self::BlazeFace => blazeface::describe(walk, &input),
+            Self::FaceMesh => face_mesh::describe(walk, &input),
+        }
+    }
+}

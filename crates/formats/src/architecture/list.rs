@@ -1,0 +1,135 @@
+//! A network's layers as a list.
+
+use std::convert::Infallible;
+
+use super::Architecture;
+use super::layer::{ChannelNorm, Classifier, Convolution, LineSum};
+use super::walk::{Beside, CoordinateAttention, MaxPool, Shortcut, Walk};
+
+/// A layer with weights.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Layer {
+    /// A convolution.
+    Convolution(Convolution),
+    /// Weighted sums of lines.
+    LineSum(LineSum),
+    /// A layer norm.
+    Norm(ChannelNorm),
+}
+
+/// All layers of a network with weights.
+#[derive(Clone, Debug, Default)]
+pub struct Layers {
+    /// In the order in which they run, the classifier left out.
+    pub layers: Vec<Layer>,
+    /// The classifier, which weights need not have.
+    pub classifier: Option<Classifier>,
+}
+
+impl Layers {
+    /// The layers of a network.
+    pub fn new(architecture: Architecture) -> Self {
+        let mut list = Self::default();
+        let Ok(_) = architecture.describe(&mut list, ());
+        list
+    }
+
+    /// The convolutions in the order in which they run.
+    pub fn convolutions(self) -> Vec<Convolution> {
+        let layers = self.layers.into_iter();
+        let convolutions = layers.filter_map(|layer| match layer {
+            Layer::Convolution(layer) => Some(layer),
+            Layer::LineSum(_) | Layer::Norm(_) => None,
+        });
+        convolutions.collect()
+    }
+
+    fn add<'a>(&mut self, layers: impl IntoIterator<Item = &'a Convolution>) {
+        let layers = layers.into_iter().cloned();
+        self.layers.extend(layers.map(Layer::Convolution));
+    }
+}
+
+impl Walk for Layers {
+    type Map = ();
+    type Error = Infallible;
+
+    fn convolution_beside(
+        &mut self,
+        layer: &Convolution,
+        _input: &(),
+        _beside: Beside<'_, ()>,
+    ) -> Result<(), Infallible> {
+        self.add([layer]);
+        Ok(())
+    }
+
+    fn mixed_depthwise(&mut self, layers: &[Convolution], _input: &()) -> Result<(), Infallible> {
+        self.add(layers);
+        Ok(())
+    }
+
+    fn separable(
+        &mut self,
+        depthwise: &Convolution,
+        pointwise: &Convolution,
+        _input: &(),
+        _shortcut: Shortcut<'_, ()>,
+    ) -> Result<(), Infallible> {
+        self.add([depthwise, pointwise]);
+        Ok(())
+    }
+
+    fn stacked(
+        &mut self,
+        layers: &[Convolution],
+        _groups: usize,
+        _input: &(),
+    ) -> Result<(), Infallible> {
+        self.add(layers);
+        Ok(())
+    }
+
+    fn squeeze_excite(
+        &mut self,
+        reduce: &Convolution,
+        excite: &Convolution,
+        _input: &(),
+    ) -> Result<(), Infallible> {
+        self.add([reduce, excite]);
+        Ok(())
+    }
+
+    fn coordinate_attention(
+        &mut self,
+        layers: &CoordinateAttention,
+        _input: &(),
+    ) -> Result<(), Infallible> {
+        let sums = layers.sums.iter().flatten().cloned();
+        self.layers.extend(sums.map(Layer::LineSum));
+        self.add([&layers.reduce, &layers.rows, &layers.columns]);
+        Ok(())
+    }
+
+    fn line_gate(&mut self, _input: &(), _gates: &(), _others: Option<&()>) {}
+
+    fn layer_norm(&mut self, norm: &ChannelNorm, _input: &()) -> Result<(), Infallible> {
+        self.layers.push(Layer::Norm(norm.clone()));
+        Ok(())
+    }
+
+    fn max_pool(&mut self, _pool: MaxPool, _input: &()) {}
+
+    fn average(&mut self, _input: &()) {}
+
+    fn concatenate(&mut self, _first: &(), _second: &()) {}
+
+    fn classifier(
+        &mut self,
+        classifier: &Classifier,
+        _embedding: &(),
+    ) -> Result<Option<()>, Infallible> {
+        self.classifier = Some(classifier.clone());
+        Ok(None)
+    }
+}

@@ -1,0 +1,201 @@
+//! What a network's description is told to: one call an operation, in the order in which they run.
+
+use super::layer::{ChannelNorm, Classifier, Convolution, LineSum};
+
+/// Lists, reads, plans or carries out a network, depending on what a map is.
+///
+/// A description calls it for each operation with the maps that earlier operations gave.
+pub trait Walk {
+    /// A feature map, or what stands for one.
+    type Map: Clone;
+    /// Why an operation is refused.
+    type Error;
+
+    /// A convolution: dense 1x1 ones of stride one may have a gate and a shortcut, other dense ones a shortcut that is not
+    /// pooled.
+    ///
+    /// # Errors
+    ///
+    /// If the layer's parameters do not fit.
+    fn convolution_beside(
+        &mut self,
+        layer: &Convolution,
+        input: &Self::Map,
+        beside: Beside<'_, Self::Map>,
+    ) -> Result<Self::Map, Self::Error>;
+
+    /// A convolution that only convolves.
+    ///
+    /// # Errors
+    ///
+    /// As [`convolution_beside`](Self::convolution_beside).
+    fn convolution(
+        &mut self,
+        layer: &Convolution,
+        input: &Self::Map,
+    ) -> Result<Self::Map, Self::Error> {
+        self.convolution_beside(layer, input, Beside::default())
+    }
+
+    /// Depthwise convolutions of several kernel sides, each on its part of the channels.
+    ///
+    /// # Errors
+    ///
+    /// As [`convolution_beside`](Self::convolution_beside).
+    fn mixed_depthwise(
+        &mut self,
+        layers: &[Convolution],
+        input: &Self::Map,
+    ) -> Result<Self::Map, Self::Error>;
+
+    /// A depthwise and a pointwise convolution with nothing between them, so that the first bias may be brought through
+    /// the second weight.
+    ///
+    /// # Errors
+    ///
+    /// As [`convolution_beside`](Self::convolution_beside).
+    fn separable(
+        &mut self,
+        depthwise: &Convolution,
+        pointwise: &Convolution,
+        input: &Self::Map,
+        shortcut: Shortcut<'_, Self::Map>,
+    ) -> Result<Self::Map, Self::Error>;
+
+    /// Convolutions of one kernel over the same input. Of their outputs, split into `groups` parts, the first parts
+    /// follow each other, then the second ones, and so on.
+    ///
+    /// # Errors
+    ///
+    /// As [`convolution_beside`](Self::convolution_beside).
+    fn stacked(
+        &mut self,
+        layers: &[Convolution],
+        groups: usize,
+        input: &Self::Map,
+    ) -> Result<Self::Map, Self::Error>;
+
+    /// Means of channels and two fully connected layers: the gate of a later convolution (Hu et al. 2018).
+    ///
+    /// # Errors
+    ///
+    /// As [`convolution_beside`](Self::convolution_beside).
+    fn squeeze_excite(
+        &mut self,
+        reduce: &Convolution,
+        excite: &Convolution,
+        input: &Self::Map,
+    ) -> Result<Self::Map, Self::Error>;
+
+    /// Gates of rows and of columns for [`line_gate`](Self::line_gate) (Hou et al. 2021).
+    ///
+    /// # Errors
+    ///
+    /// As [`convolution_beside`](Self::convolution_beside).
+    fn coordinate_attention(
+        &mut self,
+        layers: &CoordinateAttention,
+        input: &Self::Map,
+    ) -> Result<Self::Map, Self::Error>;
+
+    /// Every pixel times the gates of its row and its column; with other gates the larger product counts.
+    fn line_gate(
+        &mut self,
+        input: &Self::Map,
+        gates: &Self::Map,
+        others: Option<&Self::Map>,
+    ) -> Self::Map;
+
+    /// A layer norm.
+    ///
+    /// # Errors
+    ///
+    /// As [`convolution_beside`](Self::convolution_beside).
+    fn layer_norm(
+        &mut self,
+        norm: &ChannelNorm,
+        input: &Self::Map,
+    ) -> Result<Self::Map, Self::Error>;
+
+    /// Largest pixel of each window; padding never wins.
+    fn max_pool(&mut self, pool: MaxPool, input: &Self::Map) -> Self::Map;
+
+    /// Mean of each channel over all pixels: a map of one pixel.
+    fn average(&mut self, input: &Self::Map) -> Self::Map;
+
+    /// The channels of two maps of one pixel after each other.
+    fn concatenate(&mut self, first: &Self::Map, second: &Self::Map) -> Self::Map;
+
+    /// The classifier, where the weights have it.
+    ///
+    /// # Errors
+    ///
+    /// As [`convolution_beside`](Self::convolution_beside).
+    fn classifier(
+        &mut self,
+        classifier: &Classifier,
+        embedding: &Self::Map,
+    ) -> Result<Option<Self::Map>, Self::Error>;
+}
+
+/// What a convolution takes beside its input.
+#[derive(Debug)]
+pub struct Beside<'a, M> {
+    /// A map of one pixel that the input's channels are multiplied with.
+    pub gate: Option<&'a M>,
+    /// What is added before the activation.
+    pub shortcut: Option<Shortcut<'a, M>>,
+}
+
+impl<M> Default for Beside<'_, M> {
+    fn default() -> Self {
+        Self {
+            gate: None,
+            shortcut: None,
+        }
+    }
+}
+
+impl<'a, M> Beside<'a, M> {
+    /// A map of the output's size that is added before the activation, where there is one.
+    pub(super) fn shortcut(map: Option<&'a M>) -> Self {
+        let pooled = false;
+        Self {
+            gate: None,
+            shortcut: map.map(|map| Shortcut { map, pooled }),
+        }
+    }
+}
+
+/// A map that is added before the activation. Channels that it does not have count as zero.
+#[derive(Debug)]
+pub struct Shortcut<'a, M> {
+    /// As large as the output, or with [`pooled`](Self::pooled) twice as large.
+    pub map: &'a M,
+    /// Whether the largest of each 2x2 pixels is added.
+    pub pooled: bool,
+}
+
+/// The layers of a coordinate attention.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CoordinateAttention {
+    /// How rows and how columns are summed up; none for means.
+    pub sums: Option<[LineSum; 2]>,
+    /// Over sums of rows and of columns.
+    pub reduce: Convolution,
+    /// Gates of rows.
+    pub rows: Convolution,
+    /// Gates of columns.
+    pub columns: Convolution,
+}
+
+/// Window of a pooling with PyTorch's padding, pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MaxPool {
+    /// Side of the square window.
+    pub kernel: usize,
+    /// Step between outputs.
+    pub stride: usize,
+    /// On every side.
+    pub padding: usize,
+}

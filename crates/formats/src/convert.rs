@@ -1,0 +1,47 @@
+//! Brings published files into canonical form: our names, batch norm folded, metadata filled in.
+
+mod aliases;
+mod faceres;
+mod landmarker;
+mod state_dict;
+
+pub use faceres::faceres_from_tfjs;
+pub use landmarker::{TASK_MEMBERS, TaskMember};
+pub use state_dict::{Parameter, ParameterFill, StateDict};
+
+use crate::architecture::{Architecture, Facts};
+use crate::error::WeightsError;
+use crate::metadata::Metadata;
+use crate::published::PublishedWeights;
+use crate::weights::Weights;
+
+/// Brings a published file of the backbone `name` into canonical form: our names, batch norm folded, metadata
+/// filled in. Licence and source stay those of the published table.
+///
+/// `faceres` is read from tfjs; the EmotiEffNets and MobileFaceNet from a state dict or from EmotiEffLib's ONNX files;
+/// MT-DDAMFN from a state dict. Networks for whole frames are read from timm's or torchvision's state dict, or out of a
+/// violence detector's, under `encoder`; its other parameters are left aside.
+///
+/// # Errors
+///
+/// [`WeightsError`] for an unknown name, or a missing, misshapen or unexpected parameter.
+pub fn canonical_weights(
+    name: &str,
+    published: &PublishedWeights,
+) -> Result<Weights, WeightsError> {
+    let facts = Facts::of(name)?;
+    let metadata = Metadata {
+        architecture: name.to_owned(),
+        input_side: Some(facts.input_side),
+        normalisation: Some(facts.normalisation),
+        ..published.named().metadata.clone()
+    };
+    match StateDict::new(Architecture::backbone(name)?) {
+        Some(layout) => layout.canonical(published, metadata),
+        None => {
+            let mut weights = faceres_from_tfjs(published.named())?;
+            weights.metadata = metadata;
+            Ok(weights)
+        }
+    }
+}

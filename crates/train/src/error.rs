@@ -1,0 +1,102 @@
+//! Why a network cannot be trained.
+
+use std::fmt;
+
+use thiserror::Error;
+
+use affectlens::{calibration::CalibrationError, weights::WeightsError};
+
+/// Why a network cannot be trained.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum FitError {
+    /// A part of the data is empty.
+    #[error("{0} data has no examples, expected at least one")]
+    Empty(&'static str),
+    /// Rows and labels do not pair up.
+    #[error("{part} data has {labels} labels for {rows} rows, expected as many")]
+    Count {
+        /// `training` or `validation`.
+        part: &'static str,
+        /// Rows that came.
+        rows: usize,
+        /// Labels that came.
+        labels: usize,
+    },
+    /// Validation rows have another width than training rows.
+    #[error("{part} rows have {got} values, expected {expected}")]
+    Width {
+        /// `training` or `validation`.
+        part: &'static str,
+        /// Width of the training rows.
+        expected: usize,
+        /// Width of these rows.
+        got: usize,
+    },
+    /// A label is not one of the classes.
+    #[error("{part} example {row} has label {label}, expected less than {classes}")]
+    Label {
+        /// `training` or `validation`.
+        part: &'static str,
+        /// Index of the row.
+        row: usize,
+        /// The label.
+        label: usize,
+        /// Number of classes.
+        classes: usize,
+    },
+    /// Valence or arousal is out of range: Aff-Wild2 marks frames without a label with -5.
+    #[error("{part} example {row} has valence or arousal {got}, expected a number from -1 to 1")]
+    Value {
+        /// `training` or `validation`.
+        part: &'static str,
+        /// Index of the row.
+        row: usize,
+        /// The value.
+        got: f32,
+    },
+    /// A setting makes training impossible.
+    #[error("{what} is {got}, expected {expected}")]
+    Setting {
+        /// Name of the setting.
+        what: &'static str,
+        /// What it may be.
+        expected: &'static str,
+        /// What it is.
+        got: String,
+    },
+    /// The loss left the finite numbers.
+    #[error("loss of epoch {epoch} is not a finite number, expected one: lower the learning rate")]
+    Diverged {
+        /// Number of the epoch, from 1.
+        epoch: usize,
+    },
+    /// A class cannot be weighted.
+    #[error(transparent)]
+    Classes(#[from] CalibrationError),
+    /// An interrupted run cannot be resumed.
+    #[error("checkpoint `{path}` {reason}")]
+    Checkpoint {
+        /// The file.
+        path: String,
+        /// What was expected and what came.
+        reason: String,
+    },
+    /// A checkpoint cannot be read or written.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+}
+
+impl FitError {
+    pub(crate) fn setting(
+        what: &'static str,
+        expected: &'static str,
+        got: impl fmt::Display,
+    ) -> Self {
+        Self::Setting {
+            what,
+            expected,
+            got: got.to_string(),
+        }
+    }
+}

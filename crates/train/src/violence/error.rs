@@ -1,0 +1,52 @@
+//! Why violence cannot be trained or scored.
+
+use thiserror::Error;
+
+use crate::FitError;
+use affectlens::{weights::WeightsError, windowing::WindowError};
+use affectlens_data::{FeatureError, ScoreError};
+
+/// Why violence cannot be trained or scored.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ViolenceError {
+    /// Data, settings or a checkpoint do not fit.
+    #[error(transparent)]
+    Fit(#[from] FitError),
+    /// A network's parameters do not fit.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// Windows do not fit.
+    #[error(transparent)]
+    Windows(#[from] WindowError),
+    /// A feature cannot be kept.
+    #[error("video `{video}`: {source}")]
+    Feature {
+        /// Name of the video.
+        video: String,
+        /// What does not fit.
+        source: FeatureError,
+    },
+    /// A video has no frames.
+    #[error("video `{video}` has no frames, expected at least one")]
+    NoFrames {
+        /// Name of the video.
+        video: String,
+    },
+    /// Features have another width than the head.
+    #[error("video `{video}` has features of {got} values, expected {expected}")]
+    Width {
+        /// Name of the video.
+        video: String,
+        /// Values that the head takes.
+        expected: usize,
+        /// Values that came.
+        got: usize,
+    },
+    /// Frames of a clip cannot be read or do not fit.
+    #[error("frames of a clip: {0}")]
+    Frames(String),
+    /// Windows are longer than the head takes.
+    #[error(transparent)]
+    Score(#[from] ScoreError),
+}

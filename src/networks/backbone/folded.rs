@@ -1,0 +1,291 @@
+//! The folded form: a network's description as a plan with the parameters of canonical weights.
+
+use affectlens_formats::architecture::{
+    Architecture, Beside, ChannelNorm, Classifier, Convolution, ConvolutionConfig,
+    CoordinateAttention, Coupling, MaxPool, NORM_EPSILON, Padding, Shortcut, Walk,
+};
+
+use super::parameters::Parameters;
+use crate::kernel::{self, Activation, LineSums, Map, MapShape, Planner, Weighted, Window};
+use crate::weights::{Weights, WeightsError};
+
+/// Adds a network to a plan whose map `input` is as large as the network's input; gives its outputs.
+///
+/// # Errors
+///
+/// [`WeightsError`] for a missing, misshapen or unexpected parameter.
+pub(crate) fn plan_network(
+    architecture: Architecture,
+    weights: &Weights,
+    planner: &mut Planner,
+    input: Map,
+) -> Result<Vec<Map>, WeightsError> {
+    let mut folded = Folded {
+        parameters: Parameters::new(weights),
+        planner,
+    };
+    let outputs = architecture.describe(&mut folded, input)?;
+    folded.parameters.finish(architecture.name())?;
+    Ok(outputs)
+}
+
+/// Where the kernel of a convolution looks.
+pub(super) fn window(config: &ConvolutionConfig, maps: MapShape) -> Window {
+    let ConvolutionConfig { kernel, stride, .. } = *config;
+    match config.padding {
+        Padding::Same => Window::same(maps, kernel, stride),
+        Padding::Half => Window::symmetric(maps, kernel, stride, kernel / 2),
+        Padding::None => Window::symmetric(maps, kernel, stride, 0),
+    }
+}
+
+struct Folded<'a, 'b> {
+    parameters: Parameters<'a>,
+    planner: &'b mut Planner,
+}
+
+impl<'a> Folded<'a, '_> {
+    /// Weight and bias in the order of canonical files.
+    fn weight_and_bias(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+    ) -> Result<(&'a [f32], &'a [f32]), WeightsError> {
+        let weight = self.parameters.values(&format!("{name}.weight"), shape)?;
+        let bias = self
+            .parameters
+            .values(&format!("{name}.bias"), &shape[..1])?;
+        Ok((weight, bias))
+    }
+
+    fn weighted(&mut self, layer: &Convolution) -> Result<Weighted, WeightsError> {
+        let Convolution { name, config, .. } = layer;
+        let shape = config.weight_shape();
+        let (weight, bias) = self.weight_and_bias(name, &shape)?;
+        let slopes = match config.activation {
+            Activation::Prelu => self
+                .parameters
+                .values(&format!("{name}.slopes"), &shape[..1])?,
+            _ => &[],
+        };
+        Ok(Weighted {
+            slopes: slopes.to_vec(),
+            ..Weighted::from_outputs_first(weight, bias, config.kernel, config.activation)
+        })
+    }
+
+    /// A dense convolution with its parameters.
+    fn dense(
+        &mut self,
+        config: &ConvolutionConfig,
+        weighted: Weighted,
+        input: Map,
+        beside: Beside<'_, Map>,
+    ) -> Map {
+        let Beside { gate, shortcut } = beside;
+        if (config.kernel, config.stride) == (1, 1) {
+            let shortcut = shortcut.map(planned);
+            let gate = gate.copied();
+            return self
+                .planner
+                .gated_pointwise(input, weighted, gate, shortcut);
+        }
+        let window = window(config, self.planner.shape(input));
+        let shortcut = shortcut.map(|shortcut| *shortcut.map);
+        self.planner
+            .residual_convolution(input, window, weighted, shortcut)
+    }
+}
+
+fn planned(shortcut: Shortcut<'_, Map>) -> kernel::Shortcut {
+    kernel::Shortcut {
+        map: *shortcut.map,
+        pooled: shortcut.pooled,
+    }
+}
+
+impl Walk for Folded<'_, '_> {
+    type Map = Map;
+    type Error = WeightsError;
+
+    fn convolution_beside(
+        &mut self,
+        layer: &Convolution,
+        input: &Map,
+        beside: Beside<'_, Map>,
+    ) -> Result<Map, WeightsError> {
+        let weighted = self.weighted(layer)?;
+        let config = &layer.config;
+        let window = window(config, self.planner.shape(*input));
+        Ok(match config.coupling {
+            Coupling::Dense { .. } => self.dense(config, weighted, *input, beside),
+            Coupling::Depthwise { .. } => self.planner.depthwise(*input, window, weighted),
+            Coupling::Pairwise { .. } => self.planner.pairwise(*input, window, weighted),
+        })
+    }
+
+    /// The convolutions as one: smaller kernels stand in the middle of the largest, with zeros around.
+    fn mixed_depthwise(
+        &mut self,
+        layers: &[Convolution],
+        input: &Map,
+    ) -> Result<Map, WeightsError> {
+        let kernels = layers.iter().map(|layer| layer.config.kernel);
+        let side = kernels.max().unwrap_or_default();
+        let mut weight = Vec::new();
+        let mut bias = Vec::new();
+        for Convolution { name, config, .. } in layers {
+            let kernel = config.kernel;
+            let before = (side - kernel) / 2;
+            let (taps, layer_bias) = self.weight_and_bias(name, &config.weight_shape())?;
+            for taps in taps.chunks_exact(kernel * kernel) {
+                let mut padded = vec![0.0; side * side];
+                for (row, taps) in taps.chunks_exact(kernel).enumerate() {
+                    padded[(before + row) * side + before..][..kernel].copy_from_slice(taps);
+                }
+                weight.extend(padded);
+            }
+            bias.extend(layer_bias);
+        }
+        let config = layers[0].config;
+        let window = Window::symmetric(self.planner.shape(*input), side, config.stride, side / 2);
+        let weighted = Weighted::from_outputs_first(&weight, &bias, side, config.activation);
+        Ok(self.planner.depthwise(*input, window, weighted))
+    }
+
+    /// The first bias goes through the second weight into the second bias: one pass over the picture less.
+    fn separable(
+        &mut self,
+        depthwise: &Convolution,
+        pointwise: &Convolution,
+        input: &Map,
+        shortcut: Shortcut<'_, Map>,
+    ) -> Result<Map, WeightsError> {
+        let shapes = [depthwise, pointwise].map(|layer| layer.config.weight_shape());
+        let (taps, first_bias) = self.weight_and_bias(&depthwise.name, &shapes[0])?;
+        let (weight, second_bias) = self.weight_and_bias(&pointwise.name, &shapes[1])?;
+        let bias: Vec<f32> = weight
+            .chunks_exact(first_bias.len())
+            .zip(second_bias)
+            .map(|(row, bias)| {
+                let products = row.iter().zip(first_bias);
+                bias + products.map(|(weight, bias)| weight * bias).sum::<f32>()
+            })
+            .collect();
+        let config = depthwise.config;
+        let window = window(&config, self.planner.shape(*input));
+        let zeros = vec![0.0; first_bias.len()];
+        let first = Weighted::from_outputs_first(taps, &zeros, config.kernel, config.activation);
+        let second = Weighted::from_outputs_first(weight, &bias, 1, pointwise.config.activation);
+        let maps = self.planner.depthwise(*input, window, first);
+        let shortcut = Some(planned(shortcut));
+        Ok(self.planner.gated_pointwise(maps, second, None, shortcut))
+    }
+
+    /// One convolution with all outputs.
+    fn stacked(
+        &mut self,
+        layers: &[Convolution],
+        groups: usize,
+        input: &Map,
+    ) -> Result<Map, WeightsError> {
+        let mut parts = Vec::with_capacity(layers.len());
+        for Convolution { name, config, .. } in layers {
+            parts.push(self.weight_and_bias(name, &config.weight_shape())?);
+        }
+        let (mut weight, mut bias) = (Vec::new(), Vec::new());
+        for group in 0..groups {
+            for (layer_weight, layer_bias) in &parts {
+                for (all, part) in [(&mut weight, layer_weight), (&mut bias, layer_bias)] {
+                    let length = part.len() / groups;
+                    all.extend_from_slice(&part[group * length..][..length]);
+                }
+            }
+        }
+        let config = layers[0].config;
+        let weighted =
+            Weighted::from_outputs_first(&weight, &bias, config.kernel, config.activation);
+        Ok(self.dense(&config, weighted, *input, Beside::default()))
+    }
+
+    fn squeeze_excite(
+        &mut self,
+        reduce: &Convolution,
+        excite: &Convolution,
+        input: &Map,
+    ) -> Result<Map, WeightsError> {
+        let reduce = self.weighted(reduce)?;
+        let excite = self.weighted(excite)?;
+        Ok(self.planner.squeeze_excite(*input, reduce, excite))
+    }
+
+    fn coordinate_attention(
+        &mut self,
+        layers: &CoordinateAttention,
+        input: &Map,
+    ) -> Result<Map, WeightsError> {
+        let mut sums = None;
+        for line in layers.sums.iter().flatten() {
+            let (weight, bias) = self.weight_and_bias(&line.name, &line.weight_shape)?;
+            let sums = sums.get_or_insert_with(|| LineSums {
+                weight: Vec::new(),
+                bias: Vec::new(),
+            });
+            let [.., height, width] = line.weight_shape;
+            let side = height * width;
+            for place in 0..side {
+                sums.weight.extend(weight.iter().skip(place).step_by(side));
+            }
+            sums.bias.extend(bias);
+        }
+        let reduce = self.weighted(&layers.reduce)?;
+        let rows = self.weighted(&layers.rows)?;
+        let columns = self.weighted(&layers.columns)?;
+        Ok(self
+            .planner
+            .coordinate_attention(*input, sums, reduce, rows, columns))
+    }
+
+    fn line_gate(&mut self, input: &Map, gates: &Map, others: Option<&Map>) -> Map {
+        self.planner.line_gate(*input, *gates, others.copied())
+    }
+
+    fn layer_norm(&mut self, norm: &ChannelNorm, input: &Map) -> Result<Map, WeightsError> {
+        let (weight, bias) = self.weight_and_bias(&norm.name, &[norm.channels])?;
+        let (weight, bias) = (weight.to_vec(), bias.to_vec());
+        Ok(self.planner.layer_norm(*input, weight, bias, NORM_EPSILON))
+    }
+
+    fn max_pool(&mut self, pool: MaxPool, input: &Map) -> Map {
+        let MaxPool {
+            kernel,
+            stride,
+            padding,
+        } = pool;
+        let window = Window::symmetric(self.planner.shape(*input), kernel, stride, padding);
+        self.planner.max_pool(*input, window)
+    }
+
+    fn average(&mut self, input: &Map) -> Map {
+        self.planner.average(*input)
+    }
+
+    fn concatenate(&mut self, first: &Map, second: &Map) -> Map {
+        self.planner.concatenate(*first, *second)
+    }
+
+    fn classifier(
+        &mut self,
+        classifier: &Classifier,
+        embedding: &Map,
+    ) -> Result<Option<Map>, WeightsError> {
+        let Some(outputs) = self.parameters.rows(Classifier::WEIGHT) else {
+            return Ok(None);
+        };
+        let shape = [outputs, classifier.width];
+        let weight = self.parameters.values(Classifier::WEIGHT, &shape)?;
+        let bias = self.parameters.values(Classifier::BIAS, &shape[..1])?;
+        let layer = Weighted::from_outputs_first(weight, bias, 1, Activation::Identity);
+        Ok(Some(self.planner.pointwise(*embedding, layer)))
+    }
+}

@@ -1,0 +1,266 @@
+//! Layers with weights in Burn's own operations.
+
+use affectlens_formats::architecture::{
+    self, ChannelNorm, Convolution, ConvolutionConfig, LineSum, NORM_EPSILON,
+};
+use burn::module::{Module, Param, ParamId, RunningState};
+use burn::nn::BatchNormConfig;
+use burn::tensor::Tensor;
+use burn::tensor::activation::{gelu, relu, sigmoid, silu};
+use burn::tensor::module::{batch_norm_train, conv2d};
+use burn::tensor::ops::ConvOptions;
+
+use super::Loader;
+use crate::backbone::folded::window;
+use crate::kernel::{Activation, MapShape};
+use crate::weights::WeightsError;
+
+/// A layer with weights.
+#[derive(Module, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most layers are convolutions, and their tensors are far larger"
+)]
+pub(super) enum PlainLayer {
+    Convolution(PlainConvolution),
+    Norm(PlainNorm),
+    LineSum(PlainLineSum),
+}
+
+/// `activation(convolve(x, weight) + bias)`; in training with batch norm or a layer scale before the activation.
+#[derive(Module, Debug)]
+pub(super) struct PlainConvolution {
+    weight: Param<Tensor<4>>,
+    bias: Option<Param<Tensor<1>>>,
+    batch_norm: Option<BatchNorm>,
+    scale: Option<Param<Tensor<1>>>,
+    slopes: Option<Param<Tensor<1>>>,
+    #[module(skip)]
+    config: ConvolutionConfig,
+}
+
+impl PlainConvolution {
+    /// Takes `name.weight`, `name.bias` and for PReLU `name.slopes` of canonical weights.
+    pub(super) fn load(layer: &Convolution, from: &mut Loader<'_>) -> Result<Self, WeightsError> {
+        let Convolution { name, config, .. } = layer;
+        let shape = config.weight_shape();
+        let slopes = match config.activation {
+            Activation::Prelu => Some(from.take(&format!("{name}.slopes"), [shape[0]])?),
+            _ => None,
+        };
+        Ok(Self {
+            weight: from.take(&format!("{name}.weight"), shape)?,
+            bias: Some(from.take(&format!("{name}.bias"), [shape[0]])?),
+            batch_norm: None,
+            scale: None,
+            slopes,
+            config: *config,
+        })
+    }
+
+    /// Takes what a state dict has for it.
+    pub(super) fn unfolded(
+        layer: &Convolution,
+        from: &mut Loader<'_>,
+    ) -> Result<Self, WeightsError> {
+        let names = &layer.published;
+        let shape = layer.config.weight_shape();
+        let outputs = [shape[0]];
+        let weight = from.take(&format!("{}.weight", names.layer), shape)?;
+        let bias = names
+            .has_bias
+            .then(|| from.take(&format!("{}.bias", names.layer), outputs));
+        let bias = bias.transpose()?;
+        let norm = names.batch_norm.as_ref();
+        let norm = norm.map(|norm| BatchNorm::load(norm, outputs[0], from));
+        let batch_norm = norm.transpose()?;
+        let scale = names.scale.as_ref().map(|name| from.take(name, outputs));
+        let scale = scale.transpose()?;
+        let slopes = names
+            .slopes
+            .as_ref()
+            .map(|name| from.take(&format!("{name}.weight"), outputs));
+        Ok(Self {
+            weight,
+            bias,
+            batch_norm,
+            scale,
+            slopes: slopes.transpose()?,
+            config: layer.config,
+        })
+    }
+
+    /// Output channels.
+    pub(super) fn outputs(&self) -> usize {
+        self.config.outputs()
+    }
+
+    /// Convolves feature maps and adds a shortcut, where there is one, before the activation.
+    ///
+    /// # Shapes
+    ///
+    /// - maps: `[batch, inputs, height, width]`
+    /// - shortcut and output: `[batch, outputs, height, width]`, as large as the padding says
+    pub(super) fn forward(&self, maps: Tensor<4>, shortcut: Option<Tensor<4>>) -> Tensor<4> {
+        let maps = self.convolve(maps);
+        self.activate(match shortcut {
+            Some(shortcut) => maps + shortcut,
+            None => maps,
+        })
+    }
+
+    fn convolve(&self, maps: Tensor<4>) -> Tensor<4> {
+        let [_, channels, height, width] = maps.dims();
+        let ConvolutionConfig { kernel, stride, .. } = self.config;
+        let shape = MapShape {
+            height,
+            width,
+            channels,
+        };
+        let window = window(&self.config, shape);
+        let padding = |axis: usize, side: usize| {
+            let reach = (window.output[axis] - 1) * stride + kernel;
+            let before = window.before[axis];
+            (before, reach.saturating_sub(side + before))
+        };
+        let padding = [padding(0, height), padding(1, width)];
+        let groups = self.config.groups();
+        let options = ConvOptions::new_with_padding([stride; 2], padding, [1; 2], groups);
+        let bias = self.bias.as_ref().map(Param::val);
+        let mut maps = conv2d(maps, self.weight.val(), bias, options);
+        if let Some(batch_norm) = &self.batch_norm {
+            maps = batch_norm.forward(maps);
+        }
+        if let Some(scale) = &self.scale {
+            maps = maps * channels_of(scale);
+        }
+        maps
+    }
+
+    fn activate(&self, maps: Tensor<4>) -> Tensor<4> {
+        match self.config.activation {
+            Activation::Identity => maps,
+            Activation::Silu => silu(maps),
+            Activation::Relu => relu(maps),
+            Activation::Relu6 => maps.clamp(0.0, 6.0),
+            Activation::Gelu => gelu(maps),
+            Activation::Sigmoid => sigmoid(maps),
+            Activation::Hardswish => maps.clone() * (maps + 3.0).clamp(0.0, 6.0) / 6.0,
+            Activation::Prelu => {
+                let slopes = self.slopes.as_ref().expect("PReLU has slopes");
+                relu(maps.clone()) + maps.clamp_max(0.0) * channels_of(slopes)
+            }
+        }
+    }
+}
+
+/// `(x - mean) / sqrt(variance + 1e-6) * weight + bias`, mean and variance over channels.
+#[derive(Module, Debug)]
+pub(super) struct PlainNorm {
+    weight: Param<Tensor<1>>,
+    bias: Param<Tensor<1>>,
+}
+
+impl PlainNorm {
+    pub(super) fn load(norm: &ChannelNorm, from: &mut Loader<'_>) -> Result<Self, WeightsError> {
+        let ChannelNorm { name, channels } = norm;
+        Ok(Self {
+            weight: from.take(&format!("{name}.weight"), [*channels])?,
+            bias: from.take(&format!("{name}.bias"), [*channels])?,
+        })
+    }
+
+    /// `[batch, channels, height, width]` to the same.
+    pub(super) fn forward(&self, maps: Tensor<4>) -> Tensor<4> {
+        let centred = maps.clone() - maps.mean_dim(1);
+        let variance = centred.clone().square().mean_dim(1);
+        centred / (variance + NORM_EPSILON).sqrt() * channels_of(&self.weight)
+            + channels_of(&self.bias)
+    }
+}
+
+/// Weighted sums over the rows or over the columns of a map.
+#[derive(Module, Debug)]
+pub(super) struct PlainLineSum {
+    /// `[channels, 1, 1, width]` or `[channels, 1, height, 1]`
+    weight: Param<Tensor<4>>,
+    bias: Param<Tensor<1>>,
+}
+
+impl PlainLineSum {
+    pub(super) fn load(sum: &LineSum, from: &mut Loader<'_>) -> Result<Self, WeightsError> {
+        let LineSum {
+            name, weight_shape, ..
+        } = sum;
+        Ok(Self {
+            weight: from.take(&format!("{name}.weight"), *weight_shape)?,
+            bias: from.take(&format!("{name}.bias"), [weight_shape[0]])?,
+        })
+    }
+
+    /// `[batch, channels, height, width]` to `[batch, channels, height, 1]` over axis 3, `[batch, channels, 1, width]`
+    /// over axis 2.
+    pub(super) fn forward(&self, maps: Tensor<4>, axis: usize) -> Tensor<4> {
+        (maps * self.weight.val().swap_dims(0, 1)).sum_dim(axis) + channels_of(&self.bias)
+    }
+}
+
+/// Batch norm with what PyTorch's remembers.
+#[derive(Module, Debug)]
+pub(super) struct BatchNorm {
+    inner: burn::nn::BatchNorm,
+}
+
+impl BatchNorm {
+    /// Takes `name.weight`, `.bias`, `.running_mean` and `.running_var`.
+    fn load(
+        norm: &architecture::BatchNorm,
+        channels: usize,
+        from: &mut Loader<'_>,
+    ) -> Result<Self, WeightsError> {
+        let name = &norm.name;
+        let mut inner = BatchNormConfig::new(channels)
+            .with_epsilon(norm.epsilon)
+            .init(from.device);
+        inner.gamma = from.take(&format!("{name}.weight"), [channels])?;
+        inner.beta = from.take(&format!("{name}.bias"), [channels])?;
+        let mut statistic = |part: &str| {
+            let name = format!("{name}.{part}");
+            let id = ParamId::new();
+            let tensor = from.tensor(&name, [channels])?;
+            from.ids.push((name, id));
+            Ok::<_, WeightsError>(RunningState::with_id(id, tensor))
+        };
+        inner.running_mean = statistic("running_mean")?;
+        inner.running_var = statistic("running_var")?;
+        Ok(Self { inner })
+    }
+
+    /// `[batch, channels, height, width]` to the same: by the batch's statistics on a device with gradients, by the
+    /// running ones elsewhere.
+    fn forward(&self, maps: Tensor<4>) -> Tensor<4> {
+        let BatchNorm { inner } = self;
+        if !(maps.device().is_autodiff() && inner.training.is_enabled()) {
+            return inner.forward(maps);
+        }
+        let [batch, _, height, width] = maps.dims();
+        let batch_norm = batch_norm_train(maps, inner.gamma.val(), inner.beta.val(), inner.epsilon);
+        // Burn remembers the variance over n, PyTorch the one over n - 1.
+        let count = (batch * height * width) as f64;
+        let variance = batch_norm.variance * (count / (count - 1.0).max(1.0));
+        for (running, value) in [
+            (&inner.running_mean, batch_norm.mean),
+            (&inner.running_var, variance),
+        ] {
+            let before = running.value_sync() * (1.0 - inner.momentum);
+            running.update((before + value.detach() * inner.momentum).detach());
+        }
+        batch_norm.output
+    }
+}
+
+/// One number a channel as `[1, channels, 1, 1]`.
+fn channels_of(values: &Param<Tensor<1>>) -> Tensor<4> {
+    let [channels] = values.dims();
+    values.val().reshape([1, channels, 1, 1])
+}

@@ -1,0 +1,205 @@
+//! A forward pass: the walk over a description whose maps are tensors.
+
+use std::convert::Infallible;
+use std::slice::Iter;
+
+use affectlens_formats::architecture::{
+    Beside, ChannelNorm, Classifier, Convolution, CoordinateAttention, MaxPool, Shortcut, Walk,
+};
+use burn::tensor::Tensor;
+use burn::tensor::module::max_pool2d;
+use burn::tensor::ops::MaxPoolOptions;
+
+use super::PlainClassifier;
+use super::layer::{PlainConvolution, PlainLayer};
+
+/// The layers that are still to come.
+pub(super) struct Forward<'a> {
+    layers: Iter<'a, PlainLayer>,
+    classifier: Option<&'a PlainClassifier>,
+}
+
+impl<'a> Forward<'a> {
+    pub(super) fn new(layers: &'a [PlainLayer], classifier: Option<&'a PlainClassifier>) -> Self {
+        Self {
+            layers: layers.iter(),
+            classifier,
+        }
+    }
+
+    fn next(&mut self) -> &'a PlainConvolution {
+        match self.layers.next() {
+            Some(PlainLayer::Convolution(layer)) => layer,
+            _ => unreachable!("layers are those of the description"),
+        }
+    }
+}
+
+impl Walk for Forward<'_> {
+    type Map = Tensor<4>;
+    type Error = Infallible;
+
+    fn convolution_beside(
+        &mut self,
+        _layer: &Convolution,
+        input: &Tensor<4>,
+        beside: Beside<'_, Tensor<4>>,
+    ) -> Result<Tensor<4>, Infallible> {
+        let layer = self.next();
+        let input = match beside.gate {
+            Some(gate) => input.clone() * gate.clone(),
+            None => input.clone(),
+        };
+        let shortcut = beside.shortcut.map(|it| widened(it, layer.outputs()));
+        Ok(layer.forward(input, shortcut))
+    }
+
+    fn mixed_depthwise(
+        &mut self,
+        layers: &[Convolution],
+        input: &Tensor<4>,
+    ) -> Result<Tensor<4>, Infallible> {
+        let mut start = 0;
+        let mixed = layers.iter().map(|_| {
+            let layer = self.next();
+            let channels = layer.outputs();
+            let part = input.clone().narrow(1, start, channels);
+            start += channels;
+            layer.forward(part, None)
+        });
+        Ok(Tensor::cat(mixed.collect(), 1))
+    }
+
+    fn separable(
+        &mut self,
+        _depthwise: &Convolution,
+        _pointwise: &Convolution,
+        input: &Tensor<4>,
+        shortcut: Shortcut<'_, Tensor<4>>,
+    ) -> Result<Tensor<4>, Infallible> {
+        let (depthwise, pointwise) = (self.next(), self.next());
+        let maps = depthwise.forward(input.clone(), None);
+        Ok(pointwise.forward(maps, Some(widened(shortcut, pointwise.outputs()))))
+    }
+
+    fn stacked(
+        &mut self,
+        layers: &[Convolution],
+        groups: usize,
+        input: &Tensor<4>,
+    ) -> Result<Tensor<4>, Infallible> {
+        let parts = layers.iter().map(|_| {
+            let maps = self.next().forward(input.clone(), None);
+            let [batch, channels, height, width] = maps.dims();
+            maps.reshape([batch, groups, channels / groups, height, width])
+        });
+        let stacked: Tensor<5> = Tensor::cat(parts.collect(), 2);
+        Ok(stacked.flatten(1, 2))
+    }
+
+    fn squeeze_excite(
+        &mut self,
+        _reduce: &Convolution,
+        _excite: &Convolution,
+        input: &Tensor<4>,
+    ) -> Result<Tensor<4>, Infallible> {
+        let (reduce, excite) = (self.next(), self.next());
+        Ok(excite.forward(reduce.forward(mean(input), None), None))
+    }
+
+    /// `[batch, channels, height, width]` of gates.
+    fn coordinate_attention(
+        &mut self,
+        layers: &CoordinateAttention,
+        input: &Tensor<4>,
+    ) -> Result<Tensor<4>, Infallible> {
+        let mut lines = |axis| match layers.sums {
+            None => input.clone().mean_dim(axis),
+            Some(_) => match self.layers.next() {
+                Some(PlainLayer::LineSum(sum)) => sum.forward(input.clone(), axis),
+                _ => unreachable!("layers are those of the description"),
+            },
+        };
+        let (in_rows, in_columns) = (lines(3), lines(2));
+        let (reduce, rows, columns) = (self.next(), self.next(), self.next());
+        let gates =
+            |lines, excite: &PlainConvolution| excite.forward(reduce.forward(lines, None), None);
+        Ok(gates(in_rows, rows) * gates(in_columns, columns))
+    }
+
+    fn line_gate(
+        &mut self,
+        input: &Tensor<4>,
+        gates: &Tensor<4>,
+        others: Option<&Tensor<4>>,
+    ) -> Tensor<4> {
+        let gates = match others {
+            Some(others) => gates.clone().max_pair(others.clone()),
+            None => gates.clone(),
+        };
+        input.clone() * gates
+    }
+
+    fn layer_norm(
+        &mut self,
+        _norm: &ChannelNorm,
+        input: &Tensor<4>,
+    ) -> Result<Tensor<4>, Infallible> {
+        match self.layers.next() {
+            Some(PlainLayer::Norm(norm)) => Ok(norm.forward(input.clone())),
+            _ => unreachable!("layers are those of the description"),
+        }
+    }
+
+    fn max_pool(&mut self, pool: MaxPool, input: &Tensor<4>) -> Tensor<4> {
+        let MaxPool {
+            kernel,
+            stride,
+            padding,
+        } = pool;
+        let options = MaxPoolOptions::new([kernel; 2])
+            .with_stride([stride; 2])
+            .with_padding([padding; 2]);
+        max_pool2d(input.clone(), options)
+    }
+
+    fn average(&mut self, input: &Tensor<4>) -> Tensor<4> {
+        mean(input)
+    }
+
+    fn concatenate(&mut self, first: &Tensor<4>, second: &Tensor<4>) -> Tensor<4> {
+        Tensor::cat(vec![first.clone(), second.clone()], 1)
+    }
+
+    fn classifier(
+        &mut self,
+        _classifier: &Classifier,
+        embedding: &Tensor<4>,
+    ) -> Result<Option<Tensor<4>>, Infallible> {
+        let classifier = self.classifier;
+        Ok(classifier.map(|classifier| classifier.forward(embedding.clone())))
+    }
+}
+
+/// Means over pixels, `[batch, channels, 1, 1]`.
+fn mean(maps: &Tensor<4>) -> Tensor<4> {
+    let [batch, channels, height, width] = maps.dims();
+    maps.clone()
+        .reshape([batch, channels, height * width])
+        .mean_dim(2)
+        .reshape([batch, channels, 1, 1])
+}
+
+/// What is added: pooled where it is too large, with zeros for the channels that it does not have.
+fn widened(shortcut: Shortcut<'_, Tensor<4>>, channels: usize) -> Tensor<4> {
+    let map = shortcut.map.clone();
+    let map = if shortcut.pooled {
+        max_pool2d(map, MaxPoolOptions::new([2; 2]).with_stride([2; 2]))
+    } else {
+        map
+    };
+    match channels - map.dims()[1] {
+        0 => map,
+        added => map.pad([(0, 0), (0, added), (0, 0), (0, 0)], 0.0),
+    }
+}

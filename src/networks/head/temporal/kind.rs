@@ -1,0 +1,77 @@
+//! Kinds of temporal heads and their names.
+
+/// Prefix of the kind's name in the architecture of a weights file.
+const PREFIX: &str = "temporal-";
+
+/// Architecture of a temporal head: how it relates the frames of a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TemporalKind {
+    /// Temporal convolutional network: five residual dilated convolutions of 256 channels with batch norm. A frame sees
+    /// 31 frames to each side.
+    Tcn,
+    /// Two bidirectional LSTM layers of 256 units per direction, then a linear layer.
+    BiLstm,
+    /// Two bidirectional LSTM layers, then a convolution one frame wide ("v2" of the published 3-D backbones).
+    BiLstmConv,
+    /// One convolution one frame wide: each frame is classified on its own.
+    Conv1d,
+    /// Transformer encoder: post-norm layers of width 256 with four attention heads over all frames.
+    Transformer {
+        /// Number of encoder layers; published are 2, and 3 over ConvNeXt.
+        layers: usize,
+    },
+    /// [`BiLstm`](Self::BiLstm) with a conditional random field over its logits.
+    Crf,
+    /// Motion head, our own, for few training clips: changes from frame to frame, pooled over the window, through a
+    /// small convolutional network and a linear model.
+    Motion,
+    /// Linear model of [`Motion`](Self::Motion) alone: logistic regression on mean absolute changes.
+    MotionLinear,
+}
+
+impl TemporalKind {
+    /// All kinds, the transformer with its default number of layers.
+    pub const ALL: [Self; 8] = [
+        Self::Tcn,
+        Self::BiLstm,
+        Self::BiLstmConv,
+        Self::Conv1d,
+        Self::Transformer { layers: 2 },
+        Self::Crf,
+        Self::Motion,
+        Self::MotionLinear,
+    ];
+
+    /// Name in files and options; the architecture in weights files is `temporal-` followed by it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tcn => "tcn",
+            Self::BiLstm => "bilstm",
+            Self::BiLstmConv => "bilstm-conv",
+            Self::Conv1d => "conv1d",
+            Self::Transformer { .. } => "transformer",
+            Self::Crf => "crf",
+            Self::Motion => "motion",
+            Self::MotionLinear => "motion-linear",
+        }
+    }
+
+    /// Returns whether it is one of the motion heads, whose training needs held-out clips.
+    pub fn is_motion(self) -> bool {
+        matches!(self, Self::Motion | Self::MotionLinear)
+    }
+
+    /// Parses a name; a transformer gets two layers.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// Architecture in weights files.
+    pub(super) fn architecture(self) -> String {
+        format!("{PREFIX}{}", self.name())
+    }
+
+    pub(super) fn from_architecture(architecture: &str) -> Option<Self> {
+        Self::from_name(architecture.strip_prefix(PREFIX)?)
+    }
+}

@@ -1,0 +1,343 @@
+//! Temporal heads against PyTorch and the published figures.
+
+use std::collections::BTreeMap;
+
+use burn::module::{ModuleVisitor, Param};
+use burn::tensor::{Gradients, TensorData};
+use serde::Deserialize;
+
+use super::*;
+use crate::head::linear::Uniform;
+#[cfg(not(target_family = "wasm"))]
+use crate::weights::PublishedWeights;
+
+/// Against PyTorch: f32 sums in another order over two layers of nine steps.
+const TOLERANCE: f32 = 1e-5;
+const WINDOW: [usize; 3] = [2, 9, 12];
+
+/// Output of `tests/goldens/temporal.py` for one kind.
+#[derive(Deserialize)]
+struct Golden {
+    shapes: BTreeMap<String, Vec<usize>>,
+    logits: Vec<f32>,
+    loss: f32,
+    gradients: BTreeMap<String, Vec<f32>>,
+    running: BTreeMap<String, Vec<f32>>,
+    #[serde(default)]
+    best: Vec<Vec<u8>>,
+}
+
+fn golden(kind: TemporalKind) -> Golden {
+    let text = include_str!("../../../../tests/goldens/temporal.json");
+    let mut golden: serde_json::Value = serde_json::from_str(text).expect("generated");
+    serde_json::from_value(golden[kind.name()].take()).expect("generated")
+}
+
+/// `uniform` of the generator script: `count` numbers in [-1, 1).
+fn uniform(name: &str, count: usize) -> Vec<f32> {
+    let seed = name.bytes().fold(0xCBF2_9CE4_8422_2325_u64, |state, byte| {
+        (state ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
+    });
+    Uniform::new(seed).values(count, 1.0)
+}
+
+fn seeded<const D: usize>(name: &str, shape: [usize; D], device: &Device) -> Tensor<D> {
+    let values = uniform(name, shape.iter().product());
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+impl Golden {
+    fn weights(&self, kind: TemporalKind) -> Weights {
+        let mut weights = Weights::new(Metadata {
+            architecture: kind.architecture(),
+            ..Metadata::default()
+        });
+        for (name, shape) in &self.shapes {
+            let is_norm = ["norm.weight", "norm1.weight", "norm2.weight"]
+                .iter()
+                .any(|end| name.ends_with(end))
+                || name.ends_with("1.weight") && shape.len() == 1;
+            let (centre, spread) = match name {
+                _ if name.ends_with("running_var") || name.ends_with("_scale") => (1.0, 0.5),
+                _ if is_norm => (1.0, 0.25),
+                _ => (0.0, 0.5),
+            };
+            let values = uniform(name, shape.iter().product());
+            let values = values.iter().map(|value| centre + spread * value);
+            weights
+                .insert(name, shape.clone(), values.collect())
+                .expect("as many values");
+        }
+        weights
+    }
+}
+
+fn read<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().try_into_vec().expect("f32")
+}
+
+#[track_caller]
+fn assert_close(what: &str, got: &[f32], expected: &[f32]) {
+    assert_eq!(got.len(), expected.len(), "{what}");
+    for (index, (got, expected)) in got.iter().zip(expected).enumerate() {
+        assert!(
+            (got - expected).abs() <= TOLERANCE * expected.abs().max(1.0),
+            "{what}[{index}]: {got}, expected {expected}"
+        );
+    }
+}
+
+struct ById<'a>(&'a Gradients, BTreeMap<ParamId, Vec<f32>>);
+
+impl ModuleVisitor for ById<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(gradient) = param.val().grad(self.0) {
+            self.1.insert(param.id, read(gradient));
+        }
+    }
+}
+
+#[test]
+fn heads_give_what_pytorch_gives() {
+    let device = Device::flex();
+    for kind in TemporalKind::ALL {
+        let golden = golden(kind);
+        let head = TemporalHead::load(&golden.weights(kind), &device).expect("loads");
+        assert_eq!(head.config(), TemporalConfig { kind, features: 12 });
+        assert_eq!(head.to_weights(), golden.weights(kind), "the round trip");
+        let logits = read(head.forward(seeded("features", WINDOW, &device)));
+        assert_close(kind.name(), &logits, &golden.logits);
+        let best = logits.chunks(18).filter_map(|window| head.decode(window));
+        let best: Vec<Vec<u8>> = best
+            .map(|path| path.into_iter().map(u8::from).collect())
+            .collect();
+        assert_eq!(best, golden.best);
+    }
+}
+
+#[test]
+fn heads_learn_what_pytorch_learns() {
+    let device = Device::flex().autodiff();
+    for kind in TemporalKind::ALL {
+        let golden = golden(kind);
+        let mut head = TemporalHead::load(&golden.weights(kind), &device).expect("loads");
+        head.dropout.prob = 0.0;
+        let logits = head.forward(seeded("features", WINDOW, &device));
+        let labels = seeded("labels", [2, 9], &device).greater_elem(0.0).int();
+        let loss = head
+            .crf_loss(logits.clone(), labels)
+            .unwrap_or_else(|| (logits * seeded("loss", [2, 9, 2], &device)).sum());
+        assert_close(kind.name(), &read(loss.clone()), &[golden.loss]);
+        if golden.gradients.is_empty() {
+            assert_eq!(
+                kind,
+                TemporalKind::MotionLinear,
+                "no parameter has a gradient"
+            );
+            continue;
+        }
+        let gradients = loss.backward();
+        let mut by_id = ById(&gradients, BTreeMap::new());
+        head.visit(&mut by_id);
+        let parameters = head.parameters();
+        assert_eq!(parameters.len(), golden.gradients.len(), "{}", kind.name());
+        for (name, id) in parameters {
+            assert_close(&name, &by_id.1[&id], &golden.gradients[&name]);
+        }
+        let after = head.valid().to_weights();
+        for (name, values) in &golden.running {
+            let got = &after.get(name).expect("is there").values;
+            assert_close(name, got, values);
+        }
+    }
+}
+
+#[cfg(not(target_family = "wasm"))]
+#[test]
+fn a_checkpoint_gives_its_head() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/temporal.pt");
+    let published = PublishedWeights::read(std::path::Path::new(path)).expect("torch");
+    let weights = temporal_from_checkpoint(&published).expect("a head");
+    assert_eq!(
+        weights,
+        golden(TemporalKind::Tcn).weights(TemporalKind::Tcn)
+    );
+}
+
+#[test]
+fn parameter_counts_are_the_published_ones() {
+    let count = |kind| -> usize {
+        let config = TemporalConfig {
+            kind,
+            features: 768,
+        };
+        let weights = config.init(0, &Device::flex()).to_weights();
+        let trained = weights.iter().filter(|(name, _)| !name.contains("running"));
+        trained.map(|(_, tensor)| tensor.values.len()).sum()
+    };
+    assert_eq!(count(TemporalKind::Tcn), 1_184_258);
+    // ConvNeXt-T with it has 31,499,362 parameters, ConvNeXt-T 27,820,128.
+    assert_eq!(count(TemporalKind::BiLstm), 31_499_362 - 27_820_128);
+    assert_eq!(count(TemporalKind::Crf), count(TemporalKind::BiLstm) + 8);
+    assert_eq!(count(TemporalKind::Conv1d), 1_538);
+}
+
+/// Kinds with random weights and dropout.
+fn random() -> impl Iterator<Item = TemporalKind> {
+    let all = TemporalKind::ALL.into_iter();
+    all.filter(|kind| *kind != TemporalKind::MotionLinear)
+}
+
+#[test]
+fn the_seed_decides_the_weights() {
+    for kind in random() {
+        let init = |seed| {
+            let config = TemporalConfig { kind, features: 5 };
+            config.init(seed, &Device::flex()).to_weights()
+        };
+        assert_eq!(init(3), init(3));
+        assert_ne!(init(3), init(4));
+    }
+    let weights = TemporalConfig {
+        kind: TemporalKind::Transformer { layers: 3 },
+        features: 5,
+    }
+    .init(0, &Device::flex())
+    .to_weights();
+    let positions = &weights
+        .get("temporal_head.pos_embed")
+        .expect("is there")
+        .values;
+    let mean_square =
+        positions.iter().map(|value| value * value).sum::<f32>() / positions.len() as f32;
+    assert!(
+        (mean_square.sqrt() / 0.02 - 1.0).abs() < 0.02,
+        "{mean_square}"
+    );
+    let head = TemporalHead::load(&weights, &Device::flex()).expect("loads");
+    assert_eq!(head.config().kind, TemporalKind::Transformer { layers: 3 });
+    assert_eq!(head.longest_window(), Some(128));
+}
+
+#[test]
+fn dropout_is_for_training_only() {
+    let device = Device::flex().autodiff();
+    for kind in random() {
+        let head = TemporalConfig { kind, features: 6 }.init(1, &device);
+        let run = |head: &TemporalHead, device| read(head.forward(Tensor::ones([1, 4, 6], device)));
+        assert_ne!(run(&head, &device), run(&head, &device));
+        let (plain, head) = (Device::flex(), head.valid());
+        assert_eq!(run(&head, &plain), run(&head, &plain));
+    }
+}
+
+#[test]
+fn a_frame_sees_31_frames_to_each_side() {
+    let config = TemporalConfig {
+        kind: TemporalKind::Tcn,
+        features: 2,
+    };
+    let (device, mut changed) = (Device::flex(), vec![]);
+    let head = config.init(5, &device);
+    let run = |values: Vec<f32>| {
+        let frames = Tensor::from_data(TensorData::new(values, [1, 80, 2]), &device);
+        read(head.forward(frames))
+    };
+    let plain = run(vec![0.5; 160]);
+    let mut values = vec![0.5; 160];
+    values[2 * 40] = 9.0;
+    for (frame, (got, before)) in run(values).chunks(2).zip(plain.chunks(2)).enumerate() {
+        if got != before {
+            changed.push(frame);
+        }
+    }
+    assert_eq!((changed[0], changed[changed.len() - 1]), (40 - 31, 40 + 31));
+}
+
+#[test]
+fn logits_become_probabilities() {
+    let config = TemporalConfig {
+        kind: TemporalKind::Conv1d,
+        features: 1,
+    };
+    let head = config.init(0, &Device::flex());
+    let probabilities = head.probabilities(&[0.0, 0.0, 1.0, 3.0, 500.0, -500.0]);
+    assert_close("probabilities", &probabilities, &[0.5, 0.880_797, 0.0]);
+    assert_eq!(head.decode(&[0.0, 1.0]), None);
+}
+
+#[test]
+fn foreign_weights_are_refused() {
+    let refusal = |kind: TemporalKind, change: fn(&mut Weights)| {
+        let mut weights = golden(kind).weights(kind);
+        change(&mut weights);
+        TemporalHead::load(&weights, &Device::flex())
+            .expect_err("must be refused")
+            .to_string()
+    };
+    let transformer = TemporalKind::Transformer { layers: 2 };
+    for (kind, change, expected) in [
+        (
+            TemporalKind::Tcn,
+            (|weights| weights.metadata.architecture = "temporal-gru".to_owned())
+                as fn(&mut Weights),
+            "weights are for architecture `temporal-gru`, expected `temporal-tcn` or `temporal-bilstm` or \
+             `temporal-bilstm-conv` or `temporal-conv1d` or `temporal-transformer` or `temporal-crf` or `temporal-motion` or \
+             `temporal-motion-linear`",
+        ),
+        (
+            TemporalKind::Tcn,
+            |weights| {
+                let name = "temporal_head.layers.0.0.weight";
+                weights
+                    .insert(name, vec![4, 4, 2], vec![0.0; 32])
+                    .expect("32");
+            },
+            "weights file is malformed: `temporal_head.layers.0.0.weight` has a kernel of 2, expected an odd one",
+        ),
+        (
+            TemporalKind::BiLstm,
+            |weights| {
+                let name = "lstm.bias_hh_l1_reverse";
+                weights.insert(name, vec![3], vec![0.0; 3]).expect("3");
+            },
+            "weight `lstm.bias_hh_l1_reverse` has shape [3], expected [16]",
+        ),
+        (
+            TemporalKind::BiLstm,
+            |weights| {
+                weights
+                    .insert("crf.transitions", vec![0], vec![])
+                    .expect("0")
+            },
+            "weight `crf.transitions` does not belong to temporal-bilstm",
+        ),
+        (
+            TemporalKind::Conv1d,
+            |weights| {
+                weights
+                    .insert("head.weight", vec![2, 0, 1], vec![])
+                    .expect("0")
+            },
+            "weights file is malformed: `head.weight` has shape [2, 0, 1], expected 3 axes without an empty one",
+        ),
+        (
+            transformer,
+            |weights| {
+                let name = "temporal_head.input_proj.weight";
+                weights
+                    .insert(name, vec![3, 12], vec![0.0; 36])
+                    .expect("36");
+            },
+            "weights file is malformed: `temporal_head.input_proj.weight` has 3 outputs, expected a multiple of 4, \
+             the number of attention heads",
+        ),
+    ] {
+        assert_eq!(refusal(kind, change), expected);
+    }
+    assert!(
+        refusal(TemporalKind::Crf, |weights| _ =
+            weights.remove("lstm.weight_ih_l0"))
+        .starts_with("weight `lstm.weight_ih_l0` is missing")
+    );
+}

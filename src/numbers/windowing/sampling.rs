@@ -1,0 +1,110 @@
+//! Frames at a fixed rate from a stream of any rate.
+
+/// Selects the frames of a stream that lie nearest to a regular grid in time.
+///
+/// ```
+/// use affectlens::windowing::Sampler;
+///
+/// let mut sampler = Sampler::new(Some(8.0));
+/// let taken: Vec<_> = (0..30).filter(|frame| sampler.takes(f64::from(*frame) * 1000.0 / 30.0)).collect();
+/// assert_eq!(taken, [0, 4, 7, 11, 15, 19, 22, 26]);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Sampler {
+    /// Time between grid points; `None` takes every frame.
+    interval_ms: Option<f64>,
+    /// Time of the previous frame.
+    previous_ms: Option<f64>,
+    /// Time of the next grid point.
+    due_ms: f64,
+}
+
+impl Sampler {
+    /// Creates a sampler of `frames_per_second`, starting at the first frame; `None` takes every frame.
+    pub fn new(frames_per_second: Option<f32>) -> Self {
+        Self {
+            interval_ms: frames_per_second.map(|rate| 1000.0 / f64::from(rate)),
+            previous_ms: None,
+            due_ms: 0.0,
+        }
+    }
+
+    /// Time between grid points, milliseconds; `None` if every frame is taken.
+    pub fn interval_ms(&self) -> Option<f64> {
+        self.interval_ms
+    }
+
+    /// Returns whether to take the frame at `time_ms`. Call it for every frame of the stream, in order.
+    ///
+    /// A stream slower than the grid has each of its frames taken.
+    pub fn takes(&mut self, time_ms: f64) -> bool {
+        let Some(interval) = self.interval_ms else {
+            return true;
+        };
+        let Some(previous) = self.previous_ms.replace(time_ms) else {
+            self.due_ms = time_ms + interval;
+            return true;
+        };
+        // If the next frame is as far away as the previous one, it would lie farther from the grid point than this one.
+        let half_gap = (time_ms - previous).max(0.0) / 2.0;
+        if time_ms + half_gap < self.due_ms {
+            return false;
+        }
+        let missed = ((time_ms + half_gap - self.due_ms) / interval).floor();
+        self.due_ms += interval * (missed.max(0.0) + 1.0);
+        true
+    }
+}
+
+/// Lists the frames that a [`Sampler`] of `per_second` takes from a video of `rate` frames per second, ascending.
+pub fn sampled_frames(frames: usize, rate: f64, per_second: Option<f32>) -> Vec<usize> {
+    let mut sampler = Sampler::new(per_second);
+    (0..frames)
+        .filter(|frame| sampler.takes(*frame as f64 * 1000.0 / rate))
+        .collect()
+}
+
+/// Spreads the values of sampled frames over all frames: each frame gets the value of the last sampled frame up to it.
+///
+/// `sampled` holds the frame of each value, ascending, the first being frame 0. The result has `frames` values, or none
+/// if `values` is empty.
+pub fn spread(values: &[f32], sampled: &[usize], frames: usize) -> Vec<f32> {
+    let mut newest = 0;
+    let value = |frame: usize| {
+        while sampled.get(newest + 1).is_some_and(|next| *next <= frame) {
+            newest += 1;
+        }
+        values.get(newest).copied()
+    };
+    (0..frames).map_while(value).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_nearest_to_a_regular_grid_stand_for_those_after_them() {
+        let sampled = sampled_frames(10, 30.0, Some(8.0));
+        assert_eq!(sampled, [0, 4, 7], "3.75 apart");
+        let spread_out = spread(&[0.1, 0.5, 0.9], &sampled, 10);
+        assert_eq!(
+            spread_out,
+            [0.1, 0.1, 0.1, 0.1, 0.5, 0.5, 0.5, 0.9, 0.9, 0.9]
+        );
+        for per_second in [None, Some(30.0), Some(60.0)] {
+            assert_eq!(sampled_frames(3, 30.0, per_second), [0, 1, 2]);
+        }
+        assert!(sampled_frames(0, 30.0, Some(8.0)).is_empty());
+        assert!(spread(&[], &[], 3).is_empty());
+    }
+
+    #[test]
+    fn a_slow_stream_is_taken_whole_and_a_jump_does_not_bunch_frames() {
+        let mut sampler = Sampler::new(Some(8.0));
+        assert!((0..5).all(|frame| sampler.takes(f64::from(frame) * 300.0)));
+        assert!(sampler.takes(60_000.0));
+        assert!(!sampler.takes(60_010.0));
+        assert!((0..5).all(|_| Sampler::new(None).takes(0.0)));
+    }
+}
