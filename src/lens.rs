@@ -1,30 +1,28 @@
-//! Everything at once: faces and violence of one stream of frames, one report a frame.
+//! Everything at once: faces and violence of one stream of frames, one report per frame.
 
+pub mod controls;
 pub mod error;
 pub mod faces;
+mod files;
+pub mod part;
+mod pending;
 pub mod violence;
 
-use std::collections::VecDeque;
+pub use files::LensWeights;
+use pending::PendingFrames;
 
 use crate::{
+    controls::Controls,
     device::OpenedDevice,
     error::LensError,
-    faces::{FaceControls, FaceLens, FaceWeights},
+    faces::FaceLens,
     frame::Frame,
-    report::{ExpressionReport, FrameReport, Tasks},
-    violence::{ScoredFrame, ViolenceControls, ViolenceLens, ViolenceWeights},
+    report::{ExpressionReport, FrameReport},
+    task::Tasks,
+    violence::ViolenceLens,
 };
 
-/// Files of the parts that are wanted.
-#[derive(Clone, Debug)]
-pub struct LensWeights {
-    /// Of faces.
-    pub faces: Option<FaceWeights>,
-    /// Of violence.
-    pub violence: Option<ViolenceWeights>,
-}
-
-/// Analyses one stream of frames.
+/// Analyses one stream of frames, and numbers them.
 ///
 /// A webcam takes each report at once ([`Self::analyze`]); a file takes them later, with centred windows and final
 /// probabilities ([`Self::push`], [`Self::finish`]).
@@ -33,10 +31,8 @@ pub struct Lens {
     faces: Option<FaceLens>,
     violence: Option<ViolenceLens>,
     next_frame: u64,
-    /// Reports of a file that wait for their violence.
-    reports: VecDeque<FrameReport>,
-    /// Violence of a file that waits for its report.
-    scored: VecDeque<ScoredFrame>,
+    /// Frames of a file that wait for their reports.
+    pending: PendingFrames,
 }
 
 impl Lens {
@@ -59,11 +55,10 @@ impl Lens {
             None => None,
         };
         Ok(Self {
+            next_frame: 0,
+            pending: PendingFrames::new(faces.is_some(), violence.is_some()),
             faces,
             violence,
-            next_frame: 0,
-            reports: VecDeque::new(),
-            scored: VecDeque::new(),
         })
     }
 
@@ -72,33 +67,45 @@ impl Lens {
         self.faces.as_ref()
     }
 
-    /// The part that tells violence.
+    /// The part that detects violence.
     pub fn violence(&self) -> Option<&ViolenceLens> {
         self.violence.as_ref()
     }
 
-    /// Changes the controls of faces, where there is that part.
-    ///
-    /// # Errors
-    ///
-    /// As [`FaceLens::configure`].
-    pub fn configure_faces(&mut self, controls: FaceControls) -> Result<(), LensError> {
-        match &mut self.faces {
-            Some(faces) => faces.configure(controls),
-            None => Ok(()),
+    /// The controls in force; those of a part that is not there have no effect.
+    pub fn controls(&self) -> Controls {
+        let faces = self.faces.as_ref().map(|faces| faces.controls().clone());
+        let violence = self.violence.as_ref().map(|part| part.controls().clone());
+        Controls {
+            faces: faces.unwrap_or_default(),
+            violence: violence.unwrap_or_default(),
         }
     }
 
-    /// Changes the controls of violence, where there is that part.
+    /// The controls for a live stream: those that the weights were tuned for, with short windows.
+    pub fn live_controls(&self) -> Controls {
+        let faces = self.faces.as_ref();
+        let faces = faces.map(|faces| faces.classifier().default_controls().live());
+        Controls {
+            faces: faces.unwrap_or_default(),
+            ..self.controls()
+        }
+    }
+
+    /// Changes the controls.
     ///
     /// # Errors
     ///
-    /// As [`ViolenceLens::configure`].
-    pub fn configure_violence(&mut self, controls: ViolenceControls) -> Result<(), LensError> {
-        match &mut self.violence {
-            Some(violence) => violence.configure(controls),
-            None => Ok(()),
+    /// [`LensError::Control`] for a value out of range; the old controls stay in force.
+    pub fn configure(&mut self, controls: Controls) -> Result<(), LensError> {
+        controls.check()?;
+        if let Some(violence) = &mut self.violence {
+            violence.configure(controls.violence)?;
         }
+        if let Some(faces) = &mut self.faces {
+            faces.configure(controls.faces)?;
+        }
+        Ok(())
     }
 
     /// Forgets the stream: the next frame is the first of a new one.
@@ -110,8 +117,7 @@ impl Lens {
             violence.reset();
         }
         self.next_frame = 0;
-        self.reports.clear();
-        self.scored.clear();
+        self.pending.clear();
     }
 
     /// Reports a frame at once.
@@ -120,44 +126,50 @@ impl Lens {
     ///
     /// [`LensError`]; the stream goes on without the frame.
     pub async fn analyze(&mut self, frame: &Frame, time_ms: f64) -> Result<FrameReport, LensError> {
-        let number = self.next_frame;
-        self.next_frame += 1;
-        let mut report = match &mut self.faces {
-            Some(faces) => faces.analyze(frame, time_ms).await?,
-            None => without_faces(number, time_ms),
+        let number = self.take_number();
+        let faces = match &mut self.faces {
+            Some(faces) => faces.analyze(frame, number).await?,
+            None => Vec::new(),
         };
-        if let Some(violence) = &mut self.violence {
-            report.violence = Some(violence.analyze(frame, number, time_ms).await?);
-        }
-        Ok(report)
+        let violence = match &mut self.violence {
+            Some(violence) => Some(violence.analyze(frame, number, time_ms).await?),
+            None => None,
+        };
+        Ok(FrameReport {
+            frame: number,
+            time_ms,
+            faces,
+            violence,
+        })
     }
 
-    /// Takes a frame, and reports those that are complete, in order.
+    /// Takes a frame of a file, and reports those that are complete, in order.
     ///
     /// # Errors
     ///
-    /// As [`Self::analyze`].
+    /// As [`Self::analyze`]. A frame in which only violence failed is reported later, without it.
     pub async fn push(
         &mut self,
         frame: &Frame,
         time_ms: f64,
     ) -> Result<Vec<FrameReport>, LensError> {
-        let number = self.next_frame;
-        self.next_frame += 1;
-        match &mut self.faces {
-            Some(faces) => self.reports.extend(faces.push(frame, time_ms).await?),
-            None => self.reports.push_back(without_faces(number, time_ms)),
-        }
+        let number = self.take_number();
+        let faces = match &mut self.faces {
+            Some(faces) => faces.push(frame, number).await?,
+            None => Vec::new(),
+        };
+        self.pending.add_frame(number, time_ms);
+        self.pending.add_faces(faces);
         if let Some(violence) = &mut self.violence {
-            self.scored
-                .extend(violence.push(frame, number, time_ms).await?);
+            let violence = violence.push(frame, number, time_ms).await?;
+            self.pending.add_violence(violence);
         }
-        Ok(self.complete(false))
+        Ok(self.pending.complete(false))
     }
 
     /// Counts a frame that could not be decoded; it has no report.
     pub fn skip(&mut self) {
-        self.next_frame += 1;
+        self.take_number();
         if let Some(faces) = &mut self.faces {
             faces.skip();
         }
@@ -170,12 +182,12 @@ impl Lens {
     /// As [`FaceLens::finish`] and [`ViolenceLens::finish`].
     pub fn finish(&mut self) -> Result<Vec<FrameReport>, LensError> {
         if let Some(faces) = &mut self.faces {
-            self.reports.extend(faces.finish()?);
+            self.pending.add_faces(faces.finish()?);
         }
         if let Some(violence) = &mut self.violence {
-            self.scored.extend(violence.finish()?);
+            self.pending.add_violence(violence.finish()?);
         }
-        let reports = self.complete(true);
+        let reports = self.pending.complete(true);
         self.reset();
         Ok(reports)
     }
@@ -192,31 +204,9 @@ impl Lens {
         }
     }
 
-    /// Joins what both parts say of a frame, by its number; a frame that violence failed on has none.
-    fn complete(&mut self, is_end: bool) -> Vec<FrameReport> {
-        let mut complete = Vec::new();
-        while let Some(report) = self.reports.front() {
-            let violence = match self.scored.front() {
-                _ if self.violence.is_none() => None,
-                Some((frame, _)) if *frame == report.frame => self.scored.pop_front(),
-                Some(_) => None,
-                None if is_end => None,
-                None => break,
-            };
-            complete.extend(self.reports.pop_front().map(|report| FrameReport {
-                violence: violence.map(|(_, violence)| violence),
-                ..report
-            }));
-        }
-        complete
-    }
-}
-
-fn without_faces(frame: u64, time_ms: f64) -> FrameReport {
-    FrameReport {
-        frame,
-        time_ms,
-        faces: Vec::new(),
-        violence: None,
+    fn take_number(&mut self) -> u64 {
+        let number = self.next_frame;
+        self.next_frame += 1;
+        number
     }
 }

@@ -8,9 +8,9 @@ mod numbers;
 pub mod web;
 mod words;
 
-pub use lens::{error, faces, violence};
+pub use lens::{controls, error, faces, part, violence};
 pub use networks::{backbone, crop, detect, device, head, kernel, landmarks, network, weights};
 pub use numbers::{
     calibration, circumplex, facs, filtering, fusion, gaps, metrics, smoothing, tracking, windowing,
 };
-pub use words::{face, frame, label, report};
+pub use words::{face, frame, label, name, report, role, task};

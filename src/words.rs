@@ -1,6 +1,9 @@
-//! What the rest of the crate talks about: frames, faces, labels, reports.
+//! What the rest of the crate talks about: frames, faces, labels, tasks, files, reports.
 
 pub mod face;
 pub mod frame;
 pub mod label;
+pub mod name;
 pub mod report;
+pub mod role;
+pub mod task;

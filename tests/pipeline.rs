@@ -5,12 +5,14 @@ use affectlens::{
     backbone::Backbone,
     detect::FaceDetector,
     device::{self, DeviceChoice, DeviceError, OpenedDevice},
-    faces::{ClassifierWeights, FaceLens, FaceWeights},
+    faces::{ClassifierWeights, FaceWeights},
     frame::Frame,
     kernel::read_back,
     label::AFFECTNET_7,
+    lens::{Lens, LensWeights},
     network::Network,
-    report::{ExpressionReport, Tasks},
+    report::ExpressionReport,
+    task::{Task, Tasks},
     weights::{Metadata, Weights, WeightsError},
 };
 use burn::tensor::Tensor;
@@ -27,12 +29,7 @@ use burn_cubecl::{
 #[cfg(target_family = "wasm")]
 wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_dedicated_worker);
 
-const TASKS: Tasks = Tasks {
-    expression: true,
-    valence_arousal: true,
-    action_units: false,
-    violence: false,
-};
+const TASKS: Tasks = Tasks::new(&[Task::Expression, Task::ValenceArousal]);
 
 /// Sums in another order through 28 layers, then softmax.
 const TOLERANCE: f32 = 2e-3;
@@ -109,8 +106,8 @@ fn classifier(seed_name: &str) -> Weights {
     weights
 }
 
-fn weights() -> FaceWeights {
-    FaceWeights {
+fn weights() -> LensWeights {
+    let faces = FaceWeights {
         detector: seeded("blazeface-short-range", FaceDetector::load),
         classifier: ClassifierWeights {
             backbone: seeded("faceres", Backbone::load),
@@ -121,6 +118,10 @@ fn weights() -> FaceWeights {
         },
         mesh: None,
         blendshapes: None,
+    };
+    LensWeights {
+        faces: Some(faces),
+        violence: None,
     }
 }
 
@@ -134,7 +135,7 @@ fn picture(width: u32, height: u32) -> Frame {
 
 async fn classify(choice: DeviceChoice) -> ExpressionReport {
     let device = device::open(choice).await.expect("the device opens");
-    let lens = FaceLens::load(&weights(), TASKS, &device)
+    let lens = Lens::load(&weights(), TASKS, &device)
         .await
         .expect("seeded weights fit");
     lens.analyze_face(&picture(150, 190))
@@ -175,7 +176,7 @@ async fn frames_are_counted_and_a_stream_can_start_again() {
     let device = device::open(DeviceChoice::Cpu)
         .await
         .expect("there is always a CPU");
-    let mut lens = FaceLens::load(&weights(), TASKS, &device)
+    let mut lens = Lens::load(&weights(), TASKS, &device)
         .await
         .expect("seeded weights fit");
     let frame = picture(64, 48);

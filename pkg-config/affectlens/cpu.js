@@ -9,7 +9,7 @@ import { instantiate } from "./cpu-instance.js";
  * @typedef {import("./cpu-instance.js").Started} Started
  */
 
-/** Threads unless the caller says how many. More gain little: the last layers of a network are small. */
+/** Threads unless the caller names a number. More gain little: the last layers of a network are small. */
 const THREADS = 4;
 /** Bytes of a page of memory. */
 const PAGE = 65_536;

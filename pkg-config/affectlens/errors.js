@@ -17,3 +17,20 @@ export class AffectLensError extends Error {
     this.code = code;
   }
 }
+
+/**
+ * @param {string} name
+ * @param {unknown} got
+ * @param {string} expected
+ */
+export function badArgument(name, got, expected) {
+  const shown = typeof got === "string" ? JSON.stringify(got) : typeof got === "number" ? String(got) : describe(got);
+  return new AffectLensError("bad-argument", `${name} is ${shown}, expected ${expected}`);
+}
+
+/** @param {unknown} value */
+export function describe(value) {
+  if (value === null) return "null";
+  if (typeof value === "object") return Object.prototype.toString.call(value).slice(8, -1);
+  return typeof value;
+}

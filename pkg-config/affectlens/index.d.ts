@@ -1,3 +1,17 @@
+import type {
+  ActionUnitName,
+  ActionUnitSource,
+  DeviceChoice,
+  DeviceKind,
+  ExpressionName,
+  ExpressionSource,
+  Task,
+  ValenceArousalSource,
+  WeightsRole,
+} from "./names.js";
+
+export type { ActionUnitName, DeviceChoice, DeviceKind, ExpressionName, Task, WeightsRole } from "./names.js";
+
 /** Loads weights and module and gives a lens that is ready to look at pictures. Safe to import anywhere; runs in browsers. */
 export function load(options?: LoadOptions): Promise<Lens>;
 
@@ -7,8 +21,8 @@ export interface LoadOptions {
    * `violence` needs `violenceBackbone` and `violenceHead`, and alone no others: then no face is looked for.
    */
   tasks?: Task[];
-  /** `auto` (the default) takes WebGPU and falls back to the CPU, saying why in `lens.device.fallback`. */
-  device?: "auto" | "webgpu" | "cpu";
+  /** `auto` (the default) takes WebGPU and falls back to the CPU, with the reason in `lens.device.fallback`. */
+  device?: DeviceChoice;
   /**
    * Where the weights are:
    * - an address: a folder with a `manifest.json` (default `./weights/`, seen from the document), or a manifest itself;
@@ -22,30 +36,16 @@ export interface LoadOptions {
   workerUrl?: string | URL;
   /**
    * Threads of the CPU, 1 to 64, the worker's own included; by default as many as there are cores, at most four. More
-   * than one need a page that is cross-origin isolated: elsewhere there is one, and `lens.device.cpu.fallback` says so.
+   * than one need a page that is cross-origin isolated: elsewhere there is one, and `lens.device.cpu.fallback` gives the reason.
    */
   threads?: number;
   /** Runs the networks once while loading (the default), so that the first picture is not slow. */
   warmUp?: boolean;
-  /** Told how loading goes on. */
+  /** Called as loading goes on. */
   onProgress?: (progress: Progress) => void;
   /** Stops loading; `load` then rejects with the signal's reason. */
   signal?: AbortSignal;
 }
-
-export type Task = "expression" | "valence-arousal" | "action-units" | "violence";
-
-export type WeightsRole =
-  | "detector"
-  | "backbone"
-  | "pretrained"
-  | "head"
-  | "valenceArousalHead"
-  | "actionUnitsHead"
-  | "mesh"
-  | "blendshapes"
-  | "violenceBackbone"
-  | "violenceHead";
 
 /** What is in `manifest.json` of `affectlens-weights`. */
 export interface WeightsManifest {
@@ -72,9 +72,9 @@ export type WeightsBytes = { [role in WeightsRole]?: ArrayBuffer | Uint8Array };
 
 export interface Progress {
   stage: "weights" | "device" | "warm-up";
-  /** Of the stage `weights`. */
+  /** Bytes so far, in the stage `weights`. */
   loadedBytes?: number;
-  /** Of the stage `weights`; 0 until known. */
+  /** All bytes, in the stage `weights`; 0 until known. */
   totalBytes?: number;
   /** Whether all files so far came from the Cache API. */
   cached?: boolean;
@@ -98,7 +98,7 @@ export interface Lens {
   /** The expression of one face that fills the picture; not part of the stream, never smoothed. Needs a task of faces. */
   analyzeFace(picture: Picture): Promise<ExpressionReport>;
   /** Changes some settings from the next picture on; gives all of them. */
-  configure(settings: Partial<Settings>): Promise<Settings>;
+  configure(settings: SettingsChange): Promise<Settings>;
   /** Forgets the stream: ids, smoothing, windows, frame count. Call it after a jump in time. */
   reset(): Promise<void>;
   /** Ends the worker and frees its memory. Later calls reject with the code `disposed`. May be called again. */
@@ -107,7 +107,7 @@ export interface Lens {
   readonly device: DeviceReport;
   /** The settings in force; at first those that the weights were tuned for. */
   readonly settings: Settings;
-  /** What looks for violence; `null` without that task. */
+  /** The networks that detect violence; `null` without that task. */
   readonly violence: ViolenceFacts | null;
   readonly timings: Timings;
   /** Network requests that the worker made since it was loaded: 0. */
@@ -120,10 +120,11 @@ export interface AnalyzeOptions {
   timeMs?: number;
 }
 
-export interface Settings {
+/** Settings of expression, valence, arousal and action units. */
+export interface FaceSettings {
   /** Corrects for how rare each expression was in training (per-class biases found on validation data). */
   gla: boolean;
-  /** The window holds this frame and twice as many before it as this says; 0 is off. A live stream starts with 5. */
+  /** Scores are averaged over this frame and twice this number of frames before it; 0 is off. A live stream starts with 5. */
   halfWindow: number;
   /** The same for valence and arousal. A live stream starts with 5. */
   valenceArousalHalfWindow: number;
@@ -135,13 +136,35 @@ export interface Settings {
   blend: number;
   /** Whether reports hold the points of the face mesh, where `mesh` is loaded; off at first. */
   landmarks: boolean;
-  /** From this probability on a frame is called violent, 0 to 1; at first the head's own. */
-  violenceThreshold: number;
-  /** The violence head runs once in so many sampled frames, at least 1, the default. More is cheaper and coarser. */
-  violenceEvery: number;
 }
 
-/** What looks for violence. */
+/** Settings of violence. */
+export interface ViolenceSettings {
+  /** From this probability on a frame is called violent, 0 to 1; at first the head's own. */
+  threshold: number;
+  /** The head runs once per this number of sampled frames; 1, the least, is the default. More is cheaper and coarser. */
+  every: number;
+}
+
+/** All settings without groups: those of violence begin with the name of their group. */
+export interface FlatSettings extends FaceSettings {
+  violenceThreshold: ViolenceSettings["threshold"];
+  violenceEvery: ViolenceSettings["every"];
+}
+
+/** The settings in force in both spellings. Copies (`{ ...settings }`, JSON) hold the flat one. */
+export interface Settings extends FlatSettings {
+  readonly faces: FaceSettings;
+  readonly violence: ViolenceSettings;
+}
+
+/** Settings to change, in either spelling: `{ violence: { threshold: 0.4 } }` or `{ violenceThreshold: 0.4 }`. */
+export interface SettingsChange extends Partial<FlatSettings> {
+  faces?: Partial<FaceSettings>;
+  violence?: Partial<ViolenceSettings>;
+}
+
+/** The networks that detect violence, and their window. */
 export interface ViolenceFacts {
   /** Name of the network that describes each sampled frame. */
   backbone: string;
@@ -156,7 +179,7 @@ export interface ViolenceFacts {
 }
 
 export interface DeviceReport {
-  kind: string;
+  kind: DeviceKind;
   /** Name of the graphics adapter; empty on the CPU. */
   adapter: string;
   /** Why WebGPU is not used although `auto` would have; else `null`. */
@@ -188,17 +211,6 @@ export interface Timings {
   firstResultMs: number | null;
 }
 
-export type ExpressionName =
-  | "neutral"
-  | "anger"
-  | "disgust"
-  | "fear"
-  | "happiness"
-  | "sadness"
-  | "surprise"
-  | "other"
-  | "contempt";
-
 /** The same JSON as the command line's. */
 export interface FrameReport {
   frame: number;
@@ -209,7 +221,7 @@ export interface FrameReport {
   violence?: ViolenceReport;
 }
 
-/** Of the whole picture. Told apart by `probability === undefined`. */
+/** Violence in the whole picture; `probability` is undefined until the first window is full. */
 export type ViolenceReport = ViolenceWarmUp | ViolenceEstimate;
 
 /** The first window is not full: nothing is known yet. */
@@ -226,7 +238,7 @@ export interface ViolenceEstimate {
   warming_up_ms?: undefined;
   /** Newest estimate for the newest frame that a window covers, 0 to 1. */
   probability: number;
-  /** Whether the probability is at or above the setting `violenceThreshold`. */
+  /** Whether the probability is at or above the setting `violence.threshold`. */
   violent: boolean;
   /** How long after a frame its probability can still change: later windows cover it too. */
   delay_ms: number;
@@ -268,17 +280,14 @@ export interface FaceReport {
   landmarks?: [number, number, number][];
 }
 
-/** Names of the Facial Action Coding System. */
-export type ActionUnitName = `AU${1 | 2 | 4 | 5 | 6 | 7 | 10 | 12 | 14 | 15 | 17 | 20 | 23 | 24 | 25 | 26 | 28 | 45}`;
-
 export interface Sources {
   valence_arousal?: {
     /** `derived`: no model was trained on them; they are the expressions' places in the circumplex, weighted. */
-    source: "head" | "backbone" | "derived";
+    source: ValenceArousalSource;
   };
   action_units?: {
-    source: "head" | "blendshapes";
-    /** Units that stand for something else than what they are named after. */
+    source: ActionUnitSource;
+    /** Units whose strength is taken from a related movement, not from their own. */
     proxies?: ActionUnitName[];
     /** Units at or above the head's thresholds. */
     present?: ActionUnitName[];
@@ -290,7 +299,7 @@ export interface ExpressionReport {
   label: ExpressionName;
   confidence: number;
   /** Which classifier decided. */
-  source: "pretrained" | "head";
+  source: ExpressionSource;
   probabilities: { [name in ExpressionName]?: number };
 }
 

@@ -1,9 +1,11 @@
 // @ts-check
 // The package's front: checks what it is given, keeps a worker that owns the model, and talks to it.
 
-import { AffectLensError } from "./errors.js";
-import { describe, takePicture } from "./picture.js";
-import { FACE_TASKS, ROLES, readManifest } from "./weights.js";
+import { AffectLensError, badArgument as bad, describe } from "./errors.js";
+import { DEVICES, FACE_TASKS, TASKS } from "./names.js";
+import { takePicture } from "./picture.js";
+import { SettingsInForce, readChange } from "./settings.js";
+import { ROLES, readManifest } from "./weights.js";
 
 export { AffectLensError };
 
@@ -17,9 +19,6 @@ export { AffectLensError };
  *   & { weights: import("./weights.js").WeightsSource }} Plan
  */
 
-/** @type {import("./index.js").Task[]} */
-const TASKS = [...FACE_TASKS, "violence"];
-const DEVICES = ["auto", "webgpu", "cpu"];
 const MOST_THREADS = 64;
 /** Failures of a device, after which the same model may still run elsewhere. */
 const DEVICE_FAILURES = ["device-lost", "device-failed", "crashed", "webgpu-unavailable"];
@@ -46,9 +45,9 @@ class Lens {
   /** @type {Promise<void> | undefined} */
   #starting;
   #disposed = false;
-  /** @type {import("./index.js").DeviceReport} */
-  #device = { kind: "", adapter: "", fallback: null, cpu: null };
-  /** @type {Settings | undefined} */
+  /** @type {import("./index.js").DeviceReport | undefined} */
+  #device;
+  /** @type {import("./messages.js").GroupedSettings | undefined} */
   #settings;
   /** @type {import("./index.js").ViolenceFacts | null} */
   #violence = null;
@@ -60,12 +59,16 @@ class Lens {
     this.#plan = plan;
   }
 
+  // Nobody has a lens before it is loaded: what it reports is there.
   get device() {
-    return { ...this.#device, cpu: this.#device.cpu && { ...this.#device.cpu } };
+    const device = /** @type {import("./index.js").DeviceReport} */ (this.#device);
+    return { ...device, cpu: device.cpu && { ...device.cpu } };
   }
 
+  /** @returns {Settings} */
   get settings() {
-    return { .../** @type {Settings} */ (this.#settings) };
+    const grouped = /** @type {import("./messages.js").GroupedSettings} */ (this.#settings);
+    return /** @type {any} */ (new SettingsInForce(grouped));
   }
 
   get violence() {
@@ -124,11 +127,10 @@ class Lens {
     return this.#look(source, (picture) => ({ kind: "analyzeFace", picture }));
   }
 
-  /** @param {Partial<Settings>} settings */
+  /** @param {import("./index.js").SettingsChange} settings */
   async configure(settings) {
     this.#refuseDisposed();
-    checkSettings(settings);
-    this.#settings = await this.#ask({ kind: "configure", settings: { ...settings } });
+    this.#settings = await this.#ask({ kind: "configure", change: readChange(settings) });
     return this.settings;
   }
 
@@ -193,7 +195,7 @@ class Lens {
     this.#timings = { ...this.#timings, ...loaded.timings, loadMs: performance.now() - started };
   }
 
-  /** @param {string} device */
+  /** @param {import("./index.js").DeviceChoice} device */
   async #connect(device) {
     const { tasks, weights, wasmUrl, workerUrl, threads, warmUp, onProgress } = this.#plan;
     const connection = new Connection(startWorker(workerUrl), {
@@ -376,47 +378,6 @@ function manifestUrl(weights, base) {
   } catch {
     throw bad("weights", weights, "an address that this page can resolve");
   }
-}
-
-/** @param {unknown} settings */
-function checkSettings(settings) {
-  if (typeof settings !== "object" || settings === null) throw bad("settings", settings, "an object");
-  /** @typedef {[(value: any) => boolean, string]} Rule */
-  /** @type {Rule} */
-  const flag = [(value) => typeof value === "boolean", "a boolean"];
-  /** @type {Rule} */
-  const frames = [(value) => Number.isInteger(value) && value >= 0 && value <= 1000, "a whole number from 0 to 1000"];
-  /** @type {Rule} */
-  const share = [(value) => typeof value === "number" && value >= 0 && value <= 1, "a number from 0 to 1"];
-  /** @type {Rule} */
-  const count = [(value) => Number.isInteger(value) && value >= 1 && value <= 1000, "a whole number from 1 to 1000"];
-  /** @type {Record<string, Rule>} */
-  const rules = {
-    gla: flag,
-    halfWindow: frames,
-    valenceArousalHalfWindow: frames,
-    actionUnitsHalfWindow: frames,
-    confidence: share,
-    blend: share,
-    landmarks: flag,
-    violenceThreshold: share,
-    violenceEvery: count,
-  };
-  for (const [name, value] of Object.entries(settings)) {
-    if (!Object.hasOwn(rules, name)) throw bad("settings", name, `one of ${Object.keys(rules).join(", ")}`);
-    const [accepts, expected] = rules[name];
-    if (!accepts(value)) throw bad(name, value, expected);
-  }
-}
-
-/**
- * @param {string} name
- * @param {unknown} got
- * @param {string} expected
- */
-function bad(name, got, expected) {
-  const shown = typeof got === "string" ? JSON.stringify(got) : typeof got === "number" ? String(got) : describe(got);
-  return new AffectLensError("bad-argument", `${name} is ${shown}, expected ${expected}`);
 }
 
 function afterDispose() {

@@ -1,25 +1,30 @@
-// What the page and its worker say to each other. Private to the package; not published.
+// Messages between the page and its worker. Private to the package; not published.
 
-import type { ErrorCode, Progress, Settings, Task } from "./index.js";
+import type { DeviceChoice, ErrorCode, FaceSettings, Progress, Task, ViolenceSettings } from "./index.js";
 import type { Picture } from "./picture.js";
 import type { WeightsSource } from "./weights.js";
 
+/** Settings as the module takes and gives them. */
+export type GroupedSettings = { faces: FaceSettings; violence: ViolenceSettings };
+
+export type GroupedChange = { faces?: Partial<FaceSettings>; violence?: Partial<ViolenceSettings> };
+
 export type LoadRequest = {
   kind: "load";
-  device: string;
+  device: DeviceChoice;
   tasks: Task[];
   weights: WeightsSource;
   wasmUrl: string | undefined;
   threads: number | undefined;
   warmUp: boolean;
-  settings: Settings | undefined;
+  settings: GroupedSettings | undefined;
 };
 
 export type Request =
   | LoadRequest
   | { kind: "analyze"; picture: Picture; timeMs: number }
   | { kind: "analyzeFace"; picture: Picture }
-  | { kind: "configure"; settings: Partial<Settings> }
+  | { kind: "configure"; change: GroupedChange }
   | { kind: "reset" };
 
 export type Reply =

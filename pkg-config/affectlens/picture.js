@@ -1,7 +1,7 @@
 // @ts-check
 // Takes a snapshot of whatever the caller shows us, in a form that can move to the worker.
 
-import { AffectLensError } from "./errors.js";
+import { AffectLensError, describe } from "./errors.js";
 
 /**
  * @typedef {{ kind: "image", image: ImageBitmap | VideoFrame }} ImagePicture drawn and read by the worker
@@ -126,11 +126,4 @@ function explain(error) {
     return new AffectLensError("picture-tainted", message, { cause: error });
   }
   return new AffectLensError("picture-empty", `the picture cannot be read: ${error.message}`, { cause: error });
-}
-
-/** @param {unknown} value */
-export function describe(value) {
-  if (value === null) return "null";
-  if (typeof value === "object") return Object.prototype.toString.call(value).slice(8, -1);
-  return typeof value;
 }

@@ -3,33 +3,17 @@
 // Runs in the worker.
 
 import { AffectLensError } from "./errors.js";
+import { TASKS_OF_ROLE } from "./names.js";
 
-/** @typedef {import("./index.js").Task} Task */
-/** @typedef {import("./index.js").WeightsRole} Role */
+/** @typedef {import("./names.js").Task} Task */
+/** @typedef {import("./names.js").WeightsRole} Role */
 /** @typedef {{ url: string, bytes: number, sha256: string }} RemoteFile */
 
-/** Tasks that look for faces. @type {readonly Task[]} */
-export const FACE_TASKS = ["expression", "valence-arousal", "action-units"];
-
-/** The tasks that each file serves: without one of them it is not read. @type {Record<Role, readonly Task[]>} */
-const SERVES = {
-  detector: FACE_TASKS,
-  backbone: FACE_TASKS,
-  pretrained: FACE_TASKS,
-  head: FACE_TASKS,
-  valenceArousalHead: ["valence-arousal"],
-  actionUnitsHead: ["action-units"],
-  mesh: ["action-units"],
-  blendshapes: ["action-units"],
-  violenceBackbone: ["violence"],
-  violenceHead: ["violence"],
-};
-
 /** What the files are for. */
-export const ROLES = /** @type {readonly Role[]} */ (Object.keys(SERVES));
+export const ROLES = /** @type {readonly Role[]} */ (Object.keys(TASKS_OF_ROLE));
 
 /**
- * Where weights come from, as the page says it to the worker.
+ * Where weights come from: part of the message to the worker.
  *
  * @typedef {{ kind: "manifest", url: string }
  *   | { kind: "remote", files: Partial<Record<Role, RemoteFile>> }
@@ -48,7 +32,7 @@ const MAX_FILE_BYTES = 2 ** 30;
  * @param {readonly Task[]} tasks
  */
 export function rolesFor(tasks) {
-  return ROLES.filter((role) => SERVES[role].some((task) => tasks.includes(task)));
+  return ROLES.filter((role) => TASKS_OF_ROLE[role].some((task) => tasks.includes(task)));
 }
 
 /**

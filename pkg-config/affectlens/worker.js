@@ -5,7 +5,8 @@
 import initialise, { Lens, lastPanic } from "./affectlens.js";
 import { CpuWorkers } from "./cpu.js";
 import { AffectLensError } from "./errors.js";
-import { FACE_TASKS, gatherWeights } from "./weights.js";
+import { FACE_TASKS } from "./names.js";
+import { gatherWeights } from "./weights.js";
 
 /**
  * @typedef {import("./messages.js").Request} Request
@@ -58,7 +59,7 @@ async function act(request) {
       return lens.analyzeFace(width, height, rgba);
     }
     case "configure":
-      lens.configure({ ...lens.settings(), ...request.settings });
+      configure(lens, request.change);
       return lens.settings();
     case "reset":
       return lens.reset();
@@ -80,7 +81,7 @@ async function load({ device, tasks, weights, wasmUrl, threads, warmUp, settings
   const choice = obstacle ? "cpu" : device;
   const cpu = new CpuWorkers(threads);
   lens = await Lens.open(choice, tasks, files, cpu);
-  if (settings) lens.configure({ ...lens.settings(), ...settings });
+  if (settings) configure(lens, settings);
   const opened = performance.now();
   if (warmUp) {
     progress("warm-up");
@@ -94,6 +95,18 @@ async function load({ device, tasks, weights, wasmUrl, threads, warmUp, settings
     violence: lens.violence(),
     timings: { gatherMs: gathered - started, moduleMs, openMs: opened - gathered, warmUpMs: ended - opened },
   };
+}
+
+/**
+ * The module takes all settings at once.
+ *
+ * @param {Lens} lens
+ * @param {import("./messages.js").GroupedChange} change
+ */
+function configure(lens, change) {
+  /** @type {import("./messages.js").GroupedSettings} */
+  const { faces, violence } = lens.settings();
+  lens.configure({ faces: { ...faces, ...change.faces }, violence: { ...violence, ...change.violence } });
 }
 
 /** @param {string | undefined} wasmUrl */
@@ -150,7 +163,7 @@ function readPixels(picture) {
   }
 }
 
-/** Why there is no WebGPU, where the browser itself can tell. */
+/** Why there is no WebGPU, where the browser itself knows. */
 async function findObstacle() {
   if (!navigatorGpu()) return "this browser has no WebGPU";
   return (await requestAdapter()) ? undefined : "the browser offers no WebGPU adapter";

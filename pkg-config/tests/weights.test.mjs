@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { FACE_TASKS, ROLES, gatherWeights, readManifest, rolesFor } from "../affectlens/weights.js";
+import { TASKS } from "../affectlens/names.js";
+import { ROLES, gatherWeights, readManifest, rolesFor } from "../affectlens/weights.js";
 
 const FACES = ["detector", "backbone", "pretrained", "head"];
 const VIOLENCE = ["violenceBackbone", "violenceHead"];
@@ -14,7 +15,7 @@ test("each task reads the files that it can use, and violence alone none of face
   assert.deepEqual(rolesFor(["action-units"]), [...FACES, "actionUnitsHead", "mesh", "blendshapes"]);
   assert.deepEqual(rolesFor(["violence"]), VIOLENCE);
   assert.deepEqual(rolesFor(["violence", "expression"]), [...FACES, ...VIOLENCE]);
-  assert.deepEqual(rolesFor([...FACE_TASKS, "violence"]), ROLES);
+  assert.deepEqual(rolesFor(TASKS), ROLES);
 });
 
 test("bytes that no task can use are left out, and missing ones are not made up", async () => {

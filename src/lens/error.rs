@@ -3,9 +3,9 @@
 use thiserror::Error;
 
 use crate::{
-    calibration::CalibrationError, crop::CropError, detect::DetectError, device::DeviceError,
-    filtering::FilterError, landmarks::LandmarksError, smoothing::SmoothingError,
-    weights::WeightsError, windowing::WindowError,
+    calibration::CalibrationError, controls::ControlError, crop::CropError, detect::DetectError,
+    device::DeviceError, filtering::FilterError, landmarks::LandmarksError, role::Role,
+    smoothing::SmoothingError, weights::WeightsError, windowing::WindowError,
 };
 
 /// Why a frame has no report.
@@ -13,12 +13,18 @@ use crate::{
 #[non_exhaustive]
 pub enum LensError {
     /// Weights do not fit.
-    #[error("{part}: {source}")]
+    #[error("{role}: {source}")]
     Weights {
-        /// Which of the files.
-        part: &'static str,
+        /// The file.
+        role: Role,
         /// What is wrong with it.
         source: WeightsError,
+    },
+    /// A file that a task cannot do without is not there.
+    #[error("weights have no `{}`", role.name())]
+    MissingWeights {
+        /// The file.
+        role: Role,
     },
     /// Neither the backbone nor a file classifies.
     #[error(
@@ -28,16 +34,16 @@ pub enum LensError {
         /// Architecture of the backbone.
         backbone: String,
     },
-    /// Nothing says action units.
+    /// No part of the model gives action units.
     #[error(
         "action units need weights `face-mesh` and `face-blendshapes`, or a head that was trained on them"
     )]
     NoActionUnits,
     /// A head was trained on other embeddings.
-    #[error("{part} was trained on embeddings of `{expected}`, the backbone is `{got}`")]
+    #[error("{role} was trained on embeddings of `{expected}`, the backbone is `{got}`")]
     Embedding {
-        /// Which of the heads.
-        part: &'static str,
+        /// The head.
+        role: Role,
         /// Backbone that the head's metadata names.
         expected: String,
         /// Backbone in use.
@@ -49,7 +55,8 @@ pub enum LensError {
     /// A task of faces was called without one having been asked for at the start.
     #[error("faces are not analysed: none of their tasks was asked for")]
     NoFaces,
-    /// A violence head takes longer embeddings than the backbone gives, or shorter windows than its settings say.
+    /// A violence head takes embeddings of another length than the backbone gives, or shorter windows than its settings
+    /// ask for.
     #[error("violence head: {what} is {got}, expected {expected}")]
     ViolenceHead {
         /// What does not fit.
@@ -60,15 +67,8 @@ pub enum LensError {
         got: usize,
     },
     /// A control is out of range.
-    #[error("`{name}` is {got}, expected {expected}")]
-    Control {
-        /// Name of the control.
-        name: &'static str,
-        /// Range.
-        expected: &'static str,
-        /// Value that came.
-        got: f64,
-    },
+    #[error(transparent)]
+    Control(#[from] ControlError),
     /// The detector failed.
     #[error(transparent)]
     Detect(#[from] DetectError),
@@ -84,7 +84,7 @@ pub enum LensError {
     /// Results could not be read back from the device.
     #[error("results could not be read from the device: {reason}")]
     ReadBack {
-        /// What the device said.
+        /// Reason that the device gave.
         reason: String,
     },
     /// Probabilities and classes do not pair up.
@@ -99,6 +99,18 @@ pub enum LensError {
 }
 
 impl LensError {
+    /// Turns an error of a weights file into one that names the file.
+    pub(crate) fn weights(role: Role) -> impl FnOnce(WeightsError) -> Self {
+        move |source| Self::Weights { role, source }
+    }
+
+    /// Turns an error of a transfer from the device into one of a frame.
+    pub(crate) fn read_back(error: impl std::fmt::Display) -> Self {
+        Self::ReadBack {
+            reason: error.to_string(),
+        }
+    }
+
     /// A stable word for programs; the message is for people.
     pub fn code(&self) -> &'static str {
         match self {
@@ -107,14 +119,10 @@ impl LensError {
             | Self::Embedding { .. }
             | Self::ViolenceHead { .. }
             | Self::Calibration(_) => "weights-malformed",
-            Self::NoActionUnits => "weights-missing",
-            Self::Control { .. } | Self::NoFaces => "bad-argument",
+            Self::MissingWeights { .. } | Self::NoActionUnits => "weights-missing",
+            Self::Control(_) | Self::NoFaces => "bad-argument",
             Self::Crop(_) => "picture-size",
-            Self::Device(error) | Self::Landmarks(LandmarksError::Device(error)) => match error {
-                DeviceError::Lost => "device-lost",
-                DeviceError::Refused { .. } => "device-failed",
-                DeviceError::Unavailable { .. } => "webgpu-unavailable",
-            },
+            Self::Device(error) | Self::Landmarks(LandmarksError::Device(error)) => error.code(),
             Self::Detect(_) | Self::Landmarks(_) | Self::ReadBack { .. } => "device-failed",
             Self::Filter(_) | Self::Smoothing(_) | Self::Window(_) => "internal",
         }

@@ -1,17 +1,19 @@
 //! Expression, valence, arousal and action units of the faces in frames and streams.
 //!
 //! Frame, detect, track, crop, embed, classify; then, read back, calibrate, blend, fill gaps, smooth and
-//! filter. The order is the published one (SPEC 3.8): bias first, then blend, then gaps, then the window,
-//! and the confident filter on pretrained probabilities smoothed in the same way.
+//! filter. The order is that of the reference implementation (HSEmotion team at ABAW-10): bias first, then blend, then
+//! gaps, then the window, and the confident filter on pretrained probabilities smoothed in the same way.
 
 mod action_units;
 mod classifier;
+mod plan;
 mod stream;
 mod track;
 
 use crate::weights::Weights;
 
-pub use classifier::{FaceClassifier, FaceControls, FaceScores};
+pub use crate::controls::FaceControls;
+pub use classifier::{FaceClassifier, FaceScores};
 pub use stream::FaceLens;
 
 /// Files that the pipeline is made of.
@@ -19,7 +21,7 @@ pub use stream::FaceLens;
 pub struct FaceWeights {
     /// Face detector, architecture `blazeface-short-range`.
     pub detector: Weights,
-    /// What says what a face shows.
+    /// Backbone and heads that classify a face.
     pub classifier: ClassifierWeights,
     /// Face mesh, architecture `face-mesh`.
     pub mesh: Option<Weights>,
@@ -27,7 +29,7 @@ pub struct FaceWeights {
     pub blendshapes: Option<Weights>,
 }
 
-/// Files of a backbone and of what looks at its embeddings.
+/// Files of a backbone and of the heads over its embeddings.
 #[derive(Clone, Debug)]
 pub struct ClassifierWeights {
     /// Backbone that embeds a face.
@@ -37,7 +39,7 @@ pub struct ClassifierWeights {
     pub pretrained: Option<Weights>,
     /// Classifier adapted to the data at hand, architecture `mlp`; its metadata carries the settings.
     pub head: Option<Weights>,
-    /// Valence and arousal from the backbone's outputs, architecture `valence-arousal`; without it the backbone says
+    /// Valence and arousal from the backbone's outputs, architecture `valence-arousal`; without it the backbone gives
     /// them, or they are derived from the expressions.
     pub valence_arousal_head: Option<Weights>,
     /// Action units from embedding and outputs, architecture `action-units`; without it they come from blendshapes.

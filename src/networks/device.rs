@@ -1,4 +1,4 @@
-//! Opens the device that networks run on, and says what it is.
+//! Opens the device that networks run on, and describes it.
 
 use std::{
     fmt,
@@ -16,7 +16,9 @@ use futures_util::lock::Mutex;
 use serde::Serialize;
 use thiserror::Error;
 
-/// What a caller asks for.
+use crate::name::{UnknownName, find};
+
+/// The device that a caller asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeviceChoice {
     /// A hardware GPU if there is one, else the CPU.
@@ -28,7 +30,35 @@ pub enum DeviceChoice {
     Gpu,
 }
 
-/// What a caller got.
+impl DeviceChoice {
+    /// Every choice.
+    pub const ALL: [Self; 3] = [Self::Auto, Self::Gpu, Self::Cpu];
+
+    /// The name in options; a GPU is named after the way in which this build reaches it.
+    pub const fn name(self) -> &'static str {
+        self.name_with(DeviceKind::GPU)
+    }
+
+    /// The name where a GPU is reached in another way.
+    pub const fn name_with(self, gpu: DeviceKind) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Cpu => DeviceKind::Cpu.name(),
+            Self::Gpu => gpu.name(),
+        }
+    }
+
+    /// Reads a name.
+    ///
+    /// # Errors
+    ///
+    /// [`UnknownName`], which lists the names that there are.
+    pub fn from_name(name: &str) -> Result<Self, UnknownName> {
+        find("device", name, &Self::ALL, Self::name)
+    }
+}
+
+/// The kind of device that a caller gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DeviceKind {
@@ -38,6 +68,27 @@ pub enum DeviceKind {
     Vulkan,
     /// Burn's wgpu backend on WebGPU.
     WebGpu,
+}
+
+impl DeviceKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Cpu, Self::Vulkan, Self::WebGpu];
+
+    /// How this build reaches a GPU.
+    pub const GPU: Self = if cfg!(target_family = "wasm") {
+        Self::WebGpu
+    } else {
+        Self::Vulkan
+    };
+
+    /// The name in options and reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Vulkan => "vulkan",
+            Self::WebGpu => "webgpu",
+        }
+    }
 }
 
 /// How kernels are written for a GPU adapter.
@@ -96,18 +147,29 @@ pub enum DeviceError {
     /// No GPU adapter, or it refused.
     #[error("no usable GPU: {reason}")]
     Unavailable {
-        /// What the graphics stack said.
+        /// Reason that the graphics stack gave.
         reason: String,
     },
     /// A kernel is at odds with the GPU or its driver.
     #[error("the GPU refused a kernel: {reason}")]
     Refused {
-        /// What the graphics stack said.
+        /// Reason that the graphics stack gave.
         reason: String,
     },
     /// The GPU was reset, removed or ran out of memory while in use.
     #[error("the GPU device was lost; load again to go on")]
     Lost,
+}
+
+impl DeviceError {
+    /// A stable word for programs; the message is for people.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unavailable { .. } => "webgpu-unavailable",
+            Self::Refused { .. } => "device-failed",
+            Self::Lost => "device-lost",
+        }
+    }
 }
 
 struct Gpu {
@@ -167,7 +229,7 @@ impl OpenedDevice {
                 .is_some_and(|gpu| gpu.wgpu.features().contains(Features::SHADER_F16))
     }
 
-    /// Runs what starts kernels for the first time, and says what the GPU has against them.
+    /// Runs what starts kernels for the first time, and reports whether the GPU refuses one.
     ///
     /// In a browser a kernel that was refused leaves old bytes behind, and reading them succeeds.
     ///
@@ -237,14 +299,9 @@ async fn open_gpu() -> Result<&'static Gpu, DeviceError> {
 }
 
 fn describe(gpu: &Gpu) -> OpenedDevice {
-    let kind = if cfg!(target_family = "wasm") {
-        DeviceKind::WebGpu
-    } else {
-        DeviceKind::Vulkan
-    };
     OpenedDevice {
         device: gpu.device.clone(),
-        kind,
+        kind: DeviceKind::GPU,
         adapter: adapter_name(&gpu.adapter),
         fallback: None,
         kernels: KernelForm::default(),
@@ -273,4 +330,29 @@ fn is_software(adapter: &AdapterInfo) -> bool {
         || ["swiftshader", "llvmpipe", "lavapipe"]
             .iter()
             .any(|it| name.contains(it))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_choice_is_found_by_its_name_and_others_are_refused() {
+        for choice in DeviceChoice::ALL {
+            assert_eq!(DeviceChoice::from_name(choice.name()), Ok(choice));
+        }
+        let error = DeviceChoice::from_name("webgpu").expect_err("a browser's");
+        assert_eq!(
+            error.to_string(),
+            "device is `webgpu`, expected one of auto, vulkan, cpu"
+        );
+    }
+
+    #[test]
+    fn kinds_have_one_name_in_reports_and_options() {
+        for kind in DeviceKind::ALL {
+            let json = serde_json::to_string(&kind).expect("a name");
+            assert_eq!(json, format!("\"{}\"", kind.name()));
+        }
+    }
 }

@@ -12,8 +12,8 @@ pub use affectlens_formats::{
     sha256, status, weights_path,
 };
 pub use affectlens_formats::{
-    GraphConvolution, GraphOperation, Metadata, Normalisation, Precision, PublishedWeights,
-    WeightTensor, Weights, WeightsError,
+    EMBEDDING, GraphConvolution, GraphOperation, Metadata, Normalisation, Precision,
+    PublishedWeights, WeightTensor, Weights, WeightsError,
 };
 
 /// Named tensors as tensors of Burn.

@@ -2,30 +2,9 @@
 //!
 //! HSEmotion team at ABAW-10, section 3.1, equation 2.
 
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::label::Expression;
-
-/// Model that predicted an expression.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Source {
-    /// The pretrained classifier, which was confident.
-    Pretrained,
-    /// The trained head.
-    Head,
-}
-
-impl Source {
-    /// Name in reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Pretrained => "pretrained",
-            Self::Head => "head",
-        }
-    }
-}
+use crate::{label::Expression, report::ExpressionSource};
 
 /// Predicted expression of one face in one frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,7 +14,7 @@ pub struct Decision {
     /// Probability of the expression according to the model that predicted it, in `[0, 1]`.
     pub confidence: f32,
     /// Model that predicted it.
-    pub source: Source,
+    pub source: ExpressionSource,
 }
 
 /// Error from [`decide`].
@@ -82,7 +61,7 @@ pub fn decide(
         return Ok(Decision {
             label,
             confidence,
-            source: Source::Pretrained,
+            source: ExpressionSource::Pretrained,
         });
     }
     let (label, confidence) =
@@ -90,7 +69,7 @@ pub fn decide(
     Ok(Decision {
         label,
         confidence,
-        source: Source::Head,
+        source: ExpressionSource::Head,
     })
 }
 
@@ -143,7 +122,7 @@ mod tests {
             Decision {
                 label: Expression::Happiness,
                 confidence: 0.82,
-                source: Source::Pretrained
+                source: ExpressionSource::Pretrained
             }
         );
     }
@@ -157,7 +136,7 @@ mod tests {
             Decision {
                 label: Expression::Sadness,
                 confidence: 0.3,
-                source: Source::Head
+                source: ExpressionSource::Head
             }
         );
     }
@@ -166,11 +145,11 @@ mod tests {
     fn contempt_is_never_predicted_by_the_filter() {
         let contempt = [0.05, 0.01, 0.01, 0.01, 0.01, 0.01, 0.0, 0.90];
         let mapped = decide(&HEAD, &AFF_WILD2, &contempt, &AFF_WILD2, 0.8).expect("eight classes");
-        assert_eq!(mapped.source, Source::Head);
+        assert_eq!(mapped.source, ExpressionSource::Head);
         let affectnet = [0.01, 0.95, 0.0, 0.0, 0.01, 0.01, 0.01, 0.01];
         let own_order =
             decide(&HEAD, &AFF_WILD2, &affectnet, &AFFECTNET_8, 0.5).expect("eight classes");
-        assert_eq!(own_order.source, Source::Head);
+        assert_eq!(own_order.source, ExpressionSource::Head);
     }
 
     #[test]

@@ -3,11 +3,8 @@
 use serde::Serialize;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 
-use super::{ToJs, Workers, open_device, parse, to_js};
-use crate::{
-    kernel::Counters,
-    network::{self, NetworkError},
-};
+use super::{Workers, open_device, parse, to_js};
+use crate::{kernel::Counters, network};
 
 /// One network by itself: numbers in, numbers out.
 #[wasm_bindgen]
@@ -30,21 +27,18 @@ impl Network {
     ) -> Result<Self, JsValue> {
         let weights = parse("network", &weights)?;
         let device = open_device(&device, workers).await?;
-        let network = network::Network::load(&weights, device).map_err(|error| error.to_js())?;
+        let network = network::Network::load(&weights, device)?;
         Ok(Self { network })
     }
 
-    /// The outputs of each picture after the other; `describe().outputs` says what they are. `input` is
-    /// `[batch, 3, side, side]`, RGB, normalised as the weights' metadata says.
+    /// The outputs of each picture after the other; `describe().outputs` lists them. `input` is
+    /// `[batch, 3, side, side]`, RGB, normalised as the weights' metadata asks for.
     ///
     /// # Errors
     ///
     /// A JavaScript `Error` with a `code`.
     pub async fn run(&mut self, input: Vec<f32>, batch: usize) -> Result<Vec<f32>, JsValue> {
-        self.network
-            .run(&input, batch)
-            .await
-            .map_err(|error| error.to_js())
+        Ok(self.network.run(&input, batch).await?)
     }
 
     /// `{ name, side, outputs: [{ name, shape }] }`; shapes are those of one picture.
@@ -79,16 +73,5 @@ impl Network {
             read_backs,
             bytes_read_back,
         })
-    }
-}
-
-impl ToJs for NetworkError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Weights(_) => "weights-malformed",
-            Self::Input { .. } => "picture-size",
-            Self::Device(error) => error.code(),
-            Self::ReadBack { .. } => "device-failed",
-        }
     }
 }

@@ -1,62 +1,11 @@
-//! What is said about a frame: the same JSON from the command line, the npm package and the page.
+//! Reports on frames: the same JSON from the command line, the npm package and the page.
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use crate::{
     face::BoundingBox,
-    filtering::Source,
     label::{ActionUnit, Expression},
 };
-
-/// What is reported.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tasks {
-    /// The expression.
-    pub expression: bool,
-    /// Valence and arousal.
-    pub valence_arousal: bool,
-    /// Action units.
-    pub action_units: bool,
-    /// Violence in the whole frame.
-    pub violence: bool,
-}
-
-impl Tasks {
-    /// Only the expression.
-    pub const EXPRESSION: Self = Self {
-        expression: true,
-        valence_arousal: false,
-        action_units: false,
-        violence: false,
-    };
-
-    /// Whether faces are looked for.
-    pub fn of_faces(&self) -> bool {
-        self.expression || self.valence_arousal || self.action_units
-    }
-
-    /// Reads names as users write them: `expression`, `valence-arousal`, `action-units`, `violence`.
-    ///
-    /// # Errors
-    ///
-    /// The name that is none of them.
-    pub fn from_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, &'a str> {
-        let mut tasks = Self {
-            expression: false,
-            ..Self::EXPRESSION
-        };
-        for name in names {
-            match name {
-                "expression" => tasks.expression = true,
-                "valence-arousal" => tasks.valence_arousal = true,
-                "action-units" => tasks.action_units = true,
-                "violence" => tasks.violence = true,
-                _ => return Err(name),
-            }
-        }
-        Ok(tasks)
-    }
-}
 
 /// All that was found in one frame.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -72,7 +21,7 @@ pub struct FrameReport {
     pub violence: Option<ViolenceReport>,
 }
 
-/// What is known of violence in one frame.
+/// Violence in one frame, as far as it is known.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum ViolenceReport {
@@ -87,13 +36,13 @@ pub enum ViolenceReport {
         probability: f32,
         /// Whether the probability is at or above the threshold.
         violent: bool,
-        /// How a live stream goes on; a file's probabilities are final.
+        /// Present in a live stream; the probabilities of a file are final.
         #[serde(flatten)]
         live: Option<LiveViolence>,
     },
 }
 
-/// What a live stream says beside the newest estimate.
+/// What a live stream adds to the newest estimate.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LiveViolence {
     /// How long after a frame its probability may still change, milliseconds.
@@ -111,7 +60,7 @@ pub struct ViolenceUpdate {
     pub time_ms: f64,
     /// Mean over the windows so far.
     pub probability: f32,
-    /// Whether no window that is to come covers the frame.
+    /// Whether the probability is final: no later window covers the frame.
     #[serde(rename = "final")]
     pub is_final: bool,
 }
@@ -154,10 +103,10 @@ pub struct FaceReport {
 /// Where the numbers of a face come from, as far as they were asked for.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Sources {
-    /// Of valence and arousal.
+    /// Source of valence and arousal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub valence_arousal: Option<ValenceArousalOrigin>,
-    /// Of the action units.
+    /// Source of the action units.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub action_units: Option<ActionUnitOrigin>,
 }
@@ -171,11 +120,11 @@ impl Sources {
 /// Where valence and arousal come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct ValenceArousalOrigin {
-    /// The part of the model that says them.
+    /// The part of the model that gives them.
     pub source: ValenceArousalSource,
 }
 
-/// What says valence and arousal.
+/// The part of the model that gives valence and arousal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ValenceArousalSource {
@@ -183,16 +132,16 @@ pub enum ValenceArousalSource {
     Head,
     /// The backbone's own outputs.
     Backbone,
-    /// Nothing was trained on them: they are the expressions' places in the circumplex, weighted by probability.
+    /// No model was trained on them: they are the expressions' places in the circumplex, weighted by probability.
     Derived,
 }
 
 /// Where action units come from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ActionUnitOrigin {
-    /// The part of the model that says them.
+    /// The part of the model that gives them.
     pub source: ActionUnitSource,
-    /// Units that stand for something else than what they are named after.
+    /// Units whose strength is taken from a related movement, not from their own.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub proxies: &'static [ActionUnit],
     /// Units at or above the head's thresholds.
@@ -200,7 +149,7 @@ pub struct ActionUnitOrigin {
     pub present: Option<Vec<ActionUnit>>,
 }
 
-/// What says action units.
+/// The part of the model that gives action units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ActionUnitSource {
@@ -211,6 +160,9 @@ pub enum ActionUnitSource {
 }
 
 impl ValenceArousalSource {
+    /// Every source.
+    pub const ALL: [Self; 3] = [Self::Head, Self::Backbone, Self::Derived];
+
     /// The name used in reports.
     pub fn name(self) -> &'static str {
         match self {
@@ -222,6 +174,9 @@ impl ValenceArousalSource {
 }
 
 impl ActionUnitSource {
+    /// Every source.
+    pub const ALL: [Self; 2] = [Self::Head, Self::Blendshapes];
+
     /// The name used in reports.
     pub fn name(self) -> &'static str {
         match self {
@@ -239,10 +194,33 @@ pub struct ExpressionReport {
     /// Smoothed probability of the label under the model that decided.
     pub confidence: f32,
     /// The model that decided.
-    pub source: Source,
+    pub source: ExpressionSource,
     /// Smoothed probability of each class under the model that decided, in its class order.
     #[serde(serialize_with = "pairs_as_map")]
     pub probabilities: Vec<(Expression, f32)>,
+}
+
+/// Model that predicted an expression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ExpressionSource {
+    /// The pretrained classifier, which was confident.
+    Pretrained,
+    /// The trained head.
+    Head,
+}
+
+impl ExpressionSource {
+    /// Every source.
+    pub const ALL: [Self; 2] = [Self::Pretrained, Self::Head];
+
+    /// The name used in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pretrained => "pretrained",
+            Self::Head => "head",
+        }
+    }
 }
 
 fn box_as_array<S: Serializer>(
@@ -294,7 +272,7 @@ mod tests {
             expression: Some(ExpressionReport {
                 label: Expression::Happiness,
                 confidence: 0.75,
-                source: Source::Head,
+                source: ExpressionSource::Head,
                 probabilities: vec![(Expression::Neutral, 0.25), (Expression::Happiness, 0.75)],
             }),
             valence: None,

@@ -20,10 +20,13 @@ const CRATES: [(&str, &str); 6] = [
 ];
 
 /// The engine's modules from the bottom to the top, each with its room; a module may use those before it.
-const MODULES: [(&str, &str); 29] = [
+const MODULES: [(&str, &str); 36] = [
     ("label", "words"),
     ("face", "words"),
     ("frame", "words"),
+    ("name", "words"),
+    ("task", "words"),
+    ("role", "words"),
     ("report", "words"),
     ("circumplex", "numbers"),
     ("facs", "numbers"),
@@ -44,9 +47,13 @@ const MODULES: [(&str, &str); 29] = [
     ("detect", "networks"),
     ("landmarks", "networks"),
     ("network", "networks"),
+    ("controls", "lens"),
     ("error", "lens"),
+    ("part", "lens"),
     ("violence", "lens"),
     ("faces", "lens"),
+    ("files", "lens"),
+    ("pending", "lens"),
     ("lens", "lens"),
     ("web", "web"),
     ("lib", ""),

@@ -9,9 +9,12 @@ use affectlens::{
     frame::Frame,
     head::{TemporalConfig, TemporalHead, TemporalKind},
     lens::{Lens, LensWeights},
-    report::{FrameReport, LiveViolence, Tasks, ViolenceReport},
+    part::Found,
+    report::{FrameReport, LiveViolence, ViolenceReport},
+    role::{Origin, Role},
+    task::{Task, Tasks},
     violence::{ViolenceControls, ViolenceLens, ViolenceWeights},
-    weights::Weights,
+    weights::{CatalogEntry, EMBEDDING, Weights},
     windowing::{Sampler, Windows},
 };
 use burn::tensor::{Device, Tensor, TensorData};
@@ -20,11 +23,7 @@ use crate::seeded::seeded;
 
 const BACKBONE: &str = "faceres";
 const WIDTH: usize = 1024;
-const VIOLENCE: Tasks = Tasks {
-    expression: false,
-    violence: true,
-    ..Tasks::EXPRESSION
-};
+const VIOLENCE: Tasks = Tasks::new(&[Task::Violence]);
 
 fn settings(frames_per_second: Option<f32>) -> ViolenceSettings {
     ViolenceSettings {
@@ -42,7 +41,7 @@ fn weights(kind: TemporalKind, settings: &ViolenceSettings) -> ViolenceWeights {
     let mut head = config.init(3, &Device::flex()).to_weights();
     settings.write(&mut head.metadata.extra);
     let extra = &mut head.metadata.extra;
-    extra.insert("embedding".to_owned(), BACKBONE.to_owned());
+    extra.insert(EMBEDDING.to_owned(), BACKBONE.to_owned());
     ViolenceWeights {
         backbone: seeded(BACKBONE),
         head,
@@ -207,32 +206,69 @@ fn the_threshold_decides_and_nonsense_is_refused() {
     let mut lens = load(&weights).expect("fits");
     let verdict = |lens: &mut ViolenceLens, threshold| {
         let controls = ViolenceControls {
-            violence_threshold: threshold,
+            threshold,
             ..lens.controls().clone()
         };
         lens.configure(controls).expect("in range");
         pollster::block_on(lens.push(&frame(0), 0, 0.0)).expect("taken");
         let scored = lens.finish().expect("scored");
-        matches!(
-            scored[..],
-            [(0, ViolenceReport::Scored { violent: true, .. })]
-        )
+        let [Found { frame: 0, found }] = &scored[..] else {
+            panic!("{scored:?} is not one frame");
+        };
+        matches!(found, ViolenceReport::Scored { violent: true, .. })
     };
     assert!(verdict(&mut lens, 0.0) && !verdict(&mut lens, 1.0));
     let mut refusal = |threshold, every| {
-        let controls = ViolenceControls {
-            violence_threshold: threshold,
-            violence_every: every,
-        };
+        let controls = ViolenceControls { threshold, every };
         lens.configure(controls)
             .expect_err("out of range")
             .to_string()
     };
     assert_eq!(
         refusal(1.5, 1),
-        "`violenceThreshold` is 1.5, expected a number from 0 to 1"
+        "`violence.threshold` is 1.5, expected a number from 0 to 1"
     );
-    assert_eq!(refusal(0.5, 0), "`violenceEvery` is 0, expected at least 1");
+    assert_eq!(
+        refusal(0.5, 0),
+        "`violence.every` is 0, expected a whole number from 1 to 1000"
+    );
+}
+
+#[test]
+fn frames_that_are_skipped_are_counted_and_a_stream_can_start_again() {
+    let parts = LensWeights {
+        faces: None,
+        violence: Some(weights(TemporalKind::Conv1d, &settings(None))),
+    };
+    let mut lens =
+        pollster::block_on(Lens::load(&parts, VIOLENCE, &OpenedDevice::cpu())).expect("fits");
+    let push = |lens: &mut Lens, number: usize| {
+        let pushed = pollster::block_on(lens.push(&frame(number), time_ms(number)));
+        pushed.expect("taken")
+    };
+    for _ in 0..2 {
+        assert!(push(&mut lens, 0).is_empty(), "its window is not full");
+        lens.skip();
+        assert!(push(&mut lens, 2).is_empty());
+        let reports = lens.finish().expect("reports");
+        let seen: Vec<_> = reports.iter().map(|it| (it.frame, it.time_ms)).collect();
+        assert_eq!(seen, [(0, 0.0), (2, 80.0)]);
+        assert!(reports.iter().all(|report| report.violence.is_some()));
+    }
+}
+
+#[test]
+fn every_default_file_is_in_the_catalogue_or_among_the_models() {
+    for role in Role::ALL {
+        let models = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+        let is_built_in = models.join(format!("{}.safetensors", role.file())).exists();
+        let is_fetched = CatalogEntry::find(role.file()).is_ok();
+        let expected = (
+            role.origin() == Origin::BuiltIn,
+            role.origin() == Origin::Fetched,
+        );
+        assert_eq!((is_built_in, is_fetched), expected, "{role:?}");
+    }
 }
 
 #[test]
@@ -246,7 +282,7 @@ fn heads_that_do_not_fit_are_refused() {
         head.metadata.extra.insert(key.to_owned(), value.to_owned());
     }
     assert_eq!(
-        refusal(TemporalKind::Tcn, |head| set(head, "embedding", "resnet18")),
+        refusal(TemporalKind::Tcn, |head| set(head, EMBEDDING, "resnet18")),
         "violence head was trained on embeddings of `resnet18`, the backbone is `faceres`"
     );
     assert_eq!(

@@ -12,6 +12,7 @@ mod kernels;
 mod landmarks;
 mod layering;
 mod lens;
+mod names;
 mod pipeline;
 #[path = "../seeded/mod.rs"]
 mod seeded;

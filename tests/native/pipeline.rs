@@ -4,15 +4,17 @@ use affectlens::backbone::Backbone;
 use affectlens::crop::{batch, crop_rotated, resize};
 use affectlens::device::{self, DeviceChoice, OpenedDevice};
 use affectlens::face::RotatedBox;
-use affectlens::faces::{ClassifierWeights, FaceClassifier, FaceLens, FaceScores, FaceWeights};
+use affectlens::faces::{ClassifierWeights, FaceClassifier, FaceScores, FaceWeights};
 use affectlens::frame::Frame;
 use affectlens::head::{ActionUnitsConfig, ValenceArousalConfig};
 use affectlens::kernel::Counters;
 use affectlens::label::{AFF_WILD2_ACTION_UNITS, ActionUnit, Expression};
+use affectlens::lens::{Lens, LensWeights};
 use affectlens::report::{
-    ActionUnitSource, FaceReport, FrameReport, Sources, Tasks, ValenceArousalSource,
+    ActionUnitSource, FaceReport, FrameReport, Sources, ValenceArousalSource,
 };
-use affectlens::weights::{Weights, cache_dir};
+use affectlens::task::{Task, Tasks};
+use affectlens::weights::{EMBEDDING, Weights, cache_dir};
 use burn::tensor::Tensor;
 
 use crate::seeded::seeded;
@@ -78,15 +80,14 @@ fn tilted(frame: &Frame, roll: f32) -> Frame {
     crop_rotated(frame, &region, width, height).expect("has an area")
 }
 
-const ALL_TASKS: Tasks = Tasks {
-    expression: true,
-    valence_arousal: true,
-    action_units: true,
-    violence: false,
-};
+const ALL_TASKS: Tasks = Tasks::new(&Task::FACES);
 
-fn load(tasks: Tasks, device: &OpenedDevice) -> FaceLens {
-    pollster::block_on(FaceLens::load(&weights(), tasks, device)).expect("weights that fit")
+fn load(tasks: Tasks, device: &OpenedDevice) -> Lens {
+    let weights = LensWeights {
+        faces: Some(weights()),
+        violence: None,
+    };
+    pollster::block_on(Lens::load(&weights, tasks, device)).expect("weights that fit")
 }
 
 fn gpu() -> OpenedDevice {
@@ -102,7 +103,7 @@ fn probabilities(face: &FaceReport) -> &[(Expression, f32)] {
 }
 
 /// The report on a frame, and how often it was read from the GPU.
-fn analyze(lens: &mut FaceLens, frame: &Frame) -> (FrameReport, u64) {
+fn analyze(lens: &mut Lens, frame: &Frame) -> (FrameReport, u64) {
     let before = Counters::of_this_thread();
     let report = pollster::block_on(lens.analyze(frame, 0.0)).expect("a report");
     let counts = Counters::of_this_thread().since(before);
@@ -285,7 +286,7 @@ fn backbone_and_heads_say_valence_arousal_and_action_units() {
     foreign
         .metadata
         .extra
-        .insert("embedding".to_owned(), "faceres".to_owned());
+        .insert(EMBEDDING.to_owned(), "faceres".to_owned());
     let error = FaceClassifier::load(&weights, &device).expect_err("another backbone's");
     assert_eq!(
         error.to_string(),

@@ -138,6 +138,15 @@ describe("options", LIMIT, () => {
     });
   }
 
+  test("the module itself takes no misspelt device for another", async () => {
+    const failed = await page.evaluate(async () => {
+      const { default: initialise, Lens } = await import("/library/affectlens.js");
+      await initialise();
+      return failure(Lens.open("gpu", [], {}));
+    });
+    assert.deepEqual([failed.code, failed.message], ["bad-argument", "device is `gpu`, expected one of auto, webgpu, cpu"]);
+  });
+
   test("a signal stops loading", async () => {
     const failed = await page.evaluate(() => {
       const controller = new AbortController();
@@ -363,12 +372,24 @@ describe("settings", LIMIT, () => {
       const before = await lens.analyzeFace(face);
       const all = await lens.configure({ confidence: 0 });
       const after = await lens.analyzeFace(face);
-      return { tuned, all, before, after, kept: lens.settings };
+      return { tuned, all, before, after, kept: lens.settings, faces: all.faces };
     });
     assert.deepEqual(seen.all, { ...seen.tuned, confidence: 0 });
     assert.deepEqual(seen.kept, seen.all);
+    assert.equal(seen.faces.confidence, 0);
     // Whatever it says, the pretrained classifier is above 0.
     assert.equal(seen.after.source, "pretrained");
+  });
+
+  test("settings are grouped by part as well", async () => {
+    const seen = await page.evaluate(async () => {
+      const lens = await cpu();
+      const all = await lens.configure({ faces: { blend: 0.25 }, halfWindow: 3 });
+      return { all, faces: all.faces, violence: lens.settings.violence };
+    });
+    assert.deepEqual([seen.all.blend, seen.all.halfWindow], [0.25, 3]);
+    assert.deepEqual([seen.faces.blend, seen.faces.halfWindow], [0.25, 3]);
+    assert.deepEqual(Object.keys(seen.violence), ["threshold", "every"]);
   });
 
   const REFUSED = [
@@ -382,9 +403,11 @@ describe("settings", LIMIT, () => {
     [{ violenceEvery: 0 }, "violenceEvery is 0, expected a whole number from 1 to 1000"],
     [
       { sharpness: 1 },
-      'settings is "sharpness", expected one of gla, halfWindow, valenceArousalHalfWindow, actionUnitsHalfWindow, ' +
-        "confidence, blend, landmarks, violenceThreshold, violenceEvery",
+      'settings is "sharpness", expected one of faces, violence, gla, halfWindow, valenceArousalHalfWindow, ' +
+        "actionUnitsHalfWindow, confidence, blend, landmarks, violenceThreshold, violenceEvery",
     ],
+    [{ faces: { halfWindow: -1 } }, "faces.halfWindow is -1, expected a whole number from 0 to 1000"],
+    [{ violence: { sharpness: 1 } }, 'violence is "sharpness", expected one of threshold, every'],
     [7, "settings is 7, expected an object"],
   ];
   for (const [settings, message] of REFUSED) {
@@ -517,7 +540,7 @@ describe("violence", LIMIT, () => {
       const reports = await watch(lens, 0);
       const { time_ms } = reports.at(-1);
       const look = (timeMs) => lens.analyze(new ImageData(64, 64), { timeMs });
-      await lens.configure({ violenceThreshold: 0 });
+      await lens.configure({ violence: { threshold: 0 } });
       const low = await look(time_ms + 1);
       await lens.configure({ violenceThreshold: 1 });
       const high = await look(time_ms + 2);

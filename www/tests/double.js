@@ -13,15 +13,16 @@ export function lastPanic() {
 
 export class Lens {
   #settings = {
-    gla: true,
-    halfWindow: 0,
-    valenceArousalHalfWindow: 0,
-    actionUnitsHalfWindow: 0,
-    confidence: 1,
-    blend: 1,
-    landmarks: false,
-    violenceThreshold: 0.5,
-    violenceEvery: 1,
+    faces: {
+      gla: true,
+      halfWindow: 0,
+      valenceArousalHalfWindow: 0,
+      actionUnitsHalfWindow: 0,
+      confidence: 1,
+      blend: 1,
+      landmarks: false,
+    },
+    violence: { threshold: 0.5, every: 1 },
   };
 
   /** Called as `open(device, tasks, files, workers)`. @param {string} device */

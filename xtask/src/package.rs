@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -182,20 +182,12 @@ fn pack_weights(version: &str) -> Result<PathBuf> {
     )?;
     let mut files = serde_json::Map::new();
     let mut entries = String::new();
-    let fetched = paths::cache().join("weights");
-    let trained = paths::root().join("models");
-    for (role, name, source) in [
-        ("detector", "blazeface-short-range", &fetched),
-        ("backbone", "faceres", &fetched),
-        ("pretrained", "expression-pretrained", &trained),
-        ("head", "expression-head", &trained),
-        ("mesh", "face-mesh", &fetched),
-        ("blendshapes", "face-blendshapes", &fetched),
-        ("violenceBackbone", "efficientnet-lite0", &fetched),
-        ("violenceHead", "violence-head", &trained),
-    ] {
-        let file = format!("{name}.safetensors");
-        let from = source.join(&file);
+    for (role, from) in default_files(&folder)? {
+        let file = from
+            .file_name()
+            .context("a default file has a name")?
+            .to_string_lossy()
+            .into_owned();
         let bytes =
             fs::copy(&from, folder.join(&file)).with_context(|| from.display().to_string())?;
         let sha256 = hex_digest(&from)?;
@@ -206,7 +198,7 @@ fn pack_weights(version: &str) -> Result<PathBuf> {
             "    {role}: {{ url: {address}, bytes: {bytes}, sha256: \"{sha256}\" }},"
         )?;
         files.insert(
-            role.to_owned(),
+            role,
             json!({ "file": file, "bytes": bytes, "sha256": sha256 }),
         );
     }
@@ -219,6 +211,30 @@ fn pack_weights(version: &str) -> Result<PathBuf> {
         serde_json::to_string_pretty(&manifest)? + "\n",
     )?;
     finish(&folder, version)
+}
+
+/// Takes the list of default files out of the package: role, and where the file is. The engine's table of roles writes
+/// the list (`tests/native/names.rs`).
+fn default_files(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let list = folder.join("roles.json");
+    let rows: serde_json::Map<String, Value> =
+        serde_json::from_str(&fs::read_to_string(&list)?).context("roles.json")?;
+    fs::remove_file(list)?;
+    let fetched = paths::cache().join("weights");
+    let trained = paths::root().join("models");
+    rows.into_iter()
+        .map(|(role, row)| {
+            let folder = match row["from"].as_str() {
+                Some("cache") => &fetched,
+                Some("models") => &trained,
+                _ => bail!("roles.json: `{role}` comes from neither `cache` nor `models`"),
+            };
+            let name = row["file"]
+                .as_str()
+                .with_context(|| format!("roles.json: `{role}` has no `file`"))?;
+            Ok((role, folder.join(format!("{name}.safetensors"))))
+        })
+        .collect()
 }
 
 fn fresh_folder(name: &str) -> Result<PathBuf> {

@@ -10,10 +10,13 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use clap::ValueEnum;
+use clap::{ValueEnum, builder::PossibleValue};
 
 use super::{DeviceOption, WeightsOptions, probability};
-use affectlens::{lens::Lens, report::Tasks};
+use affectlens::{
+    lens::Lens,
+    task::{Task, Tasks},
+};
 use affectlens_data::Input;
 use clip::Clip;
 use output::{Format, Output, format_of, is_closed_pipe};
@@ -32,7 +35,7 @@ pub(super) struct Args {
         value_delimiter = ',',
         default_value = "expression"
     )]
-    tasks: Vec<Task>,
+    tasks: Vec<TaskOption>,
     /// File for the reports, .jsonl or .csv [default: standard output].
     #[arg(long, value_name = "FILE", value_parser = report_file)]
     out: Option<PathBuf>,
@@ -75,16 +78,33 @@ pub(super) struct Args {
     weights: WeightsOptions,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Task {
-    /// Facial expression.
-    Expression,
-    /// Valence and arousal.
-    ValenceArousal,
-    /// Action units.
-    ActionUnits,
-    /// Violence, in videos and folders of frames.
-    Violence,
+/// One of `--tasks`.
+#[derive(Clone, Copy, Debug)]
+struct TaskOption(Task);
+
+impl ValueEnum for TaskOption {
+    fn value_variants<'a>() -> &'a [Self] {
+        const ALL: [TaskOption; Task::ALL.len()] = {
+            let mut all = [TaskOption(Task::Expression); Task::ALL.len()];
+            let mut index = 0;
+            while index < all.len() {
+                all[index] = TaskOption(Task::ALL[index]);
+                index += 1;
+            }
+            all
+        };
+        &ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self.0 {
+            Task::Expression => "Facial expression",
+            Task::ValenceArousal => "Valence and arousal",
+            Task::ActionUnits => "Action units",
+            Task::Violence => "Violence, in videos and folders of frames",
+        };
+        Some(PossibleValue::new(self.0.name()).help(help))
+    }
 }
 
 fn report_file(text: &str) -> Result<PathBuf, String> {
@@ -142,39 +162,28 @@ pub(super) fn run(args: &Args) -> Result<()> {
 
 impl Args {
     fn tasks(&self) -> Tasks {
-        Tasks {
-            expression: self.tasks.contains(&Task::Expression),
-            valence_arousal: self.tasks.contains(&Task::ValenceArousal),
-            action_units: self.tasks.contains(&Task::ActionUnits),
-            violence: self.tasks.contains(&Task::Violence),
-        }
+        self.tasks.iter().map(|task| task.0).collect()
     }
 
     /// What the options change of the controls that the weights ask for.
     fn configure(&self, lens: &mut Lens) -> Result<()> {
-        if let Some(faces) = lens.faces() {
-            let mut controls = faces.controls().clone();
-            controls.gla &= !self.no_gla;
-            controls.landmarks = self.landmarks;
-            change(&mut controls.half_window, self.half_window);
-            change(
-                &mut controls.valence_arousal_half_window,
-                self.valence_arousal_half_window,
-            );
-            change(
-                &mut controls.action_units_half_window,
-                self.action_units_half_window,
-            );
-            change(&mut controls.confidence, self.confidence);
-            change(&mut controls.blend, self.blend);
-            lens.configure_faces(controls)?;
-        }
-        if let Some(violence) = lens.violence() {
-            let mut controls = violence.controls().clone();
-            change(&mut controls.violence_threshold, self.violence_threshold);
-            lens.configure_violence(controls)?;
-        }
-        Ok(())
+        let mut controls = lens.controls();
+        let faces = &mut controls.faces;
+        faces.gla &= !self.no_gla;
+        faces.landmarks = self.landmarks;
+        change(&mut faces.half_window, self.half_window);
+        change(
+            &mut faces.valence_arousal_half_window,
+            self.valence_arousal_half_window,
+        );
+        change(
+            &mut faces.action_units_half_window,
+            self.action_units_half_window,
+        );
+        change(&mut faces.confidence, self.confidence);
+        change(&mut faces.blend, self.blend);
+        change(&mut controls.violence.threshold, self.violence_threshold);
+        Ok(lens.configure(controls)?)
     }
 
     fn format(&self) -> Format {

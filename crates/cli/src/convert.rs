@@ -12,8 +12,8 @@ use affectlens::backbone;
 use affectlens::calibration::ViolenceSettings;
 use affectlens::head::{kind_of_checkpoint, temporal_from_checkpoint};
 use affectlens::weights::{
-    Metadata, Precision, PublishedWeights, TASK_MEMBERS, TaskMember, Weights, WeightsError,
-    file_sha256,
+    EMBEDDING, Metadata, Precision, PublishedWeights, TASK_MEMBERS, TaskMember, Weights,
+    WeightsError, file_sha256,
 };
 
 /// Options of `affectlens convert`.
@@ -97,7 +97,7 @@ pub(super) fn run(args: Args) -> Result<()> {
                 source_sha256,
                 ..
             } = weights.metadata;
-            let mut extra = BTreeMap::from([("embedding".to_owned(), architecture)]);
+            let mut extra = BTreeMap::from([(EMBEDDING.to_owned(), architecture)]);
             ViolenceSettings::default().write(&mut extra);
             head.metadata = Metadata {
                 licence,

@@ -15,7 +15,7 @@ use affectlens::{
     faces::{FaceClassifier, FaceControls},
     label::Expression,
     metrics::Scores,
-    report::Tasks,
+    task::Tasks,
 };
 use affectlens_data::{DecidingModel, LabelledPictures, PictureClassifier, score_pictures};
 
@@ -161,7 +161,7 @@ impl FaceArgs {
             blend: self.blend.unwrap_or(defaults.blend),
             ..defaults
         };
-        classifier.check(&controls)?;
+        controls.check()?;
         Ok(controls)
     }
 }

@@ -7,7 +7,8 @@ use anyhow::{Context as _, Result, bail};
 use affectlens::{
     faces::{ClassifierWeights, FaceWeights},
     lens::LensWeights,
-    report::Tasks,
+    role::Role,
+    task::{Task, Tasks},
     violence::ViolenceWeights,
     weights::{CatalogEntry, Weights, cache_dir},
 };
@@ -15,9 +16,6 @@ use affectlens::{
 const PRETRAINED: &[u8] = include_bytes!("../../../models/expression-pretrained.safetensors");
 const HEAD: &[u8] = include_bytes!("../../../models/expression-head.safetensors");
 const VIOLENCE_HEAD: &[u8] = include_bytes!("../../../models/violence-head.safetensors");
-
-/// Key of a head's metadata: the backbone whose embeddings it was trained on.
-const EMBEDDING: &str = "embedding";
 
 /// Weights files of a folder.
 pub(crate) struct InstalledWeights {
@@ -68,8 +66,8 @@ impl InstalledWeights {
     pub(crate) fn own_head(&self, name: &str) -> Result<Option<Weights>> {
         let head = self.optional(name)?;
         if let Some(head) = &head
-            && let Some(trained_on) = head.metadata.extra.get(EMBEDDING)
-            && *trained_on != self.backbone
+            && let Some(trained_on) = head.metadata.embedding()
+            && trained_on != self.backbone
         {
             bail!(
                 "`{name}` was trained on `{trained_on}`, the backbone is `{}`",
@@ -80,56 +78,61 @@ impl InstalledWeights {
     }
 
     /// A classifier from the folder, else the built-in one; none that was trained for another backbone.
-    fn classifier(&self, name: &str, built_in: &[u8]) -> Result<Option<Weights>> {
+    fn classifier(&self, role: Role, built_in: &[u8]) -> Result<Option<Weights>> {
+        let name = role.file();
         if let Some(weights) = self.optional(name)? {
             return Ok(Some(weights));
         }
         let weights =
             Weights::from_safetensors(built_in).with_context(|| format!("built-in `{name}`"))?;
-        Ok((weights.metadata.extra.get(EMBEDDING) == Some(&self.backbone)).then_some(weights))
+        let trained_on = weights.metadata.embedding();
+        Ok((trained_on == Some(self.backbone.as_str())).then_some(weights))
     }
 
     /// The classifier that stands in for one of the backbone's own, where there is one for the backbone.
     pub(crate) fn pretrained(&self) -> Result<Option<Weights>> {
-        self.classifier("expression-pretrained", PRETRAINED)
+        self.classifier(Role::Pretrained, PRETRAINED)
     }
 
     /// The files that the tasks need.
     pub(crate) fn load(&self, tasks: Tasks) -> Result<LensWeights> {
         Ok(LensWeights {
-            faces: tasks.of_faces().then(|| self.faces(tasks)).transpose()?,
-            violence: tasks.violence.then(|| self.violence()).transpose()?,
+            faces: tasks.need_faces().then(|| self.faces(tasks)).transpose()?,
+            violence: tasks
+                .contains(Task::Violence)
+                .then(|| self.violence())
+                .transpose()?,
         })
     }
 
     /// What classifies faces that are found already.
     pub(crate) fn face_classifier(&self, tasks: Tasks) -> Result<ClassifierWeights> {
-        let optional = |name: &str, is_wanted: bool| match is_wanted {
-            true => self.optional(name),
+        let optional = |role: Role| match role.serves(tasks) {
+            true => self.optional(role.file()),
             false => Ok(None),
         };
         Ok(ClassifierWeights {
             backbone: self.backbone()?,
             pretrained: self.pretrained()?,
-            head: self.classifier("expression-head", HEAD)?,
-            valence_arousal_head: optional("valence-arousal-head", tasks.valence_arousal)?,
-            action_units_head: optional("action-units-head", tasks.action_units)?,
+            head: self.classifier(Role::Head, HEAD)?,
+            valence_arousal_head: optional(Role::ValenceArousalHead)?,
+            action_units_head: optional(Role::ActionUnitsHead)?,
         })
     }
 
     fn faces(&self, tasks: Tasks) -> Result<FaceWeights> {
-        let detector = self.read("blazeface-short-range")?;
+        let detector = self.read(Role::Detector.file())?;
         let classifier = self.face_classifier(tasks)?;
         // Action units come from the mesh, unless a head was trained on them.
-        let landmarks = |name: &str| match tasks.action_units {
-            true if classifier.action_units_head.is_none() => self.read(name).map(Some),
-            true => self.optional(name),
+        let landmarks = |role: Role| match role.serves(tasks) {
+            true if classifier.action_units_head.is_none() => self.read(role.file()).map(Some),
+            true => self.optional(role.file()),
             false => Ok(None),
         };
         Ok(FaceWeights {
             detector,
-            mesh: landmarks("face-mesh")?,
-            blendshapes: landmarks("face-blendshapes")?,
+            mesh: landmarks(Role::Mesh)?,
+            blendshapes: landmarks(Role::Blendshapes)?,
             classifier,
         })
     }
@@ -137,7 +140,7 @@ impl InstalledWeights {
     /// The head of the folder, else the built-in one, and the backbone that it was trained on.
     fn violence(&self) -> Result<ViolenceWeights> {
         let head = self.violence_head()?;
-        let Some(backbone) = head.metadata.extra.get(EMBEDDING) else {
+        let Some(backbone) = head.metadata.embedding() else {
             bail!(
                 "`violence-head` does not name its backbone, expected `embedding` in its metadata"
             );
@@ -150,7 +153,7 @@ impl InstalledWeights {
 
     /// The head of the folder, else the built-in one.
     pub(crate) fn violence_head(&self) -> Result<Weights> {
-        match self.optional("violence-head")? {
+        match self.optional(Role::ViolenceHead.file())? {
             Some(head) => Ok(head),
             None => Weights::from_safetensors(VIOLENCE_HEAD).context("built-in `violence-head`"),
         }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use clap::ValueEnum;
+use clap::{ValueEnum, builder::PossibleValue};
 
 use super::installed::InstalledWeights;
 use affectlens::{
@@ -13,15 +13,26 @@ use affectlens::{
 };
 
 /// `--device`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum DeviceOption {
-    /// Vulkan on a hardware GPU, else the CPU.
-    #[default]
-    Auto,
-    /// The CPU.
-    Cpu,
-    /// Vulkan, also where it is emulated in software.
-    Vulkan,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct DeviceOption(DeviceChoice);
+
+impl ValueEnum for DeviceOption {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[
+            Self(DeviceChoice::Auto),
+            Self(DeviceChoice::Cpu),
+            Self(DeviceChoice::Gpu),
+        ]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self.0 {
+            DeviceChoice::Auto => "Vulkan on a hardware GPU, else the CPU",
+            DeviceChoice::Cpu => "The CPU",
+            DeviceChoice::Gpu => "Vulkan, also where it is emulated in software",
+        };
+        Some(PossibleValue::new(self.0.name()).help(help))
+    }
 }
 
 impl DeviceOption {
@@ -31,13 +42,8 @@ impl DeviceOption {
 
     /// The kernels' form can be forced: tiles in workgroup memory, 16-bit floats.
     pub(crate) fn open_with(self, tiles: Option<bool>, half: Option<bool>) -> Result<OpenedDevice> {
-        let choice = match self {
-            Self::Auto => DeviceChoice::Auto,
-            Self::Cpu => DeviceChoice::Cpu,
-            Self::Vulkan => DeviceChoice::Gpu,
-        };
         let opened = pollster::block_on(async {
-            let opened = device::open(choice).await?;
+            let opened = device::open(self.0).await?;
             kernel::tuned(opened, tiles, half).await
         })
         .context("--device")?;

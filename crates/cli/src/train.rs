@@ -11,7 +11,7 @@ use std::fmt::Display;
 use anyhow::Result;
 
 use super::{DeviceOption, progress::progress};
-use affectlens::weights::Weights;
+use affectlens::weights::{EMBEDDING, Weights};
 use affectlens_train::TrainingEvent;
 
 /// Options of `affectlens train`.
@@ -51,7 +51,7 @@ pub(super) fn stamp(weights: &mut Weights, backbone: &Weights) {
         .source_sha256
         .clone_from(&trained_on.source_sha256);
     let extra = &mut weights.metadata.extra;
-    extra.insert("embedding".to_owned(), trained_on.architecture.clone());
+    extra.insert(EMBEDDING.to_owned(), trained_on.architecture.clone());
 }
 
 /// Prints a line for each epoch, after `label`.

@@ -40,7 +40,7 @@ mod tflite;
 mod torch;
 
 pub use error::WeightsError;
-pub use metadata::{Metadata, Normalisation};
+pub use metadata::{EMBEDDING, Metadata, Normalisation};
 pub use published::{GraphConvolution, GraphOperation, PublishedWeights};
 pub use safetensors_file::Precision;
 pub use weights::{WeightTensor, Weights};

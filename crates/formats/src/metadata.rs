@@ -13,6 +13,9 @@ pub struct Normalisation {
     pub std: [f32; 3],
 }
 
+/// Key of [`Metadata::extra`] in a head's file: the backbone whose embeddings the head was trained on.
+pub const EMBEDDING: &str = "embedding";
+
 /// Facts that travel inside a weights file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Metadata {
@@ -32,4 +35,11 @@ pub struct Metadata {
     pub source_sha256: String,
     /// Anything else, by key: a head keeps its calibration here.
     pub extra: BTreeMap<String, String>,
+}
+
+impl Metadata {
+    /// The backbone whose embeddings a head was trained on, if its file names one.
+    pub fn embedding(&self) -> Option<&str> {
+        self.extra.get(EMBEDDING).map(String::as_str)
+    }
 }

@@ -10,10 +10,12 @@ use crate::{
     frame::Frame,
     label::{ActionUnit, BLENDSHAPES},
     landmarks::{Blendshapes, FaceMesh},
-    report::{ActionUnitOrigin, ActionUnitSource, Tasks},
+    report::{ActionUnitOrigin, ActionUnitSource},
+    role::Role,
+    task::{Task, Tasks},
 };
 
-/// Says action units where that task was asked for, and finds the mesh where it is wanted.
+/// Gives action units where that task was asked for, and finds the mesh where it is wanted.
 #[derive(Debug)]
 pub(super) struct ActionUnitReader {
     model: Model,
@@ -37,18 +39,22 @@ impl ActionUnitReader {
         head: Option<&ActionUnitSettings>,
         device: &OpenedDevice,
     ) -> Result<Self, LensError> {
-        let at = |part| move |source| LensError::Weights { part, source };
         let mesh = weights
             .mesh
             .as_ref()
             .map(|weights| FaceMesh::load(weights, device))
             .transpose()
-            .map_err(at("face mesh"))?;
-        let model = match (tasks.action_units, head, &weights.blendshapes) {
+            .map_err(LensError::weights(Role::Mesh))?;
+        let model = match (
+            tasks.contains(Task::ActionUnits),
+            head,
+            &weights.blendshapes,
+        ) {
             (false, ..) => Model::Off,
             (true, Some(settings), _) => Model::Head(settings.clone()),
             (true, None, Some(blendshapes)) if mesh.is_some() => {
-                let network = Blendshapes::load(blendshapes).map_err(at("blendshapes"))?;
+                let network = Blendshapes::load(blendshapes)
+                    .map_err(LensError::weights(Role::Blendshapes))?;
                 Model::Blendshapes(Box::new(network))
             }
             (true, None, _) => return Err(LensError::NoActionUnits),

@@ -1,11 +1,13 @@
 //! From face crops to the two models' probabilities, and from smoothed probabilities to a decision.
 
 use burn::tensor::Tensor;
-use serde::{Deserialize, Serialize};
 
-use super::ClassifierWeights;
+use super::{
+    ClassifierWeights, FaceControls,
+    plan::{ClassifierPlan, Outputs},
+};
 use crate::{
-    backbone::{self, Facts},
+    backbone::Facts,
     calibration::{ActionUnitSettings, ExpressionSettings, softmax},
     circumplex,
     crop::{self, FaceMargins},
@@ -13,73 +15,25 @@ use crate::{
     device::OpenedDevice,
     error::LensError,
     face::{BoundingBox, Detection},
-    filtering::{self, Source},
+    filtering,
     frame::Frame,
     fusion::{blend_logarithms, complete_classes, map_classes},
-    head::{ActionUnits, Mlp, ValenceArousal},
-    kernel::{Map, Network, Plan, read_back},
+    kernel::{Network, read_back},
     label::Expression,
-    report::{ExpressionReport, ValenceArousalSource},
-    weights::Weights,
+    report::{ExpressionReport, ExpressionSource, ValenceArousalSource},
 };
-
-/// What a user may change while frames come.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct FaceControls {
-    /// Whether the head's class biases (GLA) are applied.
-    pub gla: bool,
-    /// Frames to each side over which expressions are averaged; 0 switches smoothing off.
-    pub half_window: usize,
-    /// The same for valence and arousal.
-    pub valence_arousal_half_window: usize,
-    /// The same for action units.
-    pub action_units_half_window: usize,
-    /// Probability above which the pretrained classifier decides, in `[0, 1]`; 1 leaves all to the head.
-    pub confidence: f32,
-    /// Weight of the head in the average of log-probabilities with the pretrained classifier, in `[0, 1]`.
-    pub blend: f32,
-    /// Whether reports hold the points of the face mesh, where one is loaded.
-    pub landmarks: bool,
-}
-
-/// Frames; about half a second of a webcam.
-const LIVE_HALF_WINDOW: usize = 5;
-/// Action units come and go faster than expressions.
-const LIVE_ACTION_UNITS_HALF_WINDOW: usize = 2;
-
-impl Default for FaceControls {
-    /// Those of a live stream before anything is known of the weights.
-    fn default() -> Self {
-        Self {
-            gla: true,
-            half_window: LIVE_HALF_WINDOW,
-            valence_arousal_half_window: LIVE_HALF_WINDOW,
-            action_units_half_window: LIVE_ACTION_UNITS_HALF_WINDOW,
-            confidence: 1.0,
-            blend: 1.0,
-            landmarks: false,
-        }
-    }
-}
-
-impl FaceControls {
-    /// The published window of valence and arousal.
-    pub const VALENCE_AROUSAL_HALF_WINDOW: usize = 50;
-    /// The published window of action units.
-    pub const ACTION_UNITS_HALF_WINDOW: usize = 5;
-}
 
 /// Probabilities of one face in one frame, before calibration.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FaceScores {
-    /// Of the adapted head, over its classes; empty without a head.
+    /// Probabilities of the adapted head, over its classes; empty without a head.
     pub head: Vec<f32>,
-    /// Of the pretrained classifier, over its classes; empty without one.
+    /// Probabilities of the pretrained classifier, over its classes; empty without one.
     pub pretrained: Vec<f32>,
-    /// Where a head or the backbone says them, in `[-1, 1]`.
+    /// Valence and arousal in `[-1, 1]`, where a head or the backbone predicts them.
     pub valence_arousal: Option<[f32; 2]>,
-    /// One a unit of [`FaceClassifier::action_units`]; `None` where nothing says them of this face.
+    /// Action units, one score per unit of [`FaceLens::action_units`](super::FaceLens::action_units); `None` where this
+    /// face has none.
     pub action_units: Option<Vec<f32>>,
 }
 
@@ -100,28 +54,6 @@ pub struct FaceClassifier {
     action_units: Option<ActionUnitSettings>,
 }
 
-/// Which of the network's outputs is whose.
-#[derive(Debug, Default)]
-struct Outputs {
-    maps: Vec<Map>,
-    head: Option<usize>,
-    pretrained: Option<usize>,
-    valence_arousal: Option<usize>,
-    /// Of the network on embeddings and of the one on logits.
-    action_units: Option<[usize; 2]>,
-}
-
-impl Outputs {
-    /// Gives a map out, once.
-    fn add(&mut self, map: Map) -> usize {
-        let place = self.maps.iter().position(|other| *other == map);
-        place.unwrap_or_else(|| {
-            self.maps.push(map);
-            self.maps.len() - 1
-        })
-    }
-}
-
 impl FaceClassifier {
     /// Puts backbone and classifiers on the device.
     ///
@@ -129,93 +61,16 @@ impl FaceClassifier {
     ///
     /// [`LensError`] if a file does not fit its architecture or the files do not fit each other.
     pub fn load(weights: &ClassifierWeights, device: &OpenedDevice) -> Result<Self, LensError> {
-        let at = |part| move |source| LensError::Weights { part, source };
-        let architecture = &weights.backbone.metadata.architecture;
-        let facts = Facts::of(architecture).map_err(at("backbone"))?;
-        let side = facts.input_side as usize;
-        let mut planner = Plan::of_input(side, side, 3);
-        let faces = planner.input();
-        let (embedding, backbone_logits) =
-            backbone::plan(&weights.backbone, &mut planner, faces).map_err(at("backbone"))?;
-        let mut plan_mlp = |part: &'static str,
-                            weights: &Option<Weights>|
-         -> Result<Option<(Map, Vec<Expression>)>, LensError> {
-            let Some(weights) = weights else {
-                return Ok(None);
-            };
-            expect_embedding(part, weights, architecture)?;
-            let logits = Mlp::plan(weights, &mut planner, embedding).map_err(at(part))?;
-            Ok(Some((logits, weights.metadata.classes.clone())))
-        };
-        let pretrained = plan_mlp("pretrained classifier", &weights.pretrained)?;
-        let head = plan_mlp("head", &weights.head)?;
-        let says = backbone::outputs(&weights.backbone).map_err(at("backbone"))?;
-        let pretrained = match (pretrained, backbone_logits) {
-            (None, Some(logits)) => {
-                (!says.classes.is_empty()).then_some((logits, says.classes.clone()))
-            }
-            (pretrained, _) => pretrained,
-        };
-        if head.is_none() && pretrained.is_none() {
-            return Err(LensError::NoClassifier {
-                backbone: architecture.clone(),
-            });
-        }
-        let mut outputs = Outputs::default();
-        outputs.head = head.as_ref().map(|(logits, _)| outputs.add(*logits));
-        outputs.pretrained = pretrained.as_ref().map(|(logits, _)| outputs.add(*logits));
-        // Heads of the other tasks look at what the backbone says, or at the pretrained classifier in its place.
-        let said = backbone_logits.or(pretrained.as_ref().map(|(logits, _)| *logits));
-        let scores = || {
-            said.ok_or_else(|| LensError::NoClassifier {
-                backbone: architecture.clone(),
-            })
-        };
-        let mut action_units = None;
-        if let Some(file) = &weights.action_units_head {
-            let part = "action-unit head";
-            expect_embedding(part, file, architecture)?;
-            let logits =
-                ActionUnits::plan(file, &mut planner, embedding, scores()?).map_err(at(part))?;
-            let units = planner.shape(logits[0]).channels;
-            outputs.action_units = Some(logits.map(|logits| outputs.add(logits)));
-            action_units = Some(ActionUnitSettings::read(&file.metadata.extra, units)?);
-        }
-        let valence_arousal = match &weights.valence_arousal_head {
-            Some(file) => {
-                let part = "valence/arousal head";
-                expect_embedding(part, file, architecture)?;
-                let values =
-                    ValenceArousal::plan(file, &mut planner, scores()?).map_err(at(part))?;
-                outputs.valence_arousal = Some(outputs.add(values));
-                ValenceArousalSource::Head
-            }
-            _ if says.valence_arousal => {
-                outputs.valence_arousal = backbone_logits.map(|logits| outputs.add(logits));
-                ValenceArousalSource::Backbone
-            }
-            _ => ValenceArousalSource::Derived,
-        };
-        let network = Network::new(&planner.finish(&outputs.maps), device);
-        let classes_of = |part: Option<(Map, Vec<Expression>)>| part.map(|(_, classes)| classes);
-        let head_classes = classes_of(head).unwrap_or_default();
-        let pretrained_classes = classes_of(pretrained).unwrap_or_default();
-        // Biases, blend and threshold are the head's; how a face is cropped the pretrained file says as well.
-        let settings = match (&weights.head, &weights.pretrained) {
-            (Some(head), _) => ExpressionSettings::read(&head.metadata.extra, head_classes.len())?,
-            (None, Some(pretrained)) => {
-                ExpressionSettings::read(&pretrained.metadata.extra, pretrained_classes.len())?
-            }
-            (None, None) => ExpressionSettings::neutral(0),
-        };
-        // A head may know fewer classes; the others are the pretrained classifier's, where it is confident.
-        let knows =
-            |class: &Expression| head_classes.contains(class) || pretrained_classes.contains(class);
-        let classes = if head_classes.is_empty() {
-            pretrained_classes.clone()
-        } else {
-            Expression::ALL.into_iter().filter(knows).collect()
-        };
+        let ClassifierPlan {
+            facts,
+            plan,
+            outputs,
+            pretrained_classes,
+            head_classes,
+            valence_arousal,
+            action_units,
+        } = ClassifierPlan::build(weights)?;
+        let settings = read_settings(weights, head_classes.len(), pretrained_classes.len())?;
         let margins = margins(&settings);
         let cropper = device
             .has_gpu()
@@ -223,12 +78,12 @@ impl FaceClassifier {
         Ok(Self {
             device: device.clone(),
             backbone: facts,
-            network,
+            network: Network::new(&plan, device),
             outputs,
             cropper,
+            classes: report_classes(&head_classes, &pretrained_classes),
             pretrained_classes,
             head_classes,
-            classes,
             settings,
             valence_arousal,
             action_units,
@@ -261,58 +116,6 @@ impl FaceClassifier {
             blend: self.settings.blend,
             landmarks: false,
         }
-    }
-
-    /// The same for a live stream, whose reports must not lag behind the face by seconds: a window of at most
-    /// 11 frames instead of the published one for recordings.
-    pub fn live_controls(&self) -> FaceControls {
-        let controls = self.default_controls();
-        FaceControls {
-            half_window: controls.half_window.min(LIVE_HALF_WINDOW),
-            valence_arousal_half_window: LIVE_HALF_WINDOW,
-            action_units_half_window: LIVE_ACTION_UNITS_HALF_WINDOW,
-            ..controls
-        }
-    }
-
-    /// Confirms that the controls are in range.
-    ///
-    /// # Errors
-    ///
-    /// [`LensError::Control`].
-    pub fn check(&self, controls: &FaceControls) -> Result<(), LensError> {
-        for (name, value) in [
-            ("confidence", controls.confidence),
-            ("blend", controls.blend),
-        ] {
-            if !(0.0..=1.0).contains(&value) {
-                return Err(LensError::Control {
-                    name,
-                    expected: "a number from 0 to 1",
-                    got: f64::from(value),
-                });
-            }
-        }
-        for (name, frames) in [
-            ("half_window", controls.half_window),
-            (
-                "valence_arousal_half_window",
-                controls.valence_arousal_half_window,
-            ),
-            (
-                "action_units_half_window",
-                controls.action_units_half_window,
-            ),
-        ] {
-            if frames > 1000 {
-                return Err(LensError::Control {
-                    name,
-                    expected: "at most 1000 frames",
-                    got: frames as f64,
-                });
-            }
-        }
-        Ok(())
     }
 
     /// Cuts a detected face out of its frame, framed like the pictures that the head was trained on; a tilted face is
@@ -376,21 +179,15 @@ impl FaceClassifier {
 
     /// Fetches results, all at once, from a device that still computes.
     pub(super) async fn read(&self, tensors: Vec<Tensor<2>>) -> Result<Vec<Vec<f32>>, LensError> {
-        let values = read_back(tensors)
-            .await
-            .map_err(|error| LensError::ReadBack {
-                reason: error.to_string(),
-            })?;
+        let values = read_back(tensors).await.map_err(LensError::read_back)?;
         self.device.check()?;
         Ok(values)
     }
 
-    /// Probabilities from logits, one row a face.
+    /// Probabilities from logits, one row per face.
     pub(super) fn scores(&self, logits: &[f32]) -> Result<Vec<FaceScores>, LensError> {
         if logits.iter().any(|logit| !logit.is_finite()) {
-            return Err(LensError::ReadBack {
-                reason: "a score is not a number".to_owned(),
-            });
+            return Err(LensError::read_back("a score is not a number"));
         }
         let ranges = self.network.outputs();
         let width = ranges.last().map_or(1, |last| last.end);
@@ -422,7 +219,7 @@ impl FaceClassifier {
             .collect())
     }
 
-    /// Valence and arousal from the output that says them.
+    /// Valence and arousal from the last two values of an output.
     fn pair(&self, values: &[f32]) -> [f32; 2] {
         let last = [values[values.len() - 2], values[values.len() - 1]];
         match self.valence_arousal {
@@ -431,7 +228,7 @@ impl FaceClassifier {
         }
     }
 
-    /// What says valence and arousal.
+    /// The part of the model that gives valence and arousal.
     pub fn valence_arousal_source(&self) -> ValenceArousalSource {
         self.valence_arousal
     }
@@ -517,8 +314,10 @@ impl FaceClassifier {
         };
         let decision = filtering::decide(combined, &self.classes, pretrained, known, threshold)?;
         let probabilities = match decision.source {
-            Source::Head => combined.to_vec(),
-            Source::Pretrained => map_classes(pretrained, &self.pretrained_classes, &self.classes),
+            ExpressionSource::Head => combined.to_vec(),
+            ExpressionSource::Pretrained => {
+                map_classes(pretrained, &self.pretrained_classes, &self.classes)
+            }
         };
         Ok(ExpressionReport {
             label: decision.label,
@@ -529,21 +328,29 @@ impl FaceClassifier {
     }
 }
 
-/// A head fits only the embeddings that it was trained on.
-fn expect_embedding(
-    part: &'static str,
-    weights: &Weights,
-    architecture: &str,
-) -> Result<(), LensError> {
-    let trained_on = weights.metadata.extra.get("embedding");
-    match trained_on.filter(|it| *it != architecture) {
-        Some(expected) => Err(LensError::Embedding {
-            part,
-            expected: expected.clone(),
-            got: architecture.to_owned(),
-        }),
-        None => Ok(()),
+/// The classes of a report. A head may know fewer classes than the pretrained classifier; the others are reported
+/// where that one is confident.
+fn report_classes(head: &[Expression], pretrained: &[Expression]) -> Vec<Expression> {
+    if head.is_empty() {
+        return pretrained.to_vec();
     }
+    let is_known = |class: &Expression| head.contains(class) || pretrained.contains(class);
+    Expression::ALL.into_iter().filter(is_known).collect()
+}
+
+/// Biases, blend and threshold are the head's; how a face is cropped is also in the pretrained classifier's file.
+fn read_settings(
+    weights: &ClassifierWeights,
+    head_classes: usize,
+    pretrained_classes: usize,
+) -> Result<ExpressionSettings, LensError> {
+    Ok(match (&weights.head, &weights.pretrained) {
+        (Some(head), _) => ExpressionSettings::read(&head.metadata.extra, head_classes)?,
+        (None, Some(pretrained)) => {
+            ExpressionSettings::read(&pretrained.metadata.extra, pretrained_classes)?
+        }
+        (None, None) => ExpressionSettings::neutral(0),
+    })
 }
 
 fn margins(settings: &ExpressionSettings) -> FaceMargins {

@@ -1,4 +1,4 @@
-//! A stream of frames: faces keep their numbers, probabilities are smoothed over time.
+//! Faces in a stream of frames: they keep their ids, and probabilities are smoothed over time.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -15,15 +15,19 @@ use crate::{
     face::{Detection, Landmarks},
     frame::Frame,
     label::ActionUnit,
-    report::{ExpressionReport, FaceReport, FrameReport, Sources, Tasks, ValenceArousalOrigin},
+    part::{Found, warm_up},
+    report::{ExpressionReport, FaceReport, Sources, ValenceArousalOrigin},
+    role::Role,
     smoothing::SmoothingMode,
+    task::{Task, Tasks},
     tracking::{Tracker, TrackerConfig},
 };
 
-/// Analyses one stream of frames.
+/// Analyses the faces in one stream of frames.
 ///
-/// A webcam takes each report at once ([`Self::analyze`], the window trails behind the frame); a file takes
-/// the published centred windows, half the widest one later ([`Self::push`], [`Self::finish`]).
+/// A webcam takes the faces of each frame at once ([`Self::analyze`], the window trails behind the frame); a file takes
+/// the published centred windows, half the widest one later ([`Self::push`], [`Self::finish`]). The caller numbers the
+/// frames, in ascending order; [`Lens`](crate::lens::Lens) does.
 #[derive(Debug)]
 pub struct FaceLens {
     tasks: Tasks,
@@ -34,15 +38,14 @@ pub struct FaceLens {
     tracker: Tracker,
     tracks: BTreeMap<u64, Track>,
     pending: VecDeque<PendingFrame>,
-    next_frame: u64,
-    /// Faces of the frame before: so many are cropped on the GPU before it is known how many there are.
+    /// Number of faces in the frame before: as many are cropped on the GPU before it is known how many there are.
     expected_faces: usize,
 }
 
 /// Faces that are classified ahead of the detector's answer, at most.
 const MOST_EXPECTED_FACES: usize = 4;
 
-/// A face that was found in a frame, and what the networks say of it.
+/// A face that was found in a frame, and its scores.
 struct ScoredFace {
     detection: Detection,
     scores: FaceScores,
@@ -53,7 +56,6 @@ struct ScoredFace {
 #[derive(Debug)]
 struct PendingFrame {
     frame: u64,
-    time_ms: f64,
     faces: Vec<PendingFace>,
 }
 
@@ -75,11 +77,8 @@ impl FaceLens {
         tasks: Tasks,
         device: &OpenedDevice,
     ) -> Result<Self, LensError> {
-        let detector =
-            FaceDetector::load(&weights.detector, device).map_err(|source| LensError::Weights {
-                part: "face detector",
-                source,
-            })?;
+        let detector = FaceDetector::load(&weights.detector, device)
+            .map_err(LensError::weights(Role::Detector))?;
         let classifier = FaceClassifier::load(&weights.classifier, device)?;
         let head = classifier.action_unit_settings();
         let action_units = ActionUnitReader::load(weights, tasks, head, device)?;
@@ -93,25 +92,14 @@ impl FaceLens {
             tracker: Tracker::new(TrackerConfig::default()),
             tracks: BTreeMap::new(),
             pending: VecDeque::new(),
-            next_frame: 0,
             expected_faces: 1,
         };
-        if device.has_gpu() {
-            lens.warm_up(device).await?;
-        }
+        warm_up(device, async |blank| {
+            lens.action_units.warm_up(blank).await?;
+            lens.score_faces(blank).await.map(|_| ())
+        })
+        .await?;
         Ok(lens)
-    }
-
-    /// Compiles every kernel and sees whether the GPU takes them.
-    async fn warm_up(&self, device: &OpenedDevice) -> Result<(), LensError> {
-        let blank = Frame::from_rgb(64, 48, vec![0; 64 * 48 * 3]).expect("as many bytes as pixels");
-        device
-            .check_kernels(async || {
-                self.action_units.warm_up(&blank).await?;
-                self.score_faces(&blank).await
-            })
-            .await??;
-        Ok(())
     }
 
     /// The classifier behind the stream.
@@ -135,7 +123,7 @@ impl FaceLens {
     ///
     /// [`LensError::Control`] for a value out of range; the old controls stay in force.
     pub fn configure(&mut self, controls: FaceControls) -> Result<(), LensError> {
-        self.classifier.check(&controls)?;
+        controls.check()?;
         for track in self.tracks.values_mut() {
             track.replay(&controls, |row, scores| {
                 rows(&self.classifier, self.tasks, &controls, row, scores)
@@ -145,37 +133,30 @@ impl FaceLens {
         Ok(())
     }
 
-    /// Forgets faces, numbers and windows: the next frame is the first of a new stream.
+    /// Forgets faces, ids and windows: the next frame is the first of a new stream.
     pub fn reset(&mut self) {
         self.tracker = Tracker::new(TrackerConfig::default());
         self.tracks.clear();
         self.pending.clear();
-        self.next_frame = 0;
     }
 
-    /// Reports a frame at once; its window holds the frame and those before it.
+    /// Reports the faces of a frame at once; the window holds the frame and those before it.
     ///
     /// # Errors
     ///
     /// [`LensError`]; the frame then counts as one without faces, and the stream goes on.
-    pub async fn analyze(&mut self, frame: &Frame, time_ms: f64) -> Result<FrameReport, LensError> {
+    pub async fn analyze(
+        &mut self,
+        frame: &Frame,
+        number: u64,
+    ) -> Result<Vec<FaceReport>, LensError> {
         let pending = self
-            .take_frame(frame, time_ms, SmoothingMode::Trailing)
+            .take_frame(frame, number, SmoothingMode::Trailing)
             .await?;
-        let faces = pending
-            .faces
-            .into_iter()
-            .map(|face| self.report_face(pending.frame, face));
-        let faces = faces.collect::<Result<_, _>>()?;
-        Ok(FrameReport {
-            frame: pending.frame,
-            time_ms,
-            faces,
-            violence: None,
-        })
+        self.report_faces(pending)
     }
 
-    /// Takes a frame, and reports those whose centred window is complete, in order.
+    /// Takes a frame of a file, and reports the faces of those frames whose centred window is complete, in order.
     ///
     /// # Errors
     ///
@@ -183,19 +164,18 @@ impl FaceLens {
     pub async fn push(
         &mut self,
         frame: &Frame,
-        time_ms: f64,
-    ) -> Result<Vec<FrameReport>, LensError> {
+        number: u64,
+    ) -> Result<Vec<Found<Vec<FaceReport>>>, LensError> {
         let pending = self
-            .take_frame(frame, time_ms, SmoothingMode::Delayed)
+            .take_frame(frame, number, SmoothingMode::Delayed)
             .await?;
         self.pending.push_back(pending);
         self.complete()
     }
 
-    /// Counts a frame that could not be decoded; faces that come back after it keep their numbers.
+    /// Passes over a frame that could not be decoded; faces that come back after it keep their ids.
     pub fn skip(&mut self) {
         self.follow(&[]);
-        self.next_frame += 1;
     }
 
     /// Ends the stream and reports what was pending.
@@ -203,7 +183,7 @@ impl FaceLens {
     /// # Errors
     ///
     /// [`LensError::Filter`] if a row is misshapen, which it never should be.
-    pub fn finish(&mut self) -> Result<Vec<FrameReport>, LensError> {
+    pub fn finish(&mut self) -> Result<Vec<Found<Vec<FaceReport>>>, LensError> {
         for track in self.tracks.values_mut() {
             track.close();
         }
@@ -226,7 +206,7 @@ impl FaceLens {
     async fn take_frame(
         &mut self,
         frame: &Frame,
-        time_ms: f64,
+        number: u64,
         mode: SmoothingMode,
     ) -> Result<PendingFrame, LensError> {
         let faces = match self.score_faces(frame).await {
@@ -236,8 +216,6 @@ impl FaceLens {
                 return Err(error);
             }
         };
-        let number = self.next_frame;
-        self.next_frame += 1;
         self.expected_faces = faces.len().clamp(1, MOST_EXPECTED_FACES);
         let detections: Vec<_> = faces.iter().map(|face| face.detection.clone()).collect();
         let mut pending = Vec::with_capacity(faces.len());
@@ -255,10 +233,9 @@ impl FaceLens {
                 landmarks: face.landmarks,
             });
         }
-        self.forget_tracks();
+        self.forget_tracks(number);
         Ok(PendingFrame {
             frame: number,
-            time_ms,
             faces: pending,
         })
     }
@@ -299,7 +276,7 @@ impl FaceLens {
         Ok((faces, scores))
     }
 
-    /// One read-back tells faces and scores, unless there are more faces than in the frame before or one is tilted: the
+    /// One read-back gives faces and scores, unless there are more faces than in the frame before or one is tilted: the
     /// GPU crops upright boxes only.
     async fn classify_on_gpu(
         &self,
@@ -340,7 +317,7 @@ impl FaceLens {
             .unzip())
     }
 
-    /// Numbers the faces of the next frame, and ends the tracks that have been missing for too long.
+    /// Gives the faces of the next frame their ids, and ends the tracks that have been missing for too long.
     fn follow(&mut self, faces: &[Detection]) -> Vec<u64> {
         let update = self.tracker.update(faces);
         for id in update.ended {
@@ -351,16 +328,16 @@ impl FaceLens {
         update.ids
     }
 
-    // A track that has ended is kept only for the frames that wait for its rows.
-    fn forget_tracks(&mut self) {
+    /// Forgets the tracks that have ended, unless frames still wait for their rows.
+    fn forget_tracks(&mut self, newest: u64) {
         let oldest = self
             .pending
             .front()
-            .map_or(self.next_frame, |pending| pending.frame);
+            .map_or(newest + 1, |pending| pending.frame);
         self.tracks.retain(|_, track| track.is_wanted(oldest));
     }
 
-    fn complete(&mut self) -> Result<Vec<FrameReport>, LensError> {
+    fn complete(&mut self) -> Result<Vec<Found<Vec<FaceReport>>>, LensError> {
         let is_complete = |pending: &PendingFrame| {
             let mut faces = pending.faces.iter();
             faces.all(|face| {
@@ -370,20 +347,19 @@ impl FaceLens {
         };
         let count = self.pending.iter().take_while(|it| is_complete(it)).count();
         let complete: Vec<_> = self.pending.drain(..count).collect();
-        complete
-            .into_iter()
-            .map(|pending| {
-                let faces = pending
-                    .faces
-                    .into_iter()
-                    .map(|face| self.report_face(pending.frame, face));
-                Ok(FrameReport {
-                    frame: pending.frame,
-                    time_ms: pending.time_ms,
-                    faces: faces.collect::<Result<_, _>>()?,
-                    violence: None,
-                })
+        let found = complete.into_iter().map(|pending| {
+            Ok(Found {
+                frame: pending.frame,
+                found: self.report_faces(pending)?,
             })
+        });
+        found.collect()
+    }
+
+    fn report_faces(&self, pending: PendingFrame) -> Result<Vec<FaceReport>, LensError> {
+        let faces = pending.faces.into_iter();
+        faces
+            .map(|face| self.report_face(pending.frame, face))
             .collect()
     }
 
@@ -419,7 +395,7 @@ impl FaceLens {
     }
 }
 
-/// What is smoothed of a face's scores.
+/// The values of a face's scores that one row smooths.
 fn rows(
     classifier: &FaceClassifier,
     tasks: Tasks,
@@ -429,11 +405,14 @@ fn rows(
 ) -> Option<Vec<f32>> {
     match row {
         Row::Expression => tasks
-            .expression
+            .contains(Task::Expression)
             .then(|| classifier.combine(scores, controls)),
         Row::ValenceArousal => tasks
-            .valence_arousal
+            .contains(Task::ValenceArousal)
             .then(|| classifier.valence_arousal(scores, controls).to_vec()),
-        Row::ActionUnits => scores.action_units.clone().filter(|_| tasks.action_units),
+        Row::ActionUnits => {
+            let is_wanted = tasks.contains(Task::ActionUnits);
+            scores.action_units.clone().filter(|_| is_wanted)
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! One face over time: a window a task.
+//! One face over time, smoothed with one window per task.
 
 use std::collections::VecDeque;
 
@@ -8,7 +8,7 @@ use crate::smoothing::{SmoothingError, SmoothingMode, TrackSmoother};
 /// The window can be widened to 1000 frames; what is older never counts again.
 const REMEMBERED: u64 = 2001;
 
-/// What is smoothed on its own.
+/// Values of a face that are smoothed with a window of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Row {
     Expression,
@@ -50,7 +50,7 @@ impl Track {
         }
     }
 
-    /// Takes the scores of the next frame that shows the face; `rows` says what of them is smoothed.
+    /// Takes the scores of the next frame that shows the face; `rows` picks the values that each row smooths.
     pub(super) fn push(
         &mut self,
         frame: u64,
@@ -112,7 +112,7 @@ impl Track {
 
     /// Whether all windows of a frame are complete.
     pub(super) fn is_complete(&self, frame: u64) -> bool {
-        // Of tasks that were not asked for there are no rows.
+        // Tasks that were not asked for have no rows.
         let smoothers = self.smoothers.iter().filter(|it| it.last().is_some());
         let delay = smoothers.map(TrackSmoother::delay).max();
         self.closed || frame + delay.unwrap_or_default() as u64 <= self.last

@@ -60,7 +60,7 @@ impl ExpressionSettings {
         }
     }
 
-    /// Reads the settings of a head with `classes` classes; what the file does not say stays neutral.
+    /// Reads the settings of a head with `classes` classes; a setting that the file does not hold stays neutral.
     ///
     /// # Errors
     ///

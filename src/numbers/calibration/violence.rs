@@ -58,7 +58,7 @@ impl ViolenceSettings {
         }
     }
 
-    /// Reads the settings; what the file does not say is the default.
+    /// Reads the settings; a setting that the file does not hold has its default.
     ///
     /// # Errors
     ///
@@ -119,7 +119,7 @@ mod tests {
             frames_per_second: Some(12.5),
             threshold: 0.36,
         };
-        let mut extra = BTreeMap::from([("embedding".to_owned(), "convnext-tiny".to_owned())]);
+        let mut extra = BTreeMap::from([("other".to_owned(), "left alone".to_owned())]);
         assert_eq!(
             ViolenceSettings::read(&extra),
             Ok(ViolenceSettings::default())

@@ -139,11 +139,6 @@ impl TrackSmoother {
         self.closed = true;
     }
 
-    /// Whether the track has ended.
-    pub fn is_closed(&self) -> bool {
-        self.closed
-    }
-
     /// Last frame in which the face was found.
     pub fn last(&self) -> Option<u64> {
         (!self.rows.is_empty()).then(|| self.start + self.rows.len() as u64 - 1)
@@ -155,11 +150,6 @@ impl TrackSmoother {
             SmoothingMode::Delayed => frames(self.half_window),
             SmoothingMode::Trailing => 0,
         }
-    }
-
-    /// Changes the window from now on; a wider one reaches back only as far as rows were kept.
-    pub fn set_half_window(&mut self, half_window: usize) {
-        self.half_window = half_window as u64;
     }
 
     /// The smoothed row of a frame.
@@ -293,19 +283,6 @@ mod tests {
         track.push(9_000_000, &[0.0]).expect("a long gap");
         assert_eq!(track.rows.len(), 1045);
         assert_eq!(track.last(), Some(9_000_000));
-    }
-
-    #[test]
-    fn window_changes_while_running() {
-        let mut track = TrackSmoother::new(SmoothingMode::Trailing, 0);
-        for frame in 0..5_u8 {
-            track
-                .push(frame.into(), &[f32::from(frame)])
-                .expect("ascending frames");
-        }
-        assert_eq!(track.smoothed(4), Some(vec![4.0]));
-        track.set_half_window(1);
-        assert_eq!(track.smoothed(4), Some(vec![3.0]));
     }
 
     #[test]

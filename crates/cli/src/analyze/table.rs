@@ -3,7 +3,8 @@
 use affectlens::{
     label::{ActionUnit, Expression},
     lens::Lens,
-    report::{ExpressionReport, FaceReport, FrameReport, Tasks, ViolenceReport},
+    report::{ExpressionReport, FaceReport, FrameReport, ViolenceReport},
+    task::{Task, Tasks},
 };
 
 const FRAME_COLUMNS: [&str; 3] = ["file", "frame", "time_ms"];
@@ -37,18 +38,18 @@ impl Columns {
             .into_iter()
             .map(str::to_owned)
             .collect();
-        if self.tasks.expression {
+        if self.tasks.contains(Task::Expression) {
             names.extend(EXPRESSION_COLUMNS.map(str::to_owned));
             names.extend(self.classes.iter().map(|class| class.name().to_owned()));
         }
-        if self.tasks.valence_arousal {
+        if self.tasks.contains(Task::ValenceArousal) {
             names.extend(VALENCE_AROUSAL_COLUMNS.map(str::to_owned));
         }
-        if self.tasks.action_units {
+        if self.tasks.contains(Task::ActionUnits) {
             names.push("action_units_source".to_owned());
             names.extend(self.action_units.iter().map(|unit| unit.name().to_owned()));
         }
-        if self.tasks.violence {
+        if self.tasks.contains(Task::Violence) {
             names.extend(VIOLENCE_COLUMNS.map(str::to_owned));
         }
         names
@@ -63,7 +64,7 @@ impl Columns {
         ];
         let violence = self.violence(report);
         let mut faces: Vec<_> = report.faces.iter().map(|face| self.face(face)).collect();
-        if faces.is_empty() && self.tasks.violence {
+        if faces.is_empty() && self.tasks.contains(Task::Violence) {
             let width = self.names().len() - frame.len() - violence.len();
             faces.push(vec![String::new(); width]);
         }
@@ -75,7 +76,7 @@ impl Columns {
 
     fn violence(&self, report: &FrameReport) -> Vec<String> {
         match &report.violence {
-            _ if !self.tasks.violence => Vec::new(),
+            _ if !self.tasks.contains(Task::Violence) => Vec::new(),
             Some(ViolenceReport::Scored {
                 probability,
                 violent,
@@ -91,15 +92,15 @@ impl Columns {
         fields.extend(
             [place.x, place.y, place.width, place.height, face.score].map(|it| it.to_string()),
         );
-        if self.tasks.expression {
+        if self.tasks.contains(Task::Expression) {
             fields.extend(self.expression(face.expression.as_ref()));
         }
-        if self.tasks.valence_arousal {
+        if self.tasks.contains(Task::ValenceArousal) {
             let source = face.sources.valence_arousal.map(|it| it.source.name());
             fields.extend([number(face.valence), number(face.arousal)]);
             fields.push(source.unwrap_or_default().to_owned());
         }
-        if self.tasks.action_units {
+        if self.tasks.contains(Task::ActionUnits) {
             fields.extend(self.units(face));
         }
         fields

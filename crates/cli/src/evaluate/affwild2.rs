@@ -11,7 +11,8 @@ use affectlens::{
     device::OpenedDevice,
     label::{AFF_WILD2, AFF_WILD2_ACTION_UNITS, Expression},
     metrics::{ActionUnitScores, Confusion, Covariance, Scores, ValenceArousalScores},
-    report::Tasks,
+    role::Role,
+    task::Tasks,
 };
 use affectlens_data::{
     ActionUnitPredictor, AffWild2, CropReader, ExpressionPredictor, FramePredictor, Keep, Part,
@@ -73,7 +74,10 @@ fn expressions(args: &FaceArgs, device: &OpenedDevice) -> Result<ExpressionPredi
 fn valence_arousal(args: &FaceArgs, reader: &CropReader) -> Result<ValenceArousalPredictor> {
     let head = match args.model {
         Model::Pretrained => None,
-        Model::Head | Model::Full => args.weights.installed().own_head("valence-arousal-head")?,
+        Model::Head | Model::Full => args
+            .weights
+            .installed()
+            .own_head(Role::ValenceArousalHead.file())?,
     };
     if head.is_none() && args.model == Model::Head {
         bail!("there is no `valence-arousal-head` among the weights; train one");
@@ -93,7 +97,7 @@ fn action_units(args: &FaceArgs) -> Result<ActionUnitPredictor> {
     }
     let installed = args.weights.installed();
     let weights = installed
-        .own_head("action-units-head")?
+        .own_head(Role::ActionUnitsHead.file())?
         .context("there is no `action-units-head` among the weights; train one")?;
     Ok(ActionUnitPredictor::load(&weights)?)
 }

@@ -13,7 +13,7 @@ use crate::{
 use affectlens::{
     calibration::ViolenceSettings,
     head::{TemporalHead, TemporalKind},
-    weights::Weights,
+    weights::{EMBEDDING, Weights},
     windowing::Windows,
 };
 use affectlens_data::{
@@ -140,7 +140,7 @@ impl Args {
         let (name, weights) = self.head()?;
         let extra = &weights.metadata.extra;
         let backbone = extra
-            .get("embedding")
+            .get(EMBEDDING)
             .with_context(|| format!("`{name}` does not name its backbone"))?;
         let settings = ViolenceSettings::read(extra)?;
         let head =

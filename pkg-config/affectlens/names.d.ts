@@ -1,0 +1,57 @@
+// Written from the engine's tables by tests/native/names.rs, which also checks that both agree: do not edit.
+// AFFECTLENS_WRITE_NAMES=1 cargo test -p affectlens --test native names
+
+/** What can be reported. */
+export type Task = "expression" | "valence-arousal" | "action-units" | "violence";
+
+/** Where to run. */
+export type DeviceChoice = "auto" | "webgpu" | "cpu";
+
+/** Where a model runs. */
+export type DeviceKind = "webgpu" | "cpu";
+
+/** A weights file by what it is for. */
+export type WeightsRole = "detector" | "backbone" | "pretrained" | "head" | "valenceArousalHead" | "actionUnitsHead" | "mesh" | "blendshapes" | "violenceBackbone" | "violenceHead";
+
+/** Facial expressions. */
+export type ExpressionName = "neutral" | "anger" | "disgust" | "fear" | "happiness" | "sadness" | "surprise" | "other" | "contempt";
+
+/** Names of the Facial Action Coding System. */
+export type ActionUnitName = "AU1" | "AU2" | "AU4" | "AU5" | "AU6" | "AU7" | "AU10" | "AU12" | "AU14" | "AU15" | "AU17" | "AU20" | "AU23" | "AU24" | "AU25" | "AU26" | "AU28" | "AU45";
+
+/** The classifier that decided on an expression. */
+export type ExpressionSource = "pretrained" | "head";
+
+/** The part of the model that gives valence and arousal. */
+export type ValenceArousalSource = "head" | "backbone" | "derived";
+
+/** The part of the model that gives action units. */
+export type ActionUnitSource = "head" | "blendshapes";
+
+/** Settings of the part `faces`. */
+export type FaceSettingName = "gla" | "halfWindow" | "valenceArousalHalfWindow" | "actionUnitsHalfWindow" | "confidence" | "blend" | "landmarks";
+
+/** Settings of the part `violence`. */
+export type ViolenceSettingName = "threshold" | "every";
+
+/** All settings, in the flat spelling. */
+export type FlatSettingName = "gla" | "halfWindow" | "valenceArousalHalfWindow" | "actionUnitsHalfWindow" | "confidence" | "blend" | "landmarks" | "violenceThreshold" | "violenceEvery";
+
+/** A setting: its name in its part, its flat name, and the values that it takes. */
+export type Control = {
+  readonly part: "faces" | "violence";
+  readonly name: FaceSettingName | ViolenceSettingName;
+  readonly flat: FlatSettingName;
+  readonly expected: string;
+} & (
+  | { readonly type: "boolean" }
+  | { readonly type: "number" | "whole number"; readonly least: number; readonly most: number }
+);
+
+export declare const TASKS: readonly Task[];
+/** The tasks that look for faces. */
+export declare const FACE_TASKS: readonly Task[];
+export declare const DEVICES: readonly DeviceChoice[];
+/** The tasks that use each file: without one of them it is not read. */
+export declare const TASKS_OF_ROLE: { readonly [role in WeightsRole]: readonly Task[] };
+export declare const CONTROLS: readonly Control[];

@@ -1,0 +1,111 @@
+//! The files that a lens is made of.
+
+use crate::{
+    error::LensError,
+    faces::{ClassifierWeights, FaceWeights},
+    role::Role,
+    task::{Task, Tasks},
+    violence::ViolenceWeights,
+    weights::Weights,
+};
+
+/// Files of the parts that are wanted.
+#[derive(Clone, Debug)]
+pub struct LensWeights {
+    /// Files for expression, valence, arousal and action units.
+    pub faces: Option<FaceWeights>,
+    /// Files for violence.
+    pub violence: Option<ViolenceWeights>,
+}
+
+impl LensWeights {
+    /// Reads the files that the tasks use: `find` gives the file of a role if it is there, `parse` reads it. What a part
+    /// cannot do without is looked for before anything of it is read.
+    ///
+    /// # Errors
+    ///
+    /// [`LensError::MissingWeights`] for a file that a part cannot do without, or the error of `parse`.
+    pub fn read<F, E: From<LensError>>(
+        tasks: Tasks,
+        find: impl Fn(Role) -> Option<F>,
+        parse: impl Fn(Role, F) -> Result<Weights, E>,
+    ) -> Result<Self, E> {
+        let used = |role: Role| role.serves(tasks).then(|| find(role)).flatten();
+        let required = |role| used(role).ok_or(LensError::MissingWeights { role });
+        let optional = |role| used(role).map(|file| parse(role, file)).transpose();
+        let read_faces = || -> Result<FaceWeights, E> {
+            let [detector, backbone] = [required(Role::Detector)?, required(Role::Backbone)?];
+            Ok(FaceWeights {
+                detector: parse(Role::Detector, detector)?,
+                classifier: ClassifierWeights {
+                    backbone: parse(Role::Backbone, backbone)?,
+                    pretrained: optional(Role::Pretrained)?,
+                    head: optional(Role::Head)?,
+                    valence_arousal_head: optional(Role::ValenceArousalHead)?,
+                    action_units_head: optional(Role::ActionUnitsHead)?,
+                },
+                mesh: optional(Role::Mesh)?,
+                blendshapes: optional(Role::Blendshapes)?,
+            })
+        };
+        let read_violence = || -> Result<ViolenceWeights, E> {
+            let [backbone, head] = [
+                required(Role::ViolenceBackbone)?,
+                required(Role::ViolenceHead)?,
+            ];
+            Ok(ViolenceWeights {
+                backbone: parse(Role::ViolenceBackbone, backbone)?,
+                head: parse(Role::ViolenceHead, head)?,
+            })
+        };
+        let wants_violence = tasks.contains(Task::Violence);
+        Ok(Self {
+            faces: tasks.need_faces().then(read_faces).transpose()?,
+            violence: wants_violence.then(read_violence).transpose()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads files of which each has its role as its bytes.
+    fn read(tasks: &[Task], files: &[Role]) -> Result<LensWeights, LensError> {
+        let find = |role| files.contains(&role).then_some(role);
+        let parse = |role: Role, file| {
+            assert_eq!(role, file);
+            let mut weights = Weights::default();
+            weights.metadata.architecture = role.file().to_owned();
+            Ok(weights)
+        };
+        LensWeights::read(Tasks::new(tasks), find, parse)
+    }
+
+    #[test]
+    fn a_part_reads_the_files_that_its_tasks_use() {
+        let all = read(&Task::ALL, &Role::ALL).expect("all are there");
+        let (faces, violence) = (all.faces.expect("used"), all.violence.expect("used"));
+        let head = faces.classifier.valence_arousal_head.expect("used");
+        assert_eq!(head.metadata.architecture, "valence-arousal-head");
+        assert_eq!(violence.head.metadata.architecture, "violence-head");
+
+        let some = read(&[Task::Expression], &Role::ALL).expect("all are there");
+        let faces = some.faces.expect("used");
+        assert!(some.violence.is_none() && faces.mesh.is_none());
+        assert!(faces.classifier.action_units_head.is_none());
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let missing = |tasks, files| read(tasks, files).expect_err("missing").to_string();
+        assert_eq!(
+            missing(&[Task::Violence], &[Role::ViolenceBackbone]),
+            "weights have no `violenceHead`"
+        );
+        assert_eq!(
+            missing(&[Task::Expression], &[Role::Detector]),
+            "weights have no `backbone`"
+        );
+    }
+}

@@ -1,0 +1,159 @@
+//! A model and its stream of pictures, for JavaScript.
+
+use js_sys::{Object, Reflect, Uint8Array};
+use serde::Serialize;
+use serde_json::Value;
+use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
+
+use super::{Workers, error::failure, open_device, parse, to_js};
+use crate::{
+    controls::Controls,
+    device::{DeviceKind, OpenedDevice},
+    error::LensError,
+    frame::Frame,
+    lens::{self, LensWeights},
+    role::Role,
+    task::Tasks,
+    violence::ViolenceLens,
+};
+
+/// A device and the networks on it.
+#[wasm_bindgen]
+pub struct Lens {
+    device: OpenedDevice,
+    lens: lens::Lens,
+}
+
+#[wasm_bindgen]
+impl Lens {
+    /// Opens `device` ("auto", "webgpu" or "cpu") and builds the networks that `tasks` need from `files`, an object
+    /// of safetensors files by role. On the CPU `workers` run them, if given and once started; else this module does,
+    /// with one thread.
+    ///
+    /// # Errors
+    ///
+    /// A JavaScript `Error` with a `code`.
+    pub async fn open(
+        device: String,
+        tasks: Vec<String>,
+        files: Object,
+        workers: Option<Workers>,
+    ) -> Result<Self, JsValue> {
+        let tasks = Tasks::from_names(tasks.iter().map(String::as_str))?;
+        let weights = LensWeights::read(
+            tasks,
+            |role| file(&files, role),
+            |role, file| parse(role.name(), &Uint8Array::new(&file).to_vec()),
+        )?;
+        let device = open_device(&device, workers).await?;
+        let mut lens = lens::Lens::load(&weights, tasks, &device).await?;
+        lens.configure(lens.live_controls())?;
+        Ok(Self { device, lens })
+    }
+
+    /// `{ kind, adapter, fallback }` of the open device.
+    ///
+    /// # Errors
+    ///
+    /// None in practice.
+    pub fn device(&self) -> Result<JsValue, JsValue> {
+        #[derive(Serialize)]
+        struct Device<'a> {
+            kind: DeviceKind,
+            adapter: &'a str,
+            fallback: Option<&'a str>,
+        }
+        to_js(&Device {
+            kind: self.device.kind,
+            adapter: &self.device.adapter,
+            fallback: self.device.fallback.as_deref(),
+        })
+    }
+
+    /// The networks that detect violence, and how long their window is; `null` without that task.
+    ///
+    /// # Errors
+    ///
+    /// None in practice.
+    pub fn violence(&self) -> Result<JsValue, JsValue> {
+        to_js(&self.lens.violence().map(ViolenceLens::facts))
+    }
+
+    /// The controls in force, `{ faces, violence }`; those of a part that is not there have no effect.
+    ///
+    /// # Errors
+    ///
+    /// None in practice.
+    pub fn settings(&self) -> Result<JsValue, JsValue> {
+        to_js(&self.lens.controls())
+    }
+
+    /// Replaces the controls, all of them, from the next frame on.
+    ///
+    /// # Errors
+    ///
+    /// A JavaScript `Error` with the code `bad-argument`.
+    pub fn configure(&mut self, settings: JsValue) -> Result<(), JsValue> {
+        let refuse = |reason: String| failure("bad-argument", &format!("settings: {reason}"));
+        // Through a JSON value, which refuses fields that there are not.
+        let settings: Value =
+            serde_wasm_bindgen::from_value(settings).map_err(|error| refuse(error.to_string()))?;
+        let controls: Controls =
+            serde_json::from_value(settings).map_err(|error| refuse(error.to_string()))?;
+        Ok(self.lens.configure(controls)?)
+    }
+
+    /// The report on the next frame of the stream; `rgba` has `width * height * 4` bytes.
+    ///
+    /// # Errors
+    ///
+    /// A JavaScript `Error` with a `code`.
+    pub async fn analyze(
+        &mut self,
+        width: u32,
+        height: u32,
+        rgba: Vec<u8>,
+        time_ms: f64,
+    ) -> Result<JsValue, JsValue> {
+        let frame = Frame::from_rgba(width, height, &rgba)?;
+        let report = self.lens.analyze(&frame, time_ms).await;
+        self.report(report)
+    }
+
+    /// The expression of a face that fills the picture.
+    ///
+    /// # Errors
+    ///
+    /// A JavaScript `Error` with a `code`.
+    #[wasm_bindgen(js_name = analyzeFace)]
+    pub async fn analyze_face(
+        &self,
+        width: u32,
+        height: u32,
+        rgba: Vec<u8>,
+    ) -> Result<JsValue, JsValue> {
+        let crop = Frame::from_rgba(width, height, &rgba)?;
+        let report = self.lens.analyze_face(&crop).await;
+        self.report(report)
+    }
+
+    /// Forgets the stream.
+    pub fn reset(&mut self) {
+        self.lens.reset();
+    }
+}
+
+impl Lens {
+    /// A report, unless the device was lost meanwhile: whatever was read from it then is not a result.
+    fn report(&self, report: Result<impl Serialize, LensError>) -> Result<JsValue, JsValue> {
+        self.device.check()?;
+        to_js(&report?)
+    }
+}
+
+/// The file of a role in the object that JavaScript handed over.
+fn file(files: &Object, role: Role) -> Option<JsValue> {
+    // Reading a field of a plain object cannot fail.
+    let file = Reflect::get(files, &role.name().into()).ok()?;
+    (!file.is_undefined()).then_some(file)
+}
