@@ -17,7 +17,7 @@ use self::channels::{
 };
 use self::pointwise::{GateForm, Pointwise, ShortcutForm, Tiling};
 use self::windows::Windowed;
-use super::plan::{Activation, LineSums, Map, MapShape, Plan, Shortcut, Step, Weighted, Window};
+use super::{Activation, LineSums, Map, MapShape, Plan, Shortcut, Step, Weighted, Window};
 use crate::device::KernelForm;
 pub(crate) use context::{Gpu, GpuBuffer};
 pub(crate) use shader::{Element, Shader, ShaderBuilder};
