@@ -2,7 +2,7 @@
 
 use crate::lanes::{Kernel, Lanes};
 
-/// What happens to the sum of product, bias and shortcut of a step.
+/// Function of the sum of product, bias and shortcut of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum Activation {
@@ -25,7 +25,7 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// What the activation is when it is only a clamp; a clamp costs nothing inside a tile.
+    /// Limits of an activation that only clamps; a clamp costs nothing inside a tile.
     pub(crate) fn limits(self) -> (f32, f32) {
         match self {
             Self::Relu => (0.0, f32::INFINITY),
@@ -123,7 +123,7 @@ pub(crate) struct Activate {
     pub(crate) row_stride: usize,
     /// Vectors of a row.
     pub(crate) vectors: usize,
-    /// Of [`Activation::Prelu`], for the first value.
+    /// Slopes of [`Activation::Prelu`], from the first value on.
     pub(crate) slopes: *const f32,
 }
 

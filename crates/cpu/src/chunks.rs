@@ -9,7 +9,7 @@ use crate::packed::{Kind, PackedStep};
 const CHUNK: usize = 1 << 20;
 /// Chunks of one operation and picture at most.
 const CHUNKS: usize = 16;
-/// What an exponential costs, in products.
+/// Cost of an exponential, in products.
 const EXPONENTIAL: usize = 16;
 /// Floats of a block of rows; it stays in the second cache.
 const BLOCK: usize = 1 << 15;

@@ -81,7 +81,7 @@ impl Engine {
         }
     }
 
-    /// What each step is.
+    /// Description of each operation.
     pub fn steps(&self) -> Vec<String> {
         self.program
             .steps

@@ -10,7 +10,7 @@
 
 use crate::packed::{PackedStep, Port};
 
-/// What stands first. Lengths of lists count their members; `parameters` counts words from the start.
+/// The first words. Lengths of lists count their members; `parameters` counts words from the start.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C, align(64))]
 pub(crate) struct Header {
@@ -117,7 +117,7 @@ mod read {
         header: Header,
     }
 
-    /// Where a run keeps what it needs, in floats from the start of its workspace; every part begins on a cache line,
+    /// Positions of a run's memory, in floats from the start of its workspace; every part begins on a cache line,
     /// and the input stands first.
     pub(crate) struct Workspace {
         pub(crate) output: usize,

@@ -6,7 +6,7 @@ use crate::packed::PackedStep;
 use crate::queue::Queue;
 use crate::run::run;
 
-/// What a program is made of, wherever it lies.
+/// Parts of a program, wherever it lies.
 #[derive(Clone, Copy)]
 pub(crate) struct Parts<'a> {
     pub(crate) steps: &'a [PackedStep],
@@ -36,7 +36,7 @@ pub(crate) struct Job<'a> {
     pub(crate) set: InstructionSet,
     pub(crate) parts: Parts<'a>,
     pub(crate) arena: *mut f32,
-    /// Of all threads, [`scratch_len`](Self::scratch_len) each.
+    /// Scratch memory of all threads, [`scratch_len`](Self::scratch_len) each.
     pub(crate) scratch: *mut f32,
     pub(crate) batch: usize,
     pub(crate) starts: &'a [u32],

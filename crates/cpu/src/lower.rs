@@ -34,7 +34,7 @@ pub(crate) struct Operation<'a> {
     pub(crate) activation: Activation,
 }
 
-/// What an operation does.
+/// The loop of an operation, with the buffers that it reads beside the source.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Task {
     Product {

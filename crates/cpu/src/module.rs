@@ -23,7 +23,7 @@ unsafe extern "C" {
     safe fn rest();
 }
 
-/// What instances tell each other; the linker gives it the same address in each.
+/// Memory that instances share; the linker gives it the same address in each.
 struct Shared {
     /// Odd while a run is open.
     turn: AtomicU32,

@@ -2,7 +2,7 @@
 
 use crate::activation::Activation;
 
-/// What a step does.
+/// The loop of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 #[cfg_attr(
@@ -26,7 +26,7 @@ pub(crate) enum Kind {
     LineGate,
 }
 
-/// Where a feature map lies, `[batch, height, width, stride]`; a map that is not there has stride 0.
+/// Place of a feature map in memory, `[batch, height, width, stride]`; a map that is not there has stride 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub(crate) struct PackedMap {
@@ -62,13 +62,13 @@ pub(crate) struct PackedStep {
     pub(crate) activation: Activation,
     pub(crate) source: PackedMap,
     pub(crate) destination: PackedMap,
-    /// Added before the activation. Of a line gate: the second gates, of which the larger counts.
+    /// Map that is added before the activation; for a line gate, the second gates, of which the larger counts.
     pub(crate) shortcut: PackedMap,
-    /// Multiplied into the source, `[batch, 1, 1, channels]`; of a line gate `[batch, height + width, 1, ..]`, where
+    /// Map that the source is multiplied with, `[batch, 1, 1, channels]`; for a line gate `[batch, height + width, 1, ..]`, where
     /// the gates of columns begin in the middle of a pixel.
     pub(crate) gate: PackedMap,
-    /// Of a depthwise step: sums over each band of rows, `[batch, bands, 1, channels]`. Of a product: sums
-    /// whose mean is the source.
+    /// Sums over each band of rows, `[batch, bands, 1, channels]`: a depthwise convolution writes them, and a product
+    /// reads their mean as its source.
     pub(crate) sums: PackedMap,
     pub(crate) weight: u32,
     pub(crate) bias: u32,
@@ -77,22 +77,22 @@ pub(crate) struct PackedStep {
     pub(crate) stride: u32,
     /// Pixels of padding above and to the left.
     pub(crate) padding: [u32; 2],
-    /// Of a product and of a depthwise step: inputs of one output. Of a line gate: where gates of columns begin.
+    /// Inputs of one output of a convolution; for a line gate, the position where gates of columns begin.
     pub(crate) depth: u32,
     /// Vectors of outputs, and the panels that they are split into.
     pub(crate) vectors: u32,
     pub(crate) panels: u32,
     /// Channels that are real.
     pub(crate) channels: u32,
-    /// Output rows (of a product: pixels) of a chunk.
+    /// Output rows of a chunk; for a product, output pixels.
     pub(crate) chunk_rows: u32,
-    /// Panels (elsewhere: vectors) of a chunk.
+    /// Vectors of a chunk; for a product, panels.
     pub(crate) chunk_columns: u32,
-    /// Of a product: pixels that are gathered or gated at a time.
+    /// Pixels of a product that are gathered or gated at a time.
     pub(crate) block: u32,
     /// Whether the shortcut has twice the size and is max-pooled.
     pub(crate) pools_shortcut: u32,
-    /// Of layer normalisation.
+    /// Number that layer normalisation adds to the variance.
     pub(crate) epsilon: f32,
     /// Zeros to the end of the cache line: every byte of a step is a byte of a word.
     pub(crate) rest: [u32; 9],
@@ -222,7 +222,7 @@ impl PackedStep {
         length
     }
 
-    /// Height and width, padding included, of what so many output pixels (whole lines) see.
+    /// Height and width, padding included, of the pixels that whole lines of output pixels see.
     pub(crate) fn band(&self, pixels: usize) -> [usize; 2] {
         let width = self.destination.width as usize;
         let [rows, columns] = self.kernel.map(|side| side as usize);

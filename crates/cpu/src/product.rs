@@ -57,7 +57,7 @@ struct Rows {
     stride: usize,
 }
 
-/// Where the rows of a product lie: lines of pixels that are equally far from each other.
+/// Rows of a product in memory: lines of pixels that are equally far from each other.
 #[derive(Clone, Copy)]
 struct Source {
     pixels: Rows,
