@@ -106,11 +106,11 @@ impl Network {
     }
 }
 
-/// Fetches results from their device, all in one go: on a GPU a read costs far more than what is read.
+/// Fetches results from their device in one read: on a GPU, the read itself costs far more than its bytes.
 ///
 /// # Errors
 ///
-/// What the device said, if a kernel failed or it was lost.
+/// [`ExecutionError`] if a kernel failed or the device was lost.
 pub async fn read_back(tensors: Vec<Tensor<2>>) -> Result<Vec<Vec<f32>>, ExecutionError> {
     let sizes: Vec<usize> = tensors
         .iter()
