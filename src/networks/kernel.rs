@@ -1,12 +1,11 @@
-//! Networks in folded form and what carries them out.
+//! Networks in folded form, and what runs them.
 //!
-//! A [`Plan`] lists feature maps in NHWC order and the operations between them; a [`Network`] is a plan with its
-//! parameters on a device: fused WGSL kernels on a GPU, SIMD loops on the CPU.
+//! A [`Plan`], the graph of `affectlens-cpu`, lists feature maps in NHWC order and the steps between them; a [`Network`]
+//! is a plan with its parameters on a device: fused WGSL kernels on a GPU, SIMD loops on the CPU.
 
 mod counters;
 mod cpu;
 mod gpu;
-mod plan;
 mod product;
 mod tuning;
 
@@ -14,10 +13,10 @@ use std::ops::Range;
 
 use burn::tensor::{Device, ExecutionError, Tensor};
 
-pub use counters::Counters;
-pub use plan::{
+pub use affectlens_cpu::{
     Activation, LineSums, Map, MapShape, Plan, Planner, Shortcut, Step, Weighted, Window,
 };
+pub use counters::Counters;
 pub(crate) use product::product;
 pub use tuning::tuned;
 
@@ -81,7 +80,7 @@ impl Network {
         self.input
     }
 
-    /// Which of a picture's values each of the plan's outputs is.
+    /// The range of each of the plan's outputs among a picture's values.
     pub fn outputs(&self) -> &[Range<usize>] {
         &self.outputs
     }
@@ -107,11 +106,11 @@ impl Network {
     }
 }
 
-/// Fetches results from their device, all in one go: on a GPU a read costs far more than what is read.
+/// Fetches results from their device in one read: on a GPU, the read itself costs far more than its bytes.
 ///
 /// # Errors
 ///
-/// What the device said, if a kernel failed or it was lost.
+/// [`ExecutionError`] if a kernel failed or the device was lost.
 pub async fn read_back(tensors: Vec<Tensor<2>>) -> Result<Vec<Vec<f32>>, ExecutionError> {
     let sizes: Vec<usize> = tensors
         .iter()

@@ -143,7 +143,7 @@ fn gates_and_shortcuts(noise: &mut Noise) -> Plan {
     planner.finish(&[logits, maps, gate, both])
 }
 
-/// So many pixels that means take two dispatches.
+/// Maps whose means take two dispatches.
 fn large_maps(noise: &mut Noise) -> Plan {
     let mut planner = Plan::of_input(61, 57, 4);
     let input = planner.input();

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use affectlens_cpu::{
-    Activation, Engine, Finish, InstructionSet, MapId, Network, NetworkError, Shortcut, Window,
+    Activation, CompileError, Engine, InstructionSet, Map, Plan, Planner, Shortcut, Weighted,
+    Window,
 };
 
 /// Expansion, kernel, stride, channels, repeats.
@@ -43,113 +44,74 @@ impl Weights {
         }
     }
 
-    /// Weight, outputs last, and bias of a layer; files hold `[outputs, inputs, taps]`.
-    fn layer(&mut self, inputs: usize, taps: usize, outputs: usize) -> [Vec<f32>; 2] {
+    /// A layer; files hold `[outputs, inputs, taps]`.
+    fn layer(
+        &mut self,
+        inputs: usize,
+        kernel: usize,
+        outputs: usize,
+        activation: Activation,
+    ) -> Weighted {
+        let taps = kernel * kernel;
         let scale = (5.0 / (inputs * taps) as f32).sqrt();
         let weight = self.take(inputs * taps * outputs, scale);
-        let mut reordered = Vec::with_capacity(weight.len());
-        for tap in 0..taps {
-            for input in 0..inputs {
-                reordered.extend(
-                    (0..outputs).map(|output| weight[(output * inputs + input) * taps + tap]),
-                );
-            }
-        }
-        [reordered, self.take(outputs, 0.1)]
+        let bias = self.take(outputs, 0.1);
+        Weighted::from_outputs_first(&weight, &bias, kernel, activation)
     }
 }
 
 struct Builder {
-    network: Network,
+    planner: Planner,
     weights: Weights,
-}
-
-fn finish(bias: &[f32], activation: Activation) -> Finish<'_> {
-    Finish {
-        bias,
-        activation,
-        slopes: &[],
-    }
-}
-
-/// TensorFlow's SAME padding.
-fn same(side: usize, kernel: usize, stride: usize) -> Window {
-    let size = side.div_ceil(stride);
-    let padding = ((size - 1) * stride + kernel).saturating_sub(side) / 2;
-    Window {
-        kernel,
-        stride,
-        padding: [padding; 2],
-        size: [size; 2],
-    }
 }
 
 impl Builder {
     fn pointwise(
         &mut self,
-        source: MapId,
+        source: Map,
         outputs: usize,
         activation: Activation,
-        gate: Option<MapId>,
-        shortcut: Option<MapId>,
-    ) -> Result<MapId, NetworkError> {
-        let [_, _, inputs] = self.network.shape(source)?;
-        let [weight, bias] = self.weights.layer(inputs, 1, outputs);
-        let shortcut = shortcut.map(|map| Shortcut {
-            map,
-            is_pooled: false,
-        });
-        self.network
-            .pointwise(source, &weight, finish(&bias, activation), gate, shortcut)
+        gate: Option<Map>,
+        shortcut: Option<Map>,
+    ) -> Map {
+        let inputs = self.planner.shape(source).channels;
+        let layer = self.weights.layer(inputs, 1, outputs, activation);
+        let shortcut = shortcut.map(|map| Shortcut { map, pooled: false });
+        self.planner.gated_pointwise(source, layer, gate, shortcut)
     }
 
-    fn block(
-        &mut self,
-        source: MapId,
-        [expansion, kernel, stride, outputs]: [usize; 4],
-    ) -> Result<MapId, NetworkError> {
-        let [side, _, inputs] = self.network.shape(source)?;
+    fn block(&mut self, source: Map, [expansion, kernel, stride, outputs]: [usize; 4]) -> Map {
+        let inputs = self.planner.shape(source).channels;
         let hidden = inputs * expansion;
         let mut maps = source;
         if expansion > 1 {
-            maps = self.pointwise(maps, hidden, Activation::Silu, None, None)?;
+            maps = self.pointwise(maps, hidden, Activation::Silu, None, None);
         }
-        let [weight, bias] = self.weights.layer(1, kernel * kernel, hidden);
-        let window = same(side, kernel, stride);
-        maps = self
-            .network
-            .depthwise(maps, window, &weight, finish(&bias, Activation::Silu))?;
-        let [reduce, reduce_bias] = self.weights.layer(hidden, 1, inputs / 4);
-        let [excite, excite_bias] = self.weights.layer(inputs / 4, 1, hidden);
-        let gate = self.network.squeeze_excite(
-            maps,
-            (&reduce, finish(&reduce_bias, Activation::Silu)),
-            (&excite, finish(&excite_bias, Activation::Sigmoid)),
-        )?;
+        let window = Window::same(self.planner.shape(maps), kernel, stride);
+        let layer = self.weights.layer(1, kernel, hidden, Activation::Silu);
+        maps = self.planner.depthwise(maps, window, layer);
+        let squeezed = inputs / 4;
+        let reduce = self.weights.layer(hidden, 1, squeezed, Activation::Silu);
+        let excite = self.weights.layer(squeezed, 1, hidden, Activation::Sigmoid);
+        let gate = self.planner.squeeze_excite(maps, reduce, excite);
         let shortcut = (stride == 1 && inputs == outputs).then_some(source);
         self.pointwise(maps, outputs, Activation::Identity, Some(gate), shortcut)
     }
 
-    fn build(mut self) -> Result<Network, NetworkError> {
-        let picture = self.network.input([SIDE, SIDE, 3])?;
-        let [weight, bias] = self.weights.layer(3, 9, 32);
-        let mut maps = self.network.convolution(
-            picture,
-            same(SIDE, 3, 2),
-            &weight,
-            finish(&bias, Activation::Silu),
-            None,
-        )?;
+    fn build(mut self) -> Plan {
+        let picture = self.planner.input();
+        let window = Window::same(self.planner.shape(picture), 3, 2);
+        let stem = self.weights.layer(3, 3, 32, Activation::Silu);
+        let mut maps = self.planner.convolution(picture, window, stem);
         for [expansion, kernel, stride, channels, repeats] in STAGES {
             for index in 0..repeats {
                 let stride = if index == 0 { stride } else { 1 };
-                maps = self.block(maps, [expansion, kernel, stride, channels])?;
+                maps = self.block(maps, [expansion, kernel, stride, channels]);
             }
         }
-        maps = self.pointwise(maps, 1280, Activation::Silu, None, None)?;
-        let means = self.network.average(maps)?;
-        self.network.output(means)?;
-        Ok(self.network)
+        maps = self.pointwise(maps, 1280, Activation::Silu, None, None);
+        let means = self.planner.average(maps);
+        self.planner.finish(&[means])
     }
 }
 
@@ -205,17 +167,17 @@ fn read(file: PathBuf) -> Vec<f32> {
 }
 
 #[expect(clippy::print_stdout, reason = "this is what a benchmark is for")]
-fn main() -> Result<(), NetworkError> {
+fn main() -> Result<(), CompileError> {
     let options = Options::parse();
     let weights = match &options.folder {
         Some(folder) => Weights::Read(read(folder.join("b0.weights")).into_iter()),
         None => Weights::Seeded(1),
     };
     let builder = Builder {
-        network: Network::default(),
+        planner: Plan::of_input(SIDE, SIDE, 3),
         weights,
     };
-    let network = builder.build()?;
+    let plan = builder.build();
     let batch = options.batch.unwrap_or(1);
     let inputs = match &options.folder {
         Some(folder) => read(folder.join("b0.input")),
@@ -230,8 +192,8 @@ fn main() -> Result<(), NetworkError> {
         {
             continue;
         }
-        let mut engine = Engine::new(network.compile(set)?, options.threads.unwrap_or(1));
-        engine.run(batch, &[input]);
+        let mut engine = Engine::new(plan.compile(set)?, options.threads.unwrap_or(1));
+        engine.run(batch, input);
         let mut output = vec![0.0; batch * 1280];
         engine.read(0, &mut output);
         if let Some(folder) = &options.folder {
@@ -245,7 +207,7 @@ fn main() -> Result<(), NetworkError> {
             println!("{set:?}: worst difference {worst:e} of {largest:e}");
         }
         let [median_ms, least_ms] = median(options.runs.unwrap_or(100), || {
-            engine.run(batch, &[input]);
+            engine.run(batch, input);
         });
         println!(
             "{set:?}, {} threads, batch {batch}: median {median_ms:.2} ms, least {least_ms:.2} ms",

@@ -1,7 +1,44 @@
-//! Activations over vectors.
+//! Activations, and how they are computed over vectors.
 
 use crate::lanes::{Kernel, Lanes};
-use crate::step::Activation;
+
+/// Function of the sum of product, bias and shortcut of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum Activation {
+    /// Nothing.
+    Identity,
+    /// `max(x, 0)`
+    Relu,
+    /// `min(max(x, 0), 6)`
+    Relu6,
+    /// `max(x, 0) + slope * min(x, 0)`, one slope a channel.
+    Prelu,
+    /// `x * sigmoid(x)`
+    Silu,
+    /// `x * (1 + erf(x / sqrt(2))) / 2`
+    Gelu,
+    /// `1 / (1 + e^-x)`
+    Sigmoid,
+    /// `x * min(max(x + 3, 0), 6) / 6`
+    Hardswish,
+}
+
+impl Activation {
+    /// Limits of an activation that only clamps; a clamp costs nothing inside a tile.
+    pub(crate) fn limits(self) -> (f32, f32) {
+        match self {
+            Self::Relu => (0.0, f32::INFINITY),
+            Self::Relu6 => (0.0, 6.0),
+            _ => (f32::NEG_INFINITY, f32::INFINITY),
+        }
+    }
+
+    /// Whether [`limits`](Self::limits) is all there is to it.
+    pub(crate) fn is_clamp(self) -> bool {
+        matches!(self, Self::Identity | Self::Relu | Self::Relu6)
+    }
+}
 
 /// `2^power`; saturates at the ends of the normal numbers.
 #[inline(always)]
@@ -86,7 +123,7 @@ pub(crate) struct Activate {
     pub(crate) row_stride: usize,
     /// Vectors of a row.
     pub(crate) vectors: usize,
-    /// Of [`Activation::Prelu`], for the first value.
+    /// Slopes of [`Activation::Prelu`], from the first value on.
     pub(crate) slopes: *const f32,
 }
 

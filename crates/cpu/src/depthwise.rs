@@ -3,10 +3,10 @@
 //! Sums stay in registers while the window slides: every input vector is loaded once and goes into each output
 //! that sees it.
 
-use crate::activation::{Activate, silu};
+use crate::activation::{Activate, Activation, silu};
 use crate::lanes::{Kernel, Lanes};
 use crate::memory::Memory;
-use crate::step::{Activation, NONE, Step};
+use crate::packed::{NONE, PackedStep};
 
 /// Output pixels of a strip; seven divides the sides of most maps.
 const LONG: usize = 7;
@@ -20,7 +20,7 @@ const CHANNELS: usize = 256;
 /// # Safety
 ///
 /// As for [`run`](crate::run::run).
-pub(crate) unsafe fn run<L: Lanes>(memory: &Memory, step: &Step, chunk: usize) {
+pub(crate) unsafe fn run<L: Lanes>(memory: &Memory, step: &PackedStep, chunk: usize) {
     let (_, columns) = step.grid(memory.batch);
     let height = step.destination.height as usize;
     let bands = height.div_ceil(step.chunk_rows as usize);
@@ -77,7 +77,7 @@ pub(crate) unsafe fn run<L: Lanes>(memory: &Memory, step: &Step, chunk: usize) {
 /// One picture of a depthwise step.
 #[derive(Clone, Copy)]
 struct Plane<'a> {
-    step: &'a Step,
+    step: &'a PackedStep,
     parameters: *const f32,
     source: *const f32,
     output: *mut f32,
@@ -148,7 +148,7 @@ impl Strip<'_> {
     unsafe fn enter<L: Lanes, const K: usize, const S: usize, const P: usize, const G: usize>(
         self,
     ) {
-        let Step {
+        let PackedStep {
             source,
             destination,
             padding,

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::compile::{Line, Program};
+use crate::compile::Program;
 use crate::job::{self, Job};
+use crate::packed::{PackedStep, Port};
+use crate::parameters::Line;
 use crate::queue::Queue;
-use crate::step::{Port, Step};
 use crate::team::{self, Team};
 
 /// A program with its memory and threads.
@@ -24,7 +25,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine with so many threads, the calling one included. Engines with equally many share them; a run that
+    /// An engine with this number of threads, the calling one included. Engines with equally many share them; a run that
     /// finds them busy with another goes on alone.
     pub fn new(program: Program, threads: usize) -> Self {
         let team = Team::of_size(threads.max(1));
@@ -40,11 +41,6 @@ impl Engine {
         }
     }
 
-    /// The program.
-    pub fn program(&self) -> &Program {
-        &self.program
-    }
-
     /// Threads, the calling one included.
     pub fn threads(&self) -> usize {
         self.team.size()
@@ -55,15 +51,13 @@ impl Engine {
         self.program.outputs[index].len()
     }
 
-    /// Runs the program on `batch` pictures; inputs are `[batch, height, width, channels]`.
+    /// Runs the program on pictures, `[batch, height, width, channels]`.
     ///
     /// # Panics
     ///
-    /// If the batch is empty, or inputs are not as many or as long as the network says.
-    pub fn run(&mut self, batch: usize, inputs: &[&[f32]]) {
+    /// If the batch is empty, or the input is not as long as its pictures.
+    pub fn run(&mut self, batch: usize, input: &[f32]) {
         assert!(batch > 0, "a batch has at least one picture");
-        let ports = &self.program.inputs;
-        assert_eq!(inputs.len(), ports.len(), "inputs of the network");
         if batch > self.room {
             self.arena = vec![Line::ZERO; self.program.arena * batch / 16];
             self.room = batch;
@@ -72,10 +66,9 @@ impl Engine {
             job::count_chunks(&self.program.steps, batch, self.starts.iter_mut());
         }
         self.batch = batch;
-        for (port, input) in ports.iter().zip(inputs) {
-            assert_eq!(input.len(), batch * port.len(), "floats of an input");
-            port.write(map(floats(&mut self.arena), *port, batch), input);
-        }
+        let port = self.program.input;
+        assert_eq!(input.len(), batch * port.len(), "floats of the input");
+        port.write(map(floats(&mut self.arena), port, batch), input);
         let queue = Queue::new();
         let team = Arc::clone(&self.team);
         let job = self.job(&queue);
@@ -88,16 +81,20 @@ impl Engine {
         }
     }
 
-    /// What each step is.
+    /// Description of each operation.
     pub fn steps(&self) -> Vec<String> {
-        self.program.steps.iter().map(Step::to_string).collect()
+        self.program
+            .steps
+            .iter()
+            .map(PackedStep::to_string)
+            .collect()
     }
 
     /// Runs one step of the last run again, on one thread: to take its time.
     ///
     /// # Panics
     ///
-    /// If there was no run, or is no such step.
+    /// If there was no run, or there is no such step.
     pub fn repeat_step(&mut self, index: usize) {
         assert!(self.batch > 0, "a step is repeated after a run");
         let queue = Queue::new();

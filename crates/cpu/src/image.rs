@@ -3,35 +3,34 @@
 //! | words | |
 //! |---|---|
 //! | 16 | [`Header`] |
-//! | 48 a step | [`Step`] |
-//! | 5 a port | [`Port`], inputs before outputs |
-//! | one a step, and one | room for the first chunk of each step |
+//! | 48 per step | [`PackedStep`] |
+//! | 5 per port | [`Port`], the input before the outputs |
+//! | one per step, and one | room for the first chunk of each step |
 //! | the rest | parameters, from a cache line on |
 
-use crate::step::{Port, Step};
+use crate::packed::{PackedStep, Port};
 
-/// What stands first. Lengths of lists count their members; `parameters` counts words from the start.
+/// The first words. Lengths of lists count their members; `parameters` counts words from the start.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C, align(64))]
 pub(crate) struct Header {
     /// [`FORMAT`]
     pub(crate) format: u32,
     pub(crate) steps: u32,
-    pub(crate) inputs: u32,
     pub(crate) outputs: u32,
     pub(crate) parameters: u32,
     /// Floats of all maps of one picture.
     pub(crate) arena: u32,
     /// Floats of scratch memory of one thread.
     pub(crate) scratch: u32,
-    pub(crate) rest: [u32; 9],
+    pub(crate) rest: [u32; 10],
 }
 
 /// Changes with everything that the two sides of an image must agree on.
-pub(crate) const FORMAT: u32 = 0x0001_caf2;
+pub(crate) const FORMAT: u32 = 0x0001_caf3;
 
 const _: () = assert!(size_of::<Header>() == 4 * Header::WORDS);
-const _: () = assert!(size_of::<Step>() == 4 * STEP);
+const _: () = assert!(size_of::<PackedStep>() == 4 * STEP);
 const _: () = assert!(size_of::<Port>() == 4 * PORT);
 
 const STEP: usize = 48;
@@ -41,7 +40,7 @@ impl Header {
     const WORDS: usize = 16;
 
     fn ports(&self) -> usize {
-        (self.inputs + self.outputs) as usize
+        1 + self.outputs as usize
     }
 
     fn starts_at(&self) -> usize {
@@ -52,8 +51,9 @@ impl Header {
 #[cfg(feature = "std")]
 mod write {
     use super::{FORMAT, Header, PORT, STEP};
-    use crate::compile::{Line, Program};
-    use crate::step::{Port, Step};
+    use crate::compile::Program;
+    use crate::packed::{PackedStep, Port};
+    use crate::parameters::Line;
 
     impl Program {
         /// The program as words without pointers: for `affectlens_cpu_*.wasm`, which is built from the feature
@@ -65,12 +65,11 @@ mod write {
             let mut header = Header {
                 format: FORMAT,
                 steps: narrow(self.steps.len()),
-                inputs: narrow(self.inputs.len()),
                 outputs: narrow(self.outputs.len()),
                 parameters: 0,
                 arena: narrow(self.arena),
                 scratch: narrow(self.scratch),
-                rest: [0; 9],
+                rest: [0; 10],
             };
             let parameters = (header.starts_at() + self.steps.len() + 1).next_multiple_of(16);
             header.parameters = narrow(parameters);
@@ -78,8 +77,8 @@ mod write {
             // SAFETY: all four are words from end to end, as the assertions on their sizes say.
             unsafe {
                 push::<Header, { Header::WORDS }>(&mut words, &[header]);
-                push::<Step, STEP>(&mut words, &self.steps);
-                push::<Port, PORT>(&mut words, &self.inputs);
+                push::<PackedStep, STEP>(&mut words, &self.steps);
+                push::<Port, PORT>(&mut words, &[self.input]);
                 push::<Port, PORT>(&mut words, &self.outputs);
                 words.resize(parameters, 0);
                 push::<Line, 16>(&mut words, &self.parameters);
@@ -106,10 +105,10 @@ mod read {
     use core::slice;
 
     use super::{FORMAT, Header, PORT};
-    use crate::InstructionSet;
+    use crate::instructions::InstructionSet;
     use crate::job::{self, Job, Parts};
+    use crate::packed::{PackedStep, Port};
     use crate::queue::Queue;
-    use crate::step::{Port, Step};
 
     /// A program's words in memory.
     #[derive(Clone, Copy)]
@@ -118,11 +117,9 @@ mod read {
         header: Header,
     }
 
-    /// Where a run keeps what it needs, in floats from the start of its workspace; every part begins on a cache
-    /// line.
+    /// Positions of a run's memory, in floats from the start of its workspace; every part begins on a cache line,
+    /// and the input stands first.
     pub(crate) struct Workspace {
-        /// Inputs, one after the other; they stand first.
-        input: usize,
         pub(crate) output: usize,
         scratch: usize,
         arena: usize,
@@ -145,12 +142,11 @@ mod read {
 
         /// Plans the memory of a run.
         pub(crate) fn workspace(&self, batch: usize, threads: usize) -> Workspace {
-            let sum = |ports: &[Port]| -> usize { ports.iter().map(|port| port.len()).sum() };
-            let output = (batch * sum(self.inputs())).next_multiple_of(16);
-            let scratch = output + (batch * sum(self.outputs())).next_multiple_of(16);
+            let outputs: usize = self.outputs().iter().map(|port| port.len()).sum();
+            let output = (batch * self.input().len()).next_multiple_of(16);
+            let scratch = output + (batch * outputs).next_multiple_of(16);
             let arena = scratch + threads * Job::scratch_len(&self.parts());
             Workspace {
-                input: 0,
                 output,
                 scratch,
                 arena,
@@ -158,22 +154,18 @@ mod read {
             }
         }
 
-        /// Brings inputs into the arena and counts chunks.
+        /// Brings the input into the arena and counts chunks.
         ///
         /// # Safety
         ///
         /// The workspace is as long as planned, and no other thread is at the program.
         pub(crate) unsafe fn begin(&self, workspace: *mut f32, batch: usize, threads: usize) {
             let plan = self.workspace(batch, threads);
-            let mut start = plan.input;
-            for port in self.inputs() {
-                let length = batch * port.len();
-                // SAFETY: the caller's promise.
-                unsafe {
-                    let input = slice::from_raw_parts(workspace.add(start), length);
-                    port.write(map(workspace.add(plan.arena), *port, batch), input);
-                }
-                start += length;
+            let port = self.input();
+            // SAFETY: the caller's promise.
+            unsafe {
+                let input = slice::from_raw_parts(workspace, batch * port.len());
+                port.write(map(workspace.add(plan.arena), port, batch), input);
             }
             let steps = self.parts().steps;
             // SAFETY: there is room for one more than steps, and nobody else reads it now.
@@ -240,19 +232,19 @@ mod read {
             // SAFETY: `at` was promised a program.
             unsafe {
                 Parts {
-                    steps: self.list::<Step>(Header::WORDS, self.header.steps as usize),
+                    steps: self.list::<PackedStep>(Header::WORDS, self.header.steps as usize),
                     parameters: self.words.add(self.header.parameters as usize).cast(),
                     scratch: self.header.scratch as usize,
                 }
             }
         }
 
-        fn inputs(&self) -> &[Port] {
-            &self.ports()[..self.header.inputs as usize]
+        fn input(&self) -> Port {
+            self.ports()[0]
         }
 
         fn outputs(&self) -> &[Port] {
-            &self.ports()[self.header.inputs as usize..]
+            &self.ports()[1..]
         }
 
         fn ports(&self) -> &[Port] {
@@ -283,63 +275,35 @@ pub(crate) use read::Image;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compile::Line;
+    use crate::parameters::Line;
     use crate::queue::Queue;
-    use crate::{Activation, Engine, Finish, InstructionSet, Network, Window};
+    use crate::{Activation, Engine, InstructionSet, Plan, Weighted, Window};
 
-    fn network() -> Network {
-        let mut network = Network::default();
-        let picture = network.input([6, 6, 3]).expect("a picture");
-        let extra = network.input([1, 1, 5]).expect("five numbers");
+    fn plan() -> Plan {
         let numbers =
             |count: usize| -> Vec<f32> { (0..count).map(|it| (it as f32).sin()).collect() };
-        let finish = |bias, activation| Finish {
-            bias,
+        let layer = |weights, outputs, activation| Weighted {
+            weight: numbers(weights),
+            bias: numbers(outputs),
             activation,
-            slopes: &[],
+            slopes: Vec::new(),
         };
-        let window = Window {
-            kernel: 3,
-            stride: 2,
-            padding: [1, 1],
-            size: [3, 3],
-        };
-        let bias = numbers(7);
-        let weight = numbers(7 * 27);
-        let maps = network.convolution(
-            picture,
-            window,
-            &weight,
-            finish(&bias, Activation::Silu),
-            None,
-        );
-        let maps = maps.expect("a convolution that fits");
-        let mean = network.average(maps).expect("means");
-        let gate = network.pointwise(
-            extra,
-            &numbers(35),
-            finish(&bias, Activation::Sigmoid),
-            None,
-            None,
-        );
-        let gated = network.pointwise(
-            mean,
-            &numbers(7 * 6),
-            finish(&bias[..6], Activation::Identity),
-            Some(gate.expect("a gate")),
-            None,
-        );
-        network.output(maps).expect("maps");
-        network
-            .output(gated.expect("a layer that fits"))
-            .expect("values");
-        network
+        let mut planner = Plan::of_input(6, 6, 3);
+        let picture = planner.input();
+        let window = Window::symmetric(planner.shape(picture), 3, 2, 1);
+        let maps = planner.convolution(picture, window, layer(7 * 27, 7, Activation::Silu));
+        let mean = planner.average(maps);
+        let colours = planner.average(picture);
+        let gate = planner.pointwise(colours, layer(3 * 7, 7, Activation::Sigmoid));
+        let gated = layer(7 * 6, 6, Activation::Identity);
+        let gated = planner.gated_pointwise(mean, gated, Some(gate), None);
+        planner.finish(&[maps, gated])
     }
 
     #[test]
     fn words_run_where_they_lie_as_the_engine_does() {
         let set = InstructionSet::Plain;
-        let program = network().compile(set).expect("plain code is everywhere");
+        let program = plan().compile(set).expect("plain code is everywhere");
         let words = program.words();
         let mut engine = Engine::new(program, 1);
         let mut lines = vec![Line::ZERO; words.len().div_ceil(16)];
@@ -349,9 +313,9 @@ mod tests {
             std::ptr::copy_nonoverlapping(words.as_ptr(), place, words.len());
             let image = Image::at(place);
             for batch in [2, 1, 3] {
-                let inputs: Vec<f32> = (0..batch * 113).map(|it| (it as f32 * 0.7).cos()).collect();
-                let (pictures, extra) = inputs.split_at(batch * 108);
-                engine.run(batch, &[pictures, extra]);
+                let pictures: Vec<f32> =
+                    (0..batch * 108).map(|it| (it as f32 * 0.7).cos()).collect();
+                engine.run(batch, &pictures);
                 let [mut maps, mut values] = [vec![0.0; batch * 63], vec![0.0; batch * 6]];
                 engine.read(0, &mut maps);
                 engine.read(1, &mut values);
@@ -359,7 +323,7 @@ mod tests {
                     let plan = image.workspace(batch, threads);
                     let mut workspace = vec![Line::ZERO; plan.length.div_ceil(16)];
                     let floats: *mut f32 = workspace.as_mut_ptr().cast();
-                    std::ptr::copy_nonoverlapping(inputs.as_ptr(), floats, inputs.len());
+                    std::ptr::copy_nonoverlapping(pictures.as_ptr(), floats, pictures.len());
                     image.begin(floats, batch, threads);
                     let queue = Queue::new();
                     let job = image.job(set, floats, batch, threads, &queue);

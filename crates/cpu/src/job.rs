@@ -1,15 +1,15 @@
 //! A run of a program, as every thread that takes part in it sees it.
 
-use crate::InstructionSet;
+use crate::instructions::InstructionSet;
 use crate::memory::Memory;
+use crate::packed::PackedStep;
 use crate::queue::Queue;
 use crate::run::run;
-use crate::step::Step;
 
-/// What a program is made of, wherever it lies.
+/// Parts of a program, wherever it lies.
 #[derive(Clone, Copy)]
 pub(crate) struct Parts<'a> {
-    pub(crate) steps: &'a [Step],
+    pub(crate) steps: &'a [PackedStep],
     pub(crate) parameters: *const f32,
     /// Floats of scratch memory of one thread.
     pub(crate) scratch: usize,
@@ -17,7 +17,7 @@ pub(crate) struct Parts<'a> {
 
 /// Writes down the first chunk of each step, and the end.
 pub(crate) fn count_chunks<'a>(
-    steps: &[Step],
+    steps: &[PackedStep],
     batch: usize,
     starts: impl Iterator<Item = &'a mut u32>,
 ) {
@@ -36,7 +36,7 @@ pub(crate) struct Job<'a> {
     pub(crate) set: InstructionSet,
     pub(crate) parts: Parts<'a>,
     pub(crate) arena: *mut f32,
-    /// Of all threads, [`scratch_len`](Self::scratch_len) each.
+    /// Scratch memory of all threads, [`scratch_len`](Self::scratch_len) each.
     pub(crate) scratch: *mut f32,
     pub(crate) batch: usize,
     pub(crate) starts: &'a [u32],
@@ -72,7 +72,7 @@ impl Job<'_> {
     ///
     /// As for [`share`](Self::share).
     #[cfg(feature = "std")]
-    pub(crate) unsafe fn step(&self, step: &Step) {
+    pub(crate) unsafe fn step(&self, step: &PackedStep) {
         let memory = self.memory(0);
         for chunk in 0..step.chunks(self.batch) {
             // SAFETY: the caller's promise.

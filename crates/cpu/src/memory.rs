@@ -1,6 +1,6 @@
 //! Where a running program finds parameters and feature maps.
 
-use crate::step::Map;
+use crate::packed::PackedMap;
 
 /// The memory of one run, as one thread sees it.
 #[derive(Clone, Copy)]
@@ -20,7 +20,7 @@ impl Memory {
     /// # Safety
     ///
     /// The arena is as long as the program asks for.
-    pub(crate) unsafe fn map(&self, map: Map) -> *mut f32 {
+    pub(crate) unsafe fn map(&self, map: PackedMap) -> *mut f32 {
         // SAFETY: the caller's promise.
         unsafe { self.arena.add(map.offset as usize * self.batch) }
     }

@@ -9,8 +9,8 @@ use core::panic::PanicInfo;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
-use crate::InstructionSet;
 use crate::image::Image;
+use crate::instructions::InstructionSet;
 use crate::queue::Queue;
 
 const SET: InstructionSet = InstructionSet::Simd128;
@@ -23,7 +23,7 @@ unsafe extern "C" {
     safe fn rest();
 }
 
-/// What instances tell each other; the linker gives it the same address in each.
+/// Memory that instances share; the linker gives it the same address in each.
 struct Shared {
     /// Odd while a run is open.
     turn: AtomicU32,
@@ -61,7 +61,7 @@ extern "C" fn turn() -> *const AtomicU32 {
     &SHARED.turn
 }
 
-/// Bytes of a run's workspace. Inputs stand at its start.
+/// Bytes of a run's workspace. The input stands at its start.
 ///
 /// # Safety
 ///

@@ -1,16 +1,15 @@
 //! Steps without a product: means, layer normalisation, max pooling, gates of lines.
 
-use crate::activation::Activate;
 use crate::lanes::{Kernel, Lanes};
 use crate::memory::Memory;
-use crate::step::{Kind, Map, NONE, Step};
+use crate::packed::{Kind, NONE, PackedMap, PackedStep};
 
 /// Runs one chunk.
 ///
 /// # Safety
 ///
 /// As for [`run`](crate::run::run).
-pub(crate) unsafe fn run<L: Lanes>(memory: &Memory, step: &Step, chunk: usize) {
+pub(crate) unsafe fn run<L: Lanes>(memory: &Memory, step: &PackedStep, chunk: usize) {
     let (_, columns) = step.grid(memory.batch);
     let (row, column) = (chunk / columns, chunk % columns);
     let chunk_columns = step.chunk_columns as usize * L::WIDTH;
@@ -49,12 +48,6 @@ pub(crate) unsafe fn run<L: Lanes>(memory: &Memory, step: &Step, chunk: usize) {
                     gain: memory.parameters.add(step.weight as usize),
                     bias: memory.parameters.add(step.bias as usize),
                 });
-                finish::<L>(
-                    memory,
-                    step,
-                    output.add(first * pixel),
-                    chunk_rows.min(rows - first),
-                );
             }
             _ => {
                 let height = step.destination.height as usize;
@@ -64,7 +57,7 @@ pub(crate) unsafe fn run<L: Lanes>(memory: &Memory, step: &Step, chunk: usize) {
                 let output = output.add(picture * step.destination.len());
                 let rows = [band * chunk_rows, ((band + 1) * chunk_rows).min(height)];
                 if step.kind == Kind::LineGate {
-                    let gates = |map: Map| match map.is_present() {
+                    let gates = |map: PackedMap| match map.is_present() {
                         true => memory.map(map).add(picture * map.len()).cast_const(),
                         false => core::ptr::null(),
                     };
@@ -90,29 +83,8 @@ pub(crate) unsafe fn run<L: Lanes>(memory: &Memory, step: &Step, chunk: usize) {
     }
 }
 
-unsafe fn finish<L: Lanes>(memory: &Memory, step: &Step, values: *mut f32, rows: usize) {
-    if step.activation.is_clamp() && step.activation.limits().0 == f32::NEG_INFINITY {
-        return;
-    }
-    let pixel = step.destination.stride as usize;
-    // SAFETY: the caller's promise.
-    unsafe {
-        L::enter(Activate {
-            activation: step.activation,
-            values,
-            rows,
-            row_stride: pixel,
-            vectors: pixel / L::WIDTH,
-            slopes: match step.slope {
-                NONE => core::ptr::null(),
-                slope => memory.parameters.add(slope as usize),
-            },
-        });
-    }
-}
-
 struct Average<'a> {
-    step: &'a Step,
+    step: &'a PackedStep,
     source: *const f32,
     output: *mut f32,
     columns: [usize; 2],
@@ -149,7 +121,7 @@ impl Kernel for Average<'_> {
 
 /// Rows first, then columns.
 struct Lines<'a> {
-    step: &'a Step,
+    step: &'a PackedStep,
     source: *const f32,
     output: *mut f32,
     columns: [usize; 2],
@@ -159,7 +131,7 @@ struct Lines<'a> {
 impl Kernel for Lines<'_> {
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) {
-        let Map { height, width, .. } = self.step.source;
+        let PackedMap { height, width, .. } = self.step.source;
         let [height, width] = [height, width].map(|side| side as usize);
         let pixel = self.step.source.stride as usize;
         let is_weighted = self.step.weight != NONE;
@@ -202,7 +174,7 @@ impl Kernel for Lines<'_> {
 }
 
 struct LineGate<'a> {
-    step: &'a Step,
+    step: &'a PackedStep,
     source: *const f32,
     output: *mut f32,
     /// The second may be null.
@@ -214,7 +186,7 @@ struct LineGate<'a> {
 impl Kernel for LineGate<'_> {
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) {
-        let Map {
+        let PackedMap {
             height,
             width,
             stride,
@@ -248,7 +220,7 @@ impl Kernel for LineGate<'_> {
 }
 
 struct LayerNorm<'a> {
-    step: &'a Step,
+    step: &'a PackedStep,
     source: *const f32,
     output: *mut f32,
     rows: usize,
@@ -304,7 +276,7 @@ fn reciprocal_root(x: f32) -> f32 {
 }
 
 struct MaxPool<'a> {
-    step: &'a Step,
+    step: &'a PackedStep,
     source: *const f32,
     output: *mut f32,
     rows: [usize; 2],
@@ -314,7 +286,7 @@ struct MaxPool<'a> {
 impl Kernel for MaxPool<'_> {
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) {
-        let Step {
+        let PackedStep {
             source,
             destination,
             kernel,

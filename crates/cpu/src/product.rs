@@ -1,9 +1,9 @@
 //! A chunk of a matrix product: brings pixels into rows and goes over them tile by tile.
 
-use crate::activation::Activate;
+use crate::activation::{Activate, Activation};
 use crate::lanes::{Kernel, Lanes};
 use crate::memory::Memory;
-use crate::step::{Activation, NONE, Step, scratch_row};
+use crate::packed::{NONE, PackedStep, scratch_row};
 use crate::tile::{self, Tile};
 
 /// Runs one chunk.
@@ -11,7 +11,7 @@ use crate::tile::{self, Tile};
 /// # Safety
 ///
 /// As for [`run`](crate::run::run).
-pub(crate) unsafe fn run<L: Lanes>(memory: &Memory, step: &Step, chunk: usize) {
+pub(crate) unsafe fn run<L: Lanes>(memory: &Memory, step: &PackedStep, chunk: usize) {
     let (_, columns) = step.grid(memory.batch);
     let (chunk_row, chunk_column) = (chunk / columns, chunk % columns);
     let pixels = step.destination.pixels();
@@ -57,7 +57,7 @@ struct Rows {
     stride: usize,
 }
 
-/// Where the rows of a product lie: lines of pixels that are equally far from each other.
+/// Rows of a product in memory: lines of pixels that are equally far from each other.
 #[derive(Clone, Copy)]
 struct Source {
     pixels: Rows,
@@ -81,7 +81,7 @@ impl Source {
 
 unsafe fn multiply<L: Lanes>(
     memory: &Memory,
-    step: &Step,
+    step: &PackedStep,
     block: Block,
     panel: usize,
     source: Source,
@@ -152,7 +152,7 @@ unsafe fn multiply<L: Lanes>(
 }
 
 /// The rows of the product, in scratch memory where they are not pixels of the source.
-unsafe fn gather<L: Lanes>(memory: &Memory, step: &Step, block: Block) -> Source {
+unsafe fn gather<L: Lanes>(memory: &Memory, step: &PackedStep, block: Block) -> Source {
     let pixel = step.source.stride as usize;
     // SAFETY: the block lies in the maps, and scratch memory holds a block of rows.
     unsafe {
@@ -215,7 +215,7 @@ unsafe fn gather<L: Lanes>(memory: &Memory, step: &Step, block: Block) -> Source
 }
 
 /// The rows of the shortcut; without one, rows of no length.
-unsafe fn pool<L: Lanes>(memory: &Memory, step: &Step, block: Block) -> Rows {
+unsafe fn pool<L: Lanes>(memory: &Memory, step: &PackedStep, block: Block) -> Rows {
     let stride = step.shortcut.stride as usize;
     if !step.shortcut.is_present() {
         return Rows {
@@ -302,7 +302,7 @@ impl Kernel for Gate {
 
 /// The part of a picture that some lines of output see, with its padding.
 struct Band<'a> {
-    step: &'a Step,
+    step: &'a PackedStep,
     source: *const f32,
     block: Block,
     output: *mut f32,
@@ -311,7 +311,7 @@ struct Band<'a> {
 impl Kernel for Band<'_> {
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) {
-        let Step {
+        let PackedStep {
             source,
             destination,
             stride,
@@ -369,7 +369,7 @@ unsafe fn fill<L: Lanes>(to: *mut f32, length: usize) {
 
 /// The largest of each two by two pixels.
 struct Pool<'a> {
-    step: &'a Step,
+    step: &'a PackedStep,
     shortcut: *const f32,
     block: Block,
     output: *mut f32,
@@ -378,7 +378,7 @@ struct Pool<'a> {
 impl Kernel for Pool<'_> {
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) {
-        let Step {
+        let PackedStep {
             shortcut,
             destination,
             ..

@@ -65,7 +65,7 @@ impl Queue {
         }
     }
 
-    /// Waits until so many chunks are done.
+    /// Waits until this number of chunks is done.
     ///
     /// # Panics
     ///

@@ -1,9 +1,10 @@
 //! Runs one chunk of one step with one instruction set.
 
+use crate::instructions::InstructionSet;
 use crate::lanes::Lanes;
 use crate::memory::Memory;
-use crate::step::{Kind, Step};
-use crate::{InstructionSet, depthwise, pixelwise, product};
+use crate::packed::{Kind, PackedStep};
+use crate::{depthwise, pixelwise, product};
 
 /// Runs one chunk of a step.
 ///
@@ -12,7 +13,7 @@ use crate::{InstructionSet, depthwise, pixelwise, product};
 /// The processor has the instruction set, for which the program was made; parameters, arena and scratch memory
 /// are as long as the program says and aligned to 64 bytes; the steps before this one are done; no other thread
 /// runs this chunk or uses this scratch memory.
-pub(crate) unsafe fn run(set: InstructionSet, memory: &Memory, step: &Step, chunk: usize) {
+pub(crate) unsafe fn run(set: InstructionSet, memory: &Memory, step: &PackedStep, chunk: usize) {
     // SAFETY: the caller's promise.
     unsafe {
         match set {
@@ -28,7 +29,7 @@ pub(crate) unsafe fn run(set: InstructionSet, memory: &Memory, step: &Step, chun
     }
 }
 
-unsafe fn with<L: Lanes>(memory: &Memory, step: &Step, chunk: usize) {
+unsafe fn with<L: Lanes>(memory: &Memory, step: &PackedStep, chunk: usize) {
     // SAFETY: the caller's promise.
     unsafe {
         match step.kind {

@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 /// Rounds of waiting that burn the processor before a thread gives way to others.
 const SPIN: u32 = 2000;
 
-/// What a thread does while it awaits another, which is some microseconds behind.
+/// Passes time while a thread awaits another, which is some microseconds behind.
 pub(crate) fn wait(rounds: u32) {
     if rounds < SPIN {
         std::hint::spin_loop();
@@ -66,7 +66,7 @@ impl Team {
         static TEAMS: Mutex<Vec<(usize, Weak<Team>)>> = Mutex::new(Vec::new());
         let mut teams = TEAMS.lock().unwrap_or_else(PoisonError::into_inner);
         teams.retain(|(_, team)| team.strong_count() > 0);
-        let mut known = teams.iter().filter(|(of, _)| *of == size);
+        let mut known = teams.iter().filter(|(known, _)| *known == size);
         if let Some(team) = known.find_map(|(_, team)| team.upgrade()) {
             return team;
         }

@@ -2,8 +2,11 @@
 
 mod reference;
 
+use std::panic::{self, AssertUnwindSafe};
+
 use affectlens_cpu::{
-    Activation, Engine, Finish, InstructionSet, MapId, Network, NetworkError, Shortcut, Window,
+    Activation, CompileError, Engine, InstructionSet, LineSums, Map, MapShape, Plan, Planner,
+    Shortcut, Weighted, Window,
 };
 use reference::{Maps, Numbers};
 
@@ -21,19 +24,18 @@ const ACTIVATIONS: [Activation; 8] = [
 /// Sums of a few hundred products of numbers below one in f32.
 const TOLERANCE: f64 = 2e-5;
 
-/// Runs the network with every instruction set and one to three threads, and compares its first output.
-fn check(what: &str, network: &Network, inputs: &[&Maps], expected: &Maps) {
-    let inputs: Vec<Vec<f32>> = inputs.iter().map(|maps| maps.to_f32()).collect();
-    let inputs: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
+/// Runs the plan with every instruction set and one to three threads, and compares its first output.
+fn check(what: &str, plan: &Plan, input: &Maps, expected: &Maps) {
+    let input = input.to_f32();
     for set in InstructionSet::available() {
-        let program = network.compile(set).expect("an available set");
+        let program = plan.compile(set).expect("an available set");
         let mut single: Vec<f32> = Vec::new();
         for threads in 1..=3 {
             let mut engine = Engine::new(program.clone(), threads);
             let mut output = vec![f32::NAN; expected.values.len()];
             // The second run finds what the first has left in the arena.
             for _ in 0..2 {
-                engine.run(expected.batch, &inputs);
+                engine.run(expected.batch, &input);
                 engine.read(0, &mut output);
             }
             let worst = output
@@ -57,63 +59,51 @@ fn check(what: &str, network: &Network, inputs: &[&Maps], expected: &Maps) {
     }
 }
 
-/// Parameters of a layer with so many outputs.
-struct Layer {
-    weight: Vec<f32>,
-    bias: Vec<f32>,
-    slopes: Vec<f32>,
+/// Parameters of a layer with this number of weights and outputs.
+fn layer(
+    numbers: &mut Numbers,
+    weights: usize,
+    outputs: usize,
     activation: Activation,
+) -> Weighted {
+    let slopes = match activation {
+        Activation::Prelu => outputs,
+        _ => 0,
+    };
+    let scale = (3.0 * outputs as f32 / weights as f32).sqrt();
+    Weighted {
+        weight: numbers.take(weights, scale),
+        bias: numbers.take(outputs, 0.5),
+        activation,
+        slopes: numbers.take(slopes, 0.5),
+    }
 }
 
-impl Layer {
-    fn new(numbers: &mut Numbers, weights: usize, outputs: usize, activation: Activation) -> Self {
-        let slopes = match activation {
-            Activation::Prelu => outputs,
-            _ => 0,
-        };
-        let scale = (3.0 * outputs as f32 / weights as f32).sqrt();
-        Self {
-            weight: numbers.take(weights, scale),
-            bias: numbers.take(outputs, 0.5),
-            slopes: numbers.take(slopes, 0.5),
-            activation,
-        }
-    }
-
-    fn finish(&self) -> Finish<'_> {
-        Finish {
-            bias: &self.bias,
-            activation: self.activation,
-            slopes: &self.slopes,
-        }
+fn size([height, width, channels]: [usize; 3]) -> MapShape {
+    MapShape {
+        height,
+        width,
+        channels,
     }
 }
 
 fn same(shape: [usize; 3], kernel: usize, stride: usize) -> Window {
-    let axis = |side: usize| {
-        let size = side.div_ceil(stride);
-        (
-            size,
-            ((size - 1) * stride + kernel).saturating_sub(side) / 2,
-        )
-    };
-    let ((height, top), (width, left)) = (axis(shape[0]), axis(shape[1]));
-    Window {
-        kernel,
-        stride,
-        padding: [top, left],
-        size: [height, width],
-    }
+    Window::same(size(shape), kernel, stride)
 }
 
 fn symmetric(shape: [usize; 3], kernel: usize, stride: usize, padding: usize) -> Window {
-    let size = |side: usize| (side + 2 * padding - kernel) / stride + 1;
-    Window {
-        kernel,
-        stride,
-        padding: [padding; 2],
-        size: [size(shape[0]), size(shape[1])],
-    }
+    Window::symmetric(size(shape), kernel, stride, padding)
+}
+
+/// A plan over an input of this shape with one output.
+fn plan(
+    [height, width, channels]: [usize; 3],
+    build: impl FnOnce(&mut Planner, Map) -> Map,
+) -> Plan {
+    let mut planner = Plan::of_input(height, width, channels);
+    let input = planner.input();
+    let output = build(&mut planner, input);
+    planner.finish(&[output])
 }
 
 #[test]
@@ -132,24 +122,30 @@ fn convolutions_agree_with_the_reference() {
     .into_iter()
     .enumerate()
     {
-        let batch = 1 + index % 3;
-        let maps = Maps::noise(&mut numbers, batch, shape);
-        let activation = ACTIVATIONS[index % 8];
+        let maps = Maps::noise(&mut numbers, 1 + index % 3, shape);
         let weights = window.kernel * window.kernel * shape[2] * outputs;
-        let layer = Layer::new(&mut numbers, weights, outputs, activation);
-        let mut network = Network::default();
-        let input = network.input(shape).expect("a shape");
-        let output = network
-            .convolution(input, window, &layer.weight, layer.finish(), None)
-            .expect("a convolution");
-        network.output(output).expect("a map");
-        let expected = reference::convolution(&maps, window, &layer.weight, layer.finish(), None);
-        check(
-            &format!("{window:?} on {shape:?}"),
-            &network,
-            &[&maps],
-            &expected,
-        );
+        let layer = layer(&mut numbers, weights, outputs, ACTIVATIONS[index % 8]);
+        let expected = reference::convolution(&maps, window, &layer, None);
+        let plan = plan(shape, |planner, input| {
+            planner.convolution(input, window, layer)
+        });
+        check(&format!("{window:?} on {shape:?}"), &plan, &maps, &expected);
+    }
+}
+
+#[test]
+fn residual_convolutions_agree_with_the_reference() {
+    let mut numbers = Numbers(7);
+    for (index, shape) in [[9, 7, 20], [14, 16, 32]].into_iter().enumerate() {
+        let maps = Maps::noise(&mut numbers, 1 + index, shape);
+        let window = symmetric(shape, 3, 1, 1);
+        let weights = 9 * shape[2] * shape[2];
+        let layer = layer(&mut numbers, weights, shape[2], ACTIVATIONS[1 + 3 * index]);
+        let expected = reference::convolution(&maps, window, &layer, Some(&maps));
+        let plan = plan(shape, |planner, input| {
+            planner.residual_convolution(input, window, layer, Some(input))
+        });
+        check(&format!("residual on {shape:?}"), &plan, &maps, &expected);
     }
 }
 
@@ -164,42 +160,26 @@ fn depthwise_convolutions_agree_with_the_reference() {
             }
             for shape in [[7, 7, 20], [9, 17, 3], [1, 2, 16], [5, 4, 42], [30, 29, 8]] {
                 let window = same(shape, kernel, stride);
-                let layer = Layer::new(
-                    &mut numbers,
-                    kernel * kernel * shape[2],
-                    shape[2],
-                    ACTIVATIONS[case % 8],
-                );
+                let weights = kernel * kernel * shape[2];
+                let layer = layer(&mut numbers, weights, shape[2], ACTIVATIONS[case % 8]);
                 let maps = Maps::noise(&mut numbers, 1 + case % 2, shape);
                 case += 1;
-                let mut network = Network::default();
-                let input = network.input(shape).expect("a shape");
-                let output = network
-                    .depthwise(input, window, &layer.weight, layer.finish())
-                    .expect("a convolution");
-                network.output(output).expect("a map");
-                let expected = reference::depthwise(&maps, window, &layer.weight, layer.finish());
-                check(
-                    &format!("{window:?} on {shape:?}"),
-                    &network,
-                    &[&maps],
-                    &expected,
-                );
+                check_depthwise(&format!("{window:?} on {shape:?}"), &maps, window, layer);
             }
         }
     }
     let shape = [7, 7, 64];
-    let window = symmetric(shape, 7, 1, 0);
     let maps = Maps::noise(&mut numbers, 2, shape);
-    let layer = Layer::new(&mut numbers, 49 * 64, 64, Activation::Identity);
-    let mut network = Network::default();
-    let input = network.input(shape).expect("a shape");
-    let output = network
-        .depthwise(input, window, &layer.weight, layer.finish())
-        .expect("a convolution");
-    network.output(output).expect("a map");
-    let expected = reference::depthwise(&maps, window, &layer.weight, layer.finish());
-    check("a whole map", &network, &[&maps], &expected);
+    let layer = layer(&mut numbers, 49 * 64, 64, Activation::Identity);
+    check_depthwise("a whole map", &maps, symmetric(shape, 7, 1, 0), layer);
+}
+
+fn check_depthwise(what: &str, maps: &Maps, window: Window, layer: Weighted) {
+    let expected = reference::depthwise(maps, window, &layer);
+    let plan = plan(maps.shape, |planner, input| {
+        planner.depthwise(input, window, layer)
+    });
+    check(what, &plan, maps, &expected);
 }
 
 #[test]
@@ -211,22 +191,14 @@ fn convolutions_in_pairs_agree_with_the_reference() {
     {
         let (window, channels) = (same(shape, 3, 1), shape[2]);
         let activation = [Activation::Prelu, Activation::Silu, Activation::Identity][index];
-        let layer = Layer::new(&mut numbers, 18 * channels, channels, activation);
+        let layer = layer(&mut numbers, 18 * channels, channels, activation);
         let maps = Maps::noise(&mut numbers, 1 + index % 2, shape);
-        let mut network = Network::default();
-        let input = network.input(shape).expect("a shape");
-        let output = network
-            .pairwise(input, window, &layer.weight, layer.finish())
-            .expect("a convolution");
-        network.output(output).expect("a map");
-        let dense = reference::ungrouped(&layer.weight, channels, 2);
-        let expected = reference::convolution(&maps, window, &dense, layer.finish(), None);
-        check(
-            &format!("pairs on {shape:?}"),
-            &network,
-            &[&maps],
-            &expected,
-        );
+        let dense = reference::ungrouped(&layer, 2);
+        let expected = reference::convolution(&maps, window, &dense, None);
+        let plan = plan(shape, |planner, input| {
+            planner.pairwise(input, window, layer)
+        });
+        check(&format!("pairs on {shape:?}"), &plan, &maps, &expected);
     }
 }
 
@@ -239,71 +211,52 @@ fn coordinate_attention_agrees_with_the_reference() {
     {
         let [height, width, channels] = shape;
         let maps = Maps::noise(&mut numbers, 1 + index % 3, shape);
-        let weight = numbers.take((height + width) * channels, 0.3);
-        let bias = numbers.take(2 * channels, 0.5);
-        let mut layer = |inputs, outputs, activation| {
-            Layer::new(&mut numbers, inputs * outputs, outputs, activation)
+        let sums = LineSums {
+            weight: numbers.take((height + width) * channels, 0.3),
+            bias: numbers.take(2 * channels, 0.5),
         };
-        let reduce = layer(channels, 6, Activation::Hardswish);
-        let [rows, columns] = [0; 2].map(|_| layer(6, channels, Activation::Sigmoid));
-        let add = |network: &mut Network, input, sums| {
-            let layers = [&reduce, &rows, &columns].map(|it| (it.weight.as_slice(), it.finish()));
-            let [reduce, rows, columns] = layers;
-            network
-                .coordinate_attention(input, sums, reduce, rows, columns)
-                .expect("gates")
+        let mut through = |inputs, outputs, activation| {
+            layer(&mut numbers, inputs * outputs, outputs, activation)
         };
-        let means = reference::line_means(shape);
+        let reduce = through(channels, 6, Activation::Hardswish);
+        let [rows, columns] = [0; 2].map(|_| through(6, channels, Activation::Sigmoid));
+        let attend = |planner: &mut Planner, input, sums| {
+            planner.coordinate_attention(input, sums, reduce.clone(), rows.clone(), columns.clone())
+        };
         let gates = |weight: &[f32], bias: &[f32]| {
             let lines = reference::lines(&maps, weight, bias);
-            let pixel = symmetric(lines.shape, 1, 1, 0);
-            let through = |maps: &Maps, layer: &Layer| {
-                reference::convolution(maps, pixel, &layer.weight, layer.finish(), None)
-            };
-            let squeezed = through(&lines, &reduce);
-            reference::outer(
-                shape,
-                &through(&squeezed, &rows),
-                &through(&squeezed, &columns),
-            )
+            let squeezed = reference::dense(&lines, &reduce);
+            let [rows, columns] = [&rows, &columns].map(|layer| reference::dense(&squeezed, layer));
+            reference::outer(shape, &rows, &columns)
         };
-        let of_means = gates(&means, &vec![0.0; 2 * channels]);
-        let of_sums = gates(&weight, &bias);
+        let gates_of_means = gates(&reference::line_means(shape), &vec![0.0; 2 * channels]);
+        let gates_of_sums = gates(&sums.weight, &sums.bias);
 
-        let mut network = Network::default();
-        let input = network.input(shape).expect("a shape");
-        let first = add(&mut network, input, None);
-        let gated = network.line_gate(input, first, None).expect("a map");
-        network.output(gated).expect("a map");
-        let expected = maps.with(&of_means, |x, gate| x * gate);
-        check(
-            &format!("means of {shape:?}"),
-            &network,
-            &[&maps],
-            &expected,
-        );
+        let once = plan(shape, |planner, input| {
+            let gates = attend(planner, input, None);
+            planner.line_gate(input, gates, None)
+        });
+        let expected = maps.with(&gates_of_means, |x, gate| x * gate);
+        check(&format!("means of {shape:?}"), &once, &maps, &expected);
 
-        let mut network = Network::default();
-        let input = network.input(shape).expect("a shape");
-        let first = add(&mut network, input, None);
-        let second = add(&mut network, input, Some((&weight, &bias)));
-        let gated = network.line_gate(input, first, Some(second));
-        network.output(gated.expect("a map")).expect("a map");
-        let expected = maps.with(&of_means.with(&of_sums, f64::max), |x, gate| x * gate);
-        check(
-            &format!("two gates of {shape:?}"),
-            &network,
-            &[&maps],
-            &expected,
-        );
+        let twice = plan(shape, |planner, input| {
+            let first = attend(planner, input, None);
+            let second = attend(planner, input, Some(sums));
+            planner.line_gate(input, first, Some(second))
+        });
+        let larger = gates_of_means.with(&gates_of_sums, f64::max);
+        let expected = maps.with(&larger, |x, gate| x * gate);
+        check(&format!("two gates of {shape:?}"), &twice, &maps, &expected);
     }
 }
 
+/// A layer behind means of the input gates it, or what a pool of 2x2 pixels makes of it; another layer of the input is
+/// the shortcut.
 #[test]
 fn pointwise_convolutions_with_gate_and_shortcut_agree_with_the_reference() {
     let mut numbers = Numbers(3);
     let mut case = 0;
-    for (size, inputs, outputs, added) in [
+    for (sides, inputs, outputs, added) in [
         ([7, 7], 40, 80, 80),
         ([16, 16], 28, 42, 28),
         ([14, 3], 5, 3, 2),
@@ -311,77 +264,57 @@ fn pointwise_convolutions_with_gate_and_shortcut_agree_with_the_reference() {
         ([5, 5], 120, 200, 88),
         ([40, 40], 16, 24, 24),
     ] {
-        for (is_gated, is_pooled) in [(false, false), (true, false), (false, true), (true, true)] {
-            let shape = [size[0], size[1], inputs];
-            let batch = 1 + case % 3;
-            let scale = if is_pooled { 2 } else { 1 };
-            let maps = Maps::noise(&mut numbers, batch, shape);
-            let gates = Maps::noise(&mut numbers, batch, [1, 1, inputs]);
-            let others = Maps::noise(
-                &mut numbers,
-                batch,
-                [size[0] * scale, size[1] * scale, added],
-            );
-            let layer = Layer::new(
-                &mut numbers,
-                inputs * outputs,
-                outputs,
-                ACTIVATIONS[case % 8],
-            );
+        for (is_gated, pooled) in [(false, false), (true, false), (false, true), (true, true)] {
+            let scale = if pooled { 2 } else { 1 };
+            let shape = [sides[0] * scale, sides[1] * scale, inputs];
+            let maps = Maps::noise(&mut numbers, 1 + case % 3, shape);
+            let sigmoid = Activation::Sigmoid;
+            let gating = layer(&mut numbers, inputs * inputs, inputs, sigmoid);
+            let other = layer(&mut numbers, inputs * added, added, Activation::Identity);
+            let activation = ACTIVATIONS[case % 8];
+            let layer = layer(&mut numbers, inputs * outputs, outputs, activation);
             case += 1;
-            let mut network = Network::default();
-            let input = network.input(shape).expect("a shape");
-            let gate = network.input(gates.shape).expect("a shape");
-            let other = network.input(others.shape).expect("a shape");
-            let gate = is_gated.then_some(gate);
-            let shortcut = Some(Shortcut {
-                map: other,
-                is_pooled,
+
+            let halves = symmetric(shape, scale, scale, 0);
+            let others = reference::dense(&maps, &other);
+            let gates = reference::dense(&reference::average(&maps), &gating);
+            let (source, others) = match pooled {
+                true => (
+                    reference::max_pool(&maps, halves),
+                    reference::max_pool(&others, halves),
+                ),
+                false => (maps.clone(), others),
+            };
+            let gated = match is_gated {
+                true => source.times(&gates),
+                false => source,
+            };
+            let pixels = symmetric(gated.shape, 1, 1, 0);
+            let expected = reference::convolution(&gated, pixels, &layer, Some(&others));
+            let plan = plan(shape, |planner, input| {
+                let means = planner.average(input);
+                let gate = planner.pointwise(means, gating);
+                let map = planner.pointwise(input, other);
+                let source = match pooled {
+                    true => planner.max_pool(input, halves),
+                    false => input,
+                };
+                let shortcut = Shortcut { map, pooled };
+                planner.gated_pointwise(source, layer, is_gated.then_some(gate), Some(shortcut))
             });
-            let output = network
-                .pointwise(input, &layer.weight, layer.finish(), gate, shortcut)
-                .expect("a convolution");
-            network.output(output).expect("a map");
-            let gated = if is_gated {
-                maps.times(&gates)
-            } else {
-                maps.clone()
-            };
-            let added = if is_pooled {
-                reference::max_pool(&others, symmetric(others.shape, 2, 2, 0))
-            } else {
-                others.clone()
-            };
-            let window = symmetric(shape, 1, 1, 0);
-            let expected =
-                reference::convolution(&gated, window, &layer.weight, layer.finish(), Some(&added));
             check(
-                &format!("{shape:?} to {outputs}, gate {is_gated}, pooled {is_pooled}"),
-                &network,
-                &[&maps, &gates, &others],
+                &format!("{shape:?} to {outputs}, gate {is_gated}, pooled {pooled}"),
+                &plan,
+                &maps,
                 &expected,
             );
         }
     }
 }
 
-/// The gate of squeeze-and-excitation on top of a map.
-fn squeeze(network: &mut Network, map: MapId, reduce: &Layer, excite: &Layer) {
-    let gate = network
-        .squeeze_excite(
-            map,
-            (&reduce.weight, reduce.finish()),
-            (&excite.weight, excite.finish()),
-        )
-        .expect("a gate");
-    network.output(gate).expect("a map");
-}
-
-fn reference_gate(maps: &Maps, reduce: &Layer, excite: &Layer) -> Maps {
-    let pixel = symmetric([1, 1, 1], 1, 1, 0);
+fn reference_gate(maps: &Maps, reduce: &Weighted, excite: &Weighted) -> Maps {
     let means = reference::average(maps);
-    let squeezed = reference::convolution(&means, pixel, &reduce.weight, reduce.finish(), None);
-    reference::convolution(&squeezed, pixel, &excite.weight, excite.finish(), None)
+    reference::dense(&reference::dense(&means, reduce), excite)
 }
 
 #[test]
@@ -394,26 +327,24 @@ fn squeeze_and_excitation_agrees_with_the_reference() {
         let channels = shape[2];
         let maps = Maps::noise(&mut numbers, 1 + index, shape);
         let activation = [Activation::Silu, Activation::Relu, Activation::Prelu][index];
-        let layer = Layer::new(&mut numbers, 9 * channels, channels, activation);
-        let reduce = Layer::new(&mut numbers, channels * 6, 6, Activation::Silu);
-        let excite = Layer::new(&mut numbers, channels * 6, channels, Activation::Sigmoid);
+        let depthwise = layer(&mut numbers, 9 * channels, channels, activation);
+        let reduce = layer(&mut numbers, channels * 6, 6, Activation::Silu);
+        let excite = layer(&mut numbers, channels * 6, channels, Activation::Sigmoid);
 
-        let mut network = Network::default();
-        let input = network.input(shape).expect("a shape");
-        squeeze(&mut network, input, &reduce, &excite);
+        let alone = plan(shape, |planner, input| {
+            planner.squeeze_excite(input, reduce.clone(), excite.clone())
+        });
         let expected = reference_gate(&maps, &reduce, &excite);
-        check("of an input", &network, &[&maps], &expected);
+        check("of an input", &alone, &maps, &expected);
 
         let window = same(shape, 3, 1);
-        let mut network = Network::default();
-        let input = network.input(shape).expect("a shape");
-        let convolved = network
-            .depthwise(input, window, &layer.weight, layer.finish())
-            .expect("a convolution");
-        squeeze(&mut network, convolved, &reduce, &excite);
-        let convolved = reference::depthwise(&maps, window, &layer.weight, layer.finish());
+        let convolved = reference::depthwise(&maps, window, &depthwise);
         let expected = reference_gate(&convolved, &reduce, &excite);
-        check("of a depthwise convolution", &network, &[&maps], &expected);
+        let fused = plan(shape, |planner, input| {
+            let convolved = planner.depthwise(input, window, depthwise);
+            planner.squeeze_excite(convolved, reduce, excite)
+        });
+        check("of a depthwise convolution", &fused, &maps, &expected);
     }
 }
 
@@ -426,31 +357,28 @@ fn averages_norms_and_pools_agree_with_the_reference() {
     {
         let channels = shape[2];
         let maps = Maps::noise(&mut numbers, 1 + index % 3, shape);
-        let network_of = |build: &dyn Fn(&mut Network, MapId) -> Result<MapId, NetworkError>| {
-            let mut network = Network::default();
-            let input = network.input(shape).expect("a shape");
-            let output = build(&mut network, input).expect("a step");
-            network.output(output).expect("a map");
-            network
-        };
-        let network = network_of(&|network, input| network.average(input));
-        check("average", &network, &[&maps], &reference::average(&maps));
+        let average = plan(shape, |planner, input| planner.average(input));
+        check("average", &average, &maps, &reference::average(&maps));
 
-        let layer = Layer::new(&mut numbers, channels, channels, ACTIVATIONS[index]);
-        let network = network_of(&|network, input| {
-            network.layer_norm(input, &layer.weight, layer.finish(), 1e-6)
+        let [scale, bias] = [1.0, 0.5].map(|size| numbers.take(channels, size));
+        let expected = reference::layer_norm(&maps, &scale, &bias, 1e-6);
+        let norm = plan(shape, |planner, input| {
+            planner.layer_norm(input, scale, bias, 1e-6)
         });
-        let expected = reference::layer_norm(&maps, &layer.weight, layer.finish(), 1e-6);
-        check("layer norm", &network, &[&maps], &expected);
+        check("layer norm", &norm, &maps, &expected);
 
         for (kernel, stride, padding) in [(2, 2, 0), (3, 2, 1), (3, 1, 1)] {
             if shape[0] < kernel || shape[1] < kernel {
                 continue;
             }
             let window = symmetric(shape, kernel, stride, padding);
-            let network = network_of(&|network, input| network.max_pool(input, window));
-            let expected = reference::max_pool(&maps, window);
-            check("max pool", &network, &[&maps], &expected);
+            let pool = plan(shape, |planner, input| planner.max_pool(input, window));
+            check(
+                "max pool",
+                &pool,
+                &maps,
+                &reference::max_pool(&maps, window),
+            );
         }
     }
 }
@@ -465,24 +393,18 @@ fn activations_hold_at_their_ends() {
         values: values.iter().map(|&value| f64::from(value)).collect(),
     };
     for activation in ACTIVATIONS {
-        let finish = Finish {
-            bias: &[0.0],
+        let layer = Weighted {
+            weight: vec![1.0],
+            bias: vec![0.0],
             activation,
-            slopes: if activation == Activation::Prelu {
-                &[0.25]
-            } else {
-                &[]
+            slopes: match activation {
+                Activation::Prelu => vec![0.25],
+                _ => vec![],
             },
         };
-        let mut network = Network::default();
-        let input = network.input(shape).expect("a shape");
-        let output = network
-            .pointwise(input, &[1.0], finish, None, None)
-            .expect("a convolution");
-        network.output(output).expect("a map");
-        let window = symmetric(shape, 1, 1, 0);
-        let expected = reference::convolution(&maps, window, &[1.0], finish, None);
-        check(&format!("{activation:?}"), &network, &[&maps], &expected);
+        let expected = reference::dense(&maps, &layer);
+        let plan = plan(shape, |planner, input| planner.pointwise(input, layer));
+        check(&format!("{activation:?}"), &plan, &maps, &expected);
     }
 }
 
@@ -490,20 +412,17 @@ fn activations_hold_at_their_ends() {
 fn batches_may_change_between_runs() {
     let mut numbers = Numbers(6);
     let shape = [6, 6, 3];
-    let layer = Layer::new(&mut numbers, 9 * 3 * 8, 8, Activation::Relu);
+    let layer = layer(&mut numbers, 9 * 3 * 8, 8, Activation::Relu);
     let window = same(shape, 3, 1);
-    let mut network = Network::default();
-    let input = network.input(shape).expect("a shape");
-    let output = network
-        .convolution(input, window, &layer.weight, layer.finish(), None)
-        .expect("a convolution");
-    network.output(output).expect("a map");
-    let program = network.compile(InstructionSet::detect()).expect("a set");
+    let plan = plan(shape, |planner, input| {
+        planner.convolution(input, window, layer.clone())
+    });
+    let program = plan.compile(InstructionSet::detect()).expect("a set");
     let mut engine = Engine::new(program, 2);
     for batch in [2, 16, 1, 5] {
         let maps = Maps::noise(&mut numbers, batch, shape);
-        let expected = reference::convolution(&maps, window, &layer.weight, layer.finish(), None);
-        engine.run(batch, &[&maps.to_f32()]);
+        let expected = reference::convolution(&maps, window, &layer, None);
+        engine.run(batch, &maps.to_f32());
         let mut output = vec![0.0; batch * engine.output_len(0)];
         engine.read(0, &mut output);
         for (got, expected) in output.iter().zip(&expected.values) {
@@ -512,95 +431,155 @@ fn batches_may_change_between_runs() {
     }
 }
 
+/// The message with which a planner over a map of 8x8x4 refuses a step.
+fn refusal(build: impl FnOnce(&mut Planner, Map) -> Map) -> String {
+    let build = AssertUnwindSafe(|| plan([8, 8, 4], build));
+    let panic = panic::catch_unwind(build).expect_err("malformed");
+    *panic.downcast().expect("a message with numbers in it")
+}
+
+/// Zeros.
+fn blank(weights: usize, outputs: usize, activation: Activation) -> Weighted {
+    Weighted {
+        weight: vec![0.0; weights],
+        bias: vec![0.0; outputs],
+        activation,
+        slopes: vec![],
+    }
+}
+
 #[test]
-fn malformed_networks_are_refused() {
-    let mut network = Network::default();
-    let input = network.input([8, 8, 4]).expect("a shape");
-    let finish = |bias: &'static [f32]| Finish {
-        bias,
-        activation: Activation::Relu,
-        slopes: &[],
-    };
-    let text = |result: Result<MapId, NetworkError>| result.expect_err("malformed").to_string();
+fn malformed_layers_are_refused() {
+    let relu = |weights, outputs| blank(weights, outputs, Activation::Relu);
+    let eight = || relu(8, 2);
     assert_eq!(
-        text(network.pointwise(input, &[0.0; 9], finish(&[0.0; 2]), None, None)),
+        refusal(|planner, input| planner.pointwise(input, relu(9, 2))),
         "weight has shape [9], expected [8]"
     );
     assert_eq!(
-        text(network.pointwise(input, &[0.0; 8], finish(&[0.0; 2]), Some(input), None)),
+        refusal(|planner, input| planner.gated_pointwise(input, eight(), Some(input), None)),
         "gate has shape [8, 8, 4], expected [1, 1, 4]"
     );
-    let shortcut = Some(Shortcut {
-        map: input,
-        is_pooled: true,
-    });
     assert_eq!(
-        text(network.pointwise(input, &[0.0; 8], finish(&[0.0; 2]), None, shortcut)),
+        refusal(|planner, input| {
+            let shortcut = Shortcut {
+                map: input,
+                pooled: true,
+            };
+            planner.gated_pointwise(input, eight(), None, Some(shortcut))
+        }),
         "shortcut has shape [8, 8, 4], expected [16, 16, 2]"
     );
-    let prelu = Finish {
-        activation: Activation::Prelu,
-        ..finish(&[0.0; 2])
-    };
+    let prelu = blank(8, 2, Activation::Prelu);
     assert_eq!(
-        text(network.pointwise(input, &[0.0; 8], prelu, None, None)),
+        refusal(|planner, input| planner.pointwise(input, prelu)),
         "slopes has shape [0], expected [2]"
     );
-    let window = |kernel, stride, padding: usize, size: usize| Window {
-        kernel,
-        stride,
-        padding: [padding; 2],
-        size: [size; 2],
-    };
+    assert_eq!(
+        refusal(|planner, input| {
+            let odd = planner.pointwise(input, relu(12, 3));
+            let window = Window::same(planner.shape(odd), 3, 1);
+            planner.pairwise(odd, window, relu(54, 3))
+        }),
+        "map in groups has shape [8, 8, 3], expected [8, 8, 4]"
+    );
+    let mut larger = Plan::of_input(8, 8, 4);
+    let foreign = larger.average(larger.input());
+    assert_eq!(
+        refusal(|planner, _| planner.average(foreign)),
+        "plan has no map 1"
+    );
+}
+
+#[test]
+fn windows_that_see_no_pixels_are_refused() {
     for (window, reason) in [
-        (window(0, 1, 0, 8), "window of 0x0, stride 1, has no extent"),
-        (
-            window(3, 1, 3, 8),
-            "window of 3x3, stride 1, lies in the padding",
-        ),
-        (
-            window(3, 2, 1, 6),
-            "window of 3x3, stride 2, reaches past the map",
-        ),
-        (
-            window(4, 1, 1, 8),
-            "window of 4x4, stride 1, is not one that a depthwise convolution can have here",
-        ),
+        (window(0, 1, 0, 8), "has no extent"),
+        (window(3, 1, 3, 8), "lies in the padding"),
+        (window(3, 2, 1, 6), "reaches past the map"),
+        (window(3, 1, 1, 70_000), "is too large"),
     ] {
-        let weight = vec![0.0; window.kernel * window.kernel * 4];
+        let Window { kernel, stride, .. } = window;
+        let layer = blank(kernel * kernel * 4, 4, Activation::Relu);
         assert_eq!(
-            text(network.depthwise(input, window, &weight, finish(&[0.0; 4]))),
-            reason
+            refusal(|planner, input| planner.depthwise(input, window, layer)),
+            format!("window of {kernel}x{kernel}, stride {stride}, {reason}")
         );
     }
+}
+
+fn window(kernel: usize, stride: usize, padding: usize, side: usize) -> Window {
+    Window {
+        kernel,
+        stride,
+        before: [padding; 2],
+        output: [side; 2],
+    }
+}
+
+#[test]
+fn gates_of_lines_are_read_by_line_gates_alone() {
+    let attend = |planner: &mut Planner, input, sums| {
+        let [reduce, gate] = [2, 4].map(|outputs| blank(8, outputs, Activation::Sigmoid));
+        planner.coordinate_attention(input, sums, reduce, gate.clone(), gate)
+    };
+    let sums = LineSums {
+        weight: vec![0.0; 60],
+        bias: vec![0.0; 8],
+    };
     assert_eq!(
-        text(network.input([8, 0, 4])),
+        refusal(|planner, input| attend(planner, input, Some(sums))),
+        "weight of lines has shape [60], expected [64]"
+    );
+    assert_eq!(
+        refusal(|planner, input| planner.line_gate(input, input, None)),
+        "gates of lines has shape [8, 8, 4], expected [16, 1, 4]"
+    );
+    for misused in [true, false] {
+        let message = refusal(|planner, input| {
+            let gates = attend(planner, input, None);
+            match misused {
+                true => planner.average(gates),
+                // As an output.
+                false => gates,
+            }
+        });
+        assert_eq!(
+            message,
+            "map 1 holds gates of lines, which only a line gate reads"
+        );
+    }
+}
+
+#[test]
+fn plans_without_loops_or_memory_are_refused() {
+    let compile = |plan: Plan| {
+        let result = plan.compile(InstructionSet::Plain);
+        result.expect_err("no such loop").to_string()
+    };
+    let depthwise = plan([8, 8, 4], |planner, input| {
+        let layer = blank(64, 4, Activation::Relu);
+        planner.depthwise(input, window(4, 1, 1, 7), layer)
+    });
+    assert_eq!(
+        compile(depthwise),
+        "window of 4x4, stride 1, is not one that a depthwise convolution in groups of 1 can have here"
+    );
+    let pairwise = plan([8, 8, 4], |planner, input| {
+        let layer = blank(200, 4, Activation::Relu);
+        planner.pairwise(input, window(5, 1, 2, 8), layer)
+    });
+    assert_eq!(
+        compile(pairwise),
+        "window of 5x5, stride 1, is not one that a depthwise convolution in groups of 2 can have here"
+    );
+    assert_eq!(
+        compile(plan([8, 0, 4], |_, input| input)),
         "map of shape [8, 0, 4] is empty or too large"
     );
+    let large = plan([60_000, 60_000, 4], |_, input| input);
     assert!(matches!(
-        network.input([60_000, 60_000, 4]),
-        Err(NetworkError::Size { .. })
+        large.compile(InstructionSet::Plain),
+        Err(CompileError::Size { .. })
     ));
-    assert_eq!(
-        text(network.pairwise(input, window(5, 1, 2, 8), &[0.0; 200], finish(&[0.0; 4]))),
-        "window of 5x5, stride 1, is not one that a depthwise convolution can have here"
-    );
-    let sums = Some((&[0.0; 60][..], &[0.0; 8][..]));
-    let (reduce, gate) = (
-        (&[0.0; 8][..], finish(&[0.0; 2])),
-        (&[0.0; 8][..], finish(&[0.0; 4])),
-    );
-    assert_eq!(
-        text(network.coordinate_attention(input, sums, reduce, gate, gate)),
-        "weight has shape [60], expected [64]"
-    );
-    assert_eq!(
-        text(network.line_gate(input, input, None)),
-        "gates has shape [8, 8, 4], expected [16, 1, 20]"
-    );
-    let mut other = Network::default();
-    assert_eq!(
-        other.average(input).expect_err("a foreign map").to_string(),
-        "network has no map 0"
-    );
 }

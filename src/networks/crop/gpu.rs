@@ -10,7 +10,7 @@ use crate::frame::Frame;
 use crate::kernel::{Element, Gpu, GpuBuffer, Shader, ShaderBuilder};
 use crate::weights::Normalisation;
 
-/// Invocations a group.
+/// Invocations per group.
 const GROUP: usize = 64;
 
 /// Sizes of the frame and of its picture in the detector's square, and where that picture lies.
@@ -59,10 +59,11 @@ impl Letterboxer {
             .reads_scalars("frame", Element::U32)
             .reads_scalars("taps", Element::U32)
             .writes_scalars("output", Element::F32)
-            .constants(&[("SIDE", side as usize), ("GROUP", GROUP)])
-            .text(&constants(normalisation))
-            .text(PIXEL)
-            .text(LETTERBOX)
+            .count("SIDE", side as usize)
+            .colour("MEAN", normalisation.mean)
+            .colour("STD", normalisation.std)
+            .source(include_str!("pixel.wgsl"))
+            .source(include_str!("letterbox.wgsl"))
             .finish();
         Self {
             shader,
@@ -196,23 +197,27 @@ pub(crate) struct Resampler {
 impl Resampler {
     /// For squares of `side` pixels.
     ///
-    /// `region` is WGSL: `fn region(picture: u32) -> Region`, where `struct Region { source: vec4<u32>, goal:
-    /// vec4<u32> }` holds left, top, width and height in the frame and in the square. It may use the
-    /// numbers of [`NUMBERS`], `launch.first` and the buffer `place`. An empty region gives a
-    /// black square, like all that lies beside the goal.
-    pub(crate) fn new(side: u32, normalisation: &Normalisation, region: &str) -> Self {
-        let shader = ShaderBuilder::new("resample", GROUP)
+    /// `region` adds the WGSL of `fn region(picture: u32) -> Region`, where `struct Region { source: vec4<u32>, goal:
+    /// vec4<u32> }` holds left, top, width and height in the frame and in the square. It may use the numbers of
+    /// [`NUMBERS`], `launch.first` and the buffer `place`. An empty region gives a black square, like all that lies
+    /// beside the goal.
+    pub(crate) fn new(
+        side: u32,
+        normalisation: &Normalisation,
+        region: impl FnOnce(ShaderBuilder) -> ShaderBuilder,
+    ) -> Self {
+        let builder = ShaderBuilder::new("resample", GROUP)
             .numbers(&NUMBERS)
             .numbers(&["first"])
             .reads_scalars("frame", Element::U32)
             .reads_scalars("place", Element::F32)
             .writes_scalars("output", Element::F32)
-            .constants(&[("SIDE", side as usize), ("GROUP", GROUP)])
-            .text("struct Region { source: vec4<u32>, goal: vec4<u32> }")
-            .text(region)
-            .text(&constants(normalisation))
-            .text(PIXEL)
-            .text(RESAMPLE)
+            .count("SIDE", side as usize)
+            .colour("MEAN", normalisation.mean)
+            .colour("STD", normalisation.std);
+        let shader = region(builder)
+            .source(include_str!("pixel.wgsl"))
+            .source(include_str!("resample.wgsl"))
             .finish();
         Self {
             shader,
@@ -220,7 +225,7 @@ impl Resampler {
         }
     }
 
-    /// `[count, side, side, 3]`, normalised. `numbers` are the fields of `launch` from `z` on.
+    /// `[count, side, side, 3]`, normalised. `numbers` are the fields of `launch` after the size of the frame.
     pub(crate) fn run(
         &self,
         gpu: &Gpu,
@@ -237,101 +242,3 @@ impl Resampler {
         gpu.tensor(output, [count, self.side, self.side, 3])
     }
 }
-
-fn constants(normalisation: &Normalisation) -> String {
-    let list = |values: [f32; 3]| {
-        let values = values.map(|value| format!("{value:?}"));
-        format!("vec3<f32>({})", values.join(", "))
-    };
-    format!(
-        "const MEAN = {};\nconst STD = {};",
-        list(normalisation.mean),
-        list(normalisation.std)
-    )
-}
-
-/// A pixel of the frame, three bytes somewhere in its words, and the end of a kernel.
-const PIXEL: &str = "
-fn pixel(x: u32, y: u32) -> vec3<u32> {
-    let byte = (y * launch.frame_width + x) * 3u;
-    let shift = byte % 4u * 8u;
-    var bits = frame[byte / 4u] >> shift;
-    // Shifting by all 32 bits is not defined.
-    if (shift > 8u) { bits |= frame[byte / 4u + 1u] << (32u - shift); }
-    return vec3<u32>(bits & 255u, (bits >> 8u) & 255u, (bits >> 16u) & 255u);
-}
-fn give(at: u32, colour: vec3<f32>) {
-    let value = (colour - MEAN) / STD;
-    output[at * 3u] = value.x;
-    output[at * 3u + 1u] = value.y;
-    output[at * 3u + 2u] = value.z;
-}";
-
-/// Rows first, in whole numbers, rounded to 8 bits after each pass.
-const LETTERBOX: &str = "
-fn to_byte(sum: vec3<u32>, digits: u32) -> vec3<u32> {
-    return min((sum + (1u << (digits - 1u))) >> vec3<u32>(digits), vec3<u32>(255u));
-}
-fn main(group: u32, local: u32) {
-    let at = group * GROUP + local;
-    if (at >= SIDE * SIDE) { return; }
-    // Left of and above the frame the difference wraps around and is large.
-    let inside = vec2<u32>(at % SIDE, at / SIDE) - vec2<u32>(launch.fit_left, launch.fit_top);
-    if (any(inside >= vec2<u32>(launch.fit_width, launch.fit_height))) { give(at, vec3<f32>()); return; }
-    let column = taps[0] + inside.x * taps[1];
-    let row = taps[3] + inside.y * taps[4];
-    var colour = vec3<u32>();
-    for (var y = 0u; y < taps[row + 1u]; y++) {
-        var sum = vec3<u32>();
-        for (var x = 0u; x < taps[column + 1u]; x++) {
-            sum += taps[column + 2u + x] * pixel(taps[column] + x, taps[row] + y);
-        }
-        colour += taps[row + 2u + y] * to_byte(sum, taps[2]);
-    }
-    give(at, vec3<f32>(to_byte(colour, taps[5])));
-}";
-
-/// A triangle filter that widens when the picture shrinks, along the rows first; rounded to 8 bits after each pass.
-const RESAMPLE: &str = "
-struct Taps { first: u32, end: u32, centre: f32, width: f32, total: f32 }
-fn weight(taps: Taps, at: u32) -> f32 {
-    return max(0.0, 1.0 - abs((f32(at) + 0.5 - taps.centre) / taps.width));
-}
-// Pixels of an axis of `length` that make up pixel `at` of `wanted`.
-fn taps_of(at: u32, length: u32, wanted: u32) -> Taps {
-    let scale = f32(length) / f32(wanted);
-    var taps: Taps;
-    taps.width = max(scale, 1.0);
-    taps.centre = (f32(at) + 0.5) * scale;
-    taps.first = u32(max(taps.centre - taps.width + 0.5, 0.0));
-    taps.end = min(u32(taps.centre + taps.width + 0.5), length);
-    taps.total = 0.0;
-    for (var i = taps.first; i < taps.end; i++) { taps.total += weight(taps, i); }
-    return taps;
-}
-fn to_byte(value: vec3<f32>) -> vec3<f32> {
-    return clamp(floor(value + 0.5), vec3<f32>(), vec3<f32>(255.0));
-}
-fn main(group: u32, local: u32) {
-    let at = group * GROUP + local;
-    let picture = at / (SIDE * SIDE);
-    let square = vec2<u32>(at % SIDE, at / SIDE % SIDE);
-    if (at * 3u >= arrayLength(&output)) { return; }
-    let found = region(picture);
-    let inside = square - found.goal.xy;
-    var colour = vec3<f32>();
-    // Left of and above the goal the difference wraps around and is large.
-    if (all(inside < found.goal.zw) && all(found.source.zw > vec2<u32>())) {
-        let columns = taps_of(inside.x, found.source.z, found.goal.z);
-        let rows = taps_of(inside.y, found.source.w, found.goal.w);
-        for (var y = rows.first; y < rows.end; y++) {
-            var row = vec3<f32>();
-            for (var x = columns.first; x < columns.end; x++) {
-                row += weight(columns, x) * vec3<f32>(pixel(found.source.x + x, found.source.y + y));
-            }
-            colour += weight(rows, y) * to_byte(row / columns.total);
-        }
-        colour = to_byte(colour / rows.total);
-    }
-    give(at, colour);
-}";

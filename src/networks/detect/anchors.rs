@@ -3,8 +3,13 @@
 use super::blazeface::{ANCHOR_VALUES, HEADS, INPUT_SIDE};
 use crate::face::{BoundingBox, Detection};
 
-/// Logits beyond this say nothing more; MediaPipe cuts here too.
+/// Logits are cut here, as MediaPipe does: the score does not change any more.
 pub(super) const LOGIT_LIMIT: f32 = 100.0;
+
+/// Numbers of an anchor's box: left, top, width, height. Keypoints follow, then the score.
+pub(super) const BOX_VALUES: usize = 4;
+/// Keypoints of an anchor.
+pub(super) const KEYPOINTS: usize = (ANCHOR_VALUES - 1 - BOX_VALUES) / 2;
 
 /// Centres of the anchors in input pixels, in the network's order. Every anchor is as large as the input.
 pub(super) fn anchor_centres() -> Vec<[f32; 2]> {
@@ -33,11 +38,12 @@ pub(super) fn decode(values: &[f32], threshold: f32) -> Vec<Detection> {
 }
 
 fn decode_anchor(values: &[f32], centre: [f32; 2], threshold: f32) -> Option<Detection> {
-    let (place, logit) = values.split_at(ANCHOR_VALUES - 1);
+    let (places, logit) = values.split_at(ANCHOR_VALUES - 1);
     let score = 1.0 / (1.0 + (-logit[0].clamp(-LOGIT_LIMIT, LOGIT_LIMIT)).exp());
-    if score.is_nan() || score < threshold || !place.iter().all(|value| value.is_finite()) {
+    if score.is_nan() || score < threshold || !places.iter().all(|value| value.is_finite()) {
         return None;
     }
+    let (place, points) = places.split_at(BOX_VALUES);
     let (width, height) = (place[2], place[3]);
     let bounding_box = BoundingBox {
         x: place[0] + centre[0] - width / 2.0,
@@ -47,8 +53,8 @@ fn decode_anchor(values: &[f32], centre: [f32; 2], threshold: f32) -> Option<Det
     };
     let keypoints = std::array::from_fn(|point| {
         [
-            place[4 + 2 * point] + centre[0],
-            place[5 + 2 * point] + centre[1],
+            points[2 * point] + centre[0],
+            points[2 * point + 1] + centre[1],
         ]
     });
     Some(Detection {

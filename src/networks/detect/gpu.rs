@@ -4,10 +4,10 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use burn::tensor::Tensor;
+use burn::tensor::{Bytes, Tensor};
 
 use super::DetectError;
-use super::anchors::LOGIT_LIMIT;
+use super::anchors::{BOX_VALUES, KEYPOINTS, LOGIT_LIMIT, anchor_centres};
 use super::blazeface::{ANCHOR_VALUES, ANCHORS, INPUT_SIDE, NORMALISATION};
 use super::letterbox::Fit;
 use super::suppression::SAME_FACE_OVERLAP;
@@ -17,14 +17,21 @@ use crate::frame::Frame;
 use crate::kernel::{Element, Gpu, GpuBuffer, Network, Shader, ShaderBuilder};
 use crate::weights::Normalisation;
 
-/// Faces that a frame can have; more than the detector tells apart in its small square.
+/// Most faces of a frame; more than the detector can separate in its small square.
 const MOST_FACES: usize = 48;
-/// Numbers of a face: box, score, six keypoints.
-const FACE_VALUES: usize = 17;
-/// Numbers before the first face: how many there are, and how many scores were none.
+/// Numbers of a face: those of an anchor, but the score stands before the keypoints.
+const FACE_VALUES: usize = ANCHOR_VALUES;
+/// Numbers before the first face: how many there are, and how many scores were not finite.
 const HEADER: usize = 2;
 /// Invocations of the one group that chooses.
 const GROUP: usize = 64;
+
+/// How faces lie in the buffer between the two shaders.
+const FACE_LAYOUT: [(&str, usize); 3] = [
+    ("HEADER", HEADER),
+    ("FACE_VALUES", FACE_VALUES),
+    ("MOST_FACES", MOST_FACES),
+];
 
 /// Kernels around the detector's network.
 #[derive(Debug)]
@@ -32,11 +39,13 @@ pub(super) struct GpuDetector {
     gpu: Gpu,
     letterbox: Letterboxer,
     choice: Shader,
+    /// Centres of the anchors, which the choice reads.
+    centres: GpuBuffer,
     /// Filters for frames of the last size.
     taps: Mutex<Option<(Fit, GpuBuffer)>>,
 }
 
-/// What was found in a frame, still on the GPU.
+/// Faces of a frame, still on the GPU.
 pub(crate) struct GpuFaces {
     gpu: Gpu,
     frame: GpuFrame,
@@ -52,7 +61,9 @@ pub(crate) struct FaceCropper {
 
 impl GpuDetector {
     pub(super) fn new(gpu: Gpu, threshold: f32) -> Self {
+        let centres = gpu.upload(Bytes::from_elems(anchor_centres().concat()));
         Self {
+            centres,
             gpu,
             letterbox: Letterboxer::new(INPUT_SIDE, &NORMALISATION),
             choice: choice(threshold),
@@ -75,7 +86,8 @@ impl GpuDetector {
         let found = self
             .gpu
             .empty((HEADER + MOST_FACES * FACE_VALUES) * size_of::<f32>());
-        self.gpu.launch(&self.choice, &[&anchors], &found, 1, &[]);
+        let reads = [&anchors, &self.centres];
+        self.gpu.launch(&self.choice, &reads, &found, 1, &[]);
         GpuFaces {
             gpu: self.gpu.clone(),
             frame,
@@ -88,8 +100,8 @@ impl GpuDetector {
 impl GpuDetector {
     fn taps(&self, frame: &GpuFrame, fit: Fit) -> GpuBuffer {
         let mut kept = self.taps.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((of, taps)) = kept.as_ref()
-            && *of == fit
+        if let Some((size, taps)) = kept.as_ref()
+            && *size == fit
         {
             return taps.clone();
         }
@@ -102,7 +114,7 @@ impl GpuDetector {
 }
 
 impl GpuFaces {
-    /// What [`Self::decode`] wants to see, `[1, n]`.
+    /// The values that [`Self::decode`] takes, `[1, n]`.
     pub(crate) fn values(&self) -> Tensor<2> {
         let found = self.found.clone();
         self.gpu
@@ -127,16 +139,18 @@ impl GpuFaces {
         let faces = faces.chunks_exact(FACE_VALUES).take(count);
         Ok(faces
             .map(|face| {
+                let (place, rest) = face.split_at(BOX_VALUES);
+                let (score, points) = (rest[0], &rest[1..]);
                 let in_square = Detection {
                     bounding_box: BoundingBox {
-                        x: face[0],
-                        y: face[1],
-                        width: face[2],
-                        height: face[3],
+                        x: place[0],
+                        y: place[1],
+                        width: place[2],
+                        height: place[3],
                     },
-                    score: face[4],
+                    score,
                     keypoints: std::array::from_fn(|point| {
-                        [face[5 + 2 * point], face[6 + 2 * point]]
+                        [points[2 * point], points[2 * point + 1]]
                     }),
                 };
                 self.fit.in_frame(in_square)
@@ -149,14 +163,15 @@ impl FaceCropper {
     /// For networks with an input of `side` pixels.
     pub(crate) fn new(side: u32, normalisation: &Normalisation, margins: FaceMargins) -> Self {
         let FaceMargins { margin, rise } = margins;
-        let region = FACE_REGION
-            .replace("$HEADER", &HEADER.to_string())
-            .replace("$FACE_VALUES", &FACE_VALUES.to_string())
-            .replace("$MOST_FACES", &MOST_FACES.to_string())
-            .replace("$MARGIN", &format!("{margin:?}"))
-            .replace("$RISE", &format!("{rise:?}"));
+        let region = |builder: ShaderBuilder| {
+            builder
+                .counts(&FACE_LAYOUT)
+                .number("MARGIN", margin)
+                .number("RISE", rise)
+                .source(include_str!("face_region.wgsl"))
+        };
         Self {
-            resampler: Resampler::new(side, normalisation, &region),
+            resampler: Resampler::new(side, normalisation, region),
         }
     }
 
@@ -169,128 +184,25 @@ impl FaceCropper {
     }
 }
 
-/// A face's box in the frame, grown by the margins, its edges cut to whole pixels.
-const FACE_REGION: &str = "
-fn whole(edge: f32, limit: u32) -> u32 { return min(u32(max(edge, 0.0)), limit); }
-fn region(picture: u32) -> Region {
-    let face = launch.first + picture;
-    let goal = vec4<u32>(0u, 0u, SIDE, SIDE);
-    if (face >= u32(place[0]) || face >= $MOST_FACESu) { return Region(vec4<u32>(), goal); }
-    let at = $HEADERu + face * $FACE_VALUESu;
-    let scale = vec2<f32>(f32(launch.frame_width), f32(launch.frame_height)) / vec2<f32>(f32(launch.fit_width), f32(launch.fit_height));
-    let offset = vec2<f32>(f32(launch.fit_left), f32(launch.fit_top));
-    let first = (vec2<f32>(place[at], place[at + 1u]) - offset) * scale;
-    let end = (vec2<f32>(place[at], place[at + 1u]) + vec2<f32>(place[at + 2u], place[at + 3u]) - offset) * scale;
-    let size = end - first;
-    let margin = size * $MARGIN;
-    let start = first - margin - vec2<f32>(0.0, size.y * $RISE);
-    let grown = size + 2.0 * margin;
-    let corner = vec2<u32>(whole(start.x, launch.frame_width), whole(start.y, launch.frame_height));
-    let opposite = vec2<u32>(whole(start.x + grown.x, launch.frame_width), whole(start.y + grown.y, launch.frame_height));
-    return Region(vec4<u32>(corner, max(opposite, corner) - corner), goal);
-}";
-
 /// Decodes the anchors, blends those that see the same face, best score first: one group does it all.
 fn choice(threshold: f32) -> Shader {
     ShaderBuilder::new("faces", GROUP)
         .reads_scalars("anchors", Element::F32)
+        .reads_scalars("centres", Element::F32)
         .writes_scalars("found", Element::F32)
-        .constants(&[
+        .counts(&FACE_LAYOUT)
+        .counts(&[
             ("ANCHORS", ANCHORS),
             ("VALUES", ANCHOR_VALUES),
-            ("FACE_VALUES", FACE_VALUES),
-            ("HEADER", HEADER),
-            ("MOST_FACES", MOST_FACES),
-            ("GROUP", GROUP),
-            ("SIDE", INPUT_SIDE as usize),
+            ("BOX_VALUES", BOX_VALUES),
+            ("KEYPOINTS", KEYPOINTS),
         ])
-        .text(&format!(
-            "const THRESHOLD = {threshold:?};\nconst LIMIT = {LOGIT_LIMIT:?};\nconst OVERLAP = {SAME_FACE_OVERLAP:?};\n{CHOICE}"
-        ))
+        .number("THRESHOLD", threshold)
+        .number("LIMIT", LOGIT_LIMIT)
+        .number("OVERLAP", SAME_FACE_OVERLAP)
+        .source(include_str!("faces.wgsl"))
         .finish()
 }
-
-const CHOICE: &str = "
-var<workgroup> scores: array<f32, ANCHORS>;
-var<workgroup> odd: atomic<u32>;
-fn is_odd(value: f32) -> bool { return (bitcast<u32>(value) & 0x7f800000u) == 0x7f800000u; }
-// Centres of the anchors: two in each of 16x16 cells, then six in each of 8x8.
-fn centre(anchor: u32) -> vec2<f32> {
-    if (anchor < 512u) {
-        let cell = anchor / 2u;
-        return (vec2<f32>(f32(cell % 16u), f32(cell / 16u)) + 0.5) * (f32(SIDE) / 16.0);
-    }
-    let cell = (anchor - 512u) / 6u;
-    return (vec2<f32>(f32(cell % 8u), f32(cell / 8u)) + 0.5) * (f32(SIDE) / 8.0);
-}
-// Left, top, width, height.
-fn box_of(anchor: u32) -> vec4<f32> {
-    let at = anchor * VALUES;
-    let size = vec2<f32>(anchors[at + 2u], anchors[at + 3u]);
-    return vec4<f32>(vec2<f32>(anchors[at], anchors[at + 1u]) + centre(anchor) - size / 2.0, size);
-}
-fn overlap(a: vec4<f32>, b: vec4<f32>) -> f32 {
-    let both = max(min(a.xy + a.zw, b.xy + b.zw) - max(a.xy, b.xy), vec2<f32>());
-    let intersection = both.x * both.y;
-    let united = max(a.z, 0.0) * max(a.w, 0.0) + max(b.z, 0.0) * max(b.w, 0.0) - intersection;
-    return select(0.0, intersection / united, united > 0.0);
-}
-fn main(group: u32, local: u32) {
-    // Burn's device does not clear workgroup memory.
-    if (local == 0u) { atomicStore(&odd, 0u); }
-    workgroupBarrier();
-    for (var anchor = local; anchor < ANCHORS; anchor += GROUP) {
-        let at = anchor * VALUES;
-        let logit = anchors[at + VALUES - 1u];
-        var score = 1.0 / (1.0 + exp(-clamp(logit, -LIMIT, LIMIT)));
-        if (is_odd(logit)) { atomicAdd(&odd, 1u); score = -1.0; }
-        for (var i = 0u; i < VALUES - 1u; i++) { if (is_odd(anchors[at + i])) { score = -1.0; } }
-        // Zero for those that count no longer.
-        scores[anchor] = select(0.0, score, score >= THRESHOLD);
-    }
-    workgroupBarrier();
-    if (local != 0u) { return; }
-    var count = 0u;
-    loop {
-        var best = ANCHORS;
-        var best_score = 0.0;
-        for (var anchor = 0u; anchor < ANCHORS; anchor++) {
-            if (scores[anchor] > best_score) { best = anchor; best_score = scores[anchor]; }
-        }
-        if (best == ANCHORS || count == MOST_FACES) { break; }
-        let chosen = box_of(best);
-        var place = vec4<f32>();
-        var points: array<vec2<f32>, 6>;
-        var total = 0.0;
-        var members = 0u;
-        for (var anchor = 0u; anchor < ANCHORS; anchor++) {
-            let score = scores[anchor];
-            if (score <= 0.0) { continue; }
-            let other = box_of(anchor);
-            if (anchor != best && overlap(chosen, other) <= OVERLAP) { continue; }
-            place += score * other;
-            let middle = centre(anchor);
-            for (var i = 0u; i < 6u; i++) {
-                let at = anchor * VALUES + 4u + 2u * i;
-                points[i] += score * (vec2<f32>(anchors[at], anchors[at + 1u]) + middle);
-            }
-            total += score;
-            members++;
-            scores[anchor] = 0.0;
-        }
-        let at = HEADER + count * FACE_VALUES;
-        place = select(place / total, chosen, members == 1u);
-        for (var i = 0u; i < 4u; i++) { found[at + i] = place[i]; }
-        found[at + 4u] = best_score;
-        for (var i = 0u; i < 6u; i++) {
-            found[at + 5u + 2u * i] = points[i].x / total;
-            found[at + 6u + 2u * i] = points[i].y / total;
-        }
-        count++;
-    }
-    found[0] = f32(count);
-    found[1] = f32(atomicLoad(&odd));
-}";
 
 #[cfg(test)]
 mod tests {

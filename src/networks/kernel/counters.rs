@@ -1,4 +1,4 @@
-//! What the networks asked of the GPU: the figures that a benchmark shows and a test holds down.
+//! Counts of GPU work: the figures that a benchmark shows and a test limits.
 
 use std::cell::Cell;
 
@@ -32,7 +32,7 @@ impl Counters {
         COUNTERS.get()
     }
 
-    /// What came since `earlier`.
+    /// Counts since `earlier`.
     #[must_use]
     pub fn since(self, earlier: Self) -> Self {
         Self {

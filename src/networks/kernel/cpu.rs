@@ -1,14 +1,13 @@
-//! Carries out a [`Plan`] with the vector loops of `affectlens-cpu`.
+//! Runs a [`Plan`] with the vector loops of `affectlens-cpu`.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use affectlens_cpu::{Engine, Finish, InstructionSet, MapId, NetworkError, Program};
+use affectlens_cpu::{CompileError, Engine, InstructionSet, MapShape, Plan, Program};
 use burn::tensor::{Tensor, TensorData};
 
-use super::plan::{Activation, LineSums, Map, MapShape, Plan, Shortcut, Step, Weighted, Window};
 use crate::device::{CpuWorkers, OpenedDevice};
 
-/// Threads of a network unless the caller says how many. More gain little: the last layers are small.
+/// Most threads of a network unless the device has a number. More gain little: the last layers are small.
 const THREADS: usize = 4;
 
 /// A network on the CPU.
@@ -31,15 +30,14 @@ enum Runner {
 }
 
 impl CpuNetwork {
-    /// Packs the network's parameters for this processor. Unless the device says how many, there are as many threads
+    /// Packs the network's parameters for this processor. Unless the device has a number of threads, there are as many
     /// as cores, up to four, and in a browser one.
     ///
     /// # Errors
     ///
-    /// [`NetworkError`] for a window that the loops do not have.
-    pub(super) fn new(plan: &Plan, device: &OpenedDevice) -> Result<Self, NetworkError> {
-        let network = lower(plan)?;
-        let program = network.compile(InstructionSet::detect())?;
+    /// [`CompileError`] for a window that the loops do not have.
+    pub(super) fn new(plan: &Plan, device: &OpenedDevice) -> Result<Self, CompileError> {
+        let program = plan.compile(InstructionSet::detect())?;
         Ok(Self {
             runner: Runner::new(program, device),
             input: plan.input(),
@@ -88,7 +86,7 @@ impl CpuNetwork {
     ///
     /// # Panics
     ///
-    /// If the input is not as long as the batch says.
+    /// If the input is not as long as its pictures.
     pub(super) fn run(&self, batch: usize, input: &[f32]) -> Vec<f32> {
         let width: usize = self.outputs.iter().sum();
         let mut values = vec![0.0; batch * width];
@@ -99,7 +97,7 @@ impl CpuNetwork {
                 return values;
             }
         };
-        engine.run(batch, &[input]);
+        engine.run(batch, input);
         let mut start = 0;
         for (index, &length) in self.outputs.iter().enumerate() {
             if length == width {
@@ -155,144 +153,9 @@ fn default_threads() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| cores.get().min(THREADS))
 }
 
-/// The plan in the words of `affectlens-cpu`.
-fn lower(plan: &Plan) -> Result<affectlens_cpu::Network, NetworkError> {
-    let MapShape {
-        height,
-        width,
-        channels,
-    } = plan.input();
-    let mut network = affectlens_cpu::Network::default();
-    let mut maps: Vec<Option<MapId>> = vec![None; plan.maps().len()];
-    maps[0] = Some(network.input([height, width, channels])?);
-    for step in plan.steps() {
-        let at = |map: Map| maps[map.index()].expect("a plan's steps stand in order");
-        let output = match step {
-            Step::Convolution {
-                input,
-                window,
-                weighted,
-                shortcut,
-                ..
-            } => network.convolution(
-                at(*input),
-                lower_window(*window),
-                &weighted.weight,
-                finish(weighted),
-                shortcut.map(|map| affectlens_cpu::Shortcut {
-                    map: at(map),
-                    is_pooled: false,
-                }),
-            )?,
-            Step::Depthwise {
-                input,
-                window,
-                group,
-                weighted,
-                ..
-            } => {
-                let (window, finish) = (lower_window(*window), finish(weighted));
-                match group {
-                    1 => network.depthwise(at(*input), window, &weighted.weight, finish)?,
-                    _ => network.pairwise(at(*input), window, &weighted.weight, finish)?,
-                }
-            }
-            Step::Pointwise {
-                input,
-                weighted,
-                gate,
-                shortcut,
-                ..
-            } => {
-                let shortcut = shortcut.map(|Shortcut { map, pooled }| affectlens_cpu::Shortcut {
-                    map: at(map),
-                    is_pooled: pooled,
-                });
-                network.pointwise(
-                    at(*input),
-                    &weighted.weight,
-                    finish(weighted),
-                    gate.map(at),
-                    shortcut,
-                )?
-            }
-            Step::SqueezeExcite {
-                input,
-                reduce,
-                excite,
-                ..
-            } => network.squeeze_excite(
-                at(*input),
-                (&reduce.weight, finish(reduce)),
-                (&excite.weight, finish(excite)),
-            )?,
-            Step::CoordinateAttention {
-                input,
-                sums,
-                reduce,
-                rows,
-                columns,
-                ..
-            } => network.coordinate_attention(
-                at(*input),
-                sums.as_ref()
-                    .map(|LineSums { weight, bias }| (weight.as_slice(), bias.as_slice())),
-                (&reduce.weight, finish(reduce)),
-                (&rows.weight, finish(rows)),
-                (&columns.weight, finish(columns)),
-            )?,
-            Step::LineGate {
-                input,
-                gates,
-                others,
-                ..
-            } => network.line_gate(at(*input), at(*gates), others.map(at))?,
-            Step::Average { input, .. } => network.average(at(*input))?,
-            Step::MaxPool { input, window, .. } => {
-                network.max_pool(at(*input), lower_window(*window))?
-            }
-            Step::LayerNorm {
-                input,
-                scale,
-                bias,
-                epsilon,
-                ..
-            } => {
-                let finish = Finish {
-                    bias,
-                    activation: Activation::Identity,
-                    slopes: &[],
-                };
-                network.layer_norm(at(*input), scale, finish, *epsilon)?
-            }
-        };
-        maps[step.output().index()] = Some(output);
-    }
-    for map in plan.outputs() {
-        network.output(maps[map.index()].expect("a plan gives out what its steps write"))?;
-    }
-    Ok(network)
-}
-
-fn lower_window(window: Window) -> affectlens_cpu::Window {
-    affectlens_cpu::Window {
-        kernel: window.kernel,
-        stride: window.stride,
-        padding: window.before,
-        size: window.output,
-    }
-}
-
-fn finish(weighted: &Weighted) -> Finish<'_> {
-    Finish {
-        bias: &weighted.bias,
-        activation: weighted.activation,
-        slopes: &weighted.slopes,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use affectlens_cpu::{Activation, Shortcut, Weighted, Window};
     use burn::tensor::Device;
 
     use super::*;

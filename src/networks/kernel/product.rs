@@ -4,8 +4,9 @@ use burn::tensor::{Tensor, TensorData};
 
 /// Matrices of the last two axes multiplied; a batch of one matrix goes with every one of the other side.
 ///
-/// A build without training multiplies on the host, for tensors of the CPU: Burn's products would link their kernels for
-/// GPUs too, and with them what writes these, half of what a browser would have to load.
+/// Natively this is Burn's product, which carries gradients. In wasm, which does not train, the host multiplies: Burn's
+/// products would link their kernels for GPUs too, and with them their compiler, half of what a browser would have to
+/// load.
 ///
 /// # Panics
 ///

@@ -1,12 +1,12 @@
 //! The steps written down plainly, in f64.
 
-use affectlens_cpu::{Activation, Finish, Window};
+use affectlens_cpu::{Activation, MapShape, Weighted, Window};
 
 /// Numbers that look random and are the same each time.
 pub(crate) struct Numbers(pub(crate) u64);
 
 impl Numbers {
-    /// So many numbers between `-scale` and `scale`.
+    /// Numbers between `-scale` and `scale`.
     pub(crate) fn take(&mut self, count: usize, scale: f32) -> Vec<f32> {
         (0..count)
             .map(|_| {
@@ -39,6 +39,16 @@ impl Maps {
         }
     }
 
+    /// Size of one picture's map.
+    pub(crate) fn size(&self) -> MapShape {
+        let [height, width, channels] = self.shape;
+        MapShape {
+            height,
+            width,
+            channels,
+        }
+    }
+
     pub(crate) fn to_f32(&self) -> Vec<f32> {
         self.values.iter().map(|&value| value as f32).collect()
     }
@@ -61,20 +71,20 @@ impl Maps {
     }
 
     /// Both values of every pixel's channel.
-    pub(crate) fn with(&self, other: &Self, of: impl Fn(f64, f64) -> f64) -> Self {
+    pub(crate) fn with(&self, other: &Self, combine: impl Fn(f64, f64) -> f64) -> Self {
         let pairs = self.values.iter().zip(&other.values);
         Self {
-            values: pairs.map(|(&x, &y)| of(x, y)).collect(),
+            values: pairs.map(|(&x, &y)| combine(x, y)).collect(),
             ..self.clone()
         }
     }
 
-    fn each(&self, shape: [usize; 3], of: impl Fn(usize, isize, isize, usize) -> f64) -> Self {
+    fn each(&self, shape: [usize; 3], value: impl Fn(usize, isize, isize, usize) -> f64) -> Self {
         let mut values = Vec::new();
         for picture in 0..self.batch {
             for y in 0..shape[0] as isize {
                 for x in 0..shape[1] as isize {
-                    values.extend((0..shape[2]).map(|channel| of(picture, y, x, channel)));
+                    values.extend((0..shape[2]).map(|channel| value(picture, y, x, channel)));
                 }
             }
         }
@@ -88,7 +98,7 @@ impl Maps {
 
 /// The pixels of a window: tap, row, column.
 fn taps(window: Window, y: isize, x: isize) -> impl Iterator<Item = (usize, isize, isize)> {
-    let [top, left] = window.padding.map(|padding| padding as isize);
+    let [top, left] = window.before.map(|padding| padding as isize);
     (0..window.kernel * window.kernel).map(move |tap| {
         let (row, column) = (tap / window.kernel, tap % window.kernel);
         (
@@ -119,12 +129,12 @@ fn erf(x: f64) -> f64 {
     sum * width / 3.0 * std::f64::consts::FRAC_2_SQRT_PI
 }
 
-fn activate(finish: Finish<'_>, channel: usize, x: f64) -> f64 {
-    match finish.activation {
+fn activate(layer: &Weighted, channel: usize, x: f64) -> f64 {
+    match layer.activation {
         Activation::Identity => x,
         Activation::Relu => x.max(0.0),
         Activation::Relu6 => x.clamp(0.0, 6.0),
-        Activation::Prelu if x < 0.0 => x * f64::from(finish.slopes[channel]),
+        Activation::Prelu if x < 0.0 => x * f64::from(layer.slopes[channel]),
         Activation::Prelu => x,
         Activation::Silu => x / (1.0 + (-x).exp()),
         Activation::Gelu => x * (1.0 + erf(x / std::f64::consts::SQRT_2)) / 2.0,
@@ -136,31 +146,36 @@ fn activate(finish: Finish<'_>, channel: usize, x: f64) -> f64 {
 pub(crate) fn convolution(
     maps: &Maps,
     window: Window,
-    weight: &[f32],
-    finish: Finish<'_>,
+    layer: &Weighted,
     shortcut: Option<&Maps>,
 ) -> Maps {
-    let (inputs, outputs) = (maps.shape[2], finish.bias.len());
-    let [height, width] = window.size;
+    let (inputs, outputs) = (maps.shape[2], layer.bias.len());
+    let [height, width] = window.output;
     maps.each([height, width, outputs], |picture, y, x, output| {
-        let mut sum = f64::from(finish.bias[output]);
+        let mut sum = f64::from(layer.bias[output]);
         for (tap, row, column) in taps(window, y, x) {
             for input in 0..inputs {
-                let weight = weight[(tap * inputs + input) * outputs + output];
+                let weight = layer.weight[(tap * inputs + input) * outputs + output];
                 sum += maps.get(picture, row, column, input).unwrap_or(0.0) * f64::from(weight);
             }
         }
         if let Some(shortcut) = shortcut.filter(|shortcut| output < shortcut.shape[2]) {
             sum += shortcut.get(picture, y, x, output).expect("inside");
         }
-        activate(finish, output, sum)
+        activate(layer, output, sum)
     })
 }
 
+/// A fully connected layer of each pixel.
+pub(crate) fn dense(maps: &Maps, layer: &Weighted) -> Maps {
+    convolution(maps, Window::symmetric(maps.size(), 1, 1, 0), layer, None)
+}
+
 /// `[taps, inputs of a group, channels]` as the weight of a dense convolution.
-pub(crate) fn ungrouped(weight: &[f32], channels: usize, group: usize) -> Vec<f32> {
+pub(crate) fn ungrouped(layer: &Weighted, group: usize) -> Weighted {
+    let channels = layer.bias.len();
     let mut dense = Vec::new();
-    for tap in weight.chunks_exact(group * channels) {
+    for tap in layer.weight.chunks_exact(group * channels) {
         for input in 0..channels {
             dense.extend(
                 (0..channels).map(|output| match input / group == output / group {
@@ -170,7 +185,10 @@ pub(crate) fn ungrouped(weight: &[f32], channels: usize, group: usize) -> Vec<f3
             );
         }
     }
-    dense
+    Weighted {
+        weight: dense,
+        ..layer.clone()
+    }
 }
 
 /// Weights that make [`lines`] means.
@@ -217,22 +235,22 @@ pub(crate) fn outer(shape: [usize; 3], rows: &Maps, columns: &Maps) -> Maps {
     })
 }
 
-pub(crate) fn depthwise(maps: &Maps, window: Window, weight: &[f32], finish: Finish<'_>) -> Maps {
+pub(crate) fn depthwise(maps: &Maps, window: Window, layer: &Weighted) -> Maps {
     let channels = maps.shape[2];
-    let [height, width] = window.size;
+    let [height, width] = window.output;
     maps.each([height, width, channels], |picture, y, x, channel| {
         let sum: f64 = taps(window, y, x)
             .map(|(tap, row, column)| {
                 maps.get(picture, row, column, channel).unwrap_or(0.0)
-                    * f64::from(weight[tap * channels + channel])
+                    * f64::from(layer.weight[tap * channels + channel])
             })
             .sum();
-        activate(finish, channel, sum + f64::from(finish.bias[channel]))
+        activate(layer, channel, sum + f64::from(layer.bias[channel]))
     })
 }
 
 pub(crate) fn max_pool(maps: &Maps, window: Window) -> Maps {
-    let [height, width] = window.size;
+    let [height, width] = window.output;
     maps.each([height, width, maps.shape[2]], |picture, y, x, channel| {
         taps(window, y, x)
             .filter_map(|(_, row, column)| maps.get(picture, row, column, channel))
@@ -251,17 +269,16 @@ pub(crate) fn average(maps: &Maps) -> Maps {
     })
 }
 
-pub(crate) fn layer_norm(maps: &Maps, gain: &[f32], finish: Finish<'_>, epsilon: f64) -> Maps {
+pub(crate) fn layer_norm(maps: &Maps, scale: &[f32], bias: &[f32], epsilon: f64) -> Maps {
     let channels = maps.shape[2];
     maps.each(maps.shape, |picture, y, x, channel| {
-        let of = |channel| maps.get(picture, y, x, channel).expect("inside");
-        let mean = (0..channels).map(of).sum::<f64>() / channels as f64;
+        let value = |channel| maps.get(picture, y, x, channel).expect("inside");
+        let mean = (0..channels).map(value).sum::<f64>() / channels as f64;
         let variance = (0..channels)
-            .map(|channel| (of(channel) - mean).powi(2))
+            .map(|channel| (value(channel) - mean).powi(2))
             .sum::<f64>()
             / channels as f64;
-        let normal = (of(channel) - mean) / (variance + epsilon).sqrt();
-        let value = normal * f64::from(gain[channel]) + f64::from(finish.bias[channel]);
-        activate(finish, channel, value)
+        let normal = (value(channel) - mean) / (variance + epsilon).sqrt();
+        normal * f64::from(scale[channel]) + f64::from(bias[channel])
     })
 }

@@ -139,6 +139,7 @@ impl TemporalNetwork for Tcn {
 }
 
 impl Layer {
+    /// Applies batch norm; with the statistics of the batch in training, which wasm leaves out.
     fn normalise(&self, frames: Tensor<3>) -> Tensor<3> {
         if cfg!(not(target_family = "wasm"))
             && frames.device().is_autodiff()

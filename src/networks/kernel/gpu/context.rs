@@ -74,7 +74,7 @@ impl Gpu {
         self.launch_groups(shader, reads, output, groups, numbers);
     }
 
-    /// The same where the number of groups is known.
+    /// Queues a shader whose number of groups is known.
     pub(super) fn launch_groups(
         &self,
         shader: &Shader,

@@ -1,44 +1,8 @@
-//! Steps as they lie in memory: words without pointers, so that threads and wasm instances can share them.
+//! Operations as they lie in memory: words without pointers, so that threads and wasm instances can share them.
 
-/// What happens to the sum of product, bias and shortcut of a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u32)]
-pub enum Activation {
-    /// Nothing.
-    Identity,
-    /// `max(x, 0)`
-    Relu,
-    /// `min(max(x, 0), 6)`
-    Relu6,
-    /// `max(x, 0) + slope * min(x, 0)`, one slope a channel.
-    Prelu,
-    /// `x * sigmoid(x)`
-    Silu,
-    /// `x * (1 + erf(x / sqrt(2))) / 2`
-    Gelu,
-    /// `1 / (1 + e^-x)`
-    Sigmoid,
-    /// `x * min(max(x + 3, 0), 6) / 6`
-    Hardswish,
-}
+use crate::activation::Activation;
 
-impl Activation {
-    /// What the activation is when it is only a clamp; a clamp costs nothing inside a tile.
-    pub(crate) fn limits(self) -> (f32, f32) {
-        match self {
-            Self::Relu => (0.0, f32::INFINITY),
-            Self::Relu6 => (0.0, 6.0),
-            _ => (f32::NEG_INFINITY, f32::INFINITY),
-        }
-    }
-
-    /// Whether [`limits`](Self::limits) is all there is to it.
-    pub(crate) fn is_clamp(self) -> bool {
-        matches!(self, Self::Identity | Self::Relu | Self::Relu6)
-    }
-}
-
-/// What a step does.
+/// The loop of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 #[cfg_attr(
@@ -62,10 +26,10 @@ pub(crate) enum Kind {
     LineGate,
 }
 
-/// Where a feature map lies, `[batch, height, width, stride]`; a map that is not there has stride 0.
+/// Place of a feature map in memory, `[batch, height, width, stride]`; a map that is not there has stride 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
-pub(crate) struct Map {
+pub(crate) struct PackedMap {
     /// First float in an arena for one picture; multiplied by the batch.
     pub(crate) offset: u32,
     pub(crate) height: u32,
@@ -74,7 +38,7 @@ pub(crate) struct Map {
     pub(crate) stride: u32,
 }
 
-impl Map {
+impl PackedMap {
     pub(crate) fn is_present(self) -> bool {
         self.stride > 0
     }
@@ -93,19 +57,19 @@ impl Map {
 /// [`NONE`].
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
-pub(crate) struct Step {
+pub(crate) struct PackedStep {
     pub(crate) kind: Kind,
     pub(crate) activation: Activation,
-    pub(crate) source: Map,
-    pub(crate) destination: Map,
-    /// Added before the activation. Of a line gate: the second gates, of which the larger counts.
-    pub(crate) shortcut: Map,
-    /// Multiplied into the source, `[batch, 1, 1, channels]`; of a line gate `[batch, height + width, 1, ..]`, where
+    pub(crate) source: PackedMap,
+    pub(crate) destination: PackedMap,
+    /// Map that is added before the activation; for a line gate, the second gates, of which the larger counts.
+    pub(crate) shortcut: PackedMap,
+    /// Map that the source is multiplied with, `[batch, 1, 1, channels]`; for a line gate `[batch, height + width, 1, ..]`, where
     /// the gates of columns begin in the middle of a pixel.
-    pub(crate) gate: Map,
-    /// Of a depthwise step: sums over each band of rows, `[batch, bands, 1, channels]`. Of a product: sums
-    /// whose mean is the source.
-    pub(crate) sums: Map,
+    pub(crate) gate: PackedMap,
+    /// Sums over each band of rows, `[batch, bands, 1, channels]`: a depthwise convolution writes them, and a product
+    /// reads their mean as its source.
+    pub(crate) sums: PackedMap,
     pub(crate) weight: u32,
     pub(crate) bias: u32,
     pub(crate) slope: u32,
@@ -113,22 +77,22 @@ pub(crate) struct Step {
     pub(crate) stride: u32,
     /// Pixels of padding above and to the left.
     pub(crate) padding: [u32; 2],
-    /// Of a product and of a depthwise step: inputs of one output. Of a line gate: where gates of columns begin.
+    /// Inputs of one output of a convolution; for a line gate, the position where gates of columns begin.
     pub(crate) depth: u32,
     /// Vectors of outputs, and the panels that they are split into.
     pub(crate) vectors: u32,
     pub(crate) panels: u32,
     /// Channels that are real.
     pub(crate) channels: u32,
-    /// Output rows (of a product: pixels) of a chunk.
+    /// Output rows of a chunk; for a product, output pixels.
     pub(crate) chunk_rows: u32,
-    /// Panels (elsewhere: vectors) of a chunk.
+    /// Vectors of a chunk; for a product, panels.
     pub(crate) chunk_columns: u32,
-    /// Of a product: pixels that are gathered or gated at a time.
+    /// Pixels of a product that are gathered or gated at a time.
     pub(crate) block: u32,
     /// Whether the shortcut has twice the size and is max-pooled.
     pub(crate) pools_shortcut: u32,
-    /// Of layer normalisation.
+    /// Number that layer normalisation adds to the variance.
     pub(crate) epsilon: f32,
     /// Zeros to the end of the cache line: every byte of a step is a byte of a word.
     pub(crate) rest: [u32; 9],
@@ -138,7 +102,7 @@ pub(crate) struct Step {
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub(crate) struct Port {
-    pub(crate) map: Map,
+    pub(crate) map: PackedMap,
     pub(crate) channels: u32,
 }
 
@@ -176,7 +140,7 @@ impl Port {
 }
 
 #[cfg(feature = "std")]
-impl std::fmt::Display for Step {
+impl std::fmt::Display for PackedStep {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let [from, to] = [self.source, self.destination];
         write!(
@@ -205,7 +169,7 @@ pub(crate) fn scratch_row(columns: usize) -> usize {
     columns.next_multiple_of(16) + 16
 }
 
-impl Step {
+impl PackedStep {
     /// Parts that can run at the same time.
     pub(crate) fn chunks(&self, batch: usize) -> usize {
         let (rows, columns) = self.grid(batch);
@@ -258,7 +222,7 @@ impl Step {
         length
     }
 
-    /// Height and width, padding included, of what so many output pixels (whole lines) see.
+    /// Height and width, padding included, of the pixels that whole lines of output pixels see.
     pub(crate) fn band(&self, pixels: usize) -> [usize; 2] {
         let width = self.destination.width as usize;
         let [rows, columns] = self.kernel.map(|side| side as usize);

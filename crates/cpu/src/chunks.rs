@@ -1,0 +1,87 @@
+//! Splits operations into chunks of about equal work. Chunks do not depend on the number of threads, so that results do
+//! not either.
+
+use crate::compile::narrow;
+use crate::instructions::InstructionSet;
+use crate::packed::{Kind, PackedStep};
+
+/// Products of one chunk at least: some microseconds of work.
+const CHUNK: usize = 1 << 20;
+/// Chunks of one operation and picture at most.
+const CHUNKS: usize = 16;
+/// Cost of an exponential, in products.
+const EXPONENTIAL: usize = 16;
+/// Floats of a block of rows; it stays in the second cache.
+const BLOCK: usize = 1 << 15;
+
+/// Sets rows and columns of the chunks, and the block of a product.
+pub(crate) fn split(step: &mut PackedStep, set: InstructionSet) {
+    let wanted = narrow((work(step) / CHUNK).clamp(1, CHUNKS));
+    let pixels = step.destination.pixels();
+    let height = step.destination.height;
+    (step.chunk_rows, step.chunk_columns) = match step.kind {
+        Kind::Product => split_product(step, set, wanted),
+        Kind::Depthwise | Kind::MaxPool | Kind::LineGate => {
+            if height >= 28 {
+                (height.div_ceil(wanted), step.vectors)
+            } else {
+                (height, step.vectors.div_ceil(wanted))
+            }
+        }
+        Kind::Average | Kind::Lines => (1, step.vectors.div_ceil(wanted)),
+        Kind::LayerNorm => (narrow(pixels).div_ceil(wanted), step.vectors),
+    };
+    if step.kind == Kind::Product {
+        step.block = narrow(block(step, set).min(step.chunk_rows as usize));
+    }
+}
+
+/// Products of one picture, or what takes as long.
+fn work(step: &PackedStep) -> usize {
+    let each = match step.kind {
+        Kind::Product => step.depth as usize,
+        // Loads weigh more than products here.
+        Kind::Depthwise => 3 * (step.kernel[0] * step.kernel[1] * step.depth) as usize,
+        Kind::MaxPool => 3 * (step.kernel[0] * step.kernel[1]) as usize,
+        Kind::Average => step.source.pixels() * 2,
+        Kind::Lines => step.source.pixels() * 6 / step.destination.pixels(),
+        Kind::LayerNorm | Kind::LineGate => 8,
+    };
+    let finish = if step.activation.is_clamp() {
+        2
+    } else {
+        EXPONENTIAL
+    };
+    step.destination.len() * (each + finish)
+}
+
+fn split_product(step: &PackedStep, set: InstructionSet, wanted: u32) -> (u32, u32) {
+    let [_, _, rows] = set.sizes();
+    let pixels = step.destination.pixels();
+    // A band of lines is gathered at a time.
+    let rows = match step.gathers() {
+        true => step.destination.width,
+        false => narrow(rows),
+    };
+    if pixels == 1 {
+        // All pictures of a batch in one pass over the weights.
+        (16, step.panels.div_ceil(wanted))
+    } else if step.destination.stride as usize > pixels {
+        (narrow(pixels), step.panels.div_ceil(wanted))
+    } else {
+        let rows = narrow(pixels).div_ceil(wanted).next_multiple_of(rows);
+        (rows, step.panels)
+    }
+}
+
+/// Pixels of a product that are gathered or gated at a time.
+fn block(step: &PackedStep, set: InstructionSet) -> usize {
+    let [_, _, rows] = set.sizes();
+    if step.gathers() {
+        let [_, width] = step.band(step.destination.width as usize);
+        let line = width * (step.stride * step.source.stride) as usize;
+        (BLOCK / line).max(1) * step.destination.width as usize
+    } else {
+        (BLOCK / step.depth as usize).next_multiple_of(rows)
+    }
+}

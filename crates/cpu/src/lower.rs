@@ -1,0 +1,474 @@
+//! Breaks the steps of a plan down into operations that there are loops for.
+
+use std::borrow::Cow;
+
+use crate::activation::Activation;
+use crate::error::CompileError;
+use crate::graph::{LONGEST_SIDE, LineSums, Map, MapShape, Plan, Shortcut, Step, Weighted, Window};
+
+/// A plan as operations.
+#[derive(Debug)]
+pub(crate) struct Lowered<'a> {
+    /// Sizes of all buffers.
+    pub(crate) buffers: Vec<MapShape>,
+    pub(crate) operations: Vec<Operation<'a>>,
+    pub(crate) input: Buffer,
+    pub(crate) outputs: Vec<Buffer>,
+}
+
+/// A feature map of the plan, or what lies between two operations of one step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Buffer(pub(crate) usize);
+
+/// One operation, for which there is one loop.
+#[derive(Clone, Debug)]
+pub(crate) struct Operation<'a> {
+    pub(crate) task: Task,
+    pub(crate) source: Buffer,
+    pub(crate) destination: Buffer,
+    pub(crate) window: Window,
+    /// `[kernel, kernel, inputs, outputs]` for a product, `[kernel, kernel, group, channels]` for a depthwise operation.
+    pub(crate) weight: Cow<'a, [f32]>,
+    pub(crate) bias: Cow<'a, [f32]>,
+    pub(crate) slopes: &'a [f32],
+    pub(crate) activation: Activation,
+}
+
+/// The loop of an operation, with the buffers that it reads beside the source.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Task {
+    Product {
+        gate: Option<Buffer>,
+        shortcut: Option<Buffer>,
+        /// Whether the shortcut has twice the size and is max-pooled.
+        pools_shortcut: bool,
+        /// Sums over bands of the source's rows: their mean stands in for the source.
+        sums: Option<Buffer>,
+    },
+    Depthwise {
+        sums: Option<Buffer>,
+        /// Channels of a group: one or two.
+        group: usize,
+    },
+    Average,
+    LayerNorm {
+        epsilon: f32,
+    },
+    MaxPool,
+    Lines,
+    LineGate {
+        gates: Buffer,
+        others: Option<Buffer>,
+    },
+}
+
+impl Task {
+    /// A product of the source alone.
+    const PRODUCT: Self = Self::Product {
+        gate: None,
+        shortcut: None,
+        pools_shortcut: false,
+        sums: None,
+    };
+}
+
+/// Lowers a plan.
+pub(crate) fn lower(plan: &Plan) -> Result<Lowered<'_>, CompileError> {
+    let mut lowering = Lowering {
+        buffers: Vec::new(),
+        operations: Vec::new(),
+        written: vec![None; plan.maps().len()],
+    };
+    let input = lowering.buffer(plan.input())?;
+    lowering.written[0] = Some(input);
+    for step in plan.steps() {
+        let output = lowering.step(step)?;
+        lowering.written[step.output().index()] = Some(output);
+    }
+    let outputs = plan.outputs().iter();
+    Ok(Lowered {
+        outputs: outputs.map(|&map| lowering.find(map)).collect(),
+        buffers: lowering.buffers,
+        operations: lowering.operations,
+        input,
+    })
+}
+
+/// The position in a line where the gates of columns begin: on a whole vector.
+pub(crate) fn column_gates(channels: usize) -> usize {
+    channels.next_multiple_of(16)
+}
+
+struct Lowering<'a> {
+    buffers: Vec<MapShape>,
+    operations: Vec<Operation<'a>>,
+    /// Buffers of the plan's maps.
+    written: Vec<Option<Buffer>>,
+}
+
+impl<'a> Lowering<'a> {
+    fn find(&self, map: Map) -> Buffer {
+        self.written[map.index()].expect("the steps of a plan stand in order")
+    }
+
+    fn shape(&self, buffer: Buffer) -> MapShape {
+        self.buffers[buffer.0]
+    }
+
+    fn buffer(&mut self, shape: MapShape) -> Result<Buffer, CompileError> {
+        let axes = shape.axes();
+        let is_large = axes.iter().any(|&side| side > LONGEST_SIDE)
+            || axes.iter().map(|&side| side as u64).product::<u64>() > 1 << 28;
+        if is_large || axes.contains(&0) {
+            return Err(CompileError::Size { shape });
+        }
+        self.buffers.push(shape);
+        Ok(Buffer(self.buffers.len() - 1))
+    }
+
+    /// Lowers one step; gives the buffer of its output.
+    fn step(&mut self, step: &'a Step) -> Result<Buffer, CompileError> {
+        match step {
+            Step::Convolution {
+                input,
+                window,
+                weighted,
+                shortcut,
+                ..
+            } => self.convolution(*input, *window, weighted, *shortcut),
+            Step::Depthwise {
+                input,
+                window,
+                group,
+                weighted,
+                ..
+            } => self.depthwise(*input, *window, *group, weighted),
+            Step::Pointwise {
+                input,
+                weighted,
+                gate,
+                shortcut,
+                ..
+            } => self.pointwise(*input, weighted, *gate, *shortcut),
+            Step::SqueezeExcite {
+                input,
+                reduce,
+                excite,
+                ..
+            } => self.squeeze_excite(*input, reduce, excite),
+            Step::CoordinateAttention {
+                input,
+                sums,
+                reduce,
+                rows,
+                columns,
+                ..
+            } => self.coordinate_attention(*input, sums.as_ref(), reduce, [rows, columns]),
+            Step::LineGate {
+                input,
+                gates,
+                others,
+                ..
+            } => self.line_gate(*input, *gates, *others),
+            Step::Average { input, .. } => self.average(self.find(*input)),
+            Step::MaxPool { input, window, .. } => self.max_pool(*input, *window),
+            Step::LayerNorm {
+                input,
+                scale,
+                bias,
+                epsilon,
+                ..
+            } => self.layer_norm(*input, scale, bias, *epsilon),
+        }
+    }
+
+    fn convolution(
+        &mut self,
+        input: Map,
+        window: Window,
+        weighted: &'a Weighted,
+        shortcut: Option<Map>,
+    ) -> Result<Buffer, CompileError> {
+        let task = Task::Product {
+            gate: None,
+            shortcut: shortcut.map(|map| self.find(map)),
+            pools_shortcut: false,
+            sums: None,
+        };
+        self.weighted(task, self.find(input), window, weighted)
+    }
+
+    fn depthwise(
+        &mut self,
+        input: Map,
+        window: Window,
+        group: usize,
+        weighted: &'a Weighted,
+    ) -> Result<Buffer, CompileError> {
+        let has_loop = matches!(
+            (group, window.kernel, window.stride),
+            (1, 3 | 5 | 7, 1 | 2) | (1, 9, 2) | (2, 3, 1)
+        );
+        if !has_loop {
+            return Err(CompileError::Window { window, group });
+        }
+        let task = Task::Depthwise { sums: None, group };
+        self.weighted(task, self.find(input), window, weighted)
+    }
+
+    fn pointwise(
+        &mut self,
+        input: Map,
+        weighted: &'a Weighted,
+        gate: Option<Map>,
+        shortcut: Option<Shortcut>,
+    ) -> Result<Buffer, CompileError> {
+        let source = self.find(input);
+        let task = Task::Product {
+            gate: gate.map(|map| self.find(map)),
+            shortcut: shortcut.map(|shortcut| self.find(shortcut.map)),
+            pools_shortcut: shortcut.is_some_and(|shortcut| shortcut.pooled),
+            sums: None,
+        };
+        self.weighted(task, source, Window::pixels(self.shape(source)), weighted)
+    }
+
+    fn squeeze_excite(
+        &mut self,
+        input: Map,
+        reduce: &'a Weighted,
+        excite: &'a Weighted,
+    ) -> Result<Buffer, CompileError> {
+        let source = self.find(input);
+        let squeezed = match self.summed(source)? {
+            Some(sums) => {
+                let task = Task::Product {
+                    gate: None,
+                    shortcut: None,
+                    pools_shortcut: false,
+                    sums: Some(sums),
+                };
+                self.weighted(task, source, PIXEL, reduce)?
+            }
+            None => {
+                let means = self.average(source)?;
+                self.dense(means, reduce)?
+            }
+        };
+        self.dense(squeezed, excite)
+    }
+
+    /// Sums of a map that comes out of a depthwise convolution, which adds it up while it is in registers.
+    fn summed(&mut self, source: Buffer) -> Result<Option<Buffer>, CompileError> {
+        let mut operations = self.operations.iter();
+        let Some(producer) = operations.position(|operation| operation.destination == source)
+        else {
+            return Ok(None);
+        };
+        let Task::Depthwise { sums, group } = self.operations[producer].task else {
+            return Ok(None);
+        };
+        if sums.is_some() {
+            return Ok(sums);
+        }
+        let sums = Some(self.buffer(MapShape::pixel(self.shape(source).channels))?);
+        self.operations[producer].task = Task::Depthwise { sums, group };
+        Ok(sums)
+    }
+
+    fn coordinate_attention(
+        &mut self,
+        input: Map,
+        sums: Option<&'a LineSums>,
+        reduce: &'a Weighted,
+        excite: [&'a Weighted; 2],
+    ) -> Result<Buffer, CompileError> {
+        let source = self.find(input);
+        let MapShape {
+            height,
+            width,
+            channels,
+        } = self.shape(source);
+        let (weight, bias) = sums.map_or((&[][..], &[][..]), |LineSums { weight, bias }| {
+            (weight, bias)
+        });
+        let lines = self.buffer(MapShape {
+            height: height + width,
+            width: 1,
+            channels,
+        })?;
+        self.operations.push(Operation {
+            weight: weight.into(),
+            bias: bias.into(),
+            ..Operation::plain(Task::Lines, source, lines, PIXEL)
+        });
+        let squeezed = self.dense(lines, reduce)?;
+        self.gates_of_lines(squeezed, excite)
+    }
+
+    /// One layer gives gates of rows and gates of columns for every line, and half of them are used.
+    fn gates_of_lines(
+        &mut self,
+        squeezed: Buffer,
+        excite: [&'a Weighted; 2],
+    ) -> Result<Buffer, CompileError> {
+        let channels = excite[0].bias.len();
+        let inputs = self.shape(squeezed).channels;
+        let column_start = column_gates(channels);
+        let outputs = column_start + channels;
+        let mut weight = vec![0.0; inputs * outputs];
+        let mut bias = vec![0.0; outputs];
+        for (start, layer) in [0, column_start].into_iter().zip(excite) {
+            let rows = weight.chunks_exact_mut(outputs);
+            for (to, from) in rows.zip(layer.weight.chunks_exact(channels)) {
+                to[start..start + channels].copy_from_slice(from);
+            }
+            bias[start..start + channels].copy_from_slice(&layer.bias);
+        }
+        let shape = MapShape {
+            channels: outputs,
+            ..self.shape(squeezed)
+        };
+        let gates = self.buffer(shape)?;
+        self.operations.push(Operation {
+            weight: weight.into(),
+            bias: bias.into(),
+            activation: Activation::Sigmoid,
+            ..Operation::plain(Task::PRODUCT, squeezed, gates, Window::pixels(shape))
+        });
+        Ok(gates)
+    }
+
+    fn line_gate(
+        &mut self,
+        input: Map,
+        gates: Map,
+        others: Option<Map>,
+    ) -> Result<Buffer, CompileError> {
+        let source = self.find(input);
+        let task = Task::LineGate {
+            gates: self.find(gates),
+            others: others.map(|map| self.find(map)),
+        };
+        let shape = self.shape(source);
+        let destination = self.buffer(shape)?;
+        let window = Window::pixels(shape);
+        self.operations
+            .push(Operation::plain(task, source, destination, window));
+        Ok(destination)
+    }
+
+    fn average(&mut self, source: Buffer) -> Result<Buffer, CompileError> {
+        let means = self.buffer(MapShape::pixel(self.shape(source).channels))?;
+        self.operations
+            .push(Operation::plain(Task::Average, source, means, PIXEL));
+        Ok(means)
+    }
+
+    fn max_pool(&mut self, input: Map, window: Window) -> Result<Buffer, CompileError> {
+        let source = self.find(input);
+        let [height, width] = window.output;
+        let destination = self.buffer(MapShape {
+            height,
+            width,
+            channels: self.shape(source).channels,
+        })?;
+        self.operations
+            .push(Operation::plain(Task::MaxPool, source, destination, window));
+        Ok(destination)
+    }
+
+    fn layer_norm(
+        &mut self,
+        input: Map,
+        scale: &'a [f32],
+        bias: &'a [f32],
+        epsilon: f32,
+    ) -> Result<Buffer, CompileError> {
+        let source = self.find(input);
+        let shape = self.shape(source);
+        let destination = self.buffer(shape)?;
+        let task = Task::LayerNorm { epsilon };
+        self.operations.push(Operation {
+            weight: scale.into(),
+            bias: bias.into(),
+            ..Operation::plain(task, source, destination, Window::pixels(shape))
+        });
+        Ok(destination)
+    }
+
+    /// A fully connected layer of each pixel.
+    fn dense(&mut self, source: Buffer, weighted: &'a Weighted) -> Result<Buffer, CompileError> {
+        let window = Window::pixels(self.shape(source));
+        self.weighted(Task::PRODUCT, source, window, weighted)
+    }
+
+    fn weighted(
+        &mut self,
+        task: Task,
+        source: Buffer,
+        window: Window,
+        weighted: &'a Weighted,
+    ) -> Result<Buffer, CompileError> {
+        let [height, width] = window.output;
+        let destination = self.buffer(MapShape {
+            height,
+            width,
+            channels: weighted.bias.len(),
+        })?;
+        self.operations.push(Operation {
+            weight: Cow::from(&weighted.weight),
+            bias: Cow::from(&weighted.bias),
+            slopes: &weighted.slopes,
+            activation: weighted.activation,
+            ..Operation::plain(task, source, destination, window)
+        });
+        Ok(destination)
+    }
+}
+
+/// The only pixel of a map.
+const PIXEL: Window = Window {
+    kernel: 1,
+    stride: 1,
+    before: [0, 0],
+    output: [1, 1],
+};
+
+impl Operation<'_> {
+    /// An operation without parameters.
+    fn plain(task: Task, source: Buffer, destination: Buffer, window: Window) -> Self {
+        Self {
+            task,
+            source,
+            destination,
+            window,
+            weight: Cow::default(),
+            bias: Cow::default(),
+            slopes: &[],
+            activation: Activation::Identity,
+        }
+    }
+
+    /// Every buffer that the operation reads or writes.
+    pub(crate) fn buffers(&self) -> impl Iterator<Item = Buffer> {
+        let others = match self.task {
+            Task::Product {
+                gate,
+                shortcut,
+                sums,
+                ..
+            } => [gate, shortcut, sums],
+            Task::Depthwise { sums, .. } => [sums, None, None],
+            Task::LineGate { gates, others } => [Some(gates), others, None],
+            _ => [None; 3],
+        };
+        // Where sums stand in for the source, it is needed for its size only.
+        let reads_sums = matches!(self.task, Task::Product { sums: Some(_), .. });
+        let source = (!reads_sums).then_some(self.source);
+        [Some(self.destination), source]
+            .into_iter()
+            .chain(others)
+            .flatten()
+    }
+}

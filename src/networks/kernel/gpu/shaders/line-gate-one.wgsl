@@ -1,0 +1,1 @@
+fn gate_of(row: u32, column: u32) -> vec4<f32> { return gates[row] * gates[column]; }
