@@ -1,9 +1,8 @@
 //! Splits operations into chunks of about equal work. Chunks do not depend on the number of threads, so that results do
 //! not either.
 
-use crate::compile::narrow;
 use crate::instructions::InstructionSet;
-use crate::packed::{Kind, PackedStep};
+use crate::packed::{Kind, PackedStep, narrow};
 
 /// Products of one chunk at least: some microseconds of work.
 const CHUNK: usize = 1 << 20;

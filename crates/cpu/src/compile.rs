@@ -7,7 +7,7 @@ use crate::graph::Plan;
 use crate::instructions::InstructionSet;
 use crate::job::Parts;
 use crate::lower::{Buffer, Lowered, Operation, Task, column_gates, lower};
-use crate::packed::{Kind, NONE, PackedMap, PackedStep, Port};
+use crate::packed::{Kind, NONE, PackedMap, PackedStep, Port, narrow};
 use crate::parameters::{Line, Parameters};
 
 /// A plan that is ready to run on the CPU.
@@ -301,8 +301,4 @@ fn own_first(weight: &[f32], channels: usize) -> Vec<f32> {
         }
     }
     reordered
-}
-
-pub(crate) fn narrow(value: usize) -> u32 {
-    u32::try_from(value).expect("maps and parameters are checked to be smaller")
 }

@@ -127,3 +127,12 @@ impl Plan {
         ranges
     }
 }
+
+/// Panics where a parameter or a map does not fit.
+#[track_caller]
+fn expect(what: &str, expected: &[usize], got: &[usize]) {
+    assert!(
+        expected == got,
+        "{what} has shape {got:?}, expected {expected:?}"
+    );
+}

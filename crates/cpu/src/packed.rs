@@ -163,6 +163,12 @@ impl std::fmt::Display for PackedStep {
 /// An absent parameter.
 pub(crate) const NONE: u32 = u32::MAX;
 
+/// A size or an offset as a word.
+#[cfg(feature = "std")]
+pub(crate) fn narrow(value: usize) -> u32 {
+    u32::try_from(value).expect("maps and parameters are checked to be smaller")
+}
+
 /// Columns of the rows of a matrix in scratch memory: whole vectors, and no power of two, whose rows would
 /// push each other out of the cache.
 pub(crate) fn scratch_row(columns: usize) -> usize {

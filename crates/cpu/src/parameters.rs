@@ -1,10 +1,9 @@
 //! Parameters as the loops read them: whole vectors of channels, weights of products in panels.
 
 use crate::activation::Activation;
-use crate::compile::narrow;
 use crate::instructions::InstructionSet;
 use crate::lower::Operation;
-use crate::packed::PackedStep;
+use crate::packed::{PackedStep, narrow};
 
 /// Sixteen floats on a cache line of their own.
 #[derive(Clone, Copy, Debug)]

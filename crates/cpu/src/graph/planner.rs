@@ -1,7 +1,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::{LineSums, Map, MapShape, Plan, Shortcut, Step, Weighted, Window};
+use super::{LineSums, Map, MapShape, Plan, Shortcut, Step, Weighted, Window, expect};
 use crate::Activation;
 
 /// Builds a [`Plan`] step by step.
@@ -341,12 +341,4 @@ fn gates_of(shape: MapShape) -> MapShape {
         width: 1,
         channels: shape.channels,
     }
-}
-
-#[track_caller]
-pub(super) fn expect(what: &str, expected: &[usize], got: &[usize]) {
-    assert!(
-        expected == got,
-        "{what} has shape {got:?}, expected {expected:?}"
-    );
 }

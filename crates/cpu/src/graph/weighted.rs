@@ -1,6 +1,6 @@
 use alloc::vec::Vec;
 
-use super::planner::expect;
+use super::expect;
 use crate::Activation;
 
 /// Weights with the bias and the activation that follow.
