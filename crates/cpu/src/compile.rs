@@ -230,7 +230,7 @@ impl PackedStep {
             slope: NONE,
             kernel: [kernel, kernel],
             stride: narrow(window.stride),
-            padding: window.before.map(narrow),
+            padding: window.padding.map(narrow),
             depth: 0,
             vectors: 0,
             panels: 1,

@@ -431,7 +431,7 @@ impl<'a> Lowering<'a> {
 const PIXEL: Window = Window {
     kernel: 1,
     stride: 1,
-    before: [0, 0],
+    padding: [0, 0],
     output: [1, 1],
 };
 

@@ -512,7 +512,7 @@ fn window(kernel: usize, stride: usize, padding: usize, side: usize) -> Window {
     Window {
         kernel,
         stride,
-        before: [padding; 2],
+        padding: [padding; 2],
         output: [side; 2],
     }
 }

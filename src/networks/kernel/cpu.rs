@@ -177,12 +177,12 @@ mod tests {
         let pixels = Window {
             kernel: 1,
             stride: 1,
-            before: [0, 0],
+            padding: [0, 0],
             output: [2, 2],
         };
         let around = Window {
             kernel: 3,
-            before: [1, 1],
+            padding: [1, 1],
             ..pixels
         };
         let pair = Window {

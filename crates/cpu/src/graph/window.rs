@@ -7,9 +7,9 @@ pub struct Window {
     pub kernel: usize,
     /// Step between outputs, pixels.
     pub stride: usize,
-    /// Padding above and to the left, pixels; what is needed below and to the right follows from the output's size.
+    /// Pixels of padding above and to the left; what is needed below and to the right follows from the output's size.
     /// Padding is zero.
-    pub before: [usize; 2],
+    pub padding: [usize; 2],
     /// Height and width of the output.
     pub output: [usize; 2],
 }
@@ -26,7 +26,7 @@ impl Window {
         Self {
             kernel,
             stride,
-            before: [above, left],
+            padding: [above, left],
             output: [height, width],
         }
     }
@@ -44,7 +44,7 @@ impl Window {
         Self {
             kernel,
             stride,
-            before: [padding; 2],
+            padding: [padding; 2],
             output: [axis(input.height), axis(input.width)],
         }
     }
@@ -54,7 +54,7 @@ impl Window {
         Self {
             kernel: 1,
             stride: 1,
-            before: [0, 0],
+            padding: [0, 0],
             output: [shape.height, shape.width],
         }
     }
@@ -75,11 +75,11 @@ impl Window {
             refuse("is too large");
         }
         for (axis, side) in [input.height, input.width].into_iter().enumerate() {
-            if self.before[axis] >= kernel {
+            if self.padding[axis] >= kernel {
                 refuse("lies in the padding");
             }
             let last = self.output[axis].saturating_sub(1) * stride;
-            if last >= side + self.before[axis] {
+            if last >= side + self.padding[axis] {
                 refuse("reaches past the map");
             }
         }
@@ -102,7 +102,7 @@ mod tests {
     fn same_padding_matches_the_published_tables() {
         let sizes = |side, kernel, stride| {
             let window = Window::same(square(side), kernel, stride);
-            (window.output[0], window.before[0])
+            (window.output[0], window.padding[0])
         };
         // EfficientNet-B0 at 224 pixels, then B2 at 260, whose sides are odd.
         assert_eq!(sizes(224, 3, 2), (112, 0));

@@ -98,7 +98,7 @@ impl Maps {
 
 /// The pixels of a window: tap, row, column.
 fn taps(window: Window, y: isize, x: isize) -> impl Iterator<Item = (usize, isize, isize)> {
-    let [top, left] = window.before.map(|padding| padding as isize);
+    let [top, left] = window.padding.map(|padding| padding as isize);
     (0..window.kernel * window.kernel).map(move |tap| {
         let (row, column) = (tap / window.kernel, tap % window.kernel);
         (

@@ -120,7 +120,7 @@ impl PlainConvolution {
         let window = window(&self.config, shape);
         let padding = |axis: usize, side: usize| {
             let reach = (window.output[axis] - 1) * stride + kernel;
-            let before = window.before[axis];
+            let before = window.padding[axis];
             (before, reach.saturating_sub(side + before))
         };
         let padding = [padding(0, height), padding(1, width)];

@@ -25,7 +25,9 @@ pub(super) struct Windowed {
 impl Windowed {
     /// Groups and numbers for a batch.
     pub(super) fn launch(&self, batch: usize) -> (usize, Vec<usize>) {
-        let Window { before, output, .. } = self.window;
+        let Window {
+            padding, output, ..
+        } = self.window;
         let [height, width] = output;
         let invocations = batch * height * width.div_ceil(self.pixels) * self.outputs;
         let numbers = vec![
@@ -36,8 +38,8 @@ impl Windowed {
             height,
             width,
             self.outputs,
-            before[0],
-            before[1],
+            padding[0],
+            padding[1],
         ];
         (invocations.div_ceil(GROUP), numbers)
     }
