@@ -10,6 +10,7 @@ mod words;
 
 pub use lens::{controls, error, faces, part, violence};
 pub use networks::{backbone, crop, detect, device, head, kernel, landmarks, network, weights};
+pub(crate) use numbers::probability;
 pub use numbers::{
     calibration, circumplex, facs, filtering, fusion, gaps, metrics, smoothing, tracking, windowing,
 };

@@ -7,6 +7,7 @@ pub mod filtering;
 pub mod fusion;
 pub mod gaps;
 pub mod metrics;
+pub(crate) mod probability;
 pub mod smoothing;
 pub mod tracking;
 pub mod windowing;

@@ -2,8 +2,8 @@
 //!
 //! The order of classes and the blends are those of the HSEmotion team at ABAW-10, section 3.1 and its notebook.
 
-use crate::calibration::{PROBABILITY_FLOOR, softmax};
 use crate::label::Expression;
+use crate::probability::{PROBABILITY_FLOOR, softmax};
 
 /// Reorders scores from the class order `from` to the class order `to`.
 ///

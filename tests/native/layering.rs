@@ -20,7 +20,7 @@ const CRATES: [(&str, &str); 6] = [
 ];
 
 /// The engine's modules from the bottom to the top, each with its room; a module may use those before it.
-const MODULES: [(&str, &str); 36] = [
+const MODULES: [(&str, &str); 37] = [
     ("label", "words"),
     ("face", "words"),
     ("frame", "words"),
@@ -28,14 +28,15 @@ const MODULES: [(&str, &str); 36] = [
     ("task", "words"),
     ("role", "words"),
     ("report", "words"),
+    ("probability", "numbers"),
     ("circumplex", "numbers"),
     ("facs", "numbers"),
     ("gaps", "numbers"),
     ("metrics", "numbers"),
     ("windowing", "numbers"),
-    ("calibration", "numbers"),
     ("filtering", "numbers"),
     ("fusion", "numbers"),
+    ("calibration", "numbers"),
     ("smoothing", "numbers"),
     ("tracking", "numbers"),
     ("weights", "networks"),

@@ -16,7 +16,7 @@ use crate::{
     checkpoint::{Checkpoint, refusal},
     gradients::clip_by_norm,
     optimizer::ParameterOptimizer,
-    schedule::LearningRate,
+    schedule::{Plan, Randomness},
     state,
 };
 
@@ -56,34 +56,6 @@ pub(crate) trait Recipe {
 
     /// Scores the network, without gradients; `None` if there is no validation data.
     fn validate(&self, network: &Self::Network) -> Result<Option<Self::Score>, Self::Error>;
-}
-
-/// How long a network is trained, and in which steps.
-#[derive(Debug)]
-pub(crate) struct Plan {
-    /// Passes over the training data, at most.
-    pub(crate) epochs: usize,
-    /// Batches whose gradients make one step.
-    pub(crate) accumulate: usize,
-    /// Whether the batches at the end of an epoch that do not fill a step make one of their own.
-    pub(crate) keeps_partial_step: bool,
-    /// Largest norm of all gradients together.
-    pub(crate) gradient_norm: Option<f32>,
-    /// Step sizes.
-    pub(crate) rate: LearningRate,
-    /// When training ends before the last epoch.
-    pub(crate) early_stop: Option<EarlyStop>,
-    /// Where random numbers come from.
-    pub(crate) random: Randomness,
-}
-
-/// Where the random numbers of an epoch come from, each with its seed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Randomness {
-    /// One sequence goes through all epochs.
-    Continued(u64),
-    /// Each epoch has a sequence of its own, and so has the dropout of the network's device.
-    PerEpoch(u64),
 }
 
 /// A trained network.

@@ -15,9 +15,9 @@ use affectlens_data::FeatureRows;
 use super::{
     classifier::{ClassifierScore, LabelledEmbeddings},
     error::FitError,
-    fit::{Fitted, Plan, Recipe, fit},
+    fit::{Fitted, Recipe, fit},
     optimizer::ParameterOptimizer,
-    schedule::Schedule,
+    schedule::{Plan, Schedule},
 };
 use affectlens::weights::{Metadata, Weights};
 

@@ -8,9 +8,10 @@ use serde::Serialize;
 
 use crate::{
     EpochScore, Examples, FitError, RecipeError, Schedule, TrainingEvent, ValenceArousalLoss,
-    fit::{Plan, Recipe, fit},
+    fit::{Recipe, fit},
     optimizer::ParameterOptimizer,
     sampling::Shuffled,
+    schedule::Plan,
 };
 use affectlens::{
     head::{ValenceArousal, ValenceArousalConfig},

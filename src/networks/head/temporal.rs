@@ -15,6 +15,7 @@ mod lstm;
 mod motion;
 mod network;
 mod parameters;
+mod sequence;
 mod tcn;
 #[cfg(test)]
 mod tests;
@@ -27,8 +28,9 @@ use burn::tensor::{Device, Int, Tensor};
 pub use checkpoint::{kind_of_checkpoint, temporal_from_checkpoint};
 pub use kind::TemporalKind;
 pub use motion::{MotionStatistics, write_motion_blend};
-use network::{Network, TemporalNetwork};
+use network::Network;
 use parameters::Source;
+use sequence::TemporalNetwork;
 
 use crate::weights::{Metadata, Weights, WeightsError};
 

@@ -1,7 +1,8 @@
 //! Class biases found by coordinate search ("GLA" of the HSEmotion team at ABAW-10, section 3.1).
 
-use super::{AbsentClasses, CalibrationError, PROBABILITY_FLOOR, class_weights, softmax};
+use super::{AbsentClasses, CalibrationError, class_weights};
 use crate::metrics::Confusion;
+use crate::probability::{PROBABILITY_FLOOR, softmax};
 
 /// Number of grid steps around the bias of a class: -2.0, -1.9, ... 2.0.
 const GRID_STEPS: u8 = 41;

@@ -11,10 +11,11 @@ use rand::{RngExt, rngs::StdRng};
 use super::{ActionUnitValidation, Labels, UNITS};
 use crate::{
     Examples, FitError, Schedule, TrainingEvent,
-    fit::{Fitted, Plan, Recipe, fit},
+    fit::{Fitted, Recipe, fit},
     loss::weighted_binary_cross_entropy,
     optimizer::ParameterOptimizer,
     sampling::Shuffled,
+    schedule::Plan,
 };
 use affectlens::{label::AFF_WILD2_ACTION_UNITS, metrics::ActionUnitScores};
 

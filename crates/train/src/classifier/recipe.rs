@@ -8,10 +8,11 @@ use rand::{rngs::StdRng, seq::SliceRandom};
 use super::{ClassifierScore, LabelledEmbeddings, Loss, TrainingConfig, class_counts, confusion};
 use crate::{
     FitError, Schedule, TrainingEvent,
-    fit::{Fitted, Plan, Recipe, fit},
+    fit::{Fitted, Recipe, fit},
     loss::{focal_loss, weighted_cross_entropy},
     optimizer::ParameterOptimizer,
     sampling::{ClassSampler, mixing_share},
+    schedule::Plan,
 };
 use affectlens::head::{Mlp, MlpConfig};
 

@@ -15,9 +15,9 @@ use super::{
 };
 use crate::{
     FitError, TrainingEvent,
-    fit::{Fitted, Plan, Randomness, Recipe, fit},
+    fit::{Fitted, Recipe, fit},
     optimizer::ParameterOptimizer,
-    schedule::{LearningRate, OneCycle},
+    schedule::{LearningRate, OneCycle, Plan, Randomness},
     state::values,
 };
 use affectlens::{metrics::Confusion, weights::sha256, windowing::Windows};

@@ -5,8 +5,8 @@ use burn::nn::Dropout;
 use burn::tensor::Tensor;
 
 use super::CLASSES;
-use super::network::TemporalNetwork;
 use super::parameters::{Convolution, Names, Source, axes, dropped};
+use super::sequence::TemporalNetwork;
 use crate::weights::{Weights, WeightsError};
 
 /// Name of the convolution when it is the whole head.

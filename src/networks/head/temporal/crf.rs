@@ -9,8 +9,8 @@ use burn::tensor::{Int, Tensor, s};
 
 use super::CLASSES;
 use super::lstm::{BiLstm, Sizes};
-use super::network::TemporalNetwork;
 use super::parameters::{Initial, Names, Source};
+use super::sequence::TemporalNetwork;
 use crate::weights::WeightsError;
 
 const TRANSITIONS: &str = "crf.transitions";

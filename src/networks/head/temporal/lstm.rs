@@ -10,8 +10,8 @@ use burn::tensor::activation::sigmoid;
 
 use super::CLASSES;
 use super::convolution::Pointwise;
-use super::network::TemporalNetwork;
 use super::parameters::{Affine, Initial, Names, Source, axes, count_layers, dropped};
+use super::sequence::TemporalNetwork;
 use crate::kernel::product;
 use crate::weights::{Weights, WeightsError};
 

@@ -11,8 +11,8 @@ use burn::nn::Dropout;
 use burn::tensor::Tensor;
 
 use super::CLASSES;
-use super::network::TemporalNetwork;
 use super::parameters::{Initial, Names, Source, Stored, axes, dropped, malformed};
+use super::sequence::TemporalNetwork;
 use super::tcn::{self, Tcn};
 use crate::weights::{Weights, WeightsError};
 

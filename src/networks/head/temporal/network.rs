@@ -10,21 +10,10 @@ use super::crf::Crf;
 use super::lstm::{self, BiLstm, BiLstmConv};
 use super::motion::Motion;
 use super::parameters::{Names, Source};
+use super::sequence::TemporalNetwork;
 use super::tcn::{self, Tcn};
 use super::transformer::{self, Transformer};
 use crate::weights::WeightsError;
-
-/// Network over the embeddings of the frames of a window.
-pub(super) trait TemporalNetwork {
-    /// Length of an embedding.
-    fn features(&self) -> usize;
-
-    /// Parameters and running statistics with their published names.
-    fn names(&self) -> Names<'_>;
-
-    /// Computes logits `[batch, time, 2]` from embeddings `[batch, time, features]`.
-    fn forward(&self, features: Tensor<3>, dropout: &Dropout) -> Tensor<3>;
-}
 
 #[derive(Module, Debug)]
 #[expect(

@@ -8,8 +8,8 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 
 use super::CLASSES;
-use super::network::TemporalNetwork;
 use super::parameters::{Convolution, Names, Source, axes, count_layers, dropped, malformed};
+use super::sequence::TemporalNetwork;
 use crate::head::batch_norm;
 use crate::weights::{Weights, WeightsError};
 

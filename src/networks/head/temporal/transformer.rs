@@ -8,8 +8,8 @@ use burn::tensor::activation::{gelu, softmax};
 use burn::tensor::{Tensor, s};
 
 use super::CLASSES;
-use super::network::TemporalNetwork;
 use super::parameters::{Affine, Initial, Names, Source, axes, count_layers, dropped, malformed};
+use super::sequence::TemporalNetwork;
 use crate::kernel::product;
 use crate::weights::{Weights, WeightsError};
 
