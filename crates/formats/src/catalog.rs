@@ -66,7 +66,7 @@ pub const CATALOG: [CatalogEntry; 5] = [
     },
     CatalogEntry {
         name: blendshapes::NAME,
-        purpose: "predicts blendshapes from landmarks",
+        purpose: "face blendshapes from landmarks",
         convert: |files| task_member(blendshapes::NAME, &files[0]),
         ..FACE_LANDMARKER
     },

@@ -24,7 +24,7 @@ fn an_empty_cache_is_listed_and_fails_to_verify() {
     assert!(listed.status.success());
     let listed = text(&listed.stdout);
     assert!(
-        listed.contains("faceres (embeds faces): not installed"),
+        listed.contains("faceres (backbone for faces): not installed"),
         "{listed}"
     );
     assert!(listed.contains("licence  Apache-2.0"), "{listed}");
