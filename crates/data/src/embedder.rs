@@ -281,15 +281,18 @@ fn embed_frames(
     network: &impl Embed,
     width: usize,
 ) -> Result<EmbeddedVideo, EmbedVideoError> {
-    let rate = video.rate;
     let mut rows = FeatureRows::new(width);
+    let mut times_ms = Vec::new();
     let mut complaint = None;
     let mut is_over = false;
     while !is_over {
         let mut frames = Vec::new();
         while frames.len() < FRAMES && !is_over {
             match video.next_frame() {
-                Ok(Some(frame)) => frames.push(network.prepare(&frame)),
+                Ok(Some(frame)) => {
+                    frames.push(network.prepare(&frame.picture));
+                    times_ms.push(frame.time_ms);
+                }
                 Ok(None) => is_over = true,
                 // What came before is whole.
                 Err(error) => {
@@ -312,7 +315,7 @@ fn embed_frames(
     }
     Ok(EmbeddedVideo {
         rows,
-        rate,
+        times_ms,
         complaint,
     })
 }

@@ -45,7 +45,7 @@ pub use features::{FeatureError, FeatureRows};
 pub use input::{Input, InputError};
 pub use observer::Observer;
 pub use part::Part;
-pub use video::{Video, VideoError};
+pub use video::{Decoder, Video, VideoError, VideoFrame};
 pub use videos::{
     FrameFeatures, LabelledVideo, VideoData, VideoDataError, VideoPictures, VideoReader,
     VideoReaderError, VideoSource, Videos, repair_clip,

@@ -1,31 +1,67 @@
-//! Videos, decoded by `ffmpeg` in a process of its own.
+//! Videos, decoded by `ffmpeg` in a process of its own: every frame once, as it is displayed, at its own time.
 
-mod ppm;
+mod decoder;
+mod filters;
+mod log;
+mod pam;
 mod probe;
+mod process;
 
 use std::{
-    io::{self, BufRead, BufReader, Read},
+    io::{self, BufReader, Read},
     path::{Path, PathBuf},
-    process::{Child, ChildStderr, ChildStdout, Command, Stdio},
+    sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender},
     thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
 use thiserror::Error;
 
 use affectlens::frame::{Frame, FrameError};
-use ppm::read_ppm;
-use probe::probe;
+use log::{FrameTime, read_log};
+use pam::read_pam;
+use probe::Description;
+use process::Process;
 
-/// Frames of a video, decoded at a constant rate.
+pub use decoder::Decoder;
+
+/// Milliseconds between frames of a file that knows neither their times nor their rate.
+const USUAL_INTERVAL_MS: f64 = 40.0;
+
+/// Decoded frames that wait for their reader, besides the one that is being decoded.
+const FRAMES_AHEAD: usize = 1;
+
+/// Frames of a video.
 #[derive(Debug)]
 pub struct Video {
-    process: Child,
-    frames: BufReader<ChildStdout>,
-    complaints: Option<JoinHandle<String>>,
-    /// Frames per second.
-    pub rate: f64,
+    process: Process,
+    frames: Receiver<Result<Frame, VideoError>>,
+    times: Receiver<FrameTime>,
+    log: Option<JoinHandle<Option<String>>>,
+    limit: Duration,
+    interval_ms: f64,
+    last_ms: Option<f64>,
+    state: State,
     /// How many frames there should be, if the container says so.
     pub expected_frames: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Decoding,
+    /// All frames have been read.
+    Over,
+    /// A frame could not be read.
+    Failed,
+}
+
+/// A frame of a video.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VideoFrame {
+    /// The picture as it is displayed.
+    pub picture: Frame,
+    /// When it is displayed, milliseconds from the start of the file.
+    pub time_ms: f64,
 }
 
 /// Why a video, or a frame of it, cannot be read.
@@ -36,9 +72,29 @@ pub enum VideoError {
     #[error("cannot start `{program}`; install ffmpeg to read videos: {error}")]
     Start {
         /// The program.
-        program: &'static str,
+        program: String,
         /// What the system said.
         error: io::Error,
+    },
+    /// The decoder is too old.
+    #[error("ffmpeg is too old, expected version 4.2 or later, got `{got}`")]
+    Version {
+        /// What it says of itself.
+        got: String,
+    },
+    /// The decoder does not answer.
+    #[error("`{program}` gave no answer for {seconds} seconds and was ended")]
+    Silent {
+        /// The program.
+        program: String,
+        /// How long it was waited for.
+        seconds: f32,
+    },
+    /// The decoder gives no frame.
+    #[error("ffmpeg gave no frame for {seconds} seconds and was ended")]
+    Stalled {
+        /// How long it was waited for.
+        seconds: f32,
     },
     /// A file is no video.
     #[error("`{}` is neither a picture nor a video: {reason}", path.display())]
@@ -48,13 +104,20 @@ pub enum VideoError {
         /// What the decoder said.
         reason: String,
     },
-    /// A file lacks what makes it a video.
-    #[error("`{}` has no {missing}", path.display())]
-    Lacking {
+    /// A file has sound only, or nothing at all.
+    #[error("`{}` has no video stream", path.display())]
+    NoPictures {
         /// The file.
         path: PathBuf,
-        /// What is missing.
-        missing: &'static str,
+    },
+    /// A video has high dynamic range, and ffmpeg lacks the filters that map it to an ordinary screen.
+    #[error(
+        "the video has high dynamic range ({transfer}); the installed ffmpeg lacks the filters `zscale` and `tonemap` \
+         that convert it"
+    )]
+    ToneMapping {
+        /// Its transfer function.
+        transfer: String,
     },
     /// What the decoder described is no JSON.
     #[error("ffprobe gave no JSON: {0}")]
@@ -66,18 +129,20 @@ pub enum VideoError {
     #[error("the last frame is cut off")]
     CutOff,
     /// The decoder wrote another format than it was told to.
-    #[error("ffmpeg gave `{got}`, expected a PPM header")]
+    #[error("ffmpeg gave `{got}`, expected a PAM header")]
     Header {
         /// What it wrote.
         got: String,
     },
-    /// A frame is empty or larger than any video's.
-    #[error("frame side is `{got}`, expected 1 to {most} pixels")]
-    Side {
-        /// What the header says.
-        got: String,
-        /// Largest side.
-        most: u32,
+    /// A frame is empty or too large.
+    #[error("a frame has {width} x {height} pixels, expected 1 to {most} in all")]
+    Size {
+        /// Pixels of a row.
+        width: u32,
+        /// Rows.
+        height: u32,
+        /// Most pixels.
+        most: u64,
     },
     /// Pixels do not make a frame.
     #[error(transparent)]
@@ -85,96 +150,105 @@ pub enum VideoError {
 }
 
 impl Video {
-    /// Starts to decode a file.
+    /// Starts to decode a file with the ffmpeg that is installed.
     ///
     /// # Errors
     ///
-    /// [`VideoError`] if the file is no video or ffmpeg is not installed.
+    /// [`VideoError`] if the file is no video, or ffmpeg is not installed or too old.
     pub fn open(path: &Path) -> Result<Self, VideoError> {
-        let (rate, expected_frames) = probe(path)?;
-        let mut process = Command::new("ffmpeg")
-            .args(["-nostdin", "-v", "error", "-i"])
-            .arg(ffmpeg_path(path))
-            .args(["-map", "0:v:0", "-fps_mode", "cfr", "-r", &rate.to_string()])
-            .args(["-f", "image2pipe", "-c:v", "ppm", "-"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| VideoError::Start {
-                program: "ffmpeg",
-                error,
-            })?;
-        let frames = process.stdout.take().expect("standard output is piped");
-        let stderr = process.stderr.take().expect("standard error is piped");
-        Ok(Self {
+        Decoder::installed()?.open(path)
+    }
+
+    fn new(mut process: Process, described: &Description, limit: Duration) -> Self {
+        let (stdout, stderr) = process.outputs();
+        let (frame_sender, frames) = mpsc::sync_channel(FRAMES_AHEAD);
+        let (time_sender, times) = mpsc::channel();
+        thread::spawn(move || send_frames(stdout, &frame_sender));
+        Self {
             process,
-            frames: BufReader::new(frames),
-            complaints: Some(thread::spawn(|| drain(stderr))),
-            rate,
-            expected_frames,
-        })
+            frames,
+            times,
+            log: Some(thread::spawn(move || read_log(stderr, &time_sender))),
+            limit,
+            interval_ms: described.interval_ms.unwrap_or(USUAL_INTERVAL_MS),
+            last_ms: None,
+            state: State::Decoding,
+            expected_frames: described.expected_frames,
+        }
     }
 
     /// The next frame; `None` at the end.
     ///
     /// # Errors
     ///
-    /// [`VideoError`] if the frame is cut off or malformed; the frames before it are whole.
-    pub fn next_frame(&mut self) -> Result<Option<Frame>, VideoError> {
-        let buffered = self.frames.fill_buf().map_err(VideoError::Pipe)?;
-        if buffered.is_empty() {
+    /// [`VideoError`] if the frame is cut off or malformed, or does not come; the frames before it are whole.
+    pub fn next_frame(&mut self) -> Result<Option<VideoFrame>, VideoError> {
+        if self.state != State::Decoding {
             return Ok(None);
         }
-        read_ppm(&mut self.frames).map(Some)
+        let picture = match self.frames.recv_timeout(self.limit) {
+            Ok(Ok(picture)) => picture,
+            Ok(Err(error)) => return Err(self.abandon(error)),
+            Err(RecvTimeoutError::Disconnected) => {
+                self.state = State::Over;
+                return Ok(None);
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                let seconds = self.limit.as_secs_f32();
+                return Err(self.abandon(VideoError::Stalled { seconds }));
+            }
+        };
+        // The time of a frame is logged before the frame is written.
+        let known = self.times.recv_timeout(self.limit).ok().flatten();
+        let time_ms = known.unwrap_or_else(|| match self.last_ms {
+            Some(last) => last + self.interval_ms,
+            None => 0.0,
+        });
+        self.last_ms = Some(time_ms);
+        Ok(Some(VideoFrame { picture, time_ms }))
     }
 
-    /// Waits for the decoder; gives what it complained about.
+    /// Ends the decoder, and gives what it complained about. Frames that were not read are dropped.
     ///
     /// # Errors
     ///
     /// [`VideoError::Pipe`] if the system lost the decoder.
     pub fn close(mut self) -> Result<Option<String>, VideoError> {
-        let status = self.process.wait().map_err(VideoError::Pipe)?;
-        let complaints = self
-            .complaints
-            .take()
-            .and_then(|reader| reader.join().ok())
-            .unwrap_or_default();
-        let complaints = complaints.trim();
-        Ok(match (status.success(), complaints.is_empty()) {
-            (true, true) => None,
-            (false, true) => Some(format!("ffmpeg ended with {status}")),
-            (_, false) => Some(summarise(complaints)),
+        let is_over = self.state == State::Over;
+        if !is_over {
+            self.process.kill();
+        }
+        let status = match self.process.wait_until(Instant::now() + self.limit) {
+            Ok(status) => status,
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                return Ok(Some(format!("ffmpeg did not end within {:?}", self.limit)));
+            }
+            Err(error) => return Err(VideoError::Pipe(error)),
+        };
+        let log = self.log.take().and_then(|log| log.join().ok()).flatten();
+        Ok(match log {
+            None if is_over && !status.success() => Some(format!("ffmpeg ended with {status}")),
+            complaints => complaints,
         })
     }
-}
 
-impl Drop for Video {
-    fn drop(&mut self) {
-        // Ends a decoder whose frames nobody reads any more; after `close` there is none.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+    /// Ends the decoder: nothing can be read after an error.
+    fn abandon(&mut self, error: VideoError) -> VideoError {
+        self.state = State::Failed;
+        self.process.kill();
+        error
     }
 }
 
-/// A file name that begins with a dash or has a colon is neither an option nor a protocol.
-fn ffmpeg_path(path: &Path) -> String {
-    format!("file:{}", path.display())
-}
-
-fn drain(mut stderr: ChildStderr) -> String {
-    let mut text = Vec::new();
-    let _ = stderr.read_to_end(&mut text);
-    String::from_utf8_lossy(&text).into_owned()
-}
-
-fn summarise(complaints: &str) -> String {
-    let lines: Vec<_> = complaints.lines().collect();
-    match lines.as_slice() {
-        [first, .., last] if lines.len() > 2 => {
-            format!("{first} ... ({} lines) ... {last}", lines.len())
+/// Sends the frames that the decoder writes, until it ends, one is malformed, or nobody reads them.
+fn send_frames(stdout: impl Read, frames: &SyncSender<Result<Frame, VideoError>>) {
+    let mut stdout = BufReader::new(stdout);
+    loop {
+        let read = read_pam(&mut stdout).transpose();
+        let Some(read) = read else { return };
+        let is_last = read.is_err();
+        if frames.send(read).is_err() || is_last {
+            return;
         }
-        _ => lines.join("; "),
     }
 }

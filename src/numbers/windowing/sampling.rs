@@ -45,8 +45,9 @@ impl Sampler {
             self.due_ms = time_ms + interval;
             return true;
         };
-        // If the next frame is as far away as the previous one, it would lie farther from the grid point than this one.
-        let half_gap = (time_ms - previous).max(0.0) / 2.0;
+        // If the next frame is as far away as the previous one, it would lie farther from the grid point than this one. After
+        // a pause it is not.
+        let half_gap = (time_ms - previous).clamp(0.0, interval) / 2.0;
         if time_ms + half_gap < self.due_ms {
             return false;
         }
@@ -56,11 +57,13 @@ impl Sampler {
     }
 }
 
-/// Lists the frames that a [`Sampler`] of `per_second` takes from a video of `rate` frames per second, ascending.
-pub fn sampled_frames(frames: usize, rate: f64, per_second: Option<f32>) -> Vec<usize> {
+/// Lists the frames that a [`Sampler`] of `per_second` takes from a video by the times of its frames, ascending.
+pub fn sampled_frames(times_ms: &[f64], per_second: Option<f32>) -> Vec<usize> {
     let mut sampler = Sampler::new(per_second);
-    (0..frames)
-        .filter(|frame| sampler.takes(*frame as f64 * 1000.0 / rate))
+    let times = times_ms.iter().enumerate();
+    times
+        .filter(|(_, time)| sampler.takes(**time))
+        .map(|(frame, _)| frame)
         .collect()
 }
 
@@ -85,7 +88,11 @@ mod tests {
 
     #[test]
     fn frames_nearest_to_a_regular_grid_stand_for_those_after_them() {
-        let sampled = sampled_frames(10, 30.0, Some(8.0));
+        let times = |frames: u32| -> Vec<f64> {
+            let frames = 0..frames;
+            frames.map(|frame| f64::from(frame) * 1000.0 / 30.0).collect()
+        };
+        let sampled = sampled_frames(&times(10), Some(8.0));
         assert_eq!(sampled, [0, 4, 7], "3.75 apart");
         let spread_out = spread(&[0.1, 0.5, 0.9], &sampled, 10);
         assert_eq!(
@@ -93,9 +100,9 @@ mod tests {
             [0.1, 0.1, 0.1, 0.1, 0.5, 0.5, 0.5, 0.9, 0.9, 0.9]
         );
         for per_second in [None, Some(30.0), Some(60.0)] {
-            assert_eq!(sampled_frames(3, 30.0, per_second), [0, 1, 2]);
+            assert_eq!(sampled_frames(&times(3), per_second), [0, 1, 2]);
         }
-        assert!(sampled_frames(0, 30.0, Some(8.0)).is_empty());
+        assert!(sampled_frames(&[], Some(8.0)).is_empty());
         assert!(spread(&[], &[], 3).is_empty());
     }
 

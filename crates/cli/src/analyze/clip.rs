@@ -63,7 +63,7 @@ impl Clip<'_> {
         let mut number = 0_u64;
         let broken = loop {
             match video.next_frame() {
-                Ok(Some(frame)) => self.push(&frame, number as f64 * 1000.0 / video.rate)?,
+                Ok(Some(frame)) => self.push(&frame.picture, frame.time_ms)?,
                 Ok(None) => break None,
                 Err(error) => break Some(error),
             }

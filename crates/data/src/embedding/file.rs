@@ -16,8 +16,8 @@ const MADE_OF: &str = "made_of";
 const ROWS_DIGEST: &str = "rows_sha256";
 /// Key of the names of the pictures.
 const PICTURES: &str = "pictures";
-/// Key of a video's frames per second.
-const RATE: &str = "rate";
+/// Key of the times of a video's frames, in milliseconds.
+const TIMES: &str = "times_ms";
 /// Key of what a video's decoder complained about.
 const COMPLAINT: &str = "complaint";
 
@@ -100,7 +100,8 @@ pub(super) fn pack_video(digest: &str, video: &EmbeddedVideo) -> Result<Weights,
     let values = video.rows.iter().collect::<Vec<_>>().concat();
     let mut weights = pack(digest, [video.rows.len(), video.rows.width()], values)?;
     let extra = &mut weights.metadata.extra;
-    extra.insert(RATE.to_owned(), video.rate.to_string());
+    let times: Vec<_> = video.times_ms.iter().map(f64::to_string).collect();
+    extra.insert(TIMES.to_owned(), times.join(" "));
     if let Some(complaint) = &video.complaint {
         extra.insert(COMPLAINT.to_owned(), complaint.clone());
     }
@@ -115,9 +116,12 @@ pub(super) fn unpack_video(digest: &str, weights: &Weights) -> Option<EmbeddedVi
         rows.push(row).ok()?;
     }
     let extra = &weights.metadata.extra;
+    let times = extra.get(TIMES)?.split_ascii_whitespace();
+    let times_ms: Vec<f64> = times.map(|time| time.parse().ok()).collect::<Option<_>>()?;
+    (times_ms.len() == rows.len()).then_some(())?;
     Some(EmbeddedVideo {
         rows,
-        rate: extra.get(RATE)?.parse().ok()?,
+        times_ms,
         complaint: extra.get(COMPLAINT).cloned(),
     })
 }

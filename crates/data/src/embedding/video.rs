@@ -15,8 +15,8 @@ use affectlens::weights::Weights;
 pub struct EmbeddedVideo {
     /// One row a frame.
     pub rows: FeatureRows,
-    /// Frames per second.
-    pub rate: f64,
+    /// When each frame is displayed, milliseconds.
+    pub times_ms: Vec<f64>,
     /// Why the video may have ended early, or what its decoder complained about.
     pub complaint: Option<String>,
 }
@@ -63,7 +63,7 @@ mod tests {
         };
         let video = EmbeddedVideo {
             rows: FeatureRows::from_rows([[0.1, 2.0], [3.0, 4.0]]).expect("two rows"),
-            rate: 30_000.0 / 1001.0,
+            times_ms: vec![0.0, 1001.0 / 30.0],
             complaint: Some("cut off".to_owned()),
         };
         let run = |path: &Path| {

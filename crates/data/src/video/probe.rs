@@ -1,73 +1,110 @@
 //! The description of a video, by `ffprobe`, before it is decoded.
 
-use std::{
-    path::Path,
-    process::{Command, Stdio},
-};
+use serde::Deserialize;
 
-use serde_json::Value;
+use super::VideoError;
 
-use super::{VideoError, ffmpeg_path, summarise};
+/// What `ffprobe` is asked for.
+pub(super) const ENTRIES: &str = "stream=avg_frame_rate,nb_frames,pix_fmt,height,sample_aspect_ratio,color_space,\
+                                  color_transfer,color_primaries:format=duration";
 
-/// Frames per second, and how many frames there should be, if the container says so.
-pub(super) fn probe(path: &Path) -> Result<(f64, Option<u64>), VideoError> {
-    let described = describe(path)?;
-    let lacking = |missing| VideoError::Lacking {
-        path: path.to_owned(),
-        missing,
-    };
-    let stream = &described["streams"][0];
-    if stream.is_null() {
-        return Err(lacking("video stream"));
-    }
-    let rate = ["avg_frame_rate", "r_frame_rate"]
-        .iter()
-        .filter_map(|field| parse_ratio(stream[*field].as_str()?))
-        .next()
-        .ok_or_else(|| lacking("frame rate"))?;
-    let counted = stream["nb_frames"]
-        .as_str()
-        .and_then(|text| text.parse().ok());
-    let duration = described["format"]["duration"]
-        .as_str()
-        .and_then(|text| text.parse::<f64>().ok());
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a count for the progress bar"
-    )]
-    let estimated = duration.map(|seconds| (seconds * rate).round() as u64);
-    Ok((rate, counted.or(estimated)))
+/// What is known of a video's first stream of pictures.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Description {
+    /// Number of frames: counted by the container, or estimated from duration and rate.
+    pub(super) expected_frames: Option<u64>,
+    /// Milliseconds from frame to frame, on average.
+    pub(super) interval_ms: Option<f64>,
+    /// Layout of the pixels, as ffmpeg names it.
+    pub(super) pixel_format: String,
+    /// Rows of pixels.
+    pub(super) height: u64,
+    /// Whether pixels are displayed wider or narrower than high.
+    pub(super) has_oblong_pixels: bool,
+    /// Matrix between RGB and YUV, as ffmpeg names it; `None` if the file does not say.
+    pub(super) matrix: Option<String>,
+    /// Transfer function, likewise.
+    pub(super) transfer: Option<String>,
+    /// Primary colours, likewise.
+    pub(super) primaries: Option<String>,
 }
 
-fn describe(path: &Path) -> Result<Value, VideoError> {
-    let output = Command::new("ffprobe")
-        .args(["-v", "error", "-select_streams", "v:0", "-of", "json"])
-        .args([
-            "-show_entries",
-            "stream=avg_frame_rate,r_frame_rate,nb_frames:format=duration",
-        ])
-        .arg(ffmpeg_path(path))
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| VideoError::Start {
-            program: "ffprobe",
-            error,
-        })?;
-    if !output.status.success() {
-        let complaints = String::from_utf8_lossy(&output.stderr);
-        return Err(VideoError::Format {
-            path: path.to_owned(),
-            reason: summarise(complaints.trim()),
-        });
-    }
-    serde_json::from_slice(&output.stdout).map_err(VideoError::Description)
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(default)]
+    streams: Vec<Stream>,
+    #[serde(default)]
+    format: Format,
 }
 
-fn parse_ratio(text: &str) -> Option<f64> {
+#[derive(Deserialize)]
+struct Stream {
+    avg_frame_rate: Option<String>,
+    nb_frames: Option<String>,
+    pix_fmt: Option<String>,
+    height: Option<u64>,
+    sample_aspect_ratio: Option<String>,
+    color_space: Option<String>,
+    color_transfer: Option<String>,
+    color_primaries: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+struct Format {
+    duration: Option<String>,
+}
+
+impl Description {
+    /// Reads the answer of `ffprobe`; `None` if there is no stream of pictures.
+    ///
+    /// # Errors
+    ///
+    /// [`VideoError::Description`] if it is no JSON of the expected form.
+    pub(super) fn parse(json: &[u8]) -> Result<Option<Self>, VideoError> {
+        let answer: Answer = serde_json::from_slice(json).map_err(VideoError::Description)?;
+        let duration = answer.format.duration;
+        let stream = answer.streams.into_iter().next();
+        Ok(stream.map(|stream| stream.describe(duration.as_deref())))
+    }
+}
+
+impl Stream {
+    fn describe(self, duration: Option<&str>) -> Description {
+        let rate = self.avg_frame_rate.as_deref().and_then(parse_rate);
+        let counted = self.nb_frames.and_then(|count| count.parse().ok());
+        let seconds = duration.and_then(|duration| duration.parse::<f64>().ok());
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a count for the progress bar"
+        )]
+        let estimated = seconds
+            .zip(rate)
+            .map(|(seconds, rate)| (seconds * rate).round() as u64);
+        let aspect = self.sample_aspect_ratio.as_deref().unwrap_or_default();
+        Description {
+            expected_frames: counted.or(estimated),
+            interval_ms: rate.map(|rate| 1000.0 / rate),
+            pixel_format: self.pix_fmt.unwrap_or_default(),
+            height: self.height.unwrap_or_default(),
+            has_oblong_pixels: !matches!(aspect, "" | "N/A" | "0:1" | "1:1"),
+            matrix: known(self.color_space),
+            transfer: known(self.color_transfer),
+            primaries: known(self.color_primaries),
+        }
+    }
+}
+
+/// A colour tag that says something.
+fn known(tag: Option<String>) -> Option<String> {
+    tag.filter(|tag| !matches!(tag.as_str(), "unknown" | "unspecified" | "reserved"))
+}
+
+/// Frames per second from `30000/1001`.
+fn parse_rate(text: &str) -> Option<f64> {
     let (numerator, denominator) = text.split_once('/')?;
-    let ratio = numerator.parse::<f64>().ok()? / denominator.parse::<f64>().ok()?;
-    (ratio.is_finite() && ratio > 0.0).then_some(ratio)
+    let rate = numerator.parse::<f64>().ok()? / denominator.parse::<f64>().ok()?;
+    (rate.is_finite() && rate > 0.0).then_some(rate)
 }
 
 #[cfg(test)]
@@ -75,9 +112,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rates_are_ratios() {
-        assert_eq!(parse_ratio("30000/1001"), Some(30_000.0 / 1001.0));
-        assert_eq!(parse_ratio("0/0"), None);
-        assert_eq!(parse_ratio("25"), None);
+    fn a_description_has_what_the_file_says() {
+        let json = br#"{"streams": [{"pix_fmt": "yuv420p10le", "height": 300, "sample_aspect_ratio": "4:3",
+            "color_space": "bt2020nc", "color_transfer": "arib-std-b67", "avg_frame_rate": "30000/1001",
+            "color_primaries": "unknown"}], "format": {"duration": "2.002"}}"#;
+        let described = Description::parse(json).expect("JSON").expect("a stream");
+        let expected = Description {
+            expected_frames: Some(60),
+            interval_ms: Some(1000.0 / (30_000.0 / 1001.0)),
+            pixel_format: "yuv420p10le".to_owned(),
+            height: 300,
+            has_oblong_pixels: true,
+            matrix: Some("bt2020nc".to_owned()),
+            transfer: Some("arib-std-b67".to_owned()),
+            primaries: None,
+        };
+        assert_eq!(described, expected);
+    }
+
+    #[test]
+    fn a_recording_without_rate_or_a_file_without_pictures_is_no_error() {
+        let recording =
+            br#"{"streams": [{"avg_frame_rate": "0/0"}], "format": {"duration": "2.9"}}"#;
+        let described = Description::parse(recording).expect("JSON");
+        assert_eq!(described, Some(Description::default()));
+        assert_eq!(Description::parse(b"{}").expect("JSON"), None);
+        assert!(Description::parse(b"").is_err());
     }
 }

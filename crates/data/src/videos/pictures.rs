@@ -76,19 +76,29 @@ impl VideoPictures {
         labels: impl FnOnce(usize) -> Vec<Option<bool>>,
         observer: &dyn Observer,
     ) -> Result<(), VideoReaderError> {
-        let (frames, rate) = match count_frames(path) {
-            Ok((0, _)) => {
-                observer.complain(&skipped(path, &"no frame can be read"));
+        let times_ms = match read_times(path) {
+            Ok((times_ms, complaint)) if times_ms.is_empty() => {
+                let reason = complaint.unwrap_or_else(|| "the video is empty".to_owned());
+                observer.complain(&skipped(
+                    path,
+                    &format_args!("no frame can be read: {reason}"),
+                ));
                 return Ok(());
             }
-            Ok(counted) => counted,
+            Ok((times_ms, complaint)) => {
+                if let Some(complaint) = complaint {
+                    observer.complain(&format_args!("`{}`: {complaint}", path.display()));
+                }
+                times_ms
+            }
             Err(error) => {
                 observer.complain(&skipped(path, &error));
                 return Ok(());
             }
         };
         let source = FrameSource::Video(path.to_owned());
-        self.push(name.to_owned(), source, &labels(frames), Some(rate))
+        let labels = labels(times_ms.len());
+        self.push(name.to_owned(), source, &labels, Some(&times_ms))
     }
 
     fn push(
@@ -96,9 +106,9 @@ impl VideoPictures {
         name: String,
         source: FrameSource,
         labels: &[Option<bool>],
-        rate: Option<f64>,
+        times_ms: Option<&[f64]>,
     ) -> Result<(), VideoReaderError> {
-        let sampled = sample(&name, labels.len(), rate, self.frames_per_second)?;
+        let sampled = sample(&name, labels.len(), times_ms, self.frames_per_second)?;
         self.videos.push(LabelledVideo {
             name,
             labels: sampled.iter().map(|frame| labels[*frame]).collect(),
@@ -136,13 +146,18 @@ fn skipped(path: &Path, reason: &dyn std::fmt::Display) -> String {
     format!("skipped `{}`: {reason}", path.display())
 }
 
-fn count_frames(path: &Path) -> Result<(usize, f64), VideoError> {
+/// When each frame of a video is displayed, and why there may be more than could be read.
+fn read_times(path: &Path) -> Result<(Vec<f64>, Option<String>), VideoError> {
     let mut video = Video::open(path)?;
-    let mut count = 0;
-    while let Ok(Some(_)) = video.next_frame() {
-        count += 1;
-    }
-    Ok((count, video.rate))
+    let mut times_ms = Vec::new();
+    let broken = loop {
+        match video.next_frame() {
+            Ok(Some(frame)) => times_ms.push(frame.time_ms),
+            Ok(None) => break None,
+            Err(error) => break Some(error.to_string()),
+        }
+    };
+    Ok((times_ms, broken.or(video.close()?)))
 }
 
 fn read_frames(path: &Path, frames: &[usize], side: u32) -> Result<Vec<Option<Frame>>, VideoError> {
@@ -155,7 +170,7 @@ fn read_frames(path: &Path, frames: &[usize], side: u32) -> Result<Vec<Option<Fr
             break;
         };
         if frames.contains(&number) {
-            read.insert(number, resize(&frame, side));
+            read.insert(number, resize(&frame.picture, side));
         }
     }
     Ok(frames

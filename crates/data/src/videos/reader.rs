@@ -75,12 +75,15 @@ pub enum VideoReaderError {
     Dvd(#[from] DvdError),
 }
 
-/// A video before its frames are sampled; pictures have no rate.
+/// Milliseconds between the frames of a video of one frame.
+const USUAL_INTERVAL_MS: f64 = 40.0;
+
+/// A video before its frames are sampled; pictures have no times.
 struct Read {
     name: String,
     labels: Vec<Option<bool>>,
     features: FrameFeatures,
-    rate: Option<f64>,
+    times_ms: Option<Vec<f64>>,
 }
 
 /// Why one video is skipped.
@@ -152,12 +155,12 @@ impl VideoReader {
     /// [`VideoReaderError`] if the network fails or no clip can be read.
     pub fn clips(&self, clips: &[ClipFile], part: &str) -> Result<Videos, VideoReaderError> {
         self.read(clips, part, |clip| {
-            let (features, rate) = self.file(&clip.path)?;
+            let (features, times_ms) = self.file(&clip.path)?;
             Ok(Read {
                 name: clip.name.clone(),
                 labels: vec![Some(clip.violent); features.len()],
                 features,
-                rate: Some(rate),
+                times_ms: Some(times_ms),
             })
         })
     }
@@ -171,10 +174,10 @@ impl VideoReader {
     pub fn dvd(&self, videos: &[DvdVideo], part: &str) -> Result<Videos, VideoReaderError> {
         let black = self.embedder.embed_black()?;
         self.read(videos, part, |video| {
-            let (features, rate) = match (&video.video, video.files.is_empty()) {
+            let (features, times_ms) = match (&video.video, video.files.is_empty()) {
                 (Some(file), true) => {
-                    let (features, rate) = self.file(file)?;
-                    (features, Some(rate))
+                    let (features, times_ms) = self.file(file)?;
+                    (features, Some(times_ms))
                 }
                 _ => (self.pictures(video, &black)?, None),
             };
@@ -186,7 +189,7 @@ impl VideoReader {
                 name: video.id.clone(),
                 labels,
                 features,
-                rate,
+                times_ms,
             })
         })
     }
@@ -222,7 +225,7 @@ impl VideoReader {
         Ok(videos)
     }
 
-    fn file(&self, path: &Path) -> Result<(FrameFeatures, f64), SkipError> {
+    fn file(&self, path: &Path) -> Result<(FrameFeatures, Vec<f64>), SkipError> {
         let embed = |mirrored| {
             let video = self.embedder.embed_video(path, mirrored);
             video.map_err(|error| SkipError::File {
@@ -240,7 +243,7 @@ impl VideoReader {
         if self.mirrored {
             features = features.with_mirrored(embed(true)?.rows)?;
         }
-        Ok((features, video.rate))
+        Ok((features, video.times_ms))
     }
 
     /// Every picture once: a frame without one of its own takes the nearest.
@@ -301,9 +304,9 @@ impl Videos {
             name,
             labels,
             features,
-            rate,
+            times_ms,
         } = video;
-        let sampled = sample(&name, labels.len(), rate, frames_per_second)?;
+        let sampled = sample(&name, labels.len(), times_ms.as_deref(), frames_per_second)?;
         let video = LabelledVideo {
             name,
             labels: sampled.iter().map(|frame| labels[*frame]).collect(),
@@ -316,21 +319,50 @@ impl Videos {
     }
 }
 
-/// Which frames of a video are read.
+/// Which frames of a video are read. Where there are more frames than times, the last interval goes on.
 pub(super) fn sample(
     name: &str,
     frames: usize,
-    rate: Option<f64>,
+    times_ms: Option<&[f64]>,
     frames_per_second: Option<f32>,
 ) -> Result<Vec<usize>, VideoReaderError> {
-    if rate.is_none() && frames_per_second.is_some() {
-        return Err(VideoReaderError::NoRate {
+    match (times_ms, frames_per_second) {
+        (_, None) => Ok((0..frames).collect()),
+        (Some(times_ms), Some(_)) => {
+            let times: Vec<f64> = prolong(times_ms).take(frames).collect();
+            Ok(sampled_frames(&times, frames_per_second))
+        }
+        (None, Some(_)) => Err(VideoReaderError::NoRate {
             name: name.to_owned(),
-        });
+        }),
     }
-    Ok(sampled_frames(
-        frames,
-        rate.unwrap_or(1.0),
-        frames_per_second,
-    ))
+}
+
+/// The times, and times beyond them at the last interval.
+fn prolong(times_ms: &[f64]) -> impl Iterator<Item = f64> {
+    let last = times_ms.last().copied().unwrap_or_default();
+    let before = times_ms.iter().rev().nth(1);
+    let interval = before.map_or(USUAL_INTERVAL_MS, |before| last - before);
+    let beyond = (1..).map(move |step: u32| last + interval * f64::from(step));
+    times_ms.iter().copied().chain(beyond)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_sampled_by_their_own_times() {
+        let paused = [0.0, 40.0, 80.0, 60_000.0, 60_040.0, 60_500.0];
+        let sampled = sample("a", 6, Some(&paused), Some(2.0)).expect("has times");
+        assert_eq!(sampled, [0, 3, 5]);
+        let sampled = sample("a", 8, Some(&[0.0, 500.0]), Some(2.0)).expect("has times");
+        assert_eq!(
+            sampled,
+            [0, 1, 2, 3, 4, 5, 6, 7],
+            "the last interval goes on"
+        );
+        assert_eq!(sample("a", 2, None, None).expect("all"), [0, 1]);
+        assert!(sample("a", 2, None, Some(8.0)).is_err());
+    }
 }

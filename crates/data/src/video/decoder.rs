@@ -1,0 +1,209 @@
+//! The installed ffmpeg: its version, what it can do, and how a file is opened with it.
+
+use std::{
+    ffi::OsString,
+    io,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+    time::Duration,
+};
+
+use super::{
+    Video, VideoError,
+    filters::{Abilities, Filters, filters},
+    log::summarise,
+    pam::MAX_PIXELS,
+    probe::{Description, ENTRIES},
+    process::{Finished, Process, run},
+};
+
+/// Oldest version whose options are understood.
+const OLDEST: Version = Version(4, 2);
+
+/// First version with `-fps_mode`; older ones have `-vsync`.
+const WITH_FPS_MODE: Version = Version(5, 1);
+
+/// Longest time that a question to the programs may take, and that a frame may take to be decoded.
+const TIME_LIMIT: Duration = Duration::from_secs(60);
+
+/// The programs `ffmpeg` and `ffprobe`.
+#[derive(Debug)]
+pub struct Decoder {
+    ffmpeg: PathBuf,
+    ffprobe: PathBuf,
+    has_fps_mode: bool,
+    able: Abilities,
+    limit: Duration,
+}
+
+/// A version of ffmpeg, major and minor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Version(u32, u32);
+
+impl Decoder {
+    /// The programs that are installed; they are asked for their version once.
+    ///
+    /// # Errors
+    ///
+    /// [`VideoError`] if ffmpeg is not installed or too old.
+    pub fn installed() -> Result<&'static Self, VideoError> {
+        static INSTALLED: OnceLock<Decoder> = OnceLock::new();
+        match INSTALLED.get() {
+            Some(decoder) => Ok(decoder),
+            None => {
+                let decoder = Self::find("ffmpeg".into(), "ffprobe".into(), TIME_LIMIT)?;
+                Ok(INSTALLED.get_or_init(|| decoder))
+            }
+        }
+    }
+
+    /// Programs of one's own; none may take longer than `limit` for an answer or for a frame.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::installed`].
+    pub fn find(ffmpeg: PathBuf, ffprobe: PathBuf, limit: Duration) -> Result<Self, VideoError> {
+        let ask = |arguments: &[&str]| -> Result<String, VideoError> {
+            let done = run(Command::new(&ffmpeg).args(arguments), limit);
+            let done = done.map_err(|error| failed_to_run(&ffmpeg, limit, error))?;
+            Ok(String::from_utf8_lossy(&done.stdout).into_owned())
+        };
+        let answer = ask(&["-version"])?;
+        let version = Version::parse(&answer);
+        if version.is_some_and(|version| version < OLDEST) {
+            return Err(VideoError::Version {
+                got: answer.lines().next().unwrap_or_default().to_owned(),
+            });
+        }
+        let describes = |filter: &str, word: &str| -> Result<bool, VideoError> {
+            let help = ask(&["-hide_banner", "-h", &format!("filter={filter}")])?;
+            Ok(help.contains(word))
+        };
+        Ok(Self {
+            // A version without a number is built from a repository, and new.
+            has_fps_mode: version.is_none_or(|version| version >= WITH_FPS_MODE),
+            able: Abilities {
+                plain_showinfo: describes("showinfo", "checksum")?,
+                tone_mapping: describes("zscale", "npl")? && describes("tonemap", "desat")?,
+            },
+            ffmpeg,
+            ffprobe,
+            limit,
+        })
+    }
+
+    /// Starts to decode a file.
+    ///
+    /// # Errors
+    ///
+    /// [`VideoError`] if the file is no video.
+    pub fn open(&self, path: &Path) -> Result<Video, VideoError> {
+        let described = self.describe(path)?;
+        let Filters {
+            chain,
+            pixel_format,
+        } = filters(&described, self.able)?;
+        let every_frame = match self.has_fps_mode {
+            true => ["-fps_mode", "passthrough"],
+            false => ["-vsync", "passthrough"],
+        };
+        let mut command = Command::new(&self.ffmpeg);
+        command
+            .args(["-nostdin", "-hide_banner", "-nostats"])
+            .args(["-loglevel", "repeat+level+info"])
+            .args(["-max_pixels", &MAX_PIXELS.to_string(), "-i"])
+            .arg(ffmpeg_path(path))
+            .args(["-map", "0:V:0", "-vf", &chain])
+            .args(every_frame)
+            .args(["-enc_time_base", "1/1000000"])
+            .args([
+                "-pix_fmt",
+                pixel_format,
+                "-c:v",
+                "pam",
+                "-f",
+                "image2pipe",
+                "-",
+            ]);
+        let process = Process::start(&mut command)
+            .map_err(|error| failed_to_run(&self.ffmpeg, self.limit, error))?;
+        Ok(Video::new(process, &described, self.limit))
+    }
+
+    fn describe(&self, path: &Path) -> Result<Description, VideoError> {
+        let mut command = Command::new(&self.ffprobe);
+        command
+            .args(["-v", "error", "-select_streams", "V:0", "-of", "json"])
+            .args(["-show_entries", ENTRIES])
+            .arg(ffmpeg_path(path));
+        let Finished {
+            status,
+            stdout,
+            stderr,
+        } = run(&mut command, self.limit)
+            .map_err(|error| failed_to_run(&self.ffprobe, self.limit, error))?;
+        if !status.success() {
+            return Err(VideoError::Format {
+                path: path.to_owned(),
+                reason: summarise(&stderr),
+            });
+        }
+        Description::parse(&stdout)?.ok_or_else(|| VideoError::NoPictures {
+            path: path.to_owned(),
+        })
+    }
+}
+
+impl Version {
+    /// The version from `ffmpeg version 5.1.9-0+deb12u1 Copyright ...` or `ffmpeg version n7.0 ...`.
+    fn parse(answer: &str) -> Option<Self> {
+        let name = answer.strip_prefix("ffmpeg version ")?;
+        let mut numbers = name
+            .trim_start_matches('n')
+            .split(|letter: char| !letter.is_ascii_digit());
+        let major = numbers.next()?.parse().ok()?;
+        let minor = numbers.next().and_then(|minor| minor.parse().ok());
+        Some(Self(major, minor.unwrap_or_default()))
+    }
+}
+
+fn failed_to_run(program: &Path, limit: Duration, error: io::Error) -> VideoError {
+    let program = program.display().to_string();
+    match error.kind() {
+        io::ErrorKind::TimedOut => VideoError::Silent {
+            program,
+            seconds: limit.as_secs_f32(),
+        },
+        _ => VideoError::Start { program, error },
+    }
+}
+
+/// A file name that begins with a dash or has a colon is neither an option nor a protocol.
+fn ffmpeg_path(path: &Path) -> OsString {
+    let mut name = OsString::from("file:");
+    name.push(path);
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_from_the_first_line() {
+        for (answer, version) in [
+            (
+                "ffmpeg version 5.1.9-0+deb12u1 Copyright",
+                Some(Version(5, 1)),
+            ),
+            ("ffmpeg version 4.2 Copyright", Some(Version(4, 2))),
+            ("ffmpeg version n7.0-12-g1 Copyright", Some(Version(7, 0))),
+            ("ffmpeg version 8-full_build", Some(Version(8, 0))),
+            ("ffmpeg version N-113224-g1 Copyright", None),
+            ("", None),
+        ] {
+            assert_eq!(Version::parse(answer), version, "{answer}");
+        }
+    }
+}
