@@ -250,8 +250,13 @@ fn clips_are_cross_validated_and_scored_as_a_whole() {
                 32 + 2 * number
             );
             let path = folder.join("clips").join(&name);
+            let depth = match number {
+                3 => "format=yuv420p10le",
+                _ => "format=yuv420p",
+            };
             let done = Command::new("ffmpeg")
                 .args(["-nostdin", "-v", "error", "-f", "lavfi", "-i", &source])
+                .args(["-vf", depth])
                 .arg(path)
                 .status()
                 .expect("ffmpeg starts");
