@@ -145,13 +145,18 @@ fn frames_are_upright_and_their_pixels_square() {
 #[ignore = "needs ffmpeg: run cargo xtask test"]
 fn transparent_pixels_are_black() {
     let folder = tempfile::tempdir().expect("temporary folder");
-    let filters = "format=rgba,colorchannelmixer=aa=0";
-    for (name, codec) in [
-        ("png.mov", "png"),
-        ("qtrle.mov", "qtrle"),
-        ("ffv1.mkv", "ffv1"),
+    let invisible = "format=yuva420p,colorchannelmixer=aa=0";
+    let planar = ["-pix_fmt", "yuva420p"];
+    let vp8 = [&["-c:v", "libvpx", "-auto-alt-ref", "0"], &planar[..]].concat();
+    let vp9 = [&["-c:v", "libvpx-vp9"], &planar[..]].concat();
+    for (name, arguments) in [
+        ("png.mov", &["-c:v", "png"][..]),
+        ("qtrle.mov", &["-c:v", "qtrle"]),
+        ("ffv1.mkv", &["-c:v", "ffv1"]),
+        ("vp8.webm", &vp8),
+        ("vp9.webm", &vp9),
     ] {
-        let frames = decode(&encode(&folder, name, filters, &["-c:v", codec]));
+        let frames = decode(&encode(&folder, name, invisible, arguments));
         assert_eq!(frames.len(), 10);
         let mut levels = frames.iter().flat_map(|frame| frame.picture.pixels());
         assert!(levels.all(|level| *level == 0), "{name}");

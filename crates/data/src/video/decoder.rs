@@ -24,6 +24,9 @@ const OLDEST: Version = Version(4, 2);
 /// First version with `-fps_mode`; older ones have `-vsync`.
 const WITH_FPS_MODE: Version = Version(5, 1);
 
+/// Codecs that keep opacity beside the pixels, and the decoders that read it.
+const OPACITY_DECODERS: [(&str, &str); 2] = [("vp8", "libvpx"), ("vp9", "libvpx-vp9")];
+
 /// Longest time that a question to the programs may take, and that a frame may take to be decoded.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 
@@ -33,6 +36,8 @@ pub struct Decoder {
     ffmpeg: PathBuf,
     ffprobe: PathBuf,
     has_fps_mode: bool,
+    /// Decoders that read the opacity of VP8 and VP9; ffmpeg's own ones do not.
+    opacity_decoders: Vec<&'static str>,
     able: Abilities,
     limit: Duration,
 }
@@ -76,17 +81,24 @@ impl Decoder {
                 got: answer.lines().next().unwrap_or_default().to_owned(),
             });
         }
-        let describes = |filter: &str, word: &str| -> Result<bool, VideoError> {
-            let help = ask(&["-hide_banner", "-h", &format!("filter={filter}")])?;
-            Ok(help.contains(word))
+        let describes = |part: &str, word: &str| -> Result<bool, VideoError> {
+            Ok(ask(&["-hide_banner", "-h", part])?.contains(word))
         };
+        let mut opacity_decoders = Vec::new();
+        for decoder in OPACITY_DECODERS.map(|(_, decoder)| decoder) {
+            if describes(&format!("decoder={decoder}"), "Decoder")? {
+                opacity_decoders.push(decoder);
+            }
+        }
         Ok(Self {
             // A version without a number is built from a repository, and new.
             has_fps_mode: version.is_none_or(|version| version >= WITH_FPS_MODE),
             able: Abilities {
-                plain_showinfo: describes("showinfo", "checksum")?,
-                tone_mapping: describes("zscale", "npl")? && describes("tonemap", "desat")?,
+                plain_showinfo: describes("filter=showinfo", "checksum")?,
+                tone_mapping: describes("filter=zscale", "npl")?
+                    && describes("filter=tonemap", "desat")?,
             },
+            opacity_decoders,
             ffmpeg,
             ffprobe,
             limit,
@@ -112,7 +124,9 @@ impl Decoder {
         command
             .args(["-nostdin", "-hide_banner", "-nostats"])
             .args(["-loglevel", "repeat+level+info"])
-            .args(["-max_pixels", &MAX_PIXELS.to_string(), "-i"])
+            .args(["-max_pixels", &MAX_PIXELS.to_string()])
+            .args(self.opacity_decoder(&described))
+            .arg("-i")
             .arg(ffmpeg_path(path))
             .args(["-map", "0:V:0", "-vf", &chain])
             .args(every_frame)
@@ -129,6 +143,17 @@ impl Decoder {
         let process = Process::start(&mut command)
             .map_err(|error| failed_to_run(&self.ffmpeg, self.limit, error))?;
         Ok(Video::new(process, &described, self.limit))
+    }
+
+    /// Options that choose a decoder which reads the opacity beside the pixels, where there is some.
+    fn opacity_decoder(&self, described: &Description) -> Vec<&'static str> {
+        let mut decoders = OPACITY_DECODERS.iter();
+        let decoder = decoders
+            .find(|(codec, _)| *codec == described.codec)
+            .map(|(_, decoder)| *decoder)
+            .filter(|decoder| self.opacity_decoders.contains(decoder))
+            .filter(|_| described.has_opacity_beside);
+        decoder.map_or_else(Vec::new, |decoder| vec!["-c:v", decoder])
     }
 
     fn describe(&self, path: &Path) -> Result<Description, VideoError> {

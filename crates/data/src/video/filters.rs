@@ -37,7 +37,7 @@ pub(super) fn filters(video: &Description, able: Abilities) -> Result<Filters, V
         true => "showinfo=checksum=0".to_owned(),
         false => "showinfo".to_owned(),
     }];
-    let has_opacity = has_opacity(&video.pixel_format);
+    let has_opacity = video.has_opacity_beside || has_opacity(&video.pixel_format);
     let pixel_format = if has_opacity { "rgba" } else { "rgb24" };
     if let Some(transfer @ ("smpte2084" | "arib-std-b67")) = video.transfer.as_deref() {
         if !able.tone_mapping {

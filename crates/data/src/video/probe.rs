@@ -5,8 +5,8 @@ use serde::Deserialize;
 use super::VideoError;
 
 /// What `ffprobe` is asked for.
-pub(super) const ENTRIES: &str = "stream=avg_frame_rate,nb_frames,pix_fmt,height,sample_aspect_ratio,color_space,\
-                                  color_transfer,color_primaries:format=duration";
+pub(super) const ENTRIES: &str = "stream=codec_name,avg_frame_rate,nb_frames,pix_fmt,height,sample_aspect_ratio,\
+                                  color_space,color_transfer,color_primaries:stream_tags=alpha_mode:format=duration";
 
 /// What is known of a video's first stream of pictures.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -15,8 +15,12 @@ pub(super) struct Description {
     pub(super) expected_frames: Option<u64>,
     /// Milliseconds from frame to frame, on average.
     pub(super) interval_ms: Option<f64>,
+    /// Codec, as ffmpeg names it.
+    pub(super) codec: String,
     /// Layout of the pixels, as ffmpeg names it.
     pub(super) pixel_format: String,
+    /// Whether opacity is a stream beside the pixels, as WebM has it.
+    pub(super) has_opacity_beside: bool,
     /// Rows of pixels.
     pub(super) height: u64,
     /// Whether pixels are displayed wider or narrower than high.
@@ -39,6 +43,7 @@ struct Answer {
 
 #[derive(Deserialize)]
 struct Stream {
+    codec_name: Option<String>,
     avg_frame_rate: Option<String>,
     nb_frames: Option<String>,
     pix_fmt: Option<String>,
@@ -47,6 +52,13 @@ struct Stream {
     color_space: Option<String>,
     color_transfer: Option<String>,
     color_primaries: Option<String>,
+    #[serde(default)]
+    tags: Tags,
+}
+
+#[derive(Default, Deserialize)]
+struct Tags {
+    alpha_mode: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -85,7 +97,9 @@ impl Stream {
         Description {
             expected_frames: counted.or(estimated),
             interval_ms: rate.map(|rate| 1000.0 / rate),
+            codec: self.codec_name.unwrap_or_default(),
             pixel_format: self.pix_fmt.unwrap_or_default(),
+            has_opacity_beside: self.tags.alpha_mode.as_deref() == Some("1"),
             height: self.height.unwrap_or_default(),
             has_oblong_pixels: !matches!(aspect, "" | "N/A" | "0:1" | "1:1"),
             matrix: known(self.color_space),
@@ -113,14 +127,16 @@ mod tests {
 
     #[test]
     fn a_description_has_what_the_file_says() {
-        let json = br#"{"streams": [{"pix_fmt": "yuv420p10le", "height": 300, "sample_aspect_ratio": "4:3",
+        let json = br#"{"streams": [{"codec_name": "hevc", "pix_fmt": "yuv420p10le", "height": 300, "sample_aspect_ratio": "4:3",
             "color_space": "bt2020nc", "color_transfer": "arib-std-b67", "avg_frame_rate": "30000/1001",
             "color_primaries": "unknown"}], "format": {"duration": "2.002"}}"#;
         let described = Description::parse(json).expect("JSON").expect("a stream");
         let expected = Description {
             expected_frames: Some(60),
             interval_ms: Some(1000.0 / (30_000.0 / 1001.0)),
+            codec: "hevc".to_owned(),
             pixel_format: "yuv420p10le".to_owned(),
+            has_opacity_beside: false,
             height: 300,
             has_oblong_pixels: true,
             matrix: Some("bt2020nc".to_owned()),
