@@ -12,7 +12,10 @@ import type {
 
 export type { ActionUnitName, DeviceChoice, DeviceKind, ExpressionName, Task, WeightsRole } from "./names.js";
 
-/** Loads weights and module and gives a lens that is ready to look at pictures. Safe to import anywhere; runs in browsers. */
+/**
+ * Loads weights and module and gives a lens that is ready to analyse pictures. Safe to import anywhere; runs in browsers,
+ * and rejects with the code `unsupported` elsewhere.
+ */
 export function load(options?: LoadOptions): Promise<Lens>;
 
 export interface LoadOptions {
@@ -27,12 +30,12 @@ export interface LoadOptions {
    * Where the weights are:
    * - an address: a folder with a `manifest.json` (default `./weights/`, seen from the document), or a manifest itself;
    * - a manifest with addresses: `import weights from "affectlens-weights"`;
-   * - the bytes of the files (copied; the caller vouches for them).
+   * - the files themselves, as bytes, `Blob`s or `File`s (copied; the caller vouches for them).
    */
   weights?: string | URL | WeightsManifest | WeightsBytes;
-  /** Address of `affectlens_bg.wasm`, if a bundler or server moved it. */
+  /** Address of `affectlens_bg.wasm`, seen from the document, if a bundler or server moved it. */
   wasmUrl?: string | URL;
-  /** Address of `worker.js`, if a bundler or server moved it. */
+  /** Address of `worker.js`, seen from the document, if a bundler or server moved it. It may be of another origin. */
   workerUrl?: string | URL;
   /**
    * Threads of the CPU, 1 to 64, the worker's own included; by default as many as there are cores, at most four. More
@@ -68,7 +71,7 @@ export interface WeightsFile {
  * For faces `detector` and `backbone` are needed, and one of `pretrained` and `head`; for violence both of its own. What
  * the tasks cannot use is not read.
  */
-export type WeightsBytes = { [role in WeightsRole]?: ArrayBuffer | Uint8Array };
+export type WeightsBytes = { [role in WeightsRole]?: ArrayBuffer | Uint8Array | Blob };
 
 export interface Progress {
   stage: "weights" | "device" | "warm-up";
@@ -80,7 +83,10 @@ export interface Progress {
   cached?: boolean;
 }
 
-/** What can be looked at; the source stays yours and is not changed. */
+/**
+ * A picture to analyse; it stays yours and is not changed. One that is still loading is waited for, a few seconds at most.
+ * A `Blob` or `File` holds a picture in a format that the browser decodes. Transparent pictures are composed on black.
+ */
 export type Picture =
   | HTMLVideoElement
   | VideoFrame
@@ -89,11 +95,12 @@ export type Picture =
   | HTMLCanvasElement
   | OffscreenCanvas
   | HTMLImageElement
+  | Blob
   | { data: Uint8ClampedArray | Uint8Array; width: number; height: number };
 
 /** A model in a worker. Calls are answered one after the other, in the order in which their pictures arrive. */
 export interface Lens {
-  /** Looks at the next picture of a stream: ids are kept, scores smoothed and windows filled from call to call. */
+  /** Analyses the next picture of a stream: ids are kept, scores smoothed and windows filled from call to call. */
   analyze(picture: Picture, options?: AnalyzeOptions): Promise<FrameReport>;
   /** The expression of one face that fills the picture; not part of the stream, never smoothed. Needs a task of faces. */
   analyzeFace(picture: Picture): Promise<ExpressionReport>;
@@ -312,11 +319,11 @@ export class AffectLensError extends Error {
 export type ErrorCode =
   /** An argument of the wrong kind or out of range. */
   | "bad-argument"
-  /** A picture of no pixels, or whose bytes do not match its size. */
+  /** A picture of no pixels or too many, or whose bytes do not match its size. */
   | "picture-size"
-  /** A picture that is closed or not loaded. */
+  /** A picture that is closed, not loaded in time, or not decoded by this browser; the message says what to do. */
   | "picture-empty"
-  /** A picture from another origin without CORS. */
+  /** A picture from another origin without CORS; the message says what to do. */
   | "picture-tainted"
   /** A weights file that is not there, or that the model needs. */
   | "weights-missing"
@@ -332,13 +339,13 @@ export type ErrorCode =
   | "device-failed"
   /** The model stopped. The call failed; the next one starts a new worker. */
   | "crashed"
-  /** The worker or the wasm module cannot be fetched or started. */
+  /** The worker or the wasm module cannot be fetched or started; `workerUrl` and `wasmUrl` give other addresses. */
   | "module-failed"
   /** Weights cannot be checked outside https and localhost. */
   | "insecure-context"
   /** A broken promise of our own: please report it. */
   | "internal"
-  /** No browser. */
+  /** No browser, or one from before 2023. */
   | "unsupported"
   /** The lens was disposed. */
   | "disposed";
