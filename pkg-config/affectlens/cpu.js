@@ -189,7 +189,12 @@ export class CpuWorkers {
           event.preventDefault();
           fail(event.message || "its script cannot be loaded");
         });
-        helper.postMessage(start);
+        try {
+          helper.postMessage(start);
+        } catch (error) {
+          clearTimeout(timer);
+          fail(textOf(error));
+        }
       })
     );
   }

@@ -46,6 +46,7 @@ pub fn for_demo() -> Result<()> {
 /// What the tests need.
 pub fn for_tests() -> Result<()> {
     browser_and_vulkan()?;
+    other_browsers();
     // The tables are computed a second time with it, by Debian's own Python.
     debian_packages(&[("/usr/lib/python3/dist-packages/numpy", "python3-numpy")])?;
     for_demo()
@@ -89,6 +90,25 @@ fn browser_and_vulkan() -> Result<()> {
         ),
         ("/usr/lib/x86_64-linux-gnu/libvulkan.so.1", "libvulkan1"),
     ])
+}
+
+/// Firefox, and WebKit as Debian has it with a screen that is not there. Where they cannot be had, their tests are ignored
+/// and say why.
+fn other_browsers() {
+    let installed = debian_packages(&[
+        ("firefox-esr", "firefox-esr"),
+        (
+            "/usr/lib/x86_64-linux-gnu/webkit2gtk-4.1/MiniBrowser",
+            "libwebkit2gtk-4.1-0",
+        ),
+        ("xvfb-run", "xvfb"),
+        ("xauth", "xauth"),
+    ]);
+    if let Err(error) = installed {
+        step(&format!(
+            "going on without Firefox and WebKit, their tests are ignored: {error:#}"
+        ));
+    }
 }
 
 /// `(program on the PATH or absolute file, package that has it)`.
