@@ -23,6 +23,7 @@ let kinds;
 let server;
 /** What the browser says, by file. */
 let seen;
+let cut;
 /** What the command line says, by file. */
 const expected = {};
 
@@ -40,12 +41,22 @@ before(async () => {
     const page = await browser.newPage();
     await page.goto(server.url);
     seen = await page.evaluate(look, Object.keys(expected));
+    cut = await page.evaluate(lookAtCut, "turned-1.jpg");
   } finally {
     await browser.close();
   }
 }, LIMIT);
 
 after(() => server?.close());
+
+/** Runs in the page: what becomes of a file that ends too early. */
+async function lookAtCut(file) {
+  const { load } = await import("/library/index.js");
+  const lens = await load({ device: "cpu", weights: "/weights/", warmUp: false });
+  const whole = await (await fetch(`/${file}`)).blob();
+  const cut = new File([whole.slice(0, whole.size / 2)], "cut.jpg", { type: "image/jpeg" });
+  return lens.analyze(cut).then(() => "no failure", ({ code, message }) => [code, message]);
+}
 
 /** Runs in the page: what is said about each file, shown as an image and given as a file. */
 async function look(files) {
@@ -106,6 +117,12 @@ describe("the browser on pictures of every kind", LIMIT, () => {
     const [width, height] = seen["face.png"].size;
     assert.deepEqual(size, [height, width], "the browser turns it now: compare it with the command line, like the others");
     compare(image, blob, "turned.webp");
+  });
+
+  test("a file that ends too early is refused", () => {
+    const [code, message] = cut;
+    assert.equal(code, "picture-empty");
+    assert.match(message, /^the file `cut\.jpg` \(image\/jpeg, \d+ bytes\) is no picture that this browser can decode$/);
   });
 
   test("nothing is found in an empty picture, and other colours are other numbers", () => {
