@@ -28,7 +28,7 @@ export class Connection {
    * @param {Listeners} listeners
    */
   constructor(workerUrl, { onProgress, onRequest }) {
-    const address = workerUrl ?? new URL(WORKER, import.meta.url).href;
+    const address = workerUrl ?? besideThis();
     this.#worker = openWorker(address, workerUrl);
     this.#worker.addEventListener("message", ({ data }) => {
       const reply = /** @type {Reply} */ (data);
@@ -93,6 +93,15 @@ export class Connection {
     const waiter = this.#waiting.get(id);
     this.#waiting.delete(id);
     return waiter;
+  }
+}
+
+function besideThis() {
+  try {
+    return new URL(WORKER, import.meta.url).href;
+  } catch {
+    // A script that has been made into a blob has nothing beside itself.
+    return import.meta.url;
   }
 }
 

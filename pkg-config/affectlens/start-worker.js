@@ -27,7 +27,7 @@ export function startWorker(address, start) {
  */
 export function explainStart(address, reason) {
   const failure = `the worker does not start: ${reason || `its script cannot be loaded from ${address}`}`;
-  if (!isElsewhere(address) && !/cross-origin|origin/i.test(reason ?? "")) return failure;
+  if (!isElsewhere(address) && !/origin/i.test(reason ?? "")) return failure;
   const { origin } = new URL(address);
   return (
     `${failure}; files from another origin need its permission (Access-Control-Allow-Origin), and where the page has a ` +

@@ -83,9 +83,18 @@ export async function visitWith(name, server, { path = "", limitMs = 90_000 } = 
     return JSON.parse(await Promise.race([server.takeResult(), ended, late]));
   } finally {
     clearTimeout(timer);
-    ended.catch(() => {});
-    if (browser.pid && browser.exitCode === null) kill(-browser.pid, "SIGKILL");
+    await endGroup(browser, ended);
   }
+}
+
+/** Ends a browser with all of its processes, and waits for its end: its folder is removed later. */
+async function endGroup(browser, ended) {
+  try {
+    if (browser.exitCode === null) kill(-browser.pid, "SIGKILL");
+  } catch {
+    // It has ended meanwhile.
+  }
+  await ended.catch(() => {});
 }
 
 function isProgram(file) {
