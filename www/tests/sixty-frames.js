@@ -1,7 +1,7 @@
 // Runs in a page of any browser: loads the package, analyses a picture and sixty frames on the CPU, and sends what it found
-// to the page's server. The address says how: ?threads=1&frames=60&workerUrl=/plain.js&video=1
+// to the page's server. The address says how: ?threads=1&frames=60&workerUrl=/plain.js&video=1&again=1
 
-const TASKS = ["expression", "valence-arousal", "action-units"];
+const TASKS = ["expression", "action-units"];
 const [WIDTH, HEIGHT] = [320, 240];
 
 const query = new URLSearchParams(location.search);
@@ -28,8 +28,7 @@ async function look() {
   const { device, requestsAfterLoad, timings } = lens;
   lens.dispose();
   // After one lens another one starts, from scripts that the browser has kept.
-  const again = await load({ device: "cpu", weights: "/weights/", threads, workerUrl, warmUp: false });
-  again.dispose();
+  if (query.has("again")) (await load({ device: "cpu", weights: "/weights/", threads, workerUrl, warmUp: false })).dispose();
   return { picture, reports, frameMs, video, device, requestsAfterLoad, loadMs: timings.loadMs, isolated: crossOriginIsolated };
 }
 
