@@ -97,6 +97,7 @@ mod tests {
     fn violence(frame: u64) -> Found<ViolenceReport> {
         let found = ViolenceReport::WarmingUp {
             warming_up_ms: frame as f64,
+            window: None,
         };
         Found { frame, found }
     }
