@@ -14,6 +14,9 @@ pub struct FrameReport {
     pub frame: u64,
     /// Time of the frame in its stream, milliseconds.
     pub time_ms: f64,
+    /// Whether a new stream began by itself with this frame, because its time lies before the last one or far after it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub restarted: bool,
     /// Faces by descending detection score.
     pub faces: Vec<FaceReport>,
     /// Violence, if that task was asked for.
@@ -305,6 +308,7 @@ mod tests {
         let report = FrameReport {
             frame: 12,
             time_ms: 480.0,
+            restarted: false,
             faces: vec![face],
             violence: None,
         };
@@ -316,6 +320,21 @@ mod tests {
         assert_eq!(
             json(face()),
             r#"{"frame":12,"time_ms":480.0,"faces":[{"id":0,"box":[1.0,2.0,3.0,4.0],"score":0.5,"expression":{"label":"happiness","confidence":0.75,"source":"head","probabilities":{"neutral":0.25,"happiness":0.75}}}]}"#
+        );
+    }
+
+    #[test]
+    fn the_first_frame_of_a_stream_that_began_by_itself_says_so() {
+        let report = FrameReport {
+            frame: 7,
+            time_ms: 0.0,
+            restarted: true,
+            faces: vec![],
+            violence: None,
+        };
+        assert_eq!(
+            serde_json::to_string(&report).expect("plain values"),
+            r#"{"frame":7,"time_ms":0.0,"restarted":true,"faces":[]}"#
         );
     }
 

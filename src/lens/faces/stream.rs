@@ -135,7 +135,13 @@ impl FaceLens {
 
     /// Forgets faces, ids and windows: the next frame is the first of a new stream.
     pub fn reset(&mut self) {
+        self.begin_anew();
         self.tracker = Tracker::new(TrackerConfig::default());
+    }
+
+    /// Begins a new stream as [`Self::reset`] does, but its faces get ids that were not used yet.
+    pub fn begin_anew(&mut self) {
+        self.tracker.forget();
         self.tracks.clear();
         self.pending.clear();
     }
@@ -178,7 +184,7 @@ impl FaceLens {
         self.follow(&[]);
     }
 
-    /// Ends the stream and reports what was pending.
+    /// Ends the stream and reports what was pending; ids go on, unless it is [reset](Self::reset).
     ///
     /// # Errors
     ///
@@ -188,7 +194,7 @@ impl FaceLens {
             track.close();
         }
         let reports = self.complete();
-        self.reset();
+        self.begin_anew();
         reports
     }
 
