@@ -99,7 +99,10 @@ export interface Lens {
   analyzeFace(picture: Picture): Promise<ExpressionReport>;
   /** Changes some settings from the next picture on; gives all of them. */
   configure(settings: SettingsChange): Promise<Settings>;
-  /** Forgets the stream: ids, smoothing, windows, frame count. Call it after a jump in time. */
+  /**
+   * Forgets the stream: ids, smoothing, windows, frame count. Call it before another video; a jump within one begins a new
+   * stream by itself, see `FrameReport.restarted`.
+   */
   reset(): Promise<void>;
   /** Ends the worker and frees its memory. Later calls reject with the code `disposed`. May be called again. */
   dispose(): void;
@@ -116,7 +119,7 @@ export interface Lens {
 }
 
 export interface AnalyzeOptions {
-  /** Time of the picture in its stream; by default a video's own time, else the clock. */
+  /** Time of the picture in its stream, a finite number; by default a video's own time, else the clock. */
   timeMs?: number;
 }
 
@@ -215,6 +218,12 @@ export interface Timings {
 export interface FrameReport {
   frame: number;
   time_ms: number;
+  /**
+   * A new stream began by itself with this picture: its time lies before that of the last one, or after it by more than
+   * violence's window, two seconds at least, and ten times the usual step. Nothing from before was smoothed into it. `frame`
+   * and the ids of faces go on.
+   */
+  restarted?: true;
   /** Without a task of faces always empty. */
   faces: FaceReport[];
   /** With the task `violence`. */
@@ -228,6 +237,8 @@ export type ViolenceReport = ViolenceWarmUp | ViolenceEstimate;
 export interface ViolenceWarmUp {
   /** How much of the stream is still to come before it is. */
   warming_up_ms: number;
+  /** The window at the rate so far, if that is too slow. */
+  window?: ViolenceWindow;
   probability?: undefined;
   violent?: undefined;
   delay_ms?: undefined;
@@ -247,6 +258,18 @@ export interface ViolenceEstimate {
    * not sampled.
    */
   updates: ViolenceUpdate[];
+  /** The longest window that covers the frame; absent if all its frames have the same time. */
+  window?: ViolenceWindow;
+}
+
+/** A window as its frames really came. */
+export interface ViolenceWindow {
+  /** From its first frame to its last. */
+  span_ms: number;
+  /** Sampled frames a second. */
+  frames_per_second: number;
+  /** Less than three quarters of the rate that the head was trained at: the probability is unreliable. */
+  too_slow?: true;
 }
 
 export interface ViolenceUpdate {

@@ -361,6 +361,21 @@ describe("pictures", LIMIT, () => {
     assert.deepEqual(reports.map(({ frame, time_ms }) => [frame, time_ms]), [[0, 0], [1, 40], [2, 80]]);
     assert.equal(new Set(reports.map(({ faces }) => faces[0].id)).size, 1);
   });
+
+  test("a stream begins anew by itself where time goes back or jumps ahead", async () => {
+    const { reports, wrong } = await page.evaluate(async () => {
+      const lens = await cpu();
+      const shown = await pixels("/face.png");
+      const look = (timeMs) => lens.analyze(shown, { timeMs });
+      const reports = [await look(5000), await look(5040), await look(0)];
+      const wrong = await failure(look(Infinity));
+      return { reports: [...reports, await look(0), await look(60_000), await look(1e300)], wrong };
+    });
+    assert.deepEqual(reports.map(({ frame }) => frame), [0, 1, 2, 3, 4, 5]);
+    assert.deepEqual(reports.map(({ restarted }) => restarted), [undefined, undefined, true, undefined, true, true]);
+    assert.deepEqual(reports.map(({ faces }) => faces[0].id), [0, 0, 1, 1, 2, 3]);
+    assert.equal(wrong.code, "bad-argument");
+  });
 });
 
 describe("settings", LIMIT, () => {
@@ -517,7 +532,9 @@ describe("violence", LIMIT, () => {
     const known = new Set(reports.map(({ frame, time_ms }) => `${frame} ${time_ms}`));
     const final = new Set();
     for (const { time_ms, violence } of reports.slice(full)) {
-      assert.deepEqual(Object.keys(violence), ["probability", "violent", "delay_ms", "updates"]);
+      assert.deepEqual(Object.keys(violence), ["probability", "violent", "delay_ms", "updates", "window"]);
+      assert.ok(Math.abs(violence.window.span_ms - facts.spanMs) < 1, JSON.stringify(violence.window));
+      assert.equal(violence.window.too_slow, undefined);
       assert.ok(violence.delay_ms > 0 && violence.delay_ms <= 2 * facts.spanMs, String(violence.delay_ms));
       for (const update of violence.updates) {
         assert.ok(known.has(`${update.frame} ${update.time_ms}`), "an update is about a frame that was looked at");
