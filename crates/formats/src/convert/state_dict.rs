@@ -4,7 +4,8 @@
 //! have numbers for names, so there the order of the graph says which is which.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::aliases::aliases;
 use super::folding::{apply_scale, fold};
@@ -31,9 +32,6 @@ pub struct StateDict {
     /// Another publisher's names of layers, or of what they begin with, and those in `layers`.
     aliases: Vec<(String, String)>,
 }
-
-/// Where violence detectors keep the backbone; their other parameters belong to the head.
-const ENCODER: &str = "encoder.";
 
 impl StateDict {
     /// The layout of a backbone; none for `faceres`, which is published as a graph of its own, and for networks that are
@@ -102,29 +100,53 @@ impl StateDict {
 
     /// The state dict of the network alone, under the names of `layers`.
     fn own_names<'a>(&self, named: &'a Weights) -> Cow<'a, Weights> {
-        let is_wrapped = named.iter().any(|(name, _)| name.starts_with(ENCODER));
-        let alias = |name: &str| {
-            self.aliases.iter().find_map(|(alias, own)| {
-                let rest = name.strip_prefix(alias.as_str())?;
-                (rest.is_empty() || rest.starts_with('.')).then(|| format!("{own}{rest}"))
-            })
-        };
-        let has_aliases = named.iter().any(|(name, _)| alias(name).is_some());
-        if !self.architecture.describes_frames() || !is_wrapped && !has_aliases {
+        let prefix = self.prefix(named);
+        let has_aliases = named.iter().any(|(name, _)| self.alias(name).is_some());
+        if prefix.is_empty() && !has_aliases {
             return Cow::Borrowed(named);
         }
         let mut own = Weights::default();
         for (name, tensor) in named.iter() {
-            let inner = match is_wrapped {
-                true => name.strip_prefix(ENCODER),
-                false => Some(name),
-            };
-            if let Some(name) = inner {
-                let name = alias(name).unwrap_or_else(|| name.to_owned());
+            if let Some(name) = name.strip_prefix(prefix) {
+                let name = self.alias(name).unwrap_or_else(|| name.to_owned());
                 own.put(name, tensor.clone());
             }
         }
         Cow::Owned(own)
+    }
+
+    /// The name in `layers` of what another publisher names differently.
+    fn alias(&self, name: &str) -> Option<String> {
+        self.aliases.iter().find_map(|(alias, own)| {
+            let rest = name.strip_prefix(alias.as_str())?;
+            (rest.is_empty() || rest.starts_with('.')).then(|| format!("{own}{rest}"))
+        })
+    }
+
+    /// What stands before the names of the network's parameters: nothing, or where a larger network keeps it, such as
+    /// `encoder.` in violence detectors, whose other parameters belong to the head.
+    fn prefix<'a>(&self, named: &'a Weights) -> &'a str {
+        let known: BTreeSet<String> = self
+            .layers
+            .iter()
+            .map(StoredLayer::published_weight)
+            .collect();
+        let mut found: BTreeMap<&str, usize> = BTreeMap::new();
+        for (name, _) in named.iter() {
+            let dots = name.match_indices('.').map(|(place, _)| place + 1);
+            for place in [0].into_iter().chain(dots) {
+                let (prefix, name) = name.split_at(place);
+                let name = self.alias(name).map_or(Cow::Borrowed(name), Cow::Owned);
+                if known.contains(&*name) {
+                    *found.entry(prefix).or_default() += 1;
+                }
+            }
+        }
+        // The shortest of those that have most of the layers.
+        let best = found
+            .iter()
+            .max_by_key(|(prefix, count)| (**count, Reverse(prefix.len())));
+        best.map_or("", |(prefix, _)| prefix)
     }
 
     fn read_state_dict(&self, named: &Weights) -> Result<Weights, WeightsError> {
@@ -287,6 +309,58 @@ mod tests {
     use super::*;
     use crate::architecture::EfficientNetConfig;
     use crate::published::GraphConvolution;
+
+    /// ResNet-18 as it is before training, each name with a prefix.
+    fn resnet(prefix: &str) -> Weights {
+        let layout = StateDict::new(Architecture::ResNet18).expect("has a state dict");
+        let mut weights = Weights::default();
+        for (Parameter { name, shape, .. }, number) in layout.parameters().zip(1_u8..) {
+            let values = vec![f32::from(number); shape.iter().product()];
+            weights
+                .insert(format!("{prefix}{name}"), shape, values)
+                .expect("as many values");
+        }
+        weights
+    }
+
+    fn canonical(weights: Weights) -> Result<Weights, String> {
+        StateDict::new(Architecture::ResNet18)
+            .expect("has a state dict")
+            .canonical(&PublishedWeights::Named(weights), Metadata::default())
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_network_within_another_is_found_by_its_layers() {
+        let plain = canonical(resnet("")).expect("is whole");
+        for prefix in ["encoder.", "backbone.", "student.trunk."] {
+            let mut weights = resnet(prefix);
+            weights
+                .insert("head.weight", vec![1], vec![1.0])
+                .expect("one value");
+            assert!(canonical(weights) == Ok(plain.clone()), "{prefix}");
+        }
+        // On its own nothing is left aside.
+        let mut weights = resnet("");
+        weights
+            .insert("aux.weight", vec![1], vec![1.0])
+            .expect("one value");
+        let error = canonical(weights).expect_err("an unknown layer");
+        assert_eq!(error, "weight `aux.weight` does not belong to resnet18");
+    }
+
+    #[test]
+    fn a_missing_parameter_is_named_wherever_the_network_is() {
+        for prefix in ["", "encoder."] {
+            let mut weights = resnet(prefix);
+            weights.remove(&format!("{prefix}conv1.weight"));
+            let error = canonical(weights).expect_err("a parameter is missing");
+            assert!(
+                error.starts_with("weight `conv1.weight` is missing"),
+                "{error}"
+            );
+        }
+    }
 
     #[test]
     fn a_graph_of_another_size_is_refused() {
