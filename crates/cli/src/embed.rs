@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use burn::tensor::Tensor;
 use serde::Serialize;
 
@@ -13,7 +13,7 @@ use super::DeviceOption;
 use affectlens::{
     backbone::{Backbone, NAMES, canonical_weights},
     crop,
-    weights::{PublishedWeights, Weights},
+    weights::{PublishedWeights, Weights, WeightsError},
 };
 use affectlens_data::picture::read_picture;
 
@@ -44,8 +44,7 @@ struct Line<'a> {
 
 /// Runs `affectlens embed`.
 pub(super) fn run(args: Args) -> Result<()> {
-    let weights = read_weights(&args.backbone, &args.weights)
-        .with_context(|| format!("`{}`", args.weights.display()))?;
+    let weights = read_weights(&args.backbone, &args.weights)?;
     let opened = args.device.open()?;
     let network = Backbone::load(&weights, &opened)?;
     drop(weights);
@@ -80,15 +79,16 @@ pub(super) fn run(args: Args) -> Result<()> {
 }
 
 /// Canonical weights as they are, published ones converted.
-fn read_weights(backbone: &str, path: &Path) -> Result<Weights> {
+fn read_weights(backbone: &str, path: &Path) -> Result<Weights, WeightsError> {
     let published = PublishedWeights::read(path)?;
     if let PublishedWeights::Named(named) = &published
         && !named.metadata.architecture.is_empty()
     {
-        named.expect_architecture(backbone)?;
+        let fits = named.expect_architecture(backbone);
+        fits.map_err(|error| error.of_file(path))?;
         return Ok(named.clone());
     }
-    Ok(canonical_weights(backbone, &published)?)
+    canonical_weights(backbone, &published).map_err(|error| error.of_file(path))
 }
 
 fn read_back(tensor: Tensor<2>) -> Result<Vec<f32>> {

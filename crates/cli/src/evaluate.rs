@@ -9,7 +9,10 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 
-use super::{DeviceOption, WeightsOptions, options::expression, probability, progress::Terminal};
+use super::{
+    DeviceOption, WeightsOptions, folders::picture_folders, options::expression,
+    outputs::expect_outputs, probability, progress::Terminal,
+};
 use affectlens::{
     error::LensError,
     faces::{FaceClassifier, FaceControls},
@@ -17,11 +20,18 @@ use affectlens::{
     metrics::Scores,
     task::Tasks,
 };
-use affectlens_data::{DecidingModel, LabelledPictures, PictureClassifier, score_pictures};
+use affectlens_data::{DecidingModel, LabelledPictures, Part, PictureClassifier, score_pictures};
+
+/// What messages call the pictures.
+const SCORED: &str = "scored";
 
 /// Options of `affectlens evaluate`.
 #[derive(clap::Args, Debug)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_long_help = picture_folders()
+)]
 pub(super) struct Args {
     #[command(flatten)]
     faces: FaceArgs,
@@ -42,7 +52,7 @@ struct FaceArgs {
     // Required, but for the tasks with options of their own.
     #[arg(value_enum, required = true)]
     task: Option<Task>,
-    /// Folder with DIR/LABEL/*.jpg; for expressions each whole picture is one face.
+    /// Folder with DIR/LABEL/*.jpg, or with DIR/validation that has these; for expressions each whole picture is one face.
     #[arg(long, value_name = "DIR", required_unless_present = "affwild2")]
     data: Option<PathBuf>,
     /// Root folder of Aff-Wild2; its validation videos are scored. --model full averages over windows, the others
@@ -122,12 +132,16 @@ pub(super) fn run(args: Args) -> Result<()> {
 }
 
 fn faces(args: FaceArgs, task: Task) -> Result<()> {
+    expect_outputs([("--out", args.out.as_ref())])?;
     if let Some(root) = &args.affwild2 {
         return affwild2::run(&args, task, root);
     }
     let data = args.data.as_ref().context("--data DIR is missing")?;
-    let mut pictures = LabelledPictures::read(data)?;
+    let validation = Part::Validation.folder(data)?;
+    let data = validation.as_ref().unwrap_or(data);
+    let mut pictures = LabelledPictures::read(data, &args.without)?;
     pictures.remove_labels(&args.without);
+    pictures.expect_classes(SCORED)?;
     match task {
         Task::Expression => expressions(&args, &pictures),
         Task::ActionUnits => {
@@ -187,6 +201,11 @@ fn expressions(args: &FaceArgs, pictures: &LabelledPictures) -> Result<()> {
     let labels = pictures.class_indices(classes)?;
     let confusion = score_pictures(&classifier, pictures, &labels, &Terminal::default())?;
     let scores = Scores::new(&confusion, classes);
+    pictures.expect_read(SCORED, |class| {
+        let place = classes.iter().position(|other| *other == class);
+        let row = place.and_then(|place| scores.confusion.get(place));
+        row.is_some_and(|row| row.iter().any(|count| *count > 0))
+    })?;
     if args.json {
         println!("{}", serde_json::to_string(&scores)?);
     } else {

@@ -33,7 +33,7 @@ pub enum WeightsError {
         architecture: String,
     },
     /// The file belongs to another network.
-    #[error("weights are for architecture `{got}`, expected `{expected}`")]
+    #[error("{}", other_network(.expected, .got))]
     Architecture {
         /// Architecture that was asked for.
         expected: String,
@@ -98,6 +98,13 @@ pub enum WeightsError {
         /// What is wrong with it.
         error: Box<WeightsError>,
     },
+}
+
+fn other_network(expected: &str, got: &str) -> String {
+    match got {
+        "" => format!("no `architecture` in the metadata, expected `{expected}`"),
+        got => format!("weights are for architecture `{got}`, expected `{expected}`"),
+    }
 }
 
 impl WeightsError {

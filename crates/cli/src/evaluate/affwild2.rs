@@ -77,7 +77,7 @@ fn valence_arousal(args: &FaceArgs, reader: &CropReader) -> Result<ValenceArousa
         Model::Head | Model::Full => args
             .weights
             .installed()
-            .own_head(Role::ValenceArousalHead.file())?,
+            .own_head(Role::ValenceArousalHead)?,
     };
     if head.is_none() && args.model == Model::Head {
         bail!("there is no `valence-arousal-head` among the weights; train one");
@@ -97,7 +97,7 @@ fn action_units(args: &FaceArgs) -> Result<ActionUnitPredictor> {
     }
     let installed = args.weights.installed();
     let weights = installed
-        .own_head(Role::ActionUnitsHead.file())?
+        .own_head(Role::ActionUnitsHead)?
         .context("there is no `action-units-head` among the weights; train one")?;
     Ok(ActionUnitPredictor::load(&weights)?)
 }
