@@ -81,7 +81,7 @@ pub enum FoldError {
     },
     /// All clips of a class were skipped.
     #[error(
-        "none of the {count} {class} clips of {part} can be read, expected clips of both classes"
+        "none of the {count} {class} clips for {part} can be read, expected clips of both classes"
     )]
     Unreadable {
         /// Number of clips.
@@ -322,7 +322,7 @@ mod tests {
         let error = expect_both_classes(&clips, &[2], "training").expect_err("no violence");
         assert_eq!(
             error.to_string(),
-            "none of the 2 violent clips of training can be read, expected clips of both classes"
+            "none of the 2 violent clips for training can be read, expected clips of both classes"
         );
     }
 }

@@ -87,7 +87,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let (videos, are_clips) = match (&args.data, &args.dvd) {
         (Some(folder), _) => {
             let clips = ClipFolders::read_validation(folder)?;
-            (reader.clips(&clips, "clips")?, true)
+            (reader.clips(&clips, "validation")?, true)
         }
         (None, Some(root)) => {
             let videos = Dvd::new(root).read(Part::Validation)?;
