@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use burn::tensor::Tensor;
 use serde::Serialize;
 
-use super::DeviceOption;
+use super::{DeviceOption, installed::unusable};
 use affectlens::{
     backbone::{Backbone, NAMES, canonical_weights},
     crop,
@@ -44,7 +44,8 @@ struct Line<'a> {
 
 /// Runs `affectlens embed`.
 pub(super) fn run(args: Args) -> Result<()> {
-    let weights = read_weights(&args.backbone, &args.weights)?;
+    let weights = read_weights(&args.backbone, &args.weights);
+    let weights = weights.map_err(|error| unusable(&args.weights, error))?;
     let opened = args.device.open()?;
     let network = Backbone::load(&weights, &opened)?;
     drop(weights);
@@ -84,11 +85,10 @@ fn read_weights(backbone: &str, path: &Path) -> Result<Weights, WeightsError> {
     if let PublishedWeights::Named(named) = &published
         && !named.metadata.architecture.is_empty()
     {
-        let fits = named.expect_architecture(backbone);
-        fits.map_err(|error| error.of_file(path))?;
+        named.expect_architecture(backbone)?;
         return Ok(named.clone());
     }
-    canonical_weights(backbone, &published).map_err(|error| error.of_file(path))
+    canonical_weights(backbone, &published)
 }
 
 fn read_back(tensor: Tensor<2>) -> Result<Vec<f32>> {

@@ -197,6 +197,24 @@ pub(crate) fn broken(name: &str, path: &Path, error: WeightsError) -> Error {
     anyhow!("{}; {}", error.of_file(path), remedy(name, path))
 }
 
+/// The error of a file that an option names: what helps too, if it is one of those that `weights fetch` installs.
+pub(crate) fn unusable(path: &Path, error: WeightsError) -> Error {
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    match is_fetched(path) && CatalogEntry::find(&name).is_ok() {
+        true => broken(&name, path, error),
+        false => error.of_file(path).into(),
+    }
+}
+
+/// Whether a file is where `weights fetch` puts it.
+fn is_fetched(path: &Path) -> bool {
+    let fetched = default_folder();
+    let whole = |folder: Option<&Path>| folder?.canonicalize().ok();
+    let folder = path.parent();
+    folder == Some(&fetched)
+        || whole(folder).is_some_and(|folder| Some(folder) == whole(Some(&fetched)))
+}
+
 /// How to get a file.
 fn remedy(name: &str, path: &Path) -> String {
     if CatalogEntry::find(name).is_err() {
@@ -204,9 +222,11 @@ fn remedy(name: &str, path: &Path) -> String {
         return format!("make it with `affectlens convert FILE {path} --backbone {name}`");
     }
     let fetch = format!("run `affectlens weights fetch {name}`");
-    let fetched = default_folder();
-    match path.parent() == Some(&fetched) {
+    match is_fetched(path) {
         true => fetch,
-        false => format!("{fetch} and copy the file from `{}`", fetched.display()),
+        false => {
+            let folder = default_folder();
+            format!("{fetch} and copy the file from `{}`", folder.display())
+        }
     }
 }

@@ -261,6 +261,14 @@ fn a_weights_file_that_is_none_is_named_by_every_command() {
             );
         }
     }
+    fs::create_dir_all(folder.join("cache/weights")).expect("temporary folder");
+    fs::write(folder.join("cache/weights/faceres.safetensors"), b"").expect("writable");
+    let installed = READERS[4].replace("--weights ", "--weights cache/weights/");
+    assert_eq!(
+        refusal(folder, &installed),
+        "`cache/weights/faceres.safetensors`: safetensors file is malformed: the file is empty; run \
+         `affectlens weights fetch faceres`"
+    );
     // Without its metadata a file counts as published.
     let message = refusal(folder, READERS[4]);
     assert!(
