@@ -13,9 +13,10 @@ use super::DeviceOption;
 use affectlens::{
     backbone::{Backbone, NAMES, canonical_weights},
     crop,
+    frame::Frame,
     weights::{PublishedWeights, Weights},
 };
-use affectlens_data::picture::read_picture;
+use affectlens_data::{Content, Input, picture::read_picture};
 
 /// Options of `affectlens embed`.
 #[derive(clap::Args, Debug)]
@@ -52,7 +53,7 @@ pub(super) fn run(args: Args) -> Result<()> {
     let mut out = io::stdout().lock();
     let mut failed = 0;
     for path in &args.images {
-        let picture = match read_picture(path) {
+        let picture = match read_input(path) {
             Ok(picture) => crop::resize(&picture, network.facts().input_side),
             Err(error) => {
                 eprintln!("affectlens: {error:#}");
@@ -77,6 +78,15 @@ pub(super) fn run(args: Args) -> Result<()> {
         bail!("{failed} of {} pictures failed", args.images.len());
     }
     Ok(())
+}
+
+/// A picture by its name, or what comes through a pipe.
+fn read_input(path: &Path) -> Result<Frame> {
+    let input = Input::open(path, false)?;
+    match &input.content {
+        Content::Picture(file) | Content::Video(file) => Ok(read_picture(file)?),
+        Content::Folders(_) => bail!("`{}` is a folder, expected a picture", path.display()),
+    }
 }
 
 /// Canonical weights as they are, published ones converted.

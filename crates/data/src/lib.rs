@@ -42,7 +42,7 @@ pub use evaluation::{
     score_pictures, score_video,
 };
 pub use features::{FeatureError, FeatureRows};
-pub use input::{Input, InputError};
+pub use input::{Content, FrameFolder, Input, InputError, PassedOver, Unwanted};
 pub use observer::Observer;
 pub use part::Part;
 pub use video::{Video, VideoError};

@@ -12,7 +12,7 @@ use super::ExtractionError;
 use affectlens::weights::{Precision, Weights, WeightsError};
 
 /// Raised when the meaning of cached files changes.
-const CACHE_VERSION: &str = "affectlens embeddings 2";
+const CACHE_VERSION: &str = "affectlens embeddings 3";
 
 /// Where embeddings are kept between runs, and what they depend on besides the pictures.
 #[derive(Clone, Debug)]
