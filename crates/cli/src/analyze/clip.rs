@@ -49,6 +49,9 @@ impl Clip<'_> {
         let mut skipped = Skipped::default();
         let analyzed = folders.iter().try_for_each(|folder| {
             skipped.pass_over(&folder.passed_over);
+            if folder.pictures.is_empty() {
+                return Ok(());
+            }
             self.folder(folder, fps, &mut skipped)
         });
         if let Some(summary) = skipped.summary() {

@@ -87,7 +87,7 @@ fn decode_natively(kind: Kind, format: ImageFormat, bytes: &[u8]) -> Result<Stor
             .and_then(|mut decoder| decoder_profile(decoder.icc_profile())),
         _ => decoder_profile(decoder.icc_profile()),
     };
-    let orientation = orientation(&mut decoder);
+    let orientation = orientation(kind, &mut decoder);
     Ok(Stored {
         picture: DynamicImage::from_decoder(decoder).map_err(refuse)?,
         profile,
@@ -100,11 +100,14 @@ fn decoder_profile(profile: Result<Option<Vec<u8>>, ImageError>) -> Option<Color
     profile.ok()?.as_deref().and_then(colour::read_profile)
 }
 
-fn orientation(decoder: &mut impl ImageDecoder) -> Orientation {
+fn orientation(kind: Kind, decoder: &mut impl ImageDecoder) -> Orientation {
     let exif = decoder.exif_metadata().ok().flatten();
     let read = match &exif {
-        // Some programs begin the chunks of PNG and WebP as that of JPEG begins.
-        Some(exif) => Orientation::from_exif_chunk(exif.strip_prefix(b"Exif\0\0").unwrap_or(exif)),
+        // Some programs begin the chunk of WebP as that of JPEG begins.
+        Some(exif) if kind == Kind::WebP => {
+            Orientation::from_exif_chunk(exif.strip_prefix(b"Exif\0\0").unwrap_or(exif))
+        }
+        Some(exif) => Orientation::from_exif_chunk(exif),
         None => decoder.orientation().ok(),
     };
     read.unwrap_or(Orientation::NoTransforms)

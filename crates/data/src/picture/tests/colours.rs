@@ -113,9 +113,9 @@ fn chunks_of_png_name_its_colours() {
     }
 }
 
-/// A JPEG of one block of three or four inks, stored inverted as all programs do; with Adobe's mark that nothing was
-/// converted, and perhaps a profile.
-fn ink_jpeg(inks: &[u8], profile: Option<&[u8]>) -> Vec<u8> {
+/// A JPEG of one block of three or four inks, stored inverted as all programs do; with Adobe's mark of how they were
+/// converted (0: not at all, 2: to luma and chroma), and perhaps a profile.
+fn ink_jpeg(inks: &[u8], conversion: u8, profile: Option<&[u8]>) -> Vec<u8> {
     let mut jpeg = vec![0xFF, 0xD8];
     let mut segment = |marker: u8, content: &[u8]| {
         let length = u16::try_from(content.len() + 2).expect("short");
@@ -123,7 +123,7 @@ fn ink_jpeg(inks: &[u8], profile: Option<&[u8]>) -> Vec<u8> {
         jpeg.extend(length.to_be_bytes());
         jpeg.extend(content);
     };
-    segment(0xEE, b"Adobe\0\x64\0\0\0\0\0");
+    segment(0xEE, &[&b"Adobe\0\x64\0\0\0\0"[..], &[conversion]].concat());
     if let Some(profile) = profile {
         segment(0xE2, &[b"ICC_PROFILE\0\x01\x01", profile].concat());
     }
@@ -214,21 +214,26 @@ fn inks_become_light_with_and_without_a_profile() {
     let folder = Folder::new();
     let cyan = &[255, 0, 0, 0][..];
     let profile = ink_profile();
-    for (inks, profile, expected) in [
-        (cyan, None, [0, 255, 255]),
-        (&[0, 0, 0, 255], None, [0; 3]),
-        (&[0, 0, 0, 127], None, [128; 3]),
-        (cyan, Some(&profile[..]), [119; 3]),
-        (&[0; 4], Some(&profile[..]), [255; 3]),
-        (cyan, Some(&profile[..300]), [0, 255, 255]),
+    // What Chromium shows of them.
+    for (inks, conversion, profile, expected) in [
+        (cyan, 0, None, [0, 255, 255]),
+        (&[0, 0, 0, 255], 0, None, [0; 3]),
+        (&[0, 0, 0, 127], 0, None, [128; 3]),
+        (cyan, 0, Some(&profile[..]), [119; 3]),
+        (&[0; 4], 0, Some(&profile[..]), [255; 3]),
+        (cyan, 0, Some(&profile[..300]), [0, 255, 255]),
+        (&[200, 100, 140, 20], 2, None, [200, 184, 140]),
+        // Cyan alone, as luma and chroma.
+        (&[179, 170, 0, 0], 2, Some(&profile[..]), [120; 3]),
         // Three channels with the same mark are light.
-        (&[55, 155, 205], None, [200, 100, 50]),
+        (&[55, 155, 205], 0, None, [200, 100, 50]),
     ] {
-        let found = pixel(&folder.read("a.jpg", &ink_jpeg(inks, profile)), 4, 4);
+        let jpeg = ink_jpeg(inks, conversion, profile);
+        let found = pixel(&folder.read("a.jpg", &jpeg), 4, 4);
         let near = found.iter().zip(expected).all(|(a, b)| a.abs_diff(b) <= 2);
         assert!(
             near,
-            "{inks:?}, profile {}: {found:?}, expected {expected:?}",
+            "{inks:?}, {conversion}, profile {}: {found:?}, expected {expected:?}",
             profile.is_some()
         );
     }
