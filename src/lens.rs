@@ -1,5 +1,6 @@
 //! Everything at once: faces and violence of one stream of frames, one report per frame.
 
+mod clock;
 pub mod controls;
 pub mod error;
 pub mod faces;
@@ -8,6 +9,7 @@ pub mod part;
 mod pending;
 pub mod violence;
 
+use clock::{Passage, StreamClock};
 pub use files::LensWeights;
 use pending::PendingFrames;
 
@@ -26,11 +28,19 @@ use crate::{
 ///
 /// A webcam takes each report at once ([`Self::analyze`]); a file takes them later, with centred windows and final
 /// probabilities ([`Self::push`], [`Self::finish`]).
+///
+/// A new stream begins by itself where time goes back, or jumps ahead by more than a window: by more than violence's
+/// window or two seconds, and by more than ten times the usual step between frames. Nothing is smoothed or averaged
+/// across the jump, and the first report after it says so. Frames and faces go on being numbered, so that no number
+/// stands for two of them. Frames of the same time belong to one stream.
 #[derive(Debug)]
 pub struct Lens {
     faces: Option<FaceLens>,
     violence: Option<ViolenceLens>,
+    clock: StreamClock,
     next_frame: u64,
+    /// Whether the next report is the first of a stream that began by itself.
+    has_restarted: bool,
     /// Frames of a file that wait for their reports.
     pending: PendingFrames,
 }
@@ -54,8 +64,11 @@ impl Lens {
             Some(weights) => Some(ViolenceLens::load(weights, device).await?),
             None => None,
         };
+        let window_ms = violence.as_ref().map(|part| part.facts().span_ms);
         Ok(Self {
+            clock: StreamClock::new(window_ms.unwrap_or_default()),
             next_frame: 0,
+            has_restarted: false,
             pending: PendingFrames::new(faces.is_some(), violence.is_some()),
             faces,
             violence,
@@ -116,7 +129,9 @@ impl Lens {
         if let Some(violence) = &mut self.violence {
             violence.reset();
         }
+        self.clock.reset();
         self.next_frame = 0;
+        self.has_restarted = false;
         self.pending.clear();
     }
 
@@ -124,8 +139,12 @@ impl Lens {
     ///
     /// # Errors
     ///
-    /// [`LensError`]; the stream goes on without the frame.
+    /// [`LensError::Time`] for a time that is not finite; the stream stays as it was. Other [`LensError`]s if the device
+    /// fails; the stream goes on without the frame.
     pub async fn analyze(&mut self, frame: &Frame, time_ms: f64) -> Result<FrameReport, LensError> {
+        if self.clock.read(time_ms)? == Passage::Jumps {
+            self.begin_anew();
+        }
         let number = self.take_number();
         let faces = match &mut self.faces {
             Some(faces) => faces.analyze(frame, number).await?,
@@ -138,12 +157,13 @@ impl Lens {
         Ok(FrameReport {
             frame: number,
             time_ms,
+            restarted: std::mem::take(&mut self.has_restarted),
             faces,
             violence,
         })
     }
 
-    /// Takes a frame of a file, and reports those that are complete, in order.
+    /// Takes a frame of a file, and reports those that are complete, in order; where time jumps, all those before it.
     ///
     /// # Errors
     ///
@@ -153,18 +173,23 @@ impl Lens {
         frame: &Frame,
         time_ms: f64,
     ) -> Result<Vec<FrameReport>, LensError> {
+        if self.clock.read(time_ms)? == Passage::Jumps {
+            self.complete_stream()?;
+            self.begin_anew();
+        }
         let number = self.take_number();
         let faces = match &mut self.faces {
             Some(faces) => faces.push(frame, number).await?,
             None => Vec::new(),
         };
-        self.pending.add_frame(number, time_ms);
+        let restarted = std::mem::take(&mut self.has_restarted);
+        self.pending.add_frame(number, time_ms, restarted);
         self.pending.add_faces(faces);
         if let Some(violence) = &mut self.violence {
             let violence = violence.push(frame, number, time_ms).await?;
             self.pending.add_violence(violence);
         }
-        Ok(self.pending.complete(false))
+        Ok(self.pending.complete())
     }
 
     /// Counts a frame that could not be decoded; it has no report.
@@ -181,13 +206,8 @@ impl Lens {
     ///
     /// As [`FaceLens::finish`] and [`ViolenceLens::finish`].
     pub fn finish(&mut self) -> Result<Vec<FrameReport>, LensError> {
-        if let Some(faces) = &mut self.faces {
-            self.pending.add_faces(faces.finish()?);
-        }
-        if let Some(violence) = &mut self.violence {
-            self.pending.add_violence(violence.finish()?);
-        }
-        let reports = self.pending.complete(true);
+        self.complete_stream()?;
+        let reports = self.pending.complete();
         self.reset();
         Ok(reports)
     }
@@ -202,6 +222,29 @@ impl Lens {
             Some(faces) => faces.analyze_face(crop).await,
             None => Err(LensError::NoFaces),
         }
+    }
+
+    /// Completes the frames of a file that are pending; they are given out with the next ones.
+    fn complete_stream(&mut self) -> Result<(), LensError> {
+        if let Some(faces) = &mut self.faces {
+            self.pending.add_faces(faces.finish()?);
+        }
+        if let Some(violence) = &mut self.violence {
+            self.pending.add_violence(violence.finish()?);
+        }
+        self.pending.close(self.next_frame);
+        Ok(())
+    }
+
+    /// Begins a new stream; numbers go on.
+    fn begin_anew(&mut self) {
+        if let Some(faces) = &mut self.faces {
+            faces.begin_anew();
+        }
+        if let Some(violence) = &mut self.violence {
+            violence.reset();
+        }
+        self.has_restarted = true;
     }
 
     fn take_number(&mut self) -> u64 {

@@ -1,8 +1,10 @@
 // @ts-check
 // Runs networks on the CPU in a small wasm module of its own: on several threads where the page is cross-origin
-// isolated, and with relaxed SIMD where the browser has it. The large module has neither.
+// isolated, and with relaxed SIMD where the browser has it. The large module has neither, and on one thread too some
+// browsers run the small one several times faster.
 
 import { instantiate } from "./cpu-instance.js";
+import { startWorker } from "./start-worker.js";
 
 /**
  * @typedef {import("./cpu-instance.js").Start} Start
@@ -22,6 +24,8 @@ const LINE = 64;
 const STACK = 131_072;
 /** A helper that has not answered by then is given up. */
 const START_MS = 10_000;
+/** Not written where it is used: bundlers would take it for one more file, as it is. */
+const HELPER = "./cpu-worker.js";
 
 /** A module with `i8x16.relaxed_swizzle` in it. */
 // prettier-ignore
@@ -36,10 +40,8 @@ export class CpuWorkers {
   #report = { threads: 1, relaxedSimd: false, fallback: /** @type {string | null} */ (null) };
   /** @type {Worker[]} */
   #helpers = [];
-  /** @type {import("./cpu-instance.js").Exports | undefined} */
-  #exports;
-  /** @type {Heap | undefined} */
-  #heap;
+  /** @type {{ exports: import("./cpu-instance.js").Exports, memory: WebAssembly.Memory, heap: Heap } | undefined} */
+  #instance;
   #workspace = { start: 0, bytes: 0 };
 
   /** @param {number | undefined} threads the one that calls included */
@@ -56,23 +58,21 @@ export class CpuWorkers {
     return this.#report.threads;
   }
 
-  /** Whether there is something to gain here, and it is ready. Never rejects: the large module can do without. */
+  /** Whether it is ready to run networks. Never rejects: the large module can do without. */
   async start() {
-    const relaxedSimd = WebAssembly.validate(RELAXED_SIMD);
     let threads = this.#wanted ?? Math.min(navigator.hardwareConcurrency ?? 1, THREADS);
-    if (threads > 1 && !crossOriginIsolated) {
-      this.#report.fallback = "one thread: the page is not cross-origin isolated";
+    if (threads > 1 && !globalThis.crossOriginIsolated) {
+      this.#fallBack("one thread: the page is not cross-origin isolated");
       threads = 1;
     }
-    if (threads === 1 && !relaxedSimd) return false;
     try {
-      await this.#open(threads, relaxedSimd);
+      const { module, relaxedSimd } = await this.#compile();
+      await this.#open(module);
+      if (threads > 1 && !(await this.#startHelpers(module, threads))) threads = 1;
       this.#report = { ...this.#report, threads, relaxedSimd };
       return true;
     } catch (error) {
-      for (const helper of this.#helpers) helper.terminate();
-      const reason = error instanceof Error ? error.message : String(error);
-      this.#report.fallback = `one thread: the module for the CPU does not start: ${reason}`;
+      this.#fallBack(`one thread: the module for the CPU does not start: ${textOf(error)}`);
       return false;
     }
   }
@@ -115,39 +115,64 @@ export class CpuWorkers {
   }
 
   get #opened() {
-    if (!this.#heap || !this.#exports) throw new Error("the module for the CPU is not started");
-    return { heap: this.#heap, exports: this.#exports };
+    if (!this.#instance) throw new Error("the module for the CPU is not started");
+    return this.#instance;
+  }
+
+  /** The module for this browser; the one without relaxed SIMD runs everywhere. */
+  async #compile() {
+    // Bundlers find the files by these very expressions.
+    if (WebAssembly.validate(RELAXED_SIMD)) {
+      try {
+        return { module: await compile(new URL("./affectlens_cpu_relaxed.wasm", import.meta.url)), relaxedSimd: true };
+      } catch (error) {
+        this.#fallBack(`no relaxed SIMD: ${textOf(error)}`);
+      }
+    }
+    return { module: await compile(new URL("./affectlens_cpu_simd.wasm", import.meta.url)), relaxedSimd: false };
+  }
+
+  /** @param {WebAssembly.Module} module */
+  async #open(module) {
+    const memory = new WebAssembly.Memory({ initial: FIRST_PAGES, maximum: MOST_PAGES, shared: true });
+    const { exports } = await instantiate(module, memory);
+    this.#instance = { exports, memory, heap: new Heap(memory, exports.__heap_base.value) };
   }
 
   /**
+   * Whether all are ready. Where one is not, none stays.
+   *
+   * @param {WebAssembly.Module} module
    * @param {number} threads
-   * @param {boolean} relaxedSimd
    */
-  async #open(threads, relaxedSimd) {
-    // Bundlers find the files by these very expressions.
-    const url = relaxedSimd
-      ? new URL("./affectlens_cpu_relaxed.wasm", import.meta.url)
-      : new URL("./affectlens_cpu_simd.wasm", import.meta.url);
-    const module = await compile(url);
-    const memory = new WebAssembly.Memory({ initial: FIRST_PAGES, maximum: MOST_PAGES, shared: true });
-    const { exports } = await instantiate(module, memory);
-    const heap = new Heap(memory, exports.__heap_base.value);
-    const starts = [];
-    for (let thread = 1; thread < threads; thread++) {
-      const stack = heap.take(STACK);
-      if (stack === undefined) throw new Error("no memory for a stack");
-      // Stacks grow downwards.
-      starts.push(this.#startHelper({ module, memory, thread, stack: stack + STACK }));
+  async #startHelpers(module, threads) {
+    const { memory, heap } = this.#opened;
+    try {
+      const starts = [];
+      for (let thread = 1; thread < threads; thread++) {
+        const stack = heap.take(STACK);
+        if (stack === undefined) throw new Error("no memory for a stack");
+        // Stacks grow downwards.
+        starts.push(this.#startHelper({ module, memory, thread, stack: stack + STACK }));
+      }
+      await Promise.all(starts);
+      return true;
+    } catch (error) {
+      for (const helper of this.#helpers) helper.terminate();
+      this.#helpers = [];
+      this.#fallBack(`one thread: ${textOf(error)}`);
+      // A helper may have left its mark in the memory.
+      await this.#open(module);
+      return false;
     }
-    await Promise.all(starts);
-    this.#exports = exports;
-    this.#heap = heap;
   }
 
   /** @param {Start} start */
   #startHelper(start) {
-    // Bundlers find the worker by this very expression.
-    const helper = new Worker(new URL("./cpu-worker.js", import.meta.url), { type: "module" });
+    const helper = startWorker(new URL(HELPER, import.meta.url), () => {
+      // Bundlers find the worker by this very expression.
+      return new Worker(new URL("./cpu-worker.js", import.meta.url), { type: "module" });
+    });
     this.#helpers.push(helper);
     return /** @type {Promise<void>} */ (
       new Promise((resolve, reject) => {
@@ -164,9 +189,20 @@ export class CpuWorkers {
           event.preventDefault();
           fail(event.message || "its script cannot be loaded");
         });
-        helper.postMessage(start);
+        try {
+          helper.postMessage(start);
+        } catch (error) {
+          clearTimeout(timer);
+          fail(textOf(error));
+        }
       })
     );
+  }
+
+  /** @param {string} reason */
+  #fallBack(reason) {
+    const { fallback } = this.#report;
+    this.#report.fallback = fallback ? `${fallback}; ${reason}` : reason;
   }
 }
 
@@ -234,4 +270,9 @@ async function compile(url) {
  */
 function roundUp(value, step) {
   return Math.ceil(value / step) * step;
+}
+
+/** @param {unknown} error */
+function textOf(error) {
+  return error instanceof Error ? error.message : String(error);
 }

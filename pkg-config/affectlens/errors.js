@@ -1,5 +1,25 @@
 // @ts-check
 
+/** The codes that there are; `index.d.ts` describes each, and a test compares both with the engine's. */
+export const ERROR_CODES = /** @type {const} */ ([
+  "bad-argument",
+  "picture-size",
+  "picture-empty",
+  "picture-tainted",
+  "weights-missing",
+  "weights-malformed",
+  "weights-digest",
+  "webgpu-unavailable",
+  "device-lost",
+  "device-failed",
+  "crashed",
+  "module-failed",
+  "insecure-context",
+  "internal",
+  "unsupported",
+  "disposed",
+]);
+
 /**
  * An error with a stable `code`; the message is for people and may change.
  *

@@ -12,7 +12,10 @@ import type {
 
 export type { ActionUnitName, DeviceChoice, DeviceKind, ExpressionName, Task, WeightsRole } from "./names.js";
 
-/** Loads weights and module and gives a lens that is ready to look at pictures. Safe to import anywhere; runs in browsers. */
+/**
+ * Loads weights and module and gives a lens that is ready to analyse pictures. Safe to import anywhere; runs in browsers,
+ * and rejects with the code `unsupported` elsewhere.
+ */
 export function load(options?: LoadOptions): Promise<Lens>;
 
 export interface LoadOptions {
@@ -27,12 +30,12 @@ export interface LoadOptions {
    * Where the weights are:
    * - an address: a folder with a `manifest.json` (default `./weights/`, seen from the document), or a manifest itself;
    * - a manifest with addresses: `import weights from "affectlens-weights"`;
-   * - the bytes of the files (copied; the caller vouches for them).
+   * - the files themselves, as bytes, `Blob`s or `File`s (copied; the caller vouches for them).
    */
   weights?: string | URL | WeightsManifest | WeightsBytes;
-  /** Address of `affectlens_bg.wasm`, if a bundler or server moved it. */
+  /** Address of `affectlens_bg.wasm`, seen from the document, if a bundler or server moved it. */
   wasmUrl?: string | URL;
-  /** Address of `worker.js`, if a bundler or server moved it. */
+  /** Address of `worker.js`, seen from the document, if a bundler or server moved it. It may be of another origin. */
   workerUrl?: string | URL;
   /**
    * Threads of the CPU, 1 to 64, the worker's own included; by default as many as there are cores, at most four. More
@@ -68,7 +71,7 @@ export interface WeightsFile {
  * For faces `detector` and `backbone` are needed, and one of `pretrained` and `head`; for violence both of its own. What
  * the tasks cannot use is not read.
  */
-export type WeightsBytes = { [role in WeightsRole]?: ArrayBuffer | Uint8Array };
+export type WeightsBytes = { [role in WeightsRole]?: ArrayBuffer | Uint8Array | Blob };
 
 export interface Progress {
   stage: "weights" | "device" | "warm-up";
@@ -80,7 +83,10 @@ export interface Progress {
   cached?: boolean;
 }
 
-/** What can be looked at; the source stays yours and is not changed. */
+/**
+ * A picture to analyse; it stays yours and is not changed. One that is still loading is waited for, a few seconds at most.
+ * A `Blob` or `File` holds a picture in a format that the browser decodes. Transparent pictures are composed on black.
+ */
 export type Picture =
   | HTMLVideoElement
   | VideoFrame
@@ -89,17 +95,21 @@ export type Picture =
   | HTMLCanvasElement
   | OffscreenCanvas
   | HTMLImageElement
+  | Blob
   | { data: Uint8ClampedArray | Uint8Array; width: number; height: number };
 
 /** A model in a worker. Calls are answered one after the other, in the order in which their pictures arrive. */
 export interface Lens {
-  /** Looks at the next picture of a stream: ids are kept, scores smoothed and windows filled from call to call. */
+  /** Analyses the next picture of a stream: ids are kept, scores smoothed and windows filled from call to call. */
   analyze(picture: Picture, options?: AnalyzeOptions): Promise<FrameReport>;
   /** The expression of one face that fills the picture; not part of the stream, never smoothed. Needs a task of faces. */
   analyzeFace(picture: Picture): Promise<ExpressionReport>;
   /** Changes some settings from the next picture on; gives all of them. */
   configure(settings: SettingsChange): Promise<Settings>;
-  /** Forgets the stream: ids, smoothing, windows, frame count. Call it after a jump in time. */
+  /**
+   * Forgets the stream: ids, smoothing, windows, frame count. Call it before another video; a jump within one begins a new
+   * stream by itself, see `FrameReport.restarted`.
+   */
   reset(): Promise<void>;
   /** Ends the worker and frees its memory. Later calls reject with the code `disposed`. May be called again. */
   dispose(): void;
@@ -116,7 +126,7 @@ export interface Lens {
 }
 
 export interface AnalyzeOptions {
-  /** Time of the picture in its stream; by default a video's own time, else the clock. */
+  /** Time of the picture in its stream, a finite number; by default a video's own time, else the clock. */
   timeMs?: number;
 }
 
@@ -215,6 +225,12 @@ export interface Timings {
 export interface FrameReport {
   frame: number;
   time_ms: number;
+  /**
+   * A new stream began by itself with this picture: its time lies before that of the last one, or after it by more than
+   * violence's window, two seconds at least, and ten times the usual step. Nothing from before was smoothed into it. `frame`
+   * and the ids of faces go on.
+   */
+  restarted?: true;
   /** Without a task of faces always empty. */
   faces: FaceReport[];
   /** With the task `violence`. */
@@ -228,6 +244,8 @@ export type ViolenceReport = ViolenceWarmUp | ViolenceEstimate;
 export interface ViolenceWarmUp {
   /** How much of the stream is still to come before it is. */
   warming_up_ms: number;
+  /** The window at the rate so far, if that is too slow. */
+  window?: ViolenceWindow;
   probability?: undefined;
   violent?: undefined;
   delay_ms?: undefined;
@@ -247,6 +265,18 @@ export interface ViolenceEstimate {
    * not sampled.
    */
   updates: ViolenceUpdate[];
+  /** The longest window that covers the frame; absent if all its frames have the same time. */
+  window?: ViolenceWindow;
+}
+
+/** A window as its frames really came. */
+export interface ViolenceWindow {
+  /** From its first frame to its last. */
+  span_ms: number;
+  /** Sampled frames a second. */
+  frames_per_second: number;
+  /** Less than three quarters of the rate that the head was trained at: the probability is unreliable. */
+  too_slow?: true;
 }
 
 export interface ViolenceUpdate {
@@ -312,11 +342,11 @@ export class AffectLensError extends Error {
 export type ErrorCode =
   /** An argument of the wrong kind or out of range. */
   | "bad-argument"
-  /** A picture of no pixels, or whose bytes do not match its size. */
+  /** A picture of no pixels or too many, or whose bytes do not match its size. */
   | "picture-size"
-  /** A picture that is closed or not loaded. */
+  /** A picture that is closed, not loaded in time, or not decoded by this browser; the message says what to do. */
   | "picture-empty"
-  /** A picture from another origin without CORS. */
+  /** A picture from another origin without CORS; the message says what to do. */
   | "picture-tainted"
   /** A weights file that is not there, or that the model needs. */
   | "weights-missing"
@@ -332,13 +362,13 @@ export type ErrorCode =
   | "device-failed"
   /** The model stopped. The call failed; the next one starts a new worker. */
   | "crashed"
-  /** The worker or the wasm module cannot be fetched or started. */
+  /** The worker or the wasm module cannot be fetched or started; `workerUrl` and `wasmUrl` give other addresses. */
   | "module-failed"
   /** Weights cannot be checked outside https and localhost. */
   | "insecure-context"
   /** A broken promise of our own: please report it. */
   | "internal"
-  /** No browser. */
+  /** No browser, or one from before 2023. */
   | "unsupported"
   /** The lens was disposed. */
   | "disposed";

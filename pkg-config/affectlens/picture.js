@@ -1,7 +1,8 @@
 // @ts-check
-// Takes a snapshot of whatever the caller shows us, in a form that can move to the worker.
+// Takes a copy of the picture that the caller gives, in a form that can move to the worker.
 
-import { AffectLensError, describe } from "./errors.js";
+import { AffectLensError, badArgument, describe } from "./errors.js";
+import { PATIENCE_MS, takeFrame } from "./video.js";
 
 /**
  * @typedef {{ kind: "image", image: ImageBitmap | VideoFrame }} ImagePicture drawn and read by the worker
@@ -19,6 +20,8 @@ const ACCEPTED = [
   "HTMLCanvasElement",
   "OffscreenCanvas",
   "HTMLImageElement",
+  "Blob",
+  "File",
 ];
 
 /**
@@ -33,38 +36,94 @@ export async function takePicture(source) {
   const shown = /** @type {any} */ (source);
   try {
     switch (tag) {
-      case "HTMLVideoElement":
-        if (shown.readyState < 2 || shown.videoWidth === 0) throw empty("the video has no picture yet");
-        return ofImage(await snapshotVideo(shown), shown.currentTime * 1000);
+      case "HTMLVideoElement": {
+        const frame = await takeFrame(shown);
+        return ofImage(frame, shown.currentTime * 1000);
+      }
       case "VideoFrame":
-        if (shown.codedWidth === 0) throw empty("the VideoFrame is closed");
+        if (shown.codedWidth === 0) throw empty("the VideoFrame is closed: pass it before you call its `close`");
         return ofImage(shown.clone(), shown.timestamp / 1000);
       case "ImageBitmap":
-        if (shown.width === 0 || shown.height === 0) throw empty("the ImageBitmap is closed");
+        if (shown.width === 0 || shown.height === 0) {
+          throw empty("the ImageBitmap is closed, or was transferred to a worker: pass it before that");
+        }
         return ofImage(await createImageBitmap(shown));
       case "HTMLImageElement":
-        if (!shown.complete || shown.naturalWidth === 0) throw empty("the image is not loaded");
+        await loadImage(shown);
         return ofImage(await createImageBitmap(shown));
       case "HTMLCanvasElement":
       case "OffscreenCanvas":
         if (shown.width === 0 || shown.height === 0) throw tooSmall(shown.width, shown.height);
         return ofImage(await createImageBitmap(shown));
+      case "Blob":
+      case "File":
+        return ofImage(await decodeFile(shown));
+      case "ImageData":
+        // The browser converts other colours, and deeper ones, to those that the engine reads.
+        if ((shown.colorSpace ?? "srgb") !== "srgb" || !isBytes(shown.data)) return ofImage(await createImageBitmap(shown));
+        return ofPixels(shown);
       default:
-        if (tag === "ImageData" || looksLikeImageData(source)) return ofPixels(shown);
+        if (looksLikeImageData(source)) return ofPixels(shown);
     }
   } catch (error) {
     throw explain(error);
   }
-  throw new AffectLensError("bad-argument", `cannot look at ${describe(source)}, expected ${ACCEPTED.join(", ")}`);
+  throw badArgument("picture", source, `${ACCEPTED.slice(0, -1).join(", ")} or ${ACCEPTED.at(-1)}`);
 }
 
 /**
- * @param {HTMLVideoElement} video
- * @returns {Promise<ImageBitmap | VideoFrame>}
+ * Why a picture that was copied cannot move to the worker.
+ *
+ * @param {unknown} cause
  */
-async function snapshotVideo(video) {
-  // A VideoFrame is a reference to the decoded picture, an ImageBitmap a copy of it.
-  return typeof VideoFrame === "function" ? new VideoFrame(video) : createImageBitmap(video);
+export function explainTransfer(cause) {
+  if (/** @type {any} */ (cause)?.name === "DataCloneError") return tainted(cause);
+  return new AffectLensError("picture-empty", `the picture cannot be handed to the worker: ${textOf(cause)}`, { cause });
+}
+
+/** @param {Picture} picture that is not handed on after all */
+export function releasePicture(picture) {
+  if (picture.kind === "image") picture.image.close();
+}
+
+/**
+ * Waits for an image that is still loading.
+ *
+ * @param {HTMLImageElement} image
+ */
+async function loadImage(image) {
+  if (image.complete && image.naturalWidth > 0) return;
+  if (!image.currentSrc && !image.src && !image.srcset) throw empty("the image has nothing to show: set its `src`");
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
+  const late = new Promise((_, reject) => {
+    const message = `the image did not load within ${PATIENCE_MS / 1000} s: wait for its event "load"`;
+    timer = setTimeout(() => reject(empty(message)), PATIENCE_MS);
+  });
+  try {
+    await Promise.race([image.decode(), late]);
+  } catch (cause) {
+    if (cause instanceof AffectLensError) throw cause;
+    throw empty(`the image \`${shorten(image.currentSrc || image.src)}\` is not there or cannot be decoded`, cause);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * @param {Blob | File} file
+ * @returns {Promise<ImageBitmap>}
+ */
+async function decodeFile(file) {
+  try {
+    return await createImageBitmap(file);
+  } catch (cause) {
+    const name = "name" in file ? `the file \`${file.name}\`` : "the Blob";
+    const kind = `${file.type || "of unknown type"}, ${file.size} bytes`;
+    const isVideo = file.type.startsWith("video/");
+    const advice = isVideo ? ": show it in a <video> and pass that" : " that this browser can decode";
+    throw empty(`${name} (${kind}) is no picture${advice}`, cause);
+  }
 }
 
 /**
@@ -81,7 +140,7 @@ function ofImage(image, timeMs) {
  * @returns {Snapshot}
  */
 function ofPixels({ width, height, data }) {
-  if (!(data instanceof Uint8ClampedArray || /** @type {any} */ (data) instanceof Uint8Array)) {
+  if (!isBytes(data)) {
     throw new AffectLensError("bad-argument", `ImageData holds ${describe(data)}, expected 8-bit RGBA bytes`);
   }
   // The size is judged here so that a wrong one does not cost a trip to the worker.
@@ -97,22 +156,40 @@ function ofPixels({ width, height, data }) {
   return { picture: { kind: "rgba", width, height, rgba }, transfer: [rgba.buffer], timeMs: undefined };
 }
 
+/**
+ * @param {unknown} data
+ * @returns {data is Uint8ClampedArray<ArrayBuffer> | Uint8Array<ArrayBuffer>}
+ */
+function isBytes(data) {
+  return data instanceof Uint8ClampedArray || data instanceof Uint8Array;
+}
+
 /** @param {unknown} value */
 function looksLikeImageData(value) {
   return typeof value === "object" && value !== null && "data" in value && "width" in value && "height" in value;
 }
 
-/** @param {string} message */
-function empty(message) {
-  return new AffectLensError("picture-empty", message);
+/**
+ * @param {string} message
+ * @param {unknown} [cause]
+ */
+function empty(message, cause) {
+  return new AffectLensError("picture-empty", message, { cause });
 }
 
 /**
- * @param {number} width
- * @param {number} height
+ * @param {unknown} width
+ * @param {unknown} height
  */
 function tooSmall(width, height) {
   return new AffectLensError("picture-size", `picture is ${width}x${height}, expected at least 1x1 pixels`);
+}
+
+/** @param {unknown} cause */
+function tainted(cause) {
+  const hint = 'give its element `crossorigin="anonymous"`, and have its server answer with Access-Control-Allow-Origin';
+  const message = `the picture comes from another origin without CORS, so its pixels cannot be read: ${hint}`;
+  return new AffectLensError("picture-tainted", message, { cause });
 }
 
 /**
@@ -121,9 +198,16 @@ function tooSmall(width, height) {
  */
 function explain(error) {
   if (!(error instanceof DOMException)) return error;
-  if (error.name === "SecurityError") {
-    const message = "the picture comes from another origin without CORS, so its pixels cannot be read";
-    return new AffectLensError("picture-tainted", message, { cause: error });
-  }
-  return new AffectLensError("picture-empty", `the picture cannot be read: ${error.message}`, { cause: error });
+  if (error.name === "SecurityError") return tainted(error);
+  return empty(`the picture cannot be read: ${error.message}`, error);
+}
+
+/** @param {string} address a `data:` address can be as long as its picture */
+function shorten(address) {
+  return address.length > 100 ? `${address.slice(0, 100)}…` : address;
+}
+
+/** @param {unknown} error */
+function textOf(error) {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -17,7 +17,7 @@ export const ROLES = /** @type {readonly Role[]} */ (Object.keys(TASKS_OF_ROLE))
  *
  * @typedef {{ kind: "manifest", url: string }
  *   | { kind: "remote", files: Partial<Record<Role, RemoteFile>> }
- *   | { kind: "bytes", files: Partial<Record<Role, Uint8Array>> }} WeightsSource
+ *   | { kind: "bytes", files: Partial<Record<Role, Uint8Array | Blob>> }} WeightsSource
  */
 
 /** @typedef {(progress: { loadedBytes: number, totalBytes: number, cached: boolean }) => void} OnBytes */
@@ -47,7 +47,8 @@ export async function gatherWeights(source, tasks, onBytes) {
   const roles = rolesFor(tasks);
   if (source.kind === "bytes") {
     const { files } = source;
-    return Object.fromEntries(roles.flatMap((role) => (files[role] ? [[role, files[role]]] : [])));
+    const read = roles.flatMap((role) => (files[role] ? [readGiven(role, files[role])] : []));
+    return Object.fromEntries(await Promise.all(read));
   }
   const files = source.kind === "manifest" ? await fetchManifest(source.url) : source.files;
   const wanted = roles.flatMap((role) => {
@@ -76,6 +77,23 @@ export async function gatherWeights(source, tasks, onBytes) {
     }),
   );
   return Object.fromEntries(wanted.map(({ role }, index) => [role, bytes[index]]));
+}
+
+/**
+ * @param {Role} role
+ * @param {Uint8Array | Blob} given
+ * @returns {Promise<[Role, Uint8Array]>}
+ */
+async function readGiven(role, given) {
+  if (given instanceof Uint8Array) return [role, given];
+  if (given.size > MAX_FILE_BYTES) {
+    throw new AffectLensError("weights-malformed", `\`${role}\` has ${given.size} bytes, expected at most ${MAX_FILE_BYTES}`);
+  }
+  try {
+    return [role, new Uint8Array(await given.arrayBuffer())];
+  } catch (cause) {
+    throw new AffectLensError("weights-missing", `the file given for \`${role}\` cannot be read any more`, { cause });
+  }
 }
 
 /**
@@ -178,7 +196,9 @@ async function get(url, init) {
   try {
     response = await fetch(url, { credentials: "same-origin", ...init });
   } catch (cause) {
-    throw new AffectLensError("weights-missing", `weights \`${url}\` cannot be fetched`, { cause });
+    const isElsewhere = new URL(url).origin !== self.origin;
+    const hint = isElsewhere ? ": does that origin allow it (Access-Control-Allow-Origin, and `connect-src` of the page)?" : "";
+    throw new AffectLensError("weights-missing", `weights \`${url}\` cannot be fetched${hint}`, { cause });
   }
   if (!response.ok) throw new AffectLensError("weights-missing", `weights \`${url}\` answered ${response.status}`);
   return response;

@@ -4,15 +4,15 @@
 
 import initialise, { Lens, lastPanic } from "./affectlens.js";
 import { CpuWorkers } from "./cpu.js";
-import { AffectLensError } from "./errors.js";
+import { AffectLensError, ERROR_CODES } from "./errors.js";
 import { FACE_TASKS } from "./names.js";
+import { readPixels } from "./pixels.js";
 import { gatherWeights } from "./weights.js";
 
 /**
  * @typedef {import("./messages.js").Request} Request
  * @typedef {import("./messages.js").LoadRequest} LoadRequest
  * @typedef {import("./messages.js").Reply} Reply
- * @typedef {import("./picture.js").Picture} Picture
  */
 
 const scope = /** @type {DedicatedWorkerGlobalScope} */ (/** @type {unknown} */ (self));
@@ -21,8 +21,6 @@ const scope = /** @type {DedicatedWorkerGlobalScope} */ (/** @type {unknown} */ 
 let lens;
 /** @type {Promise<void>} */
 let queue = Promise.resolve();
-/** @type {OffscreenCanvasRenderingContext2D | null} */
-let canvas = null;
 
 scope.addEventListener("message", ({ data }) => {
   const { id, request } = /** @type {{ id: number, request: Request }} */ (data);
@@ -135,34 +133,6 @@ async function runOnce(lens, tasks) {
   lens.reset();
 }
 
-/**
- * @param {Picture} picture
- * @returns {{ width: number, height: number, rgba: Uint8Array }}
- */
-function readPixels(picture) {
-  if (picture.kind === "rgba") {
-    const { buffer, byteOffset, byteLength } = picture.rgba;
-    return { width: picture.width, height: picture.height, rgba: new Uint8Array(buffer, byteOffset, byteLength) };
-  }
-  const { image } = picture;
-  const [width, height] =
-    "displayWidth" in image ? [image.displayWidth, image.displayHeight] : [image.width, image.height];
-  try {
-    canvas ??= new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
-    if (!canvas) throw new AffectLensError("module-failed", "the browser gives no 2d canvas to the worker");
-    if (canvas.canvas.width !== width || canvas.canvas.height !== height) {
-      canvas.canvas.width = width;
-      canvas.canvas.height = height;
-    }
-    canvas.globalCompositeOperation = "copy";
-    canvas.drawImage(image, 0, 0, width, height);
-    const { data } = canvas.getImageData(0, 0, width, height);
-    return { width, height, rgba: new Uint8Array(data.buffer) };
-  } finally {
-    image.close();
-  }
-}
-
 /** Why there is no WebGPU, where the browser itself knows. */
 async function findObstacle() {
   if (!navigatorGpu()) return "this browser has no WebGPU";
@@ -194,8 +164,12 @@ function navigatorGpu() {
 
 /** Tells the page of every request that this worker makes from now on: there should be none. */
 function watchRequests() {
+  const loaded = performance.now();
   new PerformanceObserver((list) => {
-    for (const { name } of list.getEntries()) reply({ kind: "request", url: name });
+    for (const { name, startTime } of list.getEntries()) {
+      // Browsers may tell late of what was requested while loading.
+      if (startTime >= loaded) reply({ kind: "request", url: name });
+    }
   }).observe({ type: "resource" });
 }
 
@@ -216,9 +190,9 @@ function explain(error) {
     const code = /device\b.*\blost\b/is.test(message) ? "device-lost" : "crashed";
     return { code, message, fatal: true };
   }
-  const code = /** @type {any} */ (error)?.code;
-  if (typeof code !== "string") return { code: "crashed", message: textOf(error), fatal: true };
-  return { code: /** @type {any} */ (code), message: textOf(error), fatal: code === "device-lost" };
+  const code = ERROR_CODES.find((code) => code === /** @type {any} */ (error)?.code);
+  if (code === undefined) return { code: "crashed", message: textOf(error), fatal: true };
+  return { code, message: textOf(error), fatal: code === "device-lost" };
 }
 
 /** @param {unknown} error */

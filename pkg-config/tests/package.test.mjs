@@ -39,17 +39,29 @@ test("the package is imported by name in Node without a browser", () => {
   assert.deepEqual(names.sort(), ["AffectLensError", "load"]);
 });
 
-test("loading in Node is refused with a code", () => {
-  const refusal = runModule(`
+test("loading outside a browser is refused before anything else, and it is said where to call it", () => {
+  const refusals = runModule(`
     import { AffectLensError, load } from "affectlens";
-    const error = await load({ weights: "https://example.invalid/weights/" }).catch((error) => error);
-    console.log(JSON.stringify({ isOurs: error instanceof AffectLensError, code: error.code, message: error.message }));
+    const refusal = async (options, names = []) => {
+      // Deno and Bun have some of what Node lacks.
+      for (const name of names) globalThis[name] = class {};
+      const error = await load(options).catch((error) => error);
+      for (const name of names) delete globalThis[name];
+      return { isOurs: error instanceof AffectLensError, code: error.code, message: error.message };
+    };
+    console.log(JSON.stringify([
+      await refusal(),
+      await refusal({ weights: "https://example.invalid/weights/" }),
+      await refusal({ tasks: "wrong", wasmUrl: "::" }),
+      await refusal(null),
+      await refusal(undefined, ["Worker", "createImageBitmap"]),
+    ]));
   `);
-  assert.deepEqual(refusal, {
-    isOurs: true,
-    code: "unsupported",
-    message: "affectlens runs in a browser: there is no Worker here",
-  });
+  for (const { isOurs, code, message } of refusals) {
+    assert.deepEqual([isOurs, code], [true, "unsupported"]);
+    assert.match(message, /^affectlens runs in a browser: there is no .*OffscreenCanvas.* here; call `load` in the page itself/);
+  }
+  assert.match(refusals.at(-1).message, /there is no OffscreenCanvas here/);
 });
 
 test("every published entry resolves to a file, and inner files do not", () => {
@@ -82,6 +94,7 @@ test("the library carries code, types and licence, and no weights", () => {
       "affectlens_bg.wasm",
       "affectlens_cpu_relaxed.wasm",
       "affectlens_cpu_simd.wasm",
+      "connection.js",
       "cpu-instance.js",
       "cpu-worker.js",
       "cpu.js",
@@ -90,9 +103,14 @@ test("the library carries code, types and licence, and no weights", () => {
       "index.js",
       "names.d.ts",
       "names.js",
+      "options.js",
       "package.json",
       "picture.js",
+      "pixels.js",
+      "platform.js",
       "settings.js",
+      "start-worker.js",
+      "video.js",
       "weights.js",
       "worker.d.ts",
       "worker.js",

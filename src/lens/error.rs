@@ -66,6 +66,12 @@ pub enum LensError {
         /// What it is.
         got: usize,
     },
+    /// The time of a frame is no number of milliseconds.
+    #[error("time of the frame is {got} ms, expected a finite number")]
+    Time {
+        /// Time that came.
+        got: f64,
+    },
     /// A control is out of range.
     #[error(transparent)]
     Control(#[from] ControlError),
@@ -120,7 +126,7 @@ impl LensError {
             | Self::ViolenceHead { .. }
             | Self::Calibration(_) => "weights-malformed",
             Self::MissingWeights { .. } | Self::NoActionUnits => "weights-missing",
-            Self::Control(_) | Self::NoFaces => "bad-argument",
+            Self::Control(_) | Self::NoFaces | Self::Time { .. } => "bad-argument",
             Self::Crop(_) => "picture-size",
             Self::Device(error) | Self::Landmarks(LandmarksError::Device(error)) => error.code(),
             Self::Detect(_) | Self::Landmarks(_) | Self::ReadBack { .. } => "device-failed",

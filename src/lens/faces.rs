@@ -6,6 +6,7 @@
 
 mod action_units;
 mod classifier;
+mod finder;
 mod plan;
 mod stream;
 mod track;

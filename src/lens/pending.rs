@@ -10,11 +10,20 @@ use crate::{
 /// Frames without a report, and what the parts have found in them; all in the order of frames.
 #[derive(Debug)]
 pub(super) struct PendingFrames {
-    /// Numbers and times of the frames.
-    frames: VecDeque<(u64, f64)>,
+    frames: VecDeque<PendingFrame>,
+    /// Nothing more will be found in the frames before this one.
+    closed_before: u64,
     /// `None` without that part.
     faces: Option<VecDeque<Found<Vec<FaceReport>>>>,
     violence: Option<VecDeque<Found<ViolenceReport>>>,
+}
+
+/// A frame without a report.
+#[derive(Clone, Copy, Debug)]
+struct PendingFrame {
+    frame: u64,
+    time_ms: f64,
+    restarted: bool,
 }
 
 impl PendingFrames {
@@ -22,14 +31,19 @@ impl PendingFrames {
     pub(super) fn new(has_faces: bool, has_violence: bool) -> Self {
         Self {
             frames: VecDeque::new(),
+            closed_before: 0,
             faces: has_faces.then(VecDeque::new),
             violence: has_violence.then(VecDeque::new),
         }
     }
 
-    /// Takes a frame that will be reported.
-    pub(super) fn add_frame(&mut self, frame: u64, time_ms: f64) {
-        self.frames.push_back((frame, time_ms));
+    /// Takes a frame that will be reported; `restarted`: as the first of a new stream.
+    pub(super) fn add_frame(&mut self, frame: u64, time_ms: f64, restarted: bool) {
+        self.frames.push_back(PendingFrame {
+            frame,
+            time_ms,
+            restarted,
+        });
     }
 
     /// Takes the faces of frames.
@@ -51,11 +65,18 @@ impl PendingFrames {
         *self = Self::new(self.faces.is_some(), self.violence.is_some());
     }
 
-    /// The reports on the frames in which both parts are done; at the end of the file those on all frames.
-    pub(super) fn complete(&mut self, is_end: bool) -> Vec<FrameReport> {
+    /// Ends the stream of the frames before `next`: they have what was found in them so far.
+    pub(super) fn close(&mut self, next: u64) {
+        self.closed_before = next;
+    }
+
+    /// The reports on the frames in which both parts are done, and on those of a stream that has ended.
+    pub(super) fn complete(&mut self) -> Vec<FrameReport> {
         let mut reports = Vec::new();
-        while let Some(&(frame, time_ms)) = self.frames.front() {
-            if !is_end && (awaits(&self.faces, frame) || awaits(&self.violence, frame)) {
+        while let Some(&pending) = self.frames.front() {
+            let PendingFrame { frame, .. } = pending;
+            let is_awaited = awaits(&self.faces, frame) || awaits(&self.violence, frame);
+            if is_awaited && frame >= self.closed_before {
                 break;
             }
             self.frames.pop_front();
@@ -68,7 +89,8 @@ impl PendingFrames {
             // Without its faces a frame has no report: an empty list would be made up.
             reports.extend(faces.map(|faces| FrameReport {
                 frame,
-                time_ms,
+                time_ms: pending.time_ms,
+                restarted: pending.restarted,
                 faces,
                 violence,
             }));
@@ -97,6 +119,7 @@ mod tests {
     fn violence(frame: u64) -> Found<ViolenceReport> {
         let found = ViolenceReport::WarmingUp {
             warming_up_ms: frame as f64,
+            window: None,
         };
         Found { frame, found }
     }
@@ -117,17 +140,18 @@ mod tests {
     fn a_frame_waits_for_both_parts() {
         let mut pending = PendingFrames::new(true, true);
         for frame in 0..3 {
-            pending.add_frame(frame, 40.0 * frame as f64);
+            pending.add_frame(frame, 40.0 * frame as f64, false);
         }
         pending.add_faces(vec![faces(0), faces(1)]);
-        assert!(pending.complete(false).is_empty());
+        assert!(pending.complete().is_empty());
         pending.add_violence(vec![violence(0)]);
-        let reports = pending.complete(false);
+        let reports = pending.complete();
         assert_eq!(numbers(&reports), [(0, true)]);
         pending.add_violence(vec![violence(1), violence(2)]);
-        assert_eq!(numbers(&pending.complete(false)), [(1, true)]);
+        assert_eq!(numbers(&pending.complete()), [(1, true)]);
         pending.add_faces(vec![faces(2)]);
-        let last = pending.complete(true);
+        pending.close(3);
+        let last = pending.complete();
         assert_eq!((last[0].frame, last[0].time_ms), (2, 80.0));
     }
 
@@ -135,29 +159,49 @@ mod tests {
     fn a_frame_that_violence_failed_on_is_reported_without_it() {
         let mut pending = PendingFrames::new(true, true);
         for frame in 0..3 {
-            pending.add_frame(frame, 0.0);
+            pending.add_frame(frame, 0.0, false);
             pending.add_faces(vec![faces(frame)]);
         }
         pending.add_violence(vec![violence(0), violence(2)]);
-        let reports = pending.complete(false);
+        let reports = pending.complete();
         assert_eq!(numbers(&reports), [(0, true), (1, false), (2, true)]);
-        pending.add_frame(3, 0.0);
+        pending.add_frame(3, 0.0, false);
         pending.add_faces(vec![faces(3)]);
-        assert!(pending.complete(false).is_empty());
-        assert_eq!(numbers(&pending.complete(true)), [(3, false)]);
+        assert!(pending.complete().is_empty());
+        pending.close(4);
+        assert_eq!(numbers(&pending.complete()), [(3, false)]);
     }
 
     #[test]
     fn a_part_that_is_not_there_is_not_waited_for() {
         let mut pending = PendingFrames::new(false, false);
-        pending.add_frame(7, 1.0);
-        assert_eq!(numbers(&pending.complete(false)), [(7, false)]);
+        pending.add_frame(7, 1.0, false);
+        assert_eq!(numbers(&pending.complete()), [(7, false)]);
         let mut pending = PendingFrames::new(true, false);
-        pending.add_frame(0, 0.0);
-        assert!(pending.complete(false).is_empty());
-        assert!(pending.complete(true).is_empty(), "no faces are made up");
-        pending.add_frame(1, 0.0);
+        pending.add_frame(0, 0.0, false);
+        assert!(pending.complete().is_empty());
+        pending.close(1);
+        assert!(pending.complete().is_empty(), "no faces are made up");
+        pending.add_frame(1, 0.0, false);
         pending.clear();
-        assert!(pending.complete(true).is_empty());
+        pending.close(2);
+        assert!(pending.complete().is_empty());
+    }
+
+    #[test]
+    fn a_stream_that_has_ended_is_reported_while_the_next_one_waits() {
+        let mut pending = PendingFrames::new(true, true);
+        pending.add_frame(0, 0.0, false);
+        pending.add_faces(vec![faces(0)]);
+        pending.close(1);
+        pending.add_frame(1, 9.0, true);
+        let reports = pending.complete();
+        assert_eq!(numbers(&reports), [(0, false)]);
+        assert!(!reports[0].restarted);
+        pending.add_faces(vec![faces(1)]);
+        pending.add_violence(vec![violence(1)]);
+        let reports = pending.complete();
+        assert_eq!(numbers(&reports), [(1, true)]);
+        assert!(reports[0].restarted);
     }
 }

@@ -153,9 +153,10 @@ impl ViolenceLens {
             .await?;
         let updated = scored_window.map_or_else(Vec::new, |start| stream.windows.frames(start));
         let interval = stream.interval_ms();
-        let Some(probability) = stream.newest() else {
+        let Some((probability, window)) = stream.newest() else {
             return Ok(ViolenceReport::WarmingUp {
                 warming_up_ms: stream.windows.warm_up() as f64 * interval,
+                window: stream.filling_window().filter(|window| window.too_slow),
             });
         };
         let updates = updated.into_iter().filter_map(|index| {
@@ -171,7 +172,8 @@ impl ViolenceLens {
             delay_ms: stream.windows.delay() as f64 * interval,
             updates: updates.collect(),
         };
-        Ok(scored(probability, self.controls.threshold, Some(live)))
+        let threshold = self.controls.threshold;
+        Ok(scored(probability, threshold, Some(live), window))
     }
 
     /// Takes a frame of a file; gives the frames whose probabilities have become final, in order.

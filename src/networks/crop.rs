@@ -183,14 +183,15 @@ fn clamp_edges(start: f32, length: f32, limit: u32) -> Option<(u32, u32)> {
 mod tests {
     use super::*;
 
-    fn numbered(width: u32, height: u32) -> Frame {
+    /// A picture whose bytes are numbered.
+    pub(super) fn numbered(width: u32, height: u32) -> Frame {
         let pixels = (0..width * height * 3)
             .map(|value| u8::try_from(value).expect("a small picture"))
             .collect();
         Frame::from_rgb(width, height, pixels).expect("a full picture")
     }
 
-    fn region(x: f32, y: f32, width: f32, height: f32) -> BoundingBox {
+    pub(super) fn region(x: f32, y: f32, width: f32, height: f32) -> BoundingBox {
         BoundingBox {
             x,
             y,

@@ -129,6 +129,11 @@ impl Tracker {
         update
     }
 
+    /// Forgets all faces; those of the next frame get numbers that were not used yet.
+    pub fn forget(&mut self) {
+        self.tracks.clear();
+    }
+
     /// Assigns detections to tracks; the result is the index of each detection's track, `None` for a new face.
     fn assign(&self, detections: &[Detection]) -> Vec<Option<usize>> {
         let predicted: Vec<_> = self.tracks.iter().map(Track::predicted).collect();
@@ -349,6 +354,15 @@ mod tests {
             tracker.update(&[face(0.0, 0.0), face(200.0, 0.0)]).ids,
             [2, 1]
         );
+    }
+
+    #[test]
+    fn a_face_that_was_forgotten_gets_a_new_number() {
+        let mut tracker = tracker(5);
+        tracker.update(&[face(0.0, 0.0), face(100.0, 0.0)]);
+        tracker.forget();
+        let update = tracker.update(&[face(0.0, 0.0)]);
+        assert_eq!((update.ids, update.ended), (vec![2], vec![]));
     }
 
     #[test]

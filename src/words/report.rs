@@ -14,6 +14,9 @@ pub struct FrameReport {
     pub frame: u64,
     /// Time of the frame in its stream, milliseconds.
     pub time_ms: f64,
+    /// Whether a new stream began by itself with this frame, because its time lies before the last one or far after it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub restarted: bool,
     /// Faces by descending detection score.
     pub faces: Vec<FaceReport>,
     /// Violence, if that task was asked for.
@@ -29,6 +32,9 @@ pub enum ViolenceReport {
     WarmingUp {
         /// Time until the first one is, milliseconds.
         warming_up_ms: f64,
+        /// The window at the rate of the frames so far; present if they come too slowly.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        window: Option<ViolenceWindow>,
     },
     /// The mean over the windows that cover the frame.
     Scored {
@@ -39,7 +45,22 @@ pub enum ViolenceReport {
         /// Present in a live stream; the probabilities of a file are final.
         #[serde(flatten)]
         live: Option<LiveViolence>,
+        /// The longest window that covers the frame; in a file only if its frames come too slowly.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        window: Option<ViolenceWindow>,
     },
+}
+
+/// A window as its frames really came.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct ViolenceWindow {
+    /// From the first to the last frame, milliseconds.
+    pub span_ms: f64,
+    /// Embedded frames a second.
+    pub frames_per_second: f64,
+    /// Whether that is so few that the probability says little: the head was trained on more.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub too_slow: bool,
 }
 
 /// What a live stream adds to the newest estimate.
@@ -287,6 +308,7 @@ mod tests {
         let report = FrameReport {
             frame: 12,
             time_ms: 480.0,
+            restarted: false,
             faces: vec![face],
             violence: None,
         };
@@ -302,31 +324,59 @@ mod tests {
     }
 
     #[test]
-    fn violence_is_one_number_in_a_file_and_more_in_a_stream() {
-        let json = |violence| {
-            let report = FrameReport {
-                frame: 0,
-                time_ms: 0.0,
-                faces: vec![],
-                violence: Some(violence),
-            };
-            let text = serde_json::to_string(&report).expect("plain values");
-            text.replace(r#"{"frame":0,"time_ms":0.0,"faces":[],"violence":"#, "")
+    fn the_first_frame_of_a_stream_that_began_by_itself_says_so() {
+        let report = FrameReport {
+            frame: 7,
+            time_ms: 0.0,
+            restarted: true,
+            faces: vec![],
+            violence: None,
         };
-        let scored = |live| ViolenceReport::Scored {
+        assert_eq!(
+            serde_json::to_string(&report).expect("plain values"),
+            r#"{"frame":7,"time_ms":0.0,"restarted":true,"faces":[]}"#
+        );
+    }
+
+    fn violence_json(violence: ViolenceReport) -> String {
+        serde_json::to_string(&violence).expect("plain values")
+    }
+
+    fn window(frames_per_second: f64, too_slow: bool) -> ViolenceWindow {
+        ViolenceWindow {
+            span_ms: 15_000.0 / frames_per_second,
+            frames_per_second,
+            too_slow,
+        }
+    }
+
+    #[test]
+    fn violence_is_one_number_in_a_file_and_more_in_a_stream() {
+        let scored = |live, window| ViolenceReport::Scored {
             probability: 0.75,
             violent: true,
             live,
+            window,
+        };
+        let warming_up = |window| ViolenceReport::WarmingUp {
+            warming_up_ms: 1250.0,
+            window,
         };
         assert_eq!(
-            json(ViolenceReport::WarmingUp {
-                warming_up_ms: 1250.0
-            }),
-            r#"{"warming_up_ms":1250.0}}"#
+            violence_json(warming_up(None)),
+            r#"{"warming_up_ms":1250.0}"#
         );
         assert_eq!(
-            json(scored(None)),
-            r#"{"probability":0.75,"violent":true}}"#
+            violence_json(warming_up(Some(window(2.0, true)))),
+            r#"{"warming_up_ms":1250.0,"window":{"span_ms":7500.0,"frames_per_second":2.0,"too_slow":true}}"#
+        );
+        assert_eq!(
+            violence_json(scored(None, None)),
+            r#"{"probability":0.75,"violent":true}"#
+        );
+        assert_eq!(
+            violence_json(scored(None, Some(window(2.0, true)))),
+            r#"{"probability":0.75,"violent":true,"window":{"span_ms":7500.0,"frames_per_second":2.0,"too_slow":true}}"#
         );
         let update = ViolenceUpdate {
             frame: 3,
@@ -334,12 +384,13 @@ mod tests {
             probability: 0.5,
             is_final: false,
         };
+        let live = LiveViolence {
+            delay_ms: 1875.0,
+            updates: vec![update],
+        };
         assert_eq!(
-            json(scored(Some(LiveViolence {
-                delay_ms: 1875.0,
-                updates: vec![update]
-            }))),
-            r#"{"probability":0.75,"violent":true,"delay_ms":1875.0,"updates":[{"frame":3,"time_ms":125.0,"probability":0.5,"final":false}]}}"#
+            violence_json(scored(Some(live), Some(window(8.0, false)))),
+            r#"{"probability":0.75,"violent":true,"delay_ms":1875.0,"updates":[{"frame":3,"time_ms":125.0,"probability":0.5,"final":false}],"window":{"span_ms":1875.0,"frames_per_second":8.0}}"#
         );
     }
 

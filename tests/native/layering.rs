@@ -20,7 +20,7 @@ const CRATES: [(&str, &str); 6] = [
 ];
 
 /// The engine's modules from the bottom to the top, each with its room; a module may use those before it.
-const MODULES: [(&str, &str); 37] = [
+const MODULES: [(&str, &str); 38] = [
     ("label", "words"),
     ("face", "words"),
     ("frame", "words"),
@@ -54,6 +54,7 @@ const MODULES: [(&str, &str); 37] = [
     ("violence", "lens"),
     ("faces", "lens"),
     ("files", "lens"),
+    ("clock", "lens"),
     ("pending", "lens"),
     ("lens", "lens"),
     ("web", "web"),

@@ -25,7 +25,7 @@ const BACKBONE: &str = "faceres";
 const WIDTH: usize = 1024;
 const VIOLENCE: Tasks = Tasks::new(&[Task::Violence]);
 
-fn settings(frames_per_second: Option<f32>) -> ViolenceSettings {
+pub(super) fn settings(frames_per_second: Option<f32>) -> ViolenceSettings {
     ViolenceSettings {
         length: 4,
         frames_per_second,
@@ -33,7 +33,7 @@ fn settings(frames_per_second: Option<f32>) -> ViolenceSettings {
     }
 }
 
-fn weights(kind: TemporalKind, settings: &ViolenceSettings) -> ViolenceWeights {
+pub(super) fn weights(kind: TemporalKind, settings: &ViolenceSettings) -> ViolenceWeights {
     let config = TemporalConfig {
         kind,
         features: WIDTH,
@@ -53,7 +53,7 @@ fn load(weights: &ViolenceWeights) -> Result<ViolenceLens, LensError> {
 }
 
 /// Frame of a film in which brightness and a stripe move.
-fn frame(number: usize) -> Frame {
+pub(super) fn frame(number: usize) -> Frame {
     let pixel = |x: usize, y: usize| {
         let stripe = if (x + 5 * number) % 40 < 9 { 120 } else { 0 };
         [(number * 37 % 101) as u8, (y * 2) as u8, stripe]
@@ -118,6 +118,7 @@ fn probability(report: &FrameReport) -> f32 {
             probability,
             violent,
             live: None,
+            window: None,
         }) => {
             assert_eq!(*violent, *probability >= 0.5);
             *probability
@@ -166,7 +167,13 @@ fn a_live_stream_warms_up_and_its_past_is_refined_until_it_is_final() {
         let frame = frame(number);
         let analyzed = lens.analyze(&frame, number as u64, time_ms(number));
         match pollster::block_on(analyzed).expect("a report") {
-            ViolenceReport::WarmingUp { warming_up_ms } => warming.push(warming_up_ms),
+            ViolenceReport::WarmingUp {
+                warming_up_ms,
+                window,
+            } => {
+                assert_eq!(window, None, "it is not too slow");
+                warming.push(warming_up_ms);
+            }
             ViolenceReport::Scored {
                 probability, live, ..
             } => {

@@ -16,5 +16,6 @@ mod names;
 mod pipeline;
 #[path = "../seeded/mod.rs"]
 mod seeded;
+mod streams;
 mod temporal;
 mod trainable;

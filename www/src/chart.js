@@ -2,7 +2,6 @@
 // A chart of reports over time.
 
 import uPlot from "uplot";
-import "uplot/dist/uPlot.min.css";
 
 import { drawLine, drawMarks } from "./marks.js";
 import { colour, dash, onSchemeChange } from "./palette.js";

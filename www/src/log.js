@@ -32,11 +32,13 @@ export class ReportLog {
 
   /**
    * @param {FrameReport} report
-   * @param {number} [sinceMs] older reports after this time and up to the new one are replaced
+   * @param {number} [sinceMs] older reports after this time and up to the new one are replaced; none where a new stream
+   *   began: what lies before it was not analysed again
    */
   add(report, sinceMs = report.time_ms) {
     const end = this.#after(report.time_ms);
-    const start = Math.min(end, this.#after(Math.min(sinceMs, report.time_ms)));
+    const replacedSinceMs = report.restarted ? report.time_ms : Math.min(sinceMs, report.time_ms);
+    const start = Math.min(end, this.#after(replacedSinceMs));
     // A report of the very same time is replaced too.
     const first = start > 0 && this.#reports[start - 1].time_ms === report.time_ms ? start - 1 : start;
     const replaced = this.#reports[end - 1];

@@ -22,7 +22,6 @@ import { SettingsForm } from "./settings.js";
 import { Sources } from "./sources.js";
 import { Stage } from "./stage.js";
 import { Transport } from "./transport.js";
-import "./style.css";
 
 /** A screen reader reads out a summary at most this often. */
 const SPOKEN_EVERY_MS = 4000;
@@ -105,6 +104,7 @@ meshChoice.addEventListener("change", async () => {
   if (meshChoice.checked) await session.analysePausedFrame();
 });
 stage.video.addEventListener("seeking", () => session.jump());
+stage.video.addEventListener("seeked", () => session.settle());
 for (const event of ["play", "pause", "ended", "seeked"]) stage.video.addEventListener(event, redraw);
 document.addEventListener("visibilitychange", () => session.followVisibility());
 addEventListener("pagehide", () => {

@@ -1,10 +1,13 @@
 // @ts-check
 // Cameras and video files. Opening one may fail for reasons that a visitor can do something about.
 
+/** A source that has shown nothing by then is given up. */
+const PATIENCE_MS = 20_000;
+
 /** A failure in words for the visitor; `state` names it in one word, for tests. */
 export class SourceError extends Error {
   /**
-   * @param {"insecure" | "denied" | "none" | "in-use" | "gone" | "unreadable"} state
+   * @param {"insecure" | "denied" | "none" | "in-use" | "gone" | "unreadable" | "no-picture"} state
    * @param {string} message
    * @param {ErrorOptions} [options]
    */
@@ -68,11 +71,30 @@ function explain(cause) {
 export async function showVideo(video, source, name) {
   if (typeof source === "string") video.src = source;
   else video.srcObject = source;
-  await new Promise((resolve, reject) => {
-    video.addEventListener("loadeddata", resolve, { once: true });
-    video.addEventListener("error", reject, { once: true });
-  }).catch((event) => {
-    throw new SourceError("unreadable", `This browser cannot play ${name}.`, { cause: event });
+  const outcome = await outcomeOf(video);
+  if (outcome === "error") throw new SourceError("unreadable", `This browser cannot play ${name}.`, { cause: video.error });
+  if (outcome === "nothing") throw new SourceError("unreadable", `No picture came from ${name} in ${PATIENCE_MS / 1000} seconds.`);
+  if (video.videoWidth === 0) throw new SourceError("no-picture", `There is sound in ${name}, but no picture: nothing can be analysed.`);
+}
+
+/**
+ * The first of the events that end the wait for a picture; `nothing` if none comes.
+ *
+ * @param {HTMLVideoElement} video
+ * @returns {Promise<"loadeddata" | "error" | "nothing">}
+ */
+function outcomeOf(video) {
+  const ended = new AbortController();
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve("nothing"), PATIENCE_MS);
+    for (const event of /** @type {const} */ (["loadeddata", "error"])) {
+      const meet = () => {
+        clearTimeout(timer);
+        ended.abort();
+        resolve(event);
+      };
+      video.addEventListener(event, meet, { signal: ended.signal });
+    }
   });
 }
 

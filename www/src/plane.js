@@ -3,6 +3,7 @@
 
 import { partOf } from "./elements.js";
 import { signed } from "./format.js";
+import { goesOn } from "./stretches.js";
 
 /**
  * @typedef {import("./log.js").KeptReport} KeptReport
@@ -83,7 +84,7 @@ function sourceOf(face) {
 /** @typedef {{ from: Place, to: Place, age: number }} Step `age` goes from 0, now, to 1, the trail's end */
 
 /**
- * The path of a face through the square up to a time, oldest step first; broken where the face was lost.
+ * The path of a face through the square up to a time, oldest step first; broken where the face was lost or a new stream began.
  *
  * @param {readonly KeptReport[]} reports of the last `TRAIL_MS` before `endMs`
  * @param {number | undefined} id
@@ -95,7 +96,9 @@ export function trailOf(reports, id, endMs) {
   const steps = [];
   /** @type {Place | undefined} */
   let from;
-  for (const { time_ms, faces } of reports) {
+  for (const [index, report] of reports.entries()) {
+    if (index > 0 && !goesOn(reports[index - 1], report)) from = undefined;
+    const { time_ms, faces } = report;
     const to = placeOf(faces.find((face) => face.id === id));
     if (from && to) steps.push({ from, to, age: (endMs - time_ms) / TRAIL_MS });
     from = to;

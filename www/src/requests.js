@@ -5,13 +5,16 @@
 export class RequestCounter {
   #count = 0;
   #counting = false;
+  #since = 0;
   /** @type {PerformanceObserver} */
   #observer;
 
   /** @param {() => void} onChange */
   constructor(onChange) {
     this.#observer = new PerformanceObserver((list) => {
-      const fetched = list.getEntries().filter(({ name }) => /^https?:/.test(name));
+      // Browsers may tell late of what was requested before.
+      const isNew = (/** @type {PerformanceEntry} */ { name, startTime }) => /^https?:/.test(name) && startTime >= this.#since;
+      const fetched = list.getEntries().filter(isNew);
       if (!this.#counting || fetched.length === 0) return;
       this.#count += fetched.length;
       onChange();
@@ -23,6 +26,7 @@ export class RequestCounter {
   start() {
     this.#observer.takeRecords();
     this.#counting = true;
+    this.#since = performance.now();
     this.#count = 0;
   }
 

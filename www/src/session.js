@@ -20,6 +20,8 @@ import { FrameWatch } from "./watch.js";
 
 /** A report this near in time is shown for the moment that a clip is paused at. */
 const NEAR_MS = 60;
+/** A frame that has not come by then, after a clip was moved, does not come by itself: it may be the one from before. */
+const SETTLED_MS = 250;
 /** A new report replaces older ones of the same stretch of a clip, at most this far back. */
 const REPLACED_MS = 1000;
 
@@ -38,6 +40,8 @@ export class Session {
   #watch;
   /** Counts sources and jumps: a report that was asked for before one is not shown after it. */
   #era = 0;
+  /** The era of the newest picture that was analysed. */
+  #analysedEra = -1;
   #lastTimeMs = -Infinity;
   #hasFailed = false;
   /** @type {"none" | "once" | "again"} */
@@ -124,6 +128,14 @@ export class Session {
     if (known) this.#show(known);
   }
 
+  /** Sees to it that the frame is analysed which a clip was moved to. */
+  settle() {
+    const mine = this.#era;
+    setTimeout(() => {
+      if (mine === this.#era && mine !== this.#analysedEra && !this.latest) this.#watch.lookAgain();
+    }, SETTLED_MS);
+  }
+
   /** @param {Partial<Settings>} changed */
   async configure(changed) {
     try {
@@ -171,6 +183,7 @@ export class Session {
    */
   async #analyse(lens, picture, timeMs) {
     const mine = this.#era;
+    this.#analysedEra = mine;
     const asked = performance.now();
     try {
       const report = await lens.analyze(picture, { timeMs });

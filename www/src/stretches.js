@@ -9,7 +9,7 @@ import { percent } from "./format.js";
  */
 
 /** Frames further apart than this belong to no common stretch: nothing was analysed between them. */
-export const GAP_MS = 2000;
+const GAP_MS = 2000;
 /** Stretches that are described, the latest ones. */
 const MOST_STRETCHES = 4;
 
@@ -21,6 +21,17 @@ const MOST_STRETCHES = 4;
  */
 export function isViolent(probability, threshold) {
   return probability >= threshold;
+}
+
+/**
+ * Whether a report goes on with the one before it in time: no new stream began, nothing was left out between them, and they
+ * were analysed in this order. Where a stretch of a clip was analysed again, the older reports after it have lower numbers.
+ *
+ * @param {KeptReport} before
+ * @param {KeptReport} now
+ */
+export function goesOn(before, now) {
+  return !now.restarted && now.frame > before.frame && now.time_ms - before.time_ms <= GAP_MS;
 }
 
 /**
@@ -36,7 +47,9 @@ export function stretchesAbove(reports, threshold) {
   const stretches = [];
   /** The stretch that still goes on. @type {Stretch | undefined} */
   let open;
-  for (const { time_ms, violence } of reports) {
+  for (const [index, report] of reports.entries()) {
+    if (index > 0 && !goesOn(reports[index - 1], report)) open = undefined;
+    const { time_ms, violence } = report;
     if (!violence) continue;
     if (open && time_ms - open.endMs > GAP_MS) open = undefined;
     if (open) open.endMs = time_ms;

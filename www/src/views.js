@@ -3,7 +3,7 @@
 
 import { percent, signed, strength } from "./format.js";
 import { actionUnitNames, byNumber, expressionNames } from "./names.js";
-import { GAP_MS, describeStretches, finalUpTo, stretchesAbove } from "./stretches.js";
+import { describeStretches, finalUpTo, goesOn, stretchesAbove } from "./stretches.js";
 import { UNIT_WORDS } from "./units.js";
 
 /**
@@ -73,16 +73,18 @@ export const VIEWS = {
 };
 
 /**
- * The points of a chart. Where nothing was analysed for a while, a point without a report breaks its lines.
+ * The points of a chart. Where nothing was analysed for a while or a new stream began, a point without a report breaks its
+ * lines.
  *
  * @param {readonly KeptReport[]} reports
  * @returns {{ seconds: number, report?: KeptReport }[]}
  */
 export function pointsOf(reports) {
   return reports.flatMap((report, index) => {
-    const [before, now] = [reports[index - 1]?.time_ms ?? report.time_ms, report.time_ms];
-    const point = { seconds: now / 1000, report };
-    return now - before > GAP_MS ? [{ seconds: (before + now) / 2000 }, point] : [point];
+    const before = reports[index - 1];
+    const point = { seconds: report.time_ms / 1000, report };
+    if (!before || goesOn(before, report)) return [point];
+    return [{ seconds: (before.time_ms + report.time_ms) / 2000 }, point];
   });
 }
 

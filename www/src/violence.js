@@ -9,10 +9,11 @@ import { isViolent } from "./stretches.js";
 /**
  * @typedef {import("affectlens").ViolenceReport} ViolenceReport
  * @typedef {import("affectlens").ViolenceFacts} ViolenceFacts
+ * @typedef {import("affectlens").ViolenceWindow} ViolenceWindow
  * @typedef {import("./log.js").Estimate} Estimate
  * @typedef {{ facts: ViolenceFacts | null, threshold: number, isStill: boolean }} Circumstances
- * @typedef {{ summary: string, delay: string, warmUp?: number, row?: import("./bars.js").Row }} Description `warmUp` is
- *   the share of the first window that is full
+ * @typedef {{ summary: string, delay: string, window: string, warmUp?: number, row?: import("./bars.js").Row }} Description
+ *   `warmUp` is the share of the first window that is full
  */
 
 /** The panel of violence. */
@@ -39,14 +40,14 @@ export class ViolencePanel {
    * @param {Circumstances} circumstances
    */
   show(violence, circumstances) {
-    const { summary, delay, warmUp, row } = describeViolence(violence, circumstances);
+    const { summary, delay, window, warmUp, row } = describeViolence(violence, circumstances);
     this.#panel.style.setProperty("--threshold", String(circumstances.threshold));
     this.#warmUp.hidden = warmUp === undefined;
     this.#warmUp.value = warmUp ?? 0;
     this.#bars.show(row ? [row] : []);
     setText(this.#summary, summary);
     setText(this.#delay, delay);
-    setText(this.#window, describeWindow(circumstances.facts));
+    setText(this.#window, window);
   }
 }
 
@@ -58,12 +59,15 @@ export class ViolencePanel {
  * @returns {Description}
  */
 export function describeViolence(violence, { facts, threshold, isStill }) {
-  if (isStill) return { summary: "A single picture shows no motion: this needs a video.", delay: "" };
-  if (!violence) return { summary: "Nothing analysed yet.", delay: "" };
+  const slow = violence && "window" in violence && violence.window?.too_slow ? violence.window : undefined;
+  const window = describeWindow(facts, slow);
+  if (isStill) return { summary: "A single picture shows no motion: this needs a video.", delay: "", window };
+  if (!violence) return { summary: "Nothing analysed yet.", delay: "", window };
   if (violence.probability === undefined) {
     const toGoMs = violence.warming_up_ms;
     const spanMs = Math.max(facts?.spanMs ?? 0, toGoMs, 1);
-    return { summary: `Warming up: ${seconds(toGoMs)} until the first estimate.`, delay: "", warmUp: 1 - toGoMs / spanMs };
+    const summary = `Warming up: ${seconds(toGoMs)} until the first estimate.`;
+    return { summary: withWarning(summary, facts, slow), delay: "", window, warmUp: 1 - toGoMs / spanMs };
   }
   const { probability } = violence;
   const isMarked = isViolent(probability, threshold);
@@ -71,14 +75,35 @@ export function describeViolence(violence, { facts, threshold, isStill }) {
     ? `Classified as violent: at or above the threshold of ${percent(threshold)}.`
     : `Not classified as violent: below the threshold of ${percent(threshold)}.`;
   const delay = "delay_ms" in violence ? `Later frames may still change it for ${seconds(violence.delay_ms)}.` : "";
-  return { summary, delay, row: { key: "violence", name: "violence", share: probability, text: percent(probability), isMarked } };
+  const row = { key: "violence", name: "violence", share: probability, text: percent(probability), isMarked };
+  return { summary: withWarning(summary, facts, slow), delay, window, row };
 }
 
-/** @param {ViolenceFacts | null} facts */
-function describeWindow(facts) {
+/**
+ * @param {string} summary
+ * @param {ViolenceFacts | null} facts
+ * @param {ViolenceWindow | undefined} slow
+ */
+function withWarning(summary, facts, slow) {
+  if (!slow) return summary;
+  const wanted = facts?.framesPerSecond ? rate(facts.framesPerSecond) : "more";
+  return `${summary} Unreliable: the network needs ${wanted} frames per second, ${rate(slow.frames_per_second)} are analysed.`;
+}
+
+/**
+ * @param {ViolenceFacts | null} facts
+ * @param {ViolenceWindow | undefined} slow the window as it really is, if its frames come too slowly
+ */
+function describeWindow(facts, slow) {
   if (!facts) return "";
   const { length, framesPerSecond, spanMs } = facts;
+  if (slow) return `Each estimate is made from ${length} frames, now ${rate(slow.frames_per_second)} per second: the last ${seconds(slow.span_ms)}.`;
   return framesPerSecond === null
     ? `Each estimate is made from ${length} analysed frames.`
-    : `Each estimate is made from ${length} frames, ${Number(framesPerSecond.toFixed(1))} per second: the last ${seconds(spanMs)}.`;
+    : `Each estimate is made from ${length} frames, ${rate(framesPerSecond)} per second: the last ${seconds(spanMs)}.`;
+}
+
+/** @param {number} framesPerSecond */
+function rate(framesPerSecond) {
+  return String(Number(framesPerSecond.toFixed(1)));
 }

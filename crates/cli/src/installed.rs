@@ -2,15 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Error, Result, anyhow, bail};
+use burn::tensor::Device;
 
 use affectlens::{
     faces::{ClassifierWeights, FaceWeights},
+    head::{ActionUnits, Mlp, TemporalHead, ValenceArousal},
     lens::LensWeights,
-    role::Role,
+    role::{Origin, Role},
     task::{Task, Tasks},
     violence::ViolenceWeights,
-    weights::{CatalogEntry, Weights, cache_dir},
+    weights::{CatalogEntry, Weights, WeightsError, cache_dir},
 };
 
 const PRETRAINED: &[u8] = include_bytes!("../../../models/expression-pretrained.safetensors");
@@ -37,18 +39,21 @@ impl InstalledWeights {
         self.folder.join(format!("{name}.safetensors"))
     }
 
-    /// A file that must be there; the error says how to get it.
+    /// A file that must be there and be of the network that it is named after; the error says how to get it.
     pub(crate) fn read(&self, name: &str) -> Result<Weights> {
         let path = self.path(name);
-        let read = Weights::read(&path);
-        if path.exists() {
-            Ok(read?)
-        } else {
-            read.with_context(|| {
-                let remedy = remedy(name, &path);
-                format!("weights `{name}` are not installed; {remedy}")
-            })
+        if !path.exists() {
+            let remedy = remedy(name, &path);
+            bail!(
+                "`{}`: weights `{name}` are not installed; {remedy}",
+                path.display()
+            );
         }
+        let read = Weights::read(&path).and_then(|weights| {
+            weights.expect_architecture(name)?;
+            Ok(weights)
+        });
+        read.map_err(|error| broken(name, &path, error))
     }
 
     /// The backbone that embeds faces.
@@ -56,15 +61,36 @@ impl InstalledWeights {
         self.read(&self.backbone)
     }
 
-    /// A file that only a user can bring: none is built in.
-    pub(crate) fn optional(&self, name: &str) -> Result<Option<Weights>> {
-        let path = self.path(name);
-        Ok(path.exists().then(|| Weights::read(&path)).transpose()?)
+    /// The head of that role in the folder, if there is one.
+    fn head(&self, role: Role) -> Result<Option<Weights>> {
+        let path = self.path(role.file());
+        if !path.exists() {
+            return Ok(None);
+        }
+        let read = Weights::read(&path).and_then(|weights| {
+            // Loaded only to know that it can be.
+            let device = Device::flex();
+            match role {
+                Role::ValenceArousalHead => ValenceArousal::load(&weights, &device).map(drop),
+                Role::ActionUnitsHead => ActionUnits::load(&weights, &device).map(drop),
+                Role::ViolenceHead => TemporalHead::load(&weights, &device).map(drop),
+                _ => Mlp::load(&weights, &device).map(drop),
+            }?;
+            Ok(weights)
+        });
+        read.map(Some).map_err(|error| {
+            let error = error.of_file(&path);
+            match role.origin() {
+                Origin::BuiltIn => anyhow!("{error}; without this file the built-in one is used"),
+                _ => anyhow!("{error}; train it again, or take the file away"),
+            }
+        })
     }
 
     /// A head that only a user can bring, trained on the backbone that embeds faces.
-    pub(crate) fn own_head(&self, name: &str) -> Result<Option<Weights>> {
-        let head = self.optional(name)?;
+    pub(crate) fn own_head(&self, role: Role) -> Result<Option<Weights>> {
+        let name = role.file();
+        let head = self.head(role)?;
         if let Some(head) = &head
             && let Some(trained_on) = head.metadata.embedding()
             && trained_on != self.backbone
@@ -79,10 +105,10 @@ impl InstalledWeights {
 
     /// A classifier from the folder, else the built-in one; none that was trained for another backbone.
     fn classifier(&self, role: Role, built_in: &[u8]) -> Result<Option<Weights>> {
-        let name = role.file();
-        if let Some(weights) = self.optional(name)? {
+        if let Some(weights) = self.head(role)? {
             return Ok(Some(weights));
         }
+        let name = role.file();
         let weights =
             Weights::from_safetensors(built_in).with_context(|| format!("built-in `{name}`"))?;
         let trained_on = weights.metadata.embedding();
@@ -108,7 +134,7 @@ impl InstalledWeights {
     /// What classifies faces that are found already.
     pub(crate) fn face_classifier(&self, tasks: Tasks) -> Result<ClassifierWeights> {
         let optional = |role: Role| match role.serves(tasks) {
-            true => self.optional(role.file()),
+            true => self.head(role),
             false => Ok(None),
         };
         Ok(ClassifierWeights {
@@ -126,7 +152,8 @@ impl InstalledWeights {
         // Action units come from the mesh, unless a head was trained on them.
         let landmarks = |role: Role| match role.serves(tasks) {
             true if classifier.action_units_head.is_none() => self.read(role.file()).map(Some),
-            true => self.optional(role.file()),
+            true if !self.path(role.file()).exists() => Ok(None),
+            true => self.read(role.file()).map(Some),
             false => Ok(None),
         };
         Ok(FaceWeights {
@@ -153,7 +180,7 @@ impl InstalledWeights {
 
     /// The head of the folder, else the built-in one.
     pub(crate) fn violence_head(&self) -> Result<Weights> {
-        match self.optional(Role::ViolenceHead.file())? {
+        match self.head(Role::ViolenceHead)? {
             Some(head) => Ok(head),
             None => Weights::from_safetensors(VIOLENCE_HEAD).context("built-in `violence-head`"),
         }
@@ -165,12 +192,41 @@ pub(crate) fn default_folder() -> PathBuf {
     cache_dir().join("weights")
 }
 
+/// The error of a file that is there but cannot be used, with what helps.
+pub(crate) fn broken(name: &str, path: &Path, error: WeightsError) -> Error {
+    anyhow!("{}; {}", error.of_file(path), remedy(name, path))
+}
+
+/// The error of a file that an option names: what helps too, if it is one of those that `weights fetch` installs.
+pub(crate) fn unusable(path: &Path, error: WeightsError) -> Error {
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    match is_fetched(path) && CatalogEntry::find(&name).is_ok() {
+        true => broken(&name, path, error),
+        false => error.of_file(path).into(),
+    }
+}
+
+/// Whether a file is where `weights fetch` puts it.
+fn is_fetched(path: &Path) -> bool {
+    let fetched = default_folder();
+    let whole = |folder: Option<&Path>| folder?.canonicalize().ok();
+    let folder = path.parent();
+    folder == Some(&fetched)
+        || whole(folder).is_some_and(|folder| Some(folder) == whole(Some(&fetched)))
+}
+
+/// How to get a file.
 fn remedy(name: &str, path: &Path) -> String {
-    match CatalogEntry::find(name) {
-        Ok(_) => format!("run `affectlens weights fetch {name}`"),
-        Err(_) => format!(
-            "make them with `affectlens convert FILE {} --backbone {name}`",
-            path.display()
-        ),
+    if CatalogEntry::find(name).is_err() {
+        let path = path.display();
+        return format!("make it with `affectlens convert FILE {path} --backbone {name}`");
+    }
+    let fetch = format!("run `affectlens weights fetch {name}`");
+    match is_fetched(path) {
+        true => fetch,
+        false => {
+            let folder = default_folder();
+            format!("{fetch} and copy the file from `{}`", folder.display())
+        }
     }
 }

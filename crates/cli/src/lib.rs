@@ -7,8 +7,10 @@ mod bench;
 mod convert;
 mod embed;
 mod evaluate;
+mod folders;
 mod installed;
 mod options;
+mod outputs;
 mod progress;
 mod readers;
 mod tables;
@@ -56,7 +58,7 @@ pub fn main() -> ExitCode {
         Command::Embed(args) => embed::run(args),
         Command::Convert(args) => convert::run(args),
         Command::Train(args) => train::run(&args),
-        Command::Evaluate(args) => evaluate::run(args),
+        Command::Evaluate(args) => evaluate::run(&args),
         Command::Tables(args) => tables::run(&args),
         Command::Weights(args) => weights::run(args),
         Command::Bench(args) => bench::run(&args),

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
-use super::{DeviceOption, train::stamp};
+use super::{DeviceOption, outputs::expect_output_folder, train::stamp};
 use affectlens::weights::{Precision, Weights};
 
 /// Options of `affectlens tables`.
@@ -51,6 +51,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<()> {
     std::fs::create_dir_all(&args.out)
         .with_context(|| format!("--out `{}`", args.out.display()))?;
+    expect_output_folder("--out", &args.out)?;
     let (markdown, json) = match &args.affwild2 {
         Some(root) => args.affwild2(root)?,
         None => args.violence()?,

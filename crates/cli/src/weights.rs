@@ -66,7 +66,7 @@ fn list(cache: &Path) -> Result<()> {
                 println!("  sha256   {}", known(&metadata.source_sha256));
                 println!("  licence  {}", known(&metadata.licence));
             }
-            Err(error) => println!("{}: DAMAGED: {error}", path.display()),
+            Err(error) => println!("DAMAGED: {error}"),
         }
     }
     println!("in {}", folder.display());

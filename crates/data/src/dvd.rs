@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::{Part, folder::entries};
+use crate::{
+    Part,
+    folder::{FolderError, entries},
+};
 
 pub use annotation::{parse_frame_labels, parse_template};
 pub use submission::{submission_csv, write_submission};
@@ -46,6 +49,9 @@ pub enum DvdError {
         /// What the system said.
         error: std::io::Error,
     },
+    /// The root is no data set.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
     /// A folder of the layout is not there, or empty.
     #[error("DVD folder `{}` has no {expected}", path.display())]
     Layout {
@@ -80,9 +86,12 @@ impl Dvd {
     ///
     /// [`DvdError`] for a missing folder or a malformed annotation file.
     pub fn read(&self, part: Part) -> Result<Vec<DvdVideo>, DvdError> {
-        let folder = self.root.join(match part {
-            Part::Training => "Training",
-            Part::Validation => "Validation",
+        let found = part.folder(&self.root)?;
+        let folder = found.unwrap_or_else(|| {
+            self.root.join(match part {
+                Part::Training => "Training",
+                Part::Validation => "Validation",
+            })
         });
         let [frames, videos, annotations] =
             ["frames", "videos", "annotations"].map(|name| folder.join(name));

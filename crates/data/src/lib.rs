@@ -6,6 +6,7 @@
 mod affwild2;
 mod clips;
 mod dataset;
+mod delimited;
 mod dvd;
 mod embedder;
 mod embedding;
@@ -16,6 +17,7 @@ mod input;
 mod observer;
 mod part;
 pub mod picture;
+mod process;
 mod video;
 mod videos;
 
@@ -23,7 +25,9 @@ pub use affwild2::{
     AffWild2, AffWild2Error, AnnotatedVideo, AnnotatedVideos, CropReader, FrameCounts, FrameLabel,
     Keep, SampleList, SampleVideo, SubmissionRow, VideoFeatures, VideoRows, parse_annotations,
 };
-pub use clips::{ClipFile, ClipFolders, FoldError, read_folds};
+pub use clips::{
+    CLIP_SETS, ClipFile, ClipFolders, ClipSet, FoldError, expect_both_classes, read_folds,
+};
 pub use dataset::{DatasetError, LabelledPictures};
 pub use dvd::{
     Dvd, DvdError, DvdVideo, parse_frame_labels, parse_template, read_test_videos, submission_csv,
@@ -42,7 +46,8 @@ pub use evaluation::{
     score_pictures, score_video,
 };
 pub use features::{FeatureError, FeatureRows};
-pub use input::{Input, InputError};
+pub use folder::FolderError;
+pub use input::{Content, FrameFolder, Input, InputError, PassedOver, Unwanted};
 pub use observer::Observer;
 pub use part::Part;
 pub use video::{Decoder, Video, VideoError, VideoFrame};

@@ -5,7 +5,6 @@ mod filters;
 mod log;
 mod pam;
 mod probe;
-mod process;
 
 use std::{
     io::{self, BufReader, Read},
@@ -17,11 +16,11 @@ use std::{
 
 use thiserror::Error;
 
+use crate::process::Process;
 use affectlens::frame::{Frame, FrameError};
 use log::{FrameTime, read_log};
 use pam::read_pam;
 use probe::Description;
-use process::Process;
 
 pub use decoder::Decoder;
 
@@ -200,10 +199,8 @@ impl Video {
         };
         // The time of a frame is logged before the frame is written.
         let known = self.times.recv_timeout(self.limit).ok().flatten();
-        let time_ms = known.unwrap_or_else(|| match self.last_ms {
-            Some(last) => last + self.interval_ms,
-            None => 0.0,
-        });
+        let expected = self.last_ms.map_or(0.0, |last| last + self.interval_ms);
+        let time_ms = known.unwrap_or(expected);
         self.last_ms = Some(time_ms);
         Ok(Some(VideoFrame { picture, time_ms }))
     }

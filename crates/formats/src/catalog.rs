@@ -265,7 +265,8 @@ impl CatalogEntry {
 
 /// Makes sure that the weights of that name are installed and gives their file.
 ///
-/// Nothing is downloaded if the published files are already in the cache, and nothing is trusted before its
+/// Nothing is downloaded if the published files are already in the cache. They are converted again, and a file that is
+/// not the result is replaced. Nothing is trusted before its
 /// size and digest are checked.
 ///
 /// # Errors
@@ -286,7 +287,11 @@ pub fn fetch(
     let path = weights_path(cache, name);
     let folder = cache.join("weights");
     std::fs::create_dir_all(&folder).map_err(|source| at(&folder, source))?;
-    replace_file(&path, &entry.converted(&files)?)?;
+    let fresh = entry.converted(&files)?;
+    let is_installed = read_file(&path, "safetensors").is_ok_and(|installed| installed == fresh);
+    if !is_installed {
+        replace_file(&path, &fresh)?;
+    }
     Ok(path)
 }
 

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
+use tempfile::NamedTempFile;
 
 use crate::error::WeightsError;
 use crate::safetensors_file::Precision;
@@ -17,9 +18,11 @@ impl Weights {
     ///
     /// # Errors
     ///
-    /// [`WeightsError::Io`], and what [`from_safetensors`](Self::from_safetensors) refuses.
+    /// [`WeightsError::Io`] or [`WeightsError::File`] with what [`from_safetensors`](Self::from_safetensors) refuses.
     pub fn read(path: &Path) -> Result<Self, WeightsError> {
-        Self::from_safetensors(&read_file(path, "safetensors")?)
+        let read = read_file(path, "safetensors");
+        let read = read.and_then(|bytes| Self::from_safetensors(&bytes));
+        read.map_err(|error| error.of_file(path))
     }
 
     /// Writes a safetensors file; a file that is already there stays whole until the new one is complete.
@@ -57,35 +60,69 @@ pub(crate) fn read_file(path: &Path, format: &'static str) -> Result<Vec<u8>, We
         .read_to_end(&mut bytes)
         .map_err(|source| at(path, source))?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
-        let reason = format!("`{}` is larger than {MAX_FILE_BYTES} bytes", path.display());
-        return Err(WeightsError::Malformed { format, reason });
+        let reason = format!("larger than {MAX_FILE_BYTES} bytes");
+        return Err(WeightsError::Malformed { format, reason }.of_file(path));
     }
     Ok(bytes)
 }
 
-/// Writes beside the target and renames, so that nobody sees half a file.
+/// Confirms that a file can be written, without writing it: a file that is there stays as it is.
+///
+/// # Errors
+///
+/// [`WeightsError::Io`] naming a folder that does not exist or cannot be written, or a folder in the file's place.
+pub fn expect_writable(path: &Path) -> Result<(), WeightsError> {
+    if path.is_dir() {
+        let error = std::io::Error::other("is a folder, expected a file");
+        return Err(at(path, error));
+    }
+    if is_special(path) {
+        let opened = std::fs::OpenOptions::new().write(true).open(path);
+        return opened.map(drop).map_err(|error| at(path, error));
+    }
+    temporary_beside(path).map(drop)
+}
+
+/// Writes beside the target and renames, so that nobody sees half a file. Devices and pipes are written to.
 pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), WeightsError> {
-    let folder = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    // Temporary files are private by default; a weights file is as readable as any other.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder
-        .tempfile_in(folder)
-        .map_err(|source| at(path, source))?;
-    file.write_all(bytes).map_err(|source| at(path, source))?;
+    if is_special(path) {
+        return std::fs::write(path, bytes).map_err(|error| at(path, error));
+    }
+    let mut file = temporary_beside(path)?;
+    file.write_all(bytes).map_err(|error| at(path, error))?;
     file.persist(path).map_err(|error| at(path, error.error))?;
     Ok(())
 }
 
+/// Whether something is there that is neither file nor folder.
+fn is_special(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
+}
+
+/// A new file in the folder of `path`, which is gone when it is dropped.
+fn temporary_beside(path: &Path) -> Result<NamedTempFile, WeightsError> {
+    let folder = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    if !folder.exists() {
+        let error = std::io::Error::new(std::io::ErrorKind::NotFound, "this folder does not exist");
+        return Err(at(folder, error));
+    }
+    let mut builder = tempfile::Builder::new();
+    // Temporary files are private by default; a weights file is as readable as any other.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let made = builder.tempfile_in(folder);
+    // The kind alone: the name of the temporary file helps nobody.
+    made.map_err(|error| at(folder, error.kind().into()))
+}
+
 /// An input or output error with its file.
-pub(crate) fn at(path: &Path, source: std::io::Error) -> WeightsError {
+pub(crate) fn at(path: &Path, error: std::io::Error) -> WeightsError {
     WeightsError::Io {
         path: path.display().to_string(),
-        source,
+        error,
     }
 }
 
@@ -113,6 +150,45 @@ mod tests {
             .expect_err("not finite");
         assert_eq!(Weights::read(&path).expect("untouched file"), weights);
         assert_eq!(std::fs::read_dir(folder.path()).expect("folder").count(), 1);
+    }
+
+    #[test]
+    fn places_that_cannot_be_written_are_named_and_left_as_they_are() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let file = folder.path().join("a.safetensors");
+        expect_writable(&file).expect("a new file");
+        std::fs::write(&file, b"precious").expect("writable folder");
+        expect_writable(&file).expect("an old file");
+        let refusal = |path: &Path| {
+            let error = expect_writable(path).expect_err("cannot be written");
+            error.to_string()
+        };
+        let place = folder.path().display();
+        assert_eq!(
+            refusal(folder.path()),
+            format!("`{place}`: is a folder, expected a file")
+        );
+        assert_eq!(
+            refusal(&folder.path().join("none/b.safetensors")),
+            format!("`{place}/none`: this folder does not exist")
+        );
+        assert_eq!(
+            refusal(&file.join("b.safetensors")),
+            format!("`{place}/a.safetensors`: not a directory")
+        );
+        assert_eq!(std::fs::read(&file).expect("still there"), b"precious");
+        assert_eq!(std::fs::read_dir(folder.path()).expect("folder").count(), 1);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn devices_are_written_to_and_stay() {
+        let null = Path::new("/dev/null");
+        expect_writable(null).expect("takes everything");
+        replace_file(null, b"nothing").expect("takes everything");
+        assert!(is_special(null));
+        let error = expect_writable(Path::new("/proc/a.safetensors")).expect_err("no such files");
+        assert!(error.to_string().starts_with("`/proc`: "), "{error}");
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub enum WeightsError {
         architecture: String,
     },
     /// The file belongs to another network.
-    #[error("weights are for architecture `{got}`, expected `{expected}`")]
+    #[error("{}", other_network(.expected, .got))]
     Architecture {
         /// Architecture that was asked for.
         expected: String,
@@ -83,11 +83,42 @@ pub enum WeightsError {
         reason: String,
     },
     /// The file system failed.
-    #[error("`{path}`: {source}")]
+    #[error("`{path}`: {error}")]
     Io {
         /// File.
         path: String,
         /// What the system said.
-        source: std::io::Error,
+        error: std::io::Error,
     },
+    /// A file is not what it should be.
+    #[error("`{path}`: {error}")]
+    File {
+        /// File.
+        path: String,
+        /// What is wrong with it.
+        error: Box<WeightsError>,
+    },
+}
+
+fn other_network(expected: &str, got: &str) -> String {
+    match got {
+        "" => format!("no `architecture` in the metadata, expected `{expected}`"),
+        got => format!("weights are for architecture `{got}`, expected `{expected}`"),
+    }
+}
+
+impl WeightsError {
+    /// The error with the file that it is about.
+    #[must_use]
+    #[cfg(not(target_family = "wasm"))]
+    pub fn of_file(self, path: &std::path::Path) -> Self {
+        match self {
+            // They say it themselves.
+            Self::Io { .. } | Self::File { .. } => self,
+            error => Self::File {
+                path: path.display().to_string(),
+                error: Box::new(error),
+            },
+        }
+    }
 }

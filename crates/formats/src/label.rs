@@ -58,21 +58,27 @@ impl Expression {
         }
     }
 
-    /// Reads a name in any case; `angry`, `happy`, `sad` and the like are accepted.
+    /// Other names that are read.
+    pub const fn aliases(self) -> &'static [&'static str] {
+        match self {
+            Self::Neutral => &["neutrality"],
+            Self::Anger => &["angry"],
+            Self::Disgust => &["disgusted"],
+            Self::Fear => &["fearful", "afraid", "scared"],
+            Self::Happiness => &["happy"],
+            Self::Sadness => &["sad"],
+            Self::Surprise => &["surprised", "suprise"],
+            Self::Other => &["others"],
+            Self::Contempt => &["contemptuous"],
+        }
+    }
+
+    /// Reads a name in any case, or one of the [`aliases`](Self::aliases).
     pub fn from_name(name: &str) -> Option<Self> {
         let name = name.to_ascii_lowercase();
-        let alias = match name.as_str() {
-            "angry" => "anger",
-            "disgusted" => "disgust",
-            "fearful" => "fear",
-            "happy" => "happiness",
-            "sad" => "sadness",
-            "surprised" => "surprise",
-            other => other,
-        };
         Self::ALL
             .into_iter()
-            .find(|expression| expression.name() == alias)
+            .find(|it| it.name() == name || it.aliases().contains(&name.as_str()))
     }
 }
 
@@ -275,6 +281,9 @@ mod tests {
     fn every_name_is_read_back() {
         for expression in Expression::ALL {
             assert_eq!(Expression::from_name(expression.name()), Some(expression));
+            for alias in expression.aliases() {
+                assert_eq!(Expression::from_name(alias), Some(expression));
+            }
         }
         assert_eq!(Expression::from_name("Happy"), Some(Happiness));
         assert_eq!(Expression::from_name("joy"), None);

@@ -8,6 +8,7 @@
 //! In wasm there are descriptions and canonical files only.
 
 pub mod architecture;
+mod content;
 mod element;
 mod error;
 pub mod label;
@@ -38,6 +39,8 @@ mod tfjs;
 mod tflite;
 #[cfg(not(target_family = "wasm"))]
 mod torch;
+#[cfg(not(target_family = "wasm"))]
+mod wrapper;
 
 pub use error::WeightsError;
 pub use metadata::{EMBEDDING, Metadata, Normalisation};
@@ -52,7 +55,7 @@ pub use {
         Parameter, ParameterFill, StateDict, TASK_MEMBERS, TaskMember, canonical_weights,
         faceres_from_tfjs,
     },
-    disk::{file_sha256, sha256},
+    disk::{expect_writable, file_sha256, sha256},
     onnx::{OnnxAttribute, OnnxGraph, OnnxNode, read_graph as read_onnx},
     package::{PublishedFile, Registry},
     tfjs::{from_tfjs, read_tfjs},

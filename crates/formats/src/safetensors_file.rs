@@ -8,9 +8,10 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use half::f16;
-use safetensors::tensor::{Dtype, SafeTensors, View};
+use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, View};
 use serde_json::{Map, Value};
 
+use crate::content::{Format, HEAD_BYTES, impostor};
 use crate::element::{Element, MAX_VALUES, decode_exactly, insert_finite, malformed};
 use crate::error::WeightsError;
 use crate::label::Expression;
@@ -45,10 +46,8 @@ impl Weights {
     /// [`WeightsError::Unsupported`] for 8-bit floats and other rarities.
     pub fn from_safetensors(bytes: &[u8]) -> Result<Self, WeightsError> {
         check_header_size(bytes)?;
-        let (_, header) = SafeTensors::read_metadata(bytes)
-            .map_err(|error| malformed(FORMAT, error.to_string()))?;
-        let file = SafeTensors::deserialize(bytes)
-            .map_err(|error| malformed(FORMAT, error.to_string()))?;
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(refusal)?;
+        let file = SafeTensors::deserialize(bytes).map_err(refusal)?;
         if file.len() > MAX_ENTRIES {
             return Err(malformed(
                 FORMAT,
@@ -176,6 +175,9 @@ impl View for StoredTensor<'_> {
 
 /// The safetensors crate would parse up to 100 MB of JSON.
 fn check_header_size(bytes: &[u8]) -> Result<(), WeightsError> {
+    if bytes.is_empty() {
+        return Err(malformed(FORMAT, "the file is empty"));
+    }
     let Some((length, rest)) = bytes.split_first_chunk::<8>() else {
         return Err(malformed(
             FORMAT,
@@ -184,10 +186,11 @@ fn check_header_size(bytes: &[u8]) -> Result<(), WeightsError> {
     };
     let header = u64::from_le_bytes(*length);
     if header > MAX_HEADER_BYTES {
-        return Err(malformed(
-            FORMAT,
-            format!("header of {header} bytes, expected at most {MAX_HEADER_BYTES}"),
-        ));
+        let reason = match other_content(bytes) {
+            Some(content) => format!("it is {content}, expected safetensors"),
+            None => format!("header of {header} bytes, expected at most {MAX_HEADER_BYTES}"),
+        };
+        return Err(malformed(FORMAT, reason));
     }
     if header > rest.len() as u64 {
         return Err(malformed(
@@ -199,6 +202,26 @@ fn check_header_size(bytes: &[u8]) -> Result<(), WeightsError> {
         ));
     }
     Ok(())
+}
+
+/// What the bytes are instead, where that can be told.
+fn other_content(bytes: &[u8]) -> Option<String> {
+    let head = &bytes[..bytes.len().min(HEAD_BYTES)];
+    impostor(head).or_else(|| {
+        let format = Format::of(head).filter(|format| *format != Format::Safetensors);
+        format.map(|format| format.name().to_owned())
+    })
+}
+
+/// What the crate says, in words for whoever has the file.
+fn refusal(error: SafeTensorError) -> WeightsError {
+    let reason = match error {
+        SafeTensorError::MetadataIncompleteBuffer => {
+            "not as many bytes as its header says, perhaps cut off".to_owned()
+        }
+        error => error.to_string(),
+    };
+    malformed(FORMAT, reason)
 }
 
 /// `None` for integers.
@@ -520,6 +543,34 @@ mod tests {
         assert_eq!(
             refusal(&huge),
             "safetensors file is malformed: header of 9437184 bytes, expected at most 8388608"
+        );
+    }
+
+    #[test]
+    fn other_content_is_named() {
+        for (bytes, expected) in [
+            (&b""[..], "the file is empty"),
+            (
+                b"<!DOCTYPE html><title>404</title>",
+                "it is a web page (HTML), perhaps of an error, expected safetensors",
+            ),
+            (
+                b"version https://git-lfs.github.com/spec/v1\n",
+                "it is a Git LFS pointer, which stands for the file (`git lfs pull` gets it), expected safetensors",
+            ),
+            (
+                b"PK\x03\x04 and so on",
+                "it is a zip archive, perhaps a torch checkpoint, expected safetensors",
+            ),
+        ] {
+            let expected = format!("safetensors file is malformed: {expected}");
+            assert_eq!(refusal(bytes), expected);
+        }
+        let bytes = example().to_safetensors(Precision::Single);
+        let bytes = bytes.expect("finite values");
+        assert_eq!(
+            refusal(&bytes[..bytes.len() - 1]),
+            "safetensors file is malformed: not as many bytes as its header says, perhaps cut off"
         );
     }
 

@@ -12,15 +12,14 @@ use crate::element::{Element, MAX_VALUES, decode_exactly, insert_finite, malform
 use crate::error::WeightsError;
 use crate::metadata::Metadata;
 use crate::weights::Weights;
+use crate::wrapper::own_names;
 
 const FORMAT: &str = "torch";
-/// Keys under which training scripts put the parameters beside other things.
-const NESTS: [&str; 3] = ["model_state_dict.", "state_dict.", "model."];
 
-/// Reads a `.pt`, `.pth` or `.bin` file.
+/// Reads a torch checkpoint, of whatever extension.
 ///
-/// What lies under `model_state_dict`, `state_dict` or `model` is taken alone; integer tensors (batch-norm counters) are
-/// not parameters and are left out.
+/// The parameters get the names that the network gives them: keys such as `state_dict` and wrappers such as `module`
+/// before them are taken off, and what is beside the network is left out, as are integers (batch-norm counters).
 ///
 /// # Errors
 ///
@@ -42,14 +41,13 @@ pub fn read_torch(path: &Path) -> Result<Weights, WeightsError> {
         return Err(malformed(FORMAT, "no tensors"));
     }
     tensors.sort_by(|left, right| left.name.cmp(&right.name));
-    let nest = NESTS
-        .into_iter()
-        .find(|nest| tensors.iter().any(|tensor| tensor.name.starts_with(nest)));
+    let names: Vec<&str> = tensors.iter().map(|tensor| tensor.name.as_str()).collect();
+    let names = own_names(&names);
 
     let mut weights = Weights::new(Metadata::default());
     let mut total = 0_usize;
-    for tensor in tensors {
-        let Some(name) = tensor.name.strip_prefix(nest.unwrap_or_default()) else {
+    for (tensor, name) in tensors.iter().zip(names) {
+        let Some(name) = name.as_deref() else {
             continue;
         };
         let element = match tensor.dtype() {

@@ -62,9 +62,9 @@ impl<S: EpochScore> Checkpoint<S> {
             (EPOCHS.to_owned(), lines.join("\n")),
         ]);
         if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(|source| WeightsError::Io {
+            std::fs::create_dir_all(folder).map_err(|error| WeightsError::Io {
                 path: folder.display().to_string(),
-                source,
+                error,
             })?;
         }
         file.write(path, Precision::Lossless)

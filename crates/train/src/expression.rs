@@ -72,6 +72,12 @@ pub enum RecipeError {
         /// The value.
         got: f64,
     },
+    /// All examples of a part are of one class: a network that knows no other is always right.
+    #[error("{part} examples are all of one class, expected two or more")]
+    OneClass {
+        /// `training` or `validation`.
+        part: &'static str,
+    },
     /// The training loop refused.
     #[error(transparent)]
     Fit(#[from] FitError),
@@ -103,6 +109,13 @@ pub fn train_expression(
         return Err(RecipeError::Holdout {
             got: recipe.holdout,
         });
+    }
+    for (part, data) in [("training", training), ("validation", validation)] {
+        let mut labels = data.labels.iter();
+        let first = labels.next();
+        if first.is_some() && labels.all(|label| Some(label) == first) {
+            return Err(RecipeError::OneClass { part });
+        }
     }
     let data = [training, validation];
     let trained = fit(data, classes.len(), recipe, checkpoint, on_event)?;
@@ -354,6 +367,22 @@ mod tests {
         for error in [train(&training, &other), train(&validation, &recipe())] {
             let message = error.expect_err("another run").to_string();
             assert!(message.contains("is of another run: made of"), "{message}");
+        }
+    }
+
+    #[test]
+    fn one_class_alone_is_refused_in_both_parts() {
+        let all = clouds(1);
+        let one = LabelledEmbeddings {
+            labels: vec![1; all.labels.len()],
+            ..clouds(2)
+        };
+        for (training, validation, part) in [(&one, &all, "training"), (&all, &one, "validation")] {
+            let error = train_expression(training, validation, &CLASSES, &recipe(), None, |_| {});
+            assert_eq!(
+                error.expect_err("one class").to_string(),
+                format!("{part} examples are all of one class, expected two or more")
+            );
         }
     }
 

@@ -4,20 +4,17 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::{
     FaceClassifier, FaceControls, FaceScores, FaceWeights,
-    action_units::ActionUnitReader,
+    finder::FaceFinder,
     track::{Row, Track},
 };
 use crate::{
-    crop,
-    detect::{FaceDetector, GpuFaces},
     device::OpenedDevice,
     error::LensError,
     face::{Detection, Landmarks},
     frame::Frame,
     label::ActionUnit,
-    part::{Found, warm_up},
+    part::Found,
     report::{ExpressionReport, FaceReport, Sources, ValenceArousalOrigin},
-    role::Role,
     smoothing::SmoothingMode,
     task::{Task, Tasks},
     tracking::{Tracker, TrackerConfig},
@@ -31,25 +28,11 @@ use crate::{
 #[derive(Debug)]
 pub struct FaceLens {
     tasks: Tasks,
-    detector: FaceDetector,
-    classifier: FaceClassifier,
-    action_units: ActionUnitReader,
+    finder: FaceFinder,
     controls: FaceControls,
     tracker: Tracker,
     tracks: BTreeMap<u64, Track>,
     pending: VecDeque<PendingFrame>,
-    /// Number of faces in the frame before: as many are cropped on the GPU before it is known how many there are.
-    expected_faces: usize,
-}
-
-/// Faces that are classified ahead of the detector's answer, at most.
-const MOST_EXPECTED_FACES: usize = 4;
-
-/// A face that was found in a frame, and its scores.
-struct ScoredFace {
-    detection: Detection,
-    scores: FaceScores,
-    landmarks: Option<Landmarks>,
 }
 
 /// A frame whose window is not complete.
@@ -77,39 +60,25 @@ impl FaceLens {
         tasks: Tasks,
         device: &OpenedDevice,
     ) -> Result<Self, LensError> {
-        let detector = FaceDetector::load(&weights.detector, device)
-            .map_err(LensError::weights(Role::Detector))?;
-        let classifier = FaceClassifier::load(&weights.classifier, device)?;
-        let head = classifier.action_unit_settings();
-        let action_units = ActionUnitReader::load(weights, tasks, head, device)?;
-        let controls = classifier.default_controls();
-        let lens = Self {
+        let finder = FaceFinder::load(weights, tasks, device).await?;
+        Ok(Self {
             tasks,
-            detector,
-            classifier,
-            action_units,
-            controls,
+            controls: finder.classifier.default_controls(),
+            finder,
             tracker: Tracker::new(TrackerConfig::default()),
             tracks: BTreeMap::new(),
             pending: VecDeque::new(),
-            expected_faces: 1,
-        };
-        warm_up(device, async |blank| {
-            lens.action_units.warm_up(blank).await?;
-            lens.score_faces(blank).await.map(|_| ())
         })
-        .await?;
-        Ok(lens)
     }
 
     /// The classifier behind the stream.
     pub fn classifier(&self) -> &FaceClassifier {
-        &self.classifier
+        &self.finder.classifier
     }
 
     /// Action units of a report, in order; none if they were not asked for.
     pub fn action_units(&self) -> &[ActionUnit] {
-        self.action_units.units()
+        self.finder.action_units.units()
     }
 
     /// The controls in force.
@@ -126,7 +95,7 @@ impl FaceLens {
         controls.check()?;
         for track in self.tracks.values_mut() {
             track.replay(&controls, |row, scores| {
-                rows(&self.classifier, self.tasks, &controls, row, scores)
+                rows(&self.finder.classifier, self.tasks, &controls, row, scores)
             })?;
         }
         self.controls = controls;
@@ -135,7 +104,13 @@ impl FaceLens {
 
     /// Forgets faces, ids and windows: the next frame is the first of a new stream.
     pub fn reset(&mut self) {
+        self.begin_anew();
         self.tracker = Tracker::new(TrackerConfig::default());
+    }
+
+    /// Begins a new stream as [`Self::reset`] does, but its faces get ids that were not used yet.
+    pub fn begin_anew(&mut self) {
+        self.tracker.forget();
         self.tracks.clear();
         self.pending.clear();
     }
@@ -178,7 +153,7 @@ impl FaceLens {
         self.follow(&[]);
     }
 
-    /// Ends the stream and reports what was pending.
+    /// Ends the stream and reports what was pending; ids go on, unless it is [reset](Self::reset).
     ///
     /// # Errors
     ///
@@ -188,7 +163,7 @@ impl FaceLens {
             track.close();
         }
         let reports = self.complete();
-        self.reset();
+        self.begin_anew();
         reports
     }
 
@@ -198,9 +173,13 @@ impl FaceLens {
     ///
     /// [`LensError`] if the device fails.
     pub async fn analyze_face(&self, crop: &Frame) -> Result<ExpressionReport, LensError> {
-        let scores = self.classifier.score(std::slice::from_ref(crop)).await?;
-        let row = self.classifier.combine(&scores[0], &self.controls);
-        self.classifier.decide(&row, &self.controls)
+        let scores = self
+            .finder
+            .classifier
+            .score(std::slice::from_ref(crop))
+            .await?;
+        let row = self.finder.classifier.combine(&scores[0], &self.controls);
+        self.finder.classifier.decide(&row, &self.controls)
     }
 
     async fn take_frame(
@@ -209,14 +188,13 @@ impl FaceLens {
         number: u64,
         mode: SmoothingMode,
     ) -> Result<PendingFrame, LensError> {
-        let faces = match self.score_faces(frame).await {
+        let faces = match self.finder.find(frame, self.controls.landmarks).await {
             Ok(faces) => faces,
             Err(error) => {
                 self.skip();
                 return Err(error);
             }
         };
-        self.expected_faces = faces.len().clamp(1, MOST_EXPECTED_FACES);
         let detections: Vec<_> = faces.iter().map(|face| face.detection.clone()).collect();
         let mut pending = Vec::with_capacity(faces.len());
         for (id, face) in self.follow(&detections).into_iter().zip(faces) {
@@ -225,7 +203,13 @@ impl FaceLens {
                 .entry(id)
                 .or_insert_with(|| Track::new(mode, &self.controls));
             track.push(number, face.scores, |row, scores| {
-                rows(&self.classifier, self.tasks, &self.controls, row, scores)
+                rows(
+                    &self.finder.classifier,
+                    self.tasks,
+                    &self.controls,
+                    row,
+                    scores,
+                )
             })?;
             pending.push(PendingFace {
                 id,
@@ -238,83 +222,6 @@ impl FaceLens {
             frame: number,
             faces: pending,
         })
-    }
-
-    async fn score_faces(&self, frame: &Frame) -> Result<Vec<ScoredFace>, LensError> {
-        let (detections, mut scores) = self.find_faces(frame).await?;
-        let landmarks = self
-            .action_units
-            .read(frame, &detections, &mut scores, self.controls.landmarks)
-            .await?;
-        let faces = detections.into_iter().zip(scores).zip(landmarks);
-        Ok(faces
-            .map(|((detection, scores), landmarks)| ScoredFace {
-                detection,
-                scores,
-                landmarks,
-            })
-            .collect())
-    }
-
-    async fn find_faces(
-        &self,
-        frame: &Frame,
-    ) -> Result<(Vec<Detection>, Vec<FaceScores>), LensError> {
-        if let Some(found) = self.detector.find_on_gpu(frame) {
-            return self.classify_on_gpu(frame, &found).await;
-        }
-        let mut faces = Vec::new();
-        let mut crops = Vec::new();
-        for detection in self.detector.detect(frame).await? {
-            // A box that hangs out of the frame by all its area has nothing to show.
-            if let Ok(crop) = self.classifier.crop(frame, &detection) {
-                faces.push(detection);
-                crops.push(crop);
-            }
-        }
-        let scores = self.classifier.score(&crops).await?;
-        Ok((faces, scores))
-    }
-
-    /// One read-back gives faces and scores, unless there are more faces than in the frame before or one is tilted: the
-    /// GPU crops upright boxes only.
-    async fn classify_on_gpu(
-        &self,
-        frame: &Frame,
-        found: &GpuFaces,
-    ) -> Result<(Vec<Detection>, Vec<FaceScores>), LensError> {
-        let expected = self.expected_faces;
-        let first_scores = self.classifier.forward_found(found, 0, expected);
-        let read = self
-            .classifier
-            .read(vec![found.values(), first_scores])
-            .await?;
-        let faces = found.decode(&read[0])?;
-        let mut scores = self.classifier.scores(&read[1])?;
-        if faces.len() > expected {
-            let others = faces.len() - expected;
-            let logits = self.classifier.forward_found(found, expected, others);
-            let read = self.classifier.read(vec![logits]).await?;
-            scores.extend(self.classifier.scores(&read[0])?);
-        }
-        let mut tilted = Vec::new();
-        for (place, face) in faces.iter().enumerate() {
-            if face.roll().abs() > crop::ALIGNED_ROLL
-                && let Ok(crop) = self.classifier.crop(frame, face)
-            {
-                tilted.push((place, crop));
-            }
-        }
-        let (places, crops): (Vec<usize>, Vec<Frame>) = tilted.into_iter().unzip();
-        for (place, upright) in places.into_iter().zip(self.classifier.score(&crops).await?) {
-            scores[place] = upright;
-        }
-        let region = |face: &Detection| self.classifier.region(&face.bounding_box);
-        Ok(faces
-            .into_iter()
-            .zip(scores)
-            .filter(|(face, _)| crop::covers(frame, &region(face)))
-            .unzip())
     }
 
     /// Gives the faces of the next frame their ids, and ends the tracks that have been missing for too long.
@@ -366,7 +273,7 @@ impl FaceLens {
     fn report_face(&self, frame: u64, face: PendingFace) -> Result<FaceReport, LensError> {
         let row = |row: Row| self.tracks.get(&face.id)?.smoothed(row, frame);
         let expression = row(Row::Expression)
-            .map(|row| self.classifier.decide(&row, &self.controls))
+            .map(|row| self.finder.classifier.decide(&row, &self.controls))
             .transpose()?;
         let valence_arousal = row(Row::ValenceArousal);
         let action_units = row(Row::ActionUnits);
@@ -380,13 +287,13 @@ impl FaceLens {
             arousal: axis(1),
             sources: Sources {
                 valence_arousal: valence_arousal.as_ref().map(|_| ValenceArousalOrigin {
-                    source: self.classifier.valence_arousal_source(),
+                    source: self.finder.classifier.valence_arousal_source(),
                 }),
                 action_units: action_units
                     .as_ref()
-                    .map(|row| self.action_units.origin(row)),
+                    .map(|row| self.finder.action_units.origin(row)),
             },
-            action_units: action_units.map(|row| self.action_units.strengths(&row)),
+            action_units: action_units.map(|row| self.finder.action_units.strengths(&row)),
             landmarks: face
                 .landmarks
                 .filter(|_| self.controls.landmarks)

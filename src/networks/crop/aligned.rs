@@ -85,22 +85,7 @@ pub(crate) fn crop_aligned(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn numbered(width: u32, height: u32) -> Frame {
-        let pixels = (0..width * height * 3)
-            .map(|value| u8::try_from(value).expect("a small picture"))
-            .collect();
-        Frame::from_rgb(width, height, pixels).expect("a full picture")
-    }
-
-    fn region(x: f32, y: f32, width: f32, height: f32) -> BoundingBox {
-        BoundingBox {
-            x,
-            y,
-            width,
-            height,
-        }
-    }
+    use crate::crop::tests::{numbered, region};
 
     #[test]
     fn margins_grow_on_all_sides_and_move_up() {

@@ -36,18 +36,20 @@ impl Sampler {
 
     /// Returns whether to take the frame at `time_ms`. Call it for every frame of the stream, in order.
     ///
-    /// A stream slower than the grid has each of its frames taken.
+    /// A stream slower than the grid has each of its frames taken. Where time goes back the grid starts anew, with that
+    /// frame; a second frame of the same time is not taken.
     pub fn takes(&mut self, time_ms: f64) -> bool {
         let Some(interval) = self.interval_ms else {
             return true;
         };
-        let Some(previous) = self.previous_ms.replace(time_ms) else {
+        let previous = self.previous_ms.replace(time_ms);
+        let Some(previous) = previous.filter(|previous| *previous <= time_ms) else {
             self.due_ms = time_ms + interval;
             return true;
         };
-        // If the next frame is as far away as the previous one, it would lie farther from the grid point than this one. After
-        // a pause it is not.
-        let half_gap = (time_ms - previous).clamp(0.0, interval) / 2.0;
+        // If the next frame is as far away as the previous one, it would lie farther from the grid point than this one.
+        // After a pause the frames come closer again.
+        let half_gap = (time_ms - previous).min(interval) / 2.0;
         if time_ms + half_gap < self.due_ms {
             return false;
         }
@@ -90,7 +92,9 @@ mod tests {
     fn frames_nearest_to_a_regular_grid_stand_for_those_after_them() {
         let times = |frames: u32| -> Vec<f64> {
             let frames = 0..frames;
-            frames.map(|frame| f64::from(frame) * 1000.0 / 30.0).collect()
+            frames
+                .map(|frame| f64::from(frame) * 1000.0 / 30.0)
+                .collect()
         };
         let sampled = sampled_frames(&times(10), Some(8.0));
         assert_eq!(sampled, [0, 4, 7], "3.75 apart");
@@ -112,6 +116,32 @@ mod tests {
         assert!((0..5).all(|frame| sampler.takes(f64::from(frame) * 300.0)));
         assert!(sampler.takes(60_000.0));
         assert!(!sampler.takes(60_010.0));
+        assert!(sampler.takes(60_125.0), "the pause is over");
         assert!((0..5).all(|_| Sampler::new(None).takes(0.0)));
+    }
+
+    #[test]
+    fn the_grid_starts_at_any_time_and_anew_where_time_goes_back() {
+        let mut sampler = Sampler::new(Some(8.0));
+        for start in [1.75e12, 60_000.0, 0.0, -1e9] {
+            let takes = |frame: &i32| sampler.takes(start + 40.0 * f64::from(*frame));
+            let taken: Vec<_> = (0..12).filter(takes).collect();
+            assert_eq!(taken, [0, 3, 6, 9], "{start}");
+            assert!(!sampler.takes(start + 440.0), "the same moment again");
+        }
+        assert!(sampler.takes(1e300) && sampler.takes(0.0) && sampler.takes(125.0));
+    }
+
+    #[test]
+    fn frames_after_a_pause_are_taken_as_before_it() {
+        let mut sampler = Sampler::new(Some(8.0));
+        for start in [0.0, 1800.0, 61_800.0] {
+            let takes = |frame: &i32| sampler.takes(start + 40.0 * f64::from(*frame));
+            let taken = (0..26).filter(takes).count();
+            assert!(
+                (8..=10).contains(&taken),
+                "{taken} in a second after {start}"
+            );
+        }
     }
 }

@@ -1,31 +1,34 @@
 //! One input on its way from frames to reports.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use indicatif::ProgressBar;
 
-use super::{Failures, output::Output};
+use super::{Failures, output::Output, skipped::Skipped};
 use crate::progress::progress;
 use affectlens::{frame::Frame, lens::Lens, report::FrameReport};
-use affectlens_data::{Input, Video, picture::read_picture};
+use affectlens_data::{Content, FrameFolder, Video, picture::read_picture};
 
 /// One input on its way to the output.
 pub(super) struct Clip<'a> {
     pub(super) lens: &'a mut Lens,
     pub(super) output: &'a mut Output,
     pub(super) failures: &'a mut Failures,
+    /// The input as it was named.
     pub(super) path: &'a Path,
-    /// Whether reports name their file.
+    /// Whether there are several inputs, so that reports name theirs.
     pub(super) named: bool,
+    /// Files of the frames that reports are of, where each frame has its own.
+    pub(super) files: Vec<String>,
 }
 
 impl Clip<'_> {
-    pub(super) fn analyze(&mut self, input: Input, fps: f64) -> Result<()> {
-        match input {
-            Input::Picture(path) => self.picture(&path),
-            Input::Folder(frames) => self.folder(&frames, fps),
-            Input::Video(path) => self.video(&path),
+    pub(super) fn analyze(&mut self, content: &Content, fps: f64) -> Result<()> {
+        match content {
+            Content::Picture(path) => self.picture(path),
+            Content::Folders(folders) => self.folders(folders, fps),
+            Content::Video(path) => self.video(path),
         }
     }
 
@@ -42,19 +45,48 @@ impl Clip<'_> {
         self.write(&[report])
     }
 
-    fn folder(&mut self, frames: &[PathBuf], fps: f64) -> Result<()> {
+    fn folders(&mut self, folders: &[FrameFolder], fps: f64) -> Result<()> {
+        let mut skipped = Skipped::default();
+        let analyzed = folders.iter().try_for_each(|folder| {
+            skipped.pass_over(&folder.passed_over);
+            if folder.pictures.is_empty() {
+                return Ok(());
+            }
+            self.folder(folder, fps, &mut skipped)
+        });
+        if let Some(summary) = skipped.summary() {
+            eprintln!("affectlens: `{}`: {summary}", self.path.display());
+        }
+        analyzed
+    }
+
+    /// Each folder is a stream of its own.
+    fn folder(&mut self, folder: &FrameFolder, fps: f64, skipped: &mut Skipped) -> Result<()> {
+        let frames = &folder.pictures;
+        self.files = frames.iter().map(|path| self.name(path)).collect();
         let bar = progress("analysing", "frames", Some(frames.len() as u64));
         for (number, path) in frames.iter().enumerate() {
             match read_picture(path) {
                 Ok(frame) => self.push(&frame, number as f64 * 1000.0 / fps)?,
                 Err(error) => {
                     self.lens.skip();
+                    skipped.fail(path);
                     bar.suspend(|| self.failures.add(&error.into()));
                 }
             }
             bar.inc(1);
         }
-        self.finish(&bar)
+        self.finish(&bar)?;
+        self.lens.reset();
+        self.files.clear();
+        Ok(())
+    }
+
+    /// A picture of a folder: from the folder that was named on, or from where that is if there are several inputs.
+    fn name(&self, picture: &Path) -> String {
+        let within = picture.strip_prefix(self.path).unwrap_or(picture);
+        let name = if self.named { picture } else { within };
+        name.display().to_string()
     }
 
     fn video(&mut self, path: &Path) -> Result<()> {
@@ -97,9 +129,12 @@ impl Clip<'_> {
     }
 
     fn write(&mut self, reports: &[FrameReport]) -> Result<()> {
-        let file = self.named.then(|| self.path.display().to_string());
-        reports
-            .iter()
-            .try_for_each(|report| self.output.write(file.as_deref(), report))
+        let whole = self.named.then(|| self.path.display().to_string());
+        reports.iter().try_for_each(|report| {
+            let frame = usize::try_from(report.frame).ok();
+            let own = frame.and_then(|frame| self.files.get(frame));
+            let file = own.or(whole.as_ref()).map(String::as_str);
+            self.output.write(file, report)
+        })
     }
 }

@@ -18,7 +18,7 @@ pub(super) enum Format {
     /// One JSON object per frame and line.
     #[default]
     Jsonl,
-    /// One line per face; with violence at least one line per frame.
+    /// One line per face, and one for a frame without a face.
     Csv,
 }
 

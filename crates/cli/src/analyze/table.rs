@@ -1,4 +1,4 @@
-//! Reports as a table: a line a face; with violence at least one line a frame.
+//! Reports as a table: a line a face, and a line with empty fields for a frame without one.
 
 use affectlens::{
     label::{ActionUnit, Expression},
@@ -64,7 +64,7 @@ impl Columns {
         ];
         let violence = self.violence(report);
         let mut faces: Vec<_> = report.faces.iter().map(|face| self.face(face)).collect();
-        if faces.is_empty() && self.tasks.contains(Task::Violence) {
+        if faces.is_empty() {
             let width = self.names().len() - frame.len() - violence.len();
             faces.push(vec![String::new(); width]);
         }

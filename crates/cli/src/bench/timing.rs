@@ -5,6 +5,7 @@ use std::{fs, path::Path, time::Instant};
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
+use crate::installed::broken;
 use affectlens::{
     device::OpenedDevice,
     kernel::Counters,
@@ -45,9 +46,14 @@ impl Started {
         open: impl FnOnce() -> Result<OpenedDevice>,
         pictures: impl FnOnce(&NetworkFacts, usize) -> Result<Vec<f32>>,
     ) -> Result<(Self, Vec<f32>)> {
-        let bytes = fs::read(file).with_context(|| file.display().to_string())?;
+        let bytes = fs::read(file).with_context(|| format!("`{}`", file.display()))?;
         let started = Instant::now();
-        let weights = Weights::from_safetensors(&bytes)?;
+        let name = file.file_stem().unwrap_or_default().to_string_lossy();
+        let weights = Weights::from_safetensors(&bytes).and_then(|weights| {
+            weights.expect_architecture(&name)?;
+            Ok(weights)
+        });
+        let weights = weights.map_err(|error| broken(&name, file, error))?;
         let opened = open()?;
         let adapter = opened.adapter.clone();
         let mut network = Network::load(&weights, opened)?;

@@ -1,29 +1,81 @@
-//! Whether action units distinguish labelled expressions from neutral faces.
+//! `affectlens evaluate action-units`: a head on the videos of Aff-Wild2, or whether action units from blendshapes
+//! distinguish labelled expressions from neutral faces.
 
-use anyhow::Result;
+use std::path::{Path, PathBuf};
 
-use super::FaceArgs;
-use crate::progress::Terminal;
+use anyhow::{Context as _, Result, bail};
+
+use super::{FaceOptions, Model, affwild2, read_pictures};
+use crate::{folders::picture_folders, options::expression, progress::Terminal};
 use affectlens::{
     detect::{self, FaceDetector},
     facs::PROXIES,
+    label::Expression,
     landmarks::{BLENDSHAPES_ARCHITECTURE, Blendshapes, FaceMesh, MESH_ARCHITECTURE},
+    role::Role,
 };
-use affectlens_data::{ActionUnitPairs, BlendshapeUnits, LabelledPictures, score_action_units};
+use affectlens_data::{ActionUnitPairs, ActionUnitPredictor, BlendshapeUnits, score_action_units};
 
-/// Scores blendshapes on pictures and prints the result.
-pub(super) fn run(args: &FaceArgs, pictures: &LabelledPictures) -> Result<()> {
-    let networks = load(args)?;
-    let report = score_action_units(&networks, pictures, &Terminal::default())?;
-    if args.json {
-        println!("{}", serde_json::to_string(&report)?);
-    } else {
-        print(&report);
-    }
-    Ok(())
+/// Options of `affectlens evaluate action-units`.
+#[derive(clap::Args, Debug)]
+#[command(after_long_help = picture_folders())]
+pub(super) struct Args {
+    /// Folder with DIR/LABEL/*.jpg, or with DIR/validation that has these: how well the action units of blendshapes
+    /// separate each expression from neutral faces (AUC), on the largest face of each picture.
+    #[arg(long, value_name = "DIR", required_unless_present = "affwild2")]
+    data: Option<PathBuf>,
+    /// Root folder of Aff-Wild2; a head is scored on its validation videos. --model full averages over windows, head
+    /// decides frame by frame.
+    #[arg(long, value_name = "ROOT", conflicts_with_all = ["data", "without"])]
+    affwild2: Option<PathBuf>,
+    /// Part of the pipeline that decides.
+    #[arg(long, value_enum, default_value_t, conflicts_with = "data")]
+    model: Model,
+    /// Labels to leave out.
+    #[arg(long, value_name = "LABEL,...", value_delimiter = ',', value_parser = expression)]
+    without: Vec<Expression>,
+    #[command(flatten)]
+    face: FaceOptions,
 }
 
-fn load(args: &FaceArgs) -> Result<BlendshapeUnits> {
+/// Scores action units and prints the result, or writes a submission.
+pub(super) fn run(args: &Args) -> Result<()> {
+    args.face.expect_writable()?;
+    match (&args.data, &args.affwild2) {
+        (Some(data), _) => args.score_pictures(data),
+        (None, Some(root)) => args.score_videos(root),
+        (None, None) => bail!("expected --data DIR or --affwild2 ROOT"),
+    }
+}
+
+impl Args {
+    fn score_pictures(&self, data: &Path) -> Result<()> {
+        let pictures = read_pictures(data, &self.without)?;
+        let networks = load(&self.face)?;
+        let report = score_action_units(&networks, &pictures, &Terminal::default())?;
+        if self.face.json {
+            println!("{}", serde_json::to_string(&report)?);
+        } else {
+            print(&report);
+        }
+        Ok(())
+    }
+
+    fn score_videos(&self, root: &Path) -> Result<()> {
+        let (reader, _) = affwild2::open(&self.face, root)?;
+        if self.model == Model::Pretrained {
+            bail!("no backbone predicts action units, expected --model head or full");
+        }
+        let installed = self.face.weights.installed();
+        let weights = installed
+            .own_head(Role::ActionUnitsHead)?
+            .context("there is no `action-units-head` among the weights; train one")?;
+        let predictor = ActionUnitPredictor::load(&weights)?;
+        affwild2::evaluate(&self.face, self.model, &reader, &predictor)
+    }
+}
+
+fn load(args: &FaceOptions) -> Result<BlendshapeUnits> {
     let device = args.device.open()?;
     let installed = args.weights.installed();
     Ok(BlendshapeUnits {

@@ -2,42 +2,43 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use serde::Serialize;
 
-use super::{FaceArgs, Model, Task, print};
+use super::{FaceOptions, Model, print};
 use crate::{progress::Terminal, readers::open_crops};
 use affectlens::{
     device::OpenedDevice,
     label::{AFF_WILD2, AFF_WILD2_ACTION_UNITS, Expression},
     metrics::{ActionUnitScores, Confusion, Covariance, Scores, ValenceArousalScores},
-    role::Role,
-    task::Tasks,
 };
 use affectlens_data::{
     ActionUnitPredictor, AffWild2, CropReader, ExpressionPredictor, FramePredictor, Keep, Part,
     SampleList, ValenceArousalPredictor, predict_frames, predict_submission,
 };
 
-/// Scores the model, or writes its submission.
-pub(super) fn run(args: &FaceArgs, task: Task, root: &Path) -> Result<()> {
+/// The data set, read with the backbone that the options name, and the device.
+pub(super) fn open(options: &FaceOptions, root: &Path) -> Result<(CropReader, OpenedDevice)> {
     let tree = AffWild2::open(root)?;
-    let device = args.device.open()?;
-    let reader = open_crops(tree, &args.weights, device.clone())?;
-    match task {
-        Task::Expression => evaluate(args, &reader, &expressions(args, &device)?),
-        Task::ValenceArousal => evaluate(args, &reader, &valence_arousal(args, &reader)?),
-        Task::ActionUnits => evaluate(args, &reader, &action_units(args)?),
-    }
+    let device = options.device.open()?;
+    let reader = open_crops(tree, &options.weights, device.clone())?;
+    Ok((reader, device))
 }
 
-fn evaluate<P: Printed>(args: &FaceArgs, reader: &CropReader, predictor: &P) -> Result<()> {
-    let window = match args.model {
+/// Scores a predictor, or writes its submission.
+pub(super) fn evaluate<P: Printed>(
+    options: &FaceOptions,
+    model: Model,
+    reader: &CropReader,
+    predictor: &P,
+) -> Result<()> {
+    let window = match model {
         Model::Full => predictor.half_window(),
         Model::Pretrained | Model::Head => 0,
     };
-    if let Some(sample) = &args.submission {
-        let out = args.out.as_ref().context("--submission needs --out FILE")?;
+    if let Some(sample) = &options.submission {
+        let out = options.out.as_ref();
+        let out = out.context("--submission needs --out FILE")?;
         let list = SampleList::read(sample)?;
         let features = reader.read_list::<P::Label>(&list)?;
         let text = predict_submission(predictor, &list, &features, window, &Terminal::default())?;
@@ -45,65 +46,11 @@ fn evaluate<P: Printed>(args: &FaceArgs, reader: &CropReader, predictor: &P) -> 
     }
     let (features, _) = reader.read::<P::Label>(Part::Validation, Keep::All)?;
     let predictions = predict_frames(predictor, &features, window)?;
-    P::print(&predictions, &features.labels(), args.json)
-}
-
-fn expressions(args: &FaceArgs, device: &OpenedDevice) -> Result<ExpressionPredictor> {
-    let mut weights = args
-        .weights
-        .installed()
-        .face_classifier(Tasks::EXPRESSION)?;
-    match args.model {
-        Model::Pretrained => weights.head = None,
-        Model::Head if weights.head.is_none() => {
-            bail!("there is no head for backbone `{}`", args.weights.backbone)
-        }
-        Model::Head | Model::Full => {}
-    }
-    let predictor = ExpressionPredictor::load(weights, device, |classifier| {
-        let mut controls = args.controls(classifier)?;
-        if args.model == Model::Head {
-            controls.confidence = 1.0;
-            controls.blend = 1.0;
-        }
-        Ok(controls)
-    })?;
-    Ok(predictor)
-}
-
-fn valence_arousal(args: &FaceArgs, reader: &CropReader) -> Result<ValenceArousalPredictor> {
-    let head = match args.model {
-        Model::Pretrained => None,
-        Model::Head | Model::Full => args
-            .weights
-            .installed()
-            .own_head(Role::ValenceArousalHead.file())?,
-    };
-    if head.is_none() && args.model == Model::Head {
-        bail!("there is no `valence-arousal-head` among the weights; train one");
-    }
-    if head.is_none() && !reader.embedder().has_valence_arousal() {
-        bail!(
-            "backbone `{}` does not predict valence and arousal and there is no `valence-arousal-head`",
-            args.weights.backbone
-        );
-    }
-    Ok(ValenceArousalPredictor::load(head.as_ref())?)
-}
-
-fn action_units(args: &FaceArgs) -> Result<ActionUnitPredictor> {
-    if args.model == Model::Pretrained {
-        bail!("no backbone predicts action units, expected --model head or full");
-    }
-    let installed = args.weights.installed();
-    let weights = installed
-        .own_head(Role::ActionUnitsHead.file())?
-        .context("there is no `action-units-head` among the weights; train one")?;
-    Ok(ActionUnitPredictor::load(&weights)?)
+    P::print(&predictions, &features.labels(), options.json)
 }
 
 /// A predictor whose scores can be printed, as JSON or as lines of text.
-trait Printed: FramePredictor {
+pub(super) trait Printed: FramePredictor {
     fn print(predictions: &[Self::Label], labels: &[Self::Label], json: bool) -> Result<()>;
 }
 

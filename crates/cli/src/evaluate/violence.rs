@@ -7,8 +7,8 @@ use burn::tensor::Device;
 
 use super::print;
 use crate::{
-    DeviceOption, installed::InstalledWeights, probability, progress::Terminal,
-    readers::open_videos,
+    DeviceOption, folders::clip_folders, installed::InstalledWeights, outputs::expect_outputs,
+    probability, progress::Terminal, readers::open_videos,
 };
 use affectlens::{
     calibration::ViolenceSettings,
@@ -23,9 +23,10 @@ use affectlens_data::{
 
 /// Options of `affectlens evaluate violence`.
 #[derive(clap::Args, Debug)]
+#[command(after_long_help = clip_folders())]
 pub(crate) struct Args {
-    /// Folder with DIR/violent/*.mp4 and DIR/non-violent/*.mp4 (or fight, noFight), or with DIR/validation that has
-    /// these.
+    /// Folder with DIR/violent/*.mp4 and DIR/non-violent/*.mp4, or with DIR/validation that has these; for other names
+    /// see below or --help.
     #[arg(long, value_name = "DIR", required_unless_present_any = ["dvd", "test"])]
     data: Option<PathBuf>,
     /// Root folder of DVD; its validation videos are scored.
@@ -78,17 +79,15 @@ pub(crate) struct Args {
 
 /// Scores a head and prints the result, or writes a submission.
 pub(super) fn run(args: &Args) -> Result<()> {
+    expect_outputs([("--submission", args.submission.as_ref())])?;
     let (scorer, reader) = args.open()?;
     if let (Some(test), Some(out)) = (&args.test, &args.submission) {
         return submit(&scorer, &reader, test, out, args.template.as_deref());
     }
     let (videos, are_clips) = match (&args.data, &args.dvd) {
         (Some(folder), _) => {
-            let clips = match ClipFolders::read(folder)? {
-                ClipFolders::Parts([_, validation]) => validation,
-                ClipFolders::Whole(clips) => clips,
-            };
-            (reader.clips(&clips, "clips")?, true)
+            let clips = ClipFolders::read_validation(folder)?;
+            (reader.clips(&clips, "validation")?, true)
         }
         (None, Some(root)) => {
             let videos = Dvd::new(root).read(Part::Validation)?;
@@ -177,8 +176,7 @@ impl Args {
             Some(path) => {
                 let name = path.display().to_string();
                 let weights = Weights::read(path);
-                let weights = weights.with_context(|| format!("head of violence `{name}`"))?;
-                Ok((name, weights))
+                Ok((name, weights.context("--head")?))
             }
             None => {
                 let installed = InstalledWeights::new(self.weights.clone(), "");

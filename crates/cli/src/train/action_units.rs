@@ -49,6 +49,7 @@ enum ScoreKind {
 
 /// Trains both classifiers and writes them.
 pub(super) fn run(args: &Args) -> Result<()> {
+    args.face.expect_writable()?;
     let reader = args.face.reader(&args.affwild2)?;
     let (training, training_frames) = reader.read::<[bool; 12]>(Part::Training, Keep::Labelled)?;
     let (validation, validation_frames) =

@@ -8,7 +8,9 @@ use super::{
     options::{FaceOptions, PictureCounts, ScheduleOptions, keep_score},
     show_epochs,
 };
-use crate::{options::expression, progress::Terminal, readers::picture_cache};
+use crate::{
+    folders::picture_folders, options::expression, progress::Terminal, readers::picture_cache,
+};
 use affectlens::{
     calibration::ExpressionSettings,
     label::{AFF_WILD2, Expression},
@@ -21,6 +23,7 @@ use affectlens_train::{
 
 /// Options of `affectlens train expression`.
 #[derive(clap::Args, Debug)]
+#[command(after_long_help = picture_folders())]
 #[command(mut_args(|arg| ScheduleOptions::with_defaults(arg, &TrainingConfig::default().schedule)))]
 pub(super) struct Args {
     #[command(flatten)]
@@ -44,7 +47,8 @@ pub(super) struct Args {
 /// Where labelled faces come from.
 #[derive(clap::Args, Debug)]
 struct DataOptions {
-    /// Folder with DIR/train/LABEL/*.jpg and DIR/validation/LABEL/*.jpg; each whole picture is one face.
+    /// Folder with DIR/train/LABEL/*.jpg and DIR/validation/LABEL/*.jpg (or val, test and the like); each whole picture is
+    /// one face.
     #[arg(long, value_name = "DIR", required_unless_present_any = ["training", "affwild2"])]
     data: Option<PathBuf>,
     /// Root folder of Aff-Wild2, with cropped/VIDEO/00001.jpg and the annotations of the task; use a backbone that has
@@ -143,6 +147,7 @@ struct Data<'a> {
 
 /// Trains an expression head and writes it.
 pub(super) fn run(args: &Args) -> Result<()> {
+    args.face.expect_writable()?;
     match &args.data.affwild2 {
         None => args.train_on_pictures(),
         Some(root) => args.train_on_videos(&args.face.reader(root)?),
@@ -153,10 +158,10 @@ impl Args {
     fn train_on_pictures(&self) -> Result<()> {
         let [training, validation] = self.data.pictures()?;
         let classes = training.classes();
-        let labels = [
-            training.class_indices(&classes)?,
-            validation.class_indices(&classes)?,
-        ];
+        let parts = [("training", &training), ("validation", &validation)];
+        let labels = parts.map(|(_, pictures)| pictures.class_indices(&classes));
+        let [training_labels, validation_labels] = labels;
+        let labels = [training_labels?, validation_labels?];
         let weights = self.face.weights.installed().backbone()?;
         let embedder = Embedder::load(
             &self.face.weights.backbone,
@@ -165,16 +170,20 @@ impl Args {
             picture_cache(),
         )?;
         let mut skipped = 0;
-        let mut embed = |pictures, labels: &[usize], part| -> Result<LabelledEmbeddings> {
+        let mut embed = |(part, pictures): (_, &LabelledPictures), labels: &[usize]| {
             let embedded = embedder.embed_pictures(pictures, labels, part, &Terminal::default())?;
+            pictures.expect_read(part, |class| {
+                let index = classes.iter().position(|other| *other == class);
+                index.is_some_and(|index| embedded.labels.contains(&index))
+            })?;
             skipped += embedded.skipped;
-            Ok(LabelledEmbeddings {
+            anyhow::Ok(LabelledEmbeddings {
                 rows: embedded.rows,
                 labels: embedded.labels,
             })
         };
-        let training = embed(&training, &labels[0], "training")?;
-        let validation = embed(&validation, &labels[1], "validation")?;
+        let training = embed(parts[0], &labels[0])?;
+        let validation = embed(parts[1], &labels[1])?;
         let data = Data {
             training,
             validation,
@@ -268,22 +277,29 @@ impl Args {
 impl DataOptions {
     /// Training and validation pictures.
     fn pictures(&self) -> Result<[LabelledPictures; 2]> {
+        let without = &self.without;
         let mut parts = match &self.data {
-            Some(data) => [
-                LabelledPictures::read(&data.join("train"))?,
-                LabelledPictures::read(&data.join("validation"))?,
-            ],
+            Some(data) => {
+                let training = Part::Training.expect_folder(data)?;
+                let training = LabelledPictures::read(&training, without)?;
+                let validation = Part::Validation.expect_folder(data)?;
+                [training, LabelledPictures::read(&validation, without)?]
+            }
             None => [
-                LabelledPictures::read_all(&self.training)?,
-                LabelledPictures::read_all(&self.validation)?,
+                LabelledPictures::read_all(&self.training, without)?,
+                LabelledPictures::read_all(&self.validation, without)?,
             ],
         };
         for pictures in &mut parts {
-            let left_out = pictures.remove_labels(&self.without);
+            let left_out = pictures.remove_labels(without);
             if left_out > 0 {
                 eprintln!("affectlens: {left_out} pictures left out by --without");
             }
         }
+        let [training, validation] = &parts;
+        training.expect_classes("training")?;
+        validation.expect_classes("validation")?;
+        validation.expect_classes_of(training)?;
         Ok(parts)
     }
 }

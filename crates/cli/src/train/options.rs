@@ -5,12 +5,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Arg;
 use serde::Serialize;
 
 use super::{command_line, stamp};
-use crate::{DeviceOption, WeightsOptions, readers::open_crops};
+use crate::{
+    DeviceOption, WeightsOptions,
+    outputs::{expect_output_folder, expect_outputs},
+    readers::open_crops,
+};
 use affectlens::weights::{Precision, Weights, sha256};
 use affectlens_data::{AffWild2, CropReader, FrameCounts};
 use affectlens_train::{EarlyStop, Schedule};
@@ -86,6 +90,14 @@ impl ResumeOption {
         let name = format!("checkpoint-{}.safetensors", &digest[..12]);
         Some(self.resume.as_ref()?.join(name))
     }
+
+    /// Confirms that checkpoints can be written.
+    pub(super) fn expect_writable(&self) -> Result<()> {
+        match &self.resume {
+            Some(folder) => expect_output_folder("--resume", folder),
+            None => Ok(()),
+        }
+    }
 }
 
 /// The file to write, and where networks come from and run, for heads of faces.
@@ -134,6 +146,12 @@ pub(super) struct PictureCounts {
 }
 
 impl FaceOptions {
+    /// Confirms that the file and checkpoints can be written, before anything is read.
+    pub(super) fn expect_writable(&self) -> Result<()> {
+        expect_outputs([("--out", Some(&self.out))])?;
+        self.resume.expect_writable()
+    }
+
     /// Reads crops of Aff-Wild2.
     pub(super) fn reader(&self, root: &Path) -> Result<CropReader> {
         open_crops(AffWild2::open(root)?, &self.weights, self.device.open()?)
@@ -155,7 +173,7 @@ impl FaceOptions {
         stamp(&mut weights, backbone);
         weights.metadata.licence.clone_from(&self.licence);
         weights.metadata.source = command_line();
-        Ok(weights.write(&self.out, precision)?)
+        weights.write(&self.out, precision).context("--out")
     }
 
     /// Prints how training went.

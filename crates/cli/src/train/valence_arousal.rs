@@ -46,6 +46,7 @@ enum Distance {
 
 /// Trains a regressor and writes it.
 pub(super) fn run(args: &Args) -> Result<()> {
+    args.face.expect_writable()?;
     let reader = args.face.reader(&args.affwild2)?;
     let (training, training_frames) = reader.read::<[f32; 2]>(Part::Training, Keep::Labelled)?;
     let (validation, validation_frames) =

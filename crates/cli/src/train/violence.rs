@@ -18,6 +18,8 @@ use super::{
     show_training, stamp,
 };
 use crate::{
+    folders::clip_folders,
+    outputs::expect_outputs,
     probability,
     progress::Terminal,
     readers::{open_source, open_videos},
@@ -39,9 +41,10 @@ const BACKBONE: &str = "efficientnet-lite0";
 
 /// Options of `affectlens train violence`.
 #[derive(clap::Args, Debug)]
+#[command(after_long_help = clip_folders())]
 pub(crate) struct Args {
-    /// Folder with DIR/violent/*.mp4 and DIR/non-violent/*.mp4 (or fight, noFight), or with DIR/train and
-    /// DIR/validation that have these.
+    /// Folder with DIR/violent/*.mp4 and DIR/non-violent/*.mp4, or with DIR/train and DIR/validation that have these; for
+    /// other names see below or --help.
     #[arg(long, value_name = "DIR", required_unless_present = "dvd")]
     data: Option<PathBuf>,
     /// Root folder of DVD, with Training and Validation.
@@ -124,7 +127,7 @@ pub(crate) struct Args {
     /// Train the backbone as well, on augmented pictures; slow without a GPU.
     #[arg(long, requires_all = ["published", "backbone_out"], conflicts_with_all = ["folds", "mirror"])]
     end_to_end: bool,
-    /// Published state dict of the backbone that --end-to-end starts from: .safetensors, .pth or .pt.
+    /// Published state dict of the backbone that --end-to-end starts from: .safetensors, .pth, .pt or .ckpt.
     #[arg(long, value_name = "FILE", requires = "end_to_end")]
     published: Option<PathBuf>,
     /// Weights file of the trained backbone to write; the head needs it.
@@ -183,6 +186,7 @@ struct Summary<'a> {
 
 /// Trains a head, and with `--end-to-end` its backbone, and writes what it trained.
 pub(super) fn run(args: &Args) -> Result<()> {
+    args.expect_writable()?;
     let source = open_source(args.data.as_deref(), args.dvd.as_deref())?;
     let recipe = head_recipe(args.settings()?);
     match (&args.published, &args.backbone_out) {
@@ -250,10 +254,21 @@ impl Args {
         )?;
         let mut backbone = trained.backbone;
         backbone.metadata.licence.clone_from(&self.licence);
-        backbone.write(backbone_out, Precision::Half)?;
+        let written = backbone.write(backbone_out, Precision::Half);
+        written.context("--backbone-out")?;
         self.write(trained.head, &backbone, recipe, &trained.report)?;
         let out = self.out.as_deref().unwrap_or(backbone_out);
         print(out, 0, &trained.report)
+    }
+
+    /// Confirms that what will be written can be, before anything is read.
+    fn expect_writable(&self) -> Result<()> {
+        expect_outputs([
+            ("--out", self.out.as_ref()),
+            ("--backbone-out", self.backbone_out.as_ref()),
+            ("--curves", self.curves.as_ref()),
+        ])?;
+        self.resume.expect_writable()
     }
 
     fn backbone(&self) -> &str {
@@ -301,7 +316,7 @@ impl Args {
         if let Some(validation) = report.validation {
             keep_score(extra, "macro_f1", validation.macro_f1);
         }
-        Ok(head.write(out, Precision::Half)?)
+        head.write(out, Precision::Half).context("--out")
     }
 
     /// Frames per second that are looked at; a recipe may have a rate of its own.

@@ -1,6 +1,8 @@
 //! Tests of the command `affectlens`, in one binary.
 
 mod affwild2;
+mod folders;
+mod pictures;
 #[path = "../../../../tests/seeded/mod.rs"]
 mod seeded;
 mod train;

@@ -101,6 +101,29 @@ fn options_of_another_task_are_wrong_usage() {
         assert_eq!(output.status.code(), Some(2), "{message}");
         assert!(message.contains("unexpected argument"), "{message}");
     }
+    for (task, option) in [
+        ("action-units", "--no-gla"),
+        ("action-units", "--confidence=0.5"),
+        ("valence-arousal", "--blend=0.5"),
+        ("valence-arousal", "--data=data"),
+        ("expression", "--smooth=3"),
+        ("violence", "--model=head"),
+    ] {
+        let output = affectlens(&["evaluate", task, option], Path::new("."));
+        let message = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(message.contains("unexpected argument"), "{message}");
+    }
+    let both = [
+        "evaluate",
+        "action-units",
+        "--data",
+        "data",
+        "--model",
+        "head",
+    ];
+    let message = stderr(&affectlens(&both, Path::new(".")));
+    assert!(message.contains("cannot be used with"), "{message}");
 }
 
 #[test]
@@ -230,6 +253,6 @@ fn action_units_are_scored_on_pictures_with_a_face() {
     assert_eq!(pairs[0], expected);
 
     let output = affectlens(&[&evaluate[..], &["--no-gla"]].concat(), folder.path());
-    assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("do not act on the action units of pictures"));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("unexpected argument"));
 }

@@ -94,7 +94,7 @@ fn inputs_that_cannot_be_read_are_named() {
         (text(&empty), "empty.mp4` is empty"),
         (
             text(folder.path()),
-            "has no pictures, expected files ending in bmp, jpeg, jpg, png, webp",
+            "has no pictures, expected AVIF, BMP, GIF, HEIC, JPEG, PNG, TIFF or WebP",
         ),
     ] {
         let output = affectlens(&["analyze", input]);

@@ -317,4 +317,15 @@ fn clips_are_cross_validated_and_scored_as_a_whole() {
         let scores: Value = serde_json::from_str(&succeed(folder, &evaluate).0).expect("JSON");
         assert_eq!(scores["count"], 8);
     }
+
+    for number in 0..4 {
+        fs::write(
+            folder.join(format!("clips/fight/{number}.mp4")),
+            b"no video",
+        )
+        .expect("writable");
+    }
+    let lost = "none of the 5 violent clips for";
+    assert!(fail(folder, &evaluate).contains(lost));
+    assert!(fail(folder, &format!("{train} {COMMON} --out x.safetensors")).contains(lost));
 }

@@ -82,7 +82,7 @@ pub struct SampleVideo {
 }
 
 impl SampleList {
-    /// Reads `VIDEO/00001.jpg,...` after a header; what follows the first comma does not matter.
+    /// Reads `VIDEO/00001.jpg,...`, after a header if there is one; what follows the first comma does not matter.
     ///
     /// # Errors
     ///
@@ -91,21 +91,17 @@ impl SampleList {
     pub fn read(path: &Path) -> Result<Self, AffWild2Error> {
         let text = std::fs::read_to_string(path).map_err(|error| at(path, error))?;
         let mut videos: Vec<SampleVideo> = Vec::new();
-        for (line, number) in text.trim_end().lines().zip(1..).skip(1) {
+        let text = text.trim_start_matches('\u{feff}');
+        for (line, number) in text.lines().zip(1..) {
+            if line.trim().is_empty() || number == 1 && frame_of(line).is_none() {
+                continue;
+            }
             let refuse = |reason: String| AffWild2Error::Line {
                 path: path.to_owned(),
                 line: number,
                 reason,
             };
-            let location = line.split(',').next().unwrap_or_default().trim();
-            let parts = location.split_once('/').and_then(|(video, file)| {
-                Some((
-                    video,
-                    file,
-                    file.strip_suffix(".jpg")?.parse::<usize>().ok()?,
-                ))
-            });
-            let (video, file, frame) = parts
+            let (video, file, frame) = frame_of(line)
                 .ok_or_else(|| refuse(format!("expected VIDEO/00001.jpg,..., got `{line}`")))?;
             let is_next = videos.last().is_some_and(|last| last.name == video);
             if !is_next {
@@ -164,6 +160,14 @@ impl SampleList {
     }
 }
 
+/// Video, file and number of the frame that a line of a sample names.
+fn frame_of(line: &str) -> Option<(&str, &str, usize)> {
+    let location = line.split(',').next()?.trim();
+    let (video, file) = location.split_once('/')?;
+    let number = file.strip_suffix(".jpg")?.parse().ok()?;
+    Some((video, file, number))
+}
+
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
@@ -209,6 +213,14 @@ mod tests {
              v_left/00002.jpg,0,0,0,0,0,0,0,0,0,0,0,0\n\
              w/00001.jpg,0,0,0,0,0,0,0,0,0,0,0,0\n"
         );
+    }
+
+    #[test]
+    fn a_list_without_a_header_keeps_its_first_frame() {
+        let bare = sample("\u{feff}v/00001.jpg\n\nv/00002.jpg\n").expect("a valid list");
+        let headed = sample("image_location\nv/00001.jpg,\nv/00002.jpg,\n");
+        assert_eq!(bare, headed.expect("a valid list"));
+        assert_eq!(bare.videos[0].files, ["00001.jpg", "00002.jpg"]);
     }
 
     #[test]

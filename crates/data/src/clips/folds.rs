@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use super::{ClipFile, FoldError};
+use crate::delimited::{Malformed, Table};
 
 /// The clips of each fold, by the fold's name, as indices.
 ///
@@ -15,7 +16,7 @@ pub fn read_folds(
     list: &Path,
     clips: &[ClipFile],
 ) -> Result<BTreeMap<String, Vec<usize>>, FoldError> {
-    let refuse = |line: u64, reason: String| FoldError::Line {
+    let refuse = |line: usize, reason: String| FoldError::Line {
         path: list.to_owned(),
         line,
         reason,
@@ -24,29 +25,19 @@ pub fn read_folds(
         path: list.to_owned(),
         error,
     })?;
-    let mut reader = csv::ReaderBuilder::new()
-        .trim(csv::Trim::All)
-        .from_reader(text.trim_start_matches('\u{feff}').as_bytes());
-    let header = reader.headers().cloned();
-    let header = header.map_err(|error| refuse(1, error.to_string()))?;
+    let table = Table::read(&text, |_| true);
+    let table = table.map_err(|Malformed { line, reason }| refuse(line, reason))?;
     let column = |name: &str| {
-        let found = header.iter().position(|it| it.eq_ignore_ascii_case(name));
-        found.ok_or_else(|| {
-            refuse(
-                1,
-                format!("expected columns `file` and `fold`, got no `{name}`"),
-            )
+        table.column(name).ok_or_else(|| {
+            let expected = "expected columns `file` and `fold`";
+            refuse(1, format!("{expected}, got no `{name}`"))
         })
     };
     let [file, fold] = [column("file")?, column("fold")?];
     let mut folds: Vec<Option<String>> = vec![None; clips.len()];
-    for record in reader.records() {
-        let record = record.map_err(|error| {
-            let line = error.position().map_or(0, csv::Position::line);
-            refuse(line, error.to_string())
-        })?;
-        let line = record.position().map_or(0, csv::Position::line);
-        let [file, fold] = [file, fold].map(|column| record.get(column).unwrap_or_default());
+    for record in &table.records {
+        let line = record.line;
+        let [file, fold] = [file, fold].map(|column| record.field(column));
         if fold.is_empty() {
             return Err(refuse(
                 line,
@@ -102,7 +93,10 @@ mod tests {
         };
         let folds = read("file,source,fold\nfight/b.mp4,x,2\nother.mp4,x,2\nfight/a.mp4,x,1\n");
         let expected = [("1".to_owned(), vec![0]), ("2".to_owned(), vec![1])];
-        assert_eq!(folds, Ok(expected.into_iter().collect()));
+        let expected: BTreeMap<_, _> = expected.into_iter().collect();
+        assert_eq!(folds, Ok(expected.clone()));
+        let folds = read("\u{feff}File;Fold\r\n\r\nfight/b.mp4;2\r\nfight/a.mp4;1\r\n");
+        assert_eq!(folds, Ok(expected));
         for (text, expected) in [
             (
                 "name,fold\n",
@@ -110,7 +104,7 @@ mod tests {
             ),
             (
                 "file,fold\nfight/a.mp4\n",
-                "line 2: CSV error: record 1 (line: 2, byte: 10): found record with 1 fields, but the previous record has 2 fields",
+                "line 2: expected a fold for `fight/a.mp4`, got none",
             ),
             (
                 "file,fold\nfight/a.mp4,\n",

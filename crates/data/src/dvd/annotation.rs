@@ -3,10 +3,15 @@
 use std::path::Path;
 
 use super::DvdError;
+use crate::delimited::{Malformed, Table, names};
+
+/// Names of the columns.
+const COLUMNS: [&str; 2] = ["Frame_Number", "Label"];
 
 /// The labels of frames 1, 2, … of an annotation file; `None` for numbers that it leaves out.
 ///
-/// The columns are `Frame_Number` and `Label` in any case, else the first two.
+/// The columns are `Frame_Number` and `Label` in any case, else the first two. A first line that begins with a number is
+/// no header.
 ///
 /// # Errors
 ///
@@ -71,42 +76,28 @@ fn rows(text: &str, path: &Path) -> Result<Vec<Row>, DvdError> {
         line,
         reason,
     };
-    let text = text.trim_start_matches('\u{feff}');
-    let mut reader = csv::ReaderBuilder::new()
-        .trim(csv::Trim::All)
-        .flexible(true)
-        .from_reader(text.as_bytes());
-    let headers = reader
-        .headers()
-        .map_err(|error| refuse(1, error.to_string()))?;
-    let column = |name: &str, place: usize| {
-        let found = headers.iter().position(|it| it.eq_ignore_ascii_case(name));
-        found.unwrap_or(place)
-    };
-    let [number, label] = [column("Frame_Number", 0), column("Label", 1)];
-    let mut rows = Vec::new();
-    for record in reader.records() {
-        let record = record.map_err(|error| refuse(rows.len() + 2, error.to_string()))?;
-        let place = record.position().map_or(rows.len() + 2, |position| {
-            usize::try_from(position.line()).unwrap_or_default()
-        });
-        let field = |column: usize| record.get(column).unwrap_or_default();
-        let number = field(number)
-            .parse()
-            .ok()
-            .filter(|number| (1..=MOST_FRAMES).contains(number))
-            .ok_or_else(|| {
-                let got = field(number);
-                let expected = "a frame number from 1 to 1048576";
-                refuse(place, format!("expected {expected}, got `{got}`"))
-            })?;
-        rows.push(Row {
-            line: place,
+    let table = Table::read(text, |first| {
+        let has_name = |name| first.iter().any(|field| names(field, name));
+        let starts_with_number = first.get(0).is_some_and(|it| it.parse::<f64>().is_ok());
+        COLUMNS.into_iter().any(has_name) || !starts_with_number
+    });
+    let table = table.map_err(|Malformed { line, reason }| refuse(line, reason))?;
+    let [number, label] = [0, 1].map(|place| table.column(COLUMNS[place]).unwrap_or(place));
+    let rows = table.records.iter().map(|record| {
+        let got = record.field(number);
+        let parsed = got.parse().ok();
+        let number = parsed.filter(|number| (1..=MOST_FRAMES).contains(number));
+        let number = number.ok_or_else(|| {
+            let expected = "a frame number from 1 to 1048576";
+            refuse(record.line, format!("expected {expected}, got `{got}`"))
+        })?;
+        Ok(Row {
+            line: record.line,
             number,
-            label: field(label).to_owned(),
-        });
-    }
-    Ok(rows)
+            label: record.field(label).to_owned(),
+        })
+    });
+    rows.collect()
 }
 
 #[cfg(test)]
@@ -127,6 +118,22 @@ mod tests {
         );
         assert_eq!(labels("frame,violent\n3,0\n1,1\n1,1\n"), expected);
         assert_eq!(labels("Frame_Number,Label\n"), Ok(vec![]));
+    }
+
+    #[test]
+    fn without_a_header_no_frame_is_lost() {
+        let expected = Ok(vec![Some(true), None, Some(false)]);
+        for text in [
+            "1,1\n3,0\n",
+            "\u{feff}1;1\r\n3;0\r\n",
+            "\n1\t1\n\n3\t0",
+            "\"1\",\"1\"\n\"3\",\"0\"\n",
+            "frame number;label\n1;1\n\n3;0\n",
+        ] {
+            assert_eq!(labels(text), expected, "{text:?}");
+        }
+        let numbers = parse_template("4\n5\n", Path::new("t.csv"));
+        assert_eq!(numbers.expect("numbers"), [4, 5]);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::{
     fmt::Display,
+    fs::{self, File},
+    io::{self, BufRead as _, BufReader},
     path::{Path, PathBuf},
 };
 
@@ -12,7 +14,10 @@ use super::ExtractionError;
 use affectlens::weights::{Precision, Weights, WeightsError};
 
 /// Raised when the meaning of cached files changes.
-const CACHE_VERSION: &str = "affectlens embeddings 2";
+const CACHE_VERSION: &str = "affectlens embeddings 3";
+
+/// How much of a file is digested at once.
+const PIECE_BYTES: usize = 1 << 18;
 
 /// Where embeddings are kept between runs, and what they depend on besides the pictures.
 #[derive(Clone, Debug)]
@@ -36,10 +41,28 @@ impl EmbeddingCache {
         hasher.update(CACHE_VERSION);
         hasher.update(&self.key);
         for path in files {
-            hasher.update(Sha256::digest(std::fs::read(path).unwrap_or_default()));
+            hasher.update(content_digest(path).unwrap_or_else(|_| Sha256::digest([]).into()));
         }
         hexadecimal(&hasher.finalize())
     }
+}
+
+/// Digest of a regular file, read in pieces: videos may be larger than memory.
+fn content_digest(path: &Path) -> io::Result<[u8; 32]> {
+    let mut hasher = Sha256::new();
+    if fs::metadata(path)?.is_file() {
+        let mut file = BufReader::with_capacity(PIECE_BYTES, File::open(path)?);
+        loop {
+            let piece = file.fill_buf()?;
+            if piece.is_empty() {
+                break;
+            }
+            hasher.update(piece);
+            let length = piece.len();
+            file.consume(length);
+        }
+    }
+    Ok(hasher.finalize().into())
 }
 
 /// Writes a file of the cache, and makes its folder if it is not there.
@@ -48,7 +71,7 @@ pub(super) fn keep(
     packed: Result<Weights, WeightsError>,
 ) -> Result<(), ExtractionError> {
     if let Some(folder) = file.parent() {
-        std::fs::create_dir_all(folder).map_err(|error| at(folder, error))?;
+        fs::create_dir_all(folder).map_err(|error| at(folder, error))?;
     }
     packed
         .and_then(|weights| weights.write(file, Precision::Half))

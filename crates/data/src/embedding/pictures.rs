@@ -124,7 +124,7 @@ fn compute(
                 }
                 Err(error) => embedded.failures.push(Failure {
                     path: path.clone(),
-                    reason: error.reason,
+                    reason: error.fault.to_string(),
                 }),
             }
         }
@@ -229,6 +229,30 @@ mod tests {
         assert_eq!(run(&other), (first, 2), "another network has its own cache");
         save(folder.path(), "c.png", 9);
         assert_eq!(run(&cache).0.rows[2], Some(vec![9.0, 2.0]));
+    }
+
+    #[test]
+    fn pictures_that_are_cut_off_are_named_and_skipped() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let whole = folder.path().join("whole.jpg");
+        image::GrayImage::from_pixel(64, 64, image::Luma([9]))
+            .save(&whole)
+            .expect("temporary file");
+        let bytes = std::fs::read(&whole).expect("was written");
+        let cut = folder.path().join("cut.jpg");
+        std::fs::write(&cut, &bytes[..bytes.len() - 9]).expect("temporary file");
+        let cache = EmbeddingCache {
+            folder: folder.path().join("cache"),
+            key: String::new(),
+        };
+        let embedded = extract_embeddings(&[cut.clone(), whole], &cache, &Device::new(), |_| {});
+        let embedded = embedded.expect("writable folder");
+        assert_eq!(embedded.rows, [None, Some(vec![9.0, 64.0])]);
+        let reason = format!(
+            "cut off: a JPEG without its end, after {} bytes",
+            bytes.len() - 9
+        );
+        assert_eq!(embedded.failures, [Failure { path: cut, reason }]);
     }
 
     #[test]

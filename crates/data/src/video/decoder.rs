@@ -15,8 +15,8 @@ use super::{
     log::summarise,
     pam::MAX_PIXELS,
     probe::{Description, ENTRIES},
-    process::{Finished, Process, run},
 };
+use crate::process::{Finished, Process, run};
 
 /// Oldest version whose options are understood.
 const OLDEST: Version = Version(4, 2);
@@ -29,6 +29,9 @@ const OPACITY_DECODERS: [(&str, &str); 2] = [("vp8", "libvpx"), ("vp9", "libvpx-
 
 /// Longest time that a question to the programs may take, and that a frame may take to be decoded.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
+
+/// Most bytes of an answer.
+const MOST_ANSWER: u64 = 1 << 20;
 
 /// The programs `ffmpeg` and `ffprobe`.
 #[derive(Debug)]
@@ -70,7 +73,7 @@ impl Decoder {
     /// As [`Self::installed`].
     pub fn find(ffmpeg: PathBuf, ffprobe: PathBuf, limit: Duration) -> Result<Self, VideoError> {
         let ask = |arguments: &[&str]| -> Result<String, VideoError> {
-            let done = run(Command::new(&ffmpeg).args(arguments), limit);
+            let done = run(Command::new(&ffmpeg).args(arguments), limit, MOST_ANSWER);
             let done = done.map_err(|error| failed_to_run(&ffmpeg, limit, error))?;
             Ok(String::from_utf8_lossy(&done.stdout).into_owned())
         };
@@ -166,7 +169,7 @@ impl Decoder {
             status,
             stdout,
             stderr,
-        } = run(&mut command, self.limit)
+        } = run(&mut command, self.limit, MOST_ANSWER)
             .map_err(|error| failed_to_run(&self.ffprobe, self.limit, error))?;
         if !status.success() {
             return Err(VideoError::Format {

@@ -10,7 +10,7 @@ use thiserror::Error;
 use super::{FrameFeatures, LabelledVideo, VideoData, VideoDataError};
 use crate::{
     ClipFile, DvdError, DvdVideo, EmbedError, EmbedVideoError, Embedder, EmbedderError,
-    ExtractionError, FeatureError, FeatureRows, Observer,
+    ExtractionError, FeatureError, FeatureRows, FoldError, Observer, expect_both_classes,
 };
 use affectlens::{
     device::OpenedDevice,
@@ -70,6 +70,9 @@ pub enum VideoReaderError {
         /// Which part.
         part: String,
     },
+    /// Clips of a class cannot be read.
+    #[error(transparent)]
+    Clips(#[from] FoldError),
     /// DVD cannot be read.
     #[error(transparent)]
     Dvd(#[from] DvdError),
@@ -152,9 +155,9 @@ impl VideoReader {
     ///
     /// # Errors
     ///
-    /// [`VideoReaderError`] if the network fails or no clip can be read.
+    /// [`VideoReaderError`] if the network fails, or no clip of a class can be read.
     pub fn clips(&self, clips: &[ClipFile], part: &str) -> Result<Videos, VideoReaderError> {
-        self.read(clips, part, |clip| {
+        let videos = self.read(clips, part, |clip| {
             let (features, times_ms) = self.file(&clip.path)?;
             Ok(Read {
                 name: clip.name.clone(),
@@ -162,7 +165,9 @@ impl VideoReader {
                 features,
                 times_ms: Some(times_ms),
             })
-        })
+        })?;
+        expect_both_classes(clips, &videos.places, part)?;
+        Ok(videos)
     }
 
     /// Videos of DVD, from their frames where there are some, else from the video file; those that cannot be read are

@@ -1,7 +1,7 @@
 //! Where videos with labels come from.
 
 use super::{VideoPictures, VideoReader, VideoReaderError, Videos};
-use crate::{ClipFile, ClipFolders, Dvd, DvdVideo, Observer, Part};
+use crate::{ClipFile, ClipFolders, Dvd, DvdVideo, Observer, Part, expect_both_classes};
 
 /// What is trained on and what the epoch is chosen on.
 #[derive(Clone, Debug)]
@@ -46,11 +46,16 @@ impl VideoSource {
         frames_per_second: Option<f32>,
         observer: &dyn Observer,
     ) -> Result<[VideoPictures; 2], VideoReaderError> {
-        let clips = |clips: &[ClipFile]| -> Result<VideoPictures, VideoReaderError> {
+        let [training, validation] = ["training", "validation"];
+        let clips = |clips: &[ClipFile], part| -> Result<VideoPictures, VideoReaderError> {
             let mut pictures = VideoPictures::new(side, frames_per_second);
-            for clip in clips {
+            let mut read = Vec::new();
+            for (place, clip) in clips.iter().enumerate() {
+                let before = pictures.videos.len();
                 pictures.push_clip(clip, observer)?;
+                read.extend((pictures.videos.len() > before).then_some(place));
             }
+            expect_both_classes(clips, &read, part)?;
             Ok(pictures)
         };
         let videos = |videos: Vec<DvdVideo>| -> Result<VideoPictures, VideoReaderError> {
@@ -61,8 +66,12 @@ impl VideoSource {
             Ok(pictures)
         };
         Ok(match self {
-            Self::Clips(ClipFolders::Parts([train, validate])) => [clips(train)?, clips(validate)?],
-            Self::Clips(ClipFolders::Whole(whole)) => [clips(whole)?, clips(&[])?],
+            Self::Clips(ClipFolders::Parts([train, validate])) => {
+                [clips(train, training)?, clips(validate, validation)?]
+            }
+            Self::Clips(ClipFolders::Whole(whole)) => {
+                [clips(whole, training)?, clips(&[], validation)?]
+            }
             Self::Dvd(dvd) => [
                 videos(dvd.read(Part::Training)?)?,
                 videos(dvd.read(Part::Validation)?)?,

@@ -4,13 +4,15 @@
 //! have numbers for names, so there the order of the graph says which is which.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::aliases::aliases;
 use super::folding::{apply_scale, fold};
 use super::graph::{expect_shape, read_graph};
 use super::stored::{Parameter, ParameterFill, StoredLayer};
 use crate::architecture::{Architecture, Classifier, Facts, Layers};
+use crate::element::malformed;
 use crate::error::WeightsError;
 use crate::label::{AFFECTNET_7, AFFECTNET_8};
 use crate::metadata::Metadata;
@@ -31,9 +33,6 @@ pub struct StateDict {
     /// Another publisher's names of layers, or of what they begin with, and those in `layers`.
     aliases: Vec<(String, String)>,
 }
-
-/// Where violence detectors keep the backbone; their other parameters belong to the head.
-const ENCODER: &str = "encoder.";
 
 impl StateDict {
     /// The layout of a backbone; none for `faceres`, which is published as a graph of its own, and for networks that are
@@ -68,7 +67,10 @@ impl StateDict {
     ) -> Result<Weights, WeightsError> {
         metadata.classes.clear();
         let mut weights = match published {
-            PublishedWeights::Named(named) => self.read_state_dict(&self.own_names(named))?,
+            PublishedWeights::Named(named) => {
+                let named = self.own_names(named)?;
+                self.read_state_dict(&named)?
+            }
             PublishedWeights::Graph {
                 convolutions,
                 operations,
@@ -101,30 +103,68 @@ impl StateDict {
     }
 
     /// The state dict of the network alone, under the names of `layers`.
-    fn own_names<'a>(&self, named: &'a Weights) -> Cow<'a, Weights> {
-        let is_wrapped = named.iter().any(|(name, _)| name.starts_with(ENCODER));
-        let alias = |name: &str| {
-            self.aliases.iter().find_map(|(alias, own)| {
-                let rest = name.strip_prefix(alias.as_str())?;
-                (rest.is_empty() || rest.starts_with('.')).then(|| format!("{own}{rest}"))
-            })
-        };
-        let has_aliases = named.iter().any(|(name, _)| alias(name).is_some());
-        if !self.architecture.describes_frames() || !is_wrapped && !has_aliases {
-            return Cow::Borrowed(named);
+    fn own_names<'a>(&self, named: &'a Weights) -> Result<Cow<'a, Weights>, WeightsError> {
+        let prefix = self.prefix(named)?;
+        let has_aliases = named.iter().any(|(name, _)| self.alias(name).is_some());
+        if prefix.is_empty() && !has_aliases {
+            return Ok(Cow::Borrowed(named));
         }
         let mut own = Weights::default();
         for (name, tensor) in named.iter() {
-            let inner = match is_wrapped {
-                true => name.strip_prefix(ENCODER),
-                false => Some(name),
-            };
-            if let Some(name) = inner {
-                let name = alias(name).unwrap_or_else(|| name.to_owned());
+            if let Some(name) = name.strip_prefix(prefix) {
+                let name = self.alias(name).unwrap_or_else(|| name.to_owned());
                 own.put(name, tensor.clone());
             }
         }
-        Cow::Owned(own)
+        Ok(Cow::Owned(own))
+    }
+
+    /// The name in `layers` of what another publisher names differently.
+    fn alias(&self, name: &str) -> Option<String> {
+        self.aliases.iter().find_map(|(alias, own)| {
+            let rest = name.strip_prefix(alias.as_str())?;
+            (rest.is_empty() || rest.starts_with('.')).then(|| format!("{own}{rest}"))
+        })
+    }
+
+    /// What stands before the names of the network's parameters: nothing, or where a larger network keeps it, such as
+    /// `encoder.` in violence detectors, whose other parameters belong to the head.
+    fn prefix<'a>(&self, named: &'a Weights) -> Result<&'a str, WeightsError> {
+        let known: BTreeSet<String> = self
+            .layers
+            .iter()
+            .map(StoredLayer::published_weight)
+            .collect();
+        let mut found: BTreeMap<&str, usize> = BTreeMap::new();
+        for (name, _) in named.iter() {
+            let dots = name.match_indices('.').map(|(place, _)| place + 1);
+            for place in [0].into_iter().chain(dots) {
+                let (prefix, name) = name.split_at(place);
+                let name = self.alias(name).map_or(Cow::Borrowed(name), Cow::Owned);
+                if known.contains(&*name) {
+                    *found.entry(prefix).or_default() += 1;
+                }
+            }
+        }
+        // The shortest of those that have most of the layers; those of another network are nowhere.
+        let best = found
+            .iter()
+            .filter(|(_, count)| **count * 2 >= known.len())
+            .max_by_key(|(prefix, count)| (**count, Reverse(prefix.len())));
+        let Some((&best, count)) = best else {
+            return Ok("");
+        };
+        let mut others = found.iter().filter(|(prefix, _)| **prefix != best);
+        match others.find(|(_, other)| *other == count && !best.is_empty()) {
+            Some((other, _)) => {
+                let places = format!("under `{best}` and under `{other}`");
+                Err(malformed(
+                    "weights",
+                    format!("the network is there {places}, expected one"),
+                ))
+            }
+            None => Ok(best),
+        }
     }
 
     fn read_state_dict(&self, named: &Weights) -> Result<Weights, WeightsError> {
@@ -191,7 +231,7 @@ impl StateDict {
     /// The parameters of a state dict without its classifier, convolutions with four axes: what a network to be trained
     /// begins with.
     pub fn unfolded(&self, named: &Weights) -> Result<Weights, WeightsError> {
-        let named = self.own_names(named);
+        let named = self.own_names(named)?;
         let mut weights = Weights::default();
         let mut rest: BTreeSet<&str> = named.iter().map(|(name, _)| name).collect();
         for layer in &self.layers {
@@ -287,6 +327,66 @@ mod tests {
     use super::*;
     use crate::architecture::EfficientNetConfig;
     use crate::published::GraphConvolution;
+
+    /// ResNet-18 as it is before training, each name with a prefix.
+    fn resnet(prefix: &str) -> Weights {
+        let layout = StateDict::new(Architecture::ResNet18).expect("has a state dict");
+        let mut weights = Weights::default();
+        for (Parameter { name, shape, .. }, number) in layout.parameters().zip(1_u8..) {
+            let values = vec![f32::from(number); shape.iter().product()];
+            weights
+                .insert(format!("{prefix}{name}"), shape, values)
+                .expect("as many values");
+        }
+        weights
+    }
+
+    fn canonical(weights: Weights) -> Result<Weights, String> {
+        StateDict::new(Architecture::ResNet18)
+            .expect("has a state dict")
+            .canonical(&PublishedWeights::Named(weights), Metadata::default())
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_network_within_another_is_found_by_its_layers() {
+        let plain = canonical(resnet("")).expect("is whole");
+        for prefix in ["encoder.", "backbone.", "student.trunk."] {
+            let mut weights = resnet(prefix);
+            weights
+                .insert("head.weight", vec![1], vec![1.0])
+                .expect("one value");
+            assert!(canonical(weights) == Ok(plain.clone()), "{prefix}");
+        }
+        let mut twice = resnet("student.");
+        for (name, tensor) in resnet("teacher.").iter() {
+            twice.put(name.to_owned(), tensor.clone());
+        }
+        assert_eq!(
+            canonical(twice).expect_err("which one?"),
+            "weights file is malformed: the network is there under `teacher.` and under `student.`, expected one"
+        );
+        // On its own nothing is left aside.
+        let mut weights = resnet("");
+        weights
+            .insert("aux.weight", vec![1], vec![1.0])
+            .expect("one value");
+        let error = canonical(weights).expect_err("an unknown layer");
+        assert_eq!(error, "weight `aux.weight` does not belong to resnet18");
+    }
+
+    #[test]
+    fn a_missing_parameter_is_named_wherever_the_network_is() {
+        for prefix in ["", "encoder."] {
+            let mut weights = resnet(prefix);
+            weights.remove(&format!("{prefix}conv1.weight"));
+            let error = canonical(weights).expect_err("a parameter is missing");
+            assert!(
+                error.starts_with("weight `conv1.weight` is missing"),
+                "{error}"
+            );
+        }
+    }
 
     #[test]
     fn a_graph_of_another_size_is_refused() {

@@ -99,6 +99,11 @@ impl StoredLayer {
         published.map_or(&self.name, |published| &published.layer)
     }
 
+    /// Name of the weight in a state dict.
+    pub(super) fn published_weight(&self) -> String {
+        format!("{}.weight", self.published_name())
+    }
+
     /// Whether there is a bias of its own in a state dict.
     pub(super) fn has_bias(&self) -> bool {
         self.published.as_ref().is_none_or(|names| names.has_bias)

@@ -8,27 +8,27 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Output that is kept of a process; what it writes beyond is read and dropped.
-const MOST_OUTPUT: u64 = 1 << 20;
+/// Complaints that are kept of a process; what it writes beyond is read and dropped.
+const MOST_COMPLAINTS: u64 = 1 << 20;
 
 /// How often a process is asked whether it has ended.
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// A process that is ended when nobody needs it any more.
 #[derive(Debug)]
-pub(super) struct Process(Child);
+pub(crate) struct Process(Child);
 
 /// What a process wrote before it ended.
 #[derive(Debug)]
-pub(super) struct Finished {
-    pub(super) status: ExitStatus,
-    pub(super) stdout: Vec<u8>,
-    pub(super) stderr: String,
+pub(crate) struct Finished {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: String,
 }
 
 impl Process {
     /// Starts a process without input whose output is read by the caller.
-    pub(super) fn start(command: &mut Command) -> io::Result<Self> {
+    pub(crate) fn start(command: &mut Command) -> io::Result<Self> {
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -37,14 +37,14 @@ impl Process {
     }
 
     /// Both outputs; the caller reads them in threads of their own.
-    pub(super) fn outputs(&mut self) -> (impl Read + Send + use<>, impl Read + Send + use<>) {
+    pub(crate) fn outputs(&mut self) -> (impl Read + Send + use<>, impl Read + Send + use<>) {
         let stdout = self.0.stdout.take().expect("standard output is piped");
         let stderr = self.0.stderr.take().expect("standard error is piped");
         (stdout, stderr)
     }
 
     /// Ends the process.
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         // It may have ended by itself.
         let _ = self.0.kill();
     }
@@ -54,7 +54,7 @@ impl Process {
     /// # Errors
     ///
     /// [`io::ErrorKind::TimedOut`] if it still runs then.
-    pub(super) fn wait_until(&mut self, deadline: Instant) -> io::Result<ExitStatus> {
+    pub(crate) fn wait_until(&mut self, deadline: Instant) -> io::Result<ExitStatus> {
         loop {
             if let Some(status) = self.0.try_wait()? {
                 return Ok(status);
@@ -75,16 +75,16 @@ impl Drop for Process {
     }
 }
 
-/// Runs a process to its end.
+/// Runs a process to its end, and keeps the first `most` bytes of its output.
 ///
 /// # Errors
 ///
 /// [`io::ErrorKind::TimedOut`] if it takes longer than `limit`, others if it cannot be started.
-pub(super) fn run(command: &mut Command, limit: Duration) -> io::Result<Finished> {
+pub(crate) fn run(command: &mut Command, limit: Duration, most: u64) -> io::Result<Finished> {
     let deadline = Instant::now() + limit;
     let mut process = Process::start(command)?;
     let (stdout, stderr) = process.outputs();
-    let (stdout, stderr) = (collect(stdout), collect(stderr));
+    let (stdout, stderr) = (collect(stdout, most), collect(stderr, MOST_COMPLAINTS));
     let wait = |output: Receiver<Vec<u8>>| {
         let left = deadline.saturating_duration_since(Instant::now());
         output
@@ -100,12 +100,12 @@ pub(super) fn run(command: &mut Command, limit: Duration) -> io::Result<Finished
 }
 
 /// Reads an output to its end in a thread of its own.
-fn collect(mut output: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
+fn collect(mut output: impl Read + Send + 'static, most: u64) -> Receiver<Vec<u8>> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let mut kept = Vec::new();
         // An output that breaks off is as good as one that ends.
-        let _ = output.by_ref().take(MOST_OUTPUT).read_to_end(&mut kept);
+        let _ = output.by_ref().take(most).read_to_end(&mut kept);
         let _ = io::copy(&mut output, &mut io::sink());
         // Nobody waits any more once the limit is over.
         let _ = sender.send(kept);
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     fn shell(script: &str, limit: Duration) -> io::Result<Finished> {
-        run(Command::new("sh").args(["-c", script]), limit)
+        run(Command::new("sh").args(["-c", script]), limit, 1 << 20)
     }
 
     #[test]

@@ -1,0 +1,73 @@
+//! A list of files on standard input.
+
+use std::{ffi::OsString, io::Read, path::PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+
+/// More bytes than any list of files has.
+const MAX_BYTES: u64 = 1 << 28;
+
+/// Names of files, a line each; or, where there is a zero byte, each up to the next one, so that names may hold line
+/// breaks. Names need not be text.
+pub(super) fn read(from: impl Read) -> Result<Vec<PathBuf>> {
+    let mut bytes = Vec::new();
+    from.take(MAX_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .context("reading the list of files")?;
+    if bytes.len() as u64 > MAX_BYTES {
+        bail!("the list of files is longer than {} MiB", MAX_BYTES >> 20);
+    }
+    let paths: Vec<PathBuf> = if bytes.contains(&0) {
+        let names = bytes.split(|byte| *byte == 0);
+        names.filter(|name| !name.is_empty()).map(path).collect()
+    } else {
+        let lines = bytes.split(|byte| *byte == b'\n');
+        let lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+        let lines = lines.filter(|line| !line.trim_ascii().is_empty());
+        lines.map(path).collect()
+    };
+    if paths.is_empty() {
+        bail!("the list of files is empty");
+    }
+    Ok(paths)
+}
+
+#[cfg(unix)]
+fn path(name: &[u8]) -> PathBuf {
+    use std::os::unix::ffi::OsStringExt as _;
+    OsString::from_vec(name.to_owned()).into()
+}
+
+#[cfg(not(unix))]
+fn path(name: &[u8]) -> PathBuf {
+    OsString::from(String::from_utf8_lossy(name).into_owned()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_lines_or_end_with_a_zero_byte() {
+        let names = |list: &[u8]| read(list).expect("names");
+        assert_eq!(
+            names(b"a.jpg\r\n\n  \n -b.png\nlast"),
+            ["a.jpg", " -b.png", "last"].map(PathBuf::from)
+        );
+        assert_eq!(
+            names(b"two\nlines.jpg\0b.jpg\0"),
+            ["two\nlines.jpg", "b.jpg"].map(PathBuf::from)
+        );
+        let error = read(&b"\n\n"[..]).expect_err("no names").to_string();
+        assert_eq!(error, "the list of files is empty");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn names_need_not_be_text() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let names = read(&b"caf\xE9.jpg\nb.jpg\n"[..]).expect("names");
+        assert_eq!(names[0].as_os_str().as_bytes(), b"caf\xE9.jpg");
+        assert_eq!(names.len(), 2);
+    }
+}

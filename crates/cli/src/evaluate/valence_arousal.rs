@@ -1,0 +1,48 @@
+//! `affectlens evaluate valence-arousal`: the backbone's own outputs or a head, on the videos of Aff-Wild2.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+
+use super::{FaceOptions, Model, affwild2};
+use affectlens::role::Role;
+use affectlens_data::ValenceArousalPredictor;
+
+/// Options of `affectlens evaluate valence-arousal`.
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    /// Root folder of Aff-Wild2; its validation videos are scored. --model full averages over windows, the others
+    /// decide frame by frame.
+    #[arg(long, value_name = "ROOT")]
+    affwild2: PathBuf,
+    /// Part of the pipeline that decides.
+    #[arg(long, value_enum, default_value_t)]
+    model: Model,
+    #[command(flatten)]
+    face: FaceOptions,
+}
+
+/// Scores the model, or writes its submission.
+pub(super) fn run(args: &Args) -> Result<()> {
+    let face = &args.face;
+    face.expect_writable()?;
+    let (reader, _) = affwild2::open(face, &args.affwild2)?;
+    let head = match args.model {
+        Model::Pretrained => None,
+        Model::Head | Model::Full => face
+            .weights
+            .installed()
+            .own_head(Role::ValenceArousalHead)?,
+    };
+    if head.is_none() && args.model == Model::Head {
+        bail!("there is no `valence-arousal-head` among the weights; train one");
+    }
+    if head.is_none() && !reader.embedder().has_valence_arousal() {
+        bail!(
+            "backbone `{}` does not predict valence and arousal and there is no `valence-arousal-head`",
+            face.weights.backbone
+        );
+    }
+    let predictor = ValenceArousalPredictor::load(head.as_ref())?;
+    affwild2::evaluate(face, args.model, &reader, &predictor)
+}

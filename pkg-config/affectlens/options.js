@@ -1,0 +1,130 @@
+// @ts-check
+// Checks what callers give to `load` and `analyze`, and completes it.
+
+import { badArgument as bad } from "./errors.js";
+import { DEVICES, TASKS } from "./names.js";
+import { ROLES, readManifest } from "./weights.js";
+
+/**
+ * @typedef {import("./index.js").LoadOptions} LoadOptions
+ * @typedef {Required<Pick<LoadOptions, "device" | "tasks" | "warmUp">> & Pick<LoadOptions, "threads" | "onProgress">
+ *   & { weights: import("./weights.js").WeightsSource, wasmUrl: string | undefined, workerUrl: string | undefined }} Plan
+ *   addresses are whole
+ */
+
+const MOST_THREADS = 64;
+
+/**
+ * @param {LoadOptions} options
+ * @returns {Plan}
+ */
+export function readOptions(options) {
+  if (typeof options !== "object" || options === null) throw bad("options", options, "an object");
+  const { tasks = ["expression"], device = "auto", weights, wasmUrl, workerUrl, threads, warmUp = true, onProgress, signal } = options;
+  if (!Array.isArray(tasks) || tasks.length === 0) throw bad("tasks", tasks, "an array of task names");
+  for (const task of tasks) {
+    if (!TASKS.includes(task)) throw bad("tasks", task, `one of ${TASKS.join(", ")}`);
+  }
+  if (!DEVICES.includes(device)) throw bad("device", device, `one of ${DEVICES.join(", ")}`);
+  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= MOST_THREADS)) {
+    throw bad("threads", threads, `a whole number from 1 to ${MOST_THREADS}`);
+  }
+  if (typeof warmUp !== "boolean") throw bad("warmUp", warmUp, "a boolean");
+  if (onProgress !== undefined && typeof onProgress !== "function") throw bad("onProgress", onProgress, "a function");
+  if (signal !== undefined && !(signal instanceof AbortSignal)) throw bad("signal", signal, "an AbortSignal");
+  return {
+    device,
+    tasks: [...tasks],
+    weights: readWeights(weights),
+    wasmUrl: readAddress("wasmUrl", wasmUrl),
+    workerUrl: readAddress("workerUrl", workerUrl),
+    threads,
+    warmUp,
+    onProgress,
+  };
+}
+
+/**
+ * The time that a picture is given in `analyze`, if any.
+ *
+ * @param {unknown} options
+ * @returns {number | undefined}
+ */
+export function readTime(options) {
+  if (options === undefined) return undefined;
+  if (typeof options !== "object" || options === null || Array.isArray(options)) {
+    throw bad("options", options, "an object like { timeMs: 40 }");
+  }
+  const { timeMs } = /** @type {{ timeMs?: unknown }} */ (options);
+  if (timeMs === undefined) return undefined;
+  if (typeof timeMs !== "number" || !Number.isFinite(timeMs)) throw bad("timeMs", timeMs, "a finite number");
+  return timeMs;
+}
+
+/**
+ * A whole address; relative ones are seen from the page, wherever they are used.
+ *
+ * @param {string} name
+ * @param {unknown} url
+ */
+function readAddress(name, url) {
+  if (url === undefined) return undefined;
+  if (typeof url !== "string" && !(url instanceof URL)) throw bad(name, url, "a string or URL");
+  return resolve(name, url).href;
+}
+
+/**
+ * @param {LoadOptions["weights"]} weights
+ * @returns {import("./weights.js").WeightsSource}
+ */
+function readWeights(weights) {
+  if (weights === undefined || typeof weights === "string" || weights instanceof URL) {
+    return { kind: "manifest", url: manifestUrl(weights ?? "./weights/") };
+  }
+  const expected = "a URL, a manifest or bytes";
+  if (typeof weights !== "object" || weights === null || isBytes(weights)) throw bad("weights", weights, expected);
+  if ("files" in weights) return { kind: "remote", files: readManifest(weights, pageAddress() ?? "") };
+  /** @type {Partial<Record<import("./weights.js").Role, Uint8Array | Blob>>} */
+  const files = {};
+  for (const [role, bytes] of Object.entries(weights)) {
+    const known = ROLES.find((name) => name === role);
+    if (!known) throw bad("weights", role, `files named ${ROLES.join(", ")}`);
+    if (!isBytes(bytes)) throw bad(`weights.${role}`, bytes, "an ArrayBuffer, Uint8Array, Blob or File");
+    files[known] = bytes instanceof ArrayBuffer ? new Uint8Array(bytes) : bytes;
+  }
+  return { kind: "bytes", files };
+}
+
+/**
+ * @param {unknown} value
+ * @returns {value is ArrayBuffer | Uint8Array | Blob}
+ */
+function isBytes(value) {
+  return value instanceof ArrayBuffer || value instanceof Uint8Array || value instanceof Blob;
+}
+
+/** @param {string | URL} weights */
+function manifestUrl(weights) {
+  const url = resolve("weights", weights);
+  if (!url.pathname.endsWith(".json")) {
+    if (!url.pathname.endsWith("/")) url.pathname += "/";
+    url.pathname += "manifest.json";
+  }
+  return url.href;
+}
+
+/**
+ * @param {string} name
+ * @param {string | URL} url
+ */
+function resolve(name, url) {
+  try {
+    return new URL(url, pageAddress());
+  } catch {
+    throw bad(name, String(url), "an address that this page can resolve");
+  }
+}
+
+function pageAddress() {
+  return globalThis.document?.baseURI ?? globalThis.location?.href;
+}
