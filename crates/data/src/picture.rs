@@ -26,7 +26,7 @@ pub(crate) use kind::{Kind, NAMES as KINDS, START_BYTES, is_video};
 use stored::Stored;
 
 /// Ends of the names that are taken for pictures without a look inside, in lower case.
-pub(crate) const EXTENSIONS: [&str; 13] = [
+const EXTENSIONS: [&str; 13] = [
     "avif", "bmp", "gif", "heic", "heif", "jfif", "jpe", "jpeg", "jpg", "png", "tif", "tiff",
     "webp",
 ];

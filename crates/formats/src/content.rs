@@ -36,18 +36,6 @@ impl Format {
         })
     }
 
-    /// What errors of its reader begin with.
-    pub(crate) fn label(self) -> &'static str {
-        match self {
-            Self::Safetensors => "safetensors",
-            Self::TensorFlowJs => "tfjs",
-            Self::Tflite => "tflite",
-            Self::Onnx => "onnx",
-            Self::Torch => "torch",
-            Self::Zip => "zip",
-        }
-    }
-
     /// What messages call it.
     pub(crate) fn name(self) -> &'static str {
         match self {

@@ -100,9 +100,21 @@ fn format_of(path: &Path) -> Result<Format, WeightsError> {
         Some(content) => {
             let expected = promised.name();
             let reason = format!("it is {content}, expected {expected}");
-            Err(malformed(promised.label(), reason))
+            Err(malformed(reader_of(promised), reason))
         }
         None => Ok(promised),
+    }
+}
+
+/// What errors of the reader of a format begin with.
+fn reader_of(format: Format) -> &'static str {
+    match format {
+        Format::Safetensors => "safetensors",
+        Format::TensorFlowJs => "tfjs",
+        Format::Tflite => "tflite",
+        Format::Onnx => "onnx",
+        Format::Torch => "torch",
+        Format::Zip => "zip",
     }
 }
 

@@ -149,7 +149,7 @@ fn one_expression_alone_is_neither_trained_on_nor_scored() {
     fs::create_dir(folder.join("data/val/sad")).expect("temporary folder");
     assert_eq!(
         refusal(folder, train),
-        "folder `data/val/sad` has no pictures, expected *.bmp, *.jpeg, *.jpg, *.png, *.webp"
+        "folder `data/val/sad` has no pictures, expected AVIF, BMP, GIF, HEIC, JPEG, PNG, TIFF or WebP"
     );
 }
 

@@ -199,7 +199,7 @@ impl ViolenceRecipe {
         if self.steps(videos)[0] == 0 {
             return Err(FitError::setting(
                 "batch times accumulated batches",
-                "at most the number of training videos",
+                "at most the number of training videos, or that partial steps are kept",
                 format!("{} x {} of {videos}", self.batch, self.accumulate),
             ));
         }
@@ -307,7 +307,7 @@ mod tests {
         };
         assert_eq!(
             refuse(|it| it.batch = 3),
-            "batch times accumulated batches is 3 x 8 of 20, expected at most the number of training videos"
+            "batch times accumulated batches is 3 x 8 of 20, expected at most the number of training videos, or that partial steps are kept"
         );
         assert_eq!(
             refuse(|it| it.loss = FrameLoss::CrossEntropy { smoothing: 1.0 }),
