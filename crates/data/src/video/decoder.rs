@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     sync::OnceLock,
+    thread,
     time::Duration,
 };
 
@@ -39,9 +40,8 @@ pub struct Decoder {
     ffmpeg: PathBuf,
     ffprobe: PathBuf,
     has_fps_mode: bool,
-    /// Decoders that read the opacity of VP8 and VP9; ffmpeg's own ones do not.
-    opacity_decoders: Vec<&'static str>,
-    able: Abilities,
+    /// Whether the filter `showinfo` need not compute checksums.
+    has_plain_showinfo: bool,
     limit: Duration,
 }
 
@@ -72,36 +72,22 @@ impl Decoder {
     ///
     /// As [`Self::installed`].
     pub fn find(ffmpeg: PathBuf, ffprobe: PathBuf, limit: Duration) -> Result<Self, VideoError> {
-        let ask = |arguments: &[&str]| -> Result<String, VideoError> {
-            let done = run(Command::new(&ffmpeg).args(arguments), limit, MOST_ANSWER);
-            let done = done.map_err(|error| failed_to_run(&ffmpeg, limit, error))?;
-            Ok(String::from_utf8_lossy(&done.stdout).into_owned())
-        };
-        let answer = ask(&["-version"])?;
+        let (answer, showinfo) = thread::scope(|scope| {
+            let showinfo = scope.spawn(|| ask(&ffmpeg, &help_of("filter=showinfo"), limit));
+            (ask(&ffmpeg, &["-version"], limit), showinfo.join())
+        });
+        let answer = answer?;
         let version = Version::parse(&answer);
         if version.is_some_and(|version| version < OLDEST) {
             return Err(VideoError::Version {
                 got: answer.lines().next().unwrap_or_default().to_owned(),
             });
         }
-        let describes = |part: &str, word: &str| -> Result<bool, VideoError> {
-            Ok(ask(&["-hide_banner", "-h", part])?.contains(word))
-        };
-        let mut opacity_decoders = Vec::new();
-        for decoder in OPACITY_DECODERS.map(|(_, decoder)| decoder) {
-            if describes(&format!("decoder={decoder}"), "Decoder")? {
-                opacity_decoders.push(decoder);
-            }
-        }
+        let showinfo = showinfo.unwrap_or_else(|_| Ok(String::new()))?;
         Ok(Self {
             // A version without a number is built from a repository, and new.
             has_fps_mode: version.is_none_or(|version| version >= WITH_FPS_MODE),
-            able: Abilities {
-                plain_showinfo: describes("filter=showinfo", "checksum")?,
-                tone_mapping: describes("filter=zscale", "npl")?
-                    && describes("filter=tonemap", "desat")?,
-            },
-            opacity_decoders,
+            has_plain_showinfo: showinfo.contains("checksum"),
             ffmpeg,
             ffprobe,
             limit,
@@ -115,10 +101,17 @@ impl Decoder {
     /// [`VideoError`] if the file is no video.
     pub fn open(&self, path: &Path) -> Result<Video, VideoError> {
         let described = self.describe(path)?;
+        let able = Abilities {
+            plain_showinfo: self.has_plain_showinfo,
+            tone_mapping: described.high_range().is_some()
+                && self.describes("filter=zscale", "npl")?
+                && self.describes("filter=tonemap", "desat")?,
+        };
         let Filters {
             chain,
             pixel_format,
-        } = filters(&described, self.able)?;
+        } = filters(&described, able)?;
+        let decoder = self.opacity_decoder(&described)?;
         let every_frame = match self.has_fps_mode {
             true => ["-fps_mode", "passthrough"],
             false => ["-vsync", "passthrough"],
@@ -128,7 +121,7 @@ impl Decoder {
             .args(["-nostdin", "-hide_banner", "-nostats"])
             .args(["-loglevel", "repeat+level+info"])
             .args(["-max_pixels", &MAX_PIXELS.to_string()])
-            .args(self.opacity_decoder(&described))
+            .args(decoder)
             .arg("-i")
             .arg(ffmpeg_path(path))
             .args(["-map", "0:V:0", "-vf", &chain])
@@ -148,15 +141,25 @@ impl Decoder {
         Ok(Video::new(process, &described, self.limit))
     }
 
-    /// Options that choose a decoder which reads the opacity beside the pixels, where there is some.
-    fn opacity_decoder(&self, described: &Description) -> Vec<&'static str> {
+    /// Options that choose a decoder which reads the opacity beside the pixels, where there is some; ffmpeg's own ones do
+    /// not.
+    fn opacity_decoder(&self, described: &Description) -> Result<Vec<&'static str>, VideoError> {
         let mut decoders = OPACITY_DECODERS.iter();
-        let decoder = decoders
-            .find(|(codec, _)| *codec == described.codec)
-            .map(|(_, decoder)| *decoder)
-            .filter(|decoder| self.opacity_decoders.contains(decoder))
-            .filter(|_| described.has_opacity_beside);
-        decoder.map_or_else(Vec::new, |decoder| vec!["-c:v", decoder])
+        let decoder = decoders.find(|(codec, _)| *codec == described.codec);
+        match decoder {
+            Some((_, decoder))
+                if described.has_opacity_beside
+                    && self.describes(&format!("decoder={decoder}"), "Decoder")? =>
+            {
+                Ok(vec!["-c:v", decoder])
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Whether ffmpeg's help on a part of it has a word; it has none on parts that are missing.
+    fn describes(&self, part: &str, word: &str) -> Result<bool, VideoError> {
+        Ok(ask(&self.ffmpeg, &help_of(part), self.limit)?.contains(word))
     }
 
     fn describe(&self, path: &Path) -> Result<Description, VideoError> {
@@ -194,6 +197,17 @@ impl Version {
         let minor = numbers.next().and_then(|minor| minor.parse().ok());
         Some(Self(major, minor.unwrap_or_default()))
     }
+}
+
+fn help_of(part: &str) -> [&str; 3] {
+    ["-hide_banner", "-h", part]
+}
+
+/// What a program answers on standard output.
+fn ask(program: &Path, arguments: &[&str], limit: Duration) -> Result<String, VideoError> {
+    let done = run(Command::new(program).args(arguments), limit, MOST_ANSWER);
+    let done = done.map_err(|error| failed_to_run(program, limit, error))?;
+    Ok(String::from_utf8_lossy(&done.stdout).into_owned())
 }
 
 fn failed_to_run(program: &Path, limit: Duration, error: io::Error) -> VideoError {

@@ -22,7 +22,7 @@ pub(super) struct Filters {
 pub(super) struct Abilities {
     /// Whether `showinfo` need not compute checksums.
     pub(super) plain_showinfo: bool,
-    /// Whether it has the filters `zscale` and `tonemap`.
+    /// Whether it has the filters `zscale` and `tonemap`, which a high range needs.
     pub(super) tone_mapping: bool,
 }
 
@@ -39,7 +39,7 @@ pub(super) fn filters(video: &Description, able: Abilities) -> Result<Filters, V
     }];
     let has_opacity = video.has_opacity_beside || has_opacity(&video.pixel_format);
     let pixel_format = if has_opacity { "rgba" } else { "rgb24" };
-    if let Some(transfer @ ("smpte2084" | "arib-std-b67")) = video.transfer.as_deref() {
+    if let Some(transfer) = video.high_range() {
         if !able.tone_mapping {
             return Err(VideoError::ToneMapping {
                 transfer: transfer.to_owned(),

@@ -67,6 +67,12 @@ struct Format {
 }
 
 impl Description {
+    /// The transfer function, PQ or HLG, of a high dynamic range.
+    pub(super) fn high_range(&self) -> Option<&str> {
+        let transfer = self.transfer.as_deref();
+        transfer.filter(|transfer| matches!(*transfer, "smpte2084" | "arib-std-b67"))
+    }
+
     /// Reads the answer of `ffprobe`; `None` if there is no stream of pictures.
     ///
     /// # Errors
