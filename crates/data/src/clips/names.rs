@@ -31,7 +31,8 @@ const fn set(
     }
 }
 
-/// Common data sets and how they name folders, or files that belong in such folders (Hockey Fights). Case, hyphens, underscores and spaces in names do not matter.
+/// Common data sets and how they name folders, or files that belong in such folders (Hockey Fights). Case, hyphens,
+/// underscores and spaces in names do not matter.
 #[rustfmt::skip]
 pub const CLIP_SETS: [ClipSet; 10] = [
     set("affectlens", Some(["train", "validation"]), "violent", "non-violent"),
