@@ -86,7 +86,8 @@ pub(crate) struct Args {
     /// Batches per step of the optimiser [default: 8].
     #[arg(long, value_name = "BATCHES")]
     accumulate: Option<usize>,
-    /// Use the batches at the end of an epoch that do not fill a step; the published recipes drop them.
+    /// Use the batches at the end of an epoch that do not fill a step; the published recipes drop them. Data that do not fill
+    /// a single step are always used.
     #[arg(long)]
     keep_partial_step: bool,
     /// Learning rate at the start; the schedule rises to six times as much [default: 0.00006].

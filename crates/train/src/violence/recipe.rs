@@ -151,14 +151,17 @@ impl ViolenceRecipe {
         let batches = videos / self.batch;
         let planned = batches.div_ceil(self.accumulate);
         let taken = batches / self.accumulate;
-        [
-            if self.keeps_partial_step {
-                planned
-            } else {
-                taken
-            },
-            planned,
-        ]
+        let done = match self.keeps_partial_step_of(videos) {
+            true => planned,
+            false => taken,
+        };
+        [done, planned]
+    }
+
+    /// Whether batches at the end of an epoch that do not fill a step are used: if that is asked for, or if there is no
+    /// other step.
+    pub(super) fn keeps_partial_step_of(&self, videos: usize) -> bool {
+        self.keeps_partial_step || videos / self.batch < self.accumulate
     }
 
     /// Loss weights of frames without and with violence, from their numbers.
@@ -198,9 +201,9 @@ impl ViolenceRecipe {
         self.check_numbers()?;
         if self.steps(videos)[0] == 0 {
             return Err(FitError::setting(
-                "batch times accumulated batches",
-                "at most the number of training videos, or that partial steps are kept",
-                format!("{} x {} of {videos}", self.batch, self.accumulate),
+                "batch",
+                "at most the number of training videos",
+                format!("{} of {videos}", self.batch),
             ));
         }
         Ok(())
@@ -257,6 +260,7 @@ mod tests {
         let recipe = ViolenceRecipe::default();
         assert_eq!(recipe.steps(103), [6, 7], "three batches are dropped");
         assert_eq!(recipe.steps(103)[1] * recipe.epochs, 126);
+        assert_eq!(recipe.steps(15), [1, 1], "fewer than a step are all kept");
         for (name, multiplier) in [
             ("encoder.stages.0.blocks.0.conv_dw.weight", 0.15),
             ("encoder.head.norm.weight", 1.0),
@@ -306,8 +310,8 @@ mod tests {
             recipe.check(20).expect_err("must be refused").to_string()
         };
         assert_eq!(
-            refuse(|it| it.batch = 3),
-            "batch times accumulated batches is 3 x 8 of 20, expected at most the number of training videos, or that partial steps are kept"
+            refuse(|it| it.batch = 21),
+            "batch is 21 of 20, expected at most the number of training videos"
         );
         assert_eq!(
             refuse(|it| it.loss = FrameLoss::CrossEntropy { smoothing: 1.0 }),

@@ -125,7 +125,7 @@ mod tests {
             refuse(&none, &none, recipe()),
             "training data has no examples, expected at least one"
         );
-        assert!(refuse(&data.select(&[0]), &none, recipe()).starts_with("batch times"));
+        assert!(refuse(&data.select(&[0]), &none, recipe()).starts_with("batch is 2 of 1"));
         let long = ViolenceRecipe {
             head: TemporalKind::Transformer { layers: 1 },
             length: 1000,

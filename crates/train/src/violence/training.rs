@@ -129,7 +129,7 @@ impl<S: ClipSource> Recipe for ClipRecipe<'_, S> {
         Plan {
             epochs: recipe.epochs,
             accumulate: recipe.accumulate,
-            keeps_partial_step: recipe.keeps_partial_step,
+            keeps_partial_step: recipe.keeps_partial_step_of(self.training.len()),
             gradient_norm: Some(recipe.gradient_norm),
             rate: LearningRate::OneCycle {
                 cycle: OneCycle::new(planned * recipe.epochs, recipe.warm_up),
