@@ -12,6 +12,7 @@ mod embedder;
 mod embedding;
 mod evaluation;
 mod features;
+mod ffmpeg;
 mod folder;
 mod input;
 mod observer;

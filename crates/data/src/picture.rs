@@ -16,7 +16,7 @@ use std::{
 };
 
 use image::{
-    AnimationDecoder as _, DynamicImage, ImageDecoder as _, Limits, RgbImage, RgbaImage,
+    AnimationDecoder as _, DynamicImage, ImageDecoder as _, Limits, RgbImage,
     codecs::gif::GifDecoder,
 };
 use thiserror::Error;
@@ -192,7 +192,11 @@ fn read(path: &Path) -> Result<Frame, PictureFault> {
 fn to_frame(stored: Stored) -> Result<Frame, PictureFault> {
     let displayed = colour::to_srgb(stored.picture, stored.profile.as_ref());
     let mut displayed = match displayed {
-        DynamicImage::ImageRgba8(picture) => compose_on_black(&picture).into(),
+        DynamicImage::ImageRgba8(picture) => {
+            let composed = compose_on_black(picture.as_raw());
+            let composed = RgbImage::from_raw(picture.width(), picture.height(), composed);
+            composed.expect("as many bytes as pixels").into()
+        }
         opaque => opaque,
     };
     displayed.apply_orientation(stored.orientation);
@@ -201,13 +205,14 @@ fn to_frame(stored: Stored) -> Result<Frame, PictureFault> {
     Ok(Frame::from_rgb(width, height, picture.into_raw())?)
 }
 
-fn compose_on_black(picture: &RgbaImage) -> RgbImage {
-    let mut composed = RgbImage::new(picture.width(), picture.height());
-    for (shown, pixel) in composed.pixels_mut().zip(picture.pixels()) {
-        let [red, green, blue, alpha] = pixel.0.map(u16::from);
+/// RGB of RGBA bytes before a black ground, as a browser's canvas shows them.
+pub(crate) fn compose_on_black(rgba: &[u8]) -> Vec<u8> {
+    let mut composed = Vec::with_capacity(rgba.len() / 4 * 3);
+    for pixel in rgba.chunks_exact(4) {
+        let opacity = u16::from(pixel[3]);
+        let levels = pixel[..3].iter();
         #[expect(clippy::cast_possible_truncation, reason = "at most 255")]
-        let through = |level: u16| ((level * alpha + 127) / 255) as u8;
-        shown.0 = [through(red), through(green), through(blue)];
+        composed.extend(levels.map(|level| ((u16::from(*level) * opacity + 127) / 255) as u8));
     }
     composed
 }

@@ -1,7 +1,6 @@
 //! Pictures that only `ffmpeg` reads, in a process of its own with a time limit.
 
 use std::{
-    ffi::OsString,
     io::{self, Cursor},
     path::Path,
     process::Command,
@@ -12,7 +11,10 @@ use image::{DynamicImage, ImageFormat, ImageReader};
 use thiserror::Error;
 
 use super::limits;
-use crate::process::{Finished, run};
+use crate::{
+    ffmpeg::{file_protocol, without_place},
+    process::{Finished, run},
+};
 
 /// How long a picture may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -52,17 +54,10 @@ pub(super) fn decode(path: &Path) -> Result<DynamicImage, FfmpegError> {
     reader.limits(limits());
     reader.decode().map_err(|error| {
         let said = stderr.lines().find(|line| !line.trim().is_empty());
-        FfmpegError::Refused(said.map_or_else(|| error.to_string(), without_place))
+        FfmpegError::Refused(
+            said.map_or_else(|| error.to_string(), |line| without_place(line).to_owned()),
+        )
     })
-}
-
-/// A complaint without the part of ffmpeg that it came from: `[mov @ 0x55d0] it is cut off`.
-fn without_place(line: &str) -> String {
-    let line = line.trim();
-    let text = line
-        .strip_prefix('[')
-        .and_then(|rest| rest.split_once("] "));
-    text.map_or(line, |(_, text)| text).to_owned()
 }
 
 /// The version that is installed, such as `5.1.9`; empty if there is none.
@@ -79,11 +74,4 @@ pub(super) fn version() -> String {
         Some(0) | None => version.to_owned(),
         Some(end) => version[..end].trim_end_matches('.').to_owned(),
     }
-}
-
-/// A file name that begins with a dash or has a colon is neither an option nor a protocol.
-fn file_protocol(path: &Path) -> OsString {
-    let mut name = OsString::from("file:");
-    name.push(path);
-    name
 }

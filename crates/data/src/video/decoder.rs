@@ -1,7 +1,6 @@
 //! The installed ffmpeg: its version, what it can do, and how a file is opened with it.
 
 use std::{
-    ffi::OsString,
     io,
     path::{Path, PathBuf},
     process::Command,
@@ -17,7 +16,10 @@ use super::{
     pam::MAX_PIXELS,
     probe::{Description, ENTRIES},
 };
-use crate::process::{Finished, Process, run};
+use crate::{
+    ffmpeg::file_protocol,
+    process::{Finished, Process, run},
+};
 
 /// Oldest version whose options are understood.
 const OLDEST: Version = Version(4, 2);
@@ -123,7 +125,7 @@ impl Decoder {
             .args(["-max_pixels", &MAX_PIXELS.to_string()])
             .args(decoder)
             .arg("-i")
-            .arg(ffmpeg_path(path))
+            .arg(file_protocol(path))
             .args(["-map", "0:V:0", "-vf", &chain])
             .args(every_frame)
             .args(["-enc_time_base", "1/1000000"])
@@ -167,7 +169,7 @@ impl Decoder {
         command
             .args(["-v", "error", "-select_streams", "V:0", "-of", "json"])
             .args(["-show_entries", ENTRIES])
-            .arg(ffmpeg_path(path));
+            .arg(file_protocol(path));
         let Finished {
             status,
             stdout,
@@ -219,13 +221,6 @@ fn failed_to_run(program: &Path, limit: Duration, error: io::Error) -> VideoErro
         },
         _ => VideoError::Start { program, error },
     }
-}
-
-/// A file name that begins with a dash or has a colon is neither an option nor a protocol.
-fn ffmpeg_path(path: &Path) -> OsString {
-    let mut name = OsString::from("file:");
-    name.push(path);
-    name
 }
 
 #[cfg(test)]

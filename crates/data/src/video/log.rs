@@ -5,6 +5,8 @@ use std::{
     sync::mpsc::Sender,
 };
 
+use crate::ffmpeg::without_place;
+
 /// Longest line that is understood; the rest of it is dropped.
 const MAX_LINE: u64 = 4096;
 
@@ -115,7 +117,7 @@ impl Complaints {
 /// What the lines of a finished process say, in short.
 pub(super) fn summarise(text: &str) -> String {
     let mut complaints = Complaints::default();
-    let lines = text.lines().map(str::trim);
+    let lines = text.lines().map(without_place);
     lines
         .filter(|line| !line.is_empty())
         .for_each(|line| complaints.add(line));
@@ -154,5 +156,9 @@ mod tests {
         assert_eq!(summarise(""), "");
         assert_eq!(summarise("a\n\nb\n"), "a; b");
         assert_eq!(summarise("a\nb\nc\nd"), "a ... (4 lines) ... d");
+        assert_eq!(
+            summarise("[mov,mp4 @ 0x55d0] no atom\nfile:a: bad"),
+            "no atom; file:a: bad"
+        );
     }
 }

@@ -3,6 +3,7 @@
 use std::io::{self, BufRead, Read};
 
 use super::VideoError;
+use crate::picture::compose_on_black;
 use affectlens::frame::Frame;
 
 /// Most pixels of a frame: 8192 x 8192.
@@ -93,18 +94,6 @@ fn read_header(reader: &mut impl BufRead) -> Result<Header, VideoError> {
         height,
         depth,
     })
-}
-
-/// RGB of RGBA before a black ground.
-fn compose_on_black(pixels: &[u8]) -> Vec<u8> {
-    let mut composed = Vec::with_capacity(pixels.len() / 4 * 3);
-    for pixel in pixels.chunks_exact(4) {
-        let opacity = u16::from(pixel[3]);
-        let levels = pixel[..3].iter();
-        #[expect(clippy::cast_possible_truncation, reason = "at most 255")]
-        composed.extend(levels.map(|level| ((u16::from(*level) * opacity + 127) / 255) as u8));
-    }
-    composed
 }
 
 #[cfg(test)]
