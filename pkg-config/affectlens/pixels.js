@@ -52,8 +52,8 @@ function draw(image, width, height) {
 /** @param {Uint8Array} rgba is changed, and given back */
 function onBlack(rgba) {
   for (let alpha = 3; alpha < rgba.length; alpha += 4) {
+    if (rgba[alpha] === 255) continue;
     const share = rgba[alpha] / 255;
-    if (share === 1) continue;
     for (let colour = alpha - 3; colour < alpha; colour++) rgba[colour] = Math.round(rgba[colour] * share);
     rgba[alpha] = 255;
   }
