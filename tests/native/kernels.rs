@@ -83,6 +83,7 @@ fn plans() -> Vec<(String, Plan)> {
     ));
     plans.push(("large maps".to_owned(), large_maps(&mut noise)));
     plans.push(("lines".to_owned(), lines(&mut noise)));
+    plans.push(("enlarged maps".to_owned(), enlarged(&mut noise)));
     plans
 }
 
@@ -109,6 +110,19 @@ fn windows(
     let window = Window::same(planner.shape(maps), 2, 2);
     let dense = noise.weighted(4 * 22 * 9, 9, activation);
     planner.convolution(maps, window, dense)
+}
+
+fn enlarged(noise: &mut Noise) -> Plan {
+    let mut planner = Plan::of_input(12, 10, 8);
+    let input = planner.input();
+    let window = Window::same(planner.shape(input), 3, 2);
+    let small = planner.depthwise(input, window, noise.weighted(9 * 8, 8, Activation::Relu));
+    let large = planner.enlarge(small, input);
+    let more = planner.pointwise(large, noise.weighted(8 * 13, 13, Activation::Identity));
+    let window = Window::symmetric(planner.shape(more), 2, 2, 0);
+    let pooled = planner.max_pool(more, window);
+    let larger = planner.enlarge(pooled, more);
+    planner.finish(&[large, larger])
 }
 
 fn gates_and_shortcuts(noise: &mut Noise) -> Plan {

@@ -20,7 +20,7 @@ pub(crate) fn split(step: &mut PackedStep, set: InstructionSet) {
     let height = step.destination.height;
     (step.chunk_rows, step.chunk_columns) = match step.kind {
         Kind::Product => split_product(step, set, wanted),
-        Kind::Depthwise | Kind::MaxPool | Kind::LineGate => {
+        Kind::Depthwise | Kind::MaxPool | Kind::LineGate | Kind::Enlarge => {
             if height >= 28 {
                 (height.div_ceil(wanted), step.vectors)
             } else {
@@ -45,6 +45,7 @@ fn work(step: &PackedStep) -> usize {
         Kind::Average => step.source.pixels() * 2,
         Kind::Lines => step.source.pixels() * 6 / step.destination.pixels(),
         Kind::LayerNorm | Kind::LineGate => 8,
+        Kind::Enlarge => 12,
     };
     let finish = if step.activation.is_clamp() {
         2

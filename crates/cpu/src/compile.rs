@@ -178,6 +178,7 @@ impl Lowered<'_> {
                 step.bias = parameters.row(&operation.bias, 0.0);
             }
             Task::MaxPool => step.kind = Kind::MaxPool,
+            Task::Enlarge { .. } => step.kind = Kind::Enlarge,
             Task::Lines => {
                 step.kind = Kind::Lines;
                 if !operation.weight.is_empty() {
@@ -208,6 +209,7 @@ impl Operation<'_> {
             Task::LineGate { gates, others } => {
                 is_source || gates == buffer || others == Some(buffer)
             }
+            Task::Enlarge { addend } => is_source || addend == buffer,
             _ => is_source,
         }
     }
@@ -264,6 +266,7 @@ impl PackedStep {
                 self.sums = find(sums);
             }
             Task::Depthwise { sums, .. } => self.sums = find(sums),
+            Task::Enlarge { addend } => self.shortcut = find(Some(addend)),
             Task::LineGate { gates, others } => {
                 self.gate = find(Some(gates));
                 self.shortcut = find(others);

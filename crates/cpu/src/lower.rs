@@ -55,6 +55,9 @@ pub(crate) enum Task {
         epsilon: f32,
     },
     MaxPool,
+    Enlarge {
+        addend: Buffer,
+    },
     Lines,
     LineGate {
         gates: Buffer,
@@ -172,6 +175,7 @@ impl<'a> Lowering<'a> {
             } => self.line_gate(*input, *gates, *others),
             Step::Average { input, .. } => self.average(self.find(*input)),
             Step::MaxPool { input, window, .. } => self.max_pool(*input, *window),
+            Step::Enlarge { input, addend, .. } => self.enlarge(*input, *addend),
             Step::LayerNorm {
                 input,
                 scale,
@@ -378,6 +382,21 @@ impl<'a> Lowering<'a> {
         Ok(destination)
     }
 
+    fn enlarge(&mut self, input: Map, addend: Map) -> Result<Buffer, CompileError> {
+        let addend = self.find(addend);
+        let shape = self.shape(addend);
+        let destination = self.buffer(shape)?;
+        let task = Task::Enlarge { addend };
+        let window = Window::pixels(shape);
+        self.operations.push(Operation::plain(
+            task,
+            self.find(input),
+            destination,
+            window,
+        ));
+        Ok(destination)
+    }
+
     fn layer_norm(
         &mut self,
         input: Map,
@@ -461,6 +480,7 @@ impl Operation<'_> {
             } => [gate, shortcut, sums],
             Task::Depthwise { sums, .. } => [sums, None, None],
             Task::LineGate { gates, others } => [Some(gates), others, None],
+            Task::Enlarge { addend } => [Some(addend), None, None],
             _ => [None; 3],
         };
         // Where sums stand in for the source, it is needed for its size only.

@@ -24,6 +24,8 @@ pub(crate) enum Kind {
     Lines,
     /// Each pixel times the gates of its row and its column.
     LineGate,
+    /// Twice as many pixels along each side, and the shortcut added.
+    Enlarge,
 }
 
 /// Place of a feature map in memory, `[batch, height, width, stride]`; a map that is not there has stride 0.
@@ -194,7 +196,7 @@ impl PackedStep {
             Kind::Product | Kind::LayerNorm => {
                 (batch * self.destination.pixels()).div_ceil(chunk_rows)
             }
-            Kind::Depthwise | Kind::MaxPool | Kind::LineGate => {
+            Kind::Depthwise | Kind::MaxPool | Kind::LineGate | Kind::Enlarge => {
                 batch * (self.destination.height as usize).div_ceil(chunk_rows)
             }
             Kind::Average | Kind::Lines => batch,

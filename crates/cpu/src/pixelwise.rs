@@ -1,4 +1,4 @@
-//! Steps without a product: means, layer normalisation, max pooling, gates of lines.
+//! Steps without a product: means, layer normalisation, max pooling, enlarging, gates of lines.
 
 use crate::lanes::{Kernel, Lanes};
 use crate::memory::Memory;
@@ -66,6 +66,18 @@ pub(crate) unsafe fn run<L: Lanes>(memory: &Memory, step: &PackedStep, chunk: us
                         source,
                         output,
                         gates: [gates(step.gate), gates(step.shortcut)],
+                        rows,
+                        columns,
+                    });
+                    return;
+                }
+                if step.kind == Kind::Enlarge {
+                    let addend = memory.map(step.shortcut);
+                    L::enter(Enlarge {
+                        step,
+                        source,
+                        addend: addend.add(picture * step.shortcut.len()),
+                        output,
                         rows,
                         columns,
                     });
@@ -273,6 +285,55 @@ fn reciprocal_root(x: f32) -> f32 {
         root *= 1.5 - 0.5 * x * root * root;
     }
     root
+}
+
+struct Enlarge<'a> {
+    step: &'a PackedStep,
+    source: *const f32,
+    addend: *const f32,
+    output: *mut f32,
+    rows: [usize; 2],
+    columns: [usize; 2],
+}
+
+impl Kernel for Enlarge<'_> {
+    #[inline(always)]
+    unsafe fn run<L: Lanes>(self) {
+        let PackedMap {
+            height,
+            width,
+            stride,
+            ..
+        } = self.step.source;
+        let [height, width, pixel] = [height, width, stride].map(|count| count as usize);
+        // The pixel that an output lies in, and the one that it is nearest to beside it; at the edge the same one.
+        let pair = |at: usize, end: usize| {
+            let beside = (at / 2 + at % 2).saturating_sub(1 - at % 2);
+            [at / 2, beside.min(end - 1)]
+        };
+        for y in self.rows[0]..self.rows[1] {
+            let rows = pair(y, height);
+            for x in 0..2 * width {
+                let columns = pair(x, width);
+                for channel in (self.columns[0]..self.columns[1]).step_by(L::WIDTH) {
+                    // SAFETY: pixels lie in the maps.
+                    unsafe {
+                        let across = |row: usize| {
+                            let [own, beside] = columns.map(|column| {
+                                L::load(self.source.add((row * width + column) * pixel + channel))
+                            });
+                            own.mul_add(L::splat(0.75), beside.mul(L::splat(0.25)))
+                        };
+                        let place = (y * 2 * width + x) * pixel + channel;
+                        across(rows[0])
+                            .mul_add(L::splat(0.75), L::load(self.addend.add(place)))
+                            .add(across(rows[1]).mul(L::splat(0.25)))
+                            .store(self.output.add(place));
+                    }
+                }
+            }
+        }
+    }
 }
 
 struct MaxPool<'a> {

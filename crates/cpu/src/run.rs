@@ -35,9 +35,7 @@ unsafe fn with<L: Lanes>(memory: &Memory, step: &PackedStep, chunk: usize) {
         match step.kind {
             Kind::Product => product::run::<L>(memory, step, chunk),
             Kind::Depthwise => depthwise::run::<L>(memory, step, chunk),
-            Kind::Average | Kind::LayerNorm | Kind::MaxPool | Kind::Lines | Kind::LineGate => {
-                pixelwise::run::<L>(memory, step, chunk);
-            }
+            _ => pixelwise::run::<L>(memory, step, chunk),
         }
     }
 }

@@ -312,6 +312,29 @@ fn pointwise_convolutions_with_gate_and_shortcut_agree_with_the_reference() {
     }
 }
 
+#[test]
+fn enlarged_maps_agree_with_the_reference() {
+    let mut numbers = Numbers(10);
+    for (index, shape) in [[12, 12, 20], [2, 6, 5], [48, 18, 40], [4, 2, 16]]
+        .into_iter()
+        .enumerate()
+    {
+        let channels = shape[2];
+        let maps = Maps::noise(&mut numbers, 1 + index % 3, shape);
+        let weights = channels * channels;
+        let other = layer(&mut numbers, weights, channels, Activation::Identity);
+        let halves = symmetric(shape, 2, 2, 0);
+        let enlarged = reference::enlarge(&reference::max_pool(&maps, halves));
+        let expected = enlarged.with(&reference::dense(&maps, &other), |x, addend| x + addend);
+        let plan = plan(shape, |planner, input| {
+            let small = planner.max_pool(input, halves);
+            let addend = planner.pointwise(input, other);
+            planner.enlarge(small, addend)
+        });
+        check(&format!("to {shape:?}"), &plan, &maps, &expected);
+    }
+}
+
 fn reference_gate(maps: &Maps, reduce: &Weighted, excite: &Weighted) -> Maps {
     let means = reference::average(maps);
     reference::dense(&reference::dense(&means, reduce), excite)
@@ -469,6 +492,10 @@ fn malformed_layers_are_refused() {
             planner.gated_pointwise(input, eight(), None, Some(shortcut))
         }),
         "shortcut has shape [8, 8, 4], expected [16, 16, 2]"
+    );
+    assert_eq!(
+        refusal(|planner, input| planner.enlarge(input, input)),
+        "addend has shape [8, 8, 4], expected [16, 16, 4]"
     );
     let prelu = blank(8, 2, Activation::Prelu);
     assert_eq!(

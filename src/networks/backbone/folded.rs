@@ -266,6 +266,10 @@ impl Walk for Folded<'_, '_> {
         self.planner.max_pool(*input, window)
     }
 
+    fn enlarge(&mut self, input: &Map, addend: &Map) -> Map {
+        self.planner.enlarge(*input, *addend)
+    }
+
     fn average(&mut self, input: &Map) -> Map {
         self.planner.average(*input)
     }

@@ -270,6 +270,25 @@ impl Planner {
         output
     }
 
+    /// Adds a [`Step::Enlarge`].
+    #[track_caller]
+    pub fn enlarge(&mut self, input: Map, addend: Map) -> Map {
+        let from = self.read(input);
+        let shape = MapShape {
+            height: 2 * from.height,
+            width: 2 * from.width,
+            ..from
+        };
+        expect("addend", &shape.axes(), &self.read(addend).axes());
+        let output = self.add(shape);
+        self.steps.push(Step::Enlarge {
+            input,
+            output,
+            addend,
+        });
+        output
+    }
+
     /// Adds a [`Step::LayerNorm`].
     #[track_caller]
     pub fn layer_norm(&mut self, input: Map, scale: Vec<f32>, bias: Vec<f32>, epsilon: f32) -> Map {

@@ -108,6 +108,16 @@ pub enum Step {
         /// Pixels that are compared.
         window: Window,
     },
+    /// Twice as many pixels along each side, bilinear between the centres of pixels and flat beyond them, and another map
+    /// added to them.
+    Enlarge {
+        /// Map that is read.
+        input: Map,
+        /// Map that is written.
+        output: Map,
+        /// Map as large as the output that is added.
+        addend: Map,
+    },
     /// Layer normalisation of each pixel's channels: `(x - mean) / sqrt(variance + epsilon) * scale + bias`.
     LayerNorm {
         /// Map that is read.
@@ -135,6 +145,7 @@ impl Step {
             | Self::LineGate { output, .. }
             | Self::Average { output, .. }
             | Self::MaxPool { output, .. }
+            | Self::Enlarge { output, .. }
             | Self::LayerNorm { output, .. } => *output,
         }
     }
@@ -157,6 +168,7 @@ impl Step {
                 others,
                 ..
             } => (input, [Some(gates), others]),
+            Self::Enlarge { input, addend, .. } => (input, [Some(addend), None]),
             Self::Depthwise { input, .. }
             | Self::SqueezeExcite { input, .. }
             | Self::CoordinateAttention { input, .. }

@@ -258,6 +258,31 @@ pub(crate) fn max_pool(maps: &Maps, window: Window) -> Maps {
     })
 }
 
+/// Twice the size: each output looks at the four pixels around its centre, the nearest ones in place of those beyond the
+/// edges.
+pub(crate) fn enlarge(maps: &Maps) -> Maps {
+    let [height, width, channels] = maps.shape;
+    let pixel = |picture, y: f64, x: f64, channel| {
+        let [y, x] = [(y, height), (x, width)].map(|(at, end)| at.clamp(0.0, end as f64 - 1.0));
+        let value = maps.get(picture, y as isize, x as isize, channel);
+        value.expect("inside")
+    };
+    maps.each(
+        [2 * height, 2 * width, channels],
+        |picture, y, x, channel| {
+            let [y, x] = [y, x].map(|at| (at as f64 + 0.5) / 2.0 - 0.5);
+            let (top, left) = (y.floor(), x.floor());
+            let across = |row: f64| {
+                let [first, second] =
+                    [left, left + 1.0].map(|column| pixel(picture, row, column, channel));
+                first + (second - first) * (x - left)
+            };
+            let (upper, lower) = (across(top), across(top + 1.0));
+            upper + (lower - upper) * (y - top)
+        },
+    )
+}
+
 pub(crate) fn average(maps: &Maps) -> Maps {
     let [height, width, channels] = maps.shape;
     maps.each([1, 1, channels], |picture, _, _, channel| {

@@ -120,6 +120,8 @@ impl Walk for Layers {
 
     fn max_pool(&mut self, _pool: MaxPool, _input: &()) {}
 
+    fn enlarge(&mut self, _input: &(), _addend: &()) {}
+
     fn average(&mut self, _input: &()) {}
 
     fn concatenate(&mut self, _first: &(), _second: &()) {}

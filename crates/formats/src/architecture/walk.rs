@@ -120,6 +120,10 @@ pub trait Walk {
     /// Largest pixel of each window; padding never wins.
     fn max_pool(&mut self, pool: MaxPool, input: &Self::Map) -> Self::Map;
 
+    /// Twice as many pixels along each side, bilinear between the centres of pixels and flat beyond them, plus a map that
+    /// is as large as the result.
+    fn enlarge(&mut self, input: &Self::Map, addend: &Self::Map) -> Self::Map;
+
     /// Mean of each channel over all pixels: a map of one pixel.
     fn average(&mut self, input: &Self::Map) -> Self::Map;
 

@@ -163,6 +163,10 @@ impl Walk for Forward<'_> {
         max_pool2d(input.clone(), options)
     }
 
+    fn enlarge(&mut self, input: &Tensor<4>, addend: &Tensor<4>) -> Tensor<4> {
+        twice(twice(input.clone(), 2), 3) + addend.clone()
+    }
+
     fn average(&mut self, input: &Tensor<4>) -> Tensor<4> {
         mean(input)
     }
@@ -179,6 +183,23 @@ impl Walk for Forward<'_> {
         let classifier = self.classifier;
         Ok(classifier.map(|classifier| classifier.forward(embedding.clone())))
     }
+}
+
+/// Twice as many pixels along an axis, bilinear: each pixel gives one output towards the pixel before it and one towards
+/// the pixel after it; at the edges that is the pixel itself.
+fn twice(maps: Tensor<4>, axis: usize) -> Tensor<4> {
+    let sides = maps.dims();
+    let length = sides[axis];
+    let part = |start, count| maps.clone().narrow(axis, start, count);
+    let before = Tensor::cat(vec![part(0, 1), part(0, length - 1)], axis);
+    let after = Tensor::cat(vec![part(1, length - 1), part(length - 1, 1)], axis);
+    let towards = |neighbours: Tensor<4>| {
+        let output: Tensor<5> = (maps.clone() * 0.75 + neighbours * 0.25).unsqueeze_dim(axis + 1);
+        output
+    };
+    let mut sides = sides;
+    sides[axis] *= 2;
+    Tensor::cat(vec![towards(before), towards(after)], axis + 1).reshape(sides)
 }
 
 /// Means over pixels, `[batch, channels, 1, 1]`.

@@ -1,4 +1,4 @@
-//! Kernels over whole maps or whole pixels: means, squeeze-and-excite, layer norm, the gathering of outputs.
+//! Kernels over whole maps or whole pixels: means, squeeze-and-excite, enlarging, layer norm, the gathering of outputs.
 
 use super::builder::ShaderBuilder;
 use super::shader::{Element, Shader};
@@ -189,6 +189,37 @@ impl LineGate {
             .writes("output", self.output)
             .source(gate)
             .source(include_str!("shaders/line-gate.wgsl"))
+            .finish()
+    }
+}
+
+/// Twice as many pixels along each side, bilinear, and a map of that size added. Buffers: map, what is added.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Enlarge {
+    /// Of the map that is read.
+    pub(super) height: usize,
+    pub(super) width: usize,
+    /// In fours.
+    pub(super) channels: usize,
+    /// Of the map, of what is added, of the output.
+    pub(super) elements: [Element; 3],
+}
+
+impl Enlarge {
+    pub(super) fn launch(&self, batch: usize) -> (usize, Vec<usize>) {
+        let invocations = batch * 4 * self.height * self.width * self.channels;
+        let numbers = vec![invocations, self.height, self.width, self.channels];
+        (groups(invocations), numbers)
+    }
+
+    pub(super) fn shader(&self) -> Shader {
+        let [input, addend, output] = self.elements;
+        ShaderBuilder::new("enlarge", GROUP)
+            .numbers(&["invocations", "height", "width", "channels"])
+            .reads("input", input)
+            .reads("addend", addend)
+            .writes("output", output)
+            .source(include_str!("shaders/enlarge.wgsl"))
             .finish()
     }
 }

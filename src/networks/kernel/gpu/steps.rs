@@ -1,6 +1,6 @@
 //! Turns steps into dispatches, one function for each kind of step.
 
-use super::channels::{LineGate, SqueezeExcite, Squeezed, Sums, groups, layer_norm};
+use super::channels::{Enlarge, LineGate, SqueezeExcite, Squeezed, Sums, groups, layer_norm};
 use super::padding::{pad, pad_weight, padded_weight_and_bias, transpose};
 use super::pointwise::{GateForm, Pointwise, ShortcutForm, Tiling};
 use super::shader::Element;
@@ -68,6 +68,11 @@ impl Writer<'_> {
                 others,
             } => self.line_gate(*input, *output, *gates, *others),
             Step::Average { input, output } => self.average(*input, *output),
+            Step::Enlarge {
+                input,
+                output,
+                addend,
+            } => self.enlarge(*input, *output, *addend),
             Step::LayerNorm {
                 input,
                 output,
@@ -356,6 +361,23 @@ impl Writer<'_> {
         self.push(sums.shader(), reads, output.index(), move |batch| {
             sums.launch(batch)
         });
+    }
+
+    fn enlarge(&mut self, input: Map, output: Map, addend: Map) {
+        let shape = self.plan.shape(input);
+        let kernel = Enlarge {
+            height: shape.height,
+            width: shape.width,
+            channels: self.buffer(input).stored / 4,
+            elements: [input, addend, output].map(|map| self.buffer(map).element),
+        };
+        let reads = [input, addend].map(|map| Read::Buffer(map.index()));
+        self.push(
+            kernel.shader(),
+            reads.into(),
+            output.index(),
+            move |batch| kernel.launch(batch),
+        );
     }
 
     /// The buffer whose pixels add up to the map's, the map itself if it is small, and the map's pixels.
