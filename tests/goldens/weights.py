@@ -174,7 +174,83 @@ def tflite_file():
         file.write(model.finish())
 
 
+class SparseAxis:
+    """Rows along the last axis, compressed: where each begins, and the columns of its values."""
+
+    def __init__(self, values):
+        rows = values.reshape(-1, values.shape[-1])
+        self.starts = np.concatenate([[0], np.cumsum((rows != 0).sum(axis=1))]).astype(np.uint16)
+        self.columns = np.nonzero(rows)[1].astype(np.uint8)
+        self.stored = rows[rows != 0]
+
+    def write(self, builder):
+        starts = builder.CreateNumpyVector(self.starts)
+        tflite.Uint16VectorStart(builder)
+        tflite.Uint16VectorAddValues(builder, starts)
+        starts = tflite.Uint16VectorEnd(builder)
+        columns = builder.CreateNumpyVector(self.columns)
+        tflite.Uint8VectorStart(builder)
+        tflite.Uint8VectorAddValues(builder, columns)
+        columns = tflite.Uint8VectorEnd(builder)
+        tflite.DimensionMetadataStart(builder)
+        tflite.DimensionMetadataAddFormat(builder, tflite.DimensionType.SPARSE_CSR)
+        tflite.DimensionMetadataAddArraySegmentsType(builder, tflite.SparseIndexVector.Uint16Vector)
+        tflite.DimensionMetadataAddArraySegments(builder, starts)
+        tflite.DimensionMetadataAddArrayIndicesType(builder, tflite.SparseIndexVector.Uint8Vector)
+        tflite.DimensionMetadataAddArrayIndices(builder, columns)
+        return tflite.DimensionMetadataEnd(builder)
+
+
+def dense_axis(builder, size):
+    tflite.DimensionMetadataStart(builder)
+    tflite.DimensionMetadataAddDenseSize(builder, size)
+    return tflite.DimensionMetadataEnd(builder)
+
+
+def sparse_file():
+    model = Model()
+    builder = model.builder
+    image = model.tensor("image", [1, 2, 2, 4])
+    values = np.zeros([3, 1, 1, 4], np.float16)
+    values[0, 0, 0, 1], values[1, 0, 0, 0], values[1, 0, 0, 3] = 1, 2, 3
+    axis = SparseAxis(values)
+    index = len(model.buffers)
+    model.buffers.append(model.buffer(axis.stored.tobytes()))
+    axes = [dense_axis(builder, size) for size in values.shape[:-1]] + [axis.write(builder)]
+    axes = model.offsets(tflite.SparsityParametersStartDimMetadataVector, axes)
+    order = model.ints(tflite.SparsityParametersStartTraversalOrderVector, range(4))
+    tflite.SparsityParametersStart(builder)
+    tflite.SparsityParametersAddTraversalOrder(builder, order)
+    tflite.SparsityParametersAddDimMetadata(builder, axes)
+    sparsity = tflite.SparsityParametersEnd(builder)
+    name = builder.CreateString("kernel")
+    shape = model.ints(tflite.TensorStartShapeVector, values.shape)
+    tflite.TensorStart(builder)
+    tflite.TensorAddShape(builder, shape)
+    tflite.TensorAddType(builder, tflite.TensorType.FLOAT16)
+    tflite.TensorAddBuffer(builder, index)
+    tflite.TensorAddName(builder, name)
+    tflite.TensorAddSparsity(builder, sparsity)
+    model.tensors.append(tflite.TensorEnd(builder))
+    sparse = len(model.tensors) - 1
+    dense = model.tensor("kernel_dense", values.shape, tflite.TensorType.FLOAT16)
+    model.operator(tflite.BuiltinOperator.DENSIFY, [sparse], [dense])
+    kernel = model.tensor("kernel_dequantize", values.shape)
+    model.operator(tflite.BuiltinOperator.DEQUANTIZE, [dense], [kernel])
+    output = model.tensor("output", [1, 2, 2, 3])
+    tflite.Conv2DOptionsStart(builder)
+    tflite.Conv2DOptionsAddStrideW(builder, 1)
+    tflite.Conv2DOptionsAddStrideH(builder, 1)
+    options = tflite.Conv2DOptionsEnd(builder)
+    model.operator(
+        tflite.BuiltinOperator.CONV_2D, [image, kernel, -1], [output], options, tflite.BuiltinOptions.Conv2DOptions
+    )
+    with open(os.path.join(FOLDER, "sparse.tflite"), "wb") as file:
+        file.write(model.finish())
+
+
 if __name__ == "__main__":
     os.makedirs(FOLDER, exist_ok=True)
     torch_files()
     tflite_file()
+    sparse_file()

@@ -1,8 +1,11 @@
 //! TensorFlow Lite models (flatbuffers), and the `.task` archives of MediaPipe that hold several of them.
 //!
 //! Field numbers are those of TensorFlow's `schema.fbs`. Constants of 32- and 16-bit floats are read; 16-bit
-//! ones usually sit behind a DEQUANTIZE operator, and then go by the name of what that operator gives, which is
-//! what the network consumes. Integer constants are shapes and axes and are left out.
+//! ones usually sit behind a DEQUANTIZE operator, sparse ones behind a DENSIFY operator before it, and then go by the
+//! name of what the last of these gives, which is what the network consumes. Integer constants are shapes and axes and
+//! are left out.
+
+mod sparse;
 
 use std::collections::HashMap;
 use std::io::{Cursor, Read};
@@ -28,6 +31,10 @@ const CONV_2D: i32 = 3;
 const DEPTHWISE_CONV_2D: i32 = 4;
 const DEQUANTIZE: i32 = 6;
 const FULLY_CONNECTED: i32 = 9;
+const DENSIFY: i32 = 124;
+
+/// Most operators between a constant and the network: DENSIFY, DEQUANTIZE.
+const MOST_BEHIND: usize = 2;
 
 const FLOAT32: i8 = 0;
 const FLOAT16: i8 = 1;
@@ -139,7 +146,7 @@ pub fn read_graph(bytes: &[u8]) -> Result<TfliteGraph, WeightsError> {
         .collect::<Result<Vec<_>, _>>()?;
     for operator in operators
         .iter()
-        .filter(|operator| operator.code == DEQUANTIZE)
+        .filter(|operator| [DEQUANTIZE, DENSIFY].contains(&operator.code))
     {
         if let (Some(&input), Some(&output)) = (operator.inputs.first(), operator.outputs.first()) {
             constants.behind.insert(output, input);
@@ -233,7 +240,7 @@ impl<'a> Operator<'a> {
             code: long.max(i32::from(short)),
             inputs: indices(table, 1, "inputs")?,
             outputs: indices(table, 2, "outputs")?,
-            options: optional(table, 4, "builtin_options")?.map(|Options(options)| options),
+            options: optional(table, 4, "builtin_options")?.map(|SubTable(options)| options),
         })
     }
 
@@ -245,10 +252,10 @@ impl<'a> Operator<'a> {
     }
 }
 
-/// The table of a union, whose kind the operator's code already tells.
-struct Options<'a>(Table<'a>);
+/// A table that another one holds; the kind of a union is known from elsewhere.
+struct SubTable<'a>(Table<'a>);
 
-impl<'a> TableRead<'a> for Options<'a> {
+impl<'a> TableRead<'a> for SubTable<'a> {
     fn from_buffer(buffer: SliceWithStartOffset<'a>, offset: usize) -> Result<Self, ErrorKind> {
         Table::from_buffer(buffer, offset).map(Self)
     }
@@ -257,7 +264,7 @@ impl<'a> TableRead<'a> for Options<'a> {
 struct Constants<'a> {
     tensors: Vec<Table<'a>>,
     buffers: Vec<Table<'a>>,
-    /// From the output of a DEQUANTIZE operator to its input.
+    /// From the output of a DEQUANTIZE or DENSIFY operator to its input.
     behind: HashMap<i32, i32>,
 }
 
@@ -273,10 +280,12 @@ impl<'a> Constants<'a> {
         Ok(optional(self.tensor(index)?, 3, "tensor name")?.unwrap_or_default())
     }
 
-    /// The values of a float constant, looked up through DEQUANTIZE; `None` for anything else.
+    /// The values of a float constant, looked up through DEQUANTIZE and DENSIFY; `None` for anything else.
     fn value(&self, index: i32) -> Result<Option<WeightTensor>, WeightsError> {
         let name = self.name(index)?;
-        let tensor = self.tensor(self.behind.get(&index).copied().unwrap_or(index))?;
+        let further = |index: &i32| self.behind.get(index).copied();
+        let stored = std::iter::successors(Some(index), further);
+        let tensor = self.tensor(stored.take(1 + MOST_BEHIND).last().unwrap_or(index))?;
         let element = match optional(tensor, 1, "tensor type")?.unwrap_or(FLOAT32) {
             FLOAT32 => Element::F32,
             FLOAT16 => Element::F16,
@@ -301,7 +310,10 @@ impl<'a> Constants<'a> {
                     .map_err(|_| malformed(FORMAT, format!("weight `{name}` has axis {axis}")))
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let values = decode_exactly(FORMAT, name, &shape, element, data)?;
+        let values = match optional(tensor, 6, "sparsity")? {
+            Some(SubTable(sparsity)) => sparse::decode(name, &shape, element, &sparsity, data)?,
+            None => decode_exactly(FORMAT, name, &shape, element, data)?,
+        };
         Ok(Some(WeightTensor { shape, values }))
     }
 
