@@ -5,6 +5,7 @@
 //! folded network or carry it out.
 
 pub mod blazeface;
+pub mod blazeface_full_range;
 pub mod blendshapes;
 mod convnext;
 mod ddamfn;
@@ -66,6 +67,8 @@ pub enum Architecture {
     ResNet18,
     /// BlazeFace, short range: finds faces.
     BlazeFace,
+    /// BlazeFace, full range: finds smaller faces.
+    BlazeFaceFullRange,
     /// The face mesh: finds landmarks.
     FaceMesh,
 }
@@ -129,6 +132,7 @@ impl Architecture {
             Self::ConvNext(config) => config.name,
             Self::ResNet18 => resnet::NAME,
             Self::BlazeFace => blazeface::NAME,
+            Self::BlazeFaceFullRange => blazeface_full_range::NAME,
             Self::FaceMesh => face_mesh::NAME,
         }
     }
@@ -150,7 +154,7 @@ impl Architecture {
             Self::Ddamfn => (ddamfn::SIDE, normalisation::IMAGENET, ddamfn::WIDTH),
             Self::ConvNext(config) => (config.side, normalisation::IMAGENET, config.width()),
             Self::ResNet18 => (resnet::SIDE, normalisation::IMAGENET, resnet::WIDTH),
-            Self::BlazeFace | Self::FaceMesh => return None,
+            Self::BlazeFace | Self::BlazeFaceFullRange | Self::FaceMesh => return None,
         };
         Some(Facts {
             name: self.name(),
@@ -184,6 +188,7 @@ impl Architecture {
             Self::ConvNext(config) => config.describe(walk, &input),
             Self::ResNet18 => resnet::describe(walk, &input),
             Self::BlazeFace => blazeface::describe(walk, &input),
+            Self::BlazeFaceFullRange => blazeface_full_range::describe(walk, &input),
             Self::FaceMesh => face_mesh::describe(walk, &input),
         }
     }

@@ -6,8 +6,12 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::architecture::{EfficientNetConfig, blazeface, blendshapes, face_mesh};
-use crate::convert::{TASK_MEMBERS, TaskMember, canonical_weights, faceres_from_tfjs};
+use crate::architecture::{
+    EfficientNetConfig, blazeface, blazeface_full_range, blendshapes, face_mesh,
+};
+use crate::convert::{
+    TASK_MEMBERS, TaskMember, canonical_weights, faceres_from_tfjs, full_range_weights,
+};
 use crate::disk::{at, read_file, replace_file};
 use crate::error::WeightsError;
 use crate::metadata::{Metadata, Normalisation};
@@ -47,7 +51,7 @@ pub struct CatalogEntry {
 }
 
 /// All default weights.
-pub const CATALOG: [CatalogEntry; 5] = [
+pub const CATALOG: [CatalogEntry; 6] = [
     CatalogEntry {
         name: blazeface::NAME,
         purpose: "face detector",
@@ -55,6 +59,23 @@ pub const CATALOG: [CatalogEntry; 5] = [
         normalisation: Some(blazeface::NORMALISATION),
         convert: |files| task_member(blazeface::NAME, &files[0]),
         ..FACE_LANDMARKER
+    },
+    CatalogEntry {
+        name: blazeface_full_range::NAME,
+        purpose: "face detector for small faces",
+        registry: Registry::Pypi,
+        package: "mediapipe",
+        version: "0.10.14",
+        files: &[PublishedFile {
+            path: "mediapipe/modules/face_detection/face_detection_full_range_sparse.tflite",
+            bytes: 676_746,
+            sha256: "2c3728e6da56f21e21a320433396fb06d40d9088f2247c05e5635a688d45dfe1",
+        }],
+        licence: "Apache-2.0 (Google MediaPipe)",
+        input_side: Some(blazeface_full_range::INPUT_SIDE),
+        normalisation: Some(blazeface_full_range::NORMALISATION),
+        precision: Precision::Lossless,
+        convert: |files| full_range_weights(&read_graph(&files[0])?.into()),
     },
     CatalogEntry {
         name: face_mesh::NAME,
@@ -349,7 +370,7 @@ mod tests {
     #[test]
     fn unknown_names_are_refused_with_the_known_ones() {
         let error = fetch("emotieffnet-b0", Path::new("."), |_| ()).expect_err("not in a registry");
-        let expected = "no default weights `emotieffnet-b0` (there are `blazeface-short-range`, `face-mesh`, `face-blendshapes`, `faceres`, `efficientnet-lite0`)";
+        let expected = "no default weights `emotieffnet-b0` (there are `blazeface-short-range`, `blazeface-full-range`, `face-mesh`, `face-blendshapes`, `faceres`, `efficientnet-lite0`)";
         assert_eq!(error.to_string(), expected);
     }
 

@@ -9,6 +9,7 @@ mod state_dict;
 mod stored;
 
 pub use faceres::faceres_from_tfjs;
+pub(crate) use landmarker::full_range_weights;
 pub use landmarker::{TASK_MEMBERS, TaskMember};
 pub use state_dict::StateDict;
 pub use stored::{Parameter, ParameterFill};

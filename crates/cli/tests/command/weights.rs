@@ -40,8 +40,8 @@ fn unknown_weights_are_refused_with_the_known_names() {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(
         text(&output.stderr).trim(),
-        "affectlens: no default weights `nothing` (there are `blazeface-short-range`, `face-mesh`, \
-         `face-blendshapes`, `faceres`, `efficientnet-lite0`)"
+        "affectlens: no default weights `nothing` (there are `blazeface-short-range`, `blazeface-full-range`, \
+         `face-mesh`, `face-blendshapes`, `faceres`, `efficientnet-lite0`)"
     );
 }
 

@@ -1,7 +1,8 @@
-//! The networks of MediaPipe's face landmarker, whose graphs have their layers in order but under other names.
+//! MediaPipe's networks for faces, whose graphs have their layers in order but under other names.
 
 use crate::architecture::{
-    Activation, Architecture, Convolution, Layers, blazeface, blendshapes, face_mesh,
+    Activation, Architecture, Convolution, Layers, blazeface, blazeface_full_range, blendshapes,
+    face_mesh,
 };
 use crate::error::WeightsError;
 use crate::metadata::Normalisation;
@@ -53,6 +54,21 @@ fn blazeface_weights(published: &PublishedWeights) -> Result<Weights, WeightsErr
         weights,
         blazeface::INPUT_SIDE,
         blazeface::NORMALISATION,
+    ))
+}
+
+/// Gives `face_detection_full_range_sparse.tflite` its canonical names.
+///
+/// # Errors
+///
+/// As [`PublishedWeights::name_convolutions`].
+pub(crate) fn full_range_weights(published: &PublishedWeights) -> Result<Weights, WeightsError> {
+    let order = Layers::new(Architecture::BlazeFaceFullRange).convolutions();
+    let weights = published.name_convolutions(blazeface_full_range::NAME, &order)?;
+    Ok(pictured(
+        weights,
+        blazeface_full_range::INPUT_SIDE,
+        blazeface_full_range::NORMALISATION,
     ))
 }
 
@@ -261,6 +277,25 @@ mod tests {
             assert_eq!(first_value(&weights, &format!("{name}.weight")), place);
             assert_eq!(first_value(&weights, &format!("{name}.bias")), -place);
         }
+    }
+
+    #[test]
+    fn layers_of_the_full_range_detector_come_as_they_run() {
+        let order = Layers::new(Architecture::BlazeFaceFullRange).convolutions();
+        let published = graph(order, Weights::default());
+        let weights = full_range_weights(&published).expect("the published graph");
+        let blocks = 15 + 5;
+        assert_eq!(weights.len(), 2 * (1 + 4 * blocks + 3 * 2 + 2 * 2));
+        assert_eq!(weights.metadata.input_side, Some(192));
+        assert_eq!(first_value(&weights, "stages.0.0.first.weight"), 1.0);
+        assert_eq!(first_value(&weights, "boxes.depthwise.weight"), 90.0);
+        let another = graph(blazeface_order(), Weights::default());
+        assert_eq!(
+            full_range_weights(&another)
+                .expect_err("the short range")
+                .to_string(),
+            "tflite file is malformed: graph has 37 convolutions, blazeface-full-range has 91"
+        );
     }
 
     #[test]
