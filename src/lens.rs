@@ -163,6 +163,28 @@ impl Lens {
         })
     }
 
+    /// Reports a picture that belongs to no stream: it is the first of a new one, and small faces are looked for where
+    /// there are two detectors, which takes longer.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::analyze`]. Violence is never estimated.
+    pub async fn analyze_single(&mut self, picture: &Frame) -> Result<FrameReport, LensError> {
+        self.reset();
+        let faces = match &mut self.faces {
+            Some(faces) => faces.analyze_single(picture, 0).await?,
+            None => Vec::new(),
+        };
+        self.reset();
+        Ok(FrameReport {
+            frame: 0,
+            time_ms: 0.0,
+            restarted: false,
+            faces,
+            violence: None,
+        })
+    }
+
     /// Takes a frame of a file, and reports those that are complete, in order; where time jumps, all those before it.
     ///
     /// # Errors

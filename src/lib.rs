@@ -38,7 +38,8 @@
 //! }
 //! ```
 //!
-//! [`Lens::analyze`](lens::Lens::analyze) reports a webcam's frame at once; for files
+//! [`Lens::analyze`](lens::Lens::analyze) reports a webcam's frame at once,
+//! [`Lens::analyze_single`](lens::Lens::analyze_single) a picture that belongs to no stream; for files
 //! [`push`](lens::Lens::push) and [`finish`](lens::Lens::finish) give the reports later, smoothed with windows that are
 //! centred on the frame.
 //!

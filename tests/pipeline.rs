@@ -109,6 +109,7 @@ fn classifier(seed_name: &str) -> Weights {
 fn weights() -> LensWeights {
     let faces = FaceWeights {
         detector: seeded("blazeface-short-range", FaceDetector::load),
+        full_range_detector: None,
         classifier: ClassifierWeights {
             backbone: seeded("faceres", Backbone::load),
             pretrained: Some(classifier("pretrained")),

@@ -24,6 +24,13 @@ export interface LoadOptions {
    * `violence` needs `violenceBackbone` and `violenceHead`, and alone no others: then no face is looked for.
    */
   tasks?: Task[];
+  /**
+   * Network that finds faces. `short-range` (the default) finds those of at least about a tenth of the picture's longer
+   * side; `full-range` those of half that size too, at about three times the cost; `auto` has both, and while one finds
+   * nothing the other has its turn. A picture always costs one run of one of them. The last two need the weights
+   * `fullRangeDetector`.
+   */
+  detector?: DetectorChoice;
   /** `auto` (the default) takes WebGPU and falls back to the CPU, with the reason in `lens.device.fallback`. */
   device?: DeviceChoice;
   /**
@@ -50,6 +57,9 @@ export interface LoadOptions {
   signal?: AbortSignal;
 }
 
+/** Networks that find faces. */
+export type DetectorChoice = "auto" | "short-range" | "full-range";
+
 /** What is in `manifest.json` of `affectlens-weights`. */
 export interface WeightsManifest {
   files: { [role in WeightsRole]?: WeightsFile };
@@ -68,7 +78,7 @@ export interface WeightsFile {
 }
 
 /**
- * For faces `detector` and `backbone` are needed, and one of `pretrained` and `head`; for violence both of its own. What
+ * For faces `detector` (or `fullRangeDetector`, as `LoadOptions.detector` says) and `backbone` are needed, and one of `pretrained` and `head`; for violence both of its own. What
  * the tasks cannot use is not read.
  */
 export type WeightsBytes = { [role in WeightsRole]?: ArrayBuffer | Uint8Array | Blob };
@@ -128,6 +138,12 @@ export interface Lens {
 export interface AnalyzeOptions {
   /** Time of the picture in its stream, a finite number; by default a video's own time, else the clock. */
   timeMs?: number;
+  /**
+   * The picture belongs to no stream: the one so far ends as with `reset()`, no time is kept, and violence is not estimated.
+   * Faces are looked for more closely, which takes longer: with the detector `auto` small ones too, in up to 155 parts of
+   * the picture, and with the setting `turned` turned ones beside upright ones.
+   */
+  single?: boolean;
 }
 
 /** Settings of expression, valence, arousal and action units. */
@@ -146,6 +162,8 @@ export interface FaceSettings {
   blend: number;
   /** Whether reports hold the points of the face mesh, where `mesh` is loaded; off at first. */
   landmarks: boolean;
+  /** Whether faces on their side or upside down are looked for in pictures without an upright one; off at first. */
+  turned: boolean;
 }
 
 /** Settings of violence. */

@@ -4,7 +4,7 @@
 import { Connection } from "./connection.js";
 import { AffectLensError } from "./errors.js";
 import { FACE_TASKS } from "./names.js";
-import { readOptions, readTime } from "./options.js";
+import { readAnalyzeOptions, readOptions } from "./options.js";
 import { releasePicture, takePicture } from "./picture.js";
 import { refuseOtherPlatforms } from "./platform.js";
 import { SettingsInForce, readChange } from "./settings.js";
@@ -100,12 +100,13 @@ class Lens {
 
   /**
    * @param {unknown} source
-   * @param {{ timeMs?: number }} [options]
+   * @param {{ timeMs?: number, single?: boolean }} [options]
    */
   async analyze(source, options) {
-    const given = readTime(options);
+    const { timeMs, single } = readAnalyzeOptions(options);
     return this.#report(source, (picture, shownAtMs) => {
-      return { kind: "analyze", picture, timeMs: given ?? shownAtMs ?? performance.now() };
+      if (single) return { kind: "analyzeSingle", picture };
+      return { kind: "analyze", picture, timeMs: timeMs ?? shownAtMs ?? performance.now() };
     });
   }
 
@@ -194,14 +195,14 @@ class Lens {
 
   /** @param {import("./index.js").DeviceChoice} device */
   async #connect(device) {
-    const { tasks, weights, wasmUrl, workerUrl, threads, warmUp, onProgress } = this.#plan;
+    const { detector, tasks, weights, wasmUrl, workerUrl, threads, warmUp, onProgress } = this.#plan;
     const connection = new Connection(workerUrl, {
       onProgress: (progress) => onProgress?.(progress),
       onRequest: () => this.#requests++,
     });
     this.#connection = connection;
     try {
-      return await connection.ask({ kind: "load", device, tasks, weights, wasmUrl, threads, warmUp, settings: this.#settings });
+      return await connection.ask({ kind: "load", device, detector, tasks, weights, wasmUrl, threads, warmUp, settings: this.#settings });
     } catch (error) {
       connection.close(/** @type {Error} */ (error));
       throw error;

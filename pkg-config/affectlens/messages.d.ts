@@ -1,6 +1,6 @@
 // Messages between the page and its worker. Private to the package; not published.
 
-import type { DeviceChoice, ErrorCode, FaceSettings, Progress, Task, ViolenceSettings } from "./index.js";
+import type { DetectorChoice, DeviceChoice, ErrorCode, FaceSettings, Progress, Task, ViolenceSettings } from "./index.js";
 import type { Picture } from "./picture.js";
 import type { WeightsSource } from "./weights.js";
 
@@ -12,6 +12,7 @@ export type GroupedChange = { faces?: Partial<FaceSettings>; violence?: Partial<
 export type LoadRequest = {
   kind: "load";
   device: DeviceChoice;
+  detector: DetectorChoice;
   tasks: Task[];
   weights: WeightsSource;
   wasmUrl: string | undefined;
@@ -23,6 +24,7 @@ export type LoadRequest = {
 export type Request =
   | LoadRequest
   | { kind: "analyze"; picture: Picture; timeMs: number }
+  | { kind: "analyzeSingle"; picture: Picture }
   | { kind: "analyzeFace"; picture: Picture }
   | { kind: "configure"; change: GroupedChange }
   | { kind: "reset" };

@@ -11,7 +11,7 @@ export type DeviceChoice = "auto" | "webgpu" | "cpu";
 export type DeviceKind = "webgpu" | "cpu";
 
 /** A weights file by what it is for. */
-export type WeightsRole = "detector" | "backbone" | "pretrained" | "head" | "valenceArousalHead" | "actionUnitsHead" | "mesh" | "blendshapes" | "violenceBackbone" | "violenceHead";
+export type WeightsRole = "detector" | "fullRangeDetector" | "backbone" | "pretrained" | "head" | "valenceArousalHead" | "actionUnitsHead" | "mesh" | "blendshapes" | "violenceBackbone" | "violenceHead";
 
 /** Facial expressions. */
 export type ExpressionName = "neutral" | "anger" | "disgust" | "fear" | "happiness" | "sadness" | "surprise" | "other" | "contempt";
@@ -29,13 +29,13 @@ export type ValenceArousalSource = "head" | "backbone" | "derived";
 export type ActionUnitSource = "head" | "blendshapes";
 
 /** Settings of the part `faces`. */
-export type FaceSettingName = "gla" | "halfWindow" | "valenceArousalHalfWindow" | "actionUnitsHalfWindow" | "confidence" | "blend" | "landmarks";
+export type FaceSettingName = "gla" | "halfWindow" | "valenceArousalHalfWindow" | "actionUnitsHalfWindow" | "confidence" | "blend" | "landmarks" | "turned";
 
 /** Settings of the part `violence`. */
 export type ViolenceSettingName = "threshold" | "every";
 
 /** All settings, in the flat spelling. */
-export type FlatSettingName = "gla" | "halfWindow" | "valenceArousalHalfWindow" | "actionUnitsHalfWindow" | "confidence" | "blend" | "landmarks" | "violenceThreshold" | "violenceEvery";
+export type FlatSettingName = "gla" | "halfWindow" | "valenceArousalHalfWindow" | "actionUnitsHalfWindow" | "confidence" | "blend" | "landmarks" | "turned" | "violenceThreshold" | "violenceEvery";
 
 /** A setting: its name in its part, its flat name, and the values that it takes. */
 export type Control = {

@@ -10,6 +10,7 @@ export const DEVICES = ["auto", "webgpu", "cpu"];
 
 export const TASKS_OF_ROLE = {
   detector: ["expression", "valence-arousal", "action-units"],
+  fullRangeDetector: ["expression", "valence-arousal", "action-units"],
   backbone: ["expression", "valence-arousal", "action-units"],
   pretrained: ["expression", "valence-arousal", "action-units"],
   head: ["expression", "valence-arousal", "action-units"],
@@ -29,6 +30,7 @@ export const CONTROLS = [
   { part: "faces", name: "confidence", flat: "confidence", type: "number", least: 0, most: 1, expected: "a number from 0 to 1" },
   { part: "faces", name: "blend", flat: "blend", type: "number", least: 0, most: 1, expected: "a number from 0 to 1" },
   { part: "faces", name: "landmarks", flat: "landmarks", type: "boolean", expected: "a boolean" },
+  { part: "faces", name: "turned", flat: "turned", type: "boolean", expected: "a boolean" },
   { part: "violence", name: "threshold", flat: "violenceThreshold", type: "number", least: 0, most: 1, expected: "a number from 0 to 1" },
   { part: "violence", name: "every", flat: "violenceEvery", type: "whole number", least: 1, most: 1000, expected: "a whole number from 1 to 1000" },
 ];

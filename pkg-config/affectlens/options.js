@@ -7,11 +7,12 @@ import { ROLES, readManifest } from "./weights.js";
 
 /**
  * @typedef {import("./index.js").LoadOptions} LoadOptions
- * @typedef {Required<Pick<LoadOptions, "device" | "tasks" | "warmUp">> & Pick<LoadOptions, "threads" | "onProgress">
+ * @typedef {Required<Pick<LoadOptions, "device" | "detector" | "tasks" | "warmUp">> & Pick<LoadOptions, "threads" | "onProgress">
  *   & { weights: import("./weights.js").WeightsSource, wasmUrl: string | undefined, workerUrl: string | undefined }} Plan
  *   addresses are whole
  */
 
+const DETECTORS = ["auto", "short-range", "full-range"];
 const MOST_THREADS = 64;
 
 /**
@@ -20,12 +21,13 @@ const MOST_THREADS = 64;
  */
 export function readOptions(options) {
   if (typeof options !== "object" || options === null) throw bad("options", options, "an object");
-  const { tasks = ["expression"], device = "auto", weights, wasmUrl, workerUrl, threads, warmUp = true, onProgress, signal } = options;
+  const { tasks = ["expression"], device = "auto", detector = "short-range", weights, wasmUrl, workerUrl, threads, warmUp = true, onProgress, signal } = options;
   if (!Array.isArray(tasks) || tasks.length === 0) throw bad("tasks", tasks, "an array of task names");
   for (const task of tasks) {
     if (!TASKS.includes(task)) throw bad("tasks", task, `one of ${TASKS.join(", ")}`);
   }
   if (!DEVICES.includes(device)) throw bad("device", device, `one of ${DEVICES.join(", ")}`);
+  if (!DETECTORS.includes(detector)) throw bad("detector", detector, `one of ${DETECTORS.join(", ")}`);
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= MOST_THREADS)) {
     throw bad("threads", threads, `a whole number from 1 to ${MOST_THREADS}`);
   }
@@ -34,6 +36,7 @@ export function readOptions(options) {
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw bad("signal", signal, "an AbortSignal");
   return {
     device,
+    detector,
     tasks: [...tasks],
     weights: readWeights(weights),
     wasmUrl: readAddress("wasmUrl", wasmUrl),
@@ -45,20 +48,21 @@ export function readOptions(options) {
 }
 
 /**
- * The time that a picture is given in `analyze`, if any.
+ * What is said of a picture in `analyze`.
  *
  * @param {unknown} options
- * @returns {number | undefined}
+ * @returns {{ timeMs?: number, single?: boolean }}
  */
-export function readTime(options) {
-  if (options === undefined) return undefined;
+export function readAnalyzeOptions(options) {
+  if (options === undefined) return {};
   if (typeof options !== "object" || options === null || Array.isArray(options)) {
     throw bad("options", options, "an object like { timeMs: 40 }");
   }
-  const { timeMs } = /** @type {{ timeMs?: unknown }} */ (options);
-  if (timeMs === undefined) return undefined;
+  const { timeMs, single } = /** @type {{ timeMs?: unknown, single?: unknown }} */ (options);
+  if (single !== undefined && typeof single !== "boolean") throw bad("single", single, "a boolean");
+  if (timeMs === undefined) return { single };
   if (typeof timeMs !== "number" || !Number.isFinite(timeMs)) throw bad("timeMs", timeMs, "a finite number");
-  return timeMs;
+  return { timeMs, single };
 }
 
 /**

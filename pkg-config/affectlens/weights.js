@@ -30,9 +30,13 @@ const MAX_FILE_BYTES = 2 ** 30;
  * Roles of the files that tasks can use.
  *
  * @param {readonly Task[]} tasks
+ * @param {import("./index.js").DetectorChoice} [detector]
  */
-export function rolesFor(tasks) {
-  return ROLES.filter((role) => TASKS_OF_ROLE[role].some((task) => tasks.includes(task)));
+export function rolesFor(tasks, detector = "short-range") {
+  /** @type {Partial<Record<Role, typeof detector>>} */
+  const detectors = { detector: "short-range", fullRangeDetector: "full-range" };
+  const isChosen = (/** @type {Role} */ role) => detector === "auto" || (detectors[role] ?? detector) === detector;
+  return ROLES.filter((role) => isChosen(role) && TASKS_OF_ROLE[role].some((task) => tasks.includes(task)));
 }
 
 /**
@@ -40,11 +44,12 @@ export function rolesFor(tasks) {
  *
  * @param {WeightsSource} source
  * @param {readonly Task[]} tasks
+ * @param {import("./index.js").DetectorChoice} detector
  * @param {OnBytes} onBytes
  * @returns {Promise<Partial<Record<Role, Uint8Array>>>}
  */
-export async function gatherWeights(source, tasks, onBytes) {
-  const roles = rolesFor(tasks);
+export async function gatherWeights(source, tasks, detector, onBytes) {
+  const roles = rolesFor(tasks, detector);
   if (source.kind === "bytes") {
     const { files } = source;
     const read = roles.flatMap((role) => (files[role] ? [readGiven(role, files[role])] : []));

@@ -52,6 +52,10 @@ async function act(request) {
       const { width, height, rgba } = readPixels(request.picture);
       return lens.analyze(width, height, rgba, request.timeMs);
     }
+    case "analyzeSingle": {
+      const { width, height, rgba } = readPixels(request.picture);
+      return lens.analyzeSingle(width, height, rgba);
+    }
     case "analyzeFace": {
       const { width, height, rgba } = readPixels(request.picture);
       return lens.analyzeFace(width, height, rgba);
@@ -65,13 +69,16 @@ async function act(request) {
 }
 
 /** @param {LoadRequest} request */
-async function load({ device, tasks, weights, wasmUrl, threads, warmUp, settings }) {
+async function load({ device, detector, tasks, weights, wasmUrl, threads, warmUp, settings }) {
   const started = performance.now();
   progress("weights", 0, 0, false);
   const [files, moduleMs] = await Promise.all([
-    gatherWeights(weights, tasks, ({ loadedBytes, totalBytes, cached }) => progress("weights", loadedBytes, totalBytes, cached)),
+    gatherWeights(weights, tasks, detector, ({ loadedBytes, totalBytes, cached }) => progress("weights", loadedBytes, totalBytes, cached)),
     startModule(wasmUrl),
   ]);
+  if (detector !== "short-range" && tasks.some((task) => FACE_TASKS.includes(task)) && !files.fullRangeDetector) {
+    throw new AffectLensError("weights-missing", `weights have no \`fullRangeDetector\`, which the detector \`${detector}\` needs`);
+  }
   const gathered = performance.now();
   progress("device");
   const obstacle = device === "cpu" ? undefined : await findObstacle();

@@ -127,7 +127,7 @@ test("both packages have the crate's version", () => {
 
 test("weights are what their manifest says", () => {
   const { files } = readJson(join(installed("affectlens-weights"), "manifest.json"));
-  const roles = ["backbone", "blendshapes", "detector", "head", "mesh", "pretrained", "violenceBackbone", "violenceHead"];
+  const roles = ["backbone", "blendshapes", "detector", "fullRangeDetector", "head", "mesh", "pretrained", "violenceBackbone", "violenceHead"];
   assert.deepEqual(Object.keys(files).sort(), roles);
   const exported = runModule(`
     import weights from "affectlens-weights";

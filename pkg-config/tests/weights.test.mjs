@@ -15,12 +15,20 @@ test("each task reads the files that it can use, and violence alone none of face
   assert.deepEqual(rolesFor(["action-units"]), [...FACES, "actionUnitsHead", "mesh", "blendshapes"]);
   assert.deepEqual(rolesFor(["violence"]), VIOLENCE);
   assert.deepEqual(rolesFor(["violence", "expression"]), [...FACES, ...VIOLENCE]);
-  assert.deepEqual(rolesFor(TASKS), ROLES);
+  assert.deepEqual(rolesFor(TASKS, "auto"), ROLES);
+});
+
+test("only the detectors that are asked for are read", () => {
+  const detectors = (detector) => rolesFor(["expression"], detector).filter((role) => /detector/i.test(role));
+  assert.deepEqual(detectors(undefined), ["detector"]);
+  assert.deepEqual(detectors("short-range"), ["detector"]);
+  assert.deepEqual(detectors("full-range"), ["fullRangeDetector"]);
+  assert.deepEqual(detectors("auto"), ["detector", "fullRangeDetector"]);
 });
 
 test("bytes that no task can use are left out, and missing ones are not made up", async () => {
   const files = { detector: new Uint8Array(1), violenceHead: new Uint8Array(2) };
-  const gathered = (tasks) => gatherWeights({ kind: "bytes", files }, tasks, assert.fail);
+  const gathered = (tasks) => gatherWeights({ kind: "bytes", files }, tasks, "short-range", assert.fail);
   assert.deepEqual(await gathered(["violence"]), { violenceHead: files.violenceHead });
   assert.deepEqual(await gathered(["expression"]), { detector: files.detector });
 });

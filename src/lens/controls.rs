@@ -35,6 +35,8 @@ pub struct FaceControls {
     pub blend: f32,
     /// Whether reports hold the points of the face mesh, where one is loaded.
     pub landmarks: bool,
+    /// Whether faces on their side or upside down are looked for too: frames are then looked at in four directions.
+    pub turned: bool,
 }
 
 /// Controls of violence.
@@ -103,7 +105,7 @@ const THRESHOLD: Control = Control::of_violence("threshold", ControlRange::Share
 const EVERY: Control = Control::of_violence("every", COUNT);
 
 /// Every control, in the order of the fields of [`Controls`].
-pub const CONTROLS: [Control; 9] = [
+pub const CONTROLS: [Control; 10] = [
     Control::of_faces("gla", ControlRange::Flag),
     HALF_WINDOW,
     VALENCE_AROUSAL_HALF_WINDOW,
@@ -111,6 +113,7 @@ pub const CONTROLS: [Control; 9] = [
     CONFIDENCE,
     BLEND,
     Control::of_faces("landmarks", ControlRange::Flag),
+    Control::of_faces("turned", ControlRange::Flag),
     THRESHOLD,
     EVERY,
 ];
@@ -175,6 +178,7 @@ impl Default for FaceControls {
             confidence: 1.0,
             blend: 1.0,
             landmarks: false,
+            turned: false,
         }
     }
 }

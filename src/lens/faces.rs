@@ -20,8 +20,10 @@ pub use stream::FaceLens;
 /// Files that the pipeline is made of.
 #[derive(Clone, Debug)]
 pub struct FaceWeights {
-    /// Face detector, architecture `blazeface-short-range`.
+    /// Face detector, architecture `blazeface-short-range`, or `blazeface-full-range` for smaller faces.
     pub detector: Weights,
+    /// A second one, architecture `blazeface-full-range`, for faces that the first one is too coarse for.
+    pub full_range_detector: Option<Weights>,
     /// Backbone and heads that classify a face.
     pub classifier: ClassifierWeights,
     /// Face mesh, architecture `face-mesh`.

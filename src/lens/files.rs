@@ -34,9 +34,19 @@ impl LensWeights {
         let required = |role| used(role).ok_or(LensError::MissingWeights { role });
         let optional = |role| used(role).map(|file| parse(role, file)).transpose();
         let read_faces = || -> Result<FaceWeights, E> {
-            let [detector, backbone] = [required(Role::Detector)?, required(Role::Backbone)?];
+            let detectors = [Role::Detector, Role::FullRangeDetector];
+            let mut detectors = detectors
+                .into_iter()
+                .filter_map(|role| Some((role, used(role)?)));
+            let role = Role::Detector;
+            let (role, detector) = detectors.next().ok_or(LensError::MissingWeights { role })?;
+            let backbone = required(Role::Backbone)?;
             Ok(FaceWeights {
-                detector: parse(Role::Detector, detector)?,
+                detector: parse(role, detector)?,
+                full_range_detector: detectors
+                    .next()
+                    .map(|(role, file)| parse(role, file))
+                    .transpose()?,
                 classifier: ClassifierWeights {
                     backbone: parse(Role::Backbone, backbone)?,
                     pretrained: optional(Role::Pretrained)?,
@@ -94,6 +104,28 @@ mod tests {
         let faces = some.faces.expect("used");
         assert!(some.violence.is_none() && faces.mesh.is_none());
         assert!(faces.classifier.action_units_head.is_none());
+    }
+
+    #[test]
+    fn one_detector_is_enough() {
+        let detectors = |files: &[Role]| {
+            let files = [files, &[Role::Backbone]].concat();
+            let faces = read(&[Task::Expression], &files).expect("enough").faces;
+            let faces = faces.expect("used");
+            let name = |weights: Weights| weights.metadata.architecture;
+            (
+                name(faces.detector),
+                faces.full_range_detector.map(name).unwrap_or_default(),
+            )
+        };
+        let [short, full] = [Role::Detector, Role::FullRangeDetector];
+        let none = String::new;
+        assert_eq!(detectors(&[short]), (short.file().to_owned(), none()));
+        assert_eq!(detectors(&[full]), (full.file().to_owned(), none()));
+        assert_eq!(
+            detectors(&[short, full]),
+            (short.file().to_owned(), full.file().to_owned())
+        );
     }
 
     #[test]

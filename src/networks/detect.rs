@@ -1,19 +1,25 @@
-//! Face detection with MediaPipe's short-range BlazeFace.
+//! Face detection with MediaPipe's BlazeFace.
 //!
-//! A frame is letterboxed into the network's 128-pixel square, so a face must measure at least about a tenth of the
-//! frame's longer side to be detected: suited to webcams and portraits, not to crowds.
+//! A frame is letterboxed into the network's square, so a face must have some size there to be detected. With the short
+//! range, a square of 128 pixels, it must measure at least about a tenth of the frame's longer side: suited to webcams and
+//! portraits, not to crowds. The full range, a square of 192 pixels, finds faces of about half that size.
 
 mod anchors;
 mod blazeface;
 mod gpu;
 mod letterbox;
+mod search;
 mod suppression;
+mod view;
 
 use burn::tensor::Tensor;
 use thiserror::Error;
 
-pub use blazeface::{ANCHOR_VALUES, ANCHORS, ARCHITECTURE, INPUT_SIDE, NORMALISATION, plan};
+pub use blazeface::{
+    ANCHOR_VALUES, ANCHORS, ARCHITECTURE, DetectorRange, INPUT_SIDE, NORMALISATION, plan,
+};
 pub(crate) use gpu::{FaceCropper, GpuFaces};
+pub(crate) use search::FaceSearch;
 
 use crate::crop::batch;
 use crate::device::OpenedDevice;
@@ -22,8 +28,9 @@ use crate::frame::Frame;
 use crate::kernel::{Gpu, Network, read_back};
 use crate::weights::{Weights, WeightsError};
 use gpu::GpuDetector;
+use view::View;
 
-/// Default score of a face, in `[0, 1]`, from which it is reported; see [`FaceDetector::with_threshold`].
+/// Default score of a face, in `[0, 1]`, from which the short range reports it; see [`FaceDetector::with_threshold`].
 pub const DEFAULT_THRESHOLD: f32 = 0.5;
 
 /// Error from face detection.
@@ -49,6 +56,7 @@ pub enum DetectError {
 /// Face detector with its network on one device.
 #[derive(Debug)]
 pub struct FaceDetector {
+    range: DetectorRange,
     network: Network,
     device: OpenedDevice,
     threshold: f32,
@@ -60,22 +68,30 @@ impl FaceDetector {
     ///
     /// # Errors
     ///
-    /// [`WeightsError`] unless the weights are those of [`ARCHITECTURE`], complete and without further parameters.
+    /// [`WeightsError`] unless the weights are those of a [`DetectorRange`], complete and without further parameters.
     pub fn load(weights: &Weights, device: &OpenedDevice) -> Result<Self, WeightsError> {
+        let range = DetectorRange::of(weights)?;
         let detector = Self {
+            range,
             network: Network::new(&plan(weights)?, device),
             device: device.clone(),
-            threshold: DEFAULT_THRESHOLD,
+            threshold: range.default_threshold(),
             gpu: None,
         };
-        Ok(detector.with_threshold(DEFAULT_THRESHOLD))
+        Ok(detector.with_threshold(range.default_threshold()))
+    }
+
+    /// The faces that the network is made for.
+    pub fn range(&self) -> DetectorRange {
+        self.range
     }
 
     /// Sets the score of a face, in `[0, 1]`, from which it is reported.
     #[must_use]
     pub fn with_threshold(mut self, threshold: f32) -> Self {
         self.threshold = threshold;
-        self.gpu = Gpu::of(&self.device.device).map(|gpu| GpuDetector::new(gpu, threshold));
+        self.gpu =
+            Gpu::of(&self.device.device).map(|gpu| GpuDetector::new(gpu, self.range, threshold));
         self
     }
 
@@ -91,21 +107,28 @@ impl FaceDetector {
             let values = read(vec![faces.values()]).await?;
             return faces.decode(&values[0]);
         }
-        let fitted = letterbox::letterbox(frame, INPUT_SIDE);
-        let input = batch(
-            std::slice::from_ref(&fitted.picture),
-            &NORMALISATION,
-            &self.device.device,
-        )
-        .expect("one picture is a batch");
+        let whole = View::whole(frame, self.range.input_side());
+        let mut faces = self.look(&[whole]).await?;
+        Ok(faces.pop().unwrap_or_default())
+    }
+
+    /// The faces of each view, best first, in frame pixels; one run of the network, at least one view.
+    async fn look(&self, views: &[View]) -> Result<Vec<Vec<Detection>>, DetectError> {
+        let pictures: Vec<_> = views.iter().map(|view| view.picture().clone()).collect();
+        let input = batch(&pictures, &NORMALISATION, &self.device.device)
+            .expect("views of one network have one size");
         let values = read(vec![self.network.forward(input)]).await?;
-        check_scores(&values[0])?;
-        let candidates = anchors::decode(&values[0], self.threshold);
-        let faces = suppression::suppress(candidates, suppression::SAME_FACE_OVERLAP);
-        Ok(faces
-            .into_iter()
-            .map(|face| fitted.fit.in_frame(face))
-            .collect())
+        let length = self.range.anchors() * ANCHOR_VALUES;
+        let faces = views
+            .iter()
+            .zip(values[0].chunks_exact(length))
+            .map(|(view, values)| {
+                check_scores(anchors::logits(self.range, values))?;
+                let candidates = anchors::decode(self.range, values, self.threshold);
+                let faces = suppression::suppress(candidates, suppression::SAME_FACE_OVERLAP);
+                Ok(faces.into_iter().map(|face| view.in_frame(face)).collect())
+            });
+        faces.collect()
     }
 
     /// Starts detection on the GPU; the faces stay there until the caller reads them. `None` on the CPU.
@@ -120,12 +143,9 @@ async fn read(tensors: Vec<Tensor<2>>) -> Result<Vec<Vec<f32>>, DetectError> {
     })
 }
 
-fn check_scores(values: &[f32]) -> Result<(), DetectError> {
-    let scores = values
-        .chunks_exact(blazeface::ANCHOR_VALUES)
-        .map(|anchor| anchor[blazeface::ANCHOR_VALUES - 1]);
-    let anchors = scores.len();
-    match scores.filter(|score| !score.is_finite()).count() {
+fn check_scores(logits: impl ExactSizeIterator<Item = f32>) -> Result<(), DetectError> {
+    let anchors = logits.len();
+    match logits.filter(|logit| !logit.is_finite()).count() {
         0 => Ok(()),
         count => Err(DetectError::NotFinite { count, anchors }),
     }

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::{
     backbone::{self, Facts},
-    detect,
+    detect::{self, DetectorRange},
     device::{DeviceError, OpenedDevice},
     face::Landmarks,
     kernel::{self, Counters, Plan, read_back},
@@ -49,7 +49,7 @@ pub enum NetworkError {
 /// What a part of the output holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct OutputPart {
-    /// `embedding`, `logits`, `anchors`, `landmarks` or `presence`.
+    /// `embedding`, `logits`, `anchors`, `boxes`, `scores`, `landmarks` or `presence`.
     pub name: &'static str,
     /// Shape for one picture.
     pub shape: Vec<usize>,
@@ -148,14 +148,20 @@ impl Network {
 
 /// The network that the weights name, and what it gives.
 fn plan(weights: &Weights) -> Result<(Plan, NetworkFacts), WeightsError> {
-    if weights.metadata.architecture == detect::ARCHITECTURE {
+    if let Ok(range) = DetectorRange::of(weights) {
+        let part = |name, values| OutputPart {
+            name,
+            shape: vec![range.anchors(), values],
+        };
         let facts = NetworkFacts {
-            name: detect::ARCHITECTURE,
-            side: detect::INPUT_SIDE,
-            outputs: vec![OutputPart {
-                name: "anchors",
-                shape: vec![detect::ANCHORS, detect::ANCHOR_VALUES],
-            }],
+            name: range.architecture(),
+            side: range.input_side(),
+            outputs: match range {
+                DetectorRange::Short => vec![part("anchors", detect::ANCHOR_VALUES)],
+                DetectorRange::Full => {
+                    vec![part("boxes", detect::ANCHOR_VALUES - 1), part("scores", 1)]
+                }
+            },
         };
         return Ok((detect::plan(weights)?, facts));
     }

@@ -9,6 +9,8 @@ use super::task::{Task, Tasks};
 pub enum Role {
     /// Face detector.
     Detector,
+    /// Face detector for smaller faces.
+    FullRangeDetector,
     /// Backbone that embeds faces.
     Backbone,
     /// Classifier that stands for the pretrained model.
@@ -73,8 +75,9 @@ use Origin::{BuiltIn, Fetched, Own};
 
 /// All roles, in the order of the enum: name, title in messages, default file, origin, tasks that use it.
 #[rustfmt::skip]
-const TABLE: [Facts; 10] = [
+const TABLE: [Facts; 11] = [
     row(Role::Detector, "detector", "face detector", "blazeface-short-range", Fetched, &Task::FACES),
+    row(Role::FullRangeDetector, "fullRangeDetector", "full-range face detector", "blazeface-full-range", Fetched, &Task::FACES),
     row(Role::Backbone, "backbone", "backbone", "faceres", Fetched, &Task::FACES),
     row(Role::Pretrained, "pretrained", "pretrained classifier", "expression-pretrained", BuiltIn, &Task::FACES),
     row(Role::Head, "head", "head", "expression-head", BuiltIn, &Task::FACES),
@@ -156,7 +159,7 @@ mod tests {
             Role::ALL.into_iter().filter(move |role| role.serves(tasks))
         };
         assert!(read(&[Task::Violence]).eq([Role::ViolenceBackbone, Role::ViolenceHead]));
-        assert_eq!(read(&[Task::Expression]).count(), 4);
+        assert_eq!(read(&[Task::Expression]).count(), 5);
         assert_eq!(read(&Task::ALL).count(), Role::ALL.len());
     }
 }

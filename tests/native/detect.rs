@@ -1,4 +1,4 @@
-//! The face detector against the tflite runtime (tests/goldens/detect.py).
+//! The face detectors against the tflite runtime (tests/goldens/detect.py).
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::process::Command;
 
 use affectlens::backbone::{Architecture, PlainNetwork};
 use affectlens::crop::batch;
-use affectlens::detect::{self, FaceDetector, INPUT_SIDE, NORMALISATION};
+use affectlens::detect::{self, DetectorRange, FaceDetector, NORMALISATION};
 use affectlens::device::{self, DeviceChoice, OpenedDevice};
 use affectlens::face::{BoundingBox, Detection};
 use affectlens::frame::Frame;
@@ -15,7 +15,7 @@ use affectlens::weights::Weights;
 use burn::tensor::{Device, Tensor};
 use serde::Deserialize;
 
-/// Sums of up to 864 products in another order; values reach 100.
+/// Sums of up to 864 products in another order; values reach 200.
 const RAW_TOLERANCE: f32 = 1e-3;
 /// Frame pixels. The resize may differ from Pillow's by a level here and there, JPEG decoding everywhere.
 const BOX_TOLERANCE: f32 = 1.0;
@@ -30,9 +30,13 @@ pub(super) struct GoldenFace {
     pub(super) keypoints: [[f32; 2]; 6],
 }
 
-/// The faces of each picture, best first.
+/// The faces of each picture that the short range finds, best first.
 pub(super) fn golden_faces() -> BTreeMap<String, Vec<GoldenFace>> {
-    let goldens = std::fs::read_to_string(golden("boxes.json")).expect("golden file");
+    golden_faces_of(DetectorRange::Short)
+}
+
+fn golden_faces_of(range: DetectorRange) -> BTreeMap<String, Vec<GoldenFace>> {
+    let goldens = std::fs::read_to_string(golden(range, "boxes.json")).expect("golden file");
     serde_json::from_str(&goldens).expect("a valid file")
 }
 
@@ -47,16 +51,23 @@ pub(super) fn cache() -> PathBuf {
     )
 }
 
-fn weights() -> Weights {
-    let path = cache().join("weights/blazeface-short-range.safetensors");
+const RANGES: [DetectorRange; 2] = [DetectorRange::Short, DetectorRange::Full];
+
+fn weights(range: DetectorRange) -> Weights {
+    let name = range.architecture();
+    let path = cache().join(format!("weights/{name}.safetensors"));
     Weights::from_safetensors(&std::fs::read(path).expect("fetched weights"))
         .expect("valid weights")
 }
 
-fn golden(name: &str) -> PathBuf {
+fn golden(range: DetectorRange, name: &str) -> PathBuf {
+    let prefix = match range {
+        DetectorRange::Short => "",
+        DetectorRange::Full => "full-range-",
+    };
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("tests/goldens/detect")
-        .join(name)
+        .join(format!("{prefix}{name}"))
 }
 
 fn jpeg(name: &str) -> Frame {
@@ -149,19 +160,16 @@ fn side_by_side(left: &Frame, right: &Frame) -> Frame {
 }
 
 /// Nearest neighbour to the network's input, as `decimate` in tests/goldens/detect.py.
-fn decimate(frame: &Frame) -> Frame {
+fn decimate(frame: &Frame, side: u32) -> Frame {
     let mut pixels = Vec::new();
-    for y in 0..INPUT_SIDE {
-        for x in 0..INPUT_SIDE {
-            let [row, column] = [
-                y * frame.height() / INPUT_SIDE,
-                x * frame.width() / INPUT_SIDE,
-            ];
+    for y in 0..side {
+        for x in 0..side {
+            let [row, column] = [y * frame.height() / side, x * frame.width() / side];
             let start = (row * frame.width() + column) as usize * 3;
             pixels.extend_from_slice(&frame.pixels()[start..start + 3]);
         }
     }
-    Frame::from_rgb(INPUT_SIDE, INPUT_SIDE, pixels).expect("a full picture")
+    Frame::from_rgb(side, side, pixels).expect("a full picture")
 }
 
 /// The pictures whose pixels are the same on both sides.
@@ -189,14 +197,35 @@ fn detect(detector: &FaceDetector, frame: &Frame) -> Vec<Detection> {
     pollster::block_on(detector.detect(frame)).expect("detection")
 }
 
+/// Box and logit of an anchor that is numbered as tflite numbers them.
+fn anchor(range: DetectorRange, output: &[f32], index: usize) -> (&[f32], f32) {
+    match range {
+        DetectorRange::Short => {
+            let (place, logit) = output[index * 17..][..17].split_at(16);
+            (place, logit[0])
+        }
+        DetectorRange::Full => {
+            // Rows of 48 there; here patches of 2x2 in rows of 24.
+            let (x, y) = (index % 48, index / 48);
+            let index = (y / 2 * 24 + x / 2) * 4 + y % 2 * 2 + x % 2;
+            (&output[index * 16..][..16], output[2304 * 16 + index])
+        }
+    }
+}
+
 #[track_caller]
-fn assert_raw_outputs_agree(forward: impl Fn(Tensor<4>) -> Vec<f32>, device: &Device) {
-    let goldens = std::fs::read(golden("raw.safetensors")).expect("golden file");
+fn assert_raw_outputs_agree(
+    range: DetectorRange,
+    forward: impl Fn(Tensor<4>) -> Vec<f32>,
+    device: &Device,
+) {
+    let goldens = std::fs::read(golden(range, "raw.safetensors")).expect("golden file");
     let goldens = Weights::from_safetensors(&goldens).expect("a valid file");
     for (name, picture) in exact_pictures() {
-        let input = batch(&[decimate(&picture)], &NORMALISATION, device).expect("one picture");
+        let picture = decimate(&picture, range.input_side());
+        let input = batch(&[picture], &NORMALISATION, device).expect("one picture");
         let output = forward(input);
-        assert_eq!(output.len(), 896 * 17);
+        assert_eq!(output.len(), range.anchors() * 17);
         let values = |part: &str| {
             &goldens
                 .get(&format!("{name}.{part}"))
@@ -205,20 +234,22 @@ fn assert_raw_outputs_agree(forward: impl Fn(Tensor<4>) -> Vec<f32>, device: &De
         };
         let scores = values("scores")
             .iter()
-            .zip(output.chunks_exact(17))
-            .map(|(golden, got)| (got[16] - golden).abs());
+            .enumerate()
+            .map(|(index, golden)| (anchor(range, &output, index).1 - golden).abs());
         let boxes = values("kept")
             .iter()
             .zip(values("regressors").chunks_exact(16))
-            .flat_map(|(&anchor, golden)| {
-                let got = &output[anchor as usize * 17..][..16];
+            .flat_map(|(&index, golden)| {
+                let (got, _) = anchor(range, &output, index as usize);
                 got.iter()
                     .zip(golden)
                     .map(|(got, golden)| (got - golden).abs())
             });
         let worst_score = scores.fold(0.0, f32::max);
         let worst_box = boxes.fold(0.0, f32::max);
-        println!("{name}: scores within {worst_score:.1e}, regressors within {worst_box:.1e}");
+        println!(
+            "{range:?}, {name}: scores within {worst_score:.1e}, regressors within {worst_box:.1e}"
+        );
         assert!(
             worst_score <= RAW_TOLERANCE,
             "{name}: a score is off by {worst_score}"
@@ -232,26 +263,28 @@ fn assert_raw_outputs_agree(forward: impl Fn(Tensor<4>) -> Vec<f32>, device: &De
 
 #[track_caller]
 fn assert_folded_outputs_agree(device: &OpenedDevice) {
-    let plan = detect::plan(&weights()).expect("weights of the detector");
-    let network = Network::new(&plan, device);
-    let read = |tensor: Tensor<2>| pollster::block_on(read_back(vec![tensor])).expect("output");
-    assert_raw_outputs_agree(
-        |input| read(network.forward(input)).remove(0),
-        &device.device,
-    );
+    for range in RANGES {
+        let plan = detect::plan(&weights(range)).expect("weights of the detector");
+        let network = Network::new(&plan, device);
+        let read = |tensor: Tensor<2>| pollster::block_on(read_back(vec![tensor])).expect("output");
+        let forward = |input| read(network.forward(input)).remove(0);
+        assert_raw_outputs_agree(range, forward, &device.device);
+    }
 }
 
 #[test]
 #[ignore = "needs fetched weights and media, ffmpeg: run cargo xtask test"]
 fn raw_outputs_of_the_plain_form_equal_tflite() {
-    let network = PlainNetwork::load(Architecture::BlazeFace, &weights(), &Device::flex());
+    let range = DetectorRange::Short;
+    let weights = weights(range);
+    let network = PlainNetwork::load(Architecture::BlazeFace, &weights, &Device::flex());
     let network = network.expect("weights of the detector");
     let forward = |input: Tensor<4>| {
         let outputs = network.forward(input.permute([0, 3, 1, 2]));
         let output = Tensor::cat(outputs, 1).into_data();
         output.try_into_vec().expect("f32")
     };
-    assert_raw_outputs_agree(forward, &Device::flex());
+    assert_raw_outputs_agree(range, forward, &Device::flex());
 }
 
 #[test]
@@ -284,10 +317,20 @@ fn faces_chosen_on_the_gpu_equal_the_published_pipeline_within_a_pixel() {
 
 #[track_caller]
 fn assert_faces_equal_the_published_ones(device: &OpenedDevice) {
-    let detector = FaceDetector::load(&weights(), device).expect("weights of the detector");
-    let goldens = golden_faces();
     let exact = exact_pictures();
-    for (name, expected) in goldens {
+    for range in RANGES {
+        assert_faces_equal(range, device, &exact);
+    }
+}
+
+#[track_caller]
+fn assert_faces_equal(
+    range: DetectorRange,
+    device: &OpenedDevice,
+    exact: &BTreeMap<&'static str, Frame>,
+) {
+    let detector = FaceDetector::load(&weights(range), device).expect("weights of the detector");
+    for (name, expected) in golden_faces_of(range) {
         let picture = exact
             .get(name.as_str())
             .cloned()
@@ -314,7 +357,7 @@ fn assert_faces_equal_the_published_ones(device: &OpenedDevice) {
                 .map(apart)
                 .fold(0.0, f32::max);
             println!(
-                "{name}: {worst:.3} px, score {:.4} against {:.4}",
+                "{range:?}, {name}: {worst:.3} px, score {:.4} against {:.4}",
                 face.score, golden.score
             );
             assert!(worst <= BOX_TOLERANCE, "{name}: {worst} px");
@@ -330,8 +373,8 @@ fn assert_faces_equal_the_published_ones(device: &OpenedDevice) {
 #[test]
 #[ignore = "needs fetched weights and media, ffmpeg: run cargo xtask test"]
 fn webcam_clip_shows_one_face_in_nearly_every_frame() {
-    let detector =
-        FaceDetector::load(&weights(), &OpenedDevice::cpu()).expect("weights of the detector");
+    let detector = FaceDetector::load(&weights(DetectorRange::Short), &OpenedDevice::cpu())
+        .expect("weights of the detector");
     let frames = video_frames("cap13_edit2.mp4", "not(mod(n\\,25))", 400, 300);
     let start = std::time::Instant::now();
     let found = frames
@@ -353,8 +396,8 @@ fn webcam_clip_shows_one_face_in_nearly_every_frame() {
 #[test]
 #[ignore = "needs fetched weights and media: run cargo xtask test"]
 fn threshold_above_every_score_finds_nothing() {
-    let detector =
-        FaceDetector::load(&weights(), &OpenedDevice::cpu()).expect("weights of the detector");
+    let detector = FaceDetector::load(&weights(DetectorRange::Short), &OpenedDevice::cpu())
+        .expect("weights of the detector");
     let picture = jpeg("audrey.jpg");
     assert_eq!(detect(&detector, &picture).len(), 1);
     assert!(detect(&detector.with_threshold(0.999), &picture).is_empty());

@@ -1,9 +1,9 @@
 //! The whole expression pipeline with the published weights.
 
 use affectlens::backbone::Backbone;
-use affectlens::crop::{batch, crop_rotated, resize};
+use affectlens::crop::{batch, crop_face, crop_rotated, resize};
 use affectlens::device::{self, DeviceChoice, OpenedDevice};
-use affectlens::face::RotatedBox;
+use affectlens::face::{BoundingBox, RotatedBox};
 use affectlens::faces::{ClassifierWeights, FaceClassifier, FaceScores, FaceWeights};
 use affectlens::frame::Frame;
 use affectlens::head::{ActionUnitsConfig, ValenceArousalConfig};
@@ -17,19 +17,21 @@ use affectlens::task::{Task, Tasks};
 use affectlens::weights::{EMBEDDING, Weights, cache_dir};
 use burn::tensor::Tensor;
 
-use crate::seeded::seeded;
+use crate::{detect::golden_faces, seeded::seeded};
+
+fn fetched(name: &str) -> Weights {
+    let path = cache_dir().join(format!("weights/{name}.safetensors"));
+    Weights::read(&path).expect("fetched weights")
+}
 
 fn weights() -> FaceWeights {
-    let fetched = |name: &str| {
-        let path = cache_dir().join(format!("weights/{name}.safetensors"));
-        Weights::read(&path).expect("fetched weights")
-    };
     let trained = |name: &str| {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
         Weights::read(&root.join(format!("models/{name}.safetensors"))).expect("committed")
     };
     FaceWeights {
         detector: fetched("blazeface-short-range"),
+        full_range_detector: None,
         classifier: ClassifierWeights {
             backbone: fetched("faceres"),
             pretrained: Some(trained("expression-pretrained")),
@@ -154,6 +156,136 @@ fn gpu_and_cpu_report_the_same() {
                 (gpu - cpu).abs() < 1e-3,
                 "{gpu} on the GPU, {cpu} on the CPU"
             );
+        }
+    }
+}
+
+/// The faces of five pictures, each cut out and made 72 pixels wide, on 1280x720 pixels of grey; and where they are.
+fn crowd() -> (Frame, Vec<[usize; 2]>) {
+    const SIDE: u32 = 72;
+    let (width, height) = (1280_usize, 720_usize);
+    let mut pixels = vec![110; width * height * 3];
+    let jpegs = golden_faces()
+        .into_iter()
+        .filter(|(name, _)| name.ends_with(".jpg"));
+    let mut places = Vec::new();
+    for (index, (name, faces)) in jpegs.enumerate() {
+        let [x, y, side, _] = faces[0].bounding_box;
+        let region = BoundingBox {
+            x: x - side * 0.3,
+            y: y - side * 0.4,
+            width: side * 1.6,
+            height: side * 1.6,
+        };
+        let face = crop_face(&picture(&name), &region, SIDE).expect("inside");
+        let place = [60 + 255 * index, 40 + 140 * index];
+        for (row, line) in face.pixels().chunks_exact(SIDE as usize * 3).enumerate() {
+            let start = ((place[1] + row) * width + place[0]) * 3;
+            pixels[start..start + line.len()].copy_from_slice(line);
+        }
+        places.push(place);
+    }
+    let frame = Frame::from_rgb(1280, 720, pixels).expect("as many pixels");
+    (frame, places)
+}
+
+#[test]
+#[ignore = "needs fetched weights and media: run cargo xtask test"]
+fn small_faces_of_a_single_picture_are_found_by_two_detectors_without_doubles() {
+    let (crowd, places) = crowd();
+    let found = |full_range_detector| {
+        let faces = FaceWeights {
+            full_range_detector,
+            mesh: None,
+            blendshapes: None,
+            ..weights()
+        };
+        let weights = LensWeights {
+            faces: Some(faces),
+            violence: None,
+        };
+        let device = OpenedDevice::cpu();
+        let lens = Lens::load(&weights, Tasks::EXPRESSION, &device);
+        let mut lens = pollster::block_on(lens).expect("weights that fit");
+        let report = pollster::block_on(lens.analyze_single(&crowd)).expect("a report");
+        let boxes = report.faces.into_iter().map(|face| face.bounding_box);
+        let places = boxes.map(|face| {
+            let centre = [face.x + face.width / 2.0, face.y + face.height / 2.0];
+            places.iter().position(|place| {
+                let inside = |axis: usize| {
+                    let from = centre[axis] - place[axis] as f32;
+                    (0.0..72.0).contains(&from)
+                };
+                inside(0) && inside(1)
+            })
+        });
+        let mut places: Vec<_> = places.collect();
+        places.sort_unstable();
+        places
+    };
+    assert_eq!(found(None), []);
+    let full_range = fetched("blazeface-full-range");
+    assert_eq!(found(Some(full_range)), [0, 1, 2, 3, 4].map(Some));
+}
+
+/// The frame turned clockwise by a quarter.
+fn turned(frame: &Frame) -> Frame {
+    let (width, height) = (frame.width() as usize, frame.height() as usize);
+    let pixel = |x: usize, y: usize| &frame.pixels()[(y * width + x) * 3..][..3];
+    let rows = (0..width).flat_map(|x| (0..height).rev().map(move |y| (x, y)));
+    let pixels = rows.flat_map(|(x, y)| pixel(x, y)).copied().collect();
+    Frame::from_rgb(frame.height(), frame.width(), pixels).expect("as many pixels")
+}
+
+#[test]
+#[ignore = "needs fetched weights and media: run cargo xtask test"]
+fn turned_faces_are_found_where_they_are_and_read_upright() {
+    let mut lens = load(ALL_TASKS, &OpenedDevice::cpu());
+    let mut frame = picture("franck_02159.jpg");
+    let report = |lens: &mut Lens, frame: &Frame, is_single: bool| {
+        lens.reset();
+        let report = match is_single {
+            true => pollster::block_on(lens.analyze_single(frame)).expect("a report"),
+            false => analyze(lens, frame).0,
+        };
+        assert_eq!(report.faces.len(), 1);
+        report.faces.into_iter().next().expect("a face")
+    };
+    let mut expected = report(&mut lens, &frame, false);
+    let mut controls = lens.controls();
+    controls.faces.turned = true;
+    lens.configure(controls).expect("in range");
+    for quarters in 1..4 {
+        let BoundingBox {
+            x,
+            y,
+            width,
+            height,
+        } = expected.bounding_box;
+        expected.bounding_box = BoundingBox {
+            x: frame.height() as f32 - y - height,
+            y: x,
+            width: height,
+            height: width,
+        };
+        frame = turned(&frame);
+        for is_single in [false, true] {
+            let face = report(&mut lens, &frame, is_single);
+            let corners = |face: &FaceReport| {
+                let bounds = face.bounding_box;
+                [bounds.x, bounds.y, bounds.width, bounds.height]
+            };
+            for (got, expected) in corners(&face).into_iter().zip(corners(&expected)) {
+                assert!(
+                    (got - expected).abs() < 2.0,
+                    "{quarters} quarters, single {is_single}: {got}, expected {expected}"
+                );
+            }
+            let smile = face.expression.as_ref().expect("asked for");
+            assert_eq!(smile.label, Expression::Happiness, "{quarters} quarters");
+            let units = face.action_units.as_ref().expect("a mesh was found");
+            let smile = units.iter().find(|it| it.0 == ActionUnit::Au12);
+            assert!(smile.expect("has a source").1 > 0.5, "{quarters} quarters");
         }
     }
 }

@@ -48,6 +48,7 @@ fn seeded_detector() -> Weights {
 fn faces() -> FaceWeights {
     FaceWeights {
         detector: seeded_detector(),
+        full_range_detector: None,
         classifier: ClassifierWeights {
             backbone: seeded("mt-ddamfn"),
             pretrained: None,

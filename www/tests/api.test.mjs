@@ -598,6 +598,52 @@ describe("settings", LIMIT, () => {
   }
 });
 
+describe("detectors", LIMIT, () => {
+  test("only what is asked for is fetched, and each finds the face", async () => {
+    for (const [detector, files] of [
+      ["short-range", ["blazeface-short-range"]],
+      ["full-range", ["blazeface-full-range"]],
+      ["auto", ["blazeface-full-range", "blazeface-short-range"]],
+    ]) {
+      server.requests.length = 0;
+      const found = await page.evaluate(async (detector) => {
+        const lens = await cpu({ detector });
+        const face = await image("/face.png");
+        await caches.delete("affectlens-weights");
+        return [await lens.analyze(face), await lens.analyze(face, { single: true })].map(({ faces }) => faces.length);
+      }, detector);
+      assert.deepEqual(found, [1, 1], detector);
+      const fetched = server.requests.flatMap((url) => /blazeface-[a-z]+-range/.exec(url) ?? []);
+      assert.deepEqual(fetched.sort(), files);
+    }
+  });
+
+  test("a face on its side is found where it is, if it is looked for", async () => {
+    const [none, ...lying] = await page.evaluate(async () => {
+      const upright = await image("/face.png");
+      const canvas = new OffscreenCanvas(upright.naturalHeight, upright.naturalWidth);
+      const context = canvas.getContext("2d");
+      context.translate(canvas.width, 0);
+      context.rotate(Math.PI / 2);
+      context.drawImage(upright, 0, 0);
+      const lens = await cpu();
+      const reports = [await lens.analyze(canvas)];
+      await lens.configure({ turned: true });
+      reports.push(await lens.analyze(canvas), await lens.analyze(canvas, { single: true }));
+      await lens.reset();
+      reports.push(await lens.analyze(upright));
+      return reports.map(({ faces }) => faces.map(({ box }) => box));
+    });
+    assert.deepEqual(none, []);
+    const [[left, top, width, height]] = lying.pop();
+    for (const boxes of lying) {
+      assert.equal(boxes.length, 1);
+      const expected = [300 - top - height, left, height, width];
+      expected.forEach((side, index) => assert.ok(Math.abs(boxes[0][index] - side) < 2, `${boxes[0]}, expected ${expected}`));
+    }
+  });
+});
+
 describe("tasks", LIMIT, () => {
   test("only what is asked for is fetched and reported", async () => {
     server.requests.length = 0;

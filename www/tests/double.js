@@ -21,6 +21,7 @@ export class Lens {
       confidence: 1,
       blend: 1,
       landmarks: false,
+      turned: false,
     },
     violence: { threshold: 0.5, every: 1 },
   };

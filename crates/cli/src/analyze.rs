@@ -18,7 +18,7 @@ use clap::{
     builder::{OsStringValueParser, PossibleValue, TypedValueParser as _},
 };
 
-use super::{DeviceOption, WeightsOptions, probability};
+use super::{DetectorOption, DeviceOption, WeightsOptions, probability};
 use affectlens::{
     lens::Lens,
     task::{Task, Tasks},
@@ -54,6 +54,13 @@ pub(super) struct Args {
     /// Device that runs the networks.
     #[arg(long, value_enum, default_value_t)]
     device: DeviceOption,
+    /// Network that finds faces.
+    #[arg(long, value_enum, default_value_t)]
+    detector: DetectorOption,
+    /// Look for faces on their side and upside down too: pictures and frames are looked at in four directions, which
+    /// multiplies the cost of finding faces.
+    #[arg(long)]
+    turned: bool,
     /// Frames before and after each frame over which expressions are averaged; single pictures are not smoothed
     /// [default: from the head's file].
     #[arg(long, value_name = "FRAMES", value_parser = half_window())]
@@ -139,7 +146,7 @@ fn frame_rate(text: &str) -> Result<f64, String> {
 pub(super) fn run(args: &Args) -> Result<()> {
     let inputs = args.inputs()?;
     let tasks = args.tasks();
-    let weights = args.weights.installed().load(tasks)?;
+    let weights = args.weights.installed().load(tasks, args.detector)?;
     let device = args.device.open()?;
     let mut lens = pollster::block_on(Lens::load(&weights, tasks, &device))?;
     args.configure(&mut lens)?;
@@ -201,6 +208,7 @@ impl Args {
         let faces = &mut controls.faces;
         faces.gla &= !self.no_gla;
         faces.landmarks = self.landmarks;
+        faces.turned = self.turned;
         change(&mut faces.half_window, self.half_window);
         change(
             &mut faces.valence_arousal_half_window,

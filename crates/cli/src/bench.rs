@@ -12,7 +12,8 @@ use serde::Serialize;
 
 use super::{DeviceOption, installed::default_folder};
 use affectlens::{
-    backbone, detect,
+    backbone,
+    detect::DetectorRange,
     device::{DeviceKind, KernelForm, OpenedDevice},
     landmarks,
 };
@@ -171,7 +172,11 @@ fn describe(device: DeviceKind, kernels: KernelForm) -> String {
 fn weights_files(folder: &Path, wanted: &str) -> Result<Vec<(&'static str, PathBuf)>> {
     let names: Vec<_> = backbone::NAMES
         .into_iter()
-        .chain([detect::ARCHITECTURE, landmarks::MESH_ARCHITECTURE])
+        .chain([
+            DetectorRange::Short.architecture(),
+            DetectorRange::Full.architecture(),
+            landmarks::MESH_ARCHITECTURE,
+        ])
         .collect();
     if wanted != "all" && !names.contains(&wanted) {
         bail!(

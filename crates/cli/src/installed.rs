@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Error, Result, anyhow, bail};
 use burn::tensor::Device;
 
+use super::options::DetectorOption;
 use affectlens::{
     faces::{ClassifierWeights, FaceWeights},
     head::{ActionUnits, Mlp, TemporalHead, ValenceArousal},
@@ -121,9 +122,10 @@ impl InstalledWeights {
     }
 
     /// The files that the tasks need.
-    pub(crate) fn load(&self, tasks: Tasks) -> Result<LensWeights> {
+    pub(crate) fn load(&self, tasks: Tasks, detector: DetectorOption) -> Result<LensWeights> {
+        let faces = tasks.need_faces().then(|| self.faces(tasks, detector));
         Ok(LensWeights {
-            faces: tasks.need_faces().then(|| self.faces(tasks)).transpose()?,
+            faces: faces.transpose()?,
             violence: tasks
                 .contains(Task::Violence)
                 .then(|| self.violence())
@@ -146,8 +148,14 @@ impl InstalledWeights {
         })
     }
 
-    fn faces(&self, tasks: Tasks) -> Result<FaceWeights> {
-        let detector = self.read(Role::Detector.file())?;
+    fn faces(&self, tasks: Tasks, choice: DetectorOption) -> Result<FaceWeights> {
+        let (short, full) = (Role::Detector.file(), Role::FullRangeDetector.file());
+        let detector = self.read(match choice {
+            DetectorOption::Auto | DetectorOption::ShortRange => short,
+            DetectorOption::FullRange => full,
+        })?;
+        let has_both = choice == DetectorOption::Auto && self.path(full).exists();
+        let full_range_detector = has_both.then(|| self.read(full)).transpose()?;
         let classifier = self.face_classifier(tasks)?;
         // Action units come from the mesh, unless a head was trained on them.
         let landmarks = |role: Role| match role.serves(tasks) {
@@ -158,6 +166,7 @@ impl InstalledWeights {
         };
         Ok(FaceWeights {
             detector,
+            full_range_detector,
             mesh: landmarks(Role::Mesh)?,
             blendshapes: landmarks(Role::Blendshapes)?,
             classifier,

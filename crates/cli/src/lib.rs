@@ -21,7 +21,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use options::{DeviceOption, WeightsOptions, probability};
+use options::{DetectorOption, DeviceOption, WeightsOptions, probability};
 
 /// Detects facial expressions, valence and arousal, action units and violence in pictures and videos.
 #[derive(Parser)]

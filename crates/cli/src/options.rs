@@ -54,6 +54,19 @@ impl DeviceOption {
     }
 }
 
+/// `--detector`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DetectorOption {
+    /// Short range, and where that finds nothing full range; pictures with both, and small faces in parts of them. Without
+    /// weights of the full range, as short-range.
+    #[default]
+    Auto,
+    /// Faces of at least about a tenth of the picture's longer side.
+    ShortRange,
+    /// Faces of half that size too, at about three times the cost.
+    FullRange,
+}
+
 /// Where weights are read from.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct WeightsOptions {

@@ -115,6 +115,7 @@ impl FaceClassifier {
             confidence: self.settings.confidence,
             blend: self.settings.blend,
             landmarks: false,
+            turned: false,
         }
     }
 

@@ -3,7 +3,7 @@
 use super::{FaceClassifier, FaceScores, FaceWeights, action_units::ActionUnitReader};
 use crate::{
     crop,
-    detect::{FaceDetector, GpuFaces},
+    detect::{FaceDetector, FaceSearch, GpuFaces},
     device::OpenedDevice,
     error::LensError,
     face::{Detection, Landmarks},
@@ -16,7 +16,7 @@ use crate::{
 /// Finds and scores the faces of a frame.
 #[derive(Debug)]
 pub(super) struct FaceFinder {
-    detector: FaceDetector,
+    search: FaceSearch,
     pub(super) classifier: FaceClassifier,
     pub(super) action_units: ActionUnitReader,
     /// Number of faces in the frame before: as many are cropped on the GPU before it is known how many there are.
@@ -25,12 +25,31 @@ pub(super) struct FaceFinder {
 
 /// Faces that are classified ahead of the detector's answer, at most.
 const MOST_EXPECTED_FACES: usize = 4;
+/// Faces in one run of the classifier, at most: each needs some megabytes.
+const MOST_TOGETHER: usize = 16;
+
+/// What a frame is, and how far it is searched.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scope {
+    /// Whether it is a single picture, which may take longer than a frame of a stream.
+    pub(super) is_single: bool,
+    /// Whether faces on their side and upside down are looked for too.
+    pub(super) turned: bool,
+}
 
 /// A face that was found in a frame, and its scores.
 pub(super) struct ScoredFace {
     pub(super) detection: Detection,
     pub(super) scores: FaceScores,
     pub(super) landmarks: Option<Landmarks>,
+}
+
+impl Scope {
+    /// A frame of a stream, its faces upright.
+    const FRAME: Self = Self {
+        is_single: false,
+        turned: false,
+    };
 }
 
 impl FaceFinder {
@@ -40,20 +59,24 @@ impl FaceFinder {
         tasks: Tasks,
         device: &OpenedDevice,
     ) -> Result<Self, LensError> {
-        let detector = FaceDetector::load(&weights.detector, device)
-            .map_err(LensError::weights(Role::Detector))?;
+        let load =
+            |weights, role| FaceDetector::load(weights, device).map_err(LensError::weights(role));
+        let detector = load(&weights.detector, Role::Detector)?;
+        let far = weights.full_range_detector.as_ref();
+        let far = far.map(|far| load(far, Role::FullRangeDetector));
         let classifier = FaceClassifier::load(&weights.classifier, device)?;
         let head = classifier.action_unit_settings();
         let action_units = ActionUnitReader::load(weights, tasks, head, device)?;
         let finder = Self {
-            detector,
+            search: FaceSearch::new(detector, far.transpose()?),
             classifier,
             action_units,
             expected_faces: 1,
         };
         warm_up(device, async |blank| {
             finder.action_units.warm_up(blank).await?;
-            finder.score(blank, false).await.map(|_| ())
+            finder.search.warm_up(blank).await?;
+            finder.score(blank, false, Scope::FRAME).await.map(|_| ())
         })
         .await?;
         Ok(finder)
@@ -64,14 +87,29 @@ impl FaceFinder {
         &mut self,
         frame: &Frame,
         wants_mesh: bool,
+        scope: Scope,
     ) -> Result<Vec<ScoredFace>, LensError> {
-        let faces = self.score(frame, wants_mesh).await?;
+        let faces = self.score(frame, wants_mesh, scope).await?;
         self.expected_faces = faces.len().clamp(1, MOST_EXPECTED_FACES);
+        if !scope.is_single {
+            self.search
+                .follow(frame, faces.iter().map(|face| &face.detection));
+        }
         Ok(faces)
     }
 
-    async fn score(&self, frame: &Frame, wants_mesh: bool) -> Result<Vec<ScoredFace>, LensError> {
-        let (detections, mut scores) = self.detect(frame).await?;
+    /// Begins a new stream.
+    pub(super) fn begin_anew(&mut self) {
+        self.search.begin_anew();
+    }
+
+    async fn score(
+        &self,
+        frame: &Frame,
+        wants_mesh: bool,
+        scope: Scope,
+    ) -> Result<Vec<ScoredFace>, LensError> {
+        let (detections, mut scores) = self.detect(frame, scope).await?;
         let landmarks = self
             .action_units
             .read(frame, &detections, &mut scores, wants_mesh)
@@ -86,20 +124,44 @@ impl FaceFinder {
             .collect())
     }
 
-    async fn detect(&self, frame: &Frame) -> Result<(Vec<Detection>, Vec<FaceScores>), LensError> {
-        if let Some(found) = self.detector.find_on_gpu(frame) {
+    async fn detect(
+        &self,
+        frame: &Frame,
+        scope: Scope,
+    ) -> Result<(Vec<Detection>, Vec<FaceScores>), LensError> {
+        if scope.is_single && self.search.looks_closer() {
+            let found = self.search.search(frame, scope.turned).await?;
+            return self.classify(frame, found).await;
+        }
+        if scope.turned {
+            let found = self.search.search_turned(frame).await?;
+            return self.classify(frame, found).await;
+        }
+        if let Some(found) = self.search.detector().find_on_gpu(frame) {
             return self.classify_on_gpu(frame, &found).await;
         }
+        let found = self.search.detector().detect(frame).await?;
+        self.classify(frame, found).await
+    }
+
+    async fn classify(
+        &self,
+        frame: &Frame,
+        found: Vec<Detection>,
+    ) -> Result<(Vec<Detection>, Vec<FaceScores>), LensError> {
         let mut faces = Vec::new();
         let mut crops = Vec::new();
-        for detection in self.detector.detect(frame).await? {
+        for detection in found {
             // A box that hangs out of the frame by all its area has nothing to show.
             if let Ok(crop) = self.classifier.crop(frame, &detection) {
                 faces.push(detection);
                 crops.push(crop);
             }
         }
-        let scores = self.classifier.score(&crops).await?;
+        let mut scores = Vec::with_capacity(crops.len());
+        for crops in crops.chunks(MOST_TOGETHER) {
+            scores.extend(self.classifier.score(crops).await?);
+        }
         Ok((faces, scores))
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::{
     FaceClassifier, FaceControls, FaceScores, FaceWeights,
-    finder::FaceFinder,
+    finder::{FaceFinder, Scope},
     track::{Row, Track},
 };
 use crate::{
@@ -113,6 +113,7 @@ impl FaceLens {
         self.tracker.forget();
         self.tracks.clear();
         self.pending.clear();
+        self.finder.begin_anew();
     }
 
     /// Reports the faces of a frame at once; the window holds the frame and those before it.
@@ -126,7 +127,23 @@ impl FaceLens {
         number: u64,
     ) -> Result<Vec<FaceReport>, LensError> {
         let pending = self
-            .take_frame(frame, number, SmoothingMode::Trailing)
+            .take_frame(frame, number, SmoothingMode::Trailing, false)
+            .await?;
+        self.report_faces(pending)
+    }
+
+    /// Reports the faces of a single picture, the first of a stream of its own: with two detectors, small ones too.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::analyze`].
+    pub async fn analyze_single(
+        &mut self,
+        picture: &Frame,
+        number: u64,
+    ) -> Result<Vec<FaceReport>, LensError> {
+        let pending = self
+            .take_frame(picture, number, SmoothingMode::Trailing, true)
             .await?;
         self.report_faces(pending)
     }
@@ -142,7 +159,7 @@ impl FaceLens {
         number: u64,
     ) -> Result<Vec<Found<Vec<FaceReport>>>, LensError> {
         let pending = self
-            .take_frame(frame, number, SmoothingMode::Delayed)
+            .take_frame(frame, number, SmoothingMode::Delayed, false)
             .await?;
         self.pending.push_back(pending);
         self.complete()
@@ -187,8 +204,13 @@ impl FaceLens {
         frame: &Frame,
         number: u64,
         mode: SmoothingMode,
+        is_single: bool,
     ) -> Result<PendingFrame, LensError> {
-        let faces = match self.finder.find(frame, self.controls.landmarks).await {
+        let FaceControls {
+            landmarks, turned, ..
+        } = self.controls;
+        let scope = Scope { is_single, turned };
+        let faces = match self.finder.find(frame, landmarks, scope).await {
             Ok(faces) => faces,
             Err(error) => {
                 self.skip();

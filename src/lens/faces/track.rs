@@ -137,6 +137,7 @@ mod tests {
             confidence: 1.0,
             blend: 1.0,
             landmarks: false,
+            turned: false,
         };
         let scores = FaceScores {
             head: Vec::new(),

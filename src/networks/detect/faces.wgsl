@@ -8,7 +8,7 @@ fn centre(anchor: u32) -> vec2<f32> { return vec2<f32>(centres[anchor * 2u], cen
 
 // Left, top, width, height.
 fn box_of(anchor: u32) -> vec4<f32> {
-    let at = anchor * VALUES;
+    let at = anchor * BOX_STEP;
     let size = vec2<f32>(anchors[at + 2u], anchors[at + 3u]);
     return vec4<f32>(vec2<f32>(anchors[at], anchors[at + 1u]) + centre(anchor) - size / 2.0, size);
 }
@@ -25,11 +25,11 @@ fn main(group: u32, local: u32) {
     if (local == 0u) { atomicStore(&odd, 0u); }
     workgroupBarrier();
     for (var anchor = local; anchor < ANCHORS; anchor += GROUP) {
-        let at = anchor * VALUES;
-        let logit = anchors[at + VALUES - 1u];
+        let at = anchor * BOX_STEP;
+        let logit = anchors[SCORE_START + anchor * SCORE_STEP];
         var score = 1.0 / (1.0 + exp(-clamp(logit, -LIMIT, LIMIT)));
         if (is_odd(logit)) { atomicAdd(&odd, 1u); score = -1.0; }
-        for (var i = 0u; i < VALUES - 1u; i++) { if (is_odd(anchors[at + i])) { score = -1.0; } }
+        for (var i = 0u; i < VALUES; i++) { if (is_odd(anchors[at + i])) { score = -1.0; } }
         // Zero for those that count no longer.
         scores[anchor] = select(0.0, score, score >= THRESHOLD);
     }
@@ -56,7 +56,7 @@ fn main(group: u32, local: u32) {
             place += score * other;
             let middle = centre(anchor);
             for (var i = 0u; i < KEYPOINTS; i++) {
-                let at = anchor * VALUES + BOX_VALUES + 2u * i;
+                let at = anchor * BOX_STEP + BOX_VALUES + 2u * i;
                 points[i] += score * (vec2<f32>(anchors[at], anchors[at + 1u]) + middle);
             }
             total += score;

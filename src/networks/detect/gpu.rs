@@ -8,7 +8,7 @@ use burn::tensor::{Bytes, Tensor};
 
 use super::DetectError;
 use super::anchors::{BOX_VALUES, KEYPOINTS, LOGIT_LIMIT, anchor_centres};
-use super::blazeface::{ANCHOR_VALUES, ANCHORS, INPUT_SIDE, NORMALISATION};
+use super::blazeface::{ANCHOR_VALUES, DetectorRange, Layout, NORMALISATION};
 use super::letterbox::Fit;
 use super::suppression::SAME_FACE_OVERLAP;
 use crate::crop::{FaceMargins, GpuFrame, Letterboxer, Resampler, letterbox_taps};
@@ -36,6 +36,7 @@ const FACE_LAYOUT: [(&str, usize); 3] = [
 /// Kernels around the detector's network.
 #[derive(Debug)]
 pub(super) struct GpuDetector {
+    range: DetectorRange,
     gpu: Gpu,
     letterbox: Letterboxer,
     choice: Shader,
@@ -47,6 +48,7 @@ pub(super) struct GpuDetector {
 
 /// Faces of a frame, still on the GPU.
 pub(crate) struct GpuFaces {
+    range: DetectorRange,
     gpu: Gpu,
     frame: GpuFrame,
     fit: Fit,
@@ -60,19 +62,20 @@ pub(crate) struct FaceCropper {
 }
 
 impl GpuDetector {
-    pub(super) fn new(gpu: Gpu, threshold: f32) -> Self {
-        let centres = gpu.upload(Bytes::from_elems(anchor_centres().concat()));
+    pub(super) fn new(gpu: Gpu, range: DetectorRange, threshold: f32) -> Self {
+        let centres = gpu.upload(Bytes::from_elems(anchor_centres(range).concat()));
         Self {
+            range,
             centres,
             gpu,
-            letterbox: Letterboxer::new(INPUT_SIDE, &NORMALISATION),
-            choice: choice(threshold),
+            letterbox: Letterboxer::new(range.input_side(), &NORMALISATION),
+            choice: choice(range, threshold),
             taps: Mutex::new(None),
         }
     }
 
     pub(super) fn find(&self, network: &Network, frame: &Frame) -> GpuFaces {
-        let fit = Fit::new(frame, INPUT_SIDE);
+        let fit = Fit::new(frame, self.range.input_side());
         let frame = GpuFrame::upload(frame, &self.gpu);
         let [width, height, left, top] = fit.numbers();
         let square = self.letterbox.run(
@@ -89,6 +92,7 @@ impl GpuDetector {
         let reads = [&anchors, &self.centres];
         self.gpu.launch(&self.choice, &reads, &found, 1, &[]);
         GpuFaces {
+            range: self.range,
             gpu: self.gpu.clone(),
             frame,
             fit,
@@ -127,13 +131,13 @@ impl GpuFaces {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "counts of at most 896"
+            reason = "counts of at most as many as there are anchors"
         )]
         let [count, not_finite] = [header[0] as usize, header[1] as usize];
         if not_finite > 0 {
             return Err(DetectError::NotFinite {
                 count: not_finite,
-                anchors: ANCHORS,
+                anchors: self.range.anchors(),
             });
         }
         let faces = faces.chunks_exact(FACE_VALUES).take(count);
@@ -185,15 +189,23 @@ impl FaceCropper {
 }
 
 /// Decodes the anchors, blends those that see the same face, best score first: one group does it all.
-fn choice(threshold: f32) -> Shader {
+fn choice(range: DetectorRange, threshold: f32) -> Shader {
+    let Layout {
+        box_step,
+        score_start,
+        score_step,
+    } = range.layout();
     ShaderBuilder::new("faces", GROUP)
         .reads_scalars("anchors", Element::F32)
         .reads_scalars("centres", Element::F32)
         .writes_scalars("found", Element::F32)
         .counts(&FACE_LAYOUT)
         .counts(&[
-            ("ANCHORS", ANCHORS),
-            ("VALUES", ANCHOR_VALUES),
+            ("ANCHORS", range.anchors()),
+            ("VALUES", ANCHOR_VALUES - 1),
+            ("BOX_STEP", box_step),
+            ("SCORE_START", score_start),
+            ("SCORE_STEP", score_step),
             ("BOX_VALUES", BOX_VALUES),
             ("KEYPOINTS", KEYPOINTS),
         ])
@@ -208,6 +220,7 @@ fn choice(threshold: f32) -> Shader {
 mod tests {
     use burn::tensor::Device;
 
+    use super::super::blazeface::INPUT_SIDE;
     use super::*;
     use crate::crop::{crop_face, normalise};
     use crate::detect::letterbox::letterbox;
@@ -286,6 +299,7 @@ mod tests {
             found[HEADER + index * FACE_VALUES..][..4].copy_from_slice(face);
         }
         let faces = GpuFaces {
+            range: DetectorRange::Short,
             gpu: gpu.clone(),
             frame: GpuFrame::upload(&frame, &gpu),
             fit,

@@ -40,7 +40,7 @@ impl Clip<'_> {
             );
         }
         let frame = read_picture(path)?;
-        let report = pollster::block_on(self.lens.analyze(&frame, 0.0))
+        let report = pollster::block_on(self.lens.analyze_single(&frame))
             .with_context(|| format!("`{}`", path.display()))?;
         self.write(&[report])
     }

@@ -1,0 +1,23 @@
+// What `load` and `analyze` are given is checked and completed, in Node.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { readAnalyzeOptions, readOptions } from "../affectlens/options.js";
+
+const weights = { files: {} };
+
+test("the detector is the short range unless another one is asked for", () => {
+  assert.equal(readOptions({ weights }).detector, "short-range");
+  assert.equal(readOptions({ weights, detector: "auto" }).detector, "auto");
+  const refusal = { code: "bad-argument", message: /detector.*one of auto, short-range, full-range/ };
+  assert.throws(() => readOptions({ weights, detector: /** @type {any} */ ("far") }), refusal);
+});
+
+test("a picture has a time or belongs to no stream", () => {
+  assert.deepEqual(readAnalyzeOptions(undefined), {});
+  assert.deepEqual(readAnalyzeOptions({ timeMs: 40 }), { timeMs: 40, single: undefined });
+  assert.deepEqual(readAnalyzeOptions({ single: true }), { single: true });
+  assert.throws(() => readAnalyzeOptions({ single: 1 }), { code: "bad-argument", message: /single.*a boolean/ });
+  assert.throws(() => readAnalyzeOptions({ timeMs: NaN }), { code: "bad-argument", message: /timeMs.*a finite number/ });
+});
