@@ -141,7 +141,7 @@ export interface AnalyzeOptions {
   /**
    * The picture belongs to no stream: the one so far ends as with `reset()`, no time is kept, and violence is not estimated.
    * Faces are looked for more closely, which takes longer: with the detector `auto` small ones too, in up to 155 parts of
-   * the picture, and with the setting `turned` turned ones beside upright ones.
+   * the picture.
    */
   single?: boolean;
 }
@@ -162,7 +162,7 @@ export interface FaceSettings {
   blend: number;
   /** Whether reports hold the points of the face mesh, where `mesh` is loaded; off at first. */
   landmarks: boolean;
-  /** Whether faces on their side or upside down are looked for in pictures without an upright one; off at first. */
+  /** Whether faces on their side or upside down are looked for too: each picture is looked at in four directions; off at first. */
   turned: boolean;
 }
 

@@ -120,6 +120,23 @@ impl Lens {
         self.report(report)
     }
 
+    /// The report on a picture that belongs to no stream; the stream so far is forgotten.
+    ///
+    /// # Errors
+    ///
+    /// A JavaScript `Error` with a `code`.
+    #[wasm_bindgen(js_name = analyzeSingle)]
+    pub async fn analyze_single(
+        &mut self,
+        width: u32,
+        height: u32,
+        rgba: Vec<u8>,
+    ) -> Result<JsValue, JsValue> {
+        let frame = Frame::from_rgba(width, height, &rgba)?;
+        let report = self.lens.analyze_single(&frame).await;
+        self.report(report)
+    }
+
     /// The expression of a face that fills the picture.
     ///
     /// # Errors

@@ -618,8 +618,8 @@ describe("detectors", LIMIT, () => {
     }
   });
 
-  test("a face on its side is found where it is, if it is looked for", async () => {
-    const [none, ...lying] = await page.evaluate(async () => {
+  test("a face on its side is found where it is", async () => {
+    const lying = await page.evaluate(async () => {
       const upright = await image("/face.png");
       const canvas = new OffscreenCanvas(upright.naturalHeight, upright.naturalWidth);
       const context = canvas.getContext("2d");
@@ -627,14 +627,12 @@ describe("detectors", LIMIT, () => {
       context.rotate(Math.PI / 2);
       context.drawImage(upright, 0, 0);
       const lens = await cpu();
-      const reports = [await lens.analyze(canvas)];
       await lens.configure({ turned: true });
-      reports.push(await lens.analyze(canvas), await lens.analyze(canvas, { single: true }));
+      const reports = [await lens.analyze(canvas), await lens.analyze(canvas, { single: true })];
       await lens.reset();
       reports.push(await lens.analyze(upright));
       return reports.map(({ faces }) => faces.map(({ box }) => box));
     });
-    assert.deepEqual(none, []);
     const [[left, top, width, height]] = lying.pop();
     for (const boxes of lying) {
       assert.equal(boxes.length, 1);
