@@ -86,6 +86,23 @@ impl View {
 }
 
 impl Tile {
+    /// The part of a frame around a box, `times` as large and within the frame.
+    pub(super) fn around(face: &BoundingBox, times: f32, frame: &Frame) -> Self {
+        let longest = pixels(frame.width().max(frame.height()));
+        let side = (times * face.width.max(face.height))
+            .round()
+            .clamp(1.0, longest);
+        let start = |first: f32, extent: f32, length: u32| {
+            let last = (pixels(length) - side).max(0.0);
+            whole((first + (extent - side) / 2.0).clamp(0.0, last))
+        };
+        Self {
+            left: start(face.x, face.width, frame.width()),
+            top: start(face.y, face.height, frame.height()),
+            side: whole(side),
+        }
+    }
+
     /// Whether a box reaches over an edge of the tile behind which the frame goes on: another tile shows more of it.
     pub(super) fn cuts(&self, face: &BoundingBox, frame: &Frame) -> bool {
         let cuts = |start: u32, length: u32, first: f32, extent: f32| {
@@ -150,6 +167,15 @@ fn turn_back(mut face: Detection, quarters: usize, side: f32) -> Detection {
         face.keypoints = face.keypoints.map(|[x, y]| [y, side - x]);
     }
     face
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "`as` truncates and saturates"
+)]
+fn whole(length: f32) -> u32 {
+    length as u32
 }
 
 #[expect(
@@ -225,6 +251,25 @@ mod tests {
         assert!(first.cuts(&boxed(151.0, 20.0), &frame));
         assert!(second.cuts(&boxed(99.0, 20.0), &frame));
         assert!(!second.cuts(&boxed(260.0, 20.0), &frame));
+    }
+
+    #[test]
+    fn surroundings_stay_in_the_frame() {
+        let frame = frame(300, 100);
+        let around = |x: f32, y: f32, side: f32| {
+            let face = BoundingBox {
+                x,
+                y,
+                width: side,
+                height: side / 2.0,
+            };
+            let Tile { left, top, side } = Tile::around(&face, 3.0, &frame);
+            [left, top, side]
+        };
+        assert_eq!(around(100.0, 40.0, 20.0), [80, 15, 60]);
+        assert_eq!(around(-5.0, 95.0, 20.0), [0, 40, 60]);
+        assert_eq!(around(250.0, 0.0, 200.0), [0, 0, 300]);
+        assert_eq!(around(f32::NAN, 0.0, 0.0)[2], 1);
     }
 
     #[test]
