@@ -5,12 +5,15 @@ pub mod controls;
 pub mod error;
 pub mod faces;
 mod files;
+mod neutral;
 pub mod part;
 mod pending;
 pub mod violence;
 
 use clock::{Passage, StreamClock};
 pub use files::LensWeights;
+pub use neutral::NeutralSpan;
+use neutral::Place;
 use pending::PendingFrames;
 
 use crate::{
@@ -43,6 +46,8 @@ pub struct Lens {
     has_restarted: bool,
     /// Frames of a file that wait for their reports.
     pending: PendingFrames,
+    /// The span whose faces look neutral, until it is over.
+    neutral: Option<NeutralSpan>,
 }
 
 impl Lens {
@@ -70,6 +75,7 @@ impl Lens {
             next_frame: 0,
             has_restarted: false,
             pending: PendingFrames::new(faces.is_some(), violence.is_some()),
+            neutral: None,
             faces,
             violence,
         })
@@ -121,6 +127,26 @@ impl Lens {
         Ok(())
     }
 
+    /// Takes what each face shows in a span of the stream as the person's neutral look, and takes that off what is
+    /// reported after the span; see [`baseline`](crate::baseline). `None` forgets all neutral looks and ends a span that
+    /// is not over.
+    ///
+    /// In a file the frames that still wait for their windows when the span ends are reported without the neutral look
+    /// too. A face that comes back under another number has none.
+    ///
+    /// # Errors
+    ///
+    /// [`LensError::NoFaces`] if no task of faces was asked for.
+    pub fn calibrate(&mut self, span: Option<NeutralSpan>) -> Result<(), LensError> {
+        let faces = self.faces.as_mut().ok_or(LensError::NoFaces)?;
+        match span {
+            Some(_) => faces.abandon_baselines(),
+            None => faces.clear_baselines()?,
+        }
+        self.neutral = span;
+        Ok(())
+    }
+
     /// Forgets the stream: the next frame is the first of a new one.
     pub fn reset(&mut self) {
         if let Some(faces) = &mut self.faces {
@@ -130,6 +156,7 @@ impl Lens {
             violence.reset();
         }
         self.clock.reset();
+        self.neutral = None;
         self.next_frame = 0;
         self.has_restarted = false;
         self.pending.clear();
@@ -145,6 +172,7 @@ impl Lens {
         if self.clock.read(time_ms)? == Passage::Jumps {
             self.begin_anew();
         }
+        self.enter_neutral_span(time_ms)?;
         let number = self.take_number();
         let faces = match &mut self.faces {
             Some(faces) => faces.analyze(frame, number).await?,
@@ -199,6 +227,7 @@ impl Lens {
             self.complete_stream()?;
             self.begin_anew();
         }
+        self.enter_neutral_span(time_ms)?;
         let number = self.take_number();
         let faces = match &mut self.faces {
             Some(faces) => faces.push(frame, number).await?,
@@ -249,6 +278,7 @@ impl Lens {
     /// Completes the frames of a file that are pending; they are given out with the next ones.
     fn complete_stream(&mut self) -> Result<(), LensError> {
         if let Some(faces) = &mut self.faces {
+            faces.adopt_baselines()?;
             self.pending.add_faces(faces.finish()?);
         }
         if let Some(violence) = &mut self.violence {
@@ -258,8 +288,27 @@ impl Lens {
         Ok(())
     }
 
+    /// Looks whether the next frame lies in the span whose faces look neutral, or after it.
+    fn enter_neutral_span(&mut self, time_ms: f64) -> Result<(), LensError> {
+        let (Some(span), Some(faces)) = (&mut self.neutral, &mut self.faces) else {
+            return Ok(());
+        };
+        match span.place(time_ms) {
+            Place::Before => {}
+            Place::Within => faces.gather_baselines(),
+            Place::After => {
+                faces.adopt_baselines()?;
+                self.neutral = None;
+            }
+        }
+        Ok(())
+    }
+
     /// Begins a new stream; numbers go on.
     fn begin_anew(&mut self) {
+        if let Some(span) = &mut self.neutral {
+            span.begin_anew();
+        }
         if let Some(faces) = &mut self.faces {
             faces.begin_anew();
         }

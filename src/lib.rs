@@ -58,6 +58,7 @@ pub use lens::{controls, error, faces, part, violence};
 pub use networks::{backbone, crop, detect, device, head, kernel, landmarks, network, weights};
 pub(crate) use numbers::probability;
 pub use numbers::{
-    calibration, circumplex, facs, filtering, fusion, gaps, metrics, smoothing, tracking, windowing,
+    baseline, calibration, circumplex, facs, filtering, fusion, gaps, metrics, smoothing, tracking,
+    windowing,
 };
 pub use words::{face, frame, label, name, report, role, task};

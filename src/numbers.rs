@@ -1,5 +1,6 @@
 //! Arithmetic on scores that were read back from a device, over plain slices and without Burn.
 
+pub mod baseline;
 pub mod calibration;
 pub mod circumplex;
 pub mod facs;

@@ -21,12 +21,13 @@ export function load(options?: LoadOptions): Promise<Lens>;
 export interface LoadOptions {
   /**
    * What to report; `expression` by default. `action-units` needs the weights `mesh` and `blendshapes`, or a head;
-   * `violence` needs `violenceBackbone` and `violenceHead`, and alone no others: then no face is looked for.
+   * `violence` needs `violenceBackbone` and `violenceHead`, and alone no others: then no face is looked for. With the
+   * weights `mesh` faces are confirmed, whatever the tasks.
    */
   tasks?: Task[];
   /**
    * Network that finds faces. `short-range` (the default) finds those of at least about a tenth of the picture's longer
-   * side; `full-range` those of half that size too, at about three times the cost; `auto` has both, and while one finds
+   * side; `full-range` those smaller than that too, at about five times the cost; `auto` has both, and while one finds
    * nothing the other has its turn. A picture always costs one run of one of them. The last two need the weights
    * `fullRangeDetector`.
    */
@@ -117,6 +118,11 @@ export interface Lens {
   /** Changes some settings from the next picture on; gives all of them. */
   configure(settings: SettingsChange): Promise<Settings>;
   /**
+   * Takes what each face shows from the next picture on, for some seconds of the stream, as the person's neutral look, and
+   * takes that off its expression and action units afterwards: see `FaceReport.baseline`. Resolves at once. `null` undoes it.
+   */
+  calibrate(options?: CalibrateOptions | null): Promise<void>;
+  /**
    * Forgets the stream: ids, smoothing, windows, frame count. Call it before another video; a jump within one begins a new
    * stream by itself, see `FrameReport.restarted`.
    */
@@ -146,6 +152,11 @@ export interface AnalyzeOptions {
   single?: boolean;
 }
 
+export interface CalibrateOptions {
+  /** How long the people look neutral, above 0 and at most 60; 3 by default. Counted in the times of pictures. */
+  seconds?: number;
+}
+
 /** Settings of expression, valence, arousal and action units. */
 export interface FaceSettings {
   /** Corrects for how rare each expression was in training (per-class biases found on validation data). */
@@ -164,6 +175,8 @@ export interface FaceSettings {
   landmarks: boolean;
   /** Whether faces on their side or upside down are looked for too: each picture is looked at in four directions; off at first. */
   turned: boolean;
+  /** Score of a detection from which it may be a face, 0 to 1; 0.5 at first. */
+  detectorThreshold: number;
 }
 
 /** Settings of violence. */
@@ -324,6 +337,8 @@ export interface FaceReport {
   action_units?: { [name in ActionUnitName]?: number };
   /** Where valence, arousal and action units come from. */
   sources?: Sources;
+  /** The person's neutral look was taken off expression and action units: the face has been seen while `calibrate` looked. */
+  baseline?: true;
   /** With the setting `landmarks`: x, y and z of 478 points, picture pixels. */
   landmarks?: [number, number, number][];
 }

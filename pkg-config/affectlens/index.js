@@ -4,7 +4,7 @@
 import { Connection } from "./connection.js";
 import { AffectLensError } from "./errors.js";
 import { FACE_TASKS } from "./names.js";
-import { readAnalyzeOptions, readOptions } from "./options.js";
+import { readAnalyzeOptions, readCalibration, readOptions } from "./options.js";
 import { releasePicture, takePicture } from "./picture.js";
 import { refuseOtherPlatforms } from "./platform.js";
 import { SettingsInForce, readChange } from "./settings.js";
@@ -112,11 +112,7 @@ class Lens {
 
   /** @param {unknown} source */
   async analyzeFace(source) {
-    if (!this.#plan.tasks.some((task) => FACE_TASKS.includes(task))) {
-      this.#refuseDisposed();
-      const message = `analyzeFace needs one of the tasks ${FACE_TASKS.join(", ")}; loaded is ${this.#plan.tasks.join(", ")}`;
-      throw new AffectLensError("bad-argument", message);
-    }
+    this.#refuseWithoutFaces("analyzeFace");
     return this.#report(source, (picture) => ({ kind: "analyzeFace", picture }));
   }
 
@@ -125,6 +121,13 @@ class Lens {
     this.#refuseDisposed();
     this.#settings = await this.#ask({ kind: "configure", change: readChange(settings) });
     return this.settings;
+  }
+
+  /** @param {{ seconds?: number } | null} [options] */
+  async calibrate(options = {}) {
+    const seconds = readCalibration(options);
+    this.#refuseWithoutFaces("calibrate");
+    await this.#ask({ kind: "calibrate", seconds });
   }
 
   async reset() {
@@ -207,6 +210,14 @@ class Lens {
       connection.close(/** @type {Error} */ (error));
       throw error;
     }
+  }
+
+  /** @param {string} call */
+  #refuseWithoutFaces(call) {
+    this.#refuseDisposed();
+    const { tasks } = this.#plan;
+    if (tasks.some((task) => FACE_TASKS.includes(task))) return;
+    throw new AffectLensError("bad-argument", `${call} needs one of the tasks ${FACE_TASKS.join(", ")}; loaded is ${tasks.join(", ")}`);
   }
 
   #refuseDisposed() {

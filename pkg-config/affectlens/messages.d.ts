@@ -27,6 +27,8 @@ export type Request =
   | { kind: "analyzeSingle"; picture: Picture }
   | { kind: "analyzeFace"; picture: Picture }
   | { kind: "configure"; change: GroupedChange }
+  /** `undefined` undoes it. */
+  | { kind: "calibrate"; seconds: number | undefined }
   | { kind: "reset" };
 
 export type Reply =

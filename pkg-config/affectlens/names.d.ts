@@ -29,13 +29,13 @@ export type ValenceArousalSource = "head" | "backbone" | "derived";
 export type ActionUnitSource = "head" | "blendshapes";
 
 /** Settings of the part `faces`. */
-export type FaceSettingName = "gla" | "halfWindow" | "valenceArousalHalfWindow" | "actionUnitsHalfWindow" | "confidence" | "blend" | "landmarks" | "turned";
+export type FaceSettingName = "gla" | "halfWindow" | "valenceArousalHalfWindow" | "actionUnitsHalfWindow" | "confidence" | "blend" | "landmarks" | "turned" | "detectorThreshold";
 
 /** Settings of the part `violence`. */
 export type ViolenceSettingName = "threshold" | "every";
 
 /** All settings, in the flat spelling. */
-export type FlatSettingName = "gla" | "halfWindow" | "valenceArousalHalfWindow" | "actionUnitsHalfWindow" | "confidence" | "blend" | "landmarks" | "turned" | "violenceThreshold" | "violenceEvery";
+export type FlatSettingName = "gla" | "halfWindow" | "valenceArousalHalfWindow" | "actionUnitsHalfWindow" | "confidence" | "blend" | "landmarks" | "turned" | "detectorThreshold" | "violenceThreshold" | "violenceEvery";
 
 /** A setting: its name in its part, its flat name, and the values that it takes. */
 export type Control = {

@@ -16,7 +16,7 @@ export const TASKS_OF_ROLE = {
   head: ["expression", "valence-arousal", "action-units"],
   valenceArousalHead: ["valence-arousal"],
   actionUnitsHead: ["action-units"],
-  mesh: ["action-units"],
+  mesh: ["expression", "valence-arousal", "action-units"],
   blendshapes: ["action-units"],
   violenceBackbone: ["violence"],
   violenceHead: ["violence"],
@@ -31,6 +31,7 @@ export const CONTROLS = [
   { part: "faces", name: "blend", flat: "blend", type: "number", least: 0, most: 1, expected: "a number from 0 to 1" },
   { part: "faces", name: "landmarks", flat: "landmarks", type: "boolean", expected: "a boolean" },
   { part: "faces", name: "turned", flat: "turned", type: "boolean", expected: "a boolean" },
+  { part: "faces", name: "detectorThreshold", flat: "detectorThreshold", type: "number", least: 0, most: 1, expected: "a number from 0 to 1" },
   { part: "violence", name: "threshold", flat: "violenceThreshold", type: "number", least: 0, most: 1, expected: "a number from 0 to 1" },
   { part: "violence", name: "every", flat: "violenceEvery", type: "whole number", least: 1, most: 1000, expected: "a whole number from 1 to 1000" },
 ];

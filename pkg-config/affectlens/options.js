@@ -14,6 +14,8 @@ import { ROLES, readManifest } from "./weights.js";
 
 const DETECTORS = ["auto", "short-range", "full-range"];
 const MOST_THREADS = 64;
+/** A look is not held for longer; the mean would be one of something else. */
+const MOST_SECONDS = 60;
 
 /**
  * @param {LoadOptions} options
@@ -63,6 +65,22 @@ export function readAnalyzeOptions(options) {
   if (timeMs === undefined) return { single };
   if (typeof timeMs !== "number" || !Number.isFinite(timeMs)) throw bad("timeMs", timeMs, "a finite number");
   return { timeMs, single };
+}
+
+/**
+ * How long a neutral look is taken for, seconds; `undefined` undoes it.
+ *
+ * @param {unknown} options
+ * @returns {number | undefined}
+ */
+export function readCalibration(options) {
+  if (options === null) return undefined;
+  if (typeof options !== "object" || Array.isArray(options)) throw bad("options", options, "an object like { seconds: 3 }, or null");
+  const { seconds = 3 } = /** @type {{ seconds?: unknown }} */ (options);
+  if (typeof seconds !== "number" || !(seconds > 0 && seconds <= MOST_SECONDS)) {
+    throw bad("seconds", seconds, `a number above 0, at most ${MOST_SECONDS}`);
+  }
+  return seconds;
 }
 
 /**

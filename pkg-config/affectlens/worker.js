@@ -63,6 +63,8 @@ async function act(request) {
     case "configure":
       configure(lens, request.change);
       return lens.settings();
+    case "calibrate":
+      return lens.calibrate(request.seconds);
     case "reset":
       return lens.reset();
   }

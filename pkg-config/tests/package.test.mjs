@@ -72,7 +72,7 @@ test("every published entry resolves to a file, and inner files do not", () => {
     "affectlens/package.json",
     "affectlens-weights",
     "affectlens-weights/manifest.json",
-    "affectlens-weights/faceres.safetensors",
+    "affectlens-weights/expression-mobilenet.safetensors",
     "affectlens-weights/package.json",
   ];
   const urls = runModule(`console.log(JSON.stringify(${JSON.stringify(entries)}.map((it) => import.meta.resolve(it))))`);

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { CONTROLS } from "../affectlens/names.js";
+import { readCalibration } from "../affectlens/options.js";
 import { SettingsInForce, readChange } from "../affectlens/settings.js";
 
 test("flat and grouped names change the same settings", () => {
@@ -39,4 +40,15 @@ test("settings in force are read in both spellings, and copied in the flat one",
   assert.deepEqual({ ...settings }, Object.fromEntries(CONTROLS.map(({ flat }, index) => [flat, index])));
   settings.faces.gla = "changed";
   assert.deepEqual(settings.faces, grouped.faces, "what is given away is a copy");
+});
+
+test("a neutral look lasts some seconds, three by default; null is none", () => {
+  assert.deepEqual([{}, { seconds: 0.5 }, { seconds: 60 }, null].map(readCalibration), [3, 0.5, 60, undefined]);
+  for (const seconds of [0, -1, 61, Number.NaN, "3"]) {
+    const message = /^seconds is .*, expected a number above 0, at most 60$/;
+    assert.throws(() => readCalibration({ seconds }), { code: "bad-argument", message });
+  }
+  for (const options of [3, [], "3"]) {
+    assert.throws(() => readCalibration(options), { code: "bad-argument", message: /^options is .*, expected an object like/ });
+  }
 });

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::calibration::ViolenceSettings;
+use crate::{calibration::ViolenceSettings, detect::DEFAULT_THRESHOLD};
 
 /// The controls of both parts.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -37,6 +37,8 @@ pub struct FaceControls {
     pub landmarks: bool,
     /// Whether faces on their side or upside down are looked for too: frames are then looked at in four directions.
     pub turned: bool,
+    /// Score of a detection, in `[0, 1]`, from which it may be a face.
+    pub detector_threshold: f32,
 }
 
 /// Controls of violence.
@@ -101,11 +103,12 @@ const VALENCE_AROUSAL_HALF_WINDOW: Control =
 const ACTION_UNITS_HALF_WINDOW: Control = Control::of_faces("action_units_half_window", FRAMES);
 const CONFIDENCE: Control = Control::of_faces("confidence", ControlRange::Share);
 const BLEND: Control = Control::of_faces("blend", ControlRange::Share);
+const DETECTOR_THRESHOLD: Control = Control::of_faces("detector_threshold", ControlRange::Share);
 const THRESHOLD: Control = Control::of_violence("threshold", ControlRange::Share);
 const EVERY: Control = Control::of_violence("every", COUNT);
 
 /// Every control, in the order of the fields of [`Controls`].
-pub const CONTROLS: [Control; 10] = [
+pub const CONTROLS: [Control; 11] = [
     Control::of_faces("gla", ControlRange::Flag),
     HALF_WINDOW,
     VALENCE_AROUSAL_HALF_WINDOW,
@@ -114,6 +117,7 @@ pub const CONTROLS: [Control; 10] = [
     BLEND,
     Control::of_faces("landmarks", ControlRange::Flag),
     Control::of_faces("turned", ControlRange::Flag),
+    DETECTOR_THRESHOLD,
     THRESHOLD,
     EVERY,
 ];
@@ -161,6 +165,7 @@ impl FaceControls {
     pub fn check(&self) -> Result<(), ControlError> {
         CONFIDENCE.check(f64::from(self.confidence))?;
         BLEND.check(f64::from(self.blend))?;
+        DETECTOR_THRESHOLD.check(f64::from(self.detector_threshold))?;
         HALF_WINDOW.check(self.half_window as f64)?;
         VALENCE_AROUSAL_HALF_WINDOW.check(self.valence_arousal_half_window as f64)?;
         ACTION_UNITS_HALF_WINDOW.check(self.action_units_half_window as f64)
@@ -179,6 +184,7 @@ impl Default for FaceControls {
             blend: 1.0,
             landmarks: false,
             turned: false,
+            detector_threshold: DEFAULT_THRESHOLD,
         }
     }
 }

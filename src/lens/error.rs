@@ -72,6 +72,12 @@ pub enum LensError {
         /// Time that came.
         got: f64,
     },
+    /// A span in which people look neutral has no length.
+    #[error("neutral span lasts {got} ms, expected a finite number above 0")]
+    NeutralSpan {
+        /// Its length, milliseconds.
+        got: f64,
+    },
     /// A control is out of range.
     #[error(transparent)]
     Control(#[from] ControlError),
@@ -126,7 +132,9 @@ impl LensError {
             | Self::ViolenceHead { .. }
             | Self::Calibration(_) => "weights-malformed",
             Self::MissingWeights { .. } | Self::NoActionUnits => "weights-missing",
-            Self::Control(_) | Self::NoFaces | Self::Time { .. } => "bad-argument",
+            Self::Control(_) | Self::NoFaces | Self::Time { .. } | Self::NeutralSpan { .. } => {
+                "bad-argument"
+            }
             Self::Crop(_) => "picture-size",
             Self::Device(error) | Self::Landmarks(LandmarksError::Device(error)) => error.code(),
             Self::Detect(_) | Self::Landmarks(_) | Self::ReadBack { .. } => "device-failed",

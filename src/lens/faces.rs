@@ -1,13 +1,16 @@
 //! Expression, valence, arousal and action units of the faces in frames and streams.
 //!
-//! Frame, detect, track, crop, embed, classify; then, read back, calibrate, blend, fill gaps, smooth and
+//! Frame, detect, crop, embed, classify, track, confirm; then, read back, calibrate, blend, fill gaps, smooth and
 //! filter. The order is that of the reference implementation (HSEmotion team at ABAW-10): bias first, then blend, then
 //! gaps, then the window, and the confident filter on pretrained probabilities smoothed in the same way.
 
 mod action_units;
+mod baseline;
 mod classifier;
+mod confirmation;
 mod finder;
 mod plan;
+mod scored_face;
 mod stream;
 mod track;
 
@@ -26,7 +29,7 @@ pub struct FaceWeights {
     pub full_range_detector: Option<Weights>,
     /// Backbone and heads that classify a face.
     pub classifier: ClassifierWeights,
-    /// Face mesh, architecture `face-mesh`.
+    /// Face mesh, architecture `face-mesh`; it confirms faces, and without it every detection counts as one.
     pub mesh: Option<Weights>,
     /// Blendshapes of the mesh, architecture `face-blendshapes`.
     pub blendshapes: Option<Weights>,

@@ -102,8 +102,8 @@ mod tests {
 
         let some = read(&[Task::Expression], &Role::ALL).expect("all are there");
         let faces = some.faces.expect("used");
-        assert!(some.violence.is_none() && faces.mesh.is_none());
-        assert!(faces.classifier.action_units_head.is_none());
+        assert!(some.violence.is_none() && faces.mesh.is_some());
+        assert!(faces.blendshapes.is_none() && faces.classifier.action_units_head.is_none());
     }
 
     #[test]

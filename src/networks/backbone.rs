@@ -18,7 +18,7 @@ mod trainable;
 use burn::tensor::Tensor;
 
 pub use affectlens_formats::architecture::{
-    Architecture, ConvNextConfig, EfficientNetConfig, Facts, NAMES,
+    Architecture, ConvNextConfig, EfficientNetConfig, Facts, MobileNetConfig, NAMES,
 };
 #[cfg(not(target_family = "wasm"))]
 pub use affectlens_formats::canonical_weights;
@@ -63,7 +63,7 @@ impl Backbone {
     /// [`WeightsError::Architecture`] for a name that is not in [`NAMES`]; other [`WeightsError`]s for
     /// a missing, misshapen or unexpected parameter.
     pub fn load(weights: &Weights, device: &OpenedDevice) -> Result<Self, WeightsError> {
-        let facts = Facts::of(&weights.metadata.architecture)?;
+        let facts = Facts::of_weights(weights)?;
         let side = facts.input_side as usize;
         let mut planner = Plan::of_input(side, side, 3);
         let faces = planner.input();

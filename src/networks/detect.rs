@@ -2,7 +2,7 @@
 //!
 //! A frame is letterboxed into the network's square, so a face must have some size there to be detected. With the short
 //! range, a square of 128 pixels, it must measure at least about a tenth of the frame's longer side: suited to webcams and
-//! portraits, not to crowds. The full range, a square of 192 pixels, finds faces of about half that size.
+//! portraits, not to crowds. The full range, a square of 192 pixels, finds smaller ones.
 
 mod anchors;
 mod blazeface;
@@ -89,10 +89,15 @@ impl FaceDetector {
     /// Sets the score of a face, in `[0, 1]`, from which it is reported.
     #[must_use]
     pub fn with_threshold(mut self, threshold: f32) -> Self {
+        self.set_threshold(threshold);
+        self
+    }
+
+    /// Sets the score of a face, in `[0, 1]`, from which it is reported; a GPU compiles a kernel for it.
+    pub fn set_threshold(&mut self, threshold: f32) {
         self.threshold = threshold;
         self.gpu =
             Gpu::of(&self.device.device).map(|gpu| GpuDetector::new(gpu, self.range, threshold));
-        self
     }
 
     /// Detects the faces in a frame, highest score first.

@@ -184,7 +184,7 @@ fn plan(weights: &Weights) -> Result<(Plan, NetworkFacts), WeightsError> {
     }
     let Facts {
         name, input_side, ..
-    } = Facts::of(&weights.metadata.architecture)?;
+    } = Facts::of_weights(weights)?;
     let mut planner = Plan::of_input(input_side as usize, input_side as usize, 3);
     let input = planner.input();
     let (embedding, logits) = backbone::plan(weights, &mut planner, input)?;

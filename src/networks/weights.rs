@@ -7,9 +7,9 @@ use burn::tensor::{Device, Tensor, TensorData};
 #[cfg(not(target_family = "wasm"))]
 pub use affectlens_formats::{
     CATALOG, CatalogEntry, FetchStep, OnnxAttribute, OnnxGraph, OnnxNode, PublishedFile, Registry,
-    Status, TASK_MEMBERS, TaskMember, TfliteGraph, cache_dir, expect_writable, faceres_from_tfjs,
-    fetch, file_sha256, from_tfjs, read_onnx, read_task_member, read_tfjs, read_tflite, read_torch,
-    sha256, status, weights_path,
+    Status, TASK_MEMBERS, TaskMember, TfliteGraph, age_and_gender_from_tfjs, cache_dir,
+    expect_writable, faceres_from_tfjs, fetch, file_sha256, from_tfjs, published_faceres,
+    read_onnx, read_task_member, read_tfjs, read_tflite, read_torch, sha256, status, weights_path,
 };
 pub use affectlens_formats::{
     EMBEDDING, GraphConvolution, GraphOperation, Metadata, Normalisation, Precision,

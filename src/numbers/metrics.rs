@@ -2,12 +2,14 @@
 //! arousal, area under the ROC curve.
 
 mod binary;
+mod calibration;
 mod concordance;
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 pub use binary::ActionUnitScores;
 pub(crate) use binary::BinaryCounts;
+pub use calibration::expected_calibration_error;
 pub use concordance::{Covariance, ValenceArousalScores, concordance};
 
 use crate::label::Expression;
@@ -100,6 +102,18 @@ impl Confusion {
         (total > 0).then(|| ratio(2 * self.get(class, class), total))
     }
 
+    /// Share of the predictions of a class that are right, in `[0, 1]`; `None` if there are none.
+    pub fn precision(&self, class: usize) -> Option<f64> {
+        let predicted = (0..self.classes).map(|other| self.get(other, class)).sum();
+        (predicted > 0).then(|| ratio(self.get(class, class), predicted))
+    }
+
+    /// Share of the examples of a class that are predicted as it, in `[0, 1]`; `None` if there are none.
+    pub fn recall(&self, class: usize) -> Option<f64> {
+        let labelled = (0..self.classes).map(|other| self.get(class, other)).sum();
+        (labelled > 0).then(|| ratio(self.get(class, class), labelled))
+    }
+
     /// Mean F1 over the classes that occur as a label or a prediction, scikit-learn's default; 0 without examples.
     pub fn macro_f1(&self) -> f64 {
         let (sum, occurring) = (0..self.classes)
@@ -140,6 +154,12 @@ pub struct Scores<C = Expression> {
     /// F1 of each class that occurs as a label or a prediction.
     #[serde(serialize_with = "as_map")]
     pub per_class: Vec<(C, f64)>,
+    /// Share of right ones among the predictions of each class that is predicted.
+    #[serde(serialize_with = "as_map")]
+    pub precision: Vec<(C, f64)>,
+    /// Share of right predictions for each class that occurs as a label.
+    #[serde(serialize_with = "as_map")]
+    pub recall: Vec<(C, f64)>,
     /// Counts with one row per true class and one column per predicted class, in the order of `classes`.
     pub confusion: Vec<Vec<u64>>,
     /// Number of examples.
@@ -160,14 +180,18 @@ impl<C: Copy> Scores<C> {
             classes.len(),
             "each class needs one name"
         );
+        let of_each = |score: &dyn Fn(usize) -> Option<f64>| {
+            let named = classes.iter().enumerate();
+            named
+                .filter_map(|(class, &name)| score(class).map(|score| (name, score)))
+                .collect()
+        };
         Self {
             accuracy: confusion.accuracy(),
             macro_f1: confusion.macro_f1(),
-            per_class: classes
-                .iter()
-                .enumerate()
-                .filter_map(|(class, &name)| confusion.f1(class).map(|f1| (name, f1)))
-                .collect(),
+            per_class: of_each(&|class| confusion.f1(class)),
+            precision: of_each(&|class| confusion.precision(class)),
+            recall: of_each(&|class| confusion.recall(class)),
             confusion: confusion.rows(),
             count: confusion.count(),
             classes: classes.to_vec(),
@@ -255,7 +279,7 @@ mod tests {
         );
         assert_eq!(
             serde_json::to_string(&scores).expect("plain data"),
-            r#"{"accuracy":0.5,"macro_f1":0.3333333333333333,"per_class":{"neutral":0.6666666666666666,"anger":0.0},"confusion":[[1,0,0],[0,0,0],[1,0,0]],"count":2,"classes":["neutral","fear","anger"]}"#
+            r#"{"accuracy":0.5,"macro_f1":0.3333333333333333,"per_class":{"neutral":0.6666666666666666,"anger":0.0},"precision":{"neutral":0.5},"recall":{"neutral":1.0,"anger":0.0},"confusion":[[1,0,0],[0,0,0],[1,0,0]],"count":2,"classes":["neutral","fear","anger"]}"#
         );
     }
 

@@ -11,7 +11,7 @@ use crate::{
     device::{DeviceKind, OpenedDevice},
     error::LensError,
     frame::Frame,
-    lens::{self, LensWeights},
+    lens::{self, LensWeights, NeutralSpan},
     role::Role,
     task::Tasks,
     violence::ViolenceLens,
@@ -152,6 +152,17 @@ impl Lens {
         let crop = Frame::from_rgba(width, height, &rgba)?;
         let report = self.lens.analyze_face(&crop).await;
         self.report(report)
+    }
+
+    /// Takes what each face shows in the next `seconds` of the stream as its neutral look; without a number forgets all
+    /// neutral looks.
+    ///
+    /// # Errors
+    ///
+    /// A JavaScript `Error` with the code `bad-argument`.
+    pub fn calibrate(&mut self, seconds: Option<f64>) -> Result<(), JsValue> {
+        let span = seconds.map(|seconds| NeutralSpan::next(seconds * 1000.0));
+        Ok(self.lens.calibrate(span.transpose()?)?)
     }
 
     /// Forgets the stream.

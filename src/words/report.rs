@@ -115,6 +115,9 @@ pub struct FaceReport {
     /// Where valence, arousal and action units come from.
     #[serde(skip_serializing_if = "Sources::is_empty")]
     pub sources: Sources,
+    /// Whether the person's neutral look was taken off expression and action units.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub baseline: bool,
     /// The mesh's points if they were asked for: x and y in frame pixels, z towards the camera negative, in the same
     /// scale.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -300,6 +303,7 @@ mod tests {
             arousal: None,
             action_units: None,
             sources: Sources::default(),
+            baseline: false,
             landmarks: None,
         }
     }
@@ -412,9 +416,10 @@ mod tests {
                 }),
                 action_units: Some(origin),
             },
+            baseline: true,
             ..face()
         };
-        let expected = r#""score":0.5,"valence":0.5,"arousal":-0.25,"action_units":{"AU6":0.0,"AU12":1.0},"sources":{"valence_arousal":{"source":"derived"},"action_units":{"source":"blendshapes","proxies":["AU6"]}}}]}"#;
+        let expected = r#""score":0.5,"valence":0.5,"arousal":-0.25,"action_units":{"AU6":0.0,"AU12":1.0},"sources":{"valence_arousal":{"source":"derived"},"action_units":{"source":"blendshapes","proxies":["AU6"]}},"baseline":true}]}"#;
         assert!(json(report.clone()).ends_with(expected), "{}", json(report));
     }
 }

@@ -21,7 +21,7 @@ pub enum Role {
     ValenceArousalHead,
     /// Head for action units.
     ActionUnitsHead,
-    /// Face mesh.
+    /// Face mesh; without it faces are not confirmed.
     Mesh,
     /// Blendshapes of the mesh.
     Blendshapes,
@@ -78,12 +78,12 @@ use Origin::{BuiltIn, Fetched, Own};
 const TABLE: [Facts; 11] = [
     row(Role::Detector, "detector", "face detector", "blazeface-short-range", Fetched, &Task::FACES),
     row(Role::FullRangeDetector, "fullRangeDetector", "full-range face detector", "blazeface-full-range", Fetched, &Task::FACES),
-    row(Role::Backbone, "backbone", "backbone", "faceres", Fetched, &Task::FACES),
+    row(Role::Backbone, "backbone", "backbone", "expression-mobilenet", BuiltIn, &Task::FACES),
     row(Role::Pretrained, "pretrained", "pretrained classifier", "expression-pretrained", BuiltIn, &Task::FACES),
     row(Role::Head, "head", "head", "expression-head", BuiltIn, &Task::FACES),
     row(Role::ValenceArousalHead, "valenceArousalHead", "valence/arousal head", "valence-arousal-head", Own, &[Task::ValenceArousal]),
     row(Role::ActionUnitsHead, "actionUnitsHead", "action-unit head", "action-units-head", Own, &[Task::ActionUnits]),
-    row(Role::Mesh, "mesh", "face mesh", "face-mesh", Fetched, &[Task::ActionUnits]),
+    row(Role::Mesh, "mesh", "face mesh", "face-mesh", Fetched, &Task::FACES),
     row(Role::Blendshapes, "blendshapes", "blendshapes", "face-blendshapes", Fetched, &[Task::ActionUnits]),
     row(Role::ViolenceBackbone, "violenceBackbone", "violence backbone", "efficientnet-lite0", Fetched, &[Task::Violence]),
     row(Role::ViolenceHead, "violenceHead", "violence head", "violence-head", BuiltIn, &[Task::Violence]),
@@ -159,7 +159,7 @@ mod tests {
             Role::ALL.into_iter().filter(move |role| role.serves(tasks))
         };
         assert!(read(&[Task::Violence]).eq([Role::ViolenceBackbone, Role::ViolenceHead]));
-        assert_eq!(read(&[Task::Expression]).count(), 5);
+        assert_eq!(read(&[Task::Expression]).count(), 6);
         assert_eq!(read(&Task::ALL).count(), Role::ALL.len());
     }
 }

@@ -1,12 +1,13 @@
 //! Backbones against the published implementations, with seeded weights or the published ones.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use affectlens::backbone::{
     self, Architecture, Backbone, EfficientNetConfig, Outputs, PlainNetwork, canonical_weights,
 };
 use affectlens::crop;
 use affectlens::device::{self, DeviceChoice, KernelForm, OpenedDevice};
+use affectlens::head::Mlp;
 use affectlens::label::{AFFECTNET_7, AFFECTNET_8};
 use affectlens::weights::{PublishedWeights, Weights, cache_dir, read_onnx, weights_path};
 use affectlens_data::picture::read_picture;
@@ -482,7 +483,7 @@ fn published_weights_of_another_network_are_refused() {
     );
     assert_eq!(
         refusal("resnet-152", |_| ()),
-        "weights are for architecture `resnet-152`, expected `faceres`, `emotieffnet-b0`, `emotieffnet-b2`, `mobilefacenet`, `mt-ddamfn`, `convnext-tiny`, `convnext-tiny-multiscale`, `efficientnet-b0`, `efficientnet-b0-multiscale`, `efficientnet-lite0`, `resnet18`"
+        "weights are for architecture `resnet-152`, expected `expression-mobilenet`, `faceres`, `emotieffnet-b0`, `emotieffnet-b2`, `mobilefacenet`, `mt-ddamfn`, `convnext-tiny`, `convnext-tiny-multiscale`, `efficientnet-b0`, `efficientnet-b0-multiscale`, `efficientnet-lite0`, `resnet18`"
     );
 }
 
@@ -600,6 +601,7 @@ fn names_lead_to_the_network() {
     assert_eq!(
         affectlens::backbone::NAMES,
         [
+            "expression-mobilenet",
             "faceres",
             "emotieffnet-b0",
             "emotieffnet-b2",
@@ -633,7 +635,7 @@ fn faceres_equals_the_published_graph() {
     let network = Backbone::load(&weights, &device).expect("canonical");
     let normalisation = network.facts().normalisation;
     assert_eq!(weights.metadata.normalisation, Some(normalisation));
-    let face = patterned_face(normalisation.mean, &device.device);
+    let face = patterned_face(224, normalisation.mean, &device.device);
     let embedded = network.forward(channels_last(face, &device));
     assert_close(
         &values(embedded.embedding),
@@ -641,6 +643,31 @@ fn faceres_equals_the_published_graph() {
         RELATIVE_FACERES,
     );
     assert!(embedded.logits.is_none());
+}
+
+#[test]
+fn the_built_in_expression_network_equals_pytorch() {
+    #[derive(Deserialize)]
+    struct Golden {
+        embedding: Vec<f32>,
+        logits: BTreeMap<String, Vec<f32>>,
+    }
+    let text = std::fs::read_to_string(golden_file("expression-mobilenet.json"));
+    let golden: Golden = serde_json::from_str(&text.expect("committed")).expect("generated");
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+    let read = |name: &str| Weights::read(&models.join(format!("{name}.safetensors")));
+    let device = OpenedDevice::cpu();
+    let network = read("expression-mobilenet").expect("committed");
+    let network = Backbone::load(&network, &device).expect("canonical");
+    let side = network.facts().input_side as usize;
+    let face = patterned_face(side, network.facts().normalisation.mean, &device.device);
+    let embedding = network.forward(channels_last(face, &device)).embedding;
+    for (name, logits) in golden.logits {
+        let head = read(&name).expect("committed");
+        let head = Mlp::load(&head, &device.device).expect("a head");
+        assert_close(&values(head.forward(embedding.clone())), &logits, RELATIVE);
+    }
+    assert_close(&values(embedding), &golden.embedding, RELATIVE);
 }
 
 /// Pictures of sunglasses and of a mask: the weights tell them from ImageNet's other classes, and so does every
@@ -687,17 +714,23 @@ fn lite0_recognises_what_timm_recognises() {
     }
 }
 
-/// The input of `tests/goldens/faceres.mjs`.
-fn patterned_face(mean: [f32; 3], device: &Device) -> Tensor<4> {
-    let mut faces = Vec::with_capacity(3 * 224 * 224);
+/// The input of `tests/goldens/faceres.mjs` and, smaller, of `tests/goldens/expression_mobilenet.py`.
+fn patterned_face(side: usize, mean: [f32; 3], device: &Device) -> Tensor<4> {
+    let (width, top, shift) = match side {
+        224 => (224, 90, 6),
+        _ => (96, 39, 5),
+    };
+    assert_eq!(side, usize::try_from(width).expect("pixels"));
+    let mut faces = Vec::with_capacity(3 * side * side);
     for (channel, mean) in (0..3_i32).zip(mean) {
-        for (y, x) in (0..224).flat_map(|y| (0..224).map(move |x| (y, x))) {
+        for (y, x) in (0..width).flat_map(|y| (0..width).map(move |x| (y, x))) {
             let ramp = x * (channel + 1) + y * (3 - channel);
-            let rings = ((x - 112) * (x - 112) + (y - 90) * (y - 90)) >> (6 + channel);
+            let (right, down) = (x - width / 2, y - top);
+            let rings = (right * right + down * down) >> (shift + channel);
             faces.push(((ramp + 4 * rings) & 255) as f32 - mean);
         }
     }
-    Tensor::from_data(TensorData::new(faces, [1, 3, 224, 224]), device)
+    Tensor::from_data(TensorData::new(faces, [1, 3, side, side]), device)
 }
 
 /// The folded form of backbones against Burn's own operations.

@@ -20,7 +20,7 @@ const CRATES: [(&str, &str); 6] = [
 ];
 
 /// The engine's modules from the bottom to the top, each with its room; a module may use those before it.
-const MODULES: [(&str, &str); 38] = [
+const MODULES: [(&str, &str); 40] = [
     ("label", "words"),
     ("face", "words"),
     ("frame", "words"),
@@ -29,6 +29,7 @@ const MODULES: [(&str, &str); 38] = [
     ("role", "words"),
     ("report", "words"),
     ("probability", "numbers"),
+    ("baseline", "numbers"),
     ("circumplex", "numbers"),
     ("facs", "numbers"),
     ("gaps", "numbers"),
@@ -54,6 +55,7 @@ const MODULES: [(&str, &str); 38] = [
     ("violence", "lens"),
     ("faces", "lens"),
     ("files", "lens"),
+    ("neutral", "lens"),
     ("clock", "lens"),
     ("pending", "lens"),
     ("lens", "lens"),

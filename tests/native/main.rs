@@ -6,6 +6,7 @@
 )]
 
 mod backbones;
+mod baseline;
 mod crop;
 mod detect;
 mod kernels;

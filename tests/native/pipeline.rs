@@ -33,7 +33,7 @@ fn weights() -> FaceWeights {
         detector: fetched("blazeface-short-range"),
         full_range_detector: None,
         classifier: ClassifierWeights {
-            backbone: fetched("faceres"),
+            backbone: trained("expression-mobilenet"),
             pretrained: Some(trained("expression-pretrained")),
             head: Some(trained("expression-head")),
             valence_arousal_head: None,

@@ -7,6 +7,7 @@ use affectlens::{
     device::OpenedDevice,
     faces::{ClassifierWeights, FaceWeights},
     head::TemporalKind,
+    landmarks::{self, FaceMesh},
     lens::{Lens, LensWeights},
     report::{FrameReport, ViolenceReport, ViolenceWindow},
     task::{Task, Tasks},
@@ -24,25 +25,42 @@ const STRICTNESS: f32 = 500.0;
 
 const TASKS: Tasks = Tasks::new(&[Task::Expression, Task::ValenceArousal, Task::Violence]);
 
-/// A detector that finds a few faces in any picture; it says itself which parameters it misses.
-fn seeded_detector() -> Weights {
+/// A network says itself which parameters it misses; `bias` is added to those of that name.
+fn seeded_with<T>(
+    architecture: &str,
+    load: impl Fn(&Weights, &OpenedDevice) -> Result<T, WeightsError>,
+    (biased, bias): (&str, f32),
+) -> Weights {
     let mut weights = Weights::new(Metadata {
-        architecture: detect::ARCHITECTURE.to_owned(),
+        architecture: architecture.to_owned(),
         ..Metadata::default()
     });
     loop {
-        let (name, shape) = match FaceDetector::load(&weights, &OpenedDevice::cpu()) {
+        let (name, shape) = match load(&weights, &OpenedDevice::cpu()) {
             Ok(_) => return weights,
             Err(WeightsError::Missing { name, .. }) => (name, vec![1]),
             Err(WeightsError::Shape { name, expected, .. }) => (name, expected),
             Err(error) => panic!("{error}"),
         };
         let mut values = parameter(&name, &shape);
-        if name.ends_with("scores.bias") {
-            values.iter_mut().for_each(|bias| *bias -= STRICTNESS);
+        if name.ends_with(biased) {
+            values.iter_mut().for_each(|value| *value += bias);
         }
         weights.insert(name, shape, values).expect("as many values");
     }
+}
+
+/// A detector that finds a few faces in any picture.
+fn seeded_detector() -> Weights {
+    let bias = ("scores.bias", -STRICTNESS);
+    seeded_with(detect::ARCHITECTURE, FaceDetector::load, bias)
+}
+
+/// A mesh that sees a face everywhere, or nowhere.
+fn seeded_mesh(sees_faces: bool) -> Weights {
+    let bias = if sees_faces { 1e30 } else { -1e30 };
+    let bias = ("presence.bias", bias);
+    seeded_with(landmarks::MESH_ARCHITECTURE, FaceMesh::load, bias)
 }
 
 fn faces() -> FaceWeights {
@@ -62,7 +80,7 @@ fn faces() -> FaceWeights {
 }
 
 /// Violence in windows of four frames, which are 375 ms at eight a second; smoothing over five frames.
-fn load(faces: Option<FaceWeights>, frames_per_second: Option<f32>) -> Lens {
+pub(super) fn load(faces: Option<FaceWeights>, frames_per_second: Option<f32>) -> Lens {
     let settings = settings(frames_per_second);
     let parts = LensWeights {
         faces,
@@ -78,15 +96,30 @@ fn load(faces: Option<FaceWeights>, frames_per_second: Option<f32>) -> Lens {
     lens
 }
 
+/// Faces alone, with or without a mesh.
+pub(super) fn load_faces(mesh: Option<Weights>) -> Lens {
+    let parts = LensWeights {
+        faces: Some(FaceWeights { mesh, ..faces() }),
+        violence: None,
+    };
+    let device = OpenedDevice::cpu();
+    let lens = Lens::load(&parts, Tasks::EXPRESSION, &device);
+    let mut lens = pollster::block_on(lens).expect("fits");
+    let mut controls = lens.controls();
+    controls.faces.half_window = 2;
+    lens.configure(controls).expect("in range");
+    lens
+}
+
 #[derive(Clone, Copy, Debug)]
-enum Form {
+pub(super) enum Form {
     Live,
     File,
 }
 
-const FORMS: [Form; 2] = [Form::Live, Form::File];
+pub(super) const FORMS: [Form; 2] = [Form::Live, Form::File];
 
-fn take(lens: &mut Lens, form: Form, picture: usize, time_ms: f64) -> Vec<FrameReport> {
+pub(super) fn take(lens: &mut Lens, form: Form, picture: usize, time_ms: f64) -> Vec<FrameReport> {
     let frame = frame(picture);
     match form {
         Form::Live => vec![pollster::block_on(lens.analyze(&frame, time_ms)).expect("a report")],
@@ -95,7 +128,12 @@ fn take(lens: &mut Lens, form: Form, picture: usize, time_ms: f64) -> Vec<FrameR
 }
 
 /// The reports on frames of these times, the first of which is this picture of the film.
-fn film(lens: &mut Lens, form: Form, picture: usize, times_ms: &[f64]) -> Vec<FrameReport> {
+pub(super) fn film(
+    lens: &mut Lens,
+    form: Form,
+    picture: usize,
+    times_ms: &[f64],
+) -> Vec<FrameReport> {
     let mut reports = Vec::new();
     for (index, time_ms) in times_ms.iter().enumerate() {
         reports.extend(take(lens, form, picture + index, *time_ms));
@@ -109,7 +147,7 @@ fn film(lens: &mut Lens, form: Form, picture: usize, times_ms: &[f64]) -> Vec<Fr
     reports
 }
 
-fn regular(start_ms: f64, step_ms: f64, frames: usize) -> Vec<f64> {
+pub(super) fn regular(start_ms: f64, step_ms: f64, frames: usize) -> Vec<f64> {
     let frames = 0..frames;
     frames
         .map(|frame| start_ms + step_ms * frame as f64)
@@ -191,6 +229,27 @@ fn a_video_that_loops_is_a_new_stream_each_time() {
     let mut lens = load(Some(faces()), Some(8.0));
     for form in FORMS {
         assert_apart(&mut lens, form, &vec![regular(0.0, 100.0, 5); 3]);
+    }
+}
+
+#[test]
+fn only_what_the_mesh_sees_is_a_face() {
+    let times = regular(0.0, 40.0, 40);
+    let films = |mesh| {
+        let mut lens = load_faces(mesh);
+        FORMS.map(|form| film(&mut lens, form, 0, &times))
+    };
+    let without = films(None);
+    let faces = |reports: &[FrameReport]| reports.iter().map(|it| it.faces.len()).sum::<usize>();
+    assert!(without.iter().all(|reports| faces(reports) > 20));
+    assert_eq!(films(Some(seeded_mesh(true))), without, "all are confirmed");
+    let refused = films(Some(seeded_mesh(false)));
+    assert!(refused.iter().all(|reports| faces(reports) == 0));
+    // What is refused holds no report up.
+    let mut lens = load_faces(Some(seeded_mesh(false)));
+    for (picture, time_ms) in times.into_iter().enumerate() {
+        let reports = take(&mut lens, Form::File, picture, time_ms);
+        assert_eq!(reports.len(), 1);
     }
 }
 

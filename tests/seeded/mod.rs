@@ -75,13 +75,13 @@ pub(crate) fn state_dict(shapes: &Shapes) -> Weights {
     weights
 }
 
-/// `faceres` with seeded weights that keep some activations between 0 and 6.
-fn seeded_faceres() -> Weights {
+/// A MobileNetV1 with seeded weights that keep some activations between 0 and 6.
+fn seeded_mobilenet(name: &str) -> Weights {
     let channels = [
         32, 64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024,
     ];
     let mut weights = Weights::new(Metadata {
-        architecture: "faceres".to_owned(),
+        architecture: name.to_owned(),
         ..Metadata::default()
     });
     let mut add = |name: String, shape: Vec<usize>| {
@@ -102,10 +102,10 @@ fn seeded_faceres() -> Weights {
     weights
 }
 
-/// Canonical weights of the network `name`; but for `faceres` from its published layout.
+/// Canonical weights of the network `name`; but for MobileNetV1 from its published layout.
 pub(crate) fn seeded(name: &str) -> Weights {
-    if name == "faceres" {
-        return seeded_faceres();
+    if ["faceres", "expression-mobilenet"].contains(&name) {
+        return seeded_mobilenet(name);
     }
     let published = PublishedWeights::Named(state_dict(&shapes(name)));
     canonical_weights(name, &published).expect("the published layout")

@@ -134,7 +134,7 @@ describe("options", LIMIT, () => {
     [{ weights: 7 }, "weights is 7, expected a URL, a manifest or bytes"],
     [
       { weights: { face: {} } },
-      'weights is "face", expected files named detector, backbone, pretrained, head, valenceArousalHead, ' +
+      'weights is "face", expected files named detector, fullRangeDetector, backbone, pretrained, head, valenceArousalHead, ' +
         "actionUnitsHead, mesh, blendshapes, violenceBackbone, violenceHead",
     ],
     [{ weights: { detector: "x" } }, 'weights.detector is "x", expected an ArrayBuffer, Uint8Array, Blob or File'],
@@ -238,7 +238,7 @@ describe("weights", LIMIT, () => {
     ["/weights-long/", "weights-malformed", /`detector` has more than 1000 bytes, expected 1000/],
     ["/weights-gone/", "weights-missing", /elsewhere\.safetensors` answered 404/],
     ["/weights-cut/", "weights-malformed", /detector: safetensors file is malformed/],
-    ["/weights-swapped/", "weights-malformed", /are for architecture `faceres`, expected `blazeface-short-range`/],
+    ["/weights-swapped/", "weights-malformed", /are for architecture `expression-mobilenet`, expected `blazeface-short-range`/],
     ["/weights-no-head/", "weights-malformed", /no classifier/],
   ];
   for (const [address, code, message] of REFUSED) {
@@ -264,7 +264,7 @@ describe("weights", LIMIT, () => {
       const file = async (name) => new File([await blob(name)], `${name}.safetensors`);
       const weights = {
         detector: await file("blazeface-short-range"),
-        backbone: await blob("faceres"),
+        backbone: await blob("expression-mobilenet"),
         head: new Uint8Array(await (await blob("expression-head")).arrayBuffer()),
       };
       const lens = await cpu({ weights });
@@ -293,7 +293,7 @@ describe("weights", LIMIT, () => {
       });
     server.requests.length = 0;
     const first = await progress();
-    assert.equal(asked().length, 4);
+    assert.equal(asked().length, 5);
     assert.equal(first.cached, false);
     assert.equal(first.loadedBytes, first.totalBytes);
 
@@ -561,6 +561,19 @@ describe("settings", LIMIT, () => {
     assert.equal(seen.after.source, "pretrained");
   });
 
+  test("the detector's threshold acts on the next picture", async () => {
+    const counts = await page.evaluate(async () => {
+      const lens = await cpu();
+      const face = await image("/face.png");
+      const count = async (detectorThreshold) => {
+        await lens.configure({ detectorThreshold });
+        return (await lens.analyze(face)).faces.length;
+      };
+      return [lens.settings.detectorThreshold, await count(1), await count(0.5)];
+    });
+    assert.deepEqual(counts, [0.5, 0, 1]);
+  });
+
   test("settings are grouped by part as well", async () => {
     const seen = await page.evaluate(async () => {
       const lens = await cpu();
@@ -579,12 +592,13 @@ describe("settings", LIMIT, () => {
     [{ gla: 1 }, "gla is 1, expected a boolean"],
     [{ valenceArousalHalfWindow: 0.5 }, "valenceArousalHalfWindow is 0.5, expected a whole number from 0 to 1000"],
     [{ landmarks: "all" }, 'landmarks is "all", expected a boolean'],
+    [{ detectorThreshold: 1.1 }, "detectorThreshold is 1.1, expected a number from 0 to 1"],
     [{ violenceThreshold: 50 }, "violenceThreshold is 50, expected a number from 0 to 1"],
     [{ violenceEvery: 0 }, "violenceEvery is 0, expected a whole number from 1 to 1000"],
     [
       { sharpness: 1 },
       'settings is "sharpness", expected one of faces, violence, gla, halfWindow, valenceArousalHalfWindow, ' +
-        "actionUnitsHalfWindow, confidence, blend, landmarks, violenceThreshold, violenceEvery",
+        "actionUnitsHalfWindow, confidence, blend, landmarks, turned, detectorThreshold, violenceThreshold, violenceEvery",
     ],
     [{ faces: { halfWindow: -1 } }, "faces.halfWindow is -1, expected a whole number from 0 to 1000"],
     [{ violence: { sharpness: 1 } }, 'violence is "sharpness", expected one of threshold, every'],
@@ -642,6 +656,44 @@ describe("detectors", LIMIT, () => {
   });
 });
 
+describe("calibrate", LIMIT, () => {
+  test("a neutral look is taken off once its seconds are over, and comes back when that is undone", async () => {
+    const { before, meanwhile, after, undone } = await page.evaluate(async () => {
+      const lens = await cpu({ tasks: ["expression", "action-units"] });
+      const face = await image("/face.png");
+      const look = async (timeMs) => (await lens.analyze(face, { timeMs })).faces[0];
+      const before = await look(0);
+      await lens.calibrate({ seconds: 1 });
+      const meanwhile = [await look(500), await look(1400)];
+      const after = await look(1500);
+      await lens.calibrate(null);
+      return { before, meanwhile, after, undone: await look(1600) };
+    });
+    assert.deepEqual([before, ...meanwhile, after, undone].map(({ baseline }) => baseline), [undefined, undefined, undefined, true, undefined]);
+    const near = (got, expected) => {
+      assert.deepEqual(Object.keys(got), Object.keys(expected));
+      for (const [name, value] of Object.entries(expected)) assert.ok(Math.abs(got[name] - value) < 1e-5, `${name}: ${got[name]}, not ${value}`);
+    };
+    near(undone.expression.probabilities, before.expression.probabilities);
+    near(undone.action_units, before.action_units);
+    // The look is all that the face shows.
+    near(after.action_units, Object.fromEntries(Object.keys(before.action_units).map((unit) => [unit, 0])));
+    assert.ok(after.expression.probabilities.neutral >= before.expression.probabilities.neutral - 1e-6);
+  });
+
+  test("what is no look is refused, and so is a lens without faces", async () => {
+    const [long, wrong, faceless] = await page.evaluate(async () => {
+      const lens = await cpu();
+      const violence = await cpu({ tasks: ["violence"] });
+      return [await failure(lens.calibrate({ seconds: 61 })), await failure(lens.calibrate(3)), await failure(violence.calibrate())];
+    });
+    assert.equal(long.message, "seconds is 61, expected a number above 0, at most 60");
+    assert.equal(wrong.message, "options is 3, expected an object like { seconds: 3 }, or null");
+    assert.match(faceless.message, /^calibrate needs one of the tasks expression, .*; loaded is violence$/);
+    for (const { code } of [long, wrong, faceless]) assert.equal(code, "bad-argument");
+  });
+});
+
 describe("tasks", LIMIT, () => {
   test("only what is asked for is fetched and reported", async () => {
     server.requests.length = 0;
@@ -651,7 +703,7 @@ describe("tasks", LIMIT, () => {
     });
     assert.deepEqual(Object.keys(reported), ["id", "box", "score", "valence", "arousal", "sources"]);
     assert.deepEqual(reported.sources, { valence_arousal: { source: "derived" } });
-    assert.ok(!server.requests.some((url) => url.includes("face-mesh")));
+    assert.ok(!server.requests.some((url) => url.includes("face-blendshapes")));
   });
 
   test("action units come with their source, and the mesh when it is asked for", async () => {
@@ -676,7 +728,7 @@ describe("tasks", LIMIT, () => {
       const bytes = async (name) => (await fetch(`/weights/${name}.safetensors`)).arrayBuffer();
       const weights = {
         detector: await bytes("blazeface-short-range"),
-        backbone: await bytes("faceres"),
+        backbone: await bytes("expression-mobilenet"),
         head: await bytes("expression-head"),
       };
       return failure(cpu({ weights, tasks: ["action-units"] }));

@@ -22,6 +22,7 @@ export class Lens {
       blend: 1,
       landmarks: false,
       turned: false,
+      detectorThreshold: 0.5,
     },
     violence: { threshold: 0.5, every: 1 },
   };
@@ -51,6 +52,8 @@ export class Lens {
   configure(settings) {
     this.#settings = settings;
   }
+
+  calibrate() {}
 
   async analyze(width, height, rgba, timeMs) {
     if (rgba[0] === 1) {

@@ -1,5 +1,6 @@
 //! `affectlens analyze`: pictures, folders of frames and videos to reports.
 
+mod baseline;
 mod clip;
 mod list;
 mod output;
@@ -20,7 +21,7 @@ use clap::{
 
 use super::{DetectorOption, DeviceOption, WeightsOptions, probability};
 use affectlens::{
-    lens::Lens,
+    lens::{Lens, NeutralSpan},
     task::{Task, Tasks},
 };
 use affectlens_data::Input;
@@ -71,9 +72,12 @@ pub(super) struct Args {
     /// The same as --half-window, for action units.
     #[arg(long, value_name = "FRAMES", value_parser = half_window())]
     action_units_half_window: Option<u16>,
-    /// Add the points of the face mesh to reports (JSON only; needs the task action-units).
+    /// Add the points of the face mesh to reports (JSON only; needs the weights `face-mesh`).
     #[arg(long)]
     landmarks: bool,
+    /// Score of a detection from which it may be a face, from 0 to 1 [default: 0.5].
+    #[arg(long, value_name = "SCORE", value_parser = probability)]
+    detector_threshold: Option<f32>,
     /// Probability above which the pretrained classifier decides [default: from the head's file].
     #[arg(long, value_name = "P", value_parser = probability)]
     confidence: Option<f32>,
@@ -87,6 +91,10 @@ pub(super) struct Args {
     /// Probability from which a frame counts as violent [default: from the head's file].
     #[arg(long, value_name = "P", value_parser = probability)]
     violence_threshold: Option<f32>,
+    /// Time in which the people look neutral, from the start (0:03) or a range (0:10-0:13), [[H:]M:]S; what their faces
+    /// show at rest is taken off their expressions and action units afterwards.
+    #[arg(long, value_name = "SPAN", value_parser = baseline::span)]
+    baseline: Option<NeutralSpan>,
     /// Frames per second of a folder of frames.
     #[arg(long, value_name = "RATE", default_value_t = 25.0, value_parser = frame_rate)]
     fps: f64,
@@ -146,13 +154,17 @@ fn frame_rate(text: &str) -> Result<f64, String> {
 pub(super) fn run(args: &Args) -> Result<()> {
     let inputs = args.inputs()?;
     let tasks = args.tasks();
+    if args.baseline.is_some() && !tasks.need_faces() {
+        bail!("--baseline is about faces, but no task about faces was asked for");
+    }
     let weights = args.weights.installed().load(tasks, args.detector)?;
     let device = args.device.open()?;
     let mut lens = pollster::block_on(Lens::load(&weights, tasks, &device))?;
     args.configure(&mut lens)?;
 
     let several = inputs.len() > 1;
-    let mut output = Output::new(args.out.clone(), args.format(), Columns::new(tasks, &lens));
+    let columns = Columns::new(tasks, &lens, args.baseline.is_some());
+    let mut output = Output::new(args.out.clone(), args.format(), columns);
     let mut failures = Failures::default();
     for Named { path, input } in inputs {
         let opened = input.map_or_else(|| Input::open(&path, args.recursive), Ok);
@@ -163,6 +175,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
                 failures: &mut failures,
                 path: &path,
                 named: several,
+                baseline: args.baseline,
                 files: Vec::new(),
             };
             let analyzed = clip.analyze(&input.content, args.fps);
@@ -220,6 +233,7 @@ impl Args {
         );
         change(&mut faces.confidence, self.confidence);
         change(&mut faces.blend, self.blend);
+        change(&mut faces.detector_threshold, self.detector_threshold);
         change(&mut controls.violence.threshold, self.violence_threshold);
         Ok(lens.configure(controls)?)
     }

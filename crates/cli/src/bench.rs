@@ -10,7 +10,10 @@ use anyhow::{Result, bail};
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::{DeviceOption, installed::default_folder};
+use super::{
+    DeviceOption,
+    installed::{built_in_file, default_folder},
+};
 use affectlens::{
     backbone,
     detect::DetectorRange,
@@ -26,7 +29,7 @@ pub(super) struct Args {
     /// Device that runs the networks.
     #[arg(long, value_enum, default_value_t)]
     device: DeviceOption,
-    /// Network to measure, by its architecture name, or `all` that have a weights file.
+    /// Network to measure, by its architecture name, or `all` that are built in or have a weights file.
     #[arg(long, value_name = "NAME", default_value = "all")]
     network: String,
     /// Folder with weights files [default: the cache that `affectlens weights fetch` fills].
@@ -168,7 +171,7 @@ fn describe(device: DeviceKind, kernels: KernelForm) -> String {
     format!(", {tiles} tiles, {precision}")
 }
 
-/// `(name, file)` of the wanted networks that have one.
+/// `(name, file)` of the wanted networks that have one in the folder or are built in.
 fn weights_files(folder: &Path, wanted: &str) -> Result<Vec<(&'static str, PathBuf)>> {
     let names: Vec<_> = backbone::NAMES
         .into_iter()
@@ -188,7 +191,7 @@ fn weights_files(folder: &Path, wanted: &str) -> Result<Vec<(&'static str, PathB
         .into_iter()
         .filter(|name| wanted == "all" || *name == wanted)
         .map(|name| (name, folder.join(format!("{name}.safetensors"))))
-        .filter(|(_, file)| file.exists())
+        .filter(|(name, file)| file.exists() || built_in_file(name).is_some())
         .collect();
     if files.is_empty() {
         bail!(

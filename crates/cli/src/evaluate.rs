@@ -6,17 +6,13 @@ mod expression;
 mod valence_arousal;
 mod violence;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::ValueEnum;
 
 use super::{DeviceOption, WeightsOptions, outputs::expect_outputs, probability};
-use affectlens::{label::Expression, metrics::Scores};
-use affectlens_data::{LabelledPictures, Part};
-
-/// What messages call the pictures.
-const SCORED: &str = "scored";
+use affectlens::metrics::Scores;
 
 /// Options of `affectlens evaluate`.
 #[derive(clap::Args, Debug)]
@@ -84,16 +80,6 @@ enum Model {
     Full,
 }
 
-/// The pictures of a folder, or of its validation part, two classes or more.
-fn read_pictures(data: &Path, without: &[Expression]) -> Result<LabelledPictures> {
-    let validation = Part::Validation.folder(data)?;
-    let data = validation.as_deref().unwrap_or(data);
-    let mut pictures = LabelledPictures::read(data, without)?;
-    pictures.remove_labels(without);
-    pictures.expect_classes(SCORED)?;
-    Ok(pictures)
-}
-
 /// Prints scores as a table.
 fn print<C: Copy + PartialEq>(
     scores: &Scores<C>,
@@ -104,11 +90,22 @@ fn print<C: Copy + PartialEq>(
         "accuracy {:.4}, macro-F1 {:.4}, {} {examples}",
         scores.accuracy, scores.macro_f1, scores.count
     );
-    println!("{:>11} {:>7}  taken for", "", "F1");
+    println!(
+        "{:>11} {:>9} {:>7} {:>7}  taken for",
+        "", "precision", "recall", "F1"
+    );
     for (class, row) in scores.classes.iter().zip(&scores.confusion) {
-        let f1 = scores.per_class.iter().find(|(other, _)| other == class);
-        let f1 = f1.map_or_else(|| "-".to_owned(), |(_, f1)| format!("{f1:.4}"));
+        let of_class = |scores: &[(C, f64)]| {
+            let score = scores.iter().find(|(other, _)| other == class);
+            score.map_or_else(|| "-".to_owned(), |(_, score)| format!("{score:.4}"))
+        };
+        let [precision, recall, f1] =
+            [&scores.precision, &scores.recall, &scores.per_class].map(|scores| of_class(scores));
         let taken_for: Vec<String> = row.iter().map(|count| format!("{count:>5}")).collect();
-        println!("{:>11} {f1:>7}  {}", name(*class), taken_for.join(" "));
+        println!(
+            "{:>11} {precision:>9} {recall:>7} {f1:>7}  {}",
+            name(*class),
+            taken_for.join(" ")
+        );
     }
 }

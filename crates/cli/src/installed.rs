@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Error, Result, anyhow, bail};
 use burn::tensor::Device;
 
-use super::options::DetectorOption;
+use super::detector::DetectorOption;
 use affectlens::{
+    backbone::MobileNetConfig,
     faces::{ClassifierWeights, FaceWeights},
     head::{ActionUnits, Mlp, TemporalHead, ValenceArousal},
     lens::LensWeights,
@@ -16,9 +17,32 @@ use affectlens::{
     weights::{CatalogEntry, Weights, WeightsError, cache_dir},
 };
 
-const PRETRAINED: &[u8] = include_bytes!("../../../models/expression-pretrained.safetensors");
-const HEAD: &[u8] = include_bytes!("../../../models/expression-head.safetensors");
-const VIOLENCE_HEAD: &[u8] = include_bytes!("../../../models/violence-head.safetensors");
+/// A file of the folder `models`.
+macro_rules! model {
+    ($name:literal) => {
+        include_bytes!(concat!("../../../models/", $name, ".safetensors")).as_slice()
+    };
+}
+
+/// Files that the command carries within it: name, and bytes of each; a head is there for several backbones.
+const BUILT_IN: [(&str, &[&[u8]]); 4] = [
+    (
+        MobileNetConfig::EXPRESSION.name,
+        &[model!("expression-mobilenet")],
+    ),
+    (
+        Role::Pretrained.file(),
+        &[
+            model!("expression-pretrained"),
+            model!("faceres/expression-pretrained"),
+        ],
+    ),
+    (
+        Role::Head.file(),
+        &[model!("expression-head"), model!("faceres/expression-head")],
+    ),
+    (Role::ViolenceHead.file(), &[model!("violence-head")]),
+];
 
 /// Weights files of a folder.
 pub(crate) struct InstalledWeights {
@@ -28,22 +52,32 @@ pub(crate) struct InstalledWeights {
 
 impl InstalledWeights {
     /// The files of `folder`, by default of the cache that `affectlens weights fetch` fills, for a backbone that embeds
-    /// faces.
-    pub(crate) fn new(folder: Option<PathBuf>, backbone: &str) -> Self {
-        Self {
-            folder: folder.unwrap_or_else(default_folder),
-            backbone: backbone.to_owned(),
-        }
+    /// faces: by default the one that the expression head in the folder was trained on, or ours.
+    pub(crate) fn new(folder: Option<PathBuf>, backbone: Option<String>) -> Self {
+        let folder = folder.unwrap_or_else(default_folder);
+        let backbone = backbone
+            .or_else(|| backbone_of_head(&folder))
+            .unwrap_or_else(|| MobileNetConfig::EXPRESSION.name.to_owned());
+        Self { folder, backbone }
+    }
+
+    /// Name of the backbone that embeds faces.
+    pub(crate) fn backbone_name(&self) -> &str {
+        &self.backbone
     }
 
     fn path(&self, name: &str) -> PathBuf {
         self.folder.join(format!("{name}.safetensors"))
     }
 
-    /// A file that must be there and be of the network that it is named after; the error says how to get it.
+    /// A file that must be there, or built in, and be of the network that it is named after; the error says how to get
+    /// it.
     pub(crate) fn read(&self, name: &str) -> Result<Weights> {
         let path = self.path(name);
         if !path.exists() {
+            if let Some(weights) = built_in(name)?.into_iter().next() {
+                return Ok(weights);
+            }
             let remedy = remedy(name, &path);
             bail!(
                 "`{}`: weights `{name}` are not installed; {remedy}",
@@ -105,20 +139,33 @@ impl InstalledWeights {
     }
 
     /// A classifier from the folder, else the built-in one; none that was trained for another backbone.
-    fn classifier(&self, role: Role, built_in: &[u8]) -> Result<Option<Weights>> {
-        if let Some(weights) = self.head(role)? {
-            return Ok(Some(weights));
+    fn classifier(&self, role: Role, backbone: &Weights) -> Result<Option<Weights>> {
+        // Our own network exists in as many versions as it was trained times.
+        let is_of_other_training = |head: &Weights| {
+            let ours = MobileNetConfig::EXPRESSION.name;
+            self.backbone == ours
+                && head.metadata.embedding() == Some(ours)
+                && head.metadata.source_sha256 != backbone.metadata.source_sha256
+        };
+        if let Some(head) = self.head(role)? {
+            if is_of_other_training(&head) {
+                bail!(
+                    "`{}` was trained on another `{}`; keep files of one training together, or train it again",
+                    self.path(role.file()).display(),
+                    self.backbone
+                );
+            }
+            return Ok(Some(head));
         }
-        let name = role.file();
-        let weights =
-            Weights::from_safetensors(built_in).with_context(|| format!("built-in `{name}`"))?;
-        let trained_on = weights.metadata.embedding();
-        Ok((trained_on == Some(self.backbone.as_str())).then_some(weights))
+        let is_for_backbone = |head: &Weights| {
+            head.metadata.embedding() == Some(self.backbone.as_str()) && !is_of_other_training(head)
+        };
+        Ok(built_in(role.file())?.into_iter().find(is_for_backbone))
     }
 
     /// The classifier that stands in for one of the backbone's own, where there is one for the backbone.
-    pub(crate) fn pretrained(&self) -> Result<Option<Weights>> {
-        self.classifier(Role::Pretrained, PRETRAINED)
+    pub(crate) fn pretrained(&self, backbone: &Weights) -> Result<Option<Weights>> {
+        self.classifier(Role::Pretrained, backbone)
     }
 
     /// The files that the tasks need.
@@ -139,10 +186,11 @@ impl InstalledWeights {
             true => self.head(role),
             false => Ok(None),
         };
+        let backbone = self.backbone()?;
         Ok(ClassifierWeights {
-            backbone: self.backbone()?,
-            pretrained: self.pretrained()?,
-            head: self.classifier(Role::Head, HEAD)?,
+            pretrained: self.pretrained(&backbone)?,
+            head: self.classifier(Role::Head, &backbone)?,
+            backbone,
             valence_arousal_head: optional(Role::ValenceArousalHead)?,
             action_units_head: optional(Role::ActionUnitsHead)?,
         })
@@ -157,12 +205,14 @@ impl InstalledWeights {
         let has_both = choice == DetectorOption::Auto && self.path(full).exists();
         let full_range_detector = has_both.then(|| self.read(full)).transpose()?;
         let classifier = self.face_classifier(tasks)?;
-        // Action units come from the mesh, unless a head was trained on them.
+        // Action units come from the mesh, unless a head was trained on them. Faces can do without being confirmed.
+        let needs_mesh =
+            tasks.contains(Task::ActionUnits) && classifier.action_units_head.is_none();
         let landmarks = |role: Role| match role.serves(tasks) {
-            true if classifier.action_units_head.is_none() => self.read(role.file()).map(Some),
-            true if !self.path(role.file()).exists() => Ok(None),
-            true => self.read(role.file()).map(Some),
-            false => Ok(None),
+            true if needs_mesh || self.path(role.file()).exists() => {
+                self.read(role.file()).map(Some)
+            }
+            _ => Ok(None),
         };
         Ok(FaceWeights {
             detector,
@@ -191,9 +241,37 @@ impl InstalledWeights {
     pub(crate) fn violence_head(&self) -> Result<Weights> {
         match self.head(Role::ViolenceHead)? {
             Some(head) => Ok(head),
-            None => Weights::from_safetensors(VIOLENCE_HEAD).context("built-in `violence-head`"),
+            None => {
+                let mut heads = built_in(Role::ViolenceHead.file())?.into_iter();
+                heads.next().context("there is no built-in head")
+            }
         }
     }
+}
+
+/// The backbone that the expression head in a folder was trained on.
+fn backbone_of_head(folder: &Path) -> Option<String> {
+    let name = Role::Head.file();
+    let head = Weights::read(&folder.join(format!("{name}.safetensors"))).ok()?;
+    head.metadata.embedding().map(str::to_owned)
+}
+
+/// The first built-in file of that name.
+pub(crate) fn built_in_file(name: &str) -> Option<&'static [u8]> {
+    built_in_files(name).first().copied()
+}
+
+fn built_in_files(name: &str) -> &'static [&'static [u8]] {
+    let files = BUILT_IN.iter().find(|(other, _)| *other == name);
+    files.map_or(&[], |(_, files)| files)
+}
+
+/// The built-in files of that name.
+fn built_in(name: &str) -> Result<Vec<Weights>> {
+    built_in_files(name)
+        .iter()
+        .map(|file| Weights::from_safetensors(file).with_context(|| format!("built-in `{name}`")))
+        .collect()
 }
 
 /// Where `affectlens weights fetch` puts files.
@@ -226,6 +304,9 @@ fn is_fetched(path: &Path) -> bool {
 
 /// How to get a file.
 fn remedy(name: &str, path: &Path) -> String {
+    if built_in_file(name).is_some() {
+        return "without this file the built-in one is used".to_owned();
+    }
     if CatalogEntry::find(name).is_err() {
         let path = path.display();
         return format!("make it with `affectlens convert FILE {path} --backbone {name}`");

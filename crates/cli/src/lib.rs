@@ -5,6 +5,7 @@
 mod analyze;
 mod bench;
 mod convert;
+mod detector;
 mod embed;
 mod evaluate;
 mod folders;
@@ -15,13 +16,15 @@ mod progress;
 mod readers;
 mod tables;
 mod train;
+mod tune;
 mod weights;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use options::{DetectorOption, DeviceOption, WeightsOptions, probability};
+use detector::DetectorOption;
+use options::{DeviceOption, WeightsOptions, probability};
 
 /// Detects facial expressions, valence and arousal, action units and violence in pictures and videos.
 #[derive(Parser)]
@@ -43,6 +46,8 @@ enum Command {
     Train(Box<train::Args>),
     /// Scores a model on labelled pictures, clips, Aff-Wild2 or DVD.
     Evaluate(evaluate::Args),
+    /// Tunes class biases, blend, confidence filter and temperature of the expression classifiers on labelled pictures.
+    Tune(tune::Args),
     /// Trains on Aff-Wild2 or DVD and prints the tables for faces or violence beside the published figures.
     Tables(tables::Args),
     /// Lists, downloads and verifies the default weights.
@@ -59,6 +64,7 @@ pub fn main() -> ExitCode {
         Command::Convert(args) => convert::run(args),
         Command::Train(args) => train::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
+        Command::Tune(args) => tune::run(&args),
         Command::Tables(args) => tables::run(&args),
         Command::Weights(args) => weights::run(args),
         Command::Bench(args) => bench::run(&args),

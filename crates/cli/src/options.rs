@@ -1,6 +1,6 @@
 //! Options that several commands share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::{ValueEnum, builder::PossibleValue};
@@ -11,6 +11,7 @@ use affectlens::{
     kernel,
     label::Expression,
 };
+use affectlens_data::{LabelledPictures, Part};
 
 /// `--device`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,35 +55,36 @@ impl DeviceOption {
     }
 }
 
-/// `--detector`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum DetectorOption {
-    /// Short range, and where that finds nothing full range; pictures with both, and small faces in parts of them. Without
-    /// weights of the full range, as short-range.
-    #[default]
-    Auto,
-    /// Faces of at least about a tenth of the picture's longer side.
-    ShortRange,
-    /// Faces of half that size too, at about three times the cost.
-    FullRange,
-}
-
 /// Where weights are read from.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct WeightsOptions {
     /// Folder with weights files [default: the cache that `affectlens weights fetch` fills].
     #[arg(long = "weights", value_name = "DIR")]
     pub(crate) folder: Option<PathBuf>,
-    /// Backbone for faces: the network that turns a face into an embedding.
-    #[arg(long, value_name = "NAME", default_value = "faceres")]
-    pub(crate) backbone: String,
+    /// Backbone for faces: the network that turns a face into an embedding [default: that of the expression head in the
+    /// folder, else expression-mobilenet].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) backbone: Option<String>,
 }
 
 impl WeightsOptions {
     /// The files that the options name.
     pub(crate) fn installed(&self) -> InstalledWeights {
-        InstalledWeights::new(self.folder.clone(), &self.backbone)
+        InstalledWeights::new(self.folder.clone(), self.backbone.clone())
     }
+}
+
+/// What messages call the pictures of [`read_pictures`].
+pub(crate) const SCORED: &str = "scored";
+
+/// The pictures of a folder, or of its validation part, two classes or more.
+pub(crate) fn read_pictures(data: &Path, without: &[Expression]) -> Result<LabelledPictures> {
+    let validation = Part::Validation.folder(data)?;
+    let data = validation.as_deref().unwrap_or(data);
+    let mut pictures = LabelledPictures::read(data, without)?;
+    pictures.remove_labels(without);
+    pictures.expect_classes(SCORED)?;
+    Ok(pictures)
 }
 
 /// Reads a number from 0 to 1.

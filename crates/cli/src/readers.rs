@@ -28,9 +28,9 @@ pub(crate) fn open_crops(
 ) -> Result<CropReader> {
     let installed = options.installed();
     let weights = installed.backbone()?;
-    let pretrained = installed.pretrained()?;
+    let pretrained = installed.pretrained(&weights)?;
     let embedder = ScoringEmbedder::load(
-        &options.backbone,
+        installed.backbone_name(),
         &weights,
         pretrained.as_ref(),
         device,
@@ -46,7 +46,7 @@ pub(crate) fn open_videos(
     folder: Option<PathBuf>,
     device: DeviceOption,
 ) -> Result<VideoReader> {
-    let weights = InstalledWeights::new(folder, backbone).backbone()?;
+    let weights = InstalledWeights::new(folder, Some(backbone.to_owned())).backbone()?;
     let observer = Box::new(Terminal::default());
     let device = device.open()?;
     let reader = VideoReader::open(backbone, weights, device, &feature_cache(), observer)?;

@@ -1,8 +1,11 @@
 //! Scores of models on data sets, and what they predict for the test parts of challenges.
 
 mod action_units;
+mod age_gender;
 mod clip_scores;
 mod expressions;
+mod groups;
+mod intervals;
 mod predictor;
 mod score;
 mod videos;
@@ -17,8 +20,12 @@ use affectlens::{
 };
 
 pub use action_units::{ActionUnitPair, ActionUnitPairs, BlendshapeUnits, score_action_units};
+pub use age_gender::{AgeAndGender, AgeAndGenderReader};
 pub use clip_scores::{ClipScores, add_frames};
-pub use expressions::{DecidingModel, PictureClassifier, score_pictures};
+pub use expressions::{
+    DecidingModel, PictureClassifier, PictureDecision, PictureScores, score_faces, score_pictures,
+};
+pub use groups::{GroupBy, GroupScores, GroupedPrediction, predict_groups, score_groups};
 pub use predictor::{
     ActionUnitPredictor, ExpressionPredictor, FramePredictor, ValenceArousalPredictor,
 };

@@ -40,11 +40,12 @@ pub use embedding::{
     extract_embeddings, extract_video, extract_video_file,
 };
 pub use evaluation::{
-    ActionUnitPair, ActionUnitPairs, ActionUnitPredictor, BlendshapeUnits, ClipScores,
-    DecidingModel, EvaluationError, ExpressionPredictor, FramePredictor, FrameProbabilities,
-    PictureClassifier, ScoreError, ValenceArousalPredictor, ViolenceScorer, ViolenceScores,
-    add_frames, check_window_length, predict_frames, predict_submission, score_action_units,
-    score_pictures, score_video,
+    ActionUnitPair, ActionUnitPairs, ActionUnitPredictor, AgeAndGender, AgeAndGenderReader,
+    BlendshapeUnits, ClipScores, DecidingModel, EvaluationError, ExpressionPredictor,
+    FramePredictor, FrameProbabilities, GroupBy, GroupScores, GroupedPrediction, PictureClassifier,
+    PictureDecision, PictureScores, ScoreError, ValenceArousalPredictor, ViolenceScorer,
+    ViolenceScores, add_frames, check_window_length, predict_frames, predict_groups,
+    predict_submission, score_action_units, score_faces, score_groups, score_pictures, score_video,
 };
 pub use features::{FeatureError, FeatureRows};
 pub use folder::FolderError;

@@ -27,6 +27,7 @@ pub use layer::{
     NORM_EPSILON, Padding, Published,
 };
 pub use list::{Layer, Layers};
+pub use mobilenet_v1::MobileNetConfig;
 pub use walk::{Beside, CoordinateAttention, MaxPool, Shortcut, Walk};
 
 #[cfg(not(target_family = "wasm"))]
@@ -34,10 +35,12 @@ pub(crate) use convnext::{CLASSIFIER as CONVNEXT_CLASSIFIER, HEAD_NORM as CONVNE
 
 use crate::error::WeightsError;
 use crate::metadata::Normalisation;
+use crate::weights::Weights;
 
 /// Every backbone, as weights files and the command line name it.
-pub const NAMES: [&str; 11] = [
-    mobilenet_v1::NAME,
+pub const NAMES: [&str; 12] = [
+    MobileNetConfig::EXPRESSION.name,
+    MobileNetConfig::FACERES.name,
     EfficientNetConfig::B0.name,
     EfficientNetConfig::B2.name,
     mobilefacenet::NAME,
@@ -53,8 +56,8 @@ pub const NAMES: [&str; 11] = [
 /// A network over feature maps.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Architecture {
-    /// MobileNetV1 as `faceres` has it: embeds faces.
-    FaceRes,
+    /// MobileNetV1: embeds faces.
+    MobileNetV1(MobileNetConfig),
     /// EfficientNet: embeds faces or whole frames.
     EfficientNet(EfficientNetConfig),
     /// MobileFaceNet: embeds faces.
@@ -96,6 +99,23 @@ impl Facts {
         let architecture = Architecture::backbone(name)?;
         Ok(architecture.facts().expect("a backbone has facts"))
     }
+
+    /// The facts of a backbone with these weights. The layers of MobileNetV1 fit pictures of any side, and the file says which
+    /// one it was trained for; without a word it is that of its name.
+    ///
+    /// # Errors
+    ///
+    /// As [`of`](Self::of), and [`WeightsError::Malformed`] for a side that is too small or too large.
+    pub fn of_weights(weights: &Weights) -> Result<Self, WeightsError> {
+        let facts = Self::of(&weights.metadata.architecture)?;
+        match weights.metadata.input_side {
+            Some(side) if MobileNetConfig::from_name(facts.name).is_some() => Ok(Self {
+                input_side: mobilenet_v1::check_side(side)?,
+                ..facts
+            }),
+            _ => Ok(facts),
+        }
+    }
 }
 
 impl Architecture {
@@ -106,14 +126,14 @@ impl Architecture {
     /// [`WeightsError::Architecture`] for a name that is not in [`NAMES`].
     pub fn backbone(name: &str) -> Result<Self, WeightsError> {
         Ok(match name {
-            mobilenet_v1::NAME => Self::FaceRes,
             mobilefacenet::NAME => Self::MobileFaceNet,
             ddamfn::NAME => Self::Ddamfn,
             resnet::NAME => Self::ResNet18,
             _ => {
-                let efficientnet = EfficientNetConfig::from_name(name).map(Self::EfficientNet);
-                let found =
-                    efficientnet.or_else(|| ConvNextConfig::from_name(name).map(Self::ConvNext));
+                let found = MobileNetConfig::from_name(name)
+                    .map(Self::MobileNetV1)
+                    .or_else(|| EfficientNetConfig::from_name(name).map(Self::EfficientNet))
+                    .or_else(|| ConvNextConfig::from_name(name).map(Self::ConvNext));
                 return found.ok_or_else(|| WeightsError::Architecture {
                     expected: NAMES.join("`, `"),
                     got: name.to_owned(),
@@ -125,7 +145,7 @@ impl Architecture {
     /// Name in weights files.
     pub fn name(self) -> &'static str {
         match self {
-            Self::FaceRes => mobilenet_v1::NAME,
+            Self::MobileNetV1(config) => config.name,
             Self::EfficientNet(config) => config.name,
             Self::MobileFaceNet => mobilefacenet::NAME,
             Self::Ddamfn => ddamfn::NAME,
@@ -140,8 +160,8 @@ impl Architecture {
     /// Input and embedding of a backbone; none for the others.
     pub fn facts(self) -> Option<Facts> {
         let (input_side, normalisation, width) = match self {
-            Self::FaceRes => (
-                mobilenet_v1::SIDE,
+            Self::MobileNetV1(config) => (
+                config.side,
                 mobilenet_v1::NORMALISATION,
                 mobilenet_v1::WIDTH,
             ),
@@ -181,7 +201,7 @@ impl Architecture {
     /// The first error of the walk.
     pub fn describe<W: Walk>(self, walk: &mut W, input: W::Map) -> Result<Vec<W::Map>, W::Error> {
         match self {
-            Self::FaceRes => mobilenet_v1::describe(walk, &input),
+            Self::MobileNetV1(_) => mobilenet_v1::describe(walk, &input),
             Self::EfficientNet(config) => config.describe(walk, &input),
             Self::MobileFaceNet => mobilefacenet::describe(walk, &input),
             Self::Ddamfn => ddamfn::describe(walk, &input),
@@ -190,6 +210,37 @@ impl Architecture {
             Self::BlazeFace => blazeface::describe(walk, &input),
             Self::BlazeFaceFullRange => blazeface_full_range::describe(walk, &input),
             Self::FaceMesh => face_mesh::describe(walk, &input),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metadata::Metadata;
+
+    #[test]
+    fn the_side_of_a_mobilenet_is_that_of_its_file() {
+        let side = |name: &str, side: Option<u32>| {
+            let weights = Weights::new(Metadata {
+                architecture: name.to_owned(),
+                input_side: side,
+                ..Metadata::default()
+            });
+            Facts::of_weights(&weights).map(|facts| facts.input_side)
+        };
+        for (name, of_file, expected) in [
+            ("faceres", None, 224),
+            ("faceres", Some(96), 96),
+            ("expression-mobilenet", Some(128), 128),
+            ("mobilefacenet", Some(96), 112),
+        ] {
+            assert_eq!(side(name, of_file).expect("possible"), expected);
+        }
+        for impossible in [0, 31, 513, u32::MAX] {
+            let error = side("faceres", Some(impossible)).expect_err("impossible");
+            let expected = format!("input side is {impossible}, expected 32 to 512 pixels");
+            assert!(error.to_string().ends_with(&expected), "{error}");
         }
     }
 }

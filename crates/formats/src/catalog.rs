@@ -344,6 +344,17 @@ fn faceres(json: &[u8], shard: &[u8]) -> Result<Weights, WeightsError> {
     faceres_from_tfjs(&published)
 }
 
+/// The tensors of the published `faceres` from the files that [`fetch`] keeps, checked: the trunk, and age and gender,
+/// which are in no canonical file.
+///
+/// # Errors
+///
+/// [`WeightsError::Io`] without these files, [`WeightsError::Digest`] if they are not the published ones.
+pub fn published_faceres(cache: &Path) -> Result<Weights, WeightsError> {
+    let files = CatalogEntry::find("faceres")?.published(cache)?;
+    from_tfjs(&files[1], |_| Ok(files[0].clone()))
+}
+
 /// Without the classifier of ImageNet's classes.
 fn lite0(checkpoint: &[u8]) -> Result<Weights, WeightsError> {
     // The reader takes a path.

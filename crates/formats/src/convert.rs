@@ -8,13 +8,13 @@ mod landmarker;
 mod state_dict;
 mod stored;
 
-pub use faceres::faceres_from_tfjs;
+pub use faceres::{age_and_gender_from_tfjs, faceres_from_tfjs};
 pub(crate) use landmarker::full_range_weights;
 pub use landmarker::{TASK_MEMBERS, TaskMember};
 pub use state_dict::StateDict;
 pub use stored::{Parameter, ParameterFill};
 
-use crate::architecture::{Architecture, Facts};
+use crate::architecture::{Architecture, Facts, MobileNetConfig};
 use crate::error::WeightsError;
 use crate::metadata::Metadata;
 use crate::published::PublishedWeights;
@@ -43,6 +43,10 @@ pub fn canonical_weights(
     };
     match StateDict::new(Architecture::backbone(name)?) {
         Some(layout) => layout.canonical(published, metadata),
+        None if name != MobileNetConfig::FACERES.name => Err(WeightsError::Malformed {
+            format: "published",
+            reason: format!("`{name}` is trained by affectlens, whose files need no conversion"),
+        }),
         None => {
             let mut weights = faceres_from_tfjs(published.named())?;
             weights.metadata = metadata;

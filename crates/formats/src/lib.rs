@@ -50,10 +50,13 @@ pub use weights::{WeightTensor, Weights};
 
 #[cfg(not(target_family = "wasm"))]
 pub use {
-    catalog::{CATALOG, CatalogEntry, FetchStep, Status, cache_dir, fetch, status, weights_path},
+    catalog::{
+        CATALOG, CatalogEntry, FetchStep, Status, cache_dir, fetch, published_faceres, status,
+        weights_path,
+    },
     convert::{
-        Parameter, ParameterFill, StateDict, TASK_MEMBERS, TaskMember, canonical_weights,
-        faceres_from_tfjs,
+        Parameter, ParameterFill, StateDict, TASK_MEMBERS, TaskMember, age_and_gender_from_tfjs,
+        canonical_weights, faceres_from_tfjs,
     },
     disk::{expect_writable, file_sha256, sha256},
     onnx::{OnnxAttribute, OnnxGraph, OnnxNode, read_graph as read_onnx},

@@ -23,6 +23,7 @@ mod sampling;
 mod schedule;
 mod state;
 mod tables;
+mod tuning;
 mod valence_arousal;
 mod violence;
 
@@ -44,6 +45,10 @@ pub use sampling::Sampling;
 pub use schedule::{EarlyStop, Plateau, Schedule};
 pub use tables::{
     Table, TableRow, action_unit_table, expression_table, valence_arousal_table, violence_table,
+};
+pub use tuning::{
+    Combination, CombinationScore, Spread, Temperature, Tuning, TuningError, TuningFace,
+    TuningPlan, tune_combination, tune_temperature,
 };
 pub use valence_arousal::{
     TrainedValenceArousal, ValenceArousalRecipe, ValenceArousalReport, train_valence_arousal,

@@ -1,6 +1,9 @@
-//! Action units of faces: from a head's scores, or from the blendshapes of the face's mesh.
+//! The mesh of faces: whether there is a face, and its action units, where they do not come from a head's scores.
 
-use super::{FaceScores, FaceWeights};
+use super::{
+    FaceWeights,
+    scored_face::{MOST_TOGETHER, ScoredFace},
+};
 use crate::{
     calibration::{ActionUnitScore, ActionUnitSettings, sigmoid},
     device::OpenedDevice,
@@ -15,7 +18,7 @@ use crate::{
     task::{Task, Tasks},
 };
 
-/// Gives action units where that task was asked for, and finds the mesh where it is wanted.
+/// Looks at faces with the mesh, and gives action units where that task was asked for.
 #[derive(Debug)]
 pub(super) struct ActionUnitReader {
     model: Model,
@@ -31,6 +34,12 @@ enum Model {
     Blendshapes(Box<Blendshapes>),
 }
 
+/// The logit of a probability; that of 0 and 1 stays finite.
+fn logit(probability: f32) -> f32 {
+    let probability = probability.clamp(1e-6, 1.0 - 1e-6);
+    (probability / (1.0 - probability)).ln()
+}
+
 impl ActionUnitReader {
     /// `head` holds the settings of the head that the classifier runs, if there is one.
     pub(super) fn load(
@@ -39,10 +48,13 @@ impl ActionUnitReader {
         head: Option<&ActionUnitSettings>,
         device: &OpenedDevice,
     ) -> Result<Self, LensError> {
+        // A look once a second is not worth a GPU's kernels, nor a second read-back.
+        let on_cpu = device.has_gpu() && !tasks.contains(Task::ActionUnits);
+        let mesh_device = if on_cpu { &OpenedDevice::cpu() } else { device };
         let mesh = weights
             .mesh
             .as_ref()
-            .map(|weights| FaceMesh::load(weights, device))
+            .map(|weights| FaceMesh::load(weights, mesh_device))
             .transpose()
             .map_err(LensError::weights(Role::Mesh))?;
         let model = match (
@@ -101,46 +113,71 @@ impl ActionUnitReader {
         Ok(())
     }
 
-    /// Completes the scores of the faces in a frame; gives the mesh of each where it was looked for and found.
-    pub(super) async fn read(
+    /// Looks at the faces of a frame that are due, or at all of them if the mesh is wanted or action units come from it;
+    /// completes their scores. Without a mesh every look shows a face.
+    pub(super) async fn look(
         &self,
         frame: &Frame,
-        faces: &[Detection],
-        scores: &mut [FaceScores],
+        faces: &mut [ScoredFace],
+        due: &[bool],
         wants_mesh: bool,
-    ) -> Result<Vec<Option<Landmarks>>, LensError> {
-        let mesh = self
-            .mesh
-            .as_ref()
-            .filter(|_| wants_mesh || matches!(self.model, Model::Blendshapes(_)));
-        let Some(mesh) = mesh else {
-            return Ok(vec![None; faces.len()]);
+    ) -> Result<(), LensError> {
+        let Some(mesh) = &self.mesh else {
+            faces.iter_mut().for_each(|face| face.look = Some(true));
+            return Ok(());
         };
-        let found = mesh.find(frame, faces).await?;
+        let at_all = wants_mesh || matches!(self.model, Model::Blendshapes(_));
+        let faces = faces.iter_mut().zip(due);
+        let mut seen: Vec<_> = faces.filter(|(_, is_due)| at_all || **is_due).collect();
+        let detections = seen.iter().map(|(face, _)| face.detection.clone());
+        let mut found = Vec::with_capacity(seen.len());
+        for together in detections.collect::<Vec<_>>().chunks(MOST_TOGETHER) {
+            found.extend(mesh.find(frame, together).await?);
+        }
         if let Model::Blendshapes(blendshapes) = &self.model {
             let present: Vec<&Landmarks> = found.iter().flatten().collect();
             let mut rows = blendshapes.scores(&present).into_iter();
-            for (landmarks, scores) in found.iter().zip(scores) {
+            for (landmarks, (face, _)) in found.iter().zip(&mut seen) {
                 let row = landmarks.as_ref().and_then(|_| rows.next());
-                scores.action_units = row.map(|row| {
+                face.scores.action_units = row.map(|row| {
                     let units = facs::action_units(&row);
                     units.into_iter().map(|(_, strength)| strength).collect()
                 });
             }
         }
-        Ok(found)
+        for (landmarks, (face, is_due)) in found.into_iter().zip(seen) {
+            face.look = is_due.then_some(landmarks.is_some());
+            face.landmarks = landmarks.filter(|_| at_all);
+        }
+        Ok(())
     }
 
     /// A smoothed row as strengths in `[0, 1]`.
     pub(super) fn strengths(&self, row: &[f32]) -> Vec<(ActionUnit, f32)> {
-        let strength = |score: f32| match &self.model {
-            Model::Head(settings) if settings.score == ActionUnitScore::Logit => sigmoid(score),
-            _ => score,
-        };
         let units = self.units.iter().copied();
-        units
-            .zip(row.iter().map(|score| strength(*score)))
-            .collect()
+        units.zip(self.to_strengths(row)).collect()
+    }
+
+    /// Scores as strengths in `[0, 1]`.
+    pub(super) fn to_strengths(&self, scores: &[f32]) -> Vec<f32> {
+        let scores = scores.iter().copied();
+        match self.has_logits() {
+            true => scores.map(sigmoid).collect(),
+            false => scores.collect(),
+        }
+    }
+
+    /// Strengths as scores: the way back.
+    pub(super) fn to_scores(&self, strengths: &[f32]) -> Vec<f32> {
+        let strengths = strengths.iter().copied();
+        match self.has_logits() {
+            true => strengths.map(logit).collect(),
+            false => strengths.collect(),
+        }
+    }
+
+    fn has_logits(&self) -> bool {
+        matches!(&self.model, Model::Head(settings) if settings.score == ActionUnitScore::Logit)
     }
 
     /// Where a smoothed row comes from, and what a head decides on it.

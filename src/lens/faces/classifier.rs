@@ -11,7 +11,7 @@ use crate::{
     calibration::{ActionUnitSettings, ExpressionSettings, softmax},
     circumplex,
     crop::{self, FaceMargins},
-    detect::{FaceCropper, GpuFaces},
+    detect::{DEFAULT_THRESHOLD, FaceCropper, GpuFaces},
     device::OpenedDevice,
     error::LensError,
     face::{BoundingBox, Detection},
@@ -116,6 +116,7 @@ impl FaceClassifier {
             blend: self.settings.blend,
             landmarks: false,
             turned: false,
+            detector_threshold: DEFAULT_THRESHOLD,
         }
     }
 

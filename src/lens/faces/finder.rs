@@ -1,12 +1,16 @@
-//! The faces of one frame: detected, cropped and classified, with the mesh where it is wanted.
+//! The faces of one frame: detected, cropped and classified, and looked at with the mesh.
 
-use super::{FaceClassifier, FaceScores, FaceWeights, action_units::ActionUnitReader};
+use super::{
+    FaceClassifier, FaceScores, FaceWeights,
+    action_units::ActionUnitReader,
+    scored_face::{MOST_TOGETHER, ScoredFace},
+};
 use crate::{
     crop,
     detect::{FaceDetector, FaceSearch, GpuFaces},
     device::OpenedDevice,
     error::LensError,
-    face::{Detection, Landmarks},
+    face::Detection,
     frame::Frame,
     part::warm_up,
     role::Role,
@@ -16,7 +20,7 @@ use crate::{
 /// Finds and scores the faces of a frame.
 #[derive(Debug)]
 pub(super) struct FaceFinder {
-    search: FaceSearch,
+    pub(super) search: FaceSearch,
     pub(super) classifier: FaceClassifier,
     pub(super) action_units: ActionUnitReader,
     /// Number of faces in the frame before: as many are cropped on the GPU before it is known how many there are.
@@ -25,9 +29,6 @@ pub(super) struct FaceFinder {
 
 /// Faces that are classified ahead of the detector's answer, at most.
 const MOST_EXPECTED_FACES: usize = 4;
-/// Faces in one run of the classifier, at most: each needs some megabytes.
-const MOST_TOGETHER: usize = 16;
-
 /// What a frame is, and how far it is searched.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scope {
@@ -35,13 +36,6 @@ pub(super) struct Scope {
     pub(super) is_single: bool,
     /// Whether faces on their side and upside down are looked for too.
     pub(super) turned: bool,
-}
-
-/// A face that was found in a frame, and its scores.
-pub(super) struct ScoredFace {
-    pub(super) detection: Detection,
-    pub(super) scores: FaceScores,
-    pub(super) landmarks: Option<Landmarks>,
 }
 
 impl Scope {
@@ -76,52 +70,37 @@ impl FaceFinder {
         warm_up(device, async |blank| {
             finder.action_units.warm_up(blank).await?;
             finder.search.warm_up(blank).await?;
-            finder.score(blank, false, Scope::FRAME).await.map(|_| ())
+            finder.detect(blank, Scope::FRAME).await.map(|_| ())
         })
         .await?;
         Ok(finder)
     }
 
-    /// The faces of the next frame, best first; with their mesh if it is wanted or a task needs it.
+    /// What may be a face in the next frame, best first.
     pub(super) async fn find(
         &mut self,
         frame: &Frame,
-        wants_mesh: bool,
         scope: Scope,
     ) -> Result<Vec<ScoredFace>, LensError> {
-        let faces = self.score(frame, wants_mesh, scope).await?;
-        self.expected_faces = faces.len().clamp(1, MOST_EXPECTED_FACES);
+        let (detections, scores) = self.detect(frame, scope).await?;
+        self.expected_faces = detections.len().clamp(1, MOST_EXPECTED_FACES);
         if !scope.is_single {
-            self.search
-                .follow(frame, faces.iter().map(|face| &face.detection));
+            self.search.follow(frame, &detections);
         }
-        Ok(faces)
+        let faces = detections.into_iter().zip(scores);
+        Ok(faces
+            .map(|(detection, scores)| ScoredFace {
+                detection,
+                scores,
+                landmarks: None,
+                look: None,
+            })
+            .collect())
     }
 
     /// Begins a new stream.
     pub(super) fn begin_anew(&mut self) {
         self.search.begin_anew();
-    }
-
-    async fn score(
-        &self,
-        frame: &Frame,
-        wants_mesh: bool,
-        scope: Scope,
-    ) -> Result<Vec<ScoredFace>, LensError> {
-        let (detections, mut scores) = self.detect(frame, scope).await?;
-        let landmarks = self
-            .action_units
-            .read(frame, &detections, &mut scores, wants_mesh)
-            .await?;
-        let faces = detections.into_iter().zip(scores).zip(landmarks);
-        Ok(faces
-            .map(|((detection, scores), landmarks)| ScoredFace {
-                detection,
-                scores,
-                landmarks,
-            })
-            .collect())
     }
 
     async fn detect(

@@ -94,7 +94,7 @@ impl<'a> Builder<'a> {
     fn new(weights: &'a ClassifierWeights) -> Result<Self, LensError> {
         let backbone = &weights.backbone;
         let wrong = || LensError::weights(Role::Backbone);
-        let facts = Facts::of(&backbone.metadata.architecture).map_err(wrong())?;
+        let facts = Facts::of_weights(backbone).map_err(wrong())?;
         let side = facts.input_side as usize;
         let mut planner = Plan::of_input(side, side, 3);
         let faces = planner.input();

@@ -4,8 +4,11 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::{
     FaceClassifier, FaceControls, FaceScores, FaceWeights,
+    action_units::ActionUnitReader,
+    baseline::Baseline,
+    confirmation::Confirmation,
     finder::{FaceFinder, Scope},
-    track::{Row, Track},
+    track::{Row, Rows, Track},
 };
 use crate::{
     device::OpenedDevice,
@@ -25,14 +28,21 @@ use crate::{
 /// A webcam takes the faces of each frame at once ([`Self::analyze`], the window trails behind the frame); a file takes
 /// the published centred windows, half the widest one later ([`Self::push`], [`Self::finish`]). The caller numbers the
 /// frames, in ascending order; [`Lens`](crate::lens::Lens) does.
+///
+/// Where a face mesh is loaded, a face is reported once the mesh has seen one there, and looked at again about once a
+/// second; without one every detection is reported.
 #[derive(Debug)]
 pub struct FaceLens {
     tasks: Tasks,
     finder: FaceFinder,
     controls: FaceControls,
     tracker: Tracker,
+    confirmation: Confirmation,
+    /// By the number of the face.
     tracks: BTreeMap<u64, Track>,
     pending: VecDeque<PendingFrame>,
+    /// Whether the faces look neutral, so that their baselines are gathered.
+    is_neutral: bool,
 }
 
 /// A frame whose window is not complete.
@@ -61,13 +71,16 @@ impl FaceLens {
         device: &OpenedDevice,
     ) -> Result<Self, LensError> {
         let finder = FaceFinder::load(weights, tasks, device).await?;
+        let config = TrackerConfig::default();
         Ok(Self {
             tasks,
             controls: finder.classifier.default_controls(),
             finder,
-            tracker: Tracker::new(TrackerConfig::default()),
+            tracker: Tracker::new(config),
+            confirmation: Confirmation::new(config.max_gap),
             tracks: BTreeMap::new(),
             pending: VecDeque::new(),
+            is_neutral: false,
         })
     }
 
@@ -93,27 +106,79 @@ impl FaceLens {
     /// [`LensError::Control`] for a value out of range; the old controls stay in force.
     pub fn configure(&mut self, controls: FaceControls) -> Result<(), LensError> {
         controls.check()?;
-        for track in self.tracks.values_mut() {
-            track.replay(&controls, |row, scores| {
-                rows(&self.finder.classifier, self.tasks, &controls, row, scores)
-            })?;
+        let threshold = controls.detector_threshold;
+        if threshold != self.controls.detector_threshold {
+            self.finder.search.set_threshold(threshold);
         }
         self.controls = controls;
+        self.replay()
+    }
+
+    /// Takes what each face shows in the frames that follow, until [`Self::adopt_baselines`], as its neutral look.
+    pub fn gather_baselines(&mut self) {
+        if !self.is_neutral {
+            self.tracks.values_mut().for_each(Track::begin_baseline);
+        }
+        self.is_neutral = true;
+    }
+
+    /// Ends what [`Self::gather_baselines`] began, and drops what was gathered.
+    pub fn abandon_baselines(&mut self) {
+        self.is_neutral = false;
+    }
+
+    /// Takes the neutral looks that were gathered off what is reported from now on, the whole window of the next report
+    /// included. A face that was not seen meanwhile keeps the one that it had.
+    ///
+    /// # Errors
+    ///
+    /// [`LensError::Smoothing`] if a row is misshapen, which it never should be.
+    pub fn adopt_baselines(&mut self) -> Result<(), LensError> {
+        if !std::mem::take(&mut self.is_neutral) {
+            return Ok(());
+        }
+        self.tracks.values_mut().for_each(Track::adopt_baseline);
+        self.replay()
+    }
+
+    /// Forgets all neutral looks.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::adopt_baselines`].
+    pub fn clear_baselines(&mut self) -> Result<(), LensError> {
+        self.is_neutral = false;
+        self.tracks.values_mut().for_each(Track::clear_baseline);
+        self.replay()
+    }
+
+    /// Smooths all windows anew.
+    fn replay(&mut self) -> Result<(), LensError> {
+        let reading = Reading::new(&self.finder, self.tasks, &self.controls);
+        for track in self.tracks.values_mut() {
+            track.replay(&self.controls, |scores, baseline| {
+                reading.rows(scores, baseline)
+            })?;
+        }
         Ok(())
     }
 
     /// Forgets faces, ids and windows: the next frame is the first of a new stream.
     pub fn reset(&mut self) {
+        let config = TrackerConfig::default();
         self.begin_anew();
-        self.tracker = Tracker::new(TrackerConfig::default());
+        self.tracker = Tracker::new(config);
+        self.confirmation = Confirmation::new(config.max_gap);
     }
 
     /// Begins a new stream as [`Self::reset`] does, but its faces get ids that were not used yet.
     pub fn begin_anew(&mut self) {
         self.tracker.forget();
+        self.confirmation.forget();
         self.tracks.clear();
         self.pending.clear();
         self.finder.begin_anew();
+        self.is_neutral = false;
     }
 
     /// Reports the faces of a frame at once; the window holds the frame and those before it.
@@ -206,11 +271,11 @@ impl FaceLens {
         mode: SmoothingMode,
         is_single: bool,
     ) -> Result<PendingFrame, LensError> {
-        let FaceControls {
-            landmarks, turned, ..
-        } = self.controls;
-        let scope = Scope { is_single, turned };
-        let faces = match self.finder.find(frame, landmarks, scope).await {
+        let scope = Scope {
+            is_single,
+            turned: self.controls.turned,
+        };
+        let mut faces = match self.finder.find(frame, scope).await {
             Ok(faces) => faces,
             Err(error) => {
                 self.skip();
@@ -218,26 +283,40 @@ impl FaceLens {
             }
         };
         let detections: Vec<_> = faces.iter().map(|face| face.detection.clone()).collect();
+        let tracks = self.follow(&detections);
+        let tracked = tracks.iter().zip(&detections);
+        let due: Vec<_> = tracked
+            .map(|(track, face)| self.confirmation.is_due(number, *track, face))
+            .collect();
+        let looker = &self.finder.action_units;
+        looker
+            .look(frame, &mut faces, &due, self.controls.landmarks)
+            .await?;
+        let reading = Reading::new(&self.finder, self.tasks, &self.controls);
         let mut pending = Vec::with_capacity(faces.len());
-        for (id, face) in self.follow(&detections).into_iter().zip(faces) {
+        for (track, face) in tracks.into_iter().zip(faces) {
+            let id = self
+                .confirmation
+                .settle(number, track, &face.detection, face.look);
+            let Some(id) = id else { continue };
             let track = self
                 .tracks
                 .entry(id)
                 .or_insert_with(|| Track::new(mode, &self.controls));
-            track.push(number, face.scores, |row, scores| {
-                rows(
-                    &self.finder.classifier,
-                    self.tasks,
-                    &self.controls,
-                    row,
-                    scores,
-                )
+            if self.is_neutral {
+                track.gathered().add(&face.scores, reading.action_units());
+            }
+            track.push(number, face.scores, |scores, baseline| {
+                reading.rows(scores, baseline)
             })?;
             pending.push(PendingFace {
                 id,
                 detection: face.detection,
                 landmarks: face.landmarks,
             });
+        }
+        for id in self.confirmation.lapse(number) {
+            self.close(id);
         }
         self.forget_tracks(number);
         Ok(PendingFrame {
@@ -246,15 +325,21 @@ impl FaceLens {
         })
     }
 
-    /// Gives the faces of the next frame their ids, and ends the tracks that have been missing for too long.
-    fn follow(&mut self, faces: &[Detection]) -> Vec<u64> {
-        let update = self.tracker.update(faces);
-        for id in update.ended {
-            if let Some(track) = self.tracks.get_mut(&id) {
-                track.close();
+    /// Follows what was detected in the next frame, and ends the faces that have been missing for too long.
+    fn follow(&mut self, detections: &[Detection]) -> Vec<u64> {
+        let update = self.tracker.update(detections);
+        for track in update.ended {
+            if let Some(id) = self.confirmation.end(track) {
+                self.close(id);
             }
         }
         update.ids
+    }
+
+    fn close(&mut self, id: u64) {
+        if let Some(track) = self.tracks.get_mut(&id) {
+            track.close();
+        }
     }
 
     /// Forgets the tracks that have ended, unless frames still wait for their rows.
@@ -316,6 +401,7 @@ impl FaceLens {
                     .map(|row| self.finder.action_units.origin(row)),
             },
             action_units: action_units.map(|row| self.finder.action_units.strengths(&row)),
+            baseline: self.tracks.get(&face.id).is_some_and(Track::has_baseline),
             landmarks: face
                 .landmarks
                 .filter(|_| self.controls.landmarks)
@@ -324,24 +410,47 @@ impl FaceLens {
     }
 }
 
-/// The values of a face's scores that one row smooths.
-fn rows(
-    classifier: &FaceClassifier,
+/// How scores become the rows that are smoothed.
+struct Reading<'a> {
+    finder: &'a FaceFinder,
     tasks: Tasks,
-    controls: &FaceControls,
-    row: Row,
-    scores: &FaceScores,
-) -> Option<Vec<f32>> {
-    match row {
-        Row::Expression => tasks
-            .contains(Task::Expression)
-            .then(|| classifier.combine(scores, controls)),
-        Row::ValenceArousal => tasks
-            .contains(Task::ValenceArousal)
-            .then(|| classifier.valence_arousal(scores, controls).to_vec()),
-        Row::ActionUnits => {
-            let is_wanted = tasks.contains(Task::ActionUnits);
-            scores.action_units.clone().filter(|_| is_wanted)
+    controls: &'a FaceControls,
+}
+
+impl<'a> Reading<'a> {
+    fn new(finder: &'a FaceFinder, tasks: Tasks, controls: &'a FaceControls) -> Self {
+        Self {
+            finder,
+            tasks,
+            controls,
         }
+    }
+
+    fn action_units(&self) -> &ActionUnitReader {
+        &self.finder.action_units
+    }
+
+    fn rows(&self, scores: &FaceScores, baseline: Option<&Baseline>) -> Rows {
+        let FaceFinder {
+            classifier,
+            action_units,
+            ..
+        } = self.finder;
+        let without = baseline.map(|it| it.remove_from(scores, classifier, action_units));
+        let scores = without.as_ref().unwrap_or(scores);
+        Row::ALL.map(|row| match row {
+            Row::Expression => self
+                .tasks
+                .contains(Task::Expression)
+                .then(|| classifier.combine(scores, self.controls)),
+            Row::ValenceArousal => self
+                .tasks
+                .contains(Task::ValenceArousal)
+                .then(|| classifier.valence_arousal(scores, self.controls).to_vec()),
+            Row::ActionUnits => {
+                let is_wanted = self.tasks.contains(Task::ActionUnits);
+                scores.action_units.clone().filter(|_| is_wanted)
+            }
+        })
     }
 }

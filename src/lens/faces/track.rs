@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{FaceControls, FaceScores};
+use super::{FaceControls, FaceScores, baseline::Baseline};
 use crate::smoothing::{SmoothingError, SmoothingMode, TrackSmoother};
 
 /// The window can be widened to 1000 frames; what is older never counts again.
@@ -28,6 +28,9 @@ impl Row {
     }
 }
 
+/// The values that each row smooths, in the order of [`Row::ALL`].
+pub(super) type Rows = [Option<Vec<f32>>; 3];
+
 /// One face over time. The scores stay so that changed controls act on the whole window at once.
 #[derive(Debug)]
 pub(super) struct Track {
@@ -35,6 +38,10 @@ pub(super) struct Track {
     scores: VecDeque<(u64, FaceScores)>,
     /// In the order of [`Row::ALL`].
     smoothers: [TrackSmoother; 3],
+    /// The neutral look that is taken off.
+    baseline: Option<Baseline>,
+    /// The one that is being gathered.
+    gathered: Baseline,
     last: u64,
     closed: bool,
 }
@@ -44,18 +51,21 @@ impl Track {
         Self {
             mode,
             scores: VecDeque::new(),
-            smoothers: Row::ALL.map(|row| TrackSmoother::new(mode, row.half_window(controls))),
+            smoothers: smoothers(mode, controls),
+            baseline: None,
+            gathered: Baseline::default(),
             last: 0,
             closed: false,
         }
     }
 
-    /// Takes the scores of the next frame that shows the face; `rows` picks the values that each row smooths.
+    /// Takes the scores of the next frame that shows the face; `rows` picks the values that are smoothed, in the order
+    /// of [`Row::ALL`], without the neutral look that it is given.
     pub(super) fn push(
         &mut self,
         frame: u64,
         scores: FaceScores,
-        rows: impl Fn(Row, &FaceScores) -> Option<Vec<f32>>,
+        rows: impl Fn(&FaceScores, Option<&Baseline>) -> Rows,
     ) -> Result<(), SmoothingError> {
         self.smooth(frame, &scores, rows)?;
         self.scores.push_back((frame, scores));
@@ -74,30 +84,58 @@ impl Track {
     pub(super) fn replay(
         &mut self,
         controls: &FaceControls,
-        rows: impl Fn(Row, &FaceScores) -> Option<Vec<f32>>,
+        rows: impl Fn(&FaceScores, Option<&Baseline>) -> Rows,
     ) -> Result<(), SmoothingError> {
+        self.smoothers = smoothers(self.mode, controls);
         let scores = std::mem::take(&mut self.scores);
-        let mut anew = Self::new(self.mode, controls);
-        for (frame, scores) in &scores {
-            anew.smooth(*frame, scores, &rows)?;
-        }
-        self.smoothers = anew.smoothers;
+        let replayed = scores
+            .iter()
+            .try_for_each(|(frame, scores)| self.smooth(*frame, scores, &rows));
         self.scores = scores;
-        Ok(())
+        replayed
     }
 
     fn smooth(
         &mut self,
         frame: u64,
         scores: &FaceScores,
-        rows: impl Fn(Row, &FaceScores) -> Option<Vec<f32>>,
+        rows: impl Fn(&FaceScores, Option<&Baseline>) -> Rows,
     ) -> Result<(), SmoothingError> {
-        for (row, smoother) in Row::ALL.into_iter().zip(&mut self.smoothers) {
-            if let Some(values) = rows(row, scores) {
+        let rows = rows(scores, self.baseline.as_ref());
+        for (row, smoother) in rows.into_iter().zip(&mut self.smoothers) {
+            if let Some(values) = row {
                 smoother.push(frame, &values)?;
             }
         }
         Ok(())
+    }
+
+    /// Begins to gather a neutral look.
+    pub(super) fn begin_baseline(&mut self) {
+        self.gathered = Baseline::default();
+    }
+
+    /// The neutral look that is being gathered.
+    pub(super) fn gathered(&mut self) -> &mut Baseline {
+        &mut self.gathered
+    }
+
+    /// Puts the look that was gathered in force, if there is one; [`Self::replay`] takes it off past frames.
+    pub(super) fn adopt_baseline(&mut self) {
+        let gathered = std::mem::take(&mut self.gathered);
+        if !gathered.is_empty() {
+            self.baseline = Some(gathered);
+        }
+    }
+
+    /// Forgets the neutral look; [`Self::replay`] gives it back to past frames.
+    pub(super) fn clear_baseline(&mut self) {
+        self.baseline = None;
+    }
+
+    /// Whether a neutral look is taken off.
+    pub(super) fn has_baseline(&self) -> bool {
+        self.baseline.is_some()
     }
 
     /// Ends the track: its last frames are smoothed over what there is.
@@ -124,6 +162,10 @@ impl Track {
     }
 }
 
+fn smoothers(mode: SmoothingMode, controls: &FaceControls) -> [TrackSmoother; 3] {
+    Row::ALL.map(|row| TrackSmoother::new(mode, row.half_window(controls)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,6 +180,7 @@ mod tests {
             blend: 1.0,
             landmarks: false,
             turned: false,
+            detector_threshold: 0.5,
         };
         let scores = FaceScores {
             head: Vec::new(),
@@ -147,8 +190,9 @@ mod tests {
         };
         let mut track = Track::new(SmoothingMode::Delayed, &controls);
         for frame in 0..frames {
-            let value = |row, _: &_| rows.contains(&row).then(|| vec![frame as f32]);
-            track.push(frame, scores.clone(), value).expect("ascending");
+            let value = |row| rows.contains(&row).then(|| vec![frame as f32]);
+            let rows = |_: &_, _: Option<&_>| Row::ALL.map(value);
+            track.push(frame, scores.clone(), rows).expect("ascending");
         }
         track
     }
@@ -171,7 +215,7 @@ mod tests {
     fn a_row_that_is_missing_at_the_end_does_not_hold_the_others_up() {
         let mut track = track(&[Row::Expression, Row::ActionUnits], 3);
         let scores = track.scores[0].1.clone();
-        let only = |row, _: &_| (row == Row::Expression).then(|| vec![9.0]);
+        let only = |_: &_, _: Option<&_>| [Some(vec![9.0]), None, None];
         track.push(3, scores.clone(), only).expect("ascending");
         track.push(4, scores, only).expect("ascending");
         assert!(track.is_complete(3));

@@ -35,7 +35,7 @@ pub fn classes(weights: &Weights) -> Result<Vec<Expression>, WeightsError> {
 /// [`WeightsError`] if more classes are named than the classifier has outputs, or for an unknown architecture.
 pub fn outputs(weights: &Weights) -> Result<Outputs, WeightsError> {
     let architecture = Architecture::backbone(&weights.metadata.architecture)?;
-    if architecture == Architecture::FaceRes || architecture.describes_frames() {
+    if matches!(architecture, Architecture::MobileNetV1(_)) || architecture.describes_frames() {
         return Ok(Outputs::default());
     }
     let classes = weights.metadata.classes.clone();

@@ -18,7 +18,7 @@ const _: () = assert!(full_range::BOX_VALUES + 1 == ANCHOR_VALUES);
 pub enum DetectorRange {
     /// Within about two metres: faces of at least about a tenth of the picture's longer side.
     Short,
-    /// Within about five metres: smaller faces too, at about three times the cost.
+    /// Within about five metres: smaller faces too, at about five times the cost.
     Full,
 }
 

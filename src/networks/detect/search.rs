@@ -4,7 +4,7 @@
 use std::f32::consts::FRAC_PI_2;
 
 use super::view::{Tile, View, tiles};
-use super::{DetectError, FaceDetector};
+use super::{DEFAULT_THRESHOLD, DetectError, FaceDetector};
 use crate::face::{BoundingBox, Detection};
 use crate::frame::Frame;
 
@@ -76,6 +76,18 @@ impl FaceSearch {
         if self.without_face == PATIENCE {
             self.without_face = 0;
             self.is_far = self.far.is_some() && !self.is_far;
+        }
+    }
+
+    /// Sets the score of a face from which the short range reports it, in `[0, 1]`; the full range, whose scores are
+    /// higher, asks for as much more as it does by default.
+    pub(crate) fn set_threshold(&mut self, threshold: f32) {
+        for detector in [Some(&mut self.near), self.far.as_mut()]
+            .into_iter()
+            .flatten()
+        {
+            let more = detector.range().default_threshold() - DEFAULT_THRESHOLD;
+            detector.set_threshold((threshold + more).min(1.0));
         }
     }
 

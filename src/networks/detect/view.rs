@@ -345,7 +345,11 @@ mod tests {
         let pixels = rows.flat_map(|at| upright.pixels()[at..at + 3].to_vec());
         let lying = Frame::from_rgb(64, 96, pixels.collect()).expect("as many pixels");
         let [.., back] = View::turned(&lying, 192);
-        assert_eq!(back.picture(), View::whole(&upright, 192).picture());
+        let whole = View::whole(&upright, 192);
+        let pairs = back.picture().pixels().iter().zip(whole.picture().pixels());
+        // Rows and columns are resized one after the other, and rounded in between.
+        let apart = pairs.map(|(a, b)| a.abs_diff(*b)).max();
+        assert!(apart <= Some(1), "{apart:?} levels apart");
     }
 
     #[test]

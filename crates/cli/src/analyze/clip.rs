@@ -7,7 +7,11 @@ use indicatif::ProgressBar;
 
 use super::{Failures, output::Output, skipped::Skipped};
 use crate::progress::progress;
-use affectlens::{frame::Frame, lens::Lens, report::FrameReport};
+use affectlens::{
+    frame::Frame,
+    lens::{Lens, NeutralSpan},
+    report::FrameReport,
+};
 use affectlens_data::{Content, FrameFolder, Video, picture::read_picture};
 
 /// One input on its way to the output.
@@ -19,6 +23,8 @@ pub(super) struct Clip<'a> {
     pub(super) path: &'a Path,
     /// Whether there are several inputs, so that reports name theirs.
     pub(super) named: bool,
+    /// When the people look neutral.
+    pub(super) baseline: Option<NeutralSpan>,
     /// Files of the frames that reports are of, where each frame has its own.
     pub(super) files: Vec<String>,
 }
@@ -36,6 +42,12 @@ impl Clip<'_> {
         if self.lens.violence().is_some() {
             bail!(
                 "`{}` is a picture; violence is detected in videos and folders of frames only",
+                path.display()
+            );
+        }
+        if self.baseline.is_some() {
+            bail!(
+                "`{}` is a picture; --baseline needs a video or a folder of frames",
                 path.display()
             );
         }
@@ -62,6 +74,7 @@ impl Clip<'_> {
 
     /// Each folder is a stream of its own.
     fn folder(&mut self, folder: &FrameFolder, fps: f64, skipped: &mut Skipped) -> Result<()> {
+        self.calibrate()?;
         let frames = &folder.pictures;
         self.files = frames.iter().map(|path| self.name(path)).collect();
         let bar = progress("analysing", "frames", Some(frames.len() as u64));
@@ -91,6 +104,7 @@ impl Clip<'_> {
 
     fn video(&mut self, path: &Path) -> Result<()> {
         let mut video = Video::open(path)?;
+        self.calibrate()?;
         let bar = progress("analysing", "frames", video.expected_frames);
         let mut number = 0_u64;
         let broken = loop {
@@ -115,6 +129,14 @@ impl Clip<'_> {
             None if number == 0 => bail!("`{}` has no frames", path.display()),
             None => Ok(()),
         }
+    }
+
+    /// Says when the people look neutral, if that is known.
+    fn calibrate(&mut self) -> Result<()> {
+        if self.baseline.is_some() {
+            self.lens.calibrate(self.baseline)?;
+        }
+        Ok(())
     }
 
     fn push(&mut self, frame: &Frame, time_ms: f64) -> Result<()> {

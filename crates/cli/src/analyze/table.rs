@@ -11,6 +11,7 @@ const FRAME_COLUMNS: [&str; 3] = ["file", "frame", "time_ms"];
 const FACE_COLUMNS: [&str; 6] = ["id", "x", "y", "width", "height", "score"];
 const EXPRESSION_COLUMNS: [&str; 3] = ["label", "confidence", "source"];
 const VALENCE_AROUSAL_COLUMNS: [&str; 3] = ["valence", "arousal", "valence_arousal_source"];
+const BASELINE_COLUMN: &str = "baseline";
 const VIOLENCE_COLUMNS: [&str; 2] = ["violence_probability", "violent"];
 
 /// Which columns a table has.
@@ -18,16 +19,18 @@ pub(super) struct Columns {
     tasks: Tasks,
     classes: Vec<Expression>,
     action_units: Vec<ActionUnit>,
+    has_baseline: bool,
 }
 
 impl Columns {
-    /// The columns of a lens.
-    pub(super) fn new(tasks: Tasks, lens: &Lens) -> Self {
+    /// The columns of a lens; with or without one that tells whether a neutral look was taken off.
+    pub(super) fn new(tasks: Tasks, lens: &Lens, has_baseline: bool) -> Self {
         let faces = lens.faces();
         Self {
             tasks,
             classes: faces.map_or_else(Vec::new, |faces| faces.classifier().classes().to_vec()),
             action_units: faces.map_or_else(Vec::new, |faces| faces.action_units().to_vec()),
+            has_baseline,
         }
     }
 
@@ -48,6 +51,9 @@ impl Columns {
         if self.tasks.contains(Task::ActionUnits) {
             names.push("action_units_source".to_owned());
             names.extend(self.action_units.iter().map(|unit| unit.name().to_owned()));
+        }
+        if self.has_baseline {
+            names.push(BASELINE_COLUMN.to_owned());
         }
         if self.tasks.contains(Task::Violence) {
             names.extend(VIOLENCE_COLUMNS.map(str::to_owned));
@@ -102,6 +108,9 @@ impl Columns {
         }
         if self.tasks.contains(Task::ActionUnits) {
             fields.extend(self.units(face));
+        }
+        if self.has_baseline {
+            fields.push(face.baseline.to_string());
         }
         fields
     }

@@ -5,7 +5,7 @@ use std::{fs, path::Path, time::Instant};
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
-use crate::installed::broken;
+use crate::installed::{broken, built_in_file};
 use affectlens::{
     device::OpenedDevice,
     kernel::Counters,
@@ -46,9 +46,12 @@ impl Started {
         open: impl FnOnce() -> Result<OpenedDevice>,
         pictures: impl FnOnce(&NetworkFacts, usize) -> Result<Vec<f32>>,
     ) -> Result<(Self, Vec<f32>)> {
-        let bytes = fs::read(file).with_context(|| format!("`{}`", file.display()))?;
-        let started = Instant::now();
         let name = file.file_stem().unwrap_or_default().to_string_lossy();
+        let bytes = match built_in_file(&name) {
+            Some(bytes) if !file.exists() => bytes.to_vec(),
+            _ => fs::read(file).with_context(|| format!("`{}`", file.display()))?,
+        };
+        let started = Instant::now();
         let weights = Weights::from_safetensors(&bytes).and_then(|weights| {
             weights.expect_architecture(&name)?;
             Ok(weights)

@@ -5,8 +5,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{FaceOptions, Model, affwild2, read_pictures};
-use crate::{folders::picture_folders, options::expression, progress::Terminal};
+use super::{FaceOptions, Model, affwild2, probability};
+use crate::{
+    folders::picture_folders,
+    options::{expression, read_pictures},
+    progress::Terminal,
+};
 use affectlens::{
     detect::{self, FaceDetector},
     facs::PROXIES,
@@ -34,6 +38,9 @@ pub(super) struct Args {
     /// Labels to leave out.
     #[arg(long, value_name = "LABEL,...", value_delimiter = ',', value_parser = expression)]
     without: Vec<Expression>,
+    /// Score of a detection from which it is a face, from 0 to 1 [default: 0.5].
+    #[arg(long, value_name = "SCORE", value_parser = probability, conflicts_with = "affwild2")]
+    detector_threshold: Option<f32>,
     #[command(flatten)]
     face: FaceOptions,
 }
@@ -51,7 +58,10 @@ pub(super) fn run(args: &Args) -> Result<()> {
 impl Args {
     fn score_pictures(&self, data: &Path) -> Result<()> {
         let pictures = read_pictures(data, &self.without)?;
-        let networks = load(&self.face)?;
+        let mut networks = load(&self.face)?;
+        if let Some(threshold) = self.detector_threshold {
+            networks.detector.set_threshold(threshold);
+        }
         let report = score_action_units(&networks, &pictures, &Terminal::default())?;
         if self.face.json {
             println!("{}", serde_json::to_string(&report)?);

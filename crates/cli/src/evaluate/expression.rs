@@ -2,18 +2,28 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
+use serde::Serialize;
 
-use super::{FaceOptions, Model, SCORED, affwild2, print, probability, read_pictures};
-use crate::{folders::picture_folders, options::expression, progress::Terminal};
+use super::{FaceOptions, Model, affwild2, print, probability};
+use crate::{
+    folders::picture_folders,
+    options::{SCORED, expression, read_pictures},
+    progress::Terminal,
+};
 use affectlens::{
+    device::OpenedDevice,
     error::LensError,
     faces::{FaceClassifier, FaceControls},
     label::Expression,
     metrics::Scores,
     task::Tasks,
+    weights::{cache_dir, published_faceres},
 };
-use affectlens_data::{DecidingModel, ExpressionPredictor, PictureClassifier, score_pictures};
+use affectlens_data::{
+    AgeAndGenderReader, DecidingModel, ExpressionPredictor, GroupBy, GroupScores, LabelledPictures,
+    PictureClassifier, PictureScores, predict_groups, score_groups, score_pictures,
+};
 
 /// Options of `affectlens evaluate expression`.
 #[derive(clap::Args, Debug)]
@@ -47,8 +57,37 @@ pub(super) struct Args {
         conflicts_with = "affwild2"
     )]
     without: Vec<Expression>,
+    /// Score the pictures of each predicted age or gender too, with 95 % intervals. Both are guesses of the published
+    /// `faceres`, whatever the backbone is.
+    #[arg(
+        long,
+        value_name = "age,gender",
+        value_delimiter = ',',
+        value_parser = group,
+        conflicts_with = "affwild2"
+    )]
+    by: Vec<GroupBy>,
     #[command(flatten)]
     face: FaceOptions,
+}
+
+fn group(name: &str) -> Result<GroupBy, String> {
+    match name {
+        "age" => Ok(GroupBy::Age),
+        "gender" => Ok(GroupBy::Gender),
+        _ => Err("expected age or gender".to_owned()),
+    }
+}
+
+/// Scores on pictures, as `--json` prints them.
+#[derive(Serialize)]
+struct Report {
+    #[serde(flatten)]
+    scores: Scores,
+    /// Expected calibration error of the decisions, in `[0, 1]`.
+    calibration_error: f64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    groups: Vec<GroupScores>,
 }
 
 /// Scores the model, or writes its submission.
@@ -75,11 +114,10 @@ impl Args {
     fn score_pictures(&self, data: &Path) -> Result<()> {
         let pictures = read_pictures(data, &self.without)?;
         let face = &self.face;
-        let weights = face
-            .weights
-            .installed()
-            .face_classifier(Tasks::EXPRESSION)?;
-        let classifier = FaceClassifier::load(&weights, &face.device.open()?)?;
+        let installed = face.weights.installed();
+        let weights = installed.face_classifier(Tasks::EXPRESSION)?;
+        let device = face.device.open()?;
+        let classifier = FaceClassifier::load(&weights, &device)?;
         let classifier = PictureClassifier {
             controls: self.controls(&classifier)?,
             classifier,
@@ -89,21 +127,35 @@ impl Args {
         if classes.is_empty() {
             bail!(
                 "there is no such model for backbone `{}`",
-                face.weights.backbone
+                installed.backbone_name()
             );
         }
         let labels = pictures.class_indices(classes)?;
-        let confusion = score_pictures(&classifier, &pictures, &labels, &Terminal::default())?;
-        let scores = Scores::new(&confusion, classes);
+        let (scored, groups) = match self.by.as_slice() {
+            [] => {
+                let observer = Terminal::default();
+                let scored = score_pictures(&classifier, &pictures, &labels, &observer)?;
+                (scored, Vec::new())
+            }
+            by => score_by_groups(&classifier, &pictures, &labels, by, &device)?,
+        };
+        let scores = Scores::new(&scored.confusion, classes);
         pictures.expect_read(SCORED, |class| {
             let mut rows = classes.iter().zip(&scores.confusion);
             let row = rows.find(|(other, _)| **other == class);
             row.is_some_and(|(_, row)| row.iter().any(|count| *count > 0))
         })?;
+        let report = Report {
+            scores,
+            calibration_error: scored.calibration_error,
+            groups,
+        };
         if face.json {
-            println!("{}", serde_json::to_string(&scores)?);
+            println!("{}", serde_json::to_string(&report)?);
         } else {
-            print(&scores, Expression::name, "pictures");
+            print(&report.scores, Expression::name, "pictures");
+            println!("expected calibration error {:.4}", report.calibration_error);
+            print_groups(&report.groups);
         }
         Ok(())
     }
@@ -115,7 +167,7 @@ impl Args {
         match self.model {
             Model::Pretrained => weights.head = None,
             Model::Head if weights.head.is_none() => {
-                let backbone = &self.face.weights.backbone;
+                let backbone = installed.backbone_name();
                 bail!("there is no head for backbone `{backbone}`")
             }
             Model::Head | Model::Full => {}
@@ -142,5 +194,45 @@ impl Args {
         };
         controls.check()?;
         Ok(controls)
+    }
+}
+
+/// Decides on all pictures, and scores them together and by groups.
+fn score_by_groups(
+    classifier: &PictureClassifier,
+    pictures: &LabelledPictures,
+    labels: &[usize],
+    by: &[GroupBy],
+    device: &OpenedDevice,
+) -> Result<(PictureScores, Vec<GroupScores>)> {
+    let published = published_faceres(&cache_dir()).map_err(|error| {
+        anyhow!("--by needs the published faceres: {error}; run `affectlens weights fetch faceres`")
+    })?;
+    let reader = AgeAndGenderReader::load(&published, device)?;
+    let observer = Terminal::default();
+    let predictions = predict_groups(classifier, &reader, pictures, labels, &observer)?;
+    let classes = classifier.classes().len();
+    let decisions: Vec<_> = predictions.iter().map(|it| it.decision).collect();
+    let groups = by.iter();
+    let groups = groups.flat_map(|by| score_groups(&predictions, classes, *by));
+    Ok((PictureScores::new(classes, &decisions), groups.collect()))
+}
+
+fn print_groups(groups: &[GroupScores]) {
+    if groups.is_empty() {
+        return;
+    }
+    println!("\nby what faceres takes the person for, with 95 % intervals");
+    for scores in groups {
+        let GroupScores { group, count, .. } = scores;
+        let Some([low, high]) = scores.macro_f1_interval else {
+            println!("{group:>18} {count:>6}");
+            continue;
+        };
+        let [least, most] = scores.accuracy_interval;
+        println!(
+            "{group:>18} {count:>6}  accuracy {:.4} ({least:.4}-{most:.4})  macro-F1 {:.4} ({low:.4}-{high:.4})",
+            scores.accuracy, scores.macro_f1
+        );
     }
 }

@@ -40,7 +40,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if head.is_none() && !reader.embedder().has_valence_arousal() {
         bail!(
             "backbone `{}` does not predict valence and arousal and there is no `valence-arousal-head`",
-            face.weights.backbone
+            face.weights.installed().backbone_name()
         );
     }
     let predictor = ValenceArousalPredictor::load(head.as_ref())?;

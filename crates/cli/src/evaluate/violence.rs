@@ -179,7 +179,7 @@ impl Args {
                 Ok((name, weights.context("--head")?))
             }
             None => {
-                let installed = InstalledWeights::new(self.weights.clone(), "");
+                let installed = InstalledWeights::new(self.weights.clone(), None);
                 Ok(("violence-head".to_owned(), installed.violence_head()?))
             }
         }

@@ -96,10 +96,7 @@ impl Args {
     ) -> Result<CropReader> {
         let options = WeightsOptions {
             folder: self.weights.clone(),
-            backbone: self
-                .backbone
-                .clone()
-                .unwrap_or_else(|| published.to_owned()),
+            backbone: self.backbone.clone().or(Some(published.to_owned())),
         };
         open_crops(tree.clone(), &options, device.clone())
     }

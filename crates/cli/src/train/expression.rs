@@ -162,9 +162,10 @@ impl Args {
         let labels = parts.map(|(_, pictures)| pictures.class_indices(&classes));
         let [training_labels, validation_labels] = labels;
         let labels = [training_labels?, validation_labels?];
-        let weights = self.face.weights.installed().backbone()?;
+        let installed = self.face.weights.installed();
+        let weights = installed.backbone()?;
         let embedder = Embedder::load(
-            &self.face.weights.backbone,
+            installed.backbone_name(),
             &weights,
             self.face.device.open()?,
             picture_cache(),

@@ -192,9 +192,9 @@ fn names_of_folders_stand_in_the_help() {
 
 /// Commands that read `faceres.safetensors` from the folder, with what else they need.
 const READERS: [&str; 5] = [
-    "analyze a.png --weights . --device cpu",
-    "evaluate expression --data data --weights . --device cpu",
-    "train expression --data data --weights . --device cpu --out x.safetensors",
+    "analyze a.png --backbone faceres --weights . --device cpu",
+    "evaluate expression --data data --backbone faceres --weights . --device cpu",
+    "train expression --data data --backbone faceres --weights . --device cpu --out x.safetensors",
     "bench --network faceres --weights . --device cpu",
     "embed a.png --backbone faceres --weights faceres.safetensors --device cpu",
 ];

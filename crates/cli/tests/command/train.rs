@@ -5,6 +5,7 @@ use std::{
     process::{Command, Output},
 };
 
+use affectlens::{calibration::ExpressionSettings, weights::Weights};
 use image::{Rgb, RgbImage};
 
 fn affectlens(arguments: &[&str], folder: &Path) -> Output {
@@ -58,6 +59,47 @@ fn folder_that_is_no_label_is_named() {
         "{message}"
     );
     assert_eq!(message.lines().count(), 1, "{message}");
+}
+
+#[test]
+fn groups_of_another_name_are_wrong_usage() {
+    for line in [
+        "evaluate expression --data d --by height",
+        "evaluate expression --affwild2 d --by age",
+    ] {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let output = affectlens(&words, Path::new("."));
+        assert_eq!(output.status.code(), Some(2), "{line}: {}", stderr(&output));
+    }
+}
+
+#[test]
+#[ignore = "needs fetched weights and media: run cargo xtask test"]
+fn scores_by_age_and_gender_are_those_of_all_pictures_in_parts() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let data = folder.path().join("data");
+    paint(&data, "sad", [90; 3], 2);
+    std::fs::create_dir_all(data.join("happiness")).expect("temporary folder");
+    let media = affectlens::weights::cache_dir().join("media");
+    for file in ["franck_04117.jpg", "audrey_crop.jpg"] {
+        std::fs::copy(media.join(file), data.join("happiness").join(file)).expect("fetched");
+    }
+    let evaluate = "evaluate expression --data data --device cpu --by gender,age";
+    let evaluate: Vec<&str> = evaluate.split_whitespace().collect();
+    let output = affectlens(&[&evaluate[..], &["--json"]].concat(), folder.path());
+    assert!(output.status.success(), "{}", stderr(&output));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(report["count"], 4);
+    let groups = report["groups"].as_array().expect("a list");
+    assert_eq!(groups.len(), 7);
+    for by in ["age", "gender"] {
+        let counts = groups.iter().filter(|group| group["by"] == by);
+        let sum: u64 = counts.filter_map(|group| group["count"].as_u64()).sum();
+        assert_eq!(sum, 4, "{groups:?}");
+    }
+    let output = affectlens(&evaluate, folder.path());
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("female (below .4)"), "{text}");
 }
 
 #[test]
@@ -134,13 +176,13 @@ fn trained_head_is_evaluated_from_its_file() {
         paint(
             &folder.path().join("data").join(part),
             "happy",
-            [250, 60, 60],
+            [250, 220, 60],
             12,
         );
         paint(
             &folder.path().join("data").join(part),
             "sad",
-            [60, 60, 250],
+            [60, 40, 90],
             8,
         );
     }
@@ -151,10 +193,8 @@ fn trained_head_is_evaluated_from_its_file() {
     .expect("temporary file");
     // Built-in classifiers give way to files of their name beside the backbone.
     let weights = affectlens::weights::cache_dir().join("weights");
-    for name in ["faceres", "blazeface-short-range"] {
-        let file = format!("{name}.safetensors");
-        std::fs::copy(weights.join(&file), folder.path().join(&file)).expect("fetched weights");
-    }
+    let file = "blazeface-short-range.safetensors";
+    std::fs::copy(weights.join(file), folder.path().join(file)).expect("fetched weights");
     let common = ["--device", "cpu", "--weights", "."];
     let train = [
         "train",
@@ -207,6 +247,21 @@ fn trained_head_is_evaluated_from_its_file() {
         serde_json::from_slice(&output.stdout).expect("one line of JSON");
     assert_eq!(scores["count"], 20);
     assert_eq!(scores["accuracy"], 1.0, "{scores}");
+    assert_eq!(scores["recall"]["sadness"], 1.0, "{scores}");
+
+    let tune = ["tune", "--data", "data", "--out", "tuned.safetensors"];
+    let output = affectlens(&[&tune[..], &common].concat(), folder.path());
+    assert!(output.status.success(), "{}", stderr(&output));
+    let table = String::from_utf8_lossy(&output.stdout).into_owned();
+    let best: Vec<_> = table.lines().filter(|row| row.ends_with("best")).collect();
+    assert!(
+        table.starts_with("temperature ") && best.len() == 1,
+        "{table}"
+    );
+    let tuned = Weights::read(&folder.path().join("tuned.safetensors")).expect("a head");
+    let settings = ExpressionSettings::read(&tuned.metadata.extra, 2).expect("its own settings");
+    let columns: Vec<_> = best[0].split_whitespace().collect();
+    assert_eq!(columns[1], settings.blend.to_string(), "{table}");
 }
 
 #[test]

@@ -68,6 +68,8 @@ fn wrong_usage_exits_with_2() {
         &["analyze", "x.png", "--tasks", "smell"],
         &["analyze", "x.png", "--device", "abacus"],
         &["analyze", "x.png", "--confidence", "1.5"],
+        &["analyze", "x.png", "--detector-threshold", "-0.1"],
+        &["analyze", "x.png", "--baseline", "0:05-0:03"],
         &["evaluate", "expression", "--data", ".", "--blend", "1.5"],
         &["analyze", "x.png", "--half-window", "-3"],
         &["analyze", "x.png", "--out", "reports.xlsx"],
@@ -319,7 +321,9 @@ fn bench_names_the_networks_that_it_knows() {
     assert_eq!(output.status.code(), Some(1));
     let said = stderr(&output);
     assert!(
-        said.contains("--network is `resnet-152`, expected `all`, `faceres`"),
+        said.contains(
+            "--network is `resnet-152`, expected `all`, `expression-mobilenet`, `faceres`"
+        ),
         "{said}"
     );
 }
@@ -347,7 +351,7 @@ fn bench_times_what_is_installed() {
         runs.iter().all(|run| run["threads"].as_u64() == Some(1)),
         "{runs:?}"
     );
-    for network in ["faceres", "blazeface-short-range"] {
+    for network in ["expression-mobilenet", "faceres", "blazeface-short-range"] {
         let batches: Vec<_> = runs
             .iter()
             .filter(|run| run["network"] == network)
@@ -386,4 +390,69 @@ fn vulkan_and_cpu_agree_on_a_frame() {
         // f32 sums in another order, through 27 layers.
         assert!(difference.abs() <= 2e-3, "{class}: {a} and {b}");
     }
+}
+
+#[test]
+fn a_baseline_without_faces_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    image::RgbImage::new(8, 8)
+        .save(folder.path().join("1.png"))
+        .expect("saved");
+    let arguments = ["analyze", text(folder.path()), "--baseline", "0:01"];
+    let output = affectlens(&[&arguments[..], &["--tasks", "violence"]].concat());
+    assert_eq!(output.status.code(), Some(1));
+    let expected = "--baseline is about faces, but no task about faces was asked for";
+    assert!(stderr(&output).contains(expected), "{}", stderr(&output));
+}
+
+#[test]
+#[ignore = "needs fetched weights and clips: run cargo xtask test"]
+fn a_neutral_look_is_taken_off_the_frames_after_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    extract_frames(folder.path(), 8);
+    let windows = ["--half-window", "0", "--action-units-half-window", "0"];
+    let analyze = |options: &[&str]| {
+        let arguments = ["analyze", text(folder.path()), "--device", "cpu"];
+        let tasks = ["--tasks", "expression,action-units"];
+        let output = affectlens(&[&arguments[..], &tasks, &windows, options].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        output
+    };
+    let plain = reports(&analyze(&[]));
+    // Frames 2 and 3, at 25 a second.
+    let calibrated = reports(&analyze(&["--baseline", "0:00.08-0:00.16"]));
+    for (frame, (plain, calibrated)) in plain.iter().zip(&calibrated).enumerate() {
+        let [plain, calibrated] = [plain, calibrated].map(|report| &report["faces"][0]);
+        assert_eq!(calibrated["baseline"] == true, frame >= 4, "frame {frame}");
+        assert_eq!(plain == calibrated, frame < 4, "frame {frame}");
+        let strengths = |face: &Value| {
+            let units = face["action_units"].as_object().expect("a mesh was found");
+            units
+                .values()
+                .map(|it| it.as_f64().expect("a number"))
+                .sum::<f64>()
+        };
+        assert!(frame < 4 || strengths(calibrated) < strengths(plain));
+    }
+    let table = analyze(&["--baseline", "0:00.08-0:00.16", "--format", "csv"]);
+    let table = String::from_utf8(table.stdout).expect("UTF-8");
+    let last = |line: &str| line.rsplit(',').next().map(str::to_owned);
+    let column: Vec<_> = table.lines().filter_map(last).collect();
+    assert_eq!(
+        column[..6],
+        ["baseline", "false", "false", "false", "false", "true"]
+    );
+
+    let picture = folder.path().join("001.png");
+    let output = affectlens(&[
+        "analyze",
+        text(&picture),
+        "--device",
+        "cpu",
+        "--baseline",
+        "3",
+    ]);
+    assert_eq!(output.status.code(), Some(1));
+    let expected = "001.png` is a picture; --baseline needs a video or a folder of frames";
+    assert!(stderr(&output).contains(expected), "{}", stderr(&output));
 }

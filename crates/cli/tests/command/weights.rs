@@ -100,7 +100,8 @@ fn an_unknown_backbone_and_a_wrong_extension_are_refused() {
     );
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        text(&output.stderr).starts_with("affectlens: no network `vgg` (there are `faceres`, ")
+        text(&output.stderr)
+            .starts_with("affectlens: no network `vgg` (there are `expression-mobilenet`, ")
     );
     let output = affectlens(
         &["convert", "a.onnx", "out.bin", "--backbone", "faceres"],

@@ -1,21 +1,51 @@
-//! MobileNetV1 at full width, the trunk of `faceres`.
+//! MobileNetV1 at full width, the trunk of `faceres` and of our own expression network.
 //!
 //! Howard et al., "MobileNets: Efficient convolutional neural networks for mobile vision applications"
 //! (2017), table 1. A stem, then thirteen pairs of a depthwise and a pointwise convolution, each followed
 //! by ReLU6, then the global average. Names of the publisher are those of the tfjs graph without what follows the layer.
 
+use std::ops::RangeInclusive;
+
 use affectlens_cpu::Activation;
 
 use super::layer::{ConvolutionConfig, Place};
 use super::walk::Walk;
+use crate::error::WeightsError;
 use crate::metadata::Normalisation;
 
-/// Architecture name in weights files.
-pub(super) const NAME: &str = "faceres";
+/// Which MobileNetV1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MobileNetConfig {
+    /// Architecture name in weights files.
+    pub name: &'static str,
+    /// Side of the input, pixels.
+    pub side: u32,
+}
+
+impl MobileNetConfig {
+    /// `faceres`, trained to tell people apart. Far smaller inputs run too, but its features collapse below 112 pixels.
+    pub const FACERES: Self = Self {
+        name: "faceres",
+        side: 224,
+    };
+    /// `faceres` trained on for expressions; the network that ships with affectlens.
+    pub const EXPRESSION: Self = Self {
+        name: "expression-mobilenet",
+        side: 96,
+    };
+
+    /// The network of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::FACERES, Self::EXPRESSION]
+            .into_iter()
+            .find(|config| config.name == name)
+    }
+}
+
 /// Length of the embedding.
 pub(super) const WIDTH: usize = 1024;
-/// Side of the input, pixels. Far smaller inputs run too, but the features collapse below 112.
-pub(super) const SIDE: u32 = 224;
+/// Sides that a file may name: the strides divide by 32, and more than a face has is a mistake.
+const SIDES: RangeInclusive<u32> = 32..=512;
 /// Pixels less the means of VGGFace2's publisher, as the published `faceres` expects them.
 pub(super) const NORMALISATION: Normalisation = Normalisation {
     mean: [123.68, 116.779, 103.939],
@@ -40,6 +70,21 @@ const BLOCKS: [(usize, usize); 13] = [
     (2, 1024),
     (1, 1024),
 ];
+
+/// The side that a weights file names, if a network can have it.
+pub(super) fn check_side(side: u32) -> Result<u32, WeightsError> {
+    match SIDES.contains(&side) {
+        true => Ok(side),
+        false => Err(WeightsError::Malformed {
+            format: "weights",
+            reason: format!(
+                "input side is {side}, expected {} to {} pixels",
+                SIDES.start(),
+                SIDES.end()
+            ),
+        }),
+    }
+}
 
 /// Walks the network; gives the embedding.
 pub(super) fn describe<W: Walk>(walk: &mut W, input: &W::Map) -> Result<Vec<W::Map>, W::Error> {

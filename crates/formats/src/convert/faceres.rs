@@ -5,17 +5,20 @@
 //! (HSE_FaceRec_tf) on RGB minus (123.68, 116.779, 103.939), and that is what the metadata says. Every
 //! convolution is SAME-padded and followed by an addition and a clamp to [0, 6]. Batch norm is folded into the
 //! dense convolutions; the depthwise ones keep their scale as a separate multiplication
-//! (`conv_dw_N_bn/batchnorm_1/mul`), which is folded here. `global_pooling/Mean` gives the 1024-d embedding;
-//! what follows (`feats` 1024 -> 256, `gender_pred`, `age_pred`) is left out.
+//! (`conv_dw_N_bn/batchnorm_1/mul`), which is folded here. `global_pooling/Mean` gives the 1024-d embedding.
+//! What follows, age and gender of the person, is in no canonical file; [`age_and_gender_from_tfjs`] reads it for the
+//! evaluation by groups alone.
 //!
 //! All published numbers are 16-bit floats. The product of two of them fits 32 bits exactly, so storing the
 //! depthwise kernels in 32 bits and everything else in 16 loses nothing.
 
-use crate::architecture::{Architecture, Convolution, Coupling, Layers};
+use crate::architecture::{Architecture, Convolution, Coupling, Layers, MobileNetConfig};
 use crate::error::WeightsError;
 use crate::layout::{depthwise_from_hwcm, oihw_from_hwio};
 use crate::metadata::Metadata;
 use crate::weights::Weights;
+
+const FACERES: Architecture = Architecture::MobileNetV1(MobileNetConfig::FACERES);
 
 /// Gives `conv_stem.*` and `blocks.N.conv_dw.*`, `blocks.N.conv_pw.*` (weights `[out, in / groups, height, width]`
 /// and biases) from the tensors of `faceres.json`.
@@ -25,10 +28,10 @@ use crate::weights::Weights;
 /// [`WeightsError::Missing`] or [`WeightsError::Shape`] if the tensors are not those of `faceres`.
 pub fn faceres_from_tfjs(published: &Weights) -> Result<Weights, WeightsError> {
     let mut weights = Weights::new(Metadata {
-        architecture: Architecture::FaceRes.name().to_owned(),
+        architecture: FACERES.name().to_owned(),
         ..Metadata::default()
     });
-    for layer in Layers::new(Architecture::FaceRes).convolutions() {
+    for layer in Layers::new(FACERES).convolutions() {
         let kernel = kernel(published, &layer)?;
         let outputs = layer.config.outputs();
         let bias = format!("{}_bn/batchnorm_1/sub", layer.published.layer);
@@ -36,6 +39,36 @@ pub fn faceres_from_tfjs(published: &Weights) -> Result<Weights, WeightsError> {
         let shape = layer.config.weight_shape().to_vec();
         weights.insert(format!("{}.weight", layer.name), shape, kernel)?;
         weights.insert(format!("{}.bias", layer.name), vec![outputs], bias)?;
+    }
+    Ok(weights)
+}
+
+/// What age and gender are computed with: name, inputs and outputs of each layer.
+const AGE_AND_GENDER: [(&str, usize, usize); 3] = [
+    ("feats", 1024, 256),
+    ("age_pred", 256, 100),
+    ("gender_pred", 256, 1),
+];
+
+/// Gives `feats.*`, `age_pred.*` and `gender_pred.*` (weights `[outputs, inputs]` and biases) from the tensors of
+/// `faceres.json`: ReLU follows `feats`, which reads the embedding; softmax over years follows `age_pred`, a sigmoid
+/// `gender_pred`.
+///
+/// # Errors
+///
+/// As [`faceres_from_tfjs`].
+pub fn age_and_gender_from_tfjs(published: &Weights) -> Result<Weights, WeightsError> {
+    let mut weights = Weights::new(Metadata {
+        architecture: "faceres-age-gender".to_owned(),
+        ..Metadata::default()
+    });
+    for (name, inputs, outputs) in AGE_AND_GENDER {
+        let kernel = published.values(&format!("{name}/kernel"), &[inputs, outputs])?;
+        let bias = published.values(&format!("{name}/bias"), &[outputs])?;
+        let columns = (0..outputs).flat_map(|output| kernel.iter().skip(output).step_by(outputs));
+        let weight = columns.copied().collect();
+        weights.insert(format!("{name}.weight"), vec![outputs, inputs], weight)?;
+        weights.insert(format!("{name}.bias"), vec![outputs], bias.to_vec())?;
     }
     Ok(weights)
 }
@@ -107,6 +140,10 @@ mod tests {
             );
             add(format!("conv_pw_{number}_bn/batchnorm_1/sub"), vec![output]);
         }
+        for (name, inputs, outputs) in AGE_AND_GENDER {
+            add(format!("{name}/kernel"), vec![inputs, outputs]);
+            add(format!("{name}/bias"), vec![outputs]);
+        }
         weights
     }
 
@@ -128,6 +165,24 @@ mod tests {
             .values("blocks.12.conv_pw.weight", &[1024, 1024, 1, 1])
             .expect("there");
         assert_eq!(pointwise[3 * 1024 + 9], (9 * 1024 + 3) as f32);
+    }
+
+    #[test]
+    fn age_and_gender_stand_apart_from_the_trunk() {
+        let mut published = published();
+        let weights = age_and_gender_from_tfjs(&published).expect("all tensors");
+        assert_eq!(weights.len(), 6);
+        let age = weights.values("age_pred.weight", &[100, 256]);
+        // [output, input] = [7, 3] lies at [3, 7] of the published kernel.
+        assert_eq!(age.expect("there")[7 * 256 + 3], (3 * 100 + 7) as f32);
+        published.remove("gender_pred/bias");
+        let error = age_and_gender_from_tfjs(&published).expect_err("incomplete");
+        assert!(
+            error
+                .to_string()
+                .starts_with("weight `gender_pred/bias` is missing"),
+            "{error}"
+        );
     }
 
     #[test]

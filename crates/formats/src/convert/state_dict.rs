@@ -35,11 +35,11 @@ pub struct StateDict {
 }
 
 impl StateDict {
-    /// The layout of a backbone; none for `faceres`, which is published as a graph of its own, and for networks that are
-    /// no backbones.
+    /// The layout of a backbone; none for `faceres`, which is published as a graph of its own, for the network that was
+    /// trained from it, and for networks that are no backbones.
     pub fn new(architecture: Architecture) -> Option<Self> {
         let facts = architecture.facts()?;
-        if architecture == Architecture::FaceRes {
+        if matches!(architecture, Architecture::MobileNetV1(_)) {
             return None;
         }
         let Layers { layers, classifier } = Layers::new(architecture);
