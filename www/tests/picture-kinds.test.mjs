@@ -12,8 +12,11 @@ import { makeKinds } from "./picture-kinds.mjs";
 const LIMIT = { timeout: 180_000 };
 /** Pixels: the two decode and resize with different code, and a JPEG's edges move with its orientation. */
 const BOX_TOLERANCE = 2;
-/** Decoders of JPEG and WebP differ by one or two in 255, converters of colours and transparency by one. */
-const PROBABILITY_TOLERANCE = 5e-3;
+/**
+ * Decoders of JPEG and WebP differ by one or two in 255, converters of colours and transparency by one; the expression
+ * network makes .0051 of what half-transparent WebP differs by.
+ */
+const PROBABILITY_TOLERANCE = 8e-3;
 /** JPEG loses other details of a picture that is turned. */
 const ENCODING_TOLERANCE = 5e-2;
 
