@@ -11,6 +11,6 @@ pub(crate) enum DetectorOption {
     Auto,
     /// Faces of at least about a tenth of the picture's longer side.
     ShortRange,
-    /// Faces smaller than that too, at about five times the cost.
+    /// Smaller faces too, at about five times the cost.
     FullRange,
 }

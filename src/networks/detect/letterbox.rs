@@ -108,7 +108,7 @@ fn ratio(frame: u32, square: u32) -> f32 {
     clippy::cast_precision_loss,
     reason = "pictures are narrower than 2^24 pixels"
 )]
-fn pixels(length: u32) -> f32 {
+pub(super) fn pixels(length: u32) -> f32 {
     length as f32
 }
 

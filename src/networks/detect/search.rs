@@ -3,6 +3,7 @@
 
 use std::f32::consts::FRAC_PI_2;
 
+use super::letterbox::pixels;
 use super::view::{Tile, View, tiles};
 use super::{DEFAULT_THRESHOLD, DetectError, FaceDetector};
 use crate::face::{BoundingBox, Detection};
@@ -147,7 +148,7 @@ impl FaceSearch {
             let tiles = tiles(frame, side);
             let mut in_tiles = Vec::new();
             for detector in detectors() {
-                in_tiles.extend(self.faces_in_tiles(detector, frame, &tiles).await?);
+                in_tiles.extend(faces_in_tiles(detector, frame, &tiles).await?);
             }
             found.take(self.confirmed(frame, in_tiles, &found).await?);
             seen /= 2.0;
@@ -188,43 +189,45 @@ impl FaceSearch {
         new.take_best(candidates);
         new.0.retain(|face| !found.has(face));
         new.0.truncate(MOST_CANDIDATES);
-        let side = self.near.range().input_side();
-        let mut confirmed = Vec::new();
-        for faces in new.0.chunks(BATCH) {
-            let around = faces.iter().map(|face| {
-                let tile = Tile::around(&face.bounding_box, SURROUNDINGS, frame);
-                View::tile(frame, tile, side)
-            });
-            let views: Vec<_> = around.collect();
-            for (face, seen) in faces.iter().zip(self.near.look(&views).await?) {
-                let mut seen = seen.into_iter();
-                let again = seen.find(|it| is_same(&it.bounding_box, &face.bounding_box));
-                confirmed.extend(again.filter(|face| face.score >= CONFIRMED));
-            }
-        }
-        Ok(confirmed)
+        let around = |face: &Detection| Tile::around(&face.bounding_box, SURROUNDINGS, frame);
+        let tiles: Vec<_> = new.0.iter().map(around).collect();
+        let seen = look_at_tiles(&self.near, frame, &tiles).await?;
+        let again = new.0.iter().zip(seen).filter_map(|(face, seen)| {
+            let mut seen = seen.into_iter();
+            let again = seen.find(|it| is_same(&it.bounding_box, &face.bounding_box));
+            again.filter(|face| face.score >= CONFIRMED)
+        });
+        Ok(again.collect())
     }
+}
 
-    async fn faces_in_tiles(
-        &self,
-        detector: &FaceDetector,
-        frame: &Frame,
-        tiles: &[Tile],
-    ) -> Result<Vec<Detection>, DetectError> {
-        let side = detector.range().input_side();
-        let mut whole = Vec::new();
-        for tiles in tiles.chunks(BATCH) {
-            let views: Vec<_> = tiles
-                .iter()
-                .map(|&tile| View::tile(frame, tile, side))
-                .collect();
-            for (tile, faces) in tiles.iter().zip(detector.look(&views).await?) {
-                let faces = faces.into_iter();
-                whole.extend(faces.filter(|face| !tile.cuts(&face.bounding_box, frame)));
-            }
-        }
-        Ok(whole)
+/// The faces that no tile cuts.
+async fn faces_in_tiles(
+    detector: &FaceDetector,
+    frame: &Frame,
+    tiles: &[Tile],
+) -> Result<Vec<Detection>, DetectError> {
+    let seen = look_at_tiles(detector, frame, tiles).await?;
+    let whole = tiles.iter().zip(seen).flat_map(|(tile, faces)| {
+        let faces = faces.into_iter();
+        faces.filter(|face| !tile.cuts(&face.bounding_box, frame))
+    });
+    Ok(whole.collect())
+}
+
+/// The faces of each tile, a few tiles in one run.
+async fn look_at_tiles(
+    detector: &FaceDetector,
+    frame: &Frame,
+    tiles: &[Tile],
+) -> Result<Vec<Vec<Detection>>, DetectError> {
+    let side = detector.range().input_side();
+    let mut seen = Vec::with_capacity(tiles.len());
+    for tiles in tiles.chunks(BATCH) {
+        let views = tiles.iter().map(|&tile| View::tile(frame, tile, side));
+        seen.extend(detector.look(&views.collect::<Vec<_>>()).await?);
     }
+    Ok(seen)
 }
 
 /// Faces without doubles.
@@ -274,12 +277,8 @@ fn smallest<'a>(faces: impl IntoIterator<Item = &'a Detection>) -> f32 {
     })
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "pictures are narrower than 2^24 pixels"
-)]
 fn longest_side(frame: &Frame) -> f32 {
-    frame.width().max(frame.height()) as f32
+    pixels(frame.width().max(frame.height()))
 }
 
 #[cfg(test)]

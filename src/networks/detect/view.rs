@@ -1,6 +1,6 @@
 //! What the network sees of a frame: all of it or a tile, upright or turned, and the way back.
 
-use super::letterbox::{Letterbox, letterbox};
+use super::letterbox::{Letterbox, letterbox, pixels};
 use crate::crop::crop;
 use crate::face::{BoundingBox, Detection};
 use crate::frame::Frame;
@@ -176,14 +176,6 @@ fn turn_back(mut face: Detection, quarters: usize, side: f32) -> Detection {
 )]
 fn whole(length: f32) -> u32 {
     length as u32
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "pictures are narrower than 2^24 pixels"
-)]
-fn pixels(length: u32) -> f32 {
-    length as f32
 }
 
 #[cfg(test)]
