@@ -28,7 +28,7 @@ pub(crate) use folded::plan_network;
 pub use outputs::{Outputs, classes, outputs};
 pub(crate) use parameters::Parameters;
 #[cfg(not(target_family = "wasm"))]
-pub use plain::PlainNetwork;
+pub use plain::{GreyBackbone, PlainNetwork};
 #[cfg(not(target_family = "wasm"))]
 pub use trainable::TrainableBackbone;
 

@@ -24,7 +24,7 @@ pub(super) struct Args {
 #[derive(clap::Subcommand, Debug)]
 enum Task {
     /// Trains an expression head on pictures or Aff-Wild2.
-    Expression(expression::Args),
+    Expression(Box<expression::Args>),
     /// Trains a head for valence and arousal on Aff-Wild2.
     ValenceArousal(valence_arousal::Args),
     /// Trains a head for action units on Aff-Wild2.

@@ -13,6 +13,7 @@ const EPOCHS: &str = "epochs";
 const BEST: &str = "best";
 const NETWORK: &str = "network";
 const OPTIMIZER: &str = "optimizer";
+const AVERAGE: &str = "average";
 
 /// What a run needs to go on.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +21,8 @@ pub(crate) struct Checkpoint<S> {
     pub(crate) network: Weights,
     pub(crate) optimizer: Weights,
     pub(crate) best_network: Weights,
+    /// The average over steps, in runs that have one.
+    pub(crate) average: Option<Weights>,
     /// Number of the epoch whose state that is.
     pub(crate) best: usize,
     pub(crate) epochs: Vec<EpochReport<S>>,
@@ -49,7 +52,8 @@ impl<S: EpochScore> Checkpoint<S> {
             (BEST, &self.best_network),
             (OPTIMIZER, &self.optimizer),
         ];
-        for (part, weights) in parts {
+        let average = self.average.iter().map(|average| (AVERAGE, average));
+        for (part, weights) in parts.into_iter().chain(average) {
             for (name, tensor) in weights.iter() {
                 let name = format!("{part}:{name}");
                 file.insert(name, tensor.shape.clone(), tensor.values.clone())?;
@@ -112,6 +116,7 @@ impl<S: EpochScore> Checkpoint<S> {
             network: part(&file, NETWORK)?,
             optimizer: part(&file, OPTIMIZER)?,
             best_network: part(&file, BEST)?,
+            average: Some(part(&file, AVERAGE)?).filter(|average| !average.is_empty()),
             best,
             epochs,
         }))

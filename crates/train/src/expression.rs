@@ -1,4 +1,12 @@
-//! From labelled embeddings to an expression head that is ready to be written to a file.
+//! From labelled embeddings to an expression head that is ready to be written to a file, and from pictures to a backbone
+//! with such heads.
+
+mod end_to_end;
+mod faces;
+mod network;
+mod picture;
+#[cfg(test)]
+mod training_tests;
 
 use std::path::Path;
 
@@ -20,6 +28,11 @@ use affectlens::{
     metrics::{Confusion, Scores, argmax},
     weights::{Precision, Weights, WeightsError},
 };
+
+pub use end_to_end::{
+    EndToEndRecipe, FaceScore, FaceSet, LabelledFaces, TrainedFaces, train_faces,
+};
+pub use picture::GreyPicture;
 
 /// How an expression head is trained.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -120,33 +133,51 @@ pub fn train_expression(
     let data = [training, validation];
     let trained = fit(data, classes.len(), recipe, checkpoint, on_event)?;
 
-    // All that follows is measured on what a reader of the file will get.
+    // What follows is measured on what a reader of the file will get.
     let mut weights = trained.network.to_weights();
     weights.metadata.classes = classes.to_vec();
     let weights = Weights::from_safetensors(&weights.to_safetensors(Precision::Half)?)?;
     let device = Device::flex();
     let probabilities = predict(&Mlp::load(&weights, &device)?, &validation.rows, &device);
+    calibrate(
+        weights,
+        &probabilities,
+        [&training.labels, &validation.labels],
+        trained.best.epoch,
+        recipe.without_gla,
+    )
+}
 
-    let counts = class_counts(&training.labels, classes.len());
-    let gla = match recipe.without_gla {
+/// Tunes the biases of a head whose metadata names its classes, from its probabilities on the validation data, and reports
+/// how it does.
+fn calibrate(
+    weights: Weights,
+    probabilities: &[Vec<f32>],
+    [training, validation]: [&[usize]; 2],
+    epoch: usize,
+    without_gla: bool,
+) -> Result<TrainedHead, RecipeError> {
+    let classes = weights.metadata.classes.clone();
+    let counts = class_counts(training, classes.len());
+    let gla = match without_gla {
         true => None,
-        false => tune_biases(&probabilities, &validation.labels, &counts)?,
+        false => tune_biases(probabilities, validation, &counts)?,
     };
     let scores = |gla: &Gla| {
         let mut confusion = Confusion::new(classes.len());
-        for (row, &label) in probabilities.iter().zip(&validation.labels) {
+        for (row, &label) in probabilities.iter().zip(validation) {
             confusion.add(label, argmax(&gla.adjust(row)).unwrap_or_default());
         }
-        Scores::new(&confusion, classes)
+        Scores::new(&confusion, &classes)
     };
     let neutral = Gla::neutral(classes.len());
     let report = TrainingReport {
-        classes: classes.to_vec(),
         counts,
-        epoch: trained.best.epoch,
+        epoch,
         validation: scores(&neutral),
         adjusted: gla.as_ref().map(scores),
         gla: gla.as_ref().unwrap_or(&neutral).biases.clone(),
+        classes,
     };
     Ok(TrainedHead {
         weights,

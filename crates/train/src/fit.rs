@@ -13,6 +13,7 @@ use affectlens::weights::{Weights, WeightsError};
 
 use crate::{
     EarlyStop, EpochReport, EpochScore, FitError, TrainingEvent,
+    average::blend,
     checkpoint::{Checkpoint, refusal},
     gradients::clip_by_norm,
     optimizer::ParameterOptimizer,
@@ -63,7 +64,8 @@ pub(crate) trait Recipe {
 pub(crate) struct Fitted<N, S> {
     /// The state of the best epoch, without gradients.
     pub(crate) network: N,
-    /// The epoch with the highest score, the first of equals; the last one without validation data.
+    /// The epoch with the highest score, the first of equals; the last one without validation data or where the plan says
+    /// so.
     pub(crate) best: EpochReport<S>,
     /// All epochs.
     pub(crate) epochs: Vec<EpochReport<S>>,
@@ -105,6 +107,8 @@ struct Fit<R: Recipe> {
     plan: Plan,
     network: R::Network,
     optimizer: ParameterOptimizer,
+    /// The average over steps, without gradients, if the plan asks for it.
+    average: Option<R::Network>,
     random: StdRng,
     epochs: Vec<EpochReport<R::Score>>,
     /// The best epoch and the network as it was then.
@@ -118,6 +122,7 @@ impl<R: Recipe> Fit<R> {
         Self {
             random: StdRng::seed_from_u64(seed),
             optimizer: recipe.optimizer(&network),
+            average: plan.average.map(|_| network.valid()),
             network,
             plan,
             recipe,
@@ -173,7 +178,8 @@ impl<R: Recipe> Fit<R> {
         if !loss.is_finite() {
             return Err(FitError::Diverged { epoch }.into());
         }
-        let state = self.network.valid();
+        // A copy of its own: running statistics are shared by clones.
+        let state = self.average.as_ref().unwrap_or(&self.network).valid();
         let report = EpochReport {
             epoch,
             loss,
@@ -212,6 +218,12 @@ impl<R: Recipe> Fit<R> {
         let [rate, momentum] = self.plan.rate.at(self.optimizer.steps());
         let network = self.network.clone();
         self.network = self.optimizer.step(network, gradients, rate, momentum);
+        if let (Some(average), Some(most)) = (self.average.take(), self.plan.average) {
+            let before = (self.optimizer.steps() - 1) as f64;
+            // Early steps are forgotten sooner.
+            let keep = most.min((1.0 + before) / (10.0 + before));
+            self.average = Some(blend(average, &self.network.valid(), keep));
+        }
         rate
     }
 
@@ -227,7 +239,7 @@ impl<R: Recipe> Fit<R> {
             _ => true,
         };
         self.epochs.push(report.clone());
-        if is_better {
+        if is_better || self.plan.keeps_last {
             self.best = Some((state, report));
         }
     }
@@ -249,6 +261,9 @@ impl<R: Recipe> Fit<R> {
         let restore = |table| state::write(self.network.clone(), table).map_err(misfit);
         // Running statistics are shared by clones of a network: the best state is taken first.
         let best = restore(&kept.best_network)?.valid();
+        if let (Some(average), Some(kept)) = (&mut self.average, &kept.average) {
+            *average = restore(kept)?.valid();
+        }
         self.network = restore(&kept.network)?;
         let device = self.network.devices().first().map(|it| it.clone().inner());
         self.optimizer
@@ -286,6 +301,7 @@ impl<R: Recipe> Fit<R> {
             network: state::read(&self.network),
             optimizer,
             best_network: state::read(best),
+            average: self.average.as_ref().map(state::read),
             best: report.epoch,
             epochs: self.epochs.clone(),
         };

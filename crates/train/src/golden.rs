@@ -136,6 +136,43 @@ pub(super) fn violence() -> ViolenceGolden {
     serde_json::from_str(include_str!("../../../tests/goldens/violence.json")).expect("generated")
 }
 
+/// What `tests/goldens/faces.py` wrote.
+#[derive(Deserialize)]
+pub(super) struct FacesGolden {
+    pub(super) losses: [f32; 2],
+    /// Of all gradients before they are scaled.
+    pub(super) norm: f32,
+    pub(super) parameters: BTreeMap<String, ParameterStep>,
+    /// The first values of each running statistic.
+    pub(super) statistics: BTreeMap<String, Vec<f32>>,
+    pub(super) view: ViewGolden,
+}
+
+/// A parameter in a training step.
+#[derive(Deserialize)]
+pub(super) struct ParameterStep {
+    /// Norm, and product with seeded numbers.
+    pub(super) gradient: [f64; 2],
+    /// Where gradients are largest, and the values there after the step.
+    pub(super) places: Vec<usize>,
+    pub(super) after: Vec<f32>,
+}
+
+/// A picture as it is augmented.
+#[derive(Deserialize)]
+pub(super) struct ViewGolden {
+    pub(super) map: [[f32; 3]; 2],
+    pub(super) contrast: f32,
+    pub(super) brightness: f32,
+    pub(super) levels: Vec<f32>,
+    pub(super) plain: Vec<f32>,
+    pub(super) averaged: Vec<u8>,
+}
+
+pub(super) fn faces() -> FacesGolden {
+    serde_json::from_str(include_str!("../../../tests/goldens/faces.json")).expect("generated")
+}
+
 impl Steps {
     pub(super) fn rows(&self, device: &Device) -> Tensor<2> {
         matrix(&self.rows, device)

@@ -1,10 +1,12 @@
-//! Trains heads on frozen features: expression, valence and arousal, action units, violence.
+//! Trains heads on frozen features: expression, valence and arousal, action units, violence. Backbones for violence and
+//! expression can be trained with them.
 //!
 //! The recipes are those of the HSEmotion team at ABAW-10. One loop ([`fit`]) trains every network; a recipe gives what is
 //! minimised, how an epoch's batches are drawn, and how the network is scored. Training takes rows and labels and gives
 //! weights; where they come from and go to is the caller's.
 
 mod action_units;
+mod average;
 mod checkpoint;
 mod classifier;
 mod curves;
@@ -21,6 +23,9 @@ mod loss;
 mod optimizer;
 mod sampling;
 mod schedule;
+#[cfg(test)]
+#[path = "../../../tests/seeded/mod.rs"]
+mod seeded;
 mod state;
 mod tables;
 mod tuning;
@@ -37,7 +42,8 @@ pub use epoch::{EpochReport, EpochScore, TrainingEvent};
 pub use error::FitError;
 pub use examples::Examples;
 pub use expression::{
-    ExpressionRecipe, RecipeError, TrainedHead, TrainingReport, train_expression,
+    EndToEndRecipe, ExpressionRecipe, FaceScore, FaceSet, GreyPicture, LabelledFaces, RecipeError,
+    TrainedFaces, TrainedHead, TrainingReport, train_expression, train_faces,
 };
 pub use loss::ValenceArousalLoss;
 pub use optimizer::UpdateRule;

@@ -47,6 +47,24 @@ pub(crate) fn smoothed_cross_entropy(
     plain * (1.0 - smoothing) + uniform * (smoothing / classes as f32)
 }
 
+/// Cross-entropy with labels that are spread over classes: each example weighs what the classes of its label weigh, and the
+/// sum is divided by the sum of these weights.
+///
+/// # Shapes
+///
+/// - logits, targets: `[examples, classes]`; targets sum to 1
+/// - weights: `[classes]`
+/// - output: `[1]`
+pub(crate) fn soft_cross_entropy(
+    logits: Tensor<2>,
+    targets: Tensor<2>,
+    weights: Tensor<1>,
+) -> Tensor<1> {
+    let losses = -(log_softmax(logits, 1) * targets.clone()).sum_dim(1);
+    let weights = (targets * weights.unsqueeze()).sum_dim(1);
+    (losses * weights.clone()).sum() / weights.sum()
+}
+
 /// Cross-entropy in which every frame has a weight of its own, divided by the sum of these weights.
 ///
 /// # Shapes
@@ -220,6 +238,26 @@ mod tests {
         let (logits, labels, weights) = batch(&Device::flex());
         let loss = value(weighted_cross_entropy(logits, labels, weights));
         assert!((loss - 0.629_439_5).abs() < TOLERANCE, "{loss}");
+    }
+
+    #[test]
+    fn labels_of_one_class_give_the_weighted_cross_entropy_and_spread_ones_its_mixture() {
+        let (logits, labels, weights) = batch(&Device::flex());
+        let targets = |rows: [[f32; 3]; 3]| Tensor::<2>::from_data(rows, &Device::flex());
+        let [one, two, three] = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
+        let hard = targets([one, two, one]);
+        let loss = value(soft_cross_entropy(logits.clone(), hard, weights.clone()));
+        let expected = value(weighted_cross_entropy(logits.clone(), labels, weights));
+        assert!((loss - expected).abs() < TOLERANCE, "{loss}, {expected}");
+        // Half of the first row is the third class, 3 less likely: 1.5 more.
+        let spread = targets([[0.5, 0.0, 0.5], two, three]);
+        let loss = value(soft_cross_entropy(
+            logits,
+            spread,
+            Tensor::ones([3], &Device::flex()),
+        ));
+        let expected = (LOSSES[0] + 1.5 + LOSSES[1] + LOSSES[2] - 1.5) / 3.0;
+        assert!((loss - expected).abs() < TOLERANCE, "{loss}, {expected}");
     }
 
     #[test]

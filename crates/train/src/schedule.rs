@@ -77,6 +77,8 @@ impl Schedule {
             gradient_norm: None,
             rate: LearningRate::Reduced(ReducedRate::new(self.learning_rate, self.plateau)),
             early_stop: self.early_stop,
+            average: None,
+            keeps_last: false,
             random: Randomness::Continued(self.seed),
         }
     }
@@ -171,11 +173,38 @@ impl OneCycle {
     }
 }
 
+/// A step size that rises evenly to its peak, and falls along a cosine to a hundredth of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct WarmCosine {
+    /// Optimiser steps that are planned.
+    pub(crate) steps: usize,
+    /// Those in which the step size rises.
+    pub(crate) warm_up: usize,
+}
+
+impl WarmCosine {
+    /// Share of the peak at the end.
+    const LEAST: f64 = 0.01;
+
+    /// Step size of a step, counted from 0.
+    pub(crate) fn rate(&self, peak: f64, step: usize) -> f64 {
+        if step < self.warm_up {
+            return peak * step.max(1) as f64 / self.warm_up as f64;
+        }
+        let falling = self.steps.saturating_sub(self.warm_up).max(1);
+        let part = ((step - self.warm_up) as f64 / falling as f64).min(1.0);
+        let fall = 0.5 * (1.0 + (std::f64::consts::PI * part).cos());
+        peak * (Self::LEAST + (1.0 - Self::LEAST) * fall)
+    }
+}
+
 /// Step size and momentum of each step.
 #[derive(Debug)]
 pub(crate) enum LearningRate {
     /// A step size that a [`Plateau`] may reduce.
     Reduced(ReducedRate),
+    /// A step size that rises and falls along a cosine, and its peak.
+    Cosine(WarmCosine, f64),
     /// A step size along a cycle.
     OneCycle {
         cycle: OneCycle,
@@ -200,6 +229,7 @@ impl LearningRate {
     pub(crate) fn at(&self, step: usize) -> [f64; 2] {
         match self {
             Self::Reduced(rate) => [rate.value, 0.0],
+            Self::Cosine(cosine, peak) => [cosine.rate(*peak, step), 0.0],
             Self::OneCycle {
                 cycle,
                 peak,
@@ -265,6 +295,11 @@ pub(crate) struct Plan {
     pub(crate) rate: LearningRate,
     /// When training ends before the last epoch.
     pub(crate) early_stop: Option<EarlyStop>,
+    /// How much of the average of the network's values over all steps a step keeps at most; it is the average that is
+    /// scored and kept then. None for the network as it is.
+    pub(crate) average: Option<f64>,
+    /// Whether the last epoch is kept, whatever the scores.
+    pub(crate) keeps_last: bool,
     /// Where random numbers come from.
     pub(crate) random: Randomness,
 }
@@ -296,6 +331,31 @@ mod tests {
             assert_eq!(rate.value, *expected, "after {loss}");
         }
         assert!(golden.plateau.rates.last() < golden.plateau.rates.first());
+    }
+
+    #[test]
+    fn cosine_rises_from_its_first_step_and_ends_at_a_hundredth() {
+        let cosine = WarmCosine {
+            steps: 110,
+            warm_up: 10,
+        };
+        for (step, expected) in [
+            (0, 0.2),
+            (1, 0.2),
+            (5, 1.0),
+            (10, 2.0),
+            (60, 1.01),
+            (110, 0.02),
+            (900, 0.02),
+        ] {
+            let rate = cosine.rate(2.0, step);
+            assert!((rate - expected).abs() < 1e-12, "step {step}: {rate}");
+        }
+        let short = WarmCosine {
+            steps: 1,
+            warm_up: 0,
+        };
+        assert_eq!(short.rate(1.0, 0), 1.0);
     }
 
     /// Made with PyTorch, printed with six digits.

@@ -3,12 +3,15 @@
 //! A network keeps its layers in the order in which they run; a forward pass is the walk over its description that takes
 //! one after another.
 
+mod grey;
 mod layer;
 mod walk;
 
 use affectlens_formats::architecture::{Architecture, Classifier, Layer, Layers};
 use burn::module::{Module, Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
+
+pub use grey::GreyBackbone;
 
 use super::parameters::Parameters;
 use crate::weights::{Weights, WeightsError};

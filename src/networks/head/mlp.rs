@@ -140,6 +140,23 @@ impl Mlp {
     pub fn forward(&self, embeddings: Tensor<2>) -> Tensor<2> {
         self.output.forward(relu(self.hidden.forward(embeddings)))
     }
+
+    /// Classifies embeddings for training: embeddings and hidden units are multiplied by dropout, 0 for a dropped number
+    /// and `1 / (1 - rate)` for a kept one.
+    ///
+    /// # Shapes
+    ///
+    /// - embeddings: `[batch, inputs]`
+    /// - dropout: `[batch, inputs]` and `[batch, hidden]`
+    /// - output: `[batch, classes]`, before softmax
+    pub fn forward_training(
+        &self,
+        embeddings: Tensor<2>,
+        [of_embeddings, of_units]: [Tensor<2>; 2],
+    ) -> Tensor<2> {
+        let units = relu(self.hidden.forward(embeddings * of_embeddings));
+        self.output.forward(units * of_units)
+    }
 }
 
 /// Sizes of a stored network; the shapes of its parameters are checked when they are read.

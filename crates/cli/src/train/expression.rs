@@ -1,11 +1,13 @@
 //! `affectlens train expression`: labelled pictures, or the videos of Aff-Wild2, to an expression head.
 
+mod end_to_end;
+
 use std::path::PathBuf;
 
 use anyhow::Result;
 
 use super::{
-    options::{FaceOptions, PictureCounts, ScheduleOptions, keep_score},
+    options::{FaceOptions, PictureCounts, ScheduleOptions},
     show_epochs,
 };
 use crate::{
@@ -20,11 +22,15 @@ use affectlens_data::{CropReader, Embedder, FrameCounts, Keep, LabelledPictures,
 use affectlens_train::{
     ExpressionRecipe, LabelledEmbeddings, Loss, Sampling, TrainingConfig, train_expression,
 };
+use end_to_end::{EndToEndOptions, file_of};
 
 /// Options of `affectlens train expression`.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = picture_folders())]
-#[command(mut_args(|arg| ScheduleOptions::with_defaults(arg, &TrainingConfig::default().schedule)))]
+#[command(mut_args(|arg| {
+    let arg = ScheduleOptions::with_defaults(arg, &TrainingConfig::default().schedule);
+    EndToEndOptions::with_defaults(arg)
+}))]
 pub(super) struct Args {
     #[command(flatten)]
     data: DataOptions,
@@ -38,6 +44,8 @@ pub(super) struct Args {
     /// Do not tune class biases (GLA) on the validation data.
     #[arg(long)]
     no_gla: bool,
+    #[command(flatten)]
+    end_to_end: EndToEndOptions,
     #[command(flatten)]
     settings: SettingsOptions,
     #[command(flatten)]
@@ -148,9 +156,11 @@ struct Data<'a> {
 /// Trains an expression head and writes it.
 pub(super) fn run(args: &Args) -> Result<()> {
     args.face.expect_writable()?;
-    match &args.data.affwild2 {
-        None => args.train_on_pictures(),
-        Some(root) => args.train_on_videos(&args.face.reader(root)?),
+    args.end_to_end.expect_writable(&args.face.out)?;
+    match (&args.data.affwild2, args.end_to_end.backbone_out()) {
+        (None, None) => args.train_on_pictures(),
+        (None, Some(backbone)) => args.train_end_to_end(backbone),
+        (Some(root), _) => args.train_on_videos(&args.face.reader(root)?),
     }
 }
 
@@ -226,26 +236,14 @@ impl Args {
             self.face.checkpoint("expression", backbone).as_deref(),
             show_epochs(""),
         )?;
-        let mut weights = trained.weights;
-        let extra = &mut weights.metadata.extra;
-        ExpressionSettings {
-            gla: trained.gla,
-            ..settings
-        }
-        .write(extra);
-        let report = &trained.report;
-        let counts: Vec<String> = report.counts.iter().map(ToString::to_string).collect();
-        extra.insert("counts".to_owned(), counts.join(" "));
-        let scores = report.adjusted.as_ref().unwrap_or(&report.validation);
-        keep_score(extra, "accuracy", scores.accuracy);
-        keep_score(extra, "macro_f1", scores.macro_f1);
+        let weights = file_of(&trained, &settings);
         self.face.write(weights, backbone, Precision::Half)?;
         let counts = PictureCounts {
             used: [&data.training, &data.validation].map(|it| it.rows.len()),
             skipped: data.skipped,
             frames: data.frames,
         };
-        self.face.print(counts, report)
+        self.face.print(counts, &trained.report)
     }
 
     /// The published recipe with what the options change.
@@ -279,30 +277,34 @@ impl DataOptions {
     /// Training and validation pictures.
     fn pictures(&self) -> Result<[LabelledPictures; 2]> {
         let without = &self.without;
-        let mut parts = match &self.data {
-            Some(data) => {
-                let training = Part::Training.expect_folder(data)?;
-                let training = LabelledPictures::read(&training, without)?;
-                let validation = Part::Validation.expect_folder(data)?;
-                [training, LabelledPictures::read(&validation, without)?]
-            }
-            None => [
-                LabelledPictures::read_all(&self.training, without)?,
-                LabelledPictures::read_all(&self.validation, without)?,
-            ],
+        let read = |part: Part, folders: &[PathBuf]| -> Result<LabelledPictures> {
+            Ok(match &self.data {
+                Some(data) => LabelledPictures::read(&part.expect_folder(data)?, without)?,
+                None => LabelledPictures::read_all(folders, without)?,
+            })
         };
-        for pictures in &mut parts {
-            let left_out = pictures.remove_labels(without);
-            if left_out > 0 {
-                eprintln!("affectlens: {left_out} pictures left out by --without");
-            }
-        }
-        let [training, validation] = &parts;
-        training.expect_classes("training")?;
-        validation.expect_classes("validation")?;
-        validation.expect_classes_of(training)?;
-        Ok(parts)
+        let training = read(Part::Training, &self.training)?;
+        let validation = read(Part::Validation, &self.validation)?;
+        leave_out([training, validation], without)
     }
+}
+
+/// The pictures of training and validation without some labels; two classes or more are left.
+fn leave_out(
+    mut parts: [LabelledPictures; 2],
+    without: &[Expression],
+) -> Result<[LabelledPictures; 2]> {
+    for pictures in &mut parts {
+        let left_out = pictures.remove_labels(without);
+        if left_out > 0 {
+            eprintln!("affectlens: {left_out} pictures left out by --without");
+        }
+    }
+    let [training, validation] = &parts;
+    training.expect_classes("training")?;
+    validation.expect_classes("validation")?;
+    validation.expect_classes_of(training)?;
+    Ok(parts)
 }
 
 impl SettingsOptions {

@@ -105,7 +105,7 @@ impl ResumeOption {
 pub(super) struct FaceOptions {
     /// Weights file to write.
     #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    pub(super) out: PathBuf,
     #[command(flatten)]
     resume: ResumeOption,
     /// Licence of the trained parameters; stored in the file.
@@ -114,7 +114,7 @@ pub(super) struct FaceOptions {
         value_name = "TEXT",
         default_value = "not stated; depends on the rights in the training pictures"
     )]
-    licence: String,
+    pub(super) licence: String,
     /// Device that runs the networks.
     #[arg(long, value_enum, default_value_t)]
     pub(super) device: DeviceOption,
@@ -166,6 +166,17 @@ impl FaceOptions {
     /// Stamps the file with where it comes from and writes it.
     pub(super) fn write(
         &self,
+        weights: Weights,
+        backbone: &Weights,
+        precision: Precision,
+    ) -> Result<()> {
+        self.write_to(("--out", &self.out), weights, backbone, precision)
+    }
+
+    /// The same for a file that another option names.
+    pub(super) fn write_to(
+        &self,
+        (option, out): (&'static str, &Path),
         mut weights: Weights,
         backbone: &Weights,
         precision: Precision,
@@ -173,7 +184,7 @@ impl FaceOptions {
         stamp(&mut weights, backbone);
         weights.metadata.licence.clone_from(&self.licence);
         weights.metadata.source = command_line();
-        weights.write(&self.out, precision).context("--out")
+        weights.write(out, precision).context(option)
     }
 
     /// Prints how training went.

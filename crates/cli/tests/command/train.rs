@@ -5,7 +5,10 @@ use std::{
     process::{Command, Output},
 };
 
-use affectlens::{calibration::ExpressionSettings, weights::Weights};
+use affectlens::{
+    calibration::ExpressionSettings,
+    weights::{Precision, Weights},
+};
 use image::{Rgb, RgbImage};
 
 fn affectlens(arguments: &[&str], folder: &Path) -> Output {
@@ -59,6 +62,71 @@ fn folder_that_is_no_label_is_named() {
         "{message}"
     );
     assert_eq!(message.lines().count(), 1, "{message}");
+}
+
+#[test]
+fn a_backbone_with_two_heads_is_trained_on_pictures_and_read_again() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let path = |name: &str| folder.path().join(name);
+    for part in ["train", "validation"] {
+        for (label, colour) in [
+            ("happy", [230, 220, 230]),
+            ("sad", [50; 3]),
+            ("fear", [140; 3]),
+        ] {
+            paint(&path("data").join(part), label, colour, 4);
+        }
+    }
+    std::fs::write(path("data/train/sad/broken.jpg"), b"no picture").expect("temporary file");
+    for name in ["start", "out"] {
+        std::fs::create_dir(path(name)).expect("temporary folder");
+    }
+    let start = crate::seeded::seeded("faceres");
+    start
+        .write(&path("start/faceres.safetensors"), Precision::Single)
+        .expect("temporary file");
+    let train = "train expression --end-to-end --data data --side 32 --epochs 2 --batch 6 --device cpu \
+                 --weights start --backbone-out out/faceres.safetensors --out out/expression-pretrained.safetensors \
+                 --adapted-training data/train --adapted-validation data/validation --adapted-without fear \
+                 --adapted-out out/expression-head.safetensors --resume run";
+    let train: Vec<&str> = train.split_whitespace().collect();
+    let output = affectlens(&train, folder.path());
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("broken.jpg"));
+    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let heads = summary["heads"].as_array().expect("a list");
+    let pictures: Vec<_> = heads.iter().map(|it| &it["training_pictures"]).collect();
+    assert_eq!(pictures, [12, 8]);
+    assert_eq!(summary["skipped_pictures"], 2, "once a head");
+    let backbone = Weights::read(&path("out/faceres.safetensors")).expect("was written");
+    assert_eq!(backbone.metadata.input_side, Some(32));
+    assert_ne!(backbone.get("conv_stem.bias"), start.get("conv_stem.bias"));
+    let head = Weights::read(&path("out/expression-head.safetensors")).expect("was written");
+    assert_eq!(head.get("net.0.bias").map(|it| it.shape[0]), Some(128));
+    assert_eq!(head.metadata.source_sha256, backbone.metadata.source_sha256);
+
+    let evaluate = "evaluate expression --data data/validation --weights out --device cpu --json";
+    let evaluate: Vec<&str> = evaluate.split_whitespace().collect();
+    let output = affectlens(&evaluate, folder.path());
+    assert!(output.status.success(), "{}", stderr(&output));
+    let scores: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(scores["count"], 12);
+}
+
+#[test]
+fn options_that_do_not_go_with_end_to_end_are_wrong_usage() {
+    let end_to_end = "train expression --data d --out o --end-to-end --backbone-out b";
+    for line in [
+        "train expression --data d --out o --end-to-end".to_owned(),
+        "train expression --data d --out o --side 64".to_owned(),
+        format!("{end_to_end} --mixup 0.2"),
+        format!("{end_to_end} --hidden 64"),
+        format!("{end_to_end} --adapted-training d"),
+    ] {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let output = affectlens(&words, Path::new("."));
+        assert_eq!(output.status.code(), Some(2), "{line}: {}", stderr(&output));
+    }
 }
 
 #[test]

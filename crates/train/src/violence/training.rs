@@ -137,6 +137,8 @@ impl<S: ClipSource> Recipe for ClipRecipe<'_, S> {
                 momentum: recipe.momentum,
             },
             early_stop: None,
+            average: None,
+            keeps_last: false,
             random: Randomness::PerEpoch(recipe.seed),
         }
     }

@@ -90,6 +90,56 @@ impl PlainConvolution {
         })
     }
 
+    /// A folded layer with a batch norm that changes nothing yet: its statistics are those of what the weight makes of
+    /// `maps`, its scale and shift undo them and add the bias. Gives what follows the layer, too.
+    ///
+    /// # Shapes
+    ///
+    /// - weight: `[outputs, inputs of one output, kernel, kernel]`, bias: `[outputs]`
+    /// - maps: `[batch, inputs, height, width]`
+    pub(super) fn restored(
+        config: ConvolutionConfig,
+        weight: Tensor<4>,
+        bias: Tensor<1>,
+        momentum: f64,
+        maps: Tensor<4>,
+    ) -> (Self, Tensor<4>) {
+        let mut layer = Self {
+            weight: Param::from_tensor(weight),
+            bias: None,
+            batch_norm: None,
+            scale: None,
+            slopes: None,
+            config,
+        };
+        let maps = layer.convolve(maps);
+        let batch_norm = BatchNorm::undoing(maps.clone(), bias.clone(), momentum);
+        layer.batch_norm = Some(batch_norm);
+        let channels = bias.dims()[0];
+        let maps = layer.activate(maps + bias.reshape([1, channels, 1, 1]));
+        (layer, maps)
+    }
+
+    /// Weight and bias with the batch norm folded into them, by its running statistics.
+    pub(super) fn folded(&self) -> (Tensor<4>, Tensor<1>) {
+        let weight = self.weight.val();
+        let [outputs, ..] = weight.dims();
+        match &self.batch_norm {
+            None => {
+                let bias = self.bias.as_ref().map(Param::val);
+                let zeros = || Tensor::zeros([outputs], &weight.device());
+                (weight.clone(), bias.unwrap_or_else(zeros))
+            }
+            Some(BatchNorm { inner }) => {
+                let variance = inner.running_var.value_sync();
+                let scale = inner.gamma.val() / (variance + inner.epsilon).sqrt();
+                let shift = inner.running_mean.value_sync() * scale.clone();
+                let weight = weight * scale.reshape([outputs, 1, 1, 1]);
+                (weight, inner.beta.val() - shift)
+            }
+        }
+    }
+
     /// Output channels.
     pub(super) fn outputs(&self) -> usize {
         self.config.outputs()
@@ -234,6 +284,25 @@ impl BatchNorm {
         inner.running_mean = statistic("running_mean")?;
         inner.running_var = statistic("running_var")?;
         Ok(Self { inner })
+    }
+
+    /// Remembers the statistics of `[batch, channels, height, width]`; scale and shift undo what they do, but for `bias`,
+    /// `[channels]`, which is added.
+    fn undoing(maps: Tensor<4>, bias: Tensor<1>, momentum: f64) -> Self {
+        let [batch, channels, height, width] = maps.dims();
+        let values: Tensor<2> = maps
+            .swap_dims(0, 1)
+            .reshape([channels, batch * height * width]);
+        let mean: Tensor<1> = values.clone().mean_dim(1).squeeze_dim(1);
+        let variance: Tensor<1> = values.var(1).squeeze_dim(1);
+        let mut inner = BatchNormConfig::new(channels)
+            .with_momentum(momentum)
+            .init(&mean.device());
+        inner.gamma = Param::from_tensor((variance.clone() + inner.epsilon).sqrt());
+        inner.beta = Param::from_tensor(bias + mean.clone());
+        inner.running_mean = RunningState::new(mean);
+        inner.running_var = RunningState::new(variance);
+        Self { inner }
     }
 
     /// `[batch, channels, height, width]` to the same: by the batch's statistics on a device with gradients, by the
