@@ -2,6 +2,7 @@
 //! with such heads.
 
 mod end_to_end;
+mod face_sets;
 mod faces;
 mod network;
 mod picture;
@@ -29,9 +30,8 @@ use affectlens::{
     weights::{Precision, Weights, WeightsError},
 };
 
-pub use end_to_end::{
-    EndToEndRecipe, FaceScore, FaceSet, LabelledFaces, TrainedFaces, train_faces,
-};
+pub use end_to_end::{TrainedFaces, train_faces};
+pub use face_sets::{EndToEndRecipe, FaceScore, FaceSet, LabelledFaces};
 pub use picture::GreyPicture;
 
 /// How an expression head is trained.

@@ -86,7 +86,7 @@ fn a_backbone_with_two_heads_is_trained_on_pictures_and_read_again() {
         .write(&path("start/faceres.safetensors"), Precision::Single)
         .expect("temporary file");
     let train = "train expression --end-to-end --data data --side 32 --epochs 2 --batch 6 --device cpu \
-                 --weights start --backbone-out out/faceres.safetensors --out out/expression-pretrained.safetensors \
+                 --weights start --backbone faceres --backbone-out out/expression-mobilenet.safetensors --out out/expression-pretrained.safetensors \
                  --adapted-training data/train --adapted-validation data/validation --adapted-without fear \
                  --adapted-out out/expression-head.safetensors --resume run";
     let train: Vec<&str> = train.split_whitespace().collect();
@@ -98,7 +98,8 @@ fn a_backbone_with_two_heads_is_trained_on_pictures_and_read_again() {
     let pictures: Vec<_> = heads.iter().map(|it| &it["training_pictures"]).collect();
     assert_eq!(pictures, [12, 8]);
     assert_eq!(summary["skipped_pictures"], 2, "once a head");
-    let backbone = Weights::read(&path("out/faceres.safetensors")).expect("was written");
+    let backbone =
+        Weights::read(&path("out/expression-mobilenet.safetensors")).expect("was written");
     assert_eq!(backbone.metadata.input_side, Some(32));
     assert_ne!(backbone.get("conv_stem.bias"), start.get("conv_stem.bias"));
     let head = Weights::read(&path("out/expression-head.safetensors")).expect("was written");

@@ -5,7 +5,7 @@ use rand::{RngExt as _, rngs::StdRng, seq::SliceRandom as _};
 
 use super::{
     RecipeError,
-    end_to_end::{EndToEndRecipe, FaceScore, FaceSet},
+    face_sets::{EndToEndRecipe, FaceScore, FaceSet},
     network::{BatchPart, FaceBatch, FaceNetwork},
     picture::View,
 };
@@ -34,7 +34,7 @@ pub(super) const HIDDEN: usize = 128;
 const DROPOUT: [f32; 2] = [0.3, 0.2];
 /// Part of a label that is spread over all classes.
 const SMOOTHING: f32 = 0.08;
-/// Parameter of mixup, which every other batch has.
+/// Parameter of mixup, which one batch in four has.
 const MIXUP: f64 = 0.4;
 /// Part of the steps in which the step size rises.
 const WARM_UP: f64 = 0.06;
@@ -67,14 +67,11 @@ impl<'a> Faces<'a> {
         recipe: &'a EndToEndRecipe,
         device: &'a Device,
     ) -> Result<Self, FitError> {
-        let weights = sets.iter().enumerate().map(|(place, set)| {
+        let weights = sets.iter().map(|set| {
             let counts = class_counts(&set.training.labels, set.classes.len());
             // A class without examples would never be predicted: to leave it out is the caller's decision.
             let weights = class_weights(&counts, AbsentClasses::Refuse)?;
-            Ok(match place {
-                0 => vec![1.0; weights.len()],
-                _ => weights.into_iter().map(f32::sqrt).collect(),
-            })
+            Ok(weights.into_iter().map(f32::sqrt).collect())
         });
         Ok(Self {
             class_weights: weights.collect::<Result<_, FitError>>()?,
@@ -191,7 +188,7 @@ impl Recipe for Faces<'_> {
             let further: Vec<Vec<usize>> = further.collect();
             Draw {
                 examples: [vec![first.to_vec()], further].concat(),
-                is_mixed: step % 2 == 1,
+                is_mixed: step % 4 == 3,
             }
         };
         batches.enumerate().map(draw).collect()

@@ -368,6 +368,6 @@ fn what_cannot_be_trained_is_refused() {
     );
     assert_eq!(
         refusal(&both, |_| {}),
-        "weights are for architecture ``, expected `faceres`"
+        "no `architecture` in the metadata, expected `faceres`"
     );
 }

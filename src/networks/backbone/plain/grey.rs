@@ -1,15 +1,17 @@
-//! The trunk of `faceres` to be trained anew, on grey pictures.
+//! MobileNetV1 to be trained for expressions, on grey pictures.
 
 use affectlens_formats::architecture::{Architecture, Layers};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use super::layer::PlainConvolution;
-use crate::backbone::{Facts, Parameters};
+use crate::backbone::{Facts, MobileNetConfig, Parameters};
 use crate::weights::{Metadata, Weights, WeightsError};
 
 /// Luminance of red, green and blue (ITU-R BT.601).
 const LUMINANCE: [f32; 3] = [0.299, 0.587, 0.114];
+/// What is trained and written.
+const TRAINED: Architecture = Architecture::MobileNetV1(MobileNetConfig::EXPRESSION);
 /// Share of a batch in the running statistics.
 const MOMENTUM: f64 = 0.02;
 
@@ -29,7 +31,8 @@ pub struct GreyBackbone {
 }
 
 impl GreyBackbone {
-    /// Takes canonical weights of `faceres`; `pictures` give the statistics of the new batch norms.
+    /// Takes canonical weights of `faceres`, or of `expression-mobilenet` to train it on; `pictures` give the statistics of
+    /// the new batch norms.
     ///
     /// # Shapes
     ///
@@ -43,13 +46,14 @@ impl GreyBackbone {
         pictures: Tensor<4>,
         device: &Device,
     ) -> Result<Self, WeightsError> {
-        let architecture = Architecture::FaceRes;
-        weights.expect_architecture(architecture.name())?;
+        if MobileNetConfig::from_name(&weights.metadata.architecture).is_none() {
+            weights.expect_architecture(MobileNetConfig::FACERES.name)?;
+        }
         let mut parameters = Parameters::new(weights);
         let (mut layers, mut names) = (Vec::new(), Vec::new());
         let mut maps = pictures.without_autodiff();
         let plain = maps.device();
-        for layer in Layers::new(architecture).convolutions() {
+        for layer in Layers::new(TRAINED).convolutions() {
             let shape = layer.config.weight_shape();
             let mut tensor = |part: &str, shape: &[usize]| {
                 let values = parameters.values(&format!("{}.{part}", layer.name), shape)?;
@@ -66,7 +70,7 @@ impl GreyBackbone {
             names.push(layer.name);
             maps = next;
         }
-        parameters.finish(architecture.name())?;
+        parameters.finish(TRAINED.name())?;
         let network = Self { layers, names };
         Ok(match device.is_autodiff() {
             true => network.train(),
@@ -76,7 +80,7 @@ impl GreyBackbone {
 
     /// The mean that is subtracted from grey pictures of levels from 0 to 255.
     pub fn mean() -> f32 {
-        let facts = Architecture::FaceRes.facts().expect("a backbone has facts");
+        let facts = TRAINED.facts().expect("a backbone has facts");
         let Facts { normalisation, .. } = facts;
         let channels = normalisation.mean.iter().zip(LUMINANCE);
         channels.map(|(mean, part)| mean * part).sum()
@@ -110,7 +114,8 @@ impl GreyBackbone {
             .squeeze_dim(2)
     }
 
-    /// Canonical weights for pictures of that side, batch norms folded by what they remember, for pictures in colour.
+    /// Canonical weights of `expression-mobilenet` for pictures in colour of that side, batch norms folded by what they
+    /// remember.
     ///
     /// Reads back from the device.
     ///
@@ -118,7 +123,7 @@ impl GreyBackbone {
     ///
     /// If the device is lost.
     pub fn to_weights(&self, side: u32) -> Weights {
-        let facts = Architecture::FaceRes.facts().expect("a backbone has facts");
+        let facts = TRAINED.facts().expect("a backbone has facts");
         let mut weights = Weights::new(Metadata {
             architecture: facts.name.to_owned(),
             input_side: Some(side),
