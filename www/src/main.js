@@ -12,6 +12,7 @@ import { DevicePanel } from "./device.js";
 import { byId, setText } from "./elements.js";
 import { acceptFiles } from "./files.js";
 import { Model } from "./model.js";
+import { NeutralLook } from "./neutral.js";
 import { Notices, describeAloud } from "./notices.js";
 import { NumbersPanel } from "./numbers.js";
 import { REDRAW_EVERY_MS, Readings } from "./readings.js";
@@ -39,6 +40,7 @@ const devicePanel = new DevicePanel(query.get("device"), (device) => {
   session.forget();
   void model.load(device);
 });
+const neutralLook = new NeutralLook((options) => session.calibrate(options));
 const readings = new Readings({ onChoose: redraw, onSeek: (seconds) => sources.seek(seconds) });
 const stage = new Stage({
   onStop: () => sources.close(),
@@ -51,7 +53,10 @@ const sources = new Sources(stage, notices, {
 });
 const transport = new Transport(stage.video, (seconds) => sources.seek(seconds));
 const model = new Model(devicePanel, notices, () => sources.fetchSampleClip(), {
-  onStart: () => requests.stop(),
+  onStart: () => {
+    requests.stop();
+    neutralLook.forget();
+  },
   onLoaded: (lens) => {
     requests.start();
     settings.show(lens.settings);
@@ -76,6 +81,7 @@ function reading() {
 
 function redraw() {
   readings.redraw(reading());
+  neutralLook.show(reading(), model.lens !== undefined);
   if (sources.showing === "clip") transport.show();
   showNumbers();
 }

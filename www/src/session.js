@@ -146,6 +146,23 @@ export class Session {
     if (this.#sources.showing === "still") await this.#analyseStill();
   }
 
+  /**
+   * Begins a neutral look, or undoes it.
+   *
+   * @param {import("affectlens").CalibrateOptions | null} options
+   * @returns {Promise<boolean>} whether the model has done it
+   */
+  async calibrate(options) {
+    const { lens } = this.#model;
+    try {
+      await lens?.calibrate(options);
+      return lens !== undefined;
+    } catch (error) {
+      this.#notices.report("model", messageOf(error));
+      return false;
+    }
+  }
+
   /** Analyses the frame of a clip that stands still once more: no new frame comes by itself. */
   async analysePausedFrame() {
     const { showing, video } = this.#sources;
@@ -169,7 +186,7 @@ export class Session {
       if (lens && picture) {
         this.forget();
         this.log = new ReportLog();
-        await this.#analyse(lens, picture, 0);
+        await this.#analyse(lens, picture, 0, { single: true });
       }
       // Another call may have changed it meanwhile.
     } while (/** @type {string} */ (this.#stillAnalysis) === "again");
@@ -180,13 +197,14 @@ export class Session {
    * @param {Lens} lens
    * @param {HTMLVideoElement | ImageBitmap} picture
    * @param {number} timeMs
+   * @param {import("affectlens").AnalyzeOptions} [options]
    */
-  async #analyse(lens, picture, timeMs) {
+  async #analyse(lens, picture, timeMs, options) {
     const mine = this.#era;
     this.#analysedEra = mine;
     const asked = performance.now();
     try {
-      const report = await lens.analyze(picture, { timeMs });
+      const report = await lens.analyze(picture, { timeMs, ...options });
       if (mine !== this.#era) return;
       const now = performance.now();
       this.stats.add(now - asked, now, report.faces.length > 0);

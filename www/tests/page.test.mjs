@@ -261,6 +261,24 @@ describe("clips and files", LIMIT, () => {
     assert.deepEqual(trouble, []);
   });
 
+  test("a neutral look is taken on a button, told, and taken back", async (context) => {
+    const { page, trouble } = await visit(context, "device=cpu");
+    assert.equal(await page.isDisabled("#neutral"), true, "there is nothing to look at");
+    await page.click("#use-clip");
+    await analysed(page, 4);
+    await page.click("#neutral");
+    await page.waitForFunction(() => /^look neutral: [123] s$/.test(document.querySelector("#neutral-says").textContent));
+    await page.waitForFunction(() => window.__affectlens.counters.latest?.faces[0]?.baseline === true, undefined, LOADED);
+    await page.waitForFunction(() => document.querySelector("#neutral-says").textContent === "the face is measured from it");
+    await page.click("#neutral");
+    await page.waitForFunction(() => document.querySelector("#neutral").textContent === "Set the neutral look");
+    await page.waitForFunction(() => {
+      const { faces } = window.__affectlens.counters.latest ?? { faces: [] };
+      return faces.length === 1 && faces[0].baseline === undefined;
+    }, undefined, LOADED);
+    assert.deepEqual(trouble, []);
+  });
+
   test("violence of the sample clip warms up, is told with its delay, refined backwards, marked and saved", async (context) => {
     const { page, trouble, requests, counters } = await visit(context, "device=cpu");
     const { violence: facts } = await counters();
