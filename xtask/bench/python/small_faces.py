@@ -1,10 +1,11 @@
 """Counts the small faces that detectors find in mosaics: 24 pictures of faces, scattered over 1920x1080 pixels.
 
-    python xtask/bench/python/small_faces.py FACES AFFECTLENS [--mosaics 4] [--options "--detector auto"] [--mediapipe]
+    python xtask/bench/python/small_faces.py FACES AFFECTLENS [--mosaics 4] [--options "--detector auto"] [--mediapipe] [--human]
 
 FACES is a folder of pictures of one face each, cut closely; AFFECTLENS the program. A face is found if the centre of a
 report's box lies in its picture; more than one report in a picture are doubles, reports elsewhere are false. Needs pillow
-13.0.0; with --mediapipe also mediapipe 0.10.14, whose two detectors look at the whole mosaic.
+13.0.0; with --mediapipe also mediapipe 0.10.14, whose two detectors look at the whole mosaic; with --human also Node and
+`npm ci` in xtask/bench (the time of a mosaic then includes the start of Chromium).
 """
 
 import argparse
@@ -76,6 +77,11 @@ def of_mediapipe(range_of: int, file: Path) -> list[list[float]]:
     return [[box.xmin * WIDTH, box.ymin * HEIGHT, box.width * WIDTH, box.height * HEIGHT] for box in boxes]
 
 
+def of_human(file: Path) -> list[list[float]]:
+    script = Path(__file__).parent.parent / "human_boxes.mjs"
+    return json.loads(subprocess.run(["node", script, str(file)], check=True, capture_output=True, text=True).stdout)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("faces", type=Path)
@@ -83,12 +89,15 @@ def main() -> None:
     parser.add_argument("--mosaics", type=int, default=4)
     parser.add_argument("--options", default="--device cpu")
     parser.add_argument("--mediapipe", action="store_true")
+    parser.add_argument("--human", action="store_true")
     args = parser.parse_args()
     files = sorted(file for file in args.faces.rglob("*") if file.suffix.lower() in (".jpg", ".jpeg", ".png"))
     detectors = {f"affectlens {args.options}": lambda file: of_affectlens(args.affectlens, shlex.split(args.options), file)}
     if args.mediapipe:
         detectors["mediapipe short range"] = lambda file: of_mediapipe(0, file)
         detectors["mediapipe full range"] = lambda file: of_mediapipe(1, file)
+    if args.human:
+        detectors["human"] = of_human
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "mosaic.png"
         for name, detect in detectors.items():
