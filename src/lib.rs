@@ -55,7 +55,9 @@ pub mod web;
 mod words;
 
 pub use lens::{controls, error, faces, part, violence};
-pub use networks::{backbone, crop, detect, device, head, kernel, landmarks, network, weights};
+pub use networks::{
+    backbone, crop, detect, device, head, kernel, landmarks, network, voice, weights,
+};
 pub(crate) use numbers::probability;
 pub use numbers::{
     baseline, calibration, circumplex, facs, filtering, fusion, gaps, metrics, smoothing, tracking,

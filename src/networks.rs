@@ -8,4 +8,5 @@ pub mod head;
 pub mod kernel;
 pub mod landmarks;
 pub mod network;
+pub mod voice;
 pub mod weights;

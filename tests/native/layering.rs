@@ -20,7 +20,7 @@ const CRATES: [(&str, &str); 6] = [
 ];
 
 /// The engine's modules from the bottom to the top, each with its room; a module may use those before it.
-const MODULES: [(&str, &str); 40] = [
+const MODULES: [(&str, &str); 41] = [
     ("label", "words"),
     ("face", "words"),
     ("frame", "words"),
@@ -48,6 +48,7 @@ const MODULES: [(&str, &str); 40] = [
     ("crop", "networks"),
     ("detect", "networks"),
     ("landmarks", "networks"),
+    ("voice", "networks"),
     ("network", "networks"),
     ("controls", "lens"),
     ("error", "lens"),

@@ -17,6 +17,9 @@ mod names;
 mod pipeline;
 #[path = "../seeded/mod.rs"]
 mod seeded;
+#[path = "../seeded/sound.rs"]
+mod sound;
 mod streams;
 mod temporal;
 mod trainable;
+mod voice;

@@ -17,6 +17,7 @@ mod mobilefacenet;
 mod mobilenet_v1;
 mod normalisation;
 mod resnet;
+pub mod silero_vad;
 mod walk;
 
 pub use affectlens_cpu::Activation;

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::architecture::{
-    EfficientNetConfig, blazeface, blazeface_full_range, blendshapes, face_mesh,
+    EfficientNetConfig, blazeface, blazeface_full_range, blendshapes, face_mesh, silero_vad,
 };
 use crate::convert::{
     TASK_MEMBERS, TaskMember, canonical_weights, faceres_from_tfjs, full_range_weights,
@@ -51,7 +51,7 @@ pub struct CatalogEntry {
 }
 
 /// All default weights.
-pub const CATALOG: [CatalogEntry; 6] = [
+pub const CATALOG: [CatalogEntry; 7] = [
     CatalogEntry {
         name: blazeface::NAME,
         purpose: "face detector",
@@ -134,6 +134,23 @@ pub const CATALOG: [CatalogEntry; 6] = [
         normalisation: Some(EfficientNetConfig::LITE0.normalisation),
         precision: Precision::Half,
         convert: |files| lite0(&files[0]),
+    },
+    CatalogEntry {
+        name: silero_vad::NAME,
+        purpose: "voice activity",
+        registry: Registry::Pypi,
+        package: "silero-vad",
+        version: "6.2.3",
+        files: &[PublishedFile {
+            path: "silero_vad/data/silero_vad_16k.safetensors",
+            bytes: 1_239_748,
+            sha256: "c59271c284ae9c8335d795d60e0bfdb71aaaceec578d9bd9ffc1b8153c319ea1",
+        }],
+        licence: "MIT (Silero Team)",
+        input_side: None,
+        normalisation: None,
+        precision: Precision::Lossless,
+        convert: |files| Weights::from_safetensors(&files[0]),
     },
 ];
 
@@ -381,7 +398,7 @@ mod tests {
     #[test]
     fn unknown_names_are_refused_with_the_known_ones() {
         let error = fetch("emotieffnet-b0", Path::new("."), |_| ()).expect_err("not in a registry");
-        let expected = "no default weights `emotieffnet-b0` (there are `blazeface-short-range`, `blazeface-full-range`, `face-mesh`, `face-blendshapes`, `faceres`, `efficientnet-lite0`)";
+        let expected = "no default weights `emotieffnet-b0` (there are `blazeface-short-range`, `blazeface-full-range`, `face-mesh`, `face-blendshapes`, `faceres`, `efficientnet-lite0`, `silero-vad`)";
         assert_eq!(error.to_string(), expected);
     }
 

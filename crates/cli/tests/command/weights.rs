@@ -41,7 +41,7 @@ fn unknown_weights_are_refused_with_the_known_names() {
     assert_eq!(
         text(&output.stderr).trim(),
         "affectlens: no default weights `nothing` (there are `blazeface-short-range`, `blazeface-full-range`, \
-         `face-mesh`, `face-blendshapes`, `faceres`, `efficientnet-lite0`)"
+         `face-mesh`, `face-blendshapes`, `faceres`, `efficientnet-lite0`, `silero-vad`)"
     );
 }
 
