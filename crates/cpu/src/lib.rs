@@ -39,7 +39,11 @@
 extern crate alloc;
 
 mod activation;
+#[cfg(not(target_family = "wasm"))]
+mod attention;
 mod depthwise;
+#[cfg(not(target_family = "wasm"))]
+mod grouped;
 mod image;
 mod instructions;
 mod job;
@@ -72,10 +76,14 @@ mod error;
 mod lower;
 #[cfg(feature = "std")]
 mod parameters;
+#[cfg(all(feature = "std", not(target_family = "wasm")))]
+mod resize;
 #[cfg(feature = "std")]
 mod team;
 
 pub use activation::Activation;
+#[cfg(all(feature = "alloc", not(target_family = "wasm")))]
+pub use graph::Sequence;
 #[cfg(feature = "alloc")]
 pub use graph::{LineSums, Map, MapShape, Plan, Planner, Shortcut, Step, Weighted, Window};
 pub use instructions::InstructionSet;
