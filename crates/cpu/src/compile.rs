@@ -1,18 +1,18 @@
 //! Makes a program of a plan: packs weights for one instruction set, plans memory, and splits operations into chunks.
 
-use crate::arena::{self, Lifetime};
 use crate::chunks::split;
 use crate::error::CompileError;
 use crate::graph::Plan;
 use crate::instructions::InstructionSet;
 use crate::job::Parts;
 #[cfg(not(target_family = "wasm"))]
+use crate::layout::Layout;
+use crate::layout::place;
+#[cfg(not(target_family = "wasm"))]
 use crate::lower::Sequenced;
 use crate::lower::{Buffer, Lowered, Operation, Roles, Task, column_gates, lower};
 use crate::packed::{Kind, NONE, PackedMap, PackedStep, Port, narrow};
 use crate::parameters::{Line, Parameters};
-#[cfg(not(target_family = "wasm"))]
-use crate::resize::Layout;
 
 /// A plan that is ready to run on the CPU.
 #[derive(Clone, Debug)]
@@ -180,40 +180,6 @@ impl Lowered<'_> {
         }
         step
     }
-}
-
-/// Gives maps their offsets; returns the length of the arena. `used` are the buffers of each operation.
-pub(crate) fn place(
-    maps: &mut [PackedMap],
-    used: impl ExactSizeIterator<Item = impl Iterator<Item = Buffer>>,
-    input: Buffer,
-    outputs: &[Buffer],
-) -> usize {
-    let end = used.len();
-    let mut lifetimes: Vec<_> = maps
-        .iter()
-        .map(|map| Lifetime {
-            first: end,
-            last: 0,
-            length: map.len(),
-        })
-        .collect();
-    for (index, buffers) in used.enumerate() {
-        for buffer in buffers {
-            let lifetime = &mut lifetimes[buffer.0];
-            lifetime.first = lifetime.first.min(index);
-            lifetime.last = lifetime.last.max(index);
-        }
-    }
-    lifetimes[input.0].first = 0;
-    for output in outputs {
-        lifetimes[output.0].last = end;
-    }
-    let (offsets, length) = arena::place(&lifetimes);
-    for (map, offset) in maps.iter_mut().zip(offsets) {
-        map.offset = narrow(offset);
-    }
-    length
 }
 
 impl Operation<'_> {

@@ -73,6 +73,8 @@ mod engine;
 #[cfg(feature = "std")]
 mod error;
 #[cfg(feature = "std")]
+mod layout;
+#[cfg(feature = "std")]
 mod lower;
 #[cfg(feature = "std")]
 mod parameters;

@@ -1,45 +1,11 @@
 //! Programs over rows of variable length: the same parameters, other maps.
 
 use crate::chunks::split;
-use crate::compile::{Program, place};
+use crate::compile::Program;
 use crate::error::CompileError;
 use crate::graph::LONGEST_SIDE;
-use crate::lower::{Buffer, Lowered, Roles, Sequenced, Task};
-use crate::packed::{KEY_ROUNDING, Kind, PackedMap, PackedStep, narrow};
-
-/// What it takes to lay maps out again.
-#[derive(Clone, Debug)]
-pub(crate) struct Layout {
-    pub(crate) maps: Vec<PackedMap>,
-    /// Whether a map holds keys in panels.
-    has_panels: Vec<bool>,
-    /// Of each step.
-    roles: Vec<Roles>,
-    /// Buffers of each step that must be alive.
-    used: Vec<Vec<Buffer>>,
-    input: Buffer,
-    outputs: Vec<Buffer>,
-}
-
-impl Layout {
-    pub(crate) fn new(lowered: &Lowered<'_>, maps: Vec<PackedMap>) -> Self {
-        let operations = lowered.operations.iter();
-        let mut has_panels = vec![false; maps.len()];
-        for operation in &lowered.operations {
-            if let Task::Sequence(Sequenced::Keys { .. }) = operation.task {
-                has_panels[operation.destination.0] = true;
-            }
-        }
-        Self {
-            maps,
-            has_panels,
-            roles: operations.clone().map(|it| it.roles()).collect(),
-            used: operations.map(|it| it.buffers().collect()).collect(),
-            input: lowered.input,
-            outputs: lowered.outputs.clone(),
-        }
-    }
-}
+use crate::layout::place;
+use crate::packed::{KEY_ROUNDING, Kind, PackedStep, narrow};
 
 impl Program {
     /// Changes the number of pixels of every map; parameters stay where they are. For plans that
