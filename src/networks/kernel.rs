@@ -13,6 +13,8 @@ use std::ops::Range;
 
 use burn::tensor::{Device, ExecutionError, Tensor};
 
+#[cfg(not(target_family = "wasm"))]
+pub use affectlens_cpu::Sequence;
 pub use affectlens_cpu::{
     Activation, LineSums, Map, MapShape, Plan, Planner, Shortcut, Step, Weighted, Window,
 };
@@ -73,6 +75,26 @@ impl Network {
             Executor::Cpu(network) => network.threads(),
             Executor::Gpu(_) => 0,
         }
+    }
+
+    /// Changes the number of pixels of every map, for plans that [`Plan::set_length`] takes.
+    ///
+    /// # Panics
+    ///
+    /// For another plan, and on a GPU, where a network is written anew instead.
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) fn set_length(&mut self, pixels: usize) {
+        let Executor::Cpu(network) = &mut self.executor else {
+            panic!("networks on a GPU have one length");
+        };
+        network.set_length(pixels);
+        let mut start = 0;
+        for range in &mut self.outputs {
+            let length = range.len() / self.input.width * pixels;
+            *range = start..start + length;
+            start += length;
+        }
+        self.input.width = pixels;
     }
 
     /// Size of one picture's input.

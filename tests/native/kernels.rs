@@ -84,6 +84,7 @@ fn plans() -> Vec<(String, Plan)> {
     plans.push(("large maps".to_owned(), large_maps(&mut noise)));
     plans.push(("lines".to_owned(), lines(&mut noise)));
     plans.push(("enlarged maps".to_owned(), enlarged(&mut noise)));
+    plans.push(("rows".to_owned(), rows(&mut noise)));
     plans
 }
 
@@ -201,6 +202,28 @@ fn lines(noise: &mut Noise) -> Plan {
     let wide = noise.weighted(81 * 18, 18, Activation::Identity);
     let halved = planner.depthwise(twice, window, wide);
     planner.finish(&[once, twice, halved, narrow])
+}
+
+/// Convolutions along a row, alone and in groups, and attention over more pixels than a group of invocations has.
+fn rows(noise: &mut Noise) -> Plan {
+    let mut planner = Plan::of_input(1, 341, 1);
+    let input = planner.input();
+    let few = noise.weighted(10 * 12, 12, Activation::Gelu);
+    let maps = planner.line_convolution(input, 10, 5, few);
+    let vectors = noise.weighted(2 * 12 * 24, 24, Activation::Prelu);
+    let halved = planner.line_convolution(maps, 2, 2, vectors);
+    let places = noise.weighted(6 * 4 * 12, 12, Activation::Gelu);
+    let placed = planner.grouped_convolution(maps, [6, 3, 3], places, Some(maps));
+    let grouped = noise.weighted(5 * 6 * 8, 8, Activation::Relu);
+    let grouped = planner.grouped_convolution(placed, [5, 0, 2], grouped, None);
+    let all = Weighted {
+        // Scores of some size.
+        weight: noise.take(12 * 72).iter().map(|it| 0.3 * it).collect(),
+        ..noise.weighted(0, 72, Activation::Identity)
+    };
+    let all = planner.pointwise(placed, all);
+    let attended = planner.attention(all, 3);
+    planner.finish(&[halved, grouped, attended])
 }
 
 fn run(plan: &Plan, device: &OpenedDevice, input: &[f32], batch: usize) -> Vec<f32> {

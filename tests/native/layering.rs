@@ -20,7 +20,7 @@ const CRATES: [(&str, &str); 6] = [
 ];
 
 /// The engine's modules from the bottom to the top, each with its room; a module may use those before it.
-const MODULES: [(&str, &str); 41] = [
+const MODULES: [(&str, &str); 42] = [
     ("label", "words"),
     ("face", "words"),
     ("frame", "words"),
@@ -43,6 +43,7 @@ const MODULES: [(&str, &str); 41] = [
     ("weights", "networks"),
     ("device", "networks"),
     ("kernel", "networks"),
+    ("audio", "networks"),
     ("head", "networks"),
     ("backbone", "networks"),
     ("crop", "networks"),

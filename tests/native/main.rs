@@ -5,6 +5,7 @@
     reason = "reference values are made in f64; what was measured is printed"
 )]
 
+mod audio;
 mod backbones;
 mod baseline;
 mod crop;

@@ -2,6 +2,7 @@
 
 mod memory;
 mod serve;
+mod sound;
 mod timing;
 
 use std::path::{Path, PathBuf};
@@ -15,12 +16,14 @@ use super::{
     installed::{built_in_file, default_folder},
 };
 use affectlens::{
+    audio::SPEECH_NAMES,
     backbone,
     detect::DetectorRange,
     device::{DeviceKind, KernelForm, OpenedDevice},
     landmarks,
 };
 use memory::{PEAK, memory};
+use sound::{SoundRun, time_sound};
 use timing::{Run, time};
 
 /// Options of `affectlens bench`.
@@ -39,6 +42,9 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1",
         value_parser = clap::value_parser!(u16).range(1..=64))]
     batch: Vec<u16>,
+    /// Seconds of sound per run, for networks that embed sound.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=600))]
+    seconds: u16,
     /// Kernel of pointwise convolutions on the GPU [default: the faster one in a short trial at start-up].
     #[arg(long, value_enum)]
     tiles: Option<Tiles>,
@@ -105,6 +111,8 @@ struct Machine {
     /// How kernels are written for the GPU; means nothing on the CPU.
     kernels: KernelForm,
     runs: Vec<Run>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sound: Vec<SoundRun>,
     peak_memory_bytes: Option<u64>,
 }
 
@@ -113,16 +121,23 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let folder = args.weights.clone().unwrap_or_else(default_folder);
     let files = weights_files(&folder, &args.network)?;
     if args.serve {
-        let ([(_, file)], [batch], Some(input)) =
+        let ([(name, file)], [batch], Some(input)) =
             (files.as_slice(), args.batch.as_slice(), &args.input)
         else {
             bail!("--serve is for one --network and one --batch");
         };
+        if SPEECH_NAMES.contains(name) {
+            return serve::answer_sound(file, input, args);
+        }
         return serve::answer(file, input, usize::from(*batch), args);
     }
     let opened = args.open()?;
-    let mut runs = Vec::new();
-    for (_, file) in &files {
+    let (mut runs, mut sound) = (Vec::new(), Vec::new());
+    for (name, file) in &files {
+        if SPEECH_NAMES.contains(name) {
+            sound.push(time_sound(file, args.seconds.into(), &opened, args.rounds)?);
+            continue;
+        }
         for &batch in &args.batch {
             let run = time(file, usize::from(batch), &opened, args.rounds)?;
             if !args.json {
@@ -136,11 +151,13 @@ pub(super) fn run(args: &Args) -> Result<()> {
         adapter: opened.adapter,
         kernels: opened.kernels,
         runs,
+        sound,
         peak_memory_bytes: memory(PEAK),
     };
     if args.json {
         println!("{}", serde_json::to_string_pretty(&machine)?);
     } else {
+        print_sound(&machine.sound);
         print_machine(&machine);
     }
     Ok(())
@@ -175,6 +192,7 @@ fn describe(device: DeviceKind, kernels: KernelForm) -> String {
 fn weights_files(folder: &Path, wanted: &str) -> Result<Vec<(&'static str, PathBuf)>> {
     let names: Vec<_> = backbone::NAMES
         .into_iter()
+        .chain(SPEECH_NAMES)
         .chain([
             DetectorRange::Short.architecture(),
             DetectorRange::Full.architecture(),
@@ -231,6 +249,27 @@ fn print_row(run: &Run, is_first: bool) {
         run.images_per_second,
         dispatches
     );
+}
+
+fn print_sound(runs: &[SoundRun]) {
+    if !runs.is_empty() {
+        println!(
+            "{:<24}{:>8}{:>9}{:>12}{:>12}{:>12}{:>16}",
+            "network", "seconds", "threads", "first ms", "median ms", "p95 ms", "seconds/second"
+        );
+    }
+    for run in runs {
+        println!(
+            "{:<24}{:>8}{:>9}{:>12.1}{:>12.2}{:>12.2}{:>16.1}",
+            run.network,
+            run.seconds,
+            run.threads,
+            run.first_ms,
+            run.median_ms,
+            run.p95_ms,
+            run.audio_seconds_per_second
+        );
+    }
 }
 
 #[cfg(test)]

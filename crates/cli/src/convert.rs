@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 
 use crate::outputs::expect_outputs;
+use affectlens::audio::SPEECH_NAMES;
 use affectlens::backbone;
 use affectlens::calibration::ViolenceSettings;
 use affectlens::head::{kind_of_checkpoint, temporal_from_checkpoint};
@@ -118,9 +119,10 @@ pub(super) fn run(args: Args) -> Result<()> {
 /// The member of MediaPipe's archive that goes by this name; `None` for a backbone.
 fn member(name: &str) -> Result<Option<&'static TaskMember>> {
     let member = TASK_MEMBERS.iter().find(|member| member.name == name);
-    if member.is_none() && !backbone::NAMES.contains(&name) {
+    let backbones = backbone::NAMES.into_iter().chain(SPEECH_NAMES);
+    if member.is_none() && !backbones.clone().any(|known| known == name) {
         let known = TASK_MEMBERS.iter().map(|member| member.name);
-        let known: Vec<_> = backbone::NAMES.into_iter().chain(known).collect();
+        let known: Vec<_> = backbones.chain(known).collect();
         bail!("no network `{name}` (there are `{}`)", known.join("`, `"));
     }
     Ok(member)

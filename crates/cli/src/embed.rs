@@ -1,4 +1,6 @@
-//! `affectlens embed`: whole pictures to embeddings, a JSON line each.
+//! `affectlens embed`: whole pictures to embeddings, a JSON line each; of sound, a line for each vector.
+
+mod sound;
 
 use std::{
     io::{self, Write as _},
@@ -7,10 +9,12 @@ use std::{
 
 use anyhow::{Result, bail};
 use burn::tensor::Tensor;
+use clap::builder::PossibleValuesParser;
 use serde::Serialize;
 
 use super::{DeviceOption, installed::unusable};
 use affectlens::{
+    audio::SPEECH_NAMES,
     backbone::{Backbone, NAMES, canonical_weights},
     crop,
     frame::Frame,
@@ -21,13 +25,13 @@ use affectlens_data::{Content, Input, picture::read_picture};
 /// Options of `affectlens embed`.
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
-    /// Pictures; each whole picture is the network's input.
-    #[arg(required = true, value_name = "IMAGE")]
-    images: Vec<PathBuf>,
+    /// Pictures; each whole picture is the network's input. For a network for sound, WAV files, mono at 16 kHz.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
     /// Backbone: the network that computes the embedding.
-    #[arg(long, value_name = "NAME", value_parser = NAMES)]
+    #[arg(long, value_name = "NAME", value_parser = names())]
     backbone: String,
-    /// Weights file of the backbone, converted or as published (.safetensors, .onnx, .pth, tfjs .json).
+    /// Weights file of the backbone, converted or as published (.safetensors, .onnx, .pth, .bin, tfjs .json).
     #[arg(long, value_name = "FILE")]
     weights: PathBuf,
     /// Device that runs the network.
@@ -45,6 +49,9 @@ struct Line<'a> {
 
 /// Runs `affectlens embed`.
 pub(super) fn run(args: Args) -> Result<()> {
+    if SPEECH_NAMES.contains(&args.backbone.as_str()) {
+        return sound::run(&args);
+    }
     let weights = read_weights(&args.backbone, &args.weights);
     let weights = weights.map_err(|error| unusable(&args.weights, error))?;
     let opened = args.device.open()?;
@@ -52,7 +59,7 @@ pub(super) fn run(args: Args) -> Result<()> {
     drop(weights);
     let mut out = io::stdout().lock();
     let mut failed = 0;
-    for path in &args.images {
+    for path in &args.files {
         let picture = match read_input(path) {
             Ok(picture) => crop::resize(&picture, network.facts().input_side),
             Err(error) => {
@@ -75,9 +82,14 @@ pub(super) fn run(args: Args) -> Result<()> {
         out.flush()?;
     }
     if failed > 0 {
-        bail!("{failed} of {} pictures failed", args.images.len());
+        bail!("{failed} of {} pictures failed", args.files.len());
     }
     Ok(())
+}
+
+/// Every backbone, for pictures and for sound.
+fn names() -> PossibleValuesParser {
+    NAMES.into_iter().chain(SPEECH_NAMES).into()
 }
 
 /// A picture by its name, or what comes through a pipe.

@@ -42,7 +42,7 @@ impl Activation {
 
 /// `2^power`; saturates at the ends of the normal numbers.
 #[inline(always)]
-unsafe fn power_of_two<L: Lanes>(power: L) -> L {
+pub(crate) unsafe fn power_of_two<L: Lanes>(power: L) -> L {
     /// Adding it leaves the nearest integer in the low bits.
     const ROUND: f32 = 12_582_912.0;
     /// Least relative error over half a step either way, 8e-8.

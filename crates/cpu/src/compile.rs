@@ -1,12 +1,16 @@
 //! Makes a program of a plan: packs weights for one instruction set, plans memory, and splits operations into chunks.
 
-use crate::arena::{self, Lifetime};
 use crate::chunks::split;
 use crate::error::CompileError;
 use crate::graph::Plan;
 use crate::instructions::InstructionSet;
 use crate::job::Parts;
-use crate::lower::{Buffer, Lowered, Operation, Task, column_gates, lower};
+#[cfg(not(target_family = "wasm"))]
+use crate::layout::Layout;
+use crate::layout::place;
+#[cfg(not(target_family = "wasm"))]
+use crate::lower::Sequenced;
+use crate::lower::{Buffer, Lowered, Operation, Roles, Task, column_gates, lower};
 use crate::packed::{Kind, NONE, PackedMap, PackedStep, Port, narrow};
 use crate::parameters::{Line, Parameters};
 
@@ -22,6 +26,8 @@ pub struct Program {
     pub(crate) arena: usize,
     /// Floats of scratch memory of one thread.
     pub(crate) scratch: usize,
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) layout: Layout,
 }
 
 impl Program {
@@ -55,7 +61,11 @@ impl Plan {
 impl Lowered<'_> {
     fn compile(&self, set: InstructionSet) -> Program {
         let mut maps = self.lay_out(set);
-        let mut parameters = Parameters::new(set);
+        let floats = self
+            .operations
+            .iter()
+            .map(|it| it.weight.len() + it.bias.len());
+        let mut parameters = Parameters::new(set, floats.sum());
         let mut steps = Vec::with_capacity(self.operations.len());
         for operation in &self.operations {
             let mut step = self.pack(operation, &maps, &mut parameters);
@@ -69,10 +79,11 @@ impl Lowered<'_> {
             }
             steps.push(step);
         }
-        let arena = self.place(&mut maps);
+        let used = self.operations.iter().map(Operation::buffers);
+        let arena = place(&mut maps, used, self.input, &self.outputs);
         // Now that every map has its place.
         for (step, operation) in steps.iter_mut().zip(&self.operations) {
-            step.take_maps(operation, &maps);
+            step.take_maps(&operation.roles(), &maps);
         }
         let port = |buffer: Buffer| Port {
             map: maps[buffer.0],
@@ -80,16 +91,14 @@ impl Lowered<'_> {
         };
         Program {
             set,
-            scratch: steps
-                .iter()
-                .map(PackedStep::scratch)
-                .max()
-                .unwrap_or_default(),
+            scratch: PackedStep::most_scratch(&steps),
             steps,
             parameters: parameters.into_lines(),
             input: port(self.input),
             outputs: self.outputs.iter().copied().map(port).collect(),
             arena,
+            #[cfg(not(target_family = "wasm"))]
+            layout: Layout::new(self, maps),
         }
     }
 
@@ -117,35 +126,6 @@ impl Lowered<'_> {
         .collect()
     }
 
-    /// Gives maps their offsets; returns the length of the arena.
-    fn place(&self, maps: &mut [PackedMap]) -> usize {
-        let end = self.operations.len();
-        let mut lifetimes: Vec<_> = maps
-            .iter()
-            .map(|map| Lifetime {
-                first: end,
-                last: 0,
-                length: map.len(),
-            })
-            .collect();
-        for (index, operation) in self.operations.iter().enumerate() {
-            for buffer in operation.buffers() {
-                let lifetime = &mut lifetimes[buffer.0];
-                lifetime.first = lifetime.first.min(index);
-                lifetime.last = lifetime.last.max(index);
-            }
-        }
-        lifetimes[self.input.0].first = 0;
-        for output in &self.outputs {
-            lifetimes[output.0].last = end;
-        }
-        let (offsets, length) = arena::place(&lifetimes);
-        for (map, offset) in maps.iter_mut().zip(offsets) {
-            map.offset = narrow(offset);
-        }
-        length
-    }
-
     fn pack(
         &self,
         operation: &Operation<'_>,
@@ -168,7 +148,7 @@ impl Lowered<'_> {
                     2 => parameters.taps(&own_first(&operation.weight, outputs), outputs),
                     _ => parameters.taps(&operation.weight, outputs),
                 };
-                step.bias = parameters.bias(operation);
+                step.bias = parameters.bias(&operation.bias, operation.activation);
             }
             Task::Average => step.kind = Kind::Average,
             Task::LayerNorm { epsilon } => {
@@ -190,6 +170,10 @@ impl Lowered<'_> {
                 step.kind = Kind::LineGate;
                 step.depth = narrow(column_gates(outputs));
             }
+            #[cfg(not(target_family = "wasm"))]
+            Task::Sequence(sequence) => {
+                step.pack_sequence(sequence, operation, parameters, [inputs, outputs]);
+            }
         }
         if !operation.slopes.is_empty() {
             step.slope = parameters.row(operation.slopes, 0.0);
@@ -210,6 +194,8 @@ impl Operation<'_> {
                 is_source || gates == buffer || others == Some(buffer)
             }
             Task::Enlarge { addend } => is_source || addend == buffer,
+            #[cfg(not(target_family = "wasm"))]
+            Task::Sequence(_) => false,
             _ => is_source,
         }
     }
@@ -242,37 +228,29 @@ impl PackedStep {
             block: 1,
             pools_shortcut: 0,
             epsilon: 0.0,
-            rest: [0; 9],
+            groups: 1,
+            advance: 0,
+            rest: [0; 7],
         };
-        step.take_maps(operation, maps);
+        step.take_maps(&operation.roles(), maps);
         step
     }
 
-    fn take_maps(&mut self, operation: &Operation<'_>, maps: &[PackedMap]) {
+    /// Most scratch memory that a step needs.
+    pub(crate) fn most_scratch(steps: &[Self]) -> usize {
+        steps.iter().map(Self::scratch).max().unwrap_or_default()
+    }
+
+    /// Takes the places of maps over.
+    pub(crate) fn take_maps(&mut self, roles: &Roles, maps: &[PackedMap]) {
         let find = |buffer: Option<Buffer>| {
             buffer.map_or_else(PackedMap::default, |buffer| maps[buffer.0])
         };
-        self.source = maps[operation.source.0];
-        self.destination = maps[operation.destination.0];
-        match operation.task {
-            Task::Product {
-                gate,
-                shortcut,
-                sums,
-                ..
-            } => {
-                self.gate = find(gate);
-                self.shortcut = find(shortcut);
-                self.sums = find(sums);
-            }
-            Task::Depthwise { sums, .. } => self.sums = find(sums),
-            Task::Enlarge { addend } => self.shortcut = find(Some(addend)),
-            Task::LineGate { gates, others } => {
-                self.gate = find(Some(gates));
-                self.shortcut = find(others);
-            }
-            _ => {}
-        }
+        self.source = maps[roles.source.0];
+        self.destination = maps[roles.destination.0];
+        self.shortcut = find(roles.shortcut);
+        self.gate = find(roles.gate);
+        self.sums = find(roles.sums);
     }
 
     fn pack_product(
@@ -290,9 +268,72 @@ impl PackedStep {
         let taps = operation.window.kernel * operation.window.kernel;
         self.depth = narrow(taps * pixel);
         self.panels = self.vectors.div_ceil(narrow(parameters.panel()));
-        self.weight = parameters.panels(self, operation, [inputs, outputs, pixel]);
-        self.bias = parameters.bias(operation);
+        self.weight = parameters.panels(self, &operation.weight, [inputs, outputs, pixel, taps]);
+        self.bias = parameters.bias(&operation.bias, operation.activation);
     }
+
+    #[cfg(not(target_family = "wasm"))]
+    fn pack_sequence(
+        &mut self,
+        sequence: Sequenced,
+        operation: &Operation<'_>,
+        parameters: &mut Parameters,
+        [inputs, outputs]: [usize; 2],
+    ) {
+        match sequence {
+            Sequenced::Line { kernel, stride } => {
+                let pixel = self.source.stride as usize;
+                self.depth = narrow(kernel * pixel);
+                self.advance = narrow(stride);
+                self.panels = self.vectors.div_ceil(narrow(parameters.panel()));
+                let sizes = [inputs, outputs, pixel, kernel];
+                self.weight = parameters.panels(self, &operation.weight, sizes);
+                self.bias = parameters.bias(&operation.bias, operation.activation);
+            }
+            Sequenced::Grouped {
+                kernel,
+                padding,
+                groups,
+                ..
+            } => {
+                let (inputs, outputs) = (inputs / groups, outputs / groups);
+                self.kind = Kind::Grouped;
+                self.kernel = [1, narrow(kernel)];
+                self.padding = [0, narrow(padding)];
+                self.groups = narrow(groups);
+                self.depth = narrow(kernel * inputs);
+                self.vectors = narrow(outputs.div_ceil(parameters.width()));
+                self.panels = self.vectors.div_ceil(narrow(parameters.panel()));
+                let weights = operation.weight.chunks_exact(kernel * inputs * outputs);
+                let sizes = [inputs, outputs, inputs, kernel];
+                let weights = weights.map(|it| parameters.panels(self, it, sizes));
+                self.weight = first_of(weights);
+                let biases = operation.bias.chunks_exact(outputs);
+                let biases = biases.map(|it| parameters.bias(it, operation.activation));
+                self.bias = first_of(biases);
+            }
+            Sequenced::Keys { heads } => {
+                self.kind = Kind::Keys;
+                self.groups = narrow(heads);
+                self.depth = narrow(inputs / (3 * heads));
+            }
+            Sequenced::Attention { heads, .. } => {
+                self.kind = Kind::Attention;
+                self.groups = narrow(heads);
+                let length = inputs / (3 * heads);
+                self.depth = narrow(length);
+                self.epsilon = core::f32::consts::LOG2_E / (length as f32).sqrt();
+            }
+        }
+    }
+}
+
+/// The place of the first of several parameters, all of which are packed after each other.
+#[cfg(not(target_family = "wasm"))]
+fn first_of(mut places: impl Iterator<Item = u32>) -> u32 {
+    let first = places.next().unwrap_or(NONE);
+    places.for_each(drop);
+    first
 }
 
 /// Weights of pairs, `[taps, 2, channels]`, with each channel's own before its neighbour's.

@@ -81,6 +81,24 @@ impl Engine {
         }
     }
 
+    /// Changes the number of pixels of every map: [`Program::set_length`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn set_length(&mut self, pixels: usize) -> Result<(), crate::CompileError> {
+        if self.program.input.map.pixels() == pixels {
+            return Ok(());
+        }
+        self.program.set_length(pixels)?;
+        let scratch = Job::scratch_len(&self.program.parts()) / 16 * self.team.size();
+        self.scratch = vec![Line::ZERO; scratch];
+        self.arena = Vec::new();
+        (self.room, self.batch) = (0, 0);
+        Ok(())
+    }
+
     /// Description of each operation.
     pub fn steps(&self) -> Vec<String> {
         self.program

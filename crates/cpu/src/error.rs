@@ -18,6 +18,12 @@ pub enum CompileError {
         /// Its size.
         shape: MapShape,
     },
+    /// A length that the maps of a program cannot have.
+    #[cfg(not(target_family = "wasm"))]
+    Length {
+        /// Pixels.
+        pixels: usize,
+    },
     /// An instruction set that this processor lacks.
     InstructionSet {
         /// Its name.
@@ -38,6 +44,10 @@ impl fmt::Display for CompileError {
             Self::Size { shape } => {
                 let shape = shape.axes();
                 write!(formatter, "map of shape {shape:?} is empty or too large")
+            }
+            #[cfg(not(target_family = "wasm"))]
+            Self::Length { pixels } => {
+                write!(formatter, "program cannot have maps of {pixels} pixels")
             }
             Self::InstructionSet { name } => {
                 write!(formatter, "processor lacks the instruction set {name}")

@@ -4,6 +4,8 @@
 //! runs on the loops of this crate and on the kernels of a GPU. The number of pictures is open until it runs.
 
 mod planner;
+#[cfg(not(target_family = "wasm"))]
+mod sequence;
 mod step;
 mod weighted;
 mod window;
@@ -12,6 +14,8 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 pub use planner::Planner;
+#[cfg(not(target_family = "wasm"))]
+pub use sequence::Sequence;
 pub use step::{Shortcut, Step};
 pub use weighted::{LineSums, Weighted};
 pub use window::Window;
@@ -113,6 +117,31 @@ impl Plan {
     /// Maps whose values are the result, in order.
     pub fn outputs(&self) -> &[Map] {
         &self.outputs
+    }
+
+    /// Changes the number of pixels of every map, for a plan over a row whose steps all keep its length.
+    ///
+    /// # Panics
+    ///
+    /// If a step looks at more than one pixel and is no [`Sequence`], or changes the length.
+    #[cfg(not(target_family = "wasm"))]
+    #[track_caller]
+    pub fn set_length(&mut self, pixels: usize) {
+        for step in &self.steps {
+            let keeps = match step {
+                Step::LayerNorm { .. } => true,
+                Step::Pointwise { gate, shortcut, .. } => {
+                    gate.is_none() && shortcut.is_none_or(|shortcut| !shortcut.pooled)
+                }
+                Step::Sequence(sequence) => sequence.keeps_length(),
+                _ => false,
+            };
+            assert!(keeps, "a step changes the length of a row");
+        }
+        for map in &mut self.maps {
+            assert_eq!(map.height, 1, "rows of a map of variable length");
+            map.width = pixels;
+        }
     }
 
     /// The range of each output among the values of one picture's result.

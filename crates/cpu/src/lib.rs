@@ -39,7 +39,11 @@
 extern crate alloc;
 
 mod activation;
+#[cfg(not(target_family = "wasm"))]
+mod attention;
 mod depthwise;
+#[cfg(not(target_family = "wasm"))]
+mod grouped;
 mod image;
 mod instructions;
 mod job;
@@ -69,13 +73,19 @@ mod engine;
 #[cfg(feature = "std")]
 mod error;
 #[cfg(feature = "std")]
+mod layout;
+#[cfg(feature = "std")]
 mod lower;
 #[cfg(feature = "std")]
 mod parameters;
+#[cfg(all(feature = "std", not(target_family = "wasm")))]
+mod resize;
 #[cfg(feature = "std")]
 mod team;
 
 pub use activation::Activation;
+#[cfg(all(feature = "alloc", not(target_family = "wasm")))]
+pub use graph::Sequence;
 #[cfg(feature = "alloc")]
 pub use graph::{LineSums, Map, MapShape, Plan, Planner, Shortcut, Step, Weighted, Window};
 pub use instructions::InstructionSet;

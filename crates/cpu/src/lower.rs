@@ -1,10 +1,15 @@
 //! Breaks the steps of a plan down into operations that there are loops for.
 
+#[cfg(not(target_family = "wasm"))]
+mod sequences;
+
 use std::borrow::Cow;
 
 use crate::activation::Activation;
 use crate::error::CompileError;
 use crate::graph::{LONGEST_SIDE, LineSums, Map, MapShape, Plan, Shortcut, Step, Weighted, Window};
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use sequences::Sequenced;
 
 /// A plan as operations.
 #[derive(Debug)]
@@ -63,6 +68,8 @@ pub(crate) enum Task {
         gates: Buffer,
         others: Option<Buffer>,
     },
+    #[cfg(not(target_family = "wasm"))]
+    Sequence(Sequenced),
 }
 
 impl Task {
@@ -183,6 +190,8 @@ impl<'a> Lowering<'a> {
                 epsilon,
                 ..
             } => self.layer_norm(*input, scale, bias, *epsilon),
+            #[cfg(not(target_family = "wasm"))]
+            Step::Sequence(sequence) => self.sequence(sequence),
         }
     }
 
@@ -469,26 +478,55 @@ impl Operation<'_> {
         }
     }
 
-    /// Every buffer that the operation reads or writes.
-    pub(crate) fn buffers(&self) -> impl Iterator<Item = Buffer> {
-        let others = match self.task {
+    /// What the operation does with its buffers.
+    pub(crate) fn roles(&self) -> Roles {
+        let (shortcut, gate, sums) = match self.task {
             Task::Product {
                 gate,
                 shortcut,
                 sums,
                 ..
-            } => [gate, shortcut, sums],
-            Task::Depthwise { sums, .. } => [sums, None, None],
-            Task::LineGate { gates, others } => [Some(gates), others, None],
-            Task::Enlarge { addend } => [Some(addend), None, None],
-            _ => [None; 3],
+            } => (shortcut, gate, sums),
+            Task::Depthwise { sums, .. } => (None, None, sums),
+            Task::LineGate { gates, others } => (others, Some(gates), None),
+            Task::Enlarge { addend } => (Some(addend), None, None),
+            #[cfg(not(target_family = "wasm"))]
+            Task::Sequence(sequence) => (sequence.other(), None, None),
+            _ => (None, None, None),
         };
+        Roles {
+            source: self.source,
+            destination: self.destination,
+            shortcut,
+            gate,
+            sums,
+        }
+    }
+
+    /// Every buffer that the operation reads or writes.
+    pub(crate) fn buffers(&self) -> impl Iterator<Item = Buffer> {
+        let Roles {
+            shortcut,
+            gate,
+            sums,
+            ..
+        } = self.roles();
         // Where sums stand in for the source, it is needed for its size only.
         let reads_sums = matches!(self.task, Task::Product { sums: Some(_), .. });
         let source = (!reads_sums).then_some(self.source);
         [Some(self.destination), source]
             .into_iter()
-            .chain(others)
+            .chain([shortcut, gate, sums])
             .flatten()
     }
+}
+
+/// Buffers of an operation by what they are to it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Roles {
+    pub(crate) source: Buffer,
+    pub(crate) destination: Buffer,
+    pub(crate) shortcut: Option<Buffer>,
+    pub(crate) gate: Option<Buffer>,
+    pub(crate) sums: Option<Buffer>,
 }

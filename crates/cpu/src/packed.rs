@@ -26,6 +26,29 @@ pub(crate) enum Kind {
     LineGate,
     /// Twice as many pixels along each side, and the shortcut added.
     Enlarge,
+    /// A convolution along a row in groups of channels.
+    #[cfg(not(target_family = "wasm"))]
+    Grouped,
+    /// Keys and values in panels.
+    #[cfg(not(target_family = "wasm"))]
+    Keys,
+    /// Attention to keys and values in panels.
+    #[cfg(not(target_family = "wasm"))]
+    Attention,
+}
+
+/// Keys of attention are filled up with zeros to a multiple of this: whole panels of every instruction set.
+#[cfg(all(feature = "std", not(target_family = "wasm")))]
+pub(crate) const KEY_ROUNDING: usize = 48;
+
+/// Keys that attention works on at a time.
+#[cfg(not(target_family = "wasm"))]
+pub(crate) const KEYS: usize = 96;
+
+/// Floats of one pixel's key and value in panels, for heads of this length.
+#[cfg(not(target_family = "wasm"))]
+pub(crate) fn packed_head(length: usize) -> usize {
+    length + length.next_multiple_of(16)
 }
 
 /// Place of a feature map in memory, `[batch, height, width, stride]`; a map that is not there has stride 0.
@@ -94,10 +117,14 @@ pub(crate) struct PackedStep {
     pub(crate) block: u32,
     /// Whether the shortcut has twice the size and is max-pooled.
     pub(crate) pools_shortcut: u32,
-    /// Number that layer normalisation adds to the variance.
+    /// Number that layer normalisation adds to the variance; for attention, the factor of scores before powers of two.
     pub(crate) epsilon: f32,
+    /// Groups of a convolution, or heads of attention.
+    pub(crate) groups: u32,
+    /// Pixels from one row of a product to the next, where rows are lines of the source that overlap; else zero.
+    pub(crate) advance: u32,
     /// Zeros to the end of the cache line: every byte of a step is a byte of a word.
-    pub(crate) rest: [u32; 9],
+    pub(crate) rest: [u32; 7],
 }
 
 /// A map that is written or read from outside.
@@ -162,6 +189,10 @@ impl std::fmt::Display for PackedStep {
     }
 }
 
+/// Floats of zeros in scratch memory: as many as the widest panel has.
+#[cfg(not(target_family = "wasm"))]
+pub(crate) const ZEROS: usize = 64;
+
 /// An absent parameter.
 pub(crate) const NONE: u32 = u32::MAX;
 
@@ -200,6 +231,11 @@ impl PackedStep {
                 batch * (self.destination.height as usize).div_ceil(chunk_rows)
             }
             Kind::Average | Kind::Lines => batch,
+            #[cfg(not(target_family = "wasm"))]
+            Kind::Grouped | Kind::Keys | Kind::Attention => {
+                let blocks = self.source.pixels().div_ceil(chunk_rows);
+                return (batch * self.groups as usize * blocks, 1);
+            }
         };
         (rows, columns)
     }
@@ -212,6 +248,12 @@ impl PackedStep {
 
     /// Floats of scratch memory that one thread needs.
     pub(crate) fn scratch(&self) -> usize {
+        #[cfg(not(target_family = "wasm"))]
+        match self.kind {
+            Kind::Grouped => return self.grouped_scratch(),
+            Kind::Attention => return self.attention_scratch(),
+            _ => {}
+        }
         if self.kind != Kind::Product {
             return 0;
         }
@@ -230,6 +272,32 @@ impl PackedStep {
         length
     }
 
+    /// A band of the source, sums, and zeros.
+    #[cfg(not(target_family = "wasm"))]
+    fn grouped_scratch(&self) -> usize {
+        let rows = self.chunk_rows as usize;
+        let kernel = self.kernel[1] as usize;
+        let inputs = self.depth as usize / kernel;
+        let outputs = (self.channels / self.groups) as usize;
+        (rows + kernel) * inputs + rows * outputs.next_multiple_of(16) + ZEROS
+    }
+
+    /// Scores, sums, the largest score and the total of each row, and zeros.
+    #[cfg(not(target_family = "wasm"))]
+    fn attention_scratch(&self) -> usize {
+        let row = KEYS + (self.depth as usize).next_multiple_of(16) + 2;
+        self.chunk_rows as usize * row + ZEROS
+    }
+
+    /// Pixels of a row of a product that begins one row later; none where rows do not overlap.
+    pub(crate) fn advance(&self) -> Option<usize> {
+        match self.advance {
+            0 => None,
+            _ if cfg!(target_family = "wasm") => None,
+            pixels => Some(pixels as usize),
+        }
+    }
+
     /// Height and width, padding included, of the pixels that whole lines of output pixels see.
     pub(crate) fn band(&self, pixels: usize) -> [usize; 2] {
         let width = self.destination.width as usize;
@@ -238,6 +306,12 @@ impl PackedStep {
             (pixels / width - 1) * self.stride as usize + rows,
             (width - 1) * self.stride as usize + columns,
         ]
+    }
+
+    /// Floats of a product's weights.
+    #[cfg(all(feature = "std", not(target_family = "wasm")))]
+    pub(crate) fn weights(&self) -> usize {
+        self.depth as usize * self.destination.stride as usize
     }
 
     /// Runs of neighbouring inputs that one output of a product sees.

@@ -2,7 +2,6 @@
 
 use crate::activation::Activation;
 use crate::instructions::InstructionSet;
-use crate::lower::Operation;
 use crate::packed::{PackedStep, narrow};
 
 /// Sixteen floats on a cache line of their own.
@@ -16,7 +15,7 @@ impl Line {
 
 /// Packed parameters. Each method appends some and gives the place of the first float.
 pub(crate) struct Parameters {
-    floats: Vec<f32>,
+    lines: Vec<Line>,
     /// Floats in a vector.
     width: usize,
     /// Vectors of a panel at most.
@@ -24,10 +23,11 @@ pub(crate) struct Parameters {
 }
 
 impl Parameters {
-    pub(crate) fn new(set: InstructionSet) -> Self {
+    /// Room for about that many floats.
+    pub(crate) fn new(set: InstructionSet, floats: usize) -> Self {
         let [width, panel, _] = set.sizes();
         Self {
-            floats: Vec::new(),
+            lines: Vec::with_capacity(floats / 16 + floats / 256),
             width,
             panel,
         }
@@ -43,78 +43,70 @@ impl Parameters {
         self.panel
     }
 
-    fn begin(&mut self) -> u32 {
-        self.floats
-            .resize(self.floats.len().next_multiple_of(16), 0.0);
-        narrow(self.floats.len())
+    /// Begins on a line of its own.
+    fn append(&mut self, floats: &[f32]) -> u32 {
+        let start = narrow(16 * self.lines.len());
+        self.lines.extend(floats.chunks(16).map(|chunk| {
+            let mut line = Line::ZERO;
+            line.0[..chunk.len()].copy_from_slice(chunk);
+            line
+        }));
+        start
     }
 
     /// One value per channel, in whole vectors.
     pub(crate) fn row(&mut self, values: &[f32], pad: f32) -> u32 {
-        let start = self.begin();
-        self.floats.extend_from_slice(values);
-        let end = start as usize + values.len().next_multiple_of(self.width);
-        self.floats.resize(end, pad);
-        start
+        let mut row = values.to_vec();
+        row.resize(values.len().next_multiple_of(self.width), pad);
+        self.append(&row)
     }
 
     /// The bias of a convolution.
-    pub(crate) fn bias(&mut self, operation: &Operation<'_>) -> u32 {
+    pub(crate) fn bias(&mut self, bias: &[f32], activation: Activation) -> u32 {
         // What fills the last vector is to be zero after the activation too.
-        let pad = match operation.activation {
+        let pad = match activation {
             Activation::Sigmoid => -1e4,
             _ => 0.0,
         };
-        self.row(&operation.bias, pad)
+        self.row(bias, pad)
     }
 
     /// `[taps, channels]` in whole vectors.
     pub(crate) fn taps(&mut self, weight: &[f32], channels: usize) -> u32 {
-        let start = self.begin();
+        let mut rows = Vec::new();
         for tap in weight.chunks_exact(channels) {
-            self.floats.extend_from_slice(tap);
-            let filled = self.floats.len() - start as usize;
-            let end = start as usize + filled.next_multiple_of(self.width);
-            self.floats.resize(end, 0.0);
+            rows.extend_from_slice(tap);
+            rows.resize(rows.len().next_multiple_of(self.width), 0.0);
         }
-        start
+        self.append(&rows)
     }
 
     /// `[taps, inputs, outputs]` to `[panel, taps, inputs, outputs of the panel]`; a tap has `pixel` inputs in memory.
     pub(crate) fn panels(
         &mut self,
         step: &PackedStep,
-        operation: &Operation<'_>,
-        [inputs, outputs, pixel]: [usize; 3],
+        weight: &[f32],
+        [inputs, outputs, pixel, taps]: [usize; 4],
     ) -> u32 {
-        let start = self.begin();
-        let taps = operation.window.kernel * operation.window.kernel;
+        let mut panels = Vec::with_capacity(taps * pixel * step.vectors as usize * self.width);
         for panel in 0..step.panels as usize {
             let first = step.panel_start(panel) * self.width;
             let last = step.panel_start(panel + 1) * self.width;
             for tap in 0..taps {
                 for input in 0..pixel {
-                    let filled = self.floats.len();
+                    let filled = panels.len();
                     if input < inputs {
-                        let row = &operation.weight[(tap * inputs + input) * outputs..][..outputs];
-                        self.floats
-                            .extend_from_slice(&row[first.min(outputs)..last.min(outputs)]);
+                        let row = &weight[(tap * inputs + input) * outputs..][..outputs];
+                        panels.extend_from_slice(&row[first.min(outputs)..last.min(outputs)]);
                     }
-                    self.floats.resize(filled + last - first, 0.0);
+                    panels.resize(filled + last - first, 0.0);
                 }
             }
         }
-        start
+        self.append(&panels)
     }
 
     pub(crate) fn into_lines(self) -> Vec<Line> {
-        let chunks = self.floats.chunks(16);
-        chunks
-            .map(|chunk| {
-                let mut line = Line::ZERO;
-                line.0[..chunk.len()].copy_from_slice(chunk);
-                line
-            })
-            .collect()
+        self.lines
     }
 }

@@ -22,8 +22,8 @@ pub(crate) unsafe fn run<L: Lanes>(memory: &Memory, step: &PackedStep, chunk: us
     let last_panel = (first_panel + step.chunk_columns as usize).min(step.panels as usize);
     let mut start = first;
     while start < last {
-        let rest = match step.gathers() {
-            // A band of lines lies in one picture.
+        let rest = match step.gathers() || step.advance().is_some() {
+            // A band of lines, or of overlapping rows, lies in one picture.
             true => pixels - start % pixels,
             false => last,
         };
@@ -208,6 +208,11 @@ unsafe fn gather<L: Lanes>(memory: &Memory, step: &PackedStep, block: Block) -> 
                 line_stride: step.stride as usize * width * pixel,
                 run_stride: width * pixel,
             }
+        } else if let Some(advance) = step.advance() {
+            let pixels = step.destination.pixels();
+            let (picture, first) = (block.start / pixels, block.start % pixels);
+            let first = source.add(picture * step.source.len() + first * advance * pixel);
+            Source::of_pixels(first, advance * pixel, block.rows)
         } else {
             Source::of_pixels(source.add(block.start * pixel), pixel, block.rows)
         }

@@ -92,6 +92,29 @@ impl<const ROWS: usize, const VECTORS: usize> Kernel for Sized<ROWS, VECTORS> {
     }
 }
 
+/// Computes any number of rows by `vectors`, in tiles of nearly equal height.
+///
+/// # Safety
+///
+/// The pointers of the tile are good for the rows, and for `vectors` vectors, which a panel can have.
+#[cfg(not(target_family = "wasm"))]
+pub(crate) unsafe fn multiply_rows<L: Lanes>(rows: usize, vectors: usize, tile: Tile) {
+    let tiles = rows.div_ceil(L::ROWS[vectors]);
+    for index in 0..tiles {
+        let start = index * rows / tiles;
+        // SAFETY: the caller's promise.
+        unsafe {
+            let tile = Tile {
+                rows: tile.rows.add(start * tile.row_stride),
+                output: tile.output.add(start * tile.output_stride),
+                shortcut: tile.shortcut.wrapping_add(start * tile.shortcut_stride),
+                ..tile
+            };
+            multiply::<L>((index + 1) * rows / tiles - start, vectors, tile);
+        }
+    }
+}
+
 /// Computes a tile of `rows` by `vectors`.
 ///
 /// # Safety

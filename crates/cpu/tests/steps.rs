@@ -1,6 +1,7 @@
 //! Every step against a naive reference in f64, with every instruction set that this processor has.
 
 mod reference;
+mod sequences;
 
 use std::panic::{self, AssertUnwindSafe};
 

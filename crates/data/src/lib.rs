@@ -21,6 +21,7 @@ pub mod picture;
 mod process;
 mod video;
 mod videos;
+mod wav;
 
 pub use affwild2::{
     AffWild2, AffWild2Error, AnnotatedVideo, AnnotatedVideos, CropReader, FrameCounts, FrameLabel,
@@ -57,3 +58,4 @@ pub use videos::{
     FrameFeatures, LabelledVideo, VideoData, VideoDataError, VideoPictures, VideoReader,
     VideoReaderError, VideoSource, Videos, repair_clip,
 };
+pub use wav::{WavError, normalise_block, read_wav};

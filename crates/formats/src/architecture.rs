@@ -19,6 +19,7 @@ mod normalisation;
 mod resnet;
 pub mod silero_vad;
 mod walk;
+mod wav2vec2;
 
 pub use affectlens_cpu::Activation;
 pub use convnext::ConvNextConfig;
@@ -30,6 +31,13 @@ pub use layer::{
 pub use list::{Layer, Layers};
 pub use mobilenet_v1::MobileNetConfig;
 pub use walk::{Beside, CoordinateAttention, MaxPool, Shortcut, Walk};
+pub use wav2vec2::{
+    EPSILON as SPEECH_EPSILON, KERNELS as SPEECH_KERNELS, SAMPLE_RATE, STRIDES as SPEECH_STRIDES,
+    SpeechParameter, Wav2Vec2Config, samples_of, vectors_of,
+};
+
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use wav2vec2::{LEFT_ASIDE, POSITION, PUBLISHED_POSITION};
 
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use convnext::{CLASSIFIER as CONVNEXT_CLASSIFIER, HEAD_NORM as CONVNEXT_HEAD_NORM};
@@ -38,7 +46,10 @@ use crate::error::WeightsError;
 use crate::metadata::Normalisation;
 use crate::weights::Weights;
 
-/// Every backbone, as weights files and the command line name it.
+/// Networks that embed sound, as weights files and the command line name them.
+pub const SPEECH_NAMES: [&str; 1] = [Wav2Vec2Config::BASE.name];
+
+/// Every backbone for pictures, as weights files and the command line name it.
 pub const NAMES: [&str; 12] = [
     MobileNetConfig::EXPRESSION.name,
     MobileNetConfig::FACERES.name,

@@ -7,6 +7,7 @@ mod graph;
 mod landmarker;
 mod state_dict;
 mod stored;
+mod wav2vec2;
 
 pub use faceres::{age_and_gender_from_tfjs, faceres_from_tfjs};
 pub(crate) use landmarker::full_range_weights;
@@ -14,7 +15,7 @@ pub use landmarker::{TASK_MEMBERS, TaskMember};
 pub use state_dict::StateDict;
 pub use stored::{Parameter, ParameterFill};
 
-use crate::architecture::{Architecture, Facts, MobileNetConfig};
+use crate::architecture::{Architecture, Facts, MobileNetConfig, Wav2Vec2Config};
 use crate::error::WeightsError;
 use crate::metadata::Metadata;
 use crate::published::PublishedWeights;
@@ -25,7 +26,8 @@ use crate::weights::Weights;
 ///
 /// `faceres` is read from tfjs; the EmotiEffNets and MobileFaceNet from a state dict or from EmotiEffLib's ONNX files;
 /// MT-DDAMFN from a state dict. Networks for whole frames are read from timm's or torchvision's state dict, or out of a
-/// violence detector's, under `encoder`; its other parameters are left aside.
+/// violence detector's, under `encoder`; its other parameters are left aside. wav2vec 2.0 is read from Hugging Face's
+/// checkpoints, with or without a classifier.
 ///
 /// # Errors
 ///
@@ -34,6 +36,13 @@ pub fn canonical_weights(
     name: &str,
     published: &PublishedWeights,
 ) -> Result<Weights, WeightsError> {
+    if let Some(config) = Wav2Vec2Config::from_name(name) {
+        let metadata = Metadata {
+            architecture: name.to_owned(),
+            ..published.named().metadata.clone()
+        };
+        return wav2vec2::canonical(config, published.named(), metadata);
+    }
     let facts = Facts::of(name)?;
     let metadata = Metadata {
         architecture: name.to_owned(),

@@ -49,6 +49,24 @@ impl CpuNetwork {
         })
     }
 
+    /// Changes the number of pixels of every map.
+    ///
+    /// # Panics
+    ///
+    /// If a step of the plan does not keep it, or another process runs it.
+    #[cfg(not(target_family = "wasm"))]
+    pub(super) fn set_length(&mut self, pixels: usize) {
+        let Runner::Here(engine) = &self.runner else {
+            panic!("programs of workers have one length");
+        };
+        let changed = lock(engine).set_length(pixels);
+        changed.expect("a plan over a row of variable length");
+        for output in &mut self.outputs {
+            *output = *output / self.input.width * pixels;
+        }
+        self.input.width = pixels;
+    }
+
     /// Threads of a run, the calling one included.
     pub(super) fn threads(&self) -> usize {
         match &self.runner {

@@ -15,8 +15,10 @@ use serde_json::json;
 use super::{
     Args,
     memory::{PEAK, memory},
+    sound::StartedSound,
     timing::Started,
 };
+use affectlens::{audio::SAMPLE_RATE, kernel::Counters};
 
 /// Answers until `quit` or the end of standard input.
 pub(super) fn answer(file: &Path, input: &Path, batch: usize, args: &Args) -> Result<()> {
@@ -31,17 +33,44 @@ pub(super) fn answer(file: &Path, input: &Path, batch: usize, args: &Args) -> Re
         },
     )?;
     say(&json!({ "first_ms": started.first_ms, "adapter": started.adapter }))?;
+    answer_lines(start_memory, &output, |count| match count {
+        None => Ok((Vec::new(), started.network.counters())),
+        Some(count) => {
+            let times = (0..count).map(|_| started.run());
+            Ok((times.collect::<Result<_>>()?, Counters::default()))
+        }
+    })
+}
+
+/// The same for a network that embeds sound.
+pub(super) fn answer_sound(file: &Path, input: &Path, args: &Args) -> Result<()> {
+    let start_memory = memory("VmRSS:");
+    let samples = read_floats(input, usize::from(args.seconds) * SAMPLE_RATE as usize)?;
+    let opened = args.open()?;
+    let (mut started, output) = StartedSound::new(file, &opened, samples)?;
+    say(&json!({ "first_ms": started.first_ms, "adapter": opened.adapter }))?;
+    answer_lines(start_memory, &output, |count| {
+        let times = (0..count.unwrap_or_default()).map(|_| started.run());
+        Ok((times.collect::<Result<_>>()?, Counters::default()))
+    })
+}
+
+/// `run` gives the times of some runs, or what the last run asked of the device.
+fn answer_lines(
+    start_memory: Option<u64>,
+    output: &[f32],
+    mut run: impl FnMut(Option<u32>) -> Result<(Vec<f64>, Counters)>,
+) -> Result<()> {
     for line in io::stdin().lock().lines() {
         let line = line?;
         match line.split_once(' ').unwrap_or((&line, "")) {
             ("run", count) => {
                 let count: u32 = count.parse().with_context(|| format!("`{line}`"))?;
-                let times = (0..count).map(|_| started.run());
-                say(&json!({ "times_ms": times.collect::<Result<Vec<_>>>()? }))?;
+                say(&json!({ "times_ms": run(Some(count))?.0 }))?;
             }
             ("output", _) => say(&json!({ "output": output }))?,
             ("quit", _) => {
-                let stats = started.network.counters();
+                let (_, stats) = run(None)?;
                 return say(&json!({
                     "start_memory_bytes": start_memory,
                     "peak_memory_bytes": memory(PEAK),

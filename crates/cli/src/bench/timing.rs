@@ -116,7 +116,7 @@ fn pattern(count: usize) -> Vec<f32> {
 }
 
 /// The value that a share of the sorted values does not exceed; at least one value.
-fn quantile(sorted: &[f64], share: f64) -> f64 {
+pub(super) fn quantile(sorted: &[f64], share: f64) -> f64 {
     let last = sorted.len() - 1;
     #[expect(
         clippy::cast_possible_truncation,

@@ -1,3 +1,6 @@
+#[cfg(not(target_family = "wasm"))]
+mod sequences;
+
 use alloc::vec;
 use alloc::vec::Vec;
 

@@ -1,5 +1,7 @@
 use alloc::vec::Vec;
 
+#[cfg(not(target_family = "wasm"))]
+use super::Sequence;
 use super::{LineSums, Map, Weighted, Window};
 
 /// A map that is added before the activation. Channels that it does not have count as zero.
@@ -131,6 +133,10 @@ pub enum Step {
         /// Number that is added to the variance.
         epsilon: f32,
     },
+    /// An operation over pixels in their order. Not in browsers yet: no network there has one, and it would cost them the
+    /// download of its loops.
+    #[cfg(not(target_family = "wasm"))]
+    Sequence(Sequence),
 }
 
 impl Step {
@@ -147,12 +153,19 @@ impl Step {
             | Self::MaxPool { output, .. }
             | Self::Enlarge { output, .. }
             | Self::LayerNorm { output, .. } => *output,
+            #[cfg(not(target_family = "wasm"))]
+            Self::Sequence(sequence) => sequence.output(),
         }
     }
 
     /// The maps that the step reads.
     pub fn inputs(&self) -> Vec<Map> {
         let (input, others) = match *self {
+            #[cfg(not(target_family = "wasm"))]
+            Self::Sequence(ref sequence) => {
+                let (input, addend) = sequence.inputs();
+                (input, [addend, None])
+            }
             Self::Convolution {
                 input, shortcut, ..
             } => (input, [shortcut, None]),

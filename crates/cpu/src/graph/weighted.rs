@@ -33,8 +33,16 @@ impl Weighted {
         kernel: usize,
         activation: Activation,
     ) -> Self {
+        Self::from_taps(weight, bias, kernel * kernel, activation)
+    }
+
+    /// Weights in the order of PyTorch, `[outputs, inputs, taps]`, whatever the axes of the taps.
+    ///
+    /// # Panics
+    ///
+    /// If the weight is not a multiple of the bias.
+    pub fn from_taps(weight: &[f32], bias: &[f32], taps: usize, activation: Activation) -> Self {
         let outputs = bias.len();
-        let taps = kernel * kernel;
         assert_eq!(weight.len() % (outputs * taps), 0, "weights of a kernel");
         let inputs = weight.len() / (outputs * taps);
         let mut reordered = Vec::with_capacity(weight.len());

@@ -307,3 +307,70 @@ pub(crate) fn layer_norm(maps: &Maps, scale: &[f32], bias: &[f32], epsilon: f64)
         normal * f64::from(scale[channel]) + f64::from(bias[channel])
     })
 }
+
+/// A convolution along a row in groups; `padding` zeros before it, as many as needed behind it.
+/// `[groups, kernel, inputs of a group, outputs of a group]`
+pub(crate) fn along_row(
+    maps: &Maps,
+    [kernel, stride, padding, groups, length]: [usize; 5],
+    layer: &Weighted,
+) -> Maps {
+    let outputs = layer.bias.len() / groups;
+    let inputs = maps.shape[2] / groups;
+    maps.each([1, length, layer.bias.len()], |picture, _, x, channel| {
+        let (group, output) = (channel / outputs, channel % outputs);
+        let mut sum = f64::from(layer.bias[channel]);
+        for tap in 0..kernel {
+            let column = x * stride as isize + tap as isize - padding as isize;
+            for input in 0..inputs {
+                let weight = ((group * kernel + tap) * inputs + input) * outputs + output;
+                sum += maps
+                    .get(picture, 0, column, group * inputs + input)
+                    .unwrap_or(0.0)
+                    * f64::from(layer.weight[weight]);
+            }
+        }
+        activate(layer, channel, sum)
+    })
+}
+
+/// Attention with the whole of its scores.
+pub(crate) fn attention(maps: &Maps, heads: usize) -> Maps {
+    let [height, width, channels] = maps.shape;
+    let (pixels, length) = (height * width, channels / 3 / heads);
+    let value = |picture: usize, pixel: usize, part: usize, head: usize, channel: usize| {
+        let place = (picture * pixels + pixel) * channels;
+        maps.values[place + (part * heads + head) * length + channel]
+    };
+    let mut values = Vec::new();
+    for picture in 0..maps.batch {
+        for pixel in 0..pixels {
+            for head in 0..heads {
+                let scores: Vec<f64> = (0..pixels)
+                    .map(|key| {
+                        let products = (0..length).map(|channel| {
+                            value(picture, pixel, 0, head, channel)
+                                * value(picture, key, 1, head, channel)
+                        });
+                        products.sum::<f64>() / (length as f64).sqrt()
+                    })
+                    .collect();
+                let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                let weights: Vec<f64> = scores.iter().map(|it| (it - largest).exp()).collect();
+                let total: f64 = weights.iter().sum();
+                values.extend((0..length).map(|channel| {
+                    let products = weights
+                        .iter()
+                        .enumerate()
+                        .map(|(key, weight)| weight * value(picture, key, 2, head, channel));
+                    products.sum::<f64>() / total
+                }));
+            }
+        }
+    }
+    Maps {
+        batch: maps.batch,
+        shape: [height, width, channels / 3],
+        values,
+    }
+}

@@ -1,0 +1,123 @@
+//! Steps over pixels in their order.
+
+use super::Planner;
+use crate::Activation;
+use crate::graph::{Map, MapShape, Sequence, Step, Weighted, expect};
+
+impl Planner {
+    /// Adds a [`Sequence::Convolution`].
+    ///
+    /// # Panics
+    ///
+    /// If the map has more than one row, or fewer pixels than the kernel.
+    #[track_caller]
+    pub fn line_convolution(
+        &mut self,
+        input: Map,
+        kernel: usize,
+        stride: usize,
+        weighted: Weighted,
+    ) -> Map {
+        let from = self.row(input);
+        let outputs = weighted.bias.len();
+        weighted.check(kernel * from.channels * outputs, outputs);
+        assert!(
+            kernel > 0 && stride > 0 && from.width >= kernel,
+            "a kernel of {kernel} and stride {stride} does not fit into a row of {}",
+            from.width
+        );
+        let output = self.add(MapShape {
+            height: 1,
+            width: (from.width - kernel) / stride + 1,
+            channels: outputs,
+        });
+        self.steps.push(Step::Sequence(Sequence::Convolution {
+            input,
+            output,
+            kernel,
+            stride,
+            weighted,
+        }));
+        output
+    }
+
+    /// Adds a [`Sequence::GroupedConvolution`].
+    ///
+    /// # Panics
+    ///
+    /// If the map has more than one row, the channels cannot be divided into the groups, the kernel lies in the padding, or
+    /// the activation has slopes.
+    #[track_caller]
+    pub fn grouped_convolution(
+        &mut self,
+        input: Map,
+        [kernel, padding, groups]: [usize; 3],
+        weighted: Weighted,
+        addend: Option<Map>,
+    ) -> Map {
+        let from = self.row(input);
+        let outputs = weighted.bias.len();
+        assert!(
+            groups > 0
+                && from.channels.is_multiple_of(groups)
+                && outputs.is_multiple_of(groups)
+                && kernel > padding
+                && weighted.activation != Activation::Prelu,
+            "a kernel of {kernel} with padding {padding} in {groups} groups does not fit to {} and {outputs} channels",
+            from.channels
+        );
+        weighted.check(kernel * from.channels / groups * outputs, outputs);
+        let shape = MapShape {
+            channels: outputs,
+            ..from
+        };
+        if let Some(addend) = addend {
+            expect("addend", &shape.axes(), &self.read(addend).axes());
+        }
+        let output = self.add(shape);
+        self.steps
+            .push(Step::Sequence(Sequence::GroupedConvolution {
+                input,
+                output,
+                kernel,
+                padding,
+                groups,
+                weighted,
+                addend,
+            }));
+        output
+    }
+
+    /// Adds a [`Sequence::Attention`].
+    ///
+    /// # Panics
+    ///
+    /// If the channels are not those of queries, keys and values of that many heads.
+    #[track_caller]
+    pub fn attention(&mut self, input: Map, heads: usize) -> Map {
+        let from = self.read(input);
+        assert!(
+            heads > 0 && from.channels.is_multiple_of(3 * heads),
+            "{} channels are not queries, keys and values of {heads} heads",
+            from.channels
+        );
+        let output = self.add(MapShape {
+            channels: from.channels / 3,
+            ..from
+        });
+        self.steps.push(Step::Sequence(Sequence::Attention {
+            input,
+            output,
+            heads,
+        }));
+        output
+    }
+
+    /// Size of a map of one row.
+    #[track_caller]
+    fn row(&self, map: Map) -> MapShape {
+        let shape = self.read(map);
+        assert_eq!(shape.height, 1, "rows of a line");
+        shape
+    }
+}

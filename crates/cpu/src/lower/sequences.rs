@@ -1,0 +1,116 @@
+//! Operations over pixels in their order.
+
+use std::borrow::Cow;
+
+use super::{Buffer, Lowering, Operation, Task};
+use crate::error::CompileError;
+use crate::graph::{Map, MapShape, Sequence, Weighted, Window};
+use crate::packed::{KEY_ROUNDING, packed_head};
+
+/// The loop of an operation over pixels in their order.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Sequenced {
+    /// A product whose rows begin `stride` pixels after each other and are `kernel` pixels long.
+    Line { kernel: usize, stride: usize },
+    /// A convolution in groups.
+    Grouped {
+        kernel: usize,
+        padding: usize,
+        groups: usize,
+        addend: Option<Buffer>,
+    },
+    /// Keys and values in the order in which attention reads them.
+    Keys { heads: usize },
+    /// Attention to them.
+    Attention { heads: usize, keys: Buffer },
+}
+
+impl Sequenced {
+    /// What is read beside the source.
+    pub(crate) fn other(self) -> Option<Buffer> {
+        match self {
+            Self::Line { .. } | Self::Keys { .. } => None,
+            Self::Grouped { addend, .. } => addend,
+            Self::Attention { keys, .. } => Some(keys),
+        }
+    }
+}
+
+impl<'a> Lowering<'a> {
+    pub(super) fn sequence(&mut self, sequence: &'a Sequence) -> Result<Buffer, CompileError> {
+        match sequence {
+            Sequence::Convolution {
+                input,
+                output: _,
+                kernel,
+                stride,
+                weighted,
+            } => {
+                let width = (self.shape(self.find(*input)).width - kernel) / stride + 1;
+                let task = Sequenced::Line {
+                    kernel: *kernel,
+                    stride: *stride,
+                };
+                self.along_row(task, *input, width, weighted)
+            }
+            Sequence::GroupedConvolution {
+                input,
+                output: _,
+                kernel,
+                padding,
+                groups,
+                weighted,
+                addend,
+            } => {
+                let width = self.shape(self.find(*input)).width;
+                let task = Sequenced::Grouped {
+                    kernel: *kernel,
+                    padding: *padding,
+                    groups: *groups,
+                    addend: addend.map(|map| self.find(map)),
+                };
+                self.along_row(task, *input, width, weighted)
+            }
+            Sequence::Attention { input, heads, .. } => self.attention(*input, *heads),
+        }
+    }
+
+    fn along_row(
+        &mut self,
+        task: Sequenced,
+        input: Map,
+        width: usize,
+        weighted: &'a Weighted,
+    ) -> Result<Buffer, CompileError> {
+        let window = Window {
+            kernel: 1,
+            stride: 1,
+            padding: [0, 0],
+            output: [1, width],
+        };
+        self.weighted(Task::Sequence(task), self.find(input), window, weighted)
+    }
+
+    fn attention(&mut self, input: Map, heads: usize) -> Result<Buffer, CompileError> {
+        let source = self.find(input);
+        let shape = self.shape(source);
+        let channels = shape.channels / 3;
+        let keys = self.buffer(MapShape {
+            height: 1,
+            width: shape.pixels().next_multiple_of(KEY_ROUNDING),
+            channels: heads * packed_head(channels / heads),
+        })?;
+        let destination = self.buffer(MapShape { channels, ..shape })?;
+        let pixels = Window::pixels(shape);
+        for (task, destination) in [
+            (Sequenced::Keys { heads }, keys),
+            (Sequenced::Attention { heads, keys }, destination),
+        ] {
+            self.operations.push(Operation {
+                weight: Cow::default(),
+                ..Operation::plain(Task::Sequence(task), source, destination, pixels)
+            });
+        }
+        Ok(destination)
+    }
+}

@@ -1,0 +1,177 @@
+//! Kernels over pixels in their order: convolutions along a row, and attention.
+
+use super::Read;
+use super::builder::ShaderBuilder;
+use super::padding::pad;
+use super::shader::Element;
+use super::writer::Writer;
+use crate::kernel::{Activation, Map, Sequence, Weighted};
+
+/// Invocations per group.
+const GROUP: usize = 64;
+/// Neighbouring pixels that an invocation computes, so that they share the weights.
+const ROWS: usize = 4;
+
+impl Writer<'_> {
+    /// Adds the dispatch of an operation.
+    ///
+    /// # Panics
+    ///
+    /// For groups or heads whose channels do not come in fours.
+    pub(super) fn sequence(&mut self, sequence: &Sequence) {
+        match sequence {
+            Sequence::Convolution {
+                input,
+                output,
+                kernel,
+                stride,
+                weighted,
+            } => self.line_convolution(*input, *output, [*kernel, *stride], weighted),
+            Sequence::GroupedConvolution {
+                input,
+                output,
+                kernel,
+                padding,
+                groups,
+                weighted,
+                addend,
+            } => {
+                let sizes = [*kernel, *padding, *groups];
+                self.grouped_convolution(*input, *output, sizes, weighted, *addend);
+            }
+            Sequence::Attention {
+                input,
+                output,
+                heads,
+            } => self.attend(*input, *output, *heads),
+        }
+    }
+
+    fn line_convolution(
+        &mut self,
+        input: Map,
+        output: Map,
+        [kernel, stride]: [usize; 2],
+        weighted: &Weighted,
+    ) {
+        let from = self.buffer(input);
+        let (stored, element) = (from.stored, from.element);
+        let to = self.buffer(output);
+        let builder = ShaderBuilder::new("line-convolution", GROUP)
+            .numbers(&["rows", "pictures", "length", "advance", "depth", "outputs"]);
+        // The network's input has as many channels in memory as it has.
+        let is_whole = stored.is_multiple_of(4);
+        let builder = match is_whole {
+            true => builder.reads("input", element),
+            false => builder.reads_scalars("input", element),
+        };
+        let shader = self
+            .weighted_output(builder, weighted.activation, to.element, None)
+            .source(match is_whole {
+                true => include_str!("shaders/line-convolution.wgsl"),
+                false => include_str!("shaders/line-convolution-few.wgsl"),
+            })
+            .finish();
+        let mut reads = vec![Read::Buffer(input.index())];
+        reads.extend(self.weight_and_bias(weighted, self.plan.shape(input).channels, stored));
+        reads.extend(self.slopes(weighted));
+        let pixel = if is_whole { stored / 4 } else { stored };
+        let (rows, outputs) = (to.pixels, to.stored / 4);
+        let length = from.pixels * pixel;
+        self.push(shader, reads, output.index(), move |batch| {
+            let invocations = batch * rows.div_ceil(ROWS) * outputs;
+            let numbers = vec![rows, batch, length, stride * pixel, kernel * pixel, outputs];
+            (invocations.div_ceil(GROUP), numbers)
+        });
+    }
+
+    fn grouped_convolution(
+        &mut self,
+        input: Map,
+        output: Map,
+        [kernel, padding, groups]: [usize; 3],
+        weighted: &Weighted,
+        addend: Option<Map>,
+    ) {
+        let (from, to) = (self.buffer(input), self.buffer(output));
+        let inputs = self.plan.shape(input).channels / groups;
+        let outputs = self.plan.shape(output).channels / groups;
+        assert!(
+            outputs.is_multiple_of(4),
+            "outputs of a group come in fours"
+        );
+        let builder = ShaderBuilder::new("grouped-convolution", GROUP)
+            .numbers(&[
+                "rows", "pictures", "stored", "inputs", "outputs", "groups", "kernel", "padding",
+            ])
+            .reads_scalars("input", from.element);
+        let addend_element = addend.map(|map| self.buffer(map).element);
+        let shader = self
+            .weighted_output(builder, weighted.activation, to.element, addend_element)
+            .source(match addend {
+                None => include_str!("shaders/addend-none.wgsl"),
+                Some(_) => include_str!("shaders/addend-same.wgsl"),
+            })
+            .source(include_str!("shaders/grouped-convolution.wgsl"))
+            .finish();
+        let mut reads = vec![
+            Read::Buffer(input.index()),
+            self.parameter(&weighted.weight, self.weight_element()),
+            self.parameter(&pad(&weighted.bias), Element::F32),
+        ];
+        reads.extend(addend.map(|map| Read::Buffer(map.index())));
+        let (rows, stored) = (to.pixels, from.stored);
+        self.push(shader, reads, output.index(), move |batch| {
+            let outputs = outputs / 4;
+            let invocations = batch * rows.div_ceil(ROWS) * groups * outputs;
+            let numbers = vec![
+                rows, batch, stored, inputs, outputs, groups, kernel, padding,
+            ];
+            (invocations.div_ceil(GROUP), numbers)
+        });
+    }
+
+    /// Weight, bias, what is added, slopes, output, and the activation.
+    fn weighted_output(
+        &self,
+        builder: ShaderBuilder,
+        activation: Activation,
+        output: Element,
+        addend: Option<Element>,
+    ) -> ShaderBuilder {
+        let mut builder = builder
+            .reads("weight", self.weight_element())
+            .reads("bias", Element::F32);
+        if let Some(element) = addend {
+            builder = builder.reads("addend", element);
+        }
+        if activation == Activation::Prelu {
+            builder = builder.reads("slopes", Element::F32);
+        }
+        builder
+            .writes("output", output)
+            .count("ROWS", ROWS)
+            .activation("activate", activation)
+    }
+
+    fn attend(&mut self, input: Map, output: Map, heads: usize) {
+        let (from, to) = (self.buffer(input), self.buffer(output));
+        let length = self.plan.shape(output).channels / heads;
+        assert!(length.is_multiple_of(4), "channels of a head come in fours");
+        let shader = ShaderBuilder::new("attention", GROUP)
+            .numbers(&["pixels", "heads", "pictures", "stored", "written"])
+            .reads("input", from.element)
+            .writes("output", to.element)
+            .count("LENGTH", length / 4)
+            .number("SCALE", 1.0 / (length as f32).sqrt())
+            .source(include_str!("shaders/attention.wgsl"))
+            .finish();
+        let reads = vec![Read::Buffer(input.index())];
+        let pixels = from.pixels;
+        let (stored, written) = (from.stored / 4, to.stored / 4);
+        self.push(shader, reads, output.index(), move |batch| {
+            let groups = batch * heads * pixels.div_ceil(GROUP);
+            (groups, vec![pixels, heads, batch, stored, written])
+        });
+    }
+}

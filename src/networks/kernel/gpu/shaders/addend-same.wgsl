@@ -1,0 +1,1 @@
+fn add(x: vec4<f32>, place: u32) -> vec4<f32> { return x + vec4<f32>(addend[place]); }
