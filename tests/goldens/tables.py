@@ -64,7 +64,7 @@ class Video:
         assert len(frames) == len(rows)
         self.frames, self.rows = list(frames), rows
         kept = [n for n in self.frames if n in labels]
-        self.labels = np.array([labels[n] for n in kept]).reshape(len(kept), -1)
+        self.labels = np.array([labels[n] for n in kept])
         self.places = [self.frames.index(n) for n in kept]
         self.labelled = [n - 1 for n in kept]
 

@@ -89,7 +89,7 @@ pub(crate) enum Modality {
 pub(crate) struct VideosOption {
     /// Folder with the videos of Aff-Wild2, for their sound [default: videos, batch1, batch2 and new_vids in ROOT].
     #[arg(long = "videos", value_name = "DIR", requires = "affwild2")]
-    pub(crate) folder: Option<PathBuf>,
+    pub(crate) videos: Option<PathBuf>,
 }
 
 /// What messages call the pictures of [`read_pictures`].

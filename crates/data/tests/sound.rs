@@ -112,19 +112,34 @@ fn many_channels_and_high_rates_are_mixed_as_loud_as_one() {
     let tone = height(&samples[800..7_200], 440.0);
     assert!((tone - 0.5).abs() < 0.02, "{tone}");
     // Five channels, of which the file does not say where they stand.
-    let (input, raw) = (["-f", "f32le", "-ar", "192000", "-ac", "5", "-i"], "a.raw");
     let samples: Vec<u8> = (0..96_000_u32)
         .flat_map(|place| {
             let phase = (place % 4_800) as f32 * 440.0 / 192_000.0;
-            let sample = 0.5 * (TAU * phase.fract()).sin();
+            #[expect(clippy::cast_possible_truncation, reason = "in the range of 16 bits")]
+            let sample = (16_384.0 * (TAU * phase.fract()).sin()) as i16;
             sample.to_le_bytes().repeat(5)
         })
         .collect();
-    std::fs::write(folder.path().join(raw), samples).expect("temporary file");
-    let keep = ["-c:a", "pcm_f32le", "-channel_layout", "0", "unknown.nut"];
-    let path = ffmpeg(&folder, &[&input[..], &[raw], &keep].concat());
+    let path = folder.path().join("five.wav");
+    std::fs::write(&path, wav_of_five_channels(&samples)).expect("temporary file");
     let tone = height(&listen(&path).0[800..7_200], 440.0);
     assert!((tone - 0.5).abs() < 0.02, "{tone}");
+}
+
+/// A WAV file of 16 bits and 192 kHz in the old form, which knows nothing of loudspeakers.
+fn wav_of_five_channels(samples: &[u8]) -> Vec<u8> {
+    let [rate, channels, length] = [192_000_u32, 5, u32::try_from(samples.len()).expect("small")];
+    let format = [
+        16,
+        (channels << 16) | 1,
+        rate,
+        rate * channels * 2,
+        (16 << 16) | (channels * 2),
+    ];
+    let mut file = [&b"RIFF"[..], &(36 + length).to_le_bytes(), b"WAVEfmt "].concat();
+    file.extend(format.iter().flat_map(|field| field.to_le_bytes()));
+    file.extend([&b"data"[..], &length.to_le_bytes(), samples].concat());
+    file
 }
 
 #[test]
@@ -151,12 +166,15 @@ fn videos_without_sound_silent_ones_and_broken_ones_are_told_apart() {
     );
 
     let tone = ["-f", "lavfi", "-i", "sine=frequency=440:duration=20"];
-    let whole = ffmpeg(&folder, &[&tone[..], &["whole.flac"]].concat());
+    let pictures = ["-f", "lavfi", "-i", "color=size=32x32:rate=5:duration=20"];
+    let codecs = ["-c:a", "aac", "-c:v", "mpeg4", "-movflags", "+faststart"];
+    let whole = ffmpeg(
+        &folder,
+        &[&tone[..], &pictures, &codecs, &["whole.mp4"]].concat(),
+    );
     let bytes = std::fs::read(whole).expect("encoded");
-    let middle = bytes.len() / 2;
-    let broken = folder.path().join("broken.flac");
-    let noise = vec![0x5A; 4_000];
-    std::fs::write(&broken, [&bytes[..middle], &noise].concat()).expect("temporary file");
+    let broken = folder.path().join("broken.mp4");
+    std::fs::write(&broken, &bytes[..bytes.len() / 10 * 6]).expect("temporary file");
     let (samples, complaint) = listen(&broken);
     assert!(
         (80_000..280_000).contains(&samples.len()),

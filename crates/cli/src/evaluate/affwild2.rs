@@ -38,7 +38,7 @@ pub(super) fn open_videos(
     root: &Path,
 ) -> Result<SoundReader> {
     let tree = AffWild2::open(root)?;
-    let videos = tree.videos(videos.folder.as_deref())?;
+    let videos = tree.videos(videos.videos.as_deref())?;
     let device = options.device.open()?;
     let (reader, _) = open_sound(tree, videos, options.weights.folder.clone(), device)?;
     Ok(reader)

@@ -183,7 +183,7 @@ impl FaceOptions {
         options: &ModalityOptions,
     ) -> Result<(SoundReader, Weights)> {
         let tree = AffWild2::open(root)?;
-        let videos = tree.videos(options.videos.folder.as_deref())?;
+        let videos = tree.videos(options.videos.videos.as_deref())?;
         open_sound(
             tree,
             videos,

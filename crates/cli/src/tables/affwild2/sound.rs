@@ -119,7 +119,7 @@ impl Args {
         if !network.exists() {
             return Ok(Err(format!("`{}`", network.display())));
         }
-        let videos = match tree.videos(self.videos.folder.as_deref()) {
+        let videos = match tree.videos(self.videos.videos.as_deref()) {
             Ok(videos) => videos,
             Err(AffWild2Error::Videos { folders }) => {
                 return Ok(Err(format!("VIDEO.mp4 in {folders}")));
