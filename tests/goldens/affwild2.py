@@ -3,12 +3,18 @@
 Crops are frames of the clips (any videos of a face), turned in hue by a rule from which all labels follow, so that
 there is something to learn. Some crops are missing, some labels invalid, annotation files are longer or shorter than
 their videos, one video shows the left and one the right of two persons, one test video has no annotations.
+
+`videos` has the videos with a sound track whose tones follow the same rule, each wrong now and then; one container counts
+fewer frames than there are crops, one video is missing. `libreface.csv` has scores as LibreFace would give them, with rows
+that are missing and rows of no crop.
 Needs ffmpeg; no packages.
 """
 
+import array
 import math
 import subprocess
 import sys
+import wave
 from pathlib import Path
 
 EXPR = "Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise,Other"
@@ -63,6 +69,48 @@ TASKS = [
 ]
 
 
+# Frames of the video file, without the end of the crop folder's name; the file of "video2" is missing.
+FILES = [
+    ("1-30-640x360.mp4", 96, ["-c:a", "aac"]),
+    ("video7.mkv", 96, ["-c:a", "pcm_s16le"]),
+    ("video9.mp4", 110, ["-c:a", "aac"]),
+    ("video11.mp4", 40, ["-c:a", "aac"]),
+]
+RATE = 44100
+FRAMES_PER_SECOND = 25
+LIBREFACE = "Neutral,Happiness,Sadness,Surprise,Fear,Disgust,Anger,Contempt"
+
+
+def heard(frame):
+    """The class that is heard in a frame: every seventh frame has the tone of another one."""
+    return (label(frame) + (3 if frame % 7 == 4 else 0)) % 8
+
+
+def tone(sample):
+    frame = sample * FRAMES_PER_SECOND // RATE
+    frequency = 400 + 250 * heard(frame)
+    return int(9000 * math.sin(math.tau * frequency * (sample % RATE) / RATE))
+
+
+def make_video(folder, name, frames, codec):
+    sound = folder / "sound.wav"
+    with wave.open(str(sound), "wb") as out:
+        out.setparams((1, 2, RATE, 0, "NONE", ""))
+        out.writeframes(array.array("h", map(tone, range(frames * RATE // FRAMES_PER_SECOND))).tobytes())
+    pictures = f"color=size=32x32:rate={FRAMES_PER_SECOND}"
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-i", sound, "-f", "lavfi", "-i", pictures, "-frames:v", str(frames)]
+        + ["-c:v", "mpeg4", *codec, folder / name],
+        check=True,
+    )
+    sound.unlink()
+
+
+def libreface(name, frame):
+    scores = [math.sin(0.7 * place + frame) + (2.5 if place == label(frame) else 0) for place in range(8)]
+    return f"{name}/{frame + 1:05}.jpg," + ",".join(f"{score:.4f}" for score in scores)
+
+
 def main(dest, clips):
     for name, part, clip, start, frames, more in VIDEOS:
         crops = dest / "cropped" / name
@@ -81,6 +129,12 @@ def main(dest, clips):
             folder.mkdir(parents=True, exist_ok=True)
             lines = [header, *map(rule, range(frames + more))]
             (folder / f"{name}.txt").write_text("\n".join(lines) + "\n")
+    (dest / "videos").mkdir()
+    for name, frames, codec in FILES:
+        make_video(dest / "videos", name, frames, codec)
+    # Frames without a crop have rows, and every ninth frame has none.
+    rows = [libreface(name, frame) for name, _, _, _, frames, _ in VIDEOS for frame in range(frames) if frame % 9 != 2]
+    (dest / "libreface.csv").write_text("\n".join([f"image,{LIBREFACE}", *rows]) + "\n")
     for _, header, _, short in TASKS:
         rows = [f"video11/{frame:05}.jpg," for frame in range(1, 44)]
         sample = dest / f"CVPR_6th_ABAW_{short}_test_set_example.txt"

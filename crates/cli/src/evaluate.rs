@@ -8,7 +8,7 @@ mod violence;
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::ValueEnum;
 
 use super::{DeviceOption, WeightsOptions, outputs::expect_outputs, probability};
@@ -78,6 +78,16 @@ enum Model {
     /// The whole pipeline, as in `affectlens analyze`: head, class biases, blend and confidence filter.
     #[default]
     Full,
+}
+
+impl Model {
+    /// Confirms that a head decides: there is no pretrained classifier of sound.
+    fn expect_head(self) -> Result<()> {
+        if self == Self::Pretrained {
+            bail!("no pretrained network decides by sound, expected --model head or full");
+        }
+        Ok(())
+    }
 }
 
 /// Prints scores as a table.

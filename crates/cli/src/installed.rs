@@ -66,7 +66,8 @@ impl InstalledWeights {
         &self.backbone
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    /// Where a file of that name would be.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.join(format!("{name}.safetensors"))
     }
 
@@ -136,6 +137,28 @@ impl InstalledWeights {
             );
         }
         Ok(head)
+    }
+
+    /// A head over sound, which only a user can bring.
+    pub(crate) fn sound_head(&self, task: Task) -> Result<Weights> {
+        let name = sound_head_name(task);
+        let path = self.path(&name);
+        let shown = path.display();
+        if !path.exists() {
+            let task = task.name();
+            bail!(
+                "`{shown}`: there is no head for sound; train one with `affectlens train {task} --affwild2 ROOT --modality \
+                 audio --out {shown}`"
+            );
+        }
+        let head = Weights::read(&path).map_err(|error| error.of_file(&path))?;
+        match head.metadata.embedding() {
+            Some(SOUND_BACKBONE) => Ok(head),
+            other => bail!(
+                "`{shown}` was trained on `{}`, expected `{SOUND_BACKBONE}`",
+                other.unwrap_or("an unknown backbone")
+            ),
+        }
     }
 
     /// A classifier from the folder, else the built-in one; none that was trained for another backbone.
@@ -247,6 +270,14 @@ impl InstalledWeights {
             }
         }
     }
+}
+
+/// The network that embeds sound.
+pub(crate) const SOUND_BACKBONE: &str = "wav2vec2-base";
+
+/// Name of a task's head over sound, without `.safetensors`.
+fn sound_head_name(task: Task) -> String {
+    format!("{}-audio-head", task.name())
 }
 
 /// The backbone that the expression head in a folder was trained on.

@@ -74,6 +74,24 @@ impl WeightsOptions {
     }
 }
 
+/// What a head reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Modality {
+    /// Faces.
+    #[default]
+    Face,
+    /// Sound of the videos, embedded by wav2vec2-base.
+    Audio,
+}
+
+/// Where the sound of Aff-Wild2 is.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct VideosOption {
+    /// Folder with the videos of Aff-Wild2, for their sound [default: videos, batch1, batch2 and new_vids in ROOT].
+    #[arg(long = "videos", value_name = "DIR", requires = "affwild2")]
+    pub(crate) videos: Option<PathBuf>,
+}
+
 /// What messages call the pictures of [`read_pictures`].
 pub(crate) const SCORED: &str = "scored";
 

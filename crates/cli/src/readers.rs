@@ -4,10 +4,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use super::{DeviceOption, WeightsOptions, installed::InstalledWeights, progress::Terminal};
-use affectlens::{device::OpenedDevice, weights::cache_dir};
+use super::{
+    DeviceOption, WeightsOptions,
+    installed::{InstalledWeights, SOUND_BACKBONE},
+    progress::Terminal,
+};
+use affectlens::{
+    device::OpenedDevice,
+    weights::{Weights, cache_dir},
+};
 use affectlens_data::{
-    AffWild2, ClipFolders, CropReader, Dvd, ScoringEmbedder, VideoReader, VideoSource,
+    AffWild2, ClipFolders, CropReader, Dvd, EmbedError, EmbedSound, ScoringEmbedder, SoundEmbedder,
+    SoundReader, VideoFiles, VideoReader, VideoSource,
 };
 
 /// Where the pictures' embeddings are kept.
@@ -38,6 +46,44 @@ pub(crate) fn open_crops(
     )?;
     let observer = Box::new(Terminal::default());
     Ok(CropReader::new(tree, embedder, weights, observer))
+}
+
+/// Reads the sound of a tree's videos with the network that the folder has for it; gives what the network's file says of
+/// itself, too.
+///
+/// The network is put on the device when the first sound comes that is not in the cache.
+pub(crate) fn open_sound(
+    tree: AffWild2,
+    videos: VideoFiles,
+    folder: Option<PathBuf>,
+    device: OpenedDevice,
+) -> Result<(SoundReader, Weights)> {
+    let installed = InstalledWeights::new(folder, Some(SOUND_BACKBONE.to_owned()));
+    // The parameters are read again when they are needed: mostly all vectors are in the cache.
+    let metadata = installed.backbone()?.metadata;
+    if metadata.source_sha256.is_empty() {
+        bail!(
+            "weights of `{SOUND_BACKBONE}` do not name the file that they came from; convert them again"
+        );
+    }
+    let load = Box::new(move || {
+        let network = installed
+            .backbone()
+            .and_then(|weights| sound_network(&weights, &device));
+        network.map_err(|error| EmbedError::Network {
+            reason: format!("{error:#}"),
+        })
+    });
+    let digest = &metadata.source_sha256;
+    let embedder = SoundEmbedder::new(SOUND_BACKBONE, digest, &feature_cache(), load);
+    let observer = Box::new(Terminal::default());
+    let reader = SoundReader::new(tree, videos, embedder, observer);
+    Ok((reader, Weights::new(metadata)))
+}
+
+/// Puts the network for sound on a device.
+fn sound_network(_: &Weights, _: &OpenedDevice) -> Result<Box<dyn EmbedSound>> {
+    bail!("`{SOUND_BACKBONE}` cannot be computed by this version")
 }
 
 /// Puts a backbone from a folder with weights files on the device, to read videos with it.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
-use super::{DeviceOption, outputs::expect_output_folder, train::stamp};
+use super::{DeviceOption, options::VideosOption, outputs::expect_output_folder, train::stamp};
 use affectlens::weights::{Precision, Weights};
 
 /// Options of `affectlens tables`.
@@ -32,6 +32,12 @@ pub(super) struct Args {
     /// valence and arousal].
     #[arg(long, value_name = "NAME")]
     backbone: Option<String>,
+    #[command(flatten)]
+    videos: VideosOption,
+    /// Table of LibreFace's scores, with the columns image (VIDEO/00001.jpg), Neutral, Happiness, Sadness, Surprise, Fear,
+    /// Disgust, Anger and Contempt.
+    #[arg(long, value_name = "FILE.csv", requires = "affwild2")]
+    libreface: Option<PathBuf>,
     /// Folder for the heads, tables.md and tables.json; heads found there that were trained on the same features are
     /// used again.
     #[arg(long, value_name = "DIR", default_value = "affwild2-tables")]

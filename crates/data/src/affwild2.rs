@@ -3,6 +3,8 @@
 mod annotation;
 mod crops;
 mod features;
+mod libreface;
+mod sound;
 mod submission;
 
 use std::{
@@ -13,11 +15,13 @@ use std::{
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::{ExtractionError, FeatureError, Part, folder::entries};
+use crate::{EmbedSoundError, ExtractionError, FeatureError, Part, folder::entries};
 
 pub use annotation::{FrameLabel, parse_annotations};
 pub use crops::CropReader;
 pub use features::{Keep, VideoFeatures, VideoRows};
+pub use libreface::{LibreFace, LibreFaceCounts};
+pub use sound::{SoundCounts, SoundReader, VideoFiles};
 pub use submission::{SampleList, SampleVideo, SubmissionRow};
 
 /// The data set's root folder, with `cropped/` and one annotation tree a task.
@@ -44,6 +48,8 @@ pub struct AnnotatedVideo<L> {
     pub crops: Vec<usize>,
     /// Frame number and label where the label is valid and the crop exists, ascending.
     pub labels: Vec<(usize, L)>,
+    /// Frame number and label where the label is valid and there is no crop, ascending.
+    pub unseen: Vec<(usize, L)>,
 }
 
 /// Frames of a task and part, counted as the publications count them.
@@ -94,6 +100,23 @@ pub enum AffWild2Error {
     /// Features cannot be computed or cached.
     #[error(transparent)]
     Extraction(#[from] ExtractionError),
+    /// Sound cannot be embedded.
+    #[error(transparent)]
+    Sound(#[from] EmbedSoundError),
+    /// The videos, which have the sound, are not there.
+    #[error("there are no videos in {folders}, expected VIDEO.mp4 for cropped/VIDEO")]
+    Videos {
+        /// Where they were looked for.
+        folders: String,
+    },
+    /// Two files could be the same video.
+    #[error("`{}` and `{}` are both named after video `{name}`, expected one of them", paths[0].display(), paths[1].display())]
+    SameVideo {
+        /// Name of the video.
+        name: String,
+        /// The files.
+        paths: [PathBuf; 2],
+    },
     /// A line cannot be understood.
     #[error("`{}` line {line}: {reason}", path.display())]
     Line {
@@ -146,21 +169,23 @@ impl AffWild2 {
             let lines = parse_annotations::<L>(&text, &path)?;
             let crops = self.crops(name)?;
             let has_crop: BTreeSet<usize> = crops.iter().copied().collect();
-            let mut labels = Vec::new();
+            let (mut labels, mut unseen) = (Vec::new(), Vec::new());
             for (frame, label) in (1..).zip(lines) {
                 match label {
                     None => counts.invalid_labels += 1,
                     Some(label) if has_crop.contains(&frame) => labels.push((frame, label)),
-                    Some(_) => counts.missing_crops += 1,
+                    Some(label) => unseen.push((frame, label)),
                 }
             }
             counts.videos += 1;
             counts.usable += labels.len();
+            counts.missing_crops += unseen.len();
             counts.videos_without_crops += usize::from(crops.is_empty());
             videos.push(AnnotatedVideo {
                 name: name.to_owned(),
                 crops,
                 labels,
+                unseen,
             });
         }
         if videos.is_empty() {
@@ -273,6 +298,7 @@ mod tests {
         );
         assert_eq!(found.videos[0].crops, [1, 2, 3, 5, 100_000]);
         assert_eq!(found.videos[0].labels, [(1, 0), (3, 7)]);
+        assert_eq!(found.videos[0].unseen, [(4, 3)]);
     }
 
     #[test]

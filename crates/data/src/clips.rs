@@ -186,7 +186,8 @@ pub fn expect_both_classes(
     Ok(())
 }
 
-fn is_video(path: &Path) -> bool {
+/// Whether a file is taken for a video.
+pub(crate) fn is_video(path: &Path) -> bool {
     let extension = path
         .extension()
         .map(|it| it.to_string_lossy().to_lowercase());

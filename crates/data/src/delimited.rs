@@ -89,7 +89,7 @@ pub(crate) fn names(field: &str, column: &str) -> bool {
 }
 
 /// What stands most often in the first line that is not empty.
-fn separator(text: &str) -> u8 {
+pub(crate) fn separator(text: &str) -> u8 {
     let line = text.lines().find(|line| !line.trim().is_empty());
     let count = |separator: u8| {
         let bytes = line.unwrap_or_default().bytes();

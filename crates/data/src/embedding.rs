@@ -3,6 +3,7 @@
 mod cache;
 mod file;
 mod pictures;
+mod sound;
 mod video;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use affectlens::{crop::CropError, device::DeviceError, frame::Frame};
 
 pub use cache::EmbeddingCache;
 pub use pictures::{EmbeddedPictures, Failure, extract_embeddings, extract_video};
+pub use sound::{EmbedSound, EmbedSoundError, EmbeddedSound, SoundEmbedder, extract_sound};
 pub use video::{EmbeddedVideo, extract_video_file};
 
 /// A network that gives a row of numbers for each picture.
@@ -47,10 +49,16 @@ pub enum EmbedError {
         /// What the device said.
         reason: String,
     },
-    /// There are more or fewer rows than pictures.
+    /// The network cannot be loaded, or failed.
+    #[error("{reason}")]
+    Network {
+        /// What is wrong.
+        reason: String,
+    },
+    /// There are more or fewer rows than pictures, or than a sound of that length has.
     #[error("network gave {got} embeddings, expected {expected}")]
     Count {
-        /// Pictures that went in.
+        /// Rows that belong to what went in.
         expected: usize,
         /// Rows that came out.
         got: usize,

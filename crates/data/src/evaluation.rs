@@ -8,6 +8,7 @@ mod groups;
 mod intervals;
 mod predictor;
 mod score;
+mod sound;
 mod videos;
 mod violence;
 
@@ -30,6 +31,9 @@ pub use predictor::{
     ActionUnitPredictor, ExpressionPredictor, FramePredictor, ValenceArousalPredictor,
 };
 pub use score::{ScoreError, check_window_length, score_video};
+pub use sound::{
+    AudioVisual, SoundActionUnitPredictor, SoundExpressionPredictor, SoundValenceArousalPredictor,
+};
 pub use videos::{predict_frames, predict_submission};
 pub use violence::{FrameProbabilities, ViolenceScorer, ViolenceScores};
 
@@ -84,6 +88,14 @@ pub enum EvaluationError {
         /// Name of the class.
         got: &'static str,
         /// The data set or list of classes.
+        data: &'static str,
+    },
+    /// A head has other classes than the data set.
+    #[error("the head has {got} classes, expected those of {data} in its metadata")]
+    Classes {
+        /// Classes of the head.
+        got: usize,
+        /// The data set.
         data: &'static str,
     },
     /// A head predicts another number of action units than the data set has.

@@ -19,13 +19,15 @@ mod observer;
 mod part;
 pub mod picture;
 mod process;
+mod sound;
 mod video;
 mod videos;
 mod wav;
 
 pub use affwild2::{
     AffWild2, AffWild2Error, AnnotatedVideo, AnnotatedVideos, CropReader, FrameCounts, FrameLabel,
-    Keep, SampleList, SampleVideo, SubmissionRow, VideoFeatures, VideoRows, parse_annotations,
+    Keep, LibreFace, LibreFaceCounts, SampleList, SampleVideo, SoundCounts, SoundReader,
+    SubmissionRow, VideoFeatures, VideoFiles, VideoRows, parse_annotations,
 };
 pub use clips::{
     CLIP_SETS, ClipFile, ClipFolders, ClipSet, FoldError, expect_both_classes, read_folds,
@@ -37,22 +39,25 @@ pub use dvd::{
 };
 pub use embedder::{EmbedVideoError, EmbeddedExamples, Embedder, EmbedderError, ScoringEmbedder};
 pub use embedding::{
-    Embed, EmbedError, EmbeddedPictures, EmbeddedVideo, EmbeddingCache, ExtractionError, Failure,
-    extract_embeddings, extract_video, extract_video_file,
+    Embed, EmbedError, EmbedSound, EmbedSoundError, EmbeddedPictures, EmbeddedSound, EmbeddedVideo,
+    EmbeddingCache, ExtractionError, Failure, SoundEmbedder, extract_embeddings, extract_sound,
+    extract_video, extract_video_file,
 };
 pub use evaluation::{
     ActionUnitPair, ActionUnitPairs, ActionUnitPredictor, AgeAndGender, AgeAndGenderReader,
-    BlendshapeUnits, ClipScores, DecidingModel, EvaluationError, ExpressionPredictor,
+    AudioVisual, BlendshapeUnits, ClipScores, DecidingModel, EvaluationError, ExpressionPredictor,
     FramePredictor, FrameProbabilities, GroupBy, GroupScores, GroupedPrediction, PictureClassifier,
-    PictureDecision, PictureScores, ScoreError, ValenceArousalPredictor, ViolenceScorer,
-    ViolenceScores, add_frames, check_window_length, predict_frames, predict_groups,
-    predict_submission, score_action_units, score_faces, score_groups, score_pictures, score_video,
+    PictureDecision, PictureScores, ScoreError, SoundActionUnitPredictor, SoundExpressionPredictor,
+    SoundValenceArousalPredictor, ValenceArousalPredictor, ViolenceScorer, ViolenceScores,
+    add_frames, check_window_length, predict_frames, predict_groups, predict_submission,
+    score_action_units, score_faces, score_groups, score_pictures, score_video,
 };
 pub use features::{FeatureError, FeatureRows};
 pub use folder::FolderError;
 pub use input::{Content, FrameFolder, Input, InputError, PassedOver, Unwanted};
 pub use observer::Observer;
 pub use part::Part;
+pub use sound::{Pictures, SAMPLE_RATE, Sound, SoundError, normalise};
 pub use video::{Decoder, Video, VideoError, VideoFrame};
 pub use videos::{
     FrameFeatures, LabelledVideo, VideoData, VideoDataError, VideoPictures, VideoReader,

@@ -23,6 +23,7 @@ use pam::read_pam;
 use probe::Description;
 
 pub use decoder::Decoder;
+pub(crate) use log::{read_complaints, summarise};
 
 /// Milliseconds between frames of a file that knows neither their times nor their rate.
 const USUAL_INTERVAL_MS: f64 = 40.0;

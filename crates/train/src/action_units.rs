@@ -2,6 +2,7 @@
 
 mod network;
 mod report;
+mod sound;
 
 use std::path::Path;
 
@@ -22,6 +23,9 @@ use affectlens_data::FeatureRows;
 use network::{Dropout, NetworkRecipe};
 pub(crate) use report::tune_thresholds;
 pub use report::{ActionUnitPart, ActionUnitReport, ActionUnitValidation, ThresholdScores};
+pub use sound::{
+    SoundActionUnitRecipe, SoundActionUnitReport, TrainedSoundActionUnits, train_sound_action_units,
+};
 
 /// The action units of Aff-Wild2.
 const UNITS: usize = AFF_WILD2_ACTION_UNITS.len();
@@ -161,7 +165,10 @@ fn fit_networks(
 ) -> Result<(FittedPart<EmbeddingNetwork>, FittedPart<LogitsNetwork>), FitError> {
     let device = Device::flex().autodiff();
     let networks = config.init(recipe.schedule.seed, &device);
-    let weights = positive_weights(positives, training.labels.len());
+    let weights = [
+        vec![1.0; UNITS],
+        positive_weights(positives, training.labels.len()),
+    ];
     let checkpoint = |part| checkpoint.map(|path| checkpoint_of(path, part));
     let dropout = Dropout {
         units: recipe.hidden,
@@ -277,7 +284,7 @@ mod tests {
     use crate::{
         EpochReport,
         golden::{before, golden, interrupt},
-        loss::weighted_binary_cross_entropy,
+        loss::balanced_binary_cross_entropy,
     };
     use affectlens::{calibration::ActionUnitScore, metrics::ActionUnitScores};
 
@@ -289,7 +296,8 @@ mod tests {
         let networks =
             ActionUnits::load(&before("action-units", &parts), &device).expect("generated");
         let positive = Tensor::<1>::from_data(golden.positive_weights.as_slice(), &device);
-        let loss = |logits, labels| weighted_binary_cross_entropy(logits, labels, positive.clone());
+        let weights = [positive.ones_like(), positive];
+        let loss = |logits, labels| balanced_binary_cross_entropy(logits, labels, weights.clone());
 
         let rows = golden.action_units.rows(&device);
         let units = networks.logits.clone();

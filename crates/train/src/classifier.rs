@@ -84,6 +84,18 @@ impl TrainingConfig {
         }
     }
 
+    /// The published recipe for sound: the focal variant with less focus and batches of four examples a class.
+    pub fn focal_sound() -> Self {
+        Self {
+            loss: Loss::Focal {
+                gamma: 1.0,
+                beta: 0.99,
+            },
+            sampling: Sampling::Balanced { per_class: 4 },
+            ..Self::focal()
+        }
+    }
+
     /// Weights of the classes in the loss, from their numbers of training examples.
     fn class_weights(&self, counts: &[usize]) -> Result<Vec<f32>, FitError> {
         // A class without examples would never be predicted: to leave it out is the caller's decision.

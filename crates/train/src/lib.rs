@@ -34,7 +34,8 @@ mod violence;
 
 pub use action_units::{
     ActionUnitExamples, ActionUnitPart, ActionUnitRecipe, ActionUnitReport, ActionUnitValidation,
-    ThresholdScores, TrainedActionUnits, train_action_units,
+    SoundActionUnitRecipe, SoundActionUnitReport, ThresholdScores, TrainedActionUnits,
+    TrainedSoundActionUnits, train_action_units, train_sound_action_units,
 };
 pub use classifier::{ClassifierScore, LabelledEmbeddings, Loss, TrainingConfig, predict};
 pub use curves::draw_curves;
@@ -50,7 +51,8 @@ pub use optimizer::UpdateRule;
 pub use sampling::Sampling;
 pub use schedule::{EarlyStop, Plateau, Schedule};
 pub use tables::{
-    Table, TableRow, action_unit_table, expression_table, valence_arousal_table, violence_table,
+    Available, HeadWithRows, HeardExpressions, Table, TableRow, action_unit_table,
+    expression_table, valence_arousal_table, violence_table,
 };
 pub use tuning::{
     Combination, CombinationScore, Spread, Temperature, Tuning, TuningError, TuningFace,

@@ -178,21 +178,21 @@ pub(crate) fn batch_concordance(predictions: Tensor<2>, labels: Tensor<2>) -> Te
     (covariance * 2.0 / spread).squeeze_dim(0)
 }
 
-/// Mean binary cross-entropy of logits in which positive labels count with the weight of their output.
+/// Mean binary cross-entropy of logits in which labels count with the weight that they have in their output.
 ///
 /// # Shapes
 ///
 /// - logits, labels: `[batch, outputs]`, labels 0 or 1
-/// - positive_weights: `[outputs]`
+/// - weights: of negative and of positive labels, `[outputs]` each
 /// - output: `[1]`
-pub(crate) fn weighted_binary_cross_entropy(
+pub(crate) fn balanced_binary_cross_entropy(
     logits: Tensor<2>,
     labels: Tensor<2>,
-    positive_weights: Tensor<1>,
+    weights: [Tensor<1>; 2],
 ) -> Tensor<1> {
-    let weights: Tensor<2> = positive_weights.unsqueeze();
-    let present: Tensor<2> = log_sigmoid(logits.clone()) * labels.clone() * weights;
-    let absent: Tensor<2> = log_sigmoid(-logits) * (1.0 - labels);
+    let [negative, positive] = weights.map(|weights| weights.unsqueeze::<2>());
+    let present: Tensor<2> = log_sigmoid(logits.clone()) * labels.clone() * positive;
+    let absent: Tensor<2> = log_sigmoid(-logits) * (1.0 - labels) * negative;
     -(present + absent).mean()
 }
 
@@ -288,14 +288,16 @@ mod tests {
     }
 
     #[test]
-    fn positive_labels_count_with_their_weight() {
+    fn labels_count_with_their_weight() {
         let device = Device::flex();
-        let loss = weighted_binary_cross_entropy(
-            Tensor::from_data([[0.3, -1.2]], &device),
-            Tensor::from_data([[1.0, 0.0]], &device),
-            Tensor::from_data([3.0, 20.0], &device),
-        );
-        assert!((value(loss) - 0.963_174_1).abs() < TOLERANCE);
+        for (negative, expected) in [([1.0, 1.0], 0.963_174_1), ([7.0, 4.0], 1.358_097)] {
+            let loss = balanced_binary_cross_entropy(
+                Tensor::from_data([[0.3, -1.2]], &device),
+                Tensor::from_data([[1.0, 0.0]], &device),
+                [negative, [3.0, 20.0]].map(|it| Tensor::from_data(it, &device)),
+            );
+            assert!((value(loss) - expected).abs() < TOLERANCE, "{expected}");
+        }
     }
 
     #[test]
@@ -314,7 +316,7 @@ mod tests {
             golden.action_units.rows(&device).narrow(1, 0, 12),
             golden.action_units.labels(&device),
         );
-        let positive = Tensor::from_data(golden.positive_weights.as_slice(), &device);
+        let positive = Tensor::<1>::from_data(golden.positive_weights.as_slice(), &device);
         let va = |loss: ValenceArousalLoss| loss.measure(predictions.clone(), values.clone());
         let losses = [
             weighted_cross_entropy(
@@ -329,7 +331,7 @@ mod tests {
                 squared_error: 0.5,
             }),
             va(ValenceArousalLoss::Paper),
-            weighted_binary_cross_entropy(units, present, positive),
+            balanced_binary_cross_entropy(units, present, [positive.ones_like(), positive]),
         ];
         for (index, (loss, expected)) in losses.into_iter().zip(&golden.losses).enumerate() {
             let loss = value(loss);

@@ -12,8 +12,10 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use affectlens_data::VideoFeatures;
+
 pub use action_units::action_unit_table;
-pub use expression::expression_table;
+pub use expression::{HeardExpressions, expression_table};
 pub use valence_arousal::valence_arousal_table;
 pub use violence::violence_table;
 
@@ -41,8 +43,20 @@ pub struct TableRow {
     pub published: Vec<Option<f64>>,
     /// What is missing to compute it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub needs: Option<&'static str>,
+    pub needs: Option<String>,
 }
+
+/// A head, and the rows of the validation frames that it reads.
+#[derive(Debug)]
+pub struct HeadWithRows<'a, L, H> {
+    /// The rows are the embeddings.
+    pub validation: &'a VideoFeatures<L>,
+    /// What reads them.
+    pub head: &'a H,
+}
+
+/// What a row is computed from besides the faces, or what is missing: the file, as a user would look for it.
+pub type Available<T> = Result<T, String>;
 
 /// A published table; `S` names the systems that can be computed.
 struct Published<S: 'static, const SCORES: usize> {
@@ -68,9 +82,7 @@ enum Source<S> {
 }
 
 /// Our scores of a row, or what it needs.
-type Computed<const SCORES: usize> = Result<[f64; SCORES], &'static str>;
-
-const AUDIO: &str = "audio";
+type Computed<const SCORES: usize> = Result<[f64; SCORES], String>;
 
 impl<S: Copy, const SCORES: usize> Published<S, SCORES> {
     /// The table with our scores of the systems that can be computed.
@@ -78,14 +90,14 @@ impl<S: Copy, const SCORES: usize> Published<S, SCORES> {
         let row = |PublishedRow(id, system, source, published): &PublishedRow<S, SCORES>| {
             let computed = match source {
                 Source::Ours(system) => compute(*system),
-                Source::Needs(needs) => Err(*needs),
+                Source::Needs(needs) => Err((*needs).to_owned()),
             };
             TableRow {
                 id,
                 system,
-                ours: computed.map_or_else(|_| Vec::new(), Vec::from),
                 published: published.to_vec(),
-                needs: computed.err(),
+                needs: computed.as_ref().err().cloned(),
+                ours: computed.map_or_else(|_| Vec::new(), Vec::from),
             }
         };
         Table {
@@ -109,7 +121,7 @@ impl Table {
         for row in &self.rows {
             let _ = write!(text, "\n| {} | {} |", row.id, row.system);
             for (place, published) in row.published.iter().enumerate() {
-                let ours = match (row.ours.get(place), row.needs) {
+                let ours = match (row.ours.get(place), &row.needs) {
                     (Some(ours), _) => format!("{ours:.4}"),
                     (None, Some(needs)) if place == 0 => format!("needs {needs}"),
                     (None, _) => String::new(),

@@ -46,6 +46,16 @@ impl Default for ValenceArousalRecipe {
     }
 }
 
+impl ValenceArousalRecipe {
+    /// The recipe for sound and for LibreFace's scores: with a hidden layer of 128 units.
+    pub fn with_hidden_layer() -> Self {
+        Self {
+            hidden: Some(128),
+            ..Self::default()
+        }
+    }
+}
+
 /// A trained regressor and how it did.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainedValenceArousal {

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use super::{FaceOptions, Model, affwild2, probability};
 use crate::{
     folders::picture_folders,
-    options::{expression, read_pictures},
+    options::{Modality, VideosOption, expression, read_pictures},
     progress::Terminal,
 };
 use affectlens::{
@@ -17,8 +17,12 @@ use affectlens::{
     label::Expression,
     landmarks::{BLENDSHAPES_ARCHITECTURE, Blendshapes, FaceMesh, MESH_ARCHITECTURE},
     role::Role,
+    task::Task,
 };
-use affectlens_data::{ActionUnitPairs, ActionUnitPredictor, BlendshapeUnits, score_action_units};
+use affectlens_data::{
+    ActionUnitPairs, ActionUnitPredictor, BlendshapeUnits, SoundActionUnitPredictor,
+    score_action_units,
+};
 
 /// Options of `affectlens evaluate action-units`.
 #[derive(clap::Args, Debug)]
@@ -35,6 +39,11 @@ pub(super) struct Args {
     /// Part of the pipeline that decides.
     #[arg(long, value_enum, default_value_t, conflicts_with = "data")]
     model: Model,
+    /// What the head reads.
+    #[arg(long, value_enum, default_value_t, requires = "affwild2")]
+    modality: Modality,
+    #[command(flatten)]
+    videos: VideosOption,
     /// Labels to leave out.
     #[arg(long, value_name = "LABEL,...", value_delimiter = ',', value_parser = expression)]
     without: Vec<Expression>,
@@ -72,7 +81,18 @@ impl Args {
     }
 
     fn score_videos(&self, root: &Path) -> Result<()> {
-        let (reader, _) = affwild2::open(&self.face, root)?;
+        if self.modality == Modality::Audio {
+            self.model.expect_head()?;
+            let head = self
+                .face
+                .weights
+                .installed()
+                .sound_head(Task::ActionUnits)?;
+            let predictor = SoundActionUnitPredictor::load(&head)?;
+            let mut reader = affwild2::open_videos(&self.face, &self.videos, root)?;
+            return affwild2::evaluate(&self.face, self.model, &mut reader, &predictor);
+        }
+        let (mut reader, _) = affwild2::open(&self.face, root)?;
         if self.model == Model::Pretrained {
             bail!("no backbone predicts action units, expected --model head or full");
         }
@@ -81,7 +101,7 @@ impl Args {
             .own_head(Role::ActionUnitsHead)?
             .context("there is no `action-units-head` among the weights; train one")?;
         let predictor = ActionUnitPredictor::load(&weights)?;
-        affwild2::evaluate(&self.face, self.model, &reader, &predictor)
+        affwild2::evaluate(&self.face, self.model, &mut reader, &predictor)
     }
 }
 

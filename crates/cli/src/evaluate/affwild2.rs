@@ -6,15 +6,21 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 
 use super::{FaceOptions, Model, print};
-use crate::{progress::Terminal, readers::open_crops};
+use crate::{
+    options::VideosOption,
+    progress::Terminal,
+    readers::{open_crops, open_sound},
+};
 use affectlens::{
     device::OpenedDevice,
     label::{AFF_WILD2, AFF_WILD2_ACTION_UNITS, Expression},
     metrics::{ActionUnitScores, Confusion, Covariance, Scores, ValenceArousalScores},
 };
 use affectlens_data::{
-    ActionUnitPredictor, AffWild2, CropReader, ExpressionPredictor, FramePredictor, Keep, Part,
-    SampleList, ValenceArousalPredictor, predict_frames, predict_submission,
+    ActionUnitPredictor, AffWild2, AffWild2Error, CropReader, ExpressionPredictor, FrameLabel,
+    FramePredictor, Keep, Part, SampleList, SoundActionUnitPredictor, SoundExpressionPredictor,
+    SoundReader, SoundValenceArousalPredictor, ValenceArousalPredictor, VideoFeatures,
+    predict_frames, predict_submission,
 };
 
 /// The data set, read with the backbone that the options name, and the device.
@@ -25,28 +31,78 @@ pub(super) fn open(options: &FaceOptions, root: &Path) -> Result<(CropReader, Op
     Ok((reader, device))
 }
 
+/// The sound of the data set's videos.
+pub(super) fn open_videos(
+    options: &FaceOptions,
+    videos: &VideosOption,
+    root: &Path,
+) -> Result<SoundReader> {
+    let tree = AffWild2::open(root)?;
+    let videos = tree.videos(videos.videos.as_deref())?;
+    let device = options.device.open()?;
+    let (reader, _) = open_sound(tree, videos, options.weights.folder.clone(), device)?;
+    Ok(reader)
+}
+
+/// What gives the features of frames: of their faces, or of their sound.
+pub(super) trait FrameReader {
+    fn validation<L: FrameLabel + Copy>(&mut self) -> Result<VideoFeatures<L>, AffWild2Error>;
+
+    fn list<L: Copy>(&mut self, list: &SampleList) -> Result<VideoFeatures<L>, AffWild2Error>;
+}
+
+impl FrameReader for CropReader {
+    fn validation<L: FrameLabel + Copy>(&mut self) -> Result<VideoFeatures<L>, AffWild2Error> {
+        Ok(self.read(Part::Validation, Keep::All)?.0)
+    }
+
+    fn list<L: Copy>(&mut self, list: &SampleList) -> Result<VideoFeatures<L>, AffWild2Error> {
+        self.read_list(list)
+    }
+}
+
+impl FrameReader for SoundReader {
+    fn validation<L: FrameLabel + Copy>(&mut self) -> Result<VideoFeatures<L>, AffWild2Error> {
+        Ok(self.read(Part::Validation, Keep::All)?.0)
+    }
+
+    fn list<L: Copy>(&mut self, list: &SampleList) -> Result<VideoFeatures<L>, AffWild2Error> {
+        self.read_list(list)
+    }
+}
+
+/// The frames to each side that a model averages over.
+pub(super) fn window(model: Model, predictor: &impl FramePredictor) -> usize {
+    match model {
+        Model::Full => predictor.half_window(),
+        Model::Pretrained | Model::Head => 0,
+    }
+}
+
 /// Scores a predictor, or writes its submission.
 pub(super) fn evaluate<P: Printed>(
     options: &FaceOptions,
     model: Model,
-    reader: &CropReader,
+    reader: &mut impl FrameReader,
     predictor: &P,
 ) -> Result<()> {
-    let window = match model {
-        Model::Full => predictor.half_window(),
-        Model::Pretrained | Model::Head => 0,
-    };
+    let window = window(model, predictor);
     if let Some(sample) = &options.submission {
-        let out = options.out.as_ref();
-        let out = out.context("--submission needs --out FILE")?;
         let list = SampleList::read(sample)?;
-        let features = reader.read_list::<P::Label>(&list)?;
+        let features = reader.list::<P::Label>(&list)?;
         let text = predict_submission(predictor, &list, &features, window, &Terminal::default())?;
-        return std::fs::write(out, text).with_context(|| format!("--out `{}`", out.display()));
+        return write(options, text);
     }
-    let (features, _) = reader.read::<P::Label>(Part::Validation, Keep::All)?;
+    let features = reader.validation::<P::Label>()?;
     let predictions = predict_frames(predictor, &features, window)?;
     P::print(&predictions, &features.labels(), options.json)
+}
+
+/// Writes a submission.
+pub(super) fn write(options: &FaceOptions, text: String) -> Result<()> {
+    let out = options.out.as_ref();
+    let out = out.context("--submission needs --out FILE")?;
+    std::fs::write(out, text).with_context(|| format!("--out `{}`", out.display()))
 }
 
 /// A predictor whose scores can be printed, as JSON or as lines of text.
@@ -63,6 +119,24 @@ impl Printed for ExpressionPredictor {
         }
         print(&scores, Expression::name, "frames");
         Ok(())
+    }
+}
+
+impl Printed for SoundExpressionPredictor {
+    fn print(predictions: &[usize], labels: &[usize], json: bool) -> Result<()> {
+        ExpressionPredictor::print(predictions, labels, json)
+    }
+}
+
+impl Printed for SoundValenceArousalPredictor {
+    fn print(predictions: &[[f32; 2]], labels: &[[f32; 2]], json: bool) -> Result<()> {
+        ValenceArousalPredictor::print(predictions, labels, json)
+    }
+}
+
+impl Printed for SoundActionUnitPredictor {
+    fn print(predictions: &[[bool; 12]], labels: &[[bool; 12]], json: bool) -> Result<()> {
+        ActionUnitPredictor::print(predictions, labels, json)
     }
 }
 

@@ -3,12 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail};
+use clap::ValueEnum;
 use serde::Serialize;
 
-use super::{FaceOptions, Model, affwild2, print, probability};
+use super::{
+    FaceOptions, Model,
+    affwild2::{self, FrameReader as _, Printed as _},
+    print, probability,
+};
 use crate::{
     folders::picture_folders,
-    options::{SCORED, expression, read_pictures},
+    options::{SCORED, VideosOption, expression, read_pictures},
     progress::Terminal,
 };
 use affectlens::{
@@ -17,12 +22,13 @@ use affectlens::{
     faces::{FaceClassifier, FaceControls},
     label::Expression,
     metrics::Scores,
-    task::Tasks,
+    task::{Task, Tasks},
     weights::{cache_dir, published_faceres},
 };
 use affectlens_data::{
-    AgeAndGenderReader, DecidingModel, ExpressionPredictor, GroupBy, GroupScores, LabelledPictures,
-    PictureClassifier, PictureScores, predict_groups, score_groups, score_pictures,
+    AgeAndGenderReader, AudioVisual, CropReader, DecidingModel, ExpressionPredictor, GroupBy,
+    GroupScores, LabelledPictures, PictureClassifier, PictureScores, SampleList,
+    SoundExpressionPredictor, predict_groups, score_groups, score_pictures,
 };
 
 /// Options of `affectlens evaluate expression`.
@@ -39,6 +45,14 @@ pub(super) struct Args {
     /// Part of the pipeline that decides.
     #[arg(long, value_enum, default_value_t)]
     model: Model,
+    /// What the model reads.
+    #[arg(long, value_enum, default_value_t, requires = "affwild2")]
+    modality: Modality,
+    /// Weight of the face in the average of probabilities with sound.
+    #[arg(long, value_name = "W", value_parser = probability, default_value_t = AudioVisual::FACE_WEIGHT)]
+    face_weight: f32,
+    #[command(flatten)]
+    videos: VideosOption,
     /// Switch off GLA: the head's class biases for expressions that are rare in its training data.
     #[arg(long)]
     no_gla: bool,
@@ -71,6 +85,18 @@ pub(super) struct Args {
     face: FaceOptions,
 }
 
+/// What an expression is read from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Modality {
+    /// Faces.
+    #[default]
+    Face,
+    /// Sound of the videos, embedded by wav2vec2-base.
+    Audio,
+    /// Both, averaged.
+    AudioVisual,
+}
+
 fn group(name: &str) -> Result<GroupBy, String> {
     match name {
         "age" => Ok(GroupBy::Age),
@@ -95,7 +121,11 @@ pub(super) fn run(args: &Args) -> Result<()> {
     args.face.expect_writable()?;
     match (&args.data, &args.affwild2) {
         (Some(data), _) => args.score_pictures(data),
-        (None, Some(root)) => args.score_videos(root),
+        (None, Some(root)) => match args.modality {
+            Modality::Face => args.score_videos(root),
+            Modality::Audio => args.score_sound(root),
+            Modality::AudioVisual => args.score_both(root),
+        },
         (None, None) => bail!("expected --data DIR or --affwild2 ROOT"),
     }
 }
@@ -161,6 +191,58 @@ impl Args {
     }
 
     fn score_videos(&self, root: &Path) -> Result<()> {
+        let (mut reader, predictor) = self.open_faces(root)?;
+        affwild2::evaluate(&self.face, self.model, &mut reader, &predictor)
+    }
+
+    fn score_sound(&self, root: &Path) -> Result<()> {
+        self.model.expect_head()?;
+        let predictor = self.sound_predictor()?;
+        let mut reader = affwild2::open_videos(&self.face, &self.videos, root)?;
+        affwild2::evaluate(&self.face, self.model, &mut reader, &predictor)
+    }
+
+    fn score_both(&self, root: &Path) -> Result<()> {
+        self.model.expect_head()?;
+        let sound = self.sound_predictor()?;
+        let (mut crops, faces) = self.open_faces(root)?;
+        if !faces.has_head() {
+            bail!("sound is averaged with a head, and there is none for the backbone");
+        }
+        let mut videos = affwild2::open_videos(&self.face, &self.videos, root)?;
+        let window = affwild2::window(self.model, &faces);
+        let list = self.face.submission.as_ref();
+        let list = list.map(|sample| SampleList::read(sample)).transpose()?;
+        let (seen, heard) = match &list {
+            Some(list) => (crops.list(list)?, videos.list(list)?),
+            None => (crops.validation()?, videos.validation()?),
+        };
+        let both = AudioVisual {
+            faces: &faces,
+            seen: &seen,
+            sound: &sound,
+            heard: &heard,
+            face_weight: self.face_weight,
+        };
+        match list {
+            Some(list) => {
+                let text = both.predict_submission(&list, window, &Terminal::default())?;
+                affwild2::write(&self.face, text)
+            }
+            None => {
+                let predictions = both.predict_frames(window)?;
+                ExpressionPredictor::print(&predictions, &seen.labels(), self.face.json)
+            }
+        }
+    }
+
+    fn sound_predictor(&self) -> Result<SoundExpressionPredictor> {
+        let head = self.face.weights.installed().sound_head(Task::Expression)?;
+        Ok(SoundExpressionPredictor::load(&head, !self.no_gla)?)
+    }
+
+    /// The crops, and what decides on them.
+    fn open_faces(&self, root: &Path) -> Result<(CropReader, ExpressionPredictor)> {
         let (reader, device) = affwild2::open(&self.face, root)?;
         let installed = self.face.weights.installed();
         let mut weights = installed.face_classifier(Tasks::EXPRESSION)?;
@@ -180,7 +262,7 @@ impl Args {
             }
             Ok(controls)
         })?;
-        affwild2::evaluate(&self.face, self.model, &reader, &predictor)
+        Ok((reader, predictor))
     }
 
     /// The classifier's defaults with what the options change.

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 
 use super::{FaceOptions, Model, affwild2};
-use affectlens::role::Role;
-use affectlens_data::ValenceArousalPredictor;
+use crate::options::{Modality, VideosOption};
+use affectlens::{role::Role, task::Task};
+use affectlens_data::{SoundValenceArousalPredictor, ValenceArousalPredictor};
 
 /// Options of `affectlens evaluate valence-arousal`.
 #[derive(clap::Args, Debug)]
@@ -18,6 +19,11 @@ pub(super) struct Args {
     /// Part of the pipeline that decides.
     #[arg(long, value_enum, default_value_t)]
     model: Model,
+    /// What the head reads.
+    #[arg(long, value_enum, default_value_t)]
+    modality: Modality,
+    #[command(flatten)]
+    videos: VideosOption,
     #[command(flatten)]
     face: FaceOptions,
 }
@@ -26,7 +32,14 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<()> {
     let face = &args.face;
     face.expect_writable()?;
-    let (reader, _) = affwild2::open(face, &args.affwild2)?;
+    if args.modality == Modality::Audio {
+        args.model.expect_head()?;
+        let head = face.weights.installed().sound_head(Task::ValenceArousal)?;
+        let predictor = SoundValenceArousalPredictor::load(&head)?;
+        let mut reader = affwild2::open_videos(face, &args.videos, &args.affwild2)?;
+        return affwild2::evaluate(face, args.model, &mut reader, &predictor);
+    }
+    let (mut reader, _) = affwild2::open(face, &args.affwild2)?;
     let head = match args.model {
         Model::Pretrained => None,
         Model::Head | Model::Full => face
@@ -44,5 +57,5 @@ pub(super) fn run(args: &Args) -> Result<()> {
         );
     }
     let predictor = ValenceArousalPredictor::load(head.as_ref())?;
-    affwild2::evaluate(face, args.model, &reader, &predictor)
+    affwild2::evaluate(face, args.model, &mut reader, &predictor)
 }

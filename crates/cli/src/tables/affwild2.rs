@@ -1,5 +1,7 @@
 //! The tables for faces, on Aff-Wild2.
 
+mod sound;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -17,12 +19,14 @@ use affectlens::{
     label::AFF_WILD2,
     weights::Weights,
 };
-use affectlens_data::{AffWild2, CropReader, FrameCounts, Keep, Part};
+use affectlens_data::{AffWild2, CropReader, FrameCounts, Keep, LibreFaceCounts, Part};
 use affectlens_train::{
-    ActionUnitExamples, ActionUnitRecipe, Examples, ExpressionRecipe, LabelledEmbeddings, Table,
-    TrainingConfig, ValenceArousalRecipe, action_unit_table, expression_table, train_action_units,
-    train_expression, train_valence_arousal, valence_arousal_table,
+    ActionUnitExamples, ActionUnitRecipe, Available, Examples, ExpressionRecipe, HeardExpressions,
+    LabelledEmbeddings, Table, TrainingConfig, ValenceArousalRecipe, action_unit_table,
+    expression_table, train_action_units, train_expression, train_valence_arousal,
+    valence_arousal_table,
 };
+use sound::{Sound, SoundReport, Trained};
 
 /// Backbones of the published rows.
 const EXPRESSION_BACKBONE: &str = "emotieffnet-b0";
@@ -39,6 +43,11 @@ struct Report {
     features: BTreeMap<&'static str, PathBuf>,
     /// Numbers of a cached row that are the embedding; the others are outputs.
     embedding_widths: BTreeMap<&'static str, usize>,
+    /// What the rows with sound were made of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sound: Option<SoundReport>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    libreface: Option<LibreFaceCounts>,
 }
 
 impl Report {
@@ -74,8 +83,9 @@ impl Args {
         let mut report = Report::default();
         let tree = AffWild2::open(root)?;
         let device = self.device.open()?;
+        let mut sound = self.sound(&tree, &device)?;
         let reader = self.reader(&tree, &device, EXPRESSION_BACKBONE)?;
-        self.expression(&reader, &mut report)?;
+        self.expression(&reader, &mut sound, &mut report)?;
         let (reader, images) = match &self.backbone {
             Some(_) => (None, reader),
             None => (
@@ -83,8 +93,10 @@ impl Args {
                 self.reader(&tree, &device, VALENCE_AROUSAL_BACKBONE)?,
             ),
         };
-        self.valence_arousal(&images, &mut report)?;
-        self.action_units(reader.as_ref().unwrap_or(&images), &mut report)?;
+        self.valence_arousal(&tree, &images, &mut sound, &mut report)?;
+        let faces = reader.as_ref().unwrap_or(&images);
+        self.action_units(faces, &mut sound, &mut report)?;
+        report.sound = sound.as_ref().ok().map(Sound::report);
         Ok((report.markdown(), serde_json::to_string_pretty(&report)?))
     }
 
@@ -113,7 +125,12 @@ impl Args {
         self.head(name, reader.weights(), trained_on, train)
     }
 
-    fn expression(&self, reader: &CropReader, report: &mut Report) -> Result<()> {
+    fn expression(
+        &self,
+        reader: &CropReader,
+        sound: &mut Available<Sound>,
+        report: &mut Report,
+    ) -> Result<()> {
         let (training, training_frames) = reader.read::<usize>(Part::Training, Keep::Labelled)?;
         let (validation, validation_frames) = reader.read::<usize>(Part::Validation, Keep::All)?;
         let frames = [training_frames, validation_frames];
@@ -148,12 +165,24 @@ impl Args {
         let cross_entropy = head("expression", TrainingConfig::default())?;
         let focal = head("expression-focal", TrainingConfig::focal())?;
         let classes = reader.embedder().classes();
-        let table = expression_table(&validation, &cross_entropy, &focal, &counts, classes)?;
+        let heard = self.expression_of_sound(sound)?;
+        let heard = available(&heard, |heard| HeardExpressions {
+            sound: heard.with_rows(),
+            counts: &heard.counts,
+        });
+        let heads = [&cross_entropy, &focal];
+        let table = expression_table(&validation, heads, &counts, classes, &heard)?;
         report.add(reader, frames, table);
         Ok(())
     }
 
-    fn valence_arousal(&self, reader: &CropReader, report: &mut Report) -> Result<()> {
+    fn valence_arousal(
+        &self,
+        tree: &AffWild2,
+        reader: &CropReader,
+        sound: &mut Available<Sound>,
+        report: &mut Report,
+    ) -> Result<()> {
         let (training, training_frames) =
             reader.read::<[f32; 2]>(Part::Training, Keep::Labelled)?;
         let (validation, validation_frames) =
@@ -177,15 +206,24 @@ impl Args {
         })?;
         let head = ValenceArousal::load(&weights, &Device::flex())?;
         let has_own = reader.embedder().has_valence_arousal();
-        report.add(
-            reader,
-            frames,
-            valence_arousal_table(&validation, &head, has_own),
-        );
+        let others = [
+            self.valence_arousal_of_sound(sound)?,
+            self.valence_arousal_of_libreface(tree, report)?,
+        ];
+        let [heard, libreface] = others
+            .each_ref()
+            .map(|other| available(other, Trained::with_rows));
+        let table = valence_arousal_table(&validation, &head, has_own, &heard, &libreface);
+        report.add(reader, frames, table);
         Ok(())
     }
 
-    fn action_units(&self, reader: &CropReader, report: &mut Report) -> Result<()> {
+    fn action_units(
+        &self,
+        reader: &CropReader,
+        sound: &mut Available<Sound>,
+        report: &mut Report,
+    ) -> Result<()> {
         let (training, training_frames) =
             reader.read::<[bool; 12]>(Part::Training, Keep::Labelled)?;
         let (validation, validation_frames) =
@@ -211,7 +249,15 @@ impl Args {
             Ok(trained.weights)
         })?;
         let head = ActionUnits::load(&weights, &Device::flex())?;
-        report.add(reader, frames, action_unit_table(&validation, &head)?);
+        let heard = self.action_units_of_sound(sound)?;
+        let heard = available(&heard, Trained::with_rows);
+        let table = action_unit_table(&validation, &head, &heard)?;
+        report.add(reader, frames, table);
         Ok(())
     }
+}
+
+/// What is made of something that may be missing.
+fn available<'a, T, U>(it: &'a Available<T>, make: impl FnOnce(&'a T) -> U) -> Available<U> {
+    it.as_ref().map(make).map_err(Clone::clone)
 }

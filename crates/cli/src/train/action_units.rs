@@ -2,20 +2,22 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::ValueEnum;
 
 use super::{
-    options::{FaceOptions, PictureCounts, ScheduleOptions, keep_score},
+    options::{FaceOptions, ModalityOptions, PictureCounts, ScheduleOptions, keep_score},
     show_epochs,
 };
+use crate::options::Modality;
 use affectlens::{
     calibration::{ActionUnitScore, ActionUnitSettings},
     weights::Precision,
 };
 use affectlens_data::{Keep, Part, VideoFeatures};
 use affectlens_train::{
-    ActionUnitExamples, ActionUnitRecipe, TrainedActionUnits, train_action_units,
+    ActionUnitExamples, ActionUnitRecipe, Examples, SoundActionUnitRecipe, TrainedActionUnits,
+    TrainedSoundActionUnits, train_action_units, train_sound_action_units,
 };
 
 /// Options of `affectlens train action-units`.
@@ -27,11 +29,14 @@ pub(super) struct Args {
     #[arg(long, value_name = "ROOT")]
     affwild2: PathBuf,
     #[command(flatten)]
+    modality: ModalityOptions,
+    #[command(flatten)]
     schedule: ScheduleOptions,
-    /// Width of the embedding network's hidden layer.
-    #[arg(long, value_name = "UNITS", default_value_t = ActionUnitRecipe::default().hidden)]
-    hidden: usize,
-    /// Values that are compared with the thresholds of the action units; stored in the file.
+    /// Width of the hidden layer over embeddings [default: 256; 128 with --modality audio].
+    #[arg(long, value_name = "UNITS")]
+    hidden: Option<usize>,
+    /// Values that are compared with the thresholds of the action units; stored in the file. Those of sound are
+    /// probabilities.
     #[arg(long, value_enum, default_value_t)]
     scores: ScoreKind,
     #[command(flatten)]
@@ -47,9 +52,16 @@ enum ScoreKind {
     Logit,
 }
 
-/// Trains both classifiers and writes them.
+/// Trains the classifiers and writes them.
 pub(super) fn run(args: &Args) -> Result<()> {
     args.face.expect_writable()?;
+    match args.modality.modality {
+        Modality::Face => train_on_faces(args),
+        Modality::Audio => train_on_sound(args),
+    }
+}
+
+fn train_on_faces(args: &Args) -> Result<()> {
     let reader = args.face.reader(&args.affwild2)?;
     let (training, training_frames) = reader.read::<[bool; 12]>(Part::Training, Keep::Labelled)?;
     let (validation, validation_frames) =
@@ -83,6 +95,44 @@ pub(super) fn run(args: &Args) -> Result<()> {
         used: labels.map(|labels| labels.len()),
         skipped: training.failures.len() + validation.failures.len(),
         frames: Some([training_frames, validation_frames]),
+        ..PictureCounts::default()
+    };
+    args.face.print(counts, &report)
+}
+
+/// Trains on all labelled frames that hear something, with a face or without, and scores those with a face.
+fn train_on_sound(args: &Args) -> Result<()> {
+    if args.scores == ScoreKind::Logit {
+        bail!("--scores logit is for faces: thresholds of sound are compared with probabilities");
+    }
+    let (mut reader, backbone) = args.face.sound_reader(&args.affwild2, &args.modality)?;
+    let (training, training_frames) = reader.read::<[bool; 12]>(Part::Training, Keep::Labelled)?;
+    let (validation, validation_frames) = reader.read::<[bool; 12]>(Part::Validation, Keep::All)?;
+    let labels = [training.labels(), validation.labels()];
+    let TrainedSoundActionUnits {
+        mut weights,
+        report,
+        ..
+    } = train_sound_action_units(
+        Examples {
+            rows: &training.embeddings,
+            labels: &labels[0],
+        },
+        Examples {
+            rows: &validation.embeddings.select(&validation.labelled_rows()),
+            labels: &labels[1],
+        },
+        &args.sound_recipe(),
+        args.face.checkpoint("action-units", &backbone).as_deref(),
+        show_epochs(""),
+    )?;
+    let score = report.validation.tuned.mean_f1;
+    keep_score(&mut weights.metadata.extra, "mean_f1", score);
+    args.face.write(weights, &backbone, Precision::Lossless)?;
+    let counts = PictureCounts {
+        used: labels.map(|labels| labels.len()),
+        heard: Some([training_frames, validation_frames]),
+        ..PictureCounts::default()
     };
     args.face.print(counts, &report)
 }
@@ -103,9 +153,18 @@ impl Args {
     fn recipe(&self) -> ActionUnitRecipe {
         let published = ActionUnitRecipe::default();
         ActionUnitRecipe {
-            hidden: self.hidden,
+            hidden: self.hidden.unwrap_or(published.hidden),
             schedule: self.schedule.apply(published.schedule),
             ..published
+        }
+    }
+
+    /// The recipe for sound, with the schedule of that for faces but for its step size, which stays.
+    fn sound_recipe(&self) -> SoundActionUnitRecipe {
+        let published = SoundActionUnitRecipe::default();
+        SoundActionUnitRecipe {
+            hidden: self.hidden.unwrap_or(published.hidden),
+            schedule: self.schedule.apply(published.schedule),
         }
     }
 }

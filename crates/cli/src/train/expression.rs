@@ -7,18 +7,23 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use super::{
-    options::{FaceOptions, PictureCounts, ScheduleOptions},
+    options::{FaceOptions, ModalityOptions, PictureCounts, ScheduleOptions},
     show_epochs,
 };
 use crate::{
-    folders::picture_folders, options::expression, progress::Terminal, readers::picture_cache,
+    folders::picture_folders,
+    options::{Modality, expression},
+    progress::Terminal,
+    readers::picture_cache,
 };
 use affectlens::{
     calibration::ExpressionSettings,
     label::{AFF_WILD2, Expression},
     weights::{Precision, Weights},
 };
-use affectlens_data::{CropReader, Embedder, FrameCounts, Keep, LabelledPictures, Part};
+use affectlens_data::{
+    CropReader, Embedder, FrameCounts, Keep, LabelledPictures, Part, SoundCounts, SoundReader,
+};
 use affectlens_train::{
     ExpressionRecipe, LabelledEmbeddings, Loss, Sampling, TrainingConfig, train_expression,
 };
@@ -34,6 +39,8 @@ use end_to_end::{EndToEndOptions, file_of};
 pub(super) struct Args {
     #[command(flatten)]
     data: DataOptions,
+    #[command(flatten)]
+    modality: ModalityOptions,
     #[command(flatten)]
     schedule: ScheduleOptions,
     #[command(flatten)]
@@ -96,13 +103,14 @@ struct NetworkOptions {
     /// Width of the hidden layer.
     #[arg(long, value_name = "UNITS", default_value_t = TrainingConfig::default().hidden)]
     hidden: usize,
-    /// Focal loss with this gamma and class-balanced weights, instead of weighted cross-entropy.
+    /// Focal loss with this gamma and class-balanced weights, instead of weighted cross-entropy; 1 where not given with
+    /// --modality audio.
     #[arg(long, value_name = "GAMMA")]
     focal: Option<f32>,
     /// Beta of the class-balanced weights.
     #[arg(long, default_value_t = 0.99, requires = "focal")]
     beta: f64,
-    /// Balanced batches with N examples of each class, instead of shuffled ones.
+    /// Balanced batches with N examples of each class, instead of shuffled ones; 4 where not given with --modality audio.
     #[arg(long, value_name = "N", conflicts_with_all = ["batch", "weighted_sampler"])]
     per_class: Option<usize>,
     /// Draw examples with replacement, every class equally often.
@@ -151,6 +159,7 @@ struct Data<'a> {
     classes: &'a [Expression],
     skipped: usize,
     frames: Option<[FrameCounts; 2]>,
+    heard: Option<[SoundCounts; 2]>,
 }
 
 /// Trains an expression head and writes it.
@@ -160,7 +169,13 @@ pub(super) fn run(args: &Args) -> Result<()> {
     match (&args.data.affwild2, args.end_to_end.backbone_out()) {
         (None, None) => args.train_on_pictures(),
         (None, Some(backbone)) => args.train_end_to_end(backbone),
-        (Some(root), _) => args.train_on_videos(&args.face.reader(root)?),
+        (Some(root), _) => match args.modality.modality {
+            Modality::Face => args.train_on_videos(&args.face.reader(root)?),
+            Modality::Audio => {
+                let (reader, backbone) = args.face.sound_reader(root, &args.modality)?;
+                args.train_on_sound(reader, &backbone)
+            }
+        },
     }
 }
 
@@ -201,6 +216,7 @@ impl Args {
             classes: &classes,
             skipped,
             frames: None,
+            heard: None,
         };
         self.train(&weights, &data)
     }
@@ -222,8 +238,31 @@ impl Args {
             classes: &AFF_WILD2,
             skipped,
             frames: Some([training_frames, validation_frames]),
+            heard: None,
         };
         self.train(reader.weights(), &data)
+    }
+
+    /// Trains on all labelled frames that hear something, with a face or without, and scores those with a face.
+    fn train_on_sound(&self, mut reader: SoundReader, backbone: &Weights) -> Result<()> {
+        let (training, training_frames) = reader.read::<usize>(Part::Training, Keep::Labelled)?;
+        let (validation, validation_frames) = reader.read::<usize>(Part::Validation, Keep::All)?;
+        let labelled = validation.labelled_rows();
+        let data = Data {
+            training: LabelledEmbeddings {
+                labels: training.labels(),
+                rows: training.embeddings,
+            },
+            validation: LabelledEmbeddings {
+                rows: validation.embeddings.select(&labelled),
+                labels: validation.labels(),
+            },
+            classes: &AFF_WILD2,
+            skipped: 0,
+            frames: None,
+            heard: Some([training_frames, validation_frames]),
+        };
+        self.train(backbone, &data)
     }
 
     fn train(&self, backbone: &Weights, data: &Data) -> Result<()> {
@@ -242,6 +281,7 @@ impl Args {
             used: [&data.training, &data.validation].map(|it| it.rows.len()),
             skipped: data.skipped,
             frames: data.frames,
+            heard: data.heard,
         };
         self.face.print(counts, &trained.report)
     }
@@ -250,22 +290,24 @@ impl Args {
     fn recipe(&self) -> ExpressionRecipe {
         let network = &self.network;
         let beta = network.beta;
+        let published = match self.modality.modality {
+            Modality::Face => TrainingConfig::default(),
+            Modality::Audio => TrainingConfig::focal_sound(),
+        };
         ExpressionRecipe {
             training: TrainingConfig {
                 hidden: network.hidden,
-                loss: network
-                    .focal
-                    .map_or(Loss::WeightedCrossEntropy, |gamma| Loss::Focal {
-                        gamma,
-                        beta,
-                    }),
+                loss: match (network.focal, published.loss) {
+                    (Some(gamma), _) => Loss::Focal { gamma, beta },
+                    (None, loss) => loss,
+                },
                 sampling: match network.per_class {
                     Some(per_class) => Sampling::Balanced { per_class },
                     None if network.weighted_sampler => Sampling::Weighted,
-                    None => Sampling::Shuffled,
+                    None => published.sampling,
                 },
                 mixup: network.mixup,
-                schedule: self.schedule.apply(TrainingConfig::default().schedule),
+                schedule: self.schedule.apply(published.schedule),
             },
             holdout: self.holdout,
             without_gla: self.no_gla,
@@ -336,6 +378,12 @@ mod tests {
         let args: Args = parse("--data d --out o --per-class 8 --focal 2 --patience 6");
         let expected = ExpressionRecipe {
             training: TrainingConfig::focal(),
+            ..ExpressionRecipe::default()
+        };
+        assert_eq!(args.recipe(), expected);
+        let args: Args = parse("--affwild2 a --out o --modality audio");
+        let expected = ExpressionRecipe {
+            training: TrainingConfig::focal_sound(),
             ..ExpressionRecipe::default()
         };
         assert_eq!(args.recipe(), expected);

@@ -12,11 +12,12 @@ use serde::Serialize;
 use super::{command_line, stamp};
 use crate::{
     DeviceOption, WeightsOptions,
+    options::{Modality, VideosOption},
     outputs::{expect_output_folder, expect_outputs},
-    readers::open_crops,
+    readers::{open_crops, open_sound},
 };
 use affectlens::weights::{Precision, Weights, sha256};
-use affectlens_data::{AffWild2, CropReader, FrameCounts};
+use affectlens_data::{AffWild2, CropReader, FrameCounts, SoundCounts, SoundReader};
 use affectlens_train::{EarlyStop, Schedule};
 
 /// How long and how fast a head for faces is trained.
@@ -65,10 +66,13 @@ impl ScheduleOptions {
             batch: self.batch,
             learning_rate: self.learning_rate,
             weight_decay: self.weight_decay,
-            early_stop: self.patience.map(|patience| EarlyStop {
-                patience,
-                ..EarlyStop::default()
-            }),
+            early_stop: match self.patience {
+                Some(patience) => Some(EarlyStop {
+                    patience,
+                    ..EarlyStop::default()
+                }),
+                None => published.early_stop,
+            },
             seed: self.seed,
             ..published
         }
@@ -98,6 +102,16 @@ impl ResumeOption {
             None => Ok(()),
         }
     }
+}
+
+/// What is read of the videos of Aff-Wild2.
+#[derive(clap::Args, Debug)]
+pub(super) struct ModalityOptions {
+    /// What the head reads.
+    #[arg(long, value_enum, default_value_t, requires = "affwild2")]
+    pub(super) modality: Modality,
+    #[command(flatten)]
+    videos: VideosOption,
 }
 
 /// The file to write, and where networks come from and run, for heads of faces.
@@ -132,17 +146,22 @@ struct Summary<'a, R> {
     /// Training and validation frames of Aff-Wild2.
     #[serde(skip_serializing_if = "Option::is_none")]
     frames: Option<[FrameCounts; 2]>,
+    /// The same by what is heard in them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    heard: Option<[SoundCounts; 2]>,
     #[serde(flatten)]
     report: &'a R,
 }
 
 /// Training and validation pictures of a run.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(super) struct PictureCounts {
     pub(super) used: [usize; 2],
     pub(super) skipped: usize,
     /// Frames of Aff-Wild2, if that is where they come from.
     pub(super) frames: Option<[FrameCounts; 2]>,
+    /// The same where their sound was read.
+    pub(super) heard: Option<[SoundCounts; 2]>,
 }
 
 impl FaceOptions {
@@ -155,6 +174,22 @@ impl FaceOptions {
     /// Reads crops of Aff-Wild2.
     pub(super) fn reader(&self, root: &Path) -> Result<CropReader> {
         open_crops(AffWild2::open(root)?, &self.weights, self.device.open()?)
+    }
+
+    /// Reads sound of Aff-Wild2, and gives what the network for it says of itself.
+    pub(super) fn sound_reader(
+        &self,
+        root: &Path,
+        options: &ModalityOptions,
+    ) -> Result<(SoundReader, Weights)> {
+        let tree = AffWild2::open(root)?;
+        let videos = tree.videos(options.videos.videos.as_deref())?;
+        open_sound(
+            tree,
+            videos,
+            self.weights.folder.clone(),
+            self.device.open()?,
+        )
     }
 
     /// The checkpoint of a task's head over a backbone.
@@ -196,6 +231,7 @@ impl FaceOptions {
             validation_pictures,
             skipped_pictures: counts.skipped,
             frames: counts.frames,
+            heard: counts.heard,
             report,
         };
         println!("{}", serde_json::to_string(&summary)?);

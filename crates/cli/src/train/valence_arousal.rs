@@ -6,10 +6,11 @@ use anyhow::Result;
 use clap::ValueEnum;
 
 use super::{
-    options::{FaceOptions, PictureCounts, ScheduleOptions, keep_score},
+    options::{FaceOptions, ModalityOptions, PictureCounts, ScheduleOptions, keep_score},
     show_epochs,
 };
-use affectlens::weights::Precision;
+use crate::options::Modality;
+use affectlens::weights::{Precision, Weights};
 use affectlens_data::{Keep, Part};
 use affectlens_train::{Examples, ValenceArousalLoss, ValenceArousalRecipe, train_valence_arousal};
 
@@ -22,8 +23,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "ROOT")]
     affwild2: PathBuf,
     #[command(flatten)]
+    modality: ModalityOptions,
+    #[command(flatten)]
     schedule: ScheduleOptions,
-    /// Width of a hidden layer; the published network has none.
+    /// Width of a hidden layer; the published network for faces has none, that for sound 128 units.
     #[arg(long, value_name = "UNITS")]
     hidden: Option<usize>,
     /// Loss.
@@ -47,44 +50,95 @@ enum Distance {
 /// Trains a regressor and writes it.
 pub(super) fn run(args: &Args) -> Result<()> {
     args.face.expect_writable()?;
-    let reader = args.face.reader(&args.affwild2)?;
-    let (training, training_frames) = reader.read::<[f32; 2]>(Part::Training, Keep::Labelled)?;
-    let (validation, validation_frames) =
-        reader.read::<[f32; 2]>(Part::Validation, Keep::Labelled)?;
-    let labels = [training.labels(), validation.labels()];
-    let backbone = reader.weights();
-    let trained = train_valence_arousal(
-        Examples {
-            rows: &training.outputs,
-            labels: &labels[0],
-        },
-        Examples {
-            rows: &validation.outputs,
-            labels: &labels[1],
-        },
-        &args.recipe(),
-        args.face.checkpoint("valence-arousal", backbone).as_deref(),
-        show_epochs(""),
-    )?;
-    let mut weights = trained.weights;
-    let scores = &trained.report.validation;
-    let extra = &mut weights.metadata.extra;
-    keep_score(extra, "ccc_valence", scores.valence);
-    keep_score(extra, "ccc_arousal", scores.arousal);
-    args.face.write(weights, backbone, Precision::Lossless)?;
-    let counts = PictureCounts {
-        used: labels.map(|labels| labels.len()),
-        skipped: training.failures.len() + validation.failures.len(),
-        frames: Some([training_frames, validation_frames]),
-    };
-    args.face.print(counts, &trained.report)
+    match args.modality.modality {
+        Modality::Face => args.train_on_faces(),
+        Modality::Audio => args.train_on_sound(),
+    }
 }
 
 impl Args {
+    fn train_on_faces(&self) -> Result<()> {
+        let reader = self.face.reader(&self.affwild2)?;
+        let (training, training_frames) =
+            reader.read::<[f32; 2]>(Part::Training, Keep::Labelled)?;
+        let (validation, validation_frames) =
+            reader.read::<[f32; 2]>(Part::Validation, Keep::Labelled)?;
+        let labels = [training.labels(), validation.labels()];
+        let examples = [
+            Examples {
+                rows: &training.outputs,
+                labels: &labels[0],
+            },
+            Examples {
+                rows: &validation.outputs,
+                labels: &labels[1],
+            },
+        ];
+        let counts = PictureCounts {
+            used: labels.each_ref().map(Vec::len),
+            skipped: training.failures.len() + validation.failures.len(),
+            frames: Some([training_frames, validation_frames]),
+            ..PictureCounts::default()
+        };
+        self.train(reader.weights(), examples, counts)
+    }
+
+    /// Trains on all labelled frames that hear something, with a face or without, and scores those with a face.
+    fn train_on_sound(&self) -> Result<()> {
+        let (mut reader, backbone) = self.face.sound_reader(&self.affwild2, &self.modality)?;
+        let (training, training_frames) =
+            reader.read::<[f32; 2]>(Part::Training, Keep::Labelled)?;
+        let (validation, validation_frames) =
+            reader.read::<[f32; 2]>(Part::Validation, Keep::All)?;
+        let labels = [training.labels(), validation.labels()];
+        let examples = [
+            Examples {
+                rows: &training.embeddings,
+                labels: &labels[0],
+            },
+            Examples {
+                rows: &validation.embeddings.select(&validation.labelled_rows()),
+                labels: &labels[1],
+            },
+        ];
+        let counts = PictureCounts {
+            used: labels.each_ref().map(Vec::len),
+            heard: Some([training_frames, validation_frames]),
+            ..PictureCounts::default()
+        };
+        self.train(&backbone, examples, counts)
+    }
+
+    fn train(
+        &self,
+        backbone: &Weights,
+        [training, validation]: [Examples<[f32; 2]>; 2],
+        counts: PictureCounts,
+    ) -> Result<()> {
+        let trained = train_valence_arousal(
+            training,
+            validation,
+            &self.recipe(),
+            self.face.checkpoint("valence-arousal", backbone).as_deref(),
+            show_epochs(""),
+        )?;
+        let mut weights = trained.weights;
+        let scores = &trained.report.validation;
+        let extra = &mut weights.metadata.extra;
+        keep_score(extra, "ccc_valence", scores.valence);
+        keep_score(extra, "ccc_arousal", scores.arousal);
+        self.face.write(weights, backbone, Precision::Lossless)?;
+        self.face.print(counts, &trained.report)
+    }
+
     /// The published recipe with what the options change.
     fn recipe(&self) -> ValenceArousalRecipe {
+        let published = match self.modality.modality {
+            Modality::Face => ValenceArousalRecipe::default(),
+            Modality::Audio => ValenceArousalRecipe::with_hidden_layer(),
+        };
         ValenceArousalRecipe {
-            hidden: self.hidden,
+            hidden: self.hidden.or(published.hidden),
             loss: match self.loss {
                 Distance::Concordance => ValenceArousalLoss::Concordance,
                 Distance::Combined => ValenceArousalLoss::Combined {
@@ -93,9 +147,7 @@ impl Args {
                 },
                 Distance::Paper => ValenceArousalLoss::Paper,
             },
-            schedule: self
-                .schedule
-                .apply(ValenceArousalRecipe::default().schedule),
+            schedule: self.schedule.apply(published.schedule),
         }
     }
 }
@@ -109,5 +161,7 @@ mod tests {
     fn without_options_the_recipe_is_the_published_one() {
         let args: Args = parse("--affwild2 a --out o");
         assert_eq!(args.recipe(), ValenceArousalRecipe::default());
+        let args: Args = parse("--affwild2 a --out o --modality audio");
+        assert_eq!(args.recipe(), ValenceArousalRecipe::with_hidden_layer());
     }
 }

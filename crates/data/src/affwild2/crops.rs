@@ -76,6 +76,7 @@ impl CropReader {
                     name: video.name.clone(),
                     crops,
                     labels: Vec::new(),
+                    unseen: Vec::new(),
                 })
             })
             .collect::<Result<_, AffWild2Error>>()?;

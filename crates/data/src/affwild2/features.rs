@@ -1,6 +1,6 @@
 //! Features of the crops of annotated videos.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use super::{AffWild2, AffWild2Error, AnnotatedVideo};
 use crate::{EmbeddedPictures, ExtractionError, Failure, FeatureRows};
@@ -99,6 +99,24 @@ impl<L: Copy> VideoFeatures<L> {
         Ok(features)
     }
 
+    /// For each row the row of the same frame among `others`, which are of the same videos; `None` where they lack it.
+    pub fn rows_among<M>(&self, others: &VideoFeatures<M>) -> Vec<Option<usize>> {
+        let by_name: BTreeMap<&str, &VideoRows<M>> = others
+            .videos
+            .iter()
+            .map(|video| (video.name.as_str(), video))
+            .collect();
+        let mut rows = Vec::with_capacity(self.embeddings.len());
+        for video in &self.videos {
+            let other = by_name.get(video.name.as_str());
+            rows.extend(video.frames.iter().map(|frame| {
+                let place = other?.frames.binary_search(frame).ok()?;
+                Some(other?.first + place)
+            }));
+        }
+        rows
+    }
+
     /// Labels of all videos, in the order of [`Self::labelled`].
     pub fn labels(&self) -> Vec<L> {
         let labels = self.videos.iter().flat_map(|video| &video.labels);
@@ -184,11 +202,13 @@ mod tests {
                 name: "a".to_owned(),
                 crops: vec![1, 2, 4],
                 labels: vec![(2, 5), (4, 6)],
+                unseen: Vec::new(),
             },
             AnnotatedVideo {
                 name: "b".to_owned(),
                 crops: vec![3, 4],
                 labels: vec![(3, 7), (4, 0)],
+                unseen: Vec::new(),
             },
         ];
         let mut extract = |video: &str, paths: &[PathBuf]| {
@@ -226,6 +246,16 @@ mod tests {
     }
 
     #[test]
+    fn rows_of_the_same_frames_find_each_other() {
+        let all = features(Keep::All);
+        let mut others = features(Keep::Labelled);
+        assert_eq!(others.rows_among(&all), [Some(1), Some(2), Some(3)]);
+        assert_eq!(all.rows_among(&others), [None, Some(0), Some(1), Some(2)]);
+        others.videos.remove(0);
+        assert_eq!(all.rows_among(&others), [None, None, None, Some(2)]);
+    }
+
+    #[test]
     fn windows_reach_over_missing_crops_and_unlabelled_frames_but_not_over_videos() {
         let all = features(Keep::All);
         let values: Vec<_> = all
@@ -246,6 +276,7 @@ mod tests {
             name: "a".to_owned(),
             crops: vec![1],
             labels: vec![(1, 0_usize)],
+            unseen: Vec::new(),
         }];
         let extract = |_: &str, _: &[PathBuf]| {
             Ok(EmbeddedPictures {

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::{EmbeddedPictures, EmbeddedVideo, Failure, cache::rows_digest};
-use crate::FeatureRows;
+use super::{EmbeddedPictures, EmbeddedSound, EmbeddedVideo, Failure, cache::rows_digest};
+use crate::{FeatureRows, sound::Pictures};
 use affectlens::weights::{Metadata, Weights, WeightsError};
 
 /// Name of the tensor.
@@ -18,6 +18,12 @@ const ROWS_DIGEST: &str = "rows_sha256";
 const PICTURES: &str = "pictures";
 /// Key of the times of a video's frames, in milliseconds.
 const TIMES: &str = "times_ms";
+/// Key of the number of samples of 16 kHz that a sound has.
+const SAMPLES: &str = "samples";
+/// Key of the number of pictures beside a sound.
+const FRAMES: &str = "frames";
+/// Key of how long they are shown, in seconds.
+const SECONDS: &str = "seconds";
 /// Key of what a video's decoder complained about.
 const COMPLAINT: &str = "complaint";
 
@@ -122,6 +128,50 @@ pub(super) fn unpack_video(digest: &str, weights: &Weights) -> Option<EmbeddedVi
     Some(EmbeddedVideo {
         rows,
         times_ms,
+        complaint: extra.get(COMPLAINT).cloned(),
+    })
+}
+
+/// The file of a sound's vectors.
+pub(super) fn pack_sound(digest: &str, sound: &EmbeddedSound) -> Result<Weights, WeightsError> {
+    let shape = [sound.rows.len(), sound.rows.width()];
+    let mut values = Vec::with_capacity(shape[0] * shape[1]);
+    sound.rows.iter().for_each(|row| values.extend(row));
+    let mut weights = pack(digest, shape, values)?;
+    let extra = &mut weights.metadata.extra;
+    extra.insert(SAMPLES.to_owned(), sound.samples.to_string());
+    if let Some(Pictures { frames, seconds }) = sound.pictures {
+        extra.insert(FRAMES.to_owned(), frames.to_string());
+        if let Some(seconds) = seconds {
+            extra.insert(SECONDS.to_owned(), seconds.to_string());
+        }
+    }
+    if let Some(complaint) = &sound.complaint {
+        extra.insert(COMPLAINT.to_owned(), complaint.clone());
+    }
+    Ok(weights)
+}
+
+/// What [`pack_sound`] packed; `None` if the file is damaged or was made of something else.
+pub(super) fn unpack_sound(digest: &str, weights: &Weights) -> Option<EmbeddedSound> {
+    let (count, width, values) = unpack(digest, weights)?;
+    let mut rows = FeatureRows::new(width);
+    for row in values.chunks(width.max(1)) {
+        rows.push(row).ok()?;
+    }
+    (rows.len() == count).then_some(())?;
+    let extra = &weights.metadata.extra;
+    let pictures = match extra.get(FRAMES) {
+        None => None,
+        Some(frames) => Some(Pictures {
+            frames: frames.parse().ok()?,
+            seconds: extra.get(SECONDS).and_then(|seconds| seconds.parse().ok()),
+        }),
+    };
+    Some(EmbeddedSound {
+        rows,
+        samples: extra.get(SAMPLES)?.parse().ok()?,
+        pictures,
         complaint: extra.get(COMPLAINT).cloned(),
     })
 }

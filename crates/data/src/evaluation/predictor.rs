@@ -10,6 +10,7 @@ use affectlens::{
     device::OpenedDevice,
     error::LensError,
     faces::{ClassifierWeights, FaceClassifier, FaceControls, FaceScores},
+    fusion::{blend, map_classes},
     head::{ActionUnits, Mlp, ValenceArousal},
     label::{AFF_WILD2, AFF_WILD2_ACTION_UNITS},
     weights::Weights,
@@ -67,6 +68,22 @@ impl ExpressionPredictor {
             classifier,
             head,
         })
+    }
+}
+
+impl ExpressionPredictor {
+    /// Whether there is a head of its own beside the pretrained classifier.
+    pub fn has_head(&self) -> bool {
+        self.head.is_some()
+    }
+
+    /// Averages the head's part of a row with probabilities of Aff-Wild2's classes, `weight` for the face; the pretrained
+    /// classifier's part stays.
+    pub(super) fn blend_sound(&self, row: &mut [f32], sound: &[f32], weight: f32) {
+        let classes = self.classifier.classes();
+        let sound = map_classes(sound, &AFF_WILD2, classes);
+        let blended = blend(&row[..classes.len()], &sound, weight);
+        row[..classes.len()].copy_from_slice(&blended);
     }
 }
 
@@ -190,11 +207,18 @@ impl FramePredictor for ActionUnitPredictor {
     }
 
     fn decide(&self, row: &[f32]) -> Result<[bool; 12], EvaluationError> {
-        let present = self.settings.present(row);
-        let present: Result<[bool; 12], Vec<bool>> = present.try_into();
-        present.map_err(|present| EvaluationError::UnitCount {
-            expected: AFF_WILD2_ACTION_UNITS.len(),
-            got: present.len(),
-        })
+        decide_units(&self.settings, row)
     }
+}
+
+/// Whether each action unit of the data set is present.
+pub(super) fn decide_units(
+    settings: &ActionUnitSettings,
+    row: &[f32],
+) -> Result<[bool; 12], EvaluationError> {
+    let present: Result<[bool; 12], Vec<bool>> = settings.present(row).try_into();
+    present.map_err(|present| EvaluationError::UnitCount {
+        expected: AFF_WILD2_ACTION_UNITS.len(),
+        got: present.len(),
+    })
 }

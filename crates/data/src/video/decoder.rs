@@ -118,29 +118,51 @@ impl Decoder {
             true => ["-fps_mode", "passthrough"],
             false => ["-vsync", "passthrough"],
         };
-        let mut command = Command::new(&self.ffmpeg);
-        command
-            .args(["-nostdin", "-hide_banner", "-nostats"])
-            .args(["-loglevel", "repeat+level+info"])
-            .args(["-max_pixels", &MAX_PIXELS.to_string()])
-            .args(decoder)
-            .arg("-i")
-            .arg(file_protocol(path))
-            .args(["-map", "0:V:0", "-vf", &chain])
-            .args(every_frame)
-            .args(["-enc_time_base", "1/1000000"])
-            .args([
-                "-pix_fmt",
-                pixel_format,
-                "-c:v",
-                "pam",
-                "-f",
-                "image2pipe",
-                "-",
-            ]);
-        let process = Process::start(&mut command)
-            .map_err(|error| failed_to_run(&self.ffmpeg, self.limit, error))?;
+        let process = self.start(|command| {
+            command
+                .args(["-nostdin", "-hide_banner", "-nostats"])
+                .args(["-loglevel", "repeat+level+info"])
+                .args(["-max_pixels", &MAX_PIXELS.to_string()])
+                .args(decoder)
+                .arg("-i")
+                .arg(file_protocol(path))
+                .args(["-map", "0:V:0", "-vf", &chain])
+                .args(every_frame)
+                .args(["-enc_time_base", "1/1000000"])
+                .args([
+                    "-pix_fmt",
+                    pixel_format,
+                    "-c:v",
+                    "pam",
+                    "-f",
+                    "image2pipe",
+                    "-",
+                ]);
+        })?;
         Ok(Video::new(process, &described, self.limit))
+    }
+
+    /// Starts ffmpeg with the arguments that `build` gives it.
+    pub(crate) fn start(&self, build: impl FnOnce(&mut Command)) -> Result<Process, VideoError> {
+        let mut command = Command::new(&self.ffmpeg);
+        build(&mut command);
+        Process::start(&mut command).map_err(|error| failed_to_run(&self.ffmpeg, self.limit, error))
+    }
+
+    /// What ffprobe says of a file, as JSON.
+    pub(crate) fn probe(&self, path: &Path, arguments: &[&str]) -> Result<Finished, VideoError> {
+        let mut command = Command::new(&self.ffprobe);
+        command
+            .args(["-v", "error", "-of", "json"])
+            .args(arguments)
+            .arg(file_protocol(path));
+        run(&mut command, self.limit, MOST_ANSWER)
+            .map_err(|error| failed_to_run(&self.ffprobe, self.limit, error))
+    }
+
+    /// How long an answer may be waited for.
+    pub(crate) fn limit(&self) -> Duration {
+        self.limit
     }
 
     /// Options that choose a decoder which reads the opacity beside the pixels, where there is some; ffmpeg's own ones do
@@ -165,17 +187,12 @@ impl Decoder {
     }
 
     fn describe(&self, path: &Path) -> Result<Description, VideoError> {
-        let mut command = Command::new(&self.ffprobe);
-        command
-            .args(["-v", "error", "-select_streams", "V:0", "-of", "json"])
-            .args(["-show_entries", ENTRIES])
-            .arg(file_protocol(path));
+        let arguments = ["-select_streams", "V:0", "-show_entries", ENTRIES];
         let Finished {
             status,
             stdout,
             stderr,
-        } = run(&mut command, self.limit, MOST_ANSWER)
-            .map_err(|error| failed_to_run(&self.ffprobe, self.limit, error))?;
+        } = self.probe(path, &arguments)?;
         if !status.success() {
             return Err(VideoError::Format {
                 path: path.to_owned(),

@@ -44,6 +44,12 @@ pub(super) fn read_log(log: impl Read, times: &Sender<FrameTime>) -> Option<Stri
     }
 }
 
+/// Reads a log without frame times to its end, and gives the complaints.
+pub(crate) fn read_complaints(log: impl Read) -> Option<String> {
+    let (times, _) = std::sync::mpsc::channel();
+    read_log(log, &times)
+}
+
 /// Length of a tick, in seconds, as a ratio.
 #[derive(Clone, Copy)]
 struct TimeBase {
@@ -115,7 +121,7 @@ impl Complaints {
 }
 
 /// What the lines of a finished process say, in short.
-pub(super) fn summarise(text: &str) -> String {
+pub(crate) fn summarise(text: &str) -> String {
     let mut complaints = Complaints::default();
     let lines = text.lines().map(without_place);
     lines

@@ -12,7 +12,7 @@ use super::{ActionUnitValidation, Labels, UNITS};
 use crate::{
     Examples, FitError, Schedule, TrainingEvent,
     fit::{Fitted, Recipe, fit},
-    loss::weighted_binary_cross_entropy,
+    loss::balanced_binary_cross_entropy,
     optimizer::ParameterOptimizer,
     sampling::Shuffled,
     schedule::Plan,
@@ -32,7 +32,8 @@ pub(super) struct Dropout {
 pub(super) struct NetworkRecipe<'a, N> {
     training: Examples<'a, Labels>,
     validation: Examples<'a, Labels>,
-    positive_weights: &'a [f32],
+    /// Of negative and of positive labels, one an action unit.
+    weights: &'a [Vec<f32>; 2],
     schedule: &'a Schedule,
     forward: fn(&N, Tensor<2>) -> Tensor<2>,
     dropout: Option<(Dropout, ForwardTraining<N>)>,
@@ -46,14 +47,14 @@ type ForwardTraining<N> = fn(&N, Tensor<2>, Tensor<2>) -> Tensor<2>;
 impl<'a, N: Module> NetworkRecipe<'a, N> {
     pub(super) fn new(
         [training, validation]: [Examples<'a, Labels>; 2],
-        positive_weights: &'a [f32],
+        weights: &'a [Vec<f32>; 2],
         schedule: &'a Schedule,
         forward: fn(&N, Tensor<2>) -> Tensor<2>,
     ) -> Self {
         Self {
             training,
             validation,
-            positive_weights,
+            weights,
             schedule,
             forward,
             dropout: None,
@@ -85,8 +86,9 @@ impl<'a, N: Module> NetworkRecipe<'a, N> {
         labels: impl ExactSizeIterator<Item = &'l Labels>,
     ) -> Tensor<1> {
         let device = logits.device();
-        let weights = Tensor::from_data(self.positive_weights, &device);
-        weighted_binary_cross_entropy(logits, label_tensor(labels, &device), weights)
+        let [negative, positive] = self.weights;
+        let weights = [negative, positive].map(|it| Tensor::from_data(it.as_slice(), &device));
+        balanced_binary_cross_entropy(logits, label_tensor(labels, &device), weights)
     }
 }
 

@@ -53,7 +53,9 @@ const TABLE: Published<&str, 3> = Published {
 /// they need.
 pub fn violence_table(ours: &BTreeMap<&str, Confusion>) -> Table {
     TABLE.fill(|preset| {
-        let confusion = ours.get(preset).ok_or("its backbone's weights")?;
+        let confusion = ours
+            .get(preset)
+            .ok_or_else(|| "its backbone's weights".to_owned())?;
         let score = ViolenceScore::new(confusion);
         Ok([score.violent_f1, score.calm_f1, score.macro_f1])
     })
