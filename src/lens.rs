@@ -78,6 +78,7 @@ impl Lens {
             neutral: None,
             faces,
             violence,
+            audio: None,
         })
     }
 
@@ -188,6 +189,7 @@ impl Lens {
             restarted: std::mem::take(&mut self.has_restarted),
             faces,
             violence,
+            audio: None,
         })
     }
 
@@ -210,6 +212,7 @@ impl Lens {
             restarted: false,
             faces,
             violence: None,
+            audio: None,
         })
     }
 

@@ -93,6 +93,7 @@ impl PendingFrames {
                 restarted: pending.restarted,
                 faces,
                 violence,
+                audio: None,
             }));
         }
         reports

@@ -22,6 +22,16 @@ pub struct FrameReport {
     /// Violence, if that task was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub violence: Option<ViolenceReport>,
+    /// What is heard at the time of the frame, if somebody listens and there is sound then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audio: Option<AudioReport>,
+}
+
+/// What is heard.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct AudioReport {
+    /// Probability that somebody speaks, in `[0, 1]`.
+    pub speech: f32,
 }
 
 /// Violence in one frame, as far as it is known.
@@ -315,6 +325,7 @@ mod tests {
             restarted: false,
             faces: vec![face],
             violence: None,
+            audio: None,
         };
         serde_json::to_string(&report).expect("plain values")
     }
@@ -335,6 +346,7 @@ mod tests {
             restarted: true,
             faces: vec![],
             violence: None,
+            audio: None,
         };
         assert_eq!(
             serde_json::to_string(&report).expect("plain values"),

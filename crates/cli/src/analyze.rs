@@ -5,6 +5,7 @@ mod clip;
 mod list;
 mod output;
 mod skipped;
+mod speech;
 mod table;
 
 use std::{
@@ -23,6 +24,7 @@ use super::{DetectorOption, DeviceOption, WeightsOptions, probability};
 use affectlens::{
     lens::{Lens, NeutralSpan},
     task::{Task, Tasks},
+    voice::{VOICE_ARCHITECTURE, VoiceActivity},
 };
 use affectlens_data::Input;
 use clip::Clip;
@@ -95,6 +97,10 @@ pub(super) struct Args {
     /// show at rest is taken off their expressions and action units afterwards.
     #[arg(long, value_name = "SPAN", value_parser = baseline::span)]
     baseline: Option<NeutralSpan>,
+    /// Add how likely somebody speaks at the time of each frame, from the sound of the video (needs the weights
+    /// `silero-vad`).
+    #[arg(long)]
+    speech: bool,
     /// Frames per second of a folder of frames.
     #[arg(long, value_name = "RATE", default_value_t = 25.0, value_parser = frame_rate)]
     fps: f64,
@@ -157,13 +163,22 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if args.baseline.is_some() && !tasks.need_faces() {
         bail!("--baseline is about faces, but no task about faces was asked for");
     }
-    let weights = args.weights.installed().load(tasks, args.detector)?;
+    let installed = args.weights.installed();
+    let weights = installed.load(tasks, args.detector)?;
+    let voice = args.speech.then(|| -> Result<VoiceActivity> {
+        Ok(VoiceActivity::load(&installed.read(VOICE_ARCHITECTURE)?)?)
+    });
+    let voice = voice.transpose()?;
     let device = args.device.open()?;
     let mut lens = pollster::block_on(Lens::load(&weights, tasks, &device))?;
     args.configure(&mut lens)?;
 
     let several = inputs.len() > 1;
-    let columns = Columns::new(tasks, &lens, args.baseline.is_some());
+    let columns = Columns {
+        has_baseline: args.baseline.is_some(),
+        has_speech: args.speech,
+        ..Columns::new(tasks, &lens)
+    };
     let mut output = Output::new(args.out.clone(), args.format(), columns);
     let mut failures = Failures::default();
     for Named { path, input } in inputs {
@@ -176,6 +191,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
                 path: &path,
                 named: several,
                 baseline: args.baseline,
+                voice: voice.as_ref(),
+                speech: None,
                 files: Vec::new(),
             };
             let analyzed = clip.analyze(&input.content, args.fps);

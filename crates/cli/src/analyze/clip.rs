@@ -5,14 +5,15 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use indicatif::ProgressBar;
 
-use super::{Failures, output::Output, skipped::Skipped};
+use super::{Failures, output::Output, skipped::Skipped, speech::Speech};
 use crate::progress::progress;
 use affectlens::{
     frame::Frame,
     lens::{Lens, NeutralSpan},
     report::FrameReport,
+    voice::VoiceActivity,
 };
-use affectlens_data::{Content, FrameFolder, Video, picture::read_picture};
+use affectlens_data::{Content, FrameFolder, SoundError, Video, picture::read_picture};
 
 /// One input on its way to the output.
 pub(super) struct Clip<'a> {
@@ -25,6 +26,10 @@ pub(super) struct Clip<'a> {
     pub(super) named: bool,
     /// When the people look neutral.
     pub(super) baseline: Option<NeutralSpan>,
+    /// Tells whether somebody speaks, if that was asked for.
+    pub(super) voice: Option<&'a VoiceActivity>,
+    /// The sound of the video that is being analysed.
+    pub(super) speech: Option<Speech>,
     /// Files of the frames that reports are of, where each frame has its own.
     pub(super) files: Vec<String>,
 }
@@ -39,6 +44,7 @@ impl Clip<'_> {
     }
 
     fn picture(&mut self, path: &Path) -> Result<()> {
+        self.expect_no_speech("a picture")?;
         if self.lens.violence().is_some() {
             bail!(
                 "`{}` is a picture; violence is detected in videos and folders of frames only",
@@ -54,10 +60,11 @@ impl Clip<'_> {
         let frame = read_picture(path)?;
         let report = pollster::block_on(self.lens.analyze_single(&frame))
             .with_context(|| format!("`{}`", path.display()))?;
-        self.write(&[report])
+        self.write(vec![report])
     }
 
     fn folders(&mut self, folders: &[FrameFolder], fps: f64) -> Result<()> {
+        self.expect_no_speech("a folder of frames")?;
         let mut skipped = Skipped::default();
         let analyzed = folders.iter().try_for_each(|folder| {
             skipped.pass_over(&folder.passed_over);
@@ -104,6 +111,7 @@ impl Clip<'_> {
 
     fn video(&mut self, path: &Path) -> Result<()> {
         let mut video = Video::open(path)?;
+        self.listen(path)?;
         self.calibrate()?;
         let bar = progress("analysing", "frames", video.expected_frames);
         let mut number = 0_u64;
@@ -117,6 +125,12 @@ impl Clip<'_> {
             bar.inc(1);
         };
         self.finish(&bar)?;
+        if let Some(complaint) = self.speech.take().and_then(Speech::close) {
+            eprintln!(
+                "affectlens: sound of `{}`: {complaint}",
+                self.path.display()
+            );
+        }
         let complaint = match broken {
             Some(error) => Some(error.to_string()),
             None => video.close()?,
@@ -131,6 +145,31 @@ impl Clip<'_> {
         }
     }
 
+    /// Opens the sound of a video, if it is to be listened to; one without any is analysed all the same.
+    fn listen(&mut self, path: &Path) -> Result<()> {
+        let Some(voice) = self.voice else {
+            return Ok(());
+        };
+        match Speech::open(path, voice) {
+            Ok(speech) => self.speech = Some(speech),
+            Err(error @ SoundError::NoTrack { .. }) => {
+                eprintln!("affectlens: {error}; its reports say nothing about speech");
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    fn expect_no_speech(&self, what: &str) -> Result<()> {
+        match self.voice {
+            Some(_) => bail!(
+                "`{}` is {what}; --speech needs a video with sound",
+                self.path.display()
+            ),
+            None => Ok(()),
+        }
+    }
+
     /// Says when the people look neutral, if that is known.
     fn calibrate(&mut self) -> Result<()> {
         if self.baseline.is_some() {
@@ -141,22 +180,24 @@ impl Clip<'_> {
 
     fn push(&mut self, frame: &Frame, time_ms: f64) -> Result<()> {
         let reports = pollster::block_on(self.lens.push(frame, time_ms))?;
-        self.write(&reports)
+        self.write(reports)
     }
 
     fn finish(&mut self, bar: &ProgressBar) -> Result<()> {
         let reports = self.lens.finish()?;
         bar.finish_and_clear();
-        self.write(&reports)
+        self.write(reports)
     }
 
-    fn write(&mut self, reports: &[FrameReport]) -> Result<()> {
+    fn write(&mut self, reports: Vec<FrameReport>) -> Result<()> {
         let whole = self.named.then(|| self.path.display().to_string());
-        reports.iter().try_for_each(|report| {
+        reports.into_iter().try_for_each(|mut report| {
+            let speech = self.speech.as_mut();
+            report.audio = speech.and_then(|speech| speech.at(report.time_ms));
             let frame = usize::try_from(report.frame).ok();
             let own = frame.and_then(|frame| self.files.get(frame));
             let file = own.or(whole.as_ref()).map(String::as_str);
-            self.output.write(file, report)
+            self.output.write(file, &report)
         })
     }
 }

@@ -3,7 +3,7 @@
 use affectlens::{
     label::{ActionUnit, Expression},
     lens::Lens,
-    report::{ExpressionReport, FaceReport, FrameReport, ViolenceReport},
+    report::{AudioReport, ExpressionReport, FaceReport, FrameReport, ViolenceReport},
     task::{Task, Tasks},
 };
 
@@ -13,24 +13,29 @@ const EXPRESSION_COLUMNS: [&str; 3] = ["label", "confidence", "source"];
 const VALENCE_AROUSAL_COLUMNS: [&str; 3] = ["valence", "arousal", "valence_arousal_source"];
 const BASELINE_COLUMN: &str = "baseline";
 const VIOLENCE_COLUMNS: [&str; 2] = ["violence_probability", "violent"];
+const SPEECH_COLUMN: &str = "speech";
 
 /// Which columns a table has.
 pub(super) struct Columns {
     tasks: Tasks,
     classes: Vec<Expression>,
     action_units: Vec<ActionUnit>,
-    has_baseline: bool,
+    /// Whether one tells whether a neutral look was taken off.
+    pub(super) has_baseline: bool,
+    /// Whether one tells how likely somebody speaks.
+    pub(super) has_speech: bool,
 }
 
 impl Columns {
-    /// The columns of a lens; with or without one that tells whether a neutral look was taken off.
-    pub(super) fn new(tasks: Tasks, lens: &Lens, has_baseline: bool) -> Self {
+    /// The columns of a lens.
+    pub(super) fn new(tasks: Tasks, lens: &Lens) -> Self {
         let faces = lens.faces();
         Self {
             tasks,
             classes: faces.map_or_else(Vec::new, |faces| faces.classifier().classes().to_vec()),
             action_units: faces.map_or_else(Vec::new, |faces| faces.action_units().to_vec()),
-            has_baseline,
+            has_baseline: false,
+            has_speech: false,
         }
     }
 
@@ -58,6 +63,9 @@ impl Columns {
         if self.tasks.contains(Task::Violence) {
             names.extend(VIOLENCE_COLUMNS.map(str::to_owned));
         }
+        if self.has_speech {
+            names.push(SPEECH_COLUMN.to_owned());
+        }
         names
     }
 
@@ -68,15 +76,18 @@ impl Columns {
             report.frame.to_string(),
             report.time_ms.to_string(),
         ];
-        let violence = self.violence(report);
+        let mut of_all = self.violence(report);
+        if self.has_speech {
+            of_all.push(number(report.audio.map(|AudioReport { speech }| speech)));
+        }
         let mut faces: Vec<_> = report.faces.iter().map(|face| self.face(face)).collect();
         if faces.is_empty() {
-            let width = self.names().len() - frame.len() - violence.len();
+            let width = self.names().len() - frame.len() - of_all.len();
             faces.push(vec![String::new(); width]);
         }
         faces
             .into_iter()
-            .map(|face| [&frame[..], &face[..], &violence[..]].concat())
+            .map(|face| [&frame[..], &face[..], &of_all[..]].concat())
             .collect()
     }
 

@@ -5,6 +5,9 @@ mod folders;
 mod pictures;
 #[path = "../../../../tests/seeded/mod.rs"]
 mod seeded;
+#[path = "../../../../tests/seeded/sound.rs"]
+mod sound;
+mod speech;
 mod train;
 mod usage;
 mod violence;
