@@ -78,7 +78,6 @@ impl Lens {
             neutral: None,
             faces,
             violence,
-            audio: None,
         })
     }
 

@@ -1,5 +1,7 @@
 //! Sound that a network for voice activity takes for a voice in its middle, as `tests/goldens/voice.py` makes it.
 
+#![expect(clippy::cast_possible_truncation, reason = "made in f64, used in f32")]
+
 use std::f64::consts::TAU;
 
 use affectlens::voice::{VOICE_CHUNK, VOICE_RATE};

@@ -174,11 +174,9 @@ pub(super) fn run(args: &Args) -> Result<()> {
     args.configure(&mut lens)?;
 
     let several = inputs.len() > 1;
-    let columns = Columns {
-        has_baseline: args.baseline.is_some(),
-        has_speech: args.speech,
-        ..Columns::new(tasks, &lens)
-    };
+    let mut columns = Columns::new(tasks, &lens);
+    columns.has_baseline = args.baseline.is_some();
+    columns.has_speech = args.speech;
     let mut output = Output::new(args.out.clone(), args.format(), columns);
     let mut failures = Failures::default();
     for Named { path, input } in inputs {

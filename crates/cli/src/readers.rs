@@ -10,6 +10,7 @@ use super::{
     progress::Terminal,
 };
 use affectlens::{
+    audio::Wav2Vec2,
     device::OpenedDevice,
     weights::{Weights, cache_dir},
 };
@@ -69,7 +70,8 @@ pub(crate) fn open_sound(
     let load = Box::new(move || {
         let network = installed
             .backbone()
-            .and_then(|weights| sound_network(&weights, &device));
+            .and_then(|weights| Ok(Wav2Vec2::load(weights, &device)?));
+        let network = network.map(|network| Box::new(network) as Box<dyn EmbedSound>);
         network.map_err(|error| EmbedError::Network {
             reason: format!("{error:#}"),
         })
@@ -79,11 +81,6 @@ pub(crate) fn open_sound(
     let observer = Box::new(Terminal::default());
     let reader = SoundReader::new(tree, videos, embedder, observer);
     Ok((reader, Weights::new(metadata)))
-}
-
-/// Puts the network for sound on a device.
-fn sound_network(_: &Weights, _: &OpenedDevice) -> Result<Box<dyn EmbedSound>> {
-    bail!("`{SOUND_BACKBONE}` cannot be computed by this version")
 }
 
 /// Puts a backbone from a folder with weights files on the device, to read videos with it.

@@ -22,7 +22,6 @@ mod process;
 mod sound;
 mod video;
 mod videos;
-mod wav;
 
 pub use affwild2::{
     AffWild2, AffWild2Error, AnnotatedVideo, AnnotatedVideos, CropReader, FrameCounts, FrameLabel,
@@ -63,4 +62,3 @@ pub use videos::{
     FrameFeatures, LabelledVideo, VideoData, VideoDataError, VideoPictures, VideoReader,
     VideoReaderError, VideoSource, Videos, repair_clip,
 };
-pub use wav::{WavError, normalise_block, read_wav};

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Write as _},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use anyhow::{Result, bail};
@@ -15,7 +15,7 @@ use affectlens::{
     backbone::canonical_weights,
     weights::{PublishedWeights, Weights, WeightsError},
 };
-use affectlens_data::{normalise_block, read_wav};
+use affectlens_data::{Sound, normalise};
 
 /// Samples that are normalised and embedded together: six minutes.
 const BLOCK: usize = 360 * SAMPLE_RATE as usize;
@@ -54,38 +54,45 @@ pub(super) fn run(args: &Args) -> Result<()> {
 
 fn embed(path: &Path, network: &mut Wav2Vec2) -> Result<()> {
     let file = path.to_string_lossy();
-    let mut samples = read_wav(path)?;
-    if vectors_of(samples.len()) == 0 {
-        bail!(
-            "`{file}` has {} samples, expected at least 400",
-            samples.len()
-        );
-    }
+    let mut sound = Sound::open(path)?;
     let width = network.config().width;
     let mut out = io::BufWriter::new(io::stdout().lock());
-    for (index, block) in samples.chunks_mut(BLOCK).enumerate() {
+    let (mut start_ms, mut lines) = (0, 0);
+    loop {
+        let mut block = sound.read(BLOCK);
+        let is_last = block.len() < BLOCK;
         // What is left can be too short for a vector.
-        if vectors_of(block.len()) == 0 {
-            continue;
+        if vectors_of(block.len()) > 0 {
+            normalise(&mut block);
+            for (place, embedding) in network.embed(&block)?.chunks_exact(width).enumerate() {
+                let line = Line {
+                    file: &file,
+                    time_ms: start_ms + place * STEP_MS,
+                    embedding,
+                };
+                serde_json::to_writer(&mut out, &line).map_err(io::Error::from)?;
+                writeln!(out)?;
+                lines += 1;
+            }
+            out.flush()?;
         }
-        normalise_block(block);
-        let start_ms = index * BLOCK / (SAMPLE_RATE as usize / 1000);
-        for (place, embedding) in network.embed(block)?.chunks_exact(width).enumerate() {
-            let line = Line {
-                file: &file,
-                time_ms: start_ms + place * STEP_MS,
-                embedding,
-            };
-            serde_json::to_writer(&mut out, &line).map_err(io::Error::from)?;
-            writeln!(out)?;
+        start_ms += BLOCK / (SAMPLE_RATE as usize / 1000);
+        if is_last {
+            break;
         }
-        out.flush()?;
+    }
+    let given = sound.given();
+    if let Some(complaint) = sound.close() {
+        bail!("sound of `{file}`: {complaint} ({given} samples at 16 kHz were read)");
+    }
+    if lines == 0 {
+        bail!("`{file}` has {given} samples of sound at 16 kHz, expected at least 400");
     }
     Ok(())
 }
 
 /// Canonical weights as they are, published ones converted.
-fn read_weights(backbone: &str, path: &PathBuf) -> Result<Weights, WeightsError> {
+fn read_weights(backbone: &str, path: &Path) -> Result<Weights, WeightsError> {
     match PublishedWeights::read(path)? {
         PublishedWeights::Named(named) if !named.metadata.architecture.is_empty() => {
             named.expect_architecture(backbone)?;

@@ -13,7 +13,10 @@ use crate::{
     FeatureError, FeatureRows, Pictures, SAMPLE_RATE, Sound, SoundError, normalise,
     sound::Description,
 };
-use affectlens::weights::{Weights, sha256};
+use affectlens::{
+    audio::{Wav2Vec2, vectors_of},
+    weights::{Weights, sha256},
+};
 
 /// Seconds that go through the network together, as published; the last block is shorter.
 const BLOCK_SECONDS: usize = 360;
@@ -34,6 +37,22 @@ pub trait EmbedSound {
     ///
     /// [`EmbedError`] if the device fails.
     fn embed(&mut self, samples: &[f32]) -> Result<Vec<f32>, EmbedError>;
+}
+
+impl EmbedSound for Wav2Vec2 {
+    fn width(&self) -> usize {
+        self.config().width
+    }
+
+    fn vectors(&self, samples: usize) -> usize {
+        vectors_of(samples)
+    }
+
+    fn embed(&mut self, samples: &[f32]) -> Result<Vec<f32>, EmbedError> {
+        self.embed(samples).map_err(|error| EmbedError::Network {
+            reason: error.to_string(),
+        })
+    }
 }
 
 /// What loads a network, once it is needed.
