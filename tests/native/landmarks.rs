@@ -256,3 +256,38 @@ fn blendshapes_of_the_published_landmarks_equal_tflite() {
         assert!(apart <= SCORE_TOLERANCE, "{name}: {apart}");
     }
 }
+
+#[test]
+#[ignore = "needs fetched weights and clips: run cargo xtask test"]
+fn a_second_look_sees_faces_and_nothing_in_noise_and_stripes() {
+    let mesh = FaceMesh::load(&weights("face-mesh"), &OpenedDevice::cpu()).expect("canonical");
+    for (name, picture, face) in pictures() {
+        let presence = presence_of(&mesh, &picture, &face);
+        assert!(presence > 0.9, "{name}: {presence}");
+        let patterns: [&dyn Fn(usize) -> u8; 3] = [
+            &|place| (place.wrapping_mul(2_654_435_761) >> 24) as u8,
+            &|place| ((place / 24 % 2) * 200) as u8,
+            &|_| 90,
+        ];
+        for (number, pattern) in patterns.into_iter().enumerate() {
+            let pixels = (0..picture.pixels().len()).map(pattern).collect();
+            let drawn = Frame::from_rgb(picture.width(), picture.height(), pixels);
+            let presence = presence_of(&mesh, &drawn.expect("as large"), &face);
+            assert!(presence < 0.5, "pattern {number}: {presence}");
+        }
+        let nowhere = Detection {
+            bounding_box: BoundingBox {
+                width: 0.0,
+                height: 0.0,
+                ..face.bounding_box
+            },
+            ..face
+        };
+        assert_eq!(presence_of(&mesh, &picture, &nowhere), 0.0, "no area");
+    }
+}
+
+fn presence_of(mesh: &FaceMesh, picture: &Frame, face: &Detection) -> f32 {
+    let looked = mesh.presence(picture, std::slice::from_ref(face));
+    pollster::block_on(looked).expect("the CPU answers")[0]
+}

@@ -18,6 +18,11 @@ use crate::{
     task::{Task, Tasks},
 };
 
+/// Score of a detection from which it is a face without a look: glowing letters and clouds reach .67.
+const SURE: f32 = 0.7;
+/// Presence on the second look of the mesh from which a face is one: what looks like one on the first reaches .54.
+const CONFIRMED: f32 = 0.55;
+
 /// Looks at faces with the mesh, and gives action units where that task was asked for.
 #[derive(Debug)]
 pub(super) struct ActionUnitReader {
@@ -113,7 +118,7 @@ impl ActionUnitReader {
         Ok(())
     }
 
-    /// Looks at the faces of a frame that are due, or at all of them if the mesh is wanted or action units come from it;
+    /// Looks at the faces of a frame that are due, and at all of them if the mesh is wanted or action units come from it;
     /// completes their scores. Without a mesh every look shows a face.
     pub(super) async fn look(
         &self,
@@ -126,18 +131,19 @@ impl ActionUnitReader {
             faces.iter_mut().for_each(|face| face.look = Some(true));
             return Ok(());
         };
-        let at_all = wants_mesh || matches!(self.model, Model::Blendshapes(_));
-        let faces = faces.iter_mut().zip(due);
-        let mut seen: Vec<_> = faces.filter(|(_, is_due)| at_all || **is_due).collect();
-        let detections = seen.iter().map(|(face, _)| face.detection.clone());
-        let mut found = Vec::with_capacity(seen.len());
-        for together in detections.collect::<Vec<_>>().chunks(MOST_TOGETHER) {
+        confirm(mesh, frame, faces, due).await?;
+        if !wants_mesh && !matches!(self.model, Model::Blendshapes(_)) {
+            return Ok(());
+        }
+        let detections: Vec<_> = faces.iter().map(|face| face.detection.clone()).collect();
+        let mut found = Vec::with_capacity(faces.len());
+        for together in detections.chunks(MOST_TOGETHER) {
             found.extend(mesh.find(frame, together).await?);
         }
         if let Model::Blendshapes(blendshapes) = &self.model {
             let present: Vec<&Landmarks> = found.iter().flatten().collect();
             let mut rows = blendshapes.scores(&present).into_iter();
-            for (landmarks, (face, _)) in found.iter().zip(&mut seen) {
+            for (landmarks, face) in found.iter().zip(&mut *faces) {
                 let row = landmarks.as_ref().and_then(|_| rows.next());
                 face.scores.action_units = row.map(|row| {
                     let units = facs::action_units(&row);
@@ -145,9 +151,8 @@ impl ActionUnitReader {
                 });
             }
         }
-        for (landmarks, (face, is_due)) in found.into_iter().zip(seen) {
-            face.look = is_due.then_some(landmarks.is_some());
-            face.landmarks = landmarks.filter(|_| at_all);
+        for (landmarks, face) in found.into_iter().zip(faces) {
+            face.landmarks = landmarks;
         }
         Ok(())
     }
@@ -199,4 +204,28 @@ impl ActionUnitReader {
             },
         }
     }
+}
+
+/// Looks at the faces that are due: those that the detector is sure of are faces, of others the mesh decides.
+async fn confirm(
+    mesh: &FaceMesh,
+    frame: &Frame,
+    faces: &mut [ScoredFace],
+    due: &[bool],
+) -> Result<(), LensError> {
+    let mut doubtful = Vec::new();
+    for (face, is_due) in faces.iter_mut().zip(due) {
+        face.look = is_due.then_some(true);
+        if *is_due && face.detection.score < SURE {
+            doubtful.push(face);
+        }
+    }
+    for together in doubtful.chunks_mut(MOST_TOGETHER) {
+        let detections: Vec<_> = together.iter().map(|face| face.detection.clone()).collect();
+        let presence = mesh.presence(frame, &detections).await?;
+        for (face, presence) in together.iter_mut().zip(presence) {
+            face.look = Some(presence >= CONFIRMED);
+        }
+    }
+    Ok(())
 }
