@@ -27,7 +27,7 @@ pub struct EndToEndRecipe {
     /// Highest step size of AdamW.
     pub learning_rate: f64,
     /// Decay of AdamW, of matrices and kernels.
-    pub weight_decay: f64,
+    pub weight_decay: f32,
     /// Start of the random numbers.
     pub seed: u64,
     /// Leave the classifiers' biases at 0 instead of tuning them on the validation data.
@@ -123,7 +123,7 @@ impl EndToEndRecipe {
             return Err(FitError::setting("learning rate", "a number above 0", rate));
         }
         for (what, value) in [
-            ("weight decay", self.weight_decay),
+            ("weight decay", f64::from(self.weight_decay)),
             ("weight of a further set", f64::from(self.further_weight)),
         ] {
             if !(value >= 0.0 && value.is_finite()) {

@@ -165,7 +165,7 @@ impl Recipe for Faces<'_> {
     }
 
     fn optimizer(&self, network: &FaceNetwork) -> ParameterOptimizer {
-        let decay = self.recipe.weight_decay;
+        let decay = f64::from(self.recipe.weight_decay);
         let parameters = state::parameters(network);
         ParameterOptimizer::new(UpdateRule::AdamW, decay, &parameters, |_| 1.0)
     }

@@ -121,7 +121,7 @@ impl EndToEndOptions {
             epochs: given.epochs,
             batch: given.batch,
             learning_rate: given.learning_rate,
-            weight_decay: f64::from(given.weight_decay),
+            weight_decay: given.weight_decay,
             seed: given.seed,
             without_gla,
             ..EndToEndRecipe::default()
