@@ -15,7 +15,9 @@ use affectlens::{crop::CropError, device::DeviceError, frame::Frame};
 
 pub use cache::EmbeddingCache;
 pub use pictures::{EmbeddedPictures, Failure, extract_embeddings, extract_video};
-pub use sound::{EmbedSound, EmbedSoundError, EmbeddedSound, SoundEmbedder, extract_sound};
+pub use sound::{
+    BLOCK_SECONDS, EmbedSound, EmbedSoundError, EmbeddedSound, SoundEmbedder, extract_sound,
+};
 pub use video::{EmbeddedVideo, extract_video_file};
 
 /// A network that gives a row of numbers for each picture.

@@ -19,7 +19,7 @@ pub(crate) use probe::Description;
 pub use probe::Pictures;
 
 /// Samples of a second.
-pub const SAMPLE_RATE: u32 = 16_000;
+pub use affectlens::audio::SAMPLE_RATE;
 
 /// The sound of a file from its start on.
 #[derive(Debug)]

@@ -24,6 +24,7 @@ use probe::Description;
 
 pub use decoder::Decoder;
 pub(crate) use log::{read_complaints, summarise};
+pub(crate) use probe::parse_rate;
 
 /// Milliseconds between frames of a file that knows neither their times nor their rate.
 const USUAL_INTERVAL_MS: f64 = 40.0;

@@ -15,10 +15,10 @@ use affectlens::{
     backbone::canonical_weights,
     weights::{PublishedWeights, Weights, WeightsError},
 };
-use affectlens_data::{Sound, normalise};
+use affectlens_data::{BLOCK_SECONDS, Sound, normalise};
 
-/// Samples that are normalised and embedded together: six minutes.
-const BLOCK: usize = 360 * SAMPLE_RATE as usize;
+/// Samples that are normalised and embedded together.
+const BLOCK: usize = BLOCK_SECONDS * SAMPLE_RATE as usize;
 /// From one vector to the next.
 const STEP_MS: usize = 20;
 

@@ -18,8 +18,8 @@ use affectlens::{
     weights::{Weights, sha256},
 };
 
-/// Seconds that go through the network together, as published; the last block is shorter.
-const BLOCK_SECONDS: usize = 360;
+/// Seconds of sound that go through a network together, as published; the last block is shorter.
+pub const BLOCK_SECONDS: usize = 360;
 /// Longest sound whose vectors are kept: they take 0.3 GB an hour.
 const MOST_HOURS: u64 = 2;
 

@@ -5,7 +5,10 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::SoundError;
-use crate::{Decoder, video::summarise};
+use crate::{
+    Decoder,
+    video::{parse_rate, summarise},
+};
 
 /// What `ffprobe` is asked for.
 const ENTRIES: &str = "stream=index,codec_type,nb_frames,avg_frame_rate,duration,channels,channel_layout:\
@@ -148,13 +151,6 @@ impl Stream {
         let frames = counted.filter(|count| *count > 0).or_else(estimated)?;
         Some(Pictures { frames, seconds })
     }
-}
-
-/// Frames per second from `30000/1001`.
-fn parse_rate(text: &str) -> Option<f64> {
-    let (numerator, denominator) = text.split_once('/')?;
-    let rate = numerator.parse::<f64>().ok()? / denominator.parse::<f64>().ok()?;
-    (rate.is_finite() && rate > 0.0).then_some(rate)
 }
 
 #[cfg(test)]

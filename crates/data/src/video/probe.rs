@@ -121,7 +121,7 @@ fn known(tag: Option<String>) -> Option<String> {
 }
 
 /// Frames per second from `30000/1001`.
-fn parse_rate(text: &str) -> Option<f64> {
+pub(crate) fn parse_rate(text: &str) -> Option<f64> {
     let (numerator, denominator) = text.split_once('/')?;
     let rate = numerator.parse::<f64>().ok()? / denominator.parse::<f64>().ok()?;
     (rate.is_finite() && rate > 0.0).then_some(rate)

@@ -63,16 +63,33 @@ impl<L, H> Trained<L, H> {
 
 /// What a head over sound is trained and scored on.
 struct Parts<L> {
-    training: Training<L>,
+    training: Labelled<L>,
     validation: VideoFeatures<L>,
     /// A text that no other data has.
     made_of: String,
 }
 
-/// Rows of training frames with their labels.
-struct Training<L> {
+/// Rows of frames with their labels.
+struct Labelled<L> {
     rows: FeatureRows,
     labels: Vec<L>,
+}
+
+impl<L: Copy> Labelled<L> {
+    /// The frames of a part that have a label.
+    fn of(features: &VideoFeatures<L>) -> Self {
+        Self {
+            rows: features.embeddings.select(&features.labelled_rows()),
+            labels: features.labels(),
+        }
+    }
+
+    fn examples(&self) -> Examples<'_, L> {
+        Examples {
+            rows: &self.rows,
+            labels: &self.labels,
+        }
+    }
 }
 
 impl Sound {
@@ -94,7 +111,7 @@ impl Sound {
             return Ok(None);
         }
         let made_of = format!("{} {frames:?}", self.reader.embedder().key());
-        let training = Training {
+        let training = Labelled {
             labels: training.labels(),
             rows: training.embeddings,
         };
@@ -225,7 +242,7 @@ impl Args {
             counts.rows, counts.missing, counts.extra
         );
         report.libreface = Some(counts);
-        let training = Training {
+        let training = Labelled {
             labels: training.labels(),
             rows: training.embeddings,
         };
@@ -249,19 +266,13 @@ impl Args {
         name: &str,
         backbone: &Weights,
         made_of: String,
-        training: &Training<[f32; 2]>,
+        training: &Labelled<[f32; 2]>,
         validation: VideoFeatures<[f32; 2]>,
     ) -> Result<Trained<[f32; 2], ValenceArousal>> {
         let weights = self.head(name, backbone, made_of, || {
             let trained = train_valence_arousal(
-                Examples {
-                    rows: &training.rows,
-                    labels: &training.labels,
-                },
-                Examples {
-                    rows: &validation.embeddings.select(&validation.labelled_rows()),
-                    labels: &validation.labels(),
-                },
+                training.examples(),
+                Labelled::of(&validation).examples(),
                 &ValenceArousalRecipe::with_hidden_layer(),
                 None,
                 show_epochs(""),
@@ -293,14 +304,8 @@ impl Args {
         };
         let weights = self.head("action-units-audio", &sound.backbone, made_of, || {
             let trained = train_sound_action_units(
-                Examples {
-                    rows: &training.rows,
-                    labels: &training.labels,
-                },
-                Examples {
-                    rows: &validation.embeddings.select(&validation.labelled_rows()),
-                    labels: &validation.labels(),
-                },
+                training.examples(),
+                Labelled::of(&validation).examples(),
                 &SoundActionUnitRecipe::default(),
                 None,
                 show_epochs(""),
