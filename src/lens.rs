@@ -8,6 +8,7 @@ mod files;
 mod neutral;
 pub mod part;
 mod pending;
+pub mod sound;
 pub mod violence;
 
 use clock::{Passage, StreamClock};
@@ -20,9 +21,9 @@ use crate::{
     controls::Controls,
     device::OpenedDevice,
     error::LensError,
-    faces::FaceLens,
+    faces::{FaceLens, SoundScores},
     frame::Frame,
-    report::{ExpressionReport, FrameReport},
+    report::{AudioReport, ExpressionReport, FrameReport},
     task::Tasks,
     violence::ViolenceLens,
 };
@@ -48,6 +49,8 @@ pub struct Lens {
     pending: PendingFrames,
     /// The span whose faces look neutral, until it is over.
     neutral: Option<NeutralSpan>,
+    /// What is heard at the time of the next frame.
+    heard: Option<AudioReport>,
 }
 
 impl Lens {
@@ -76,6 +79,7 @@ impl Lens {
             has_restarted: false,
             pending: PendingFrames::new(faces.is_some(), violence.is_some()),
             neutral: None,
+            heard: None,
             faces,
             violence,
         })
@@ -147,6 +151,13 @@ impl Lens {
         Ok(())
     }
 
+    /// Tells what is heard at the time of the next frame. Its report holds it, and where it has probabilities of expressions,
+    /// they are averaged with those of each face in the frame (equation 4 of section 3.1); see
+    /// [`FaceControls`](crate::faces::FaceControls) for the weight.
+    pub fn hear(&mut self, heard: Option<AudioReport>) {
+        self.heard = heard;
+    }
+
     /// Forgets the stream: the next frame is the first of a new one.
     pub fn reset(&mut self) {
         if let Some(faces) = &mut self.faces {
@@ -157,6 +168,7 @@ impl Lens {
         }
         self.clock.reset();
         self.neutral = None;
+        self.heard = None;
         self.next_frame = 0;
         self.has_restarted = false;
         self.pending.clear();
@@ -174,6 +186,7 @@ impl Lens {
         }
         self.enter_neutral_span(time_ms)?;
         let number = self.take_number();
+        let audio = self.take_heard();
         let faces = match &mut self.faces {
             Some(faces) => faces.analyze(frame, number).await?,
             None => Vec::new(),
@@ -188,7 +201,7 @@ impl Lens {
             restarted: std::mem::take(&mut self.has_restarted),
             faces,
             violence,
-            audio: None,
+            audio,
         })
     }
 
@@ -231,12 +244,13 @@ impl Lens {
         }
         self.enter_neutral_span(time_ms)?;
         let number = self.take_number();
+        let audio = self.take_heard();
         let faces = match &mut self.faces {
             Some(faces) => faces.push(frame, number).await?,
             None => Vec::new(),
         };
         let restarted = std::mem::take(&mut self.has_restarted);
-        self.pending.add_frame(number, time_ms, restarted);
+        self.pending.add_frame(number, time_ms, restarted, audio);
         self.pending.add_faces(faces);
         if let Some(violence) = &mut self.violence {
             let violence = violence.push(frame, number, time_ms).await?;
@@ -318,6 +332,15 @@ impl Lens {
             violence.reset();
         }
         self.has_restarted = true;
+    }
+
+    /// What is heard at the time of the frame that is being taken; the faces are told.
+    fn take_heard(&mut self) -> Option<AudioReport> {
+        let heard = self.heard.take();
+        if let Some(faces) = &mut self.faces {
+            faces.hear(heard.as_ref().and_then(SoundScores::of_report));
+        }
+        heard
     }
 
     fn take_number(&mut self) -> u64 {

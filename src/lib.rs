@@ -54,7 +54,7 @@ mod numbers;
 pub mod web;
 mod words;
 
-pub use lens::{controls, error, faces, part, violence};
+pub use lens::{controls, error, faces, part, sound, violence};
 #[cfg(not(target_family = "wasm"))]
 pub use networks::audio;
 pub use networks::{

@@ -177,6 +177,10 @@ export interface FaceSettings {
   turned: boolean;
   /** Score of a detection from which it may be a face, 0 to 1; 0.5 at first. */
   detectorThreshold: number;
+  /** Weight of the face in the average of its probabilities with those of sound, 0 to 1, where a head over sound is loaded; 1 leaves sound out. */
+  faceWeight: number;
+  /** Whether sound counts only where somebody speaks: where the voice detector gives 0.5 or more. */
+  speechOnly: boolean;
 }
 
 /** Settings of violence. */

@@ -11,7 +11,7 @@ export type DeviceChoice = "auto" | "webgpu" | "cpu";
 export type DeviceKind = "webgpu" | "cpu";
 
 /** A weights file by what it is for. */
-export type WeightsRole = "detector" | "fullRangeDetector" | "backbone" | "pretrained" | "head" | "valenceArousalHead" | "actionUnitsHead" | "mesh" | "blendshapes" | "violenceBackbone" | "violenceHead";
+export type WeightsRole = "detector" | "fullRangeDetector" | "backbone" | "pretrained" | "head" | "valenceArousalHead" | "actionUnitsHead" | "mesh" | "blendshapes" | "violenceBackbone" | "violenceHead" | "voice" | "audioEncoder" | "audioExpressionHead";
 
 /** Facial expressions. */
 export type ExpressionName = "neutral" | "anger" | "disgust" | "fear" | "happiness" | "sadness" | "surprise" | "other" | "contempt";
@@ -20,7 +20,7 @@ export type ExpressionName = "neutral" | "anger" | "disgust" | "fear" | "happine
 export type ActionUnitName = "AU1" | "AU2" | "AU4" | "AU5" | "AU6" | "AU7" | "AU10" | "AU12" | "AU14" | "AU15" | "AU17" | "AU20" | "AU23" | "AU24" | "AU25" | "AU26" | "AU28" | "AU45";
 
 /** The classifier that decided on an expression. */
-export type ExpressionSource = "pretrained" | "head";
+export type ExpressionSource = "pretrained" | "head" | "blend";
 
 /** The part of the model that gives valence and arousal. */
 export type ValenceArousalSource = "head" | "backbone" | "derived";
@@ -29,13 +29,13 @@ export type ValenceArousalSource = "head" | "backbone" | "derived";
 export type ActionUnitSource = "head" | "blendshapes";
 
 /** Settings of the part `faces`. */
-export type FaceSettingName = "gla" | "halfWindow" | "valenceArousalHalfWindow" | "actionUnitsHalfWindow" | "confidence" | "blend" | "landmarks" | "turned" | "detectorThreshold";
+export type FaceSettingName = "gla" | "halfWindow" | "valenceArousalHalfWindow" | "actionUnitsHalfWindow" | "confidence" | "blend" | "landmarks" | "turned" | "detectorThreshold" | "faceWeight" | "speechOnly";
 
 /** Settings of the part `violence`. */
 export type ViolenceSettingName = "threshold" | "every";
 
 /** All settings, in the flat spelling. */
-export type FlatSettingName = "gla" | "halfWindow" | "valenceArousalHalfWindow" | "actionUnitsHalfWindow" | "confidence" | "blend" | "landmarks" | "turned" | "detectorThreshold" | "violenceThreshold" | "violenceEvery";
+export type FlatSettingName = "gla" | "halfWindow" | "valenceArousalHalfWindow" | "actionUnitsHalfWindow" | "confidence" | "blend" | "landmarks" | "turned" | "detectorThreshold" | "faceWeight" | "speechOnly" | "violenceThreshold" | "violenceEvery";
 
 /** A setting: its name in its part, its flat name, and the values that it takes. */
 export type Control = {
@@ -52,6 +52,8 @@ export declare const TASKS: readonly Task[];
 /** The tasks that look for faces. */
 export declare const FACE_TASKS: readonly Task[];
 export declare const DEVICES: readonly DeviceChoice[];
-/** The tasks that use each file: without one of them it is not read. */
+/** The tasks that use each file: without one of them it is not read. None for the files for sound. */
 export declare const TASKS_OF_ROLE: { readonly [role in WeightsRole]: readonly Task[] };
+/** Files that are read where sound is listened to. */
+export declare const SOUND_ROLES: readonly WeightsRole[];
 export declare const CONTROLS: readonly Control[];

@@ -20,7 +20,12 @@ export const TASKS_OF_ROLE = {
   blendshapes: ["action-units"],
   violenceBackbone: ["violence"],
   violenceHead: ["violence"],
+  voice: [],
+  audioEncoder: [],
+  audioExpressionHead: [],
 };
+
+export const SOUND_ROLES = ["voice", "audioEncoder", "audioExpressionHead"];
 
 export const CONTROLS = [
   { part: "faces", name: "gla", flat: "gla", type: "boolean", expected: "a boolean" },
@@ -32,6 +37,8 @@ export const CONTROLS = [
   { part: "faces", name: "landmarks", flat: "landmarks", type: "boolean", expected: "a boolean" },
   { part: "faces", name: "turned", flat: "turned", type: "boolean", expected: "a boolean" },
   { part: "faces", name: "detectorThreshold", flat: "detectorThreshold", type: "number", least: 0, most: 1, expected: "a number from 0 to 1" },
+  { part: "faces", name: "faceWeight", flat: "faceWeight", type: "number", least: 0, most: 1, expected: "a number from 0 to 1" },
+  { part: "faces", name: "speechOnly", flat: "speechOnly", type: "boolean", expected: "a boolean" },
   { part: "violence", name: "threshold", flat: "violenceThreshold", type: "number", least: 0, most: 1, expected: "a number from 0 to 1" },
   { part: "violence", name: "every", flat: "violenceEvery", type: "whole number", least: 1, most: 1000, expected: "a whole number from 1 to 1000" },
 ];

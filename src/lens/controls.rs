@@ -39,6 +39,11 @@ pub struct FaceControls {
     pub turned: bool,
     /// Score of a detection, in `[0, 1]`, from which it may be a face.
     pub detector_threshold: f32,
+    /// Weight of the face in the average of probabilities with those of sound, in `[0, 1]`, where a head over sound is
+    /// heard; 1 leaves sound out.
+    pub face_weight: f32,
+    /// Whether sound counts only where somebody speaks: where the voice detector gives .5 or more.
+    pub speech_only: bool,
 }
 
 /// Controls of violence.
@@ -104,11 +109,12 @@ const ACTION_UNITS_HALF_WINDOW: Control = Control::of_faces("action_units_half_w
 const CONFIDENCE: Control = Control::of_faces("confidence", ControlRange::Share);
 const BLEND: Control = Control::of_faces("blend", ControlRange::Share);
 const DETECTOR_THRESHOLD: Control = Control::of_faces("detector_threshold", ControlRange::Share);
+const FACE_WEIGHT: Control = Control::of_faces("face_weight", ControlRange::Share);
 const THRESHOLD: Control = Control::of_violence("threshold", ControlRange::Share);
 const EVERY: Control = Control::of_violence("every", COUNT);
 
 /// Every control, in the order of the fields of [`Controls`].
-pub const CONTROLS: [Control; 11] = [
+pub const CONTROLS: [Control; 13] = [
     Control::of_faces("gla", ControlRange::Flag),
     HALF_WINDOW,
     VALENCE_AROUSAL_HALF_WINDOW,
@@ -118,6 +124,8 @@ pub const CONTROLS: [Control; 11] = [
     Control::of_faces("landmarks", ControlRange::Flag),
     Control::of_faces("turned", ControlRange::Flag),
     DETECTOR_THRESHOLD,
+    FACE_WEIGHT,
+    Control::of_faces("speech_only", ControlRange::Flag),
     THRESHOLD,
     EVERY,
 ];
@@ -144,15 +152,19 @@ impl FaceControls {
     pub const VALENCE_AROUSAL_HALF_WINDOW: usize = 50;
     /// The published window of action units.
     pub const ACTION_UNITS_HALF_WINDOW: usize = 5;
+    /// The published weight of the face beside sound.
+    pub const FACE_WEIGHT: f32 = 0.6;
 
     /// The same controls for a live stream, whose reports must not lag behind the face by seconds: windows of at most
-    /// 11 frames instead of the published ones for recordings.
+    /// 11 frames instead of the published ones for recordings. Sound counts only where somebody speaks: a microphone hears
+    /// everything.
     #[must_use]
     pub fn live(self) -> Self {
         Self {
             half_window: self.half_window.min(LIVE_HALF_WINDOW),
             valence_arousal_half_window: LIVE_HALF_WINDOW,
             action_units_half_window: LIVE_ACTION_UNITS_HALF_WINDOW,
+            speech_only: true,
             ..self
         }
     }
@@ -166,6 +178,7 @@ impl FaceControls {
         CONFIDENCE.check(f64::from(self.confidence))?;
         BLEND.check(f64::from(self.blend))?;
         DETECTOR_THRESHOLD.check(f64::from(self.detector_threshold))?;
+        FACE_WEIGHT.check(f64::from(self.face_weight))?;
         HALF_WINDOW.check(self.half_window as f64)?;
         VALENCE_AROUSAL_HALF_WINDOW.check(self.valence_arousal_half_window as f64)?;
         ACTION_UNITS_HALF_WINDOW.check(self.action_units_half_window as f64)
@@ -185,6 +198,8 @@ impl Default for FaceControls {
             landmarks: false,
             turned: false,
             detector_threshold: DEFAULT_THRESHOLD,
+            face_weight: Self::FACE_WEIGHT,
+            speech_only: true,
         }
     }
 }

@@ -49,6 +49,16 @@ pub enum LensError {
         /// Backbone in use.
         got: String,
     },
+    /// A head has another number of outputs than its metadata has classes.
+    #[error("{role} names {got} classes, expected {expected}")]
+    Classes {
+        /// The head.
+        role: Role,
+        /// Its outputs.
+        expected: usize,
+        /// Classes that it names.
+        got: usize,
+    },
     /// A head's settings cannot be read.
     #[error("head: {0}")]
     Calibration(#[from] CalibrationError),
@@ -71,6 +81,14 @@ pub enum LensError {
     Time {
         /// Time that came.
         got: f64,
+    },
+    /// A piece of sound is too long.
+    #[error("a piece of sound has {got} samples, expected at most {most}")]
+    Sound {
+        /// Samples that came.
+        got: usize,
+        /// Most samples of a piece.
+        most: usize,
     },
     /// A span in which people look neutral has no length.
     #[error("neutral span lasts {got} ms, expected a finite number above 0")]
@@ -129,12 +147,15 @@ impl LensError {
             Self::Weights { .. }
             | Self::NoClassifier { .. }
             | Self::Embedding { .. }
+            | Self::Classes { .. }
             | Self::ViolenceHead { .. }
             | Self::Calibration(_) => "weights-malformed",
             Self::MissingWeights { .. } | Self::NoActionUnits => "weights-missing",
-            Self::Control(_) | Self::NoFaces | Self::Time { .. } | Self::NeutralSpan { .. } => {
-                "bad-argument"
-            }
+            Self::Control(_)
+            | Self::NoFaces
+            | Self::Time { .. }
+            | Self::Sound { .. }
+            | Self::NeutralSpan { .. } => "bad-argument",
             Self::Crop(_) => "picture-size",
             Self::Device(error) | Self::Landmarks(LandmarksError::Device(error)) => error.code(),
             Self::Detect(_) | Self::Landmarks(_) | Self::ReadBack { .. } => "device-failed",

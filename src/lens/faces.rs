@@ -17,7 +17,7 @@ mod track;
 use crate::weights::Weights;
 
 pub use crate::controls::FaceControls;
-pub use classifier::{FaceClassifier, FaceScores};
+pub use classifier::{FaceClassifier, FaceScores, SoundScores};
 pub use stream::FaceLens;
 
 /// Files that the pipeline is made of.

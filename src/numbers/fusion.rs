@@ -87,6 +87,40 @@ pub fn blend(first: &[f32], second: &[f32], weight: f32) -> Vec<f32> {
         .collect()
 }
 
+/// Averages the probabilities of faces with those that sound gives, `weight` for the face, where their classes differ.
+///
+/// Over the same classes in the same order this is [`blend`], as published. A class that only the sound knows is left out
+/// and the others share its probability; a class that only the face knows keeps the face's.
+///
+/// # Panics
+///
+/// If scores and classes differ in length.
+pub fn blend_with_sound(
+    face: &[f32],
+    classes: &[Expression],
+    sound: &[f32],
+    sound_classes: &[Expression],
+    weight: f32,
+) -> Vec<f32> {
+    if classes == sound_classes {
+        return blend(face, sound, weight);
+    }
+    assert_eq!(face.len(), classes.len(), "each class needs one score");
+    let shared: f32 = sound_classes
+        .iter()
+        .zip(sound)
+        .filter(|(class, _)| classes.contains(class))
+        .map(|(_, p)| p)
+        .sum();
+    // Sound that speaks of other classes alone says nothing about these.
+    if shared <= PROBABILITY_FLOOR {
+        return face.to_vec();
+    }
+    let sound: Vec<f32> = sound.iter().map(|p| p / shared).collect();
+    let sound = complete_classes(&sound, sound_classes, face, classes, classes);
+    blend(face, &sound, weight)
+}
+
 /// Averages the logarithms of two rows of probabilities, `weight` for `first` and `1 - weight` for `second`, and
 /// normalises the result to sum to 1.
 ///
@@ -164,6 +198,26 @@ mod tests {
             "{completed:?}"
         );
         assert!((completed.iter().sum::<f32>() - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn sound_of_other_classes_moves_the_classes_that_both_know() {
+        let face_classes = [Neutral, Happiness, Expression::Contempt];
+        let sound_classes = [Neutral, Happiness, Expression::Other];
+        let face = [0.25, 0.5, 0.25];
+        let blended = |sound: &[f32], weight| {
+            blend_with_sound(&face, &face_classes, sound, &sound_classes, weight)
+        };
+        // Without `other` the sound says 1 to 3; of the face's classes contempt keeps its quarter.
+        let half = blended(&[0.1, 0.3, 0.6], 0.5);
+        let expected = [0.218_75, 0.531_25, 0.25];
+        for (got, expected) in half.iter().zip(expected) {
+            assert!((got - expected).abs() < 1e-6, "{half:?}");
+        }
+        assert_eq!(blended(&[0.1, 0.3, 0.6], 1.0), face);
+        assert_eq!(blended(&[0.0, 0.0, 1.0], 0.5), face, "nothing is shared");
+        let same = blend_with_sound(&face, &face_classes, &[1.0, 0.0, 0.0], &face_classes, 0.6);
+        assert_eq!(same, blend(&face, &[1.0, 0.0, 0.0], 0.6));
     }
 
     #[test]

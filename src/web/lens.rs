@@ -13,6 +13,7 @@ use crate::{
     frame::Frame,
     lens::{self, LensWeights, NeutralSpan},
     role::Role,
+    sound::LiveSound,
     task::Tasks,
     violence::ViolenceLens,
 };
@@ -22,12 +23,13 @@ use crate::{
 pub struct Lens {
     device: OpenedDevice,
     lens: lens::Lens,
+    sound: Option<LiveSound>,
 }
 
 #[wasm_bindgen]
 impl Lens {
     /// Opens `device` ("auto", "webgpu" or "cpu") and builds the networks that `tasks` need from `files`, an object
-    /// of safetensors files by role. On the CPU `workers` run them, if given and once started; else this module does,
+    /// of safetensors files by role; with a `voice` among them sound can be heard too. On the CPU `workers` run them, if given and once started; else this module does,
     /// with one thread.
     ///
     /// # Errors
@@ -45,10 +47,19 @@ impl Lens {
             |role| file(&files, role),
             |role, file| parse(role.name(), &Uint8Array::new(&file).to_vec()),
         )?;
+        let voice = file(&files, Role::Voice);
+        let sound = voice.map(|voice| {
+            let voice = parse(Role::Voice.name(), &Uint8Array::new(&voice).to_vec())?;
+            Ok::<_, JsValue>(LiveSound::load(&voice)?)
+        });
         let device = open_device(&device, workers).await?;
         let mut lens = lens::Lens::load(&weights, tasks, &device).await?;
         lens.configure(lens.live_controls())?;
-        Ok(Self { device, lens })
+        Ok(Self {
+            device,
+            lens,
+            sound: sound.transpose()?,
+        })
     }
 
     /// `{ kind, adapter, fallback }` of the open device.
@@ -77,6 +88,39 @@ impl Lens {
     /// None in practice.
     pub fn violence(&self) -> Result<JsValue, JsValue> {
         to_js(&self.lens.violence().map(ViolenceLens::facts))
+    }
+
+    /// What is heard, `{ speech, expression }`; `null` without files for sound.
+    ///
+    /// # Errors
+    ///
+    /// None in practice.
+    pub fn sound(&self) -> Result<JsValue, JsValue> {
+        #[derive(Serialize)]
+        struct Heard {
+            speech: bool,
+            expression: bool,
+        }
+        to_js(&self.sound.as_ref().map(|_| Heard {
+            speech: true,
+            expression: false,
+        }))
+    }
+
+    /// Hears the next samples, mono, 16 kHz, -1 to 1, of which the first is of the time `time_ms` on the clock of the
+    /// frames; ten seconds at most. Reports on frames from now on say what was heard at their time.
+    ///
+    /// # Errors
+    ///
+    /// A JavaScript `Error` with the code `bad-argument`.
+    pub fn hear(&mut self, samples: Vec<f32>, time_ms: f64) -> Result<(), JsValue> {
+        match &mut self.sound {
+            Some(sound) => Ok(sound.hear(&samples, time_ms)?),
+            None => Err(failure(
+                "bad-argument",
+                "sound is not listened to: no `voice` was among the files",
+            )),
+        }
     }
 
     /// The controls in force, `{ faces, violence }`; those of a part that is not there have no effect.
@@ -116,6 +160,8 @@ impl Lens {
         time_ms: f64,
     ) -> Result<JsValue, JsValue> {
         let frame = Frame::from_rgba(width, height, &rgba)?;
+        let sound = self.sound.as_ref();
+        self.lens.hear(sound.and_then(|sound| sound.at(time_ms)));
         let report = self.lens.analyze(&frame, time_ms).await;
         self.report(report)
     }
@@ -168,6 +214,9 @@ impl Lens {
     /// Forgets the stream.
     pub fn reset(&mut self) {
         self.lens.reset();
+        if let Some(sound) = &mut self.sound {
+            sound.reset();
+        }
     }
 }
 

@@ -28,10 +28,29 @@ pub struct FrameReport {
 }
 
 /// What is heard.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct AudioReport {
-    /// Probability that somebody speaks, in `[0, 1]`.
-    pub speech: f32,
+    /// Probability of each expression under the head over sound, in its class order, where there is such a head.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "optional_pairs_as_map"
+    )]
+    pub probabilities: Option<Vec<(Expression, f32)>>,
+    /// Probability that somebody speaks, in `[0, 1]`, where that is listened for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub speech: Option<f32>,
+    /// Present in a live stream with a head over sound.
+    #[serde(flatten)]
+    pub live: Option<LiveAudio>,
+}
+
+/// What a live stream hears expressions in.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct LiveAudio {
+    /// Length of the sound that the probabilities are of, milliseconds.
+    pub window_ms: f64,
+    /// From the end of that sound to the time of the frame, milliseconds.
+    pub delay_ms: f64,
 }
 
 /// Violence in one frame, as far as it is known.
@@ -242,17 +261,20 @@ pub enum ExpressionSource {
     Pretrained,
     /// The trained head.
     Head,
+    /// The trained head, averaged with a head over sound.
+    Blend,
 }
 
 impl ExpressionSource {
     /// Every source.
-    pub const ALL: [Self; 2] = [Self::Pretrained, Self::Head];
+    pub const ALL: [Self; 3] = [Self::Pretrained, Self::Head, Self::Blend];
 
     /// The name used in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Pretrained => "pretrained",
             Self::Head => "head",
+            Self::Blend => "blend",
         }
     }
 }
@@ -279,6 +301,13 @@ fn pairs_as_map<S: Serializer>(
         map.serialize_entry(expression.name(), probability)?;
     }
     map.end()
+}
+
+fn optional_pairs_as_map<S: Serializer>(
+    pairs: &Option<Vec<(Expression, f32)>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    pairs_as_map(pairs.as_deref().unwrap_or_default(), serializer)
 }
 
 fn action_units_as_map<S: Serializer>(
@@ -407,6 +436,28 @@ mod tests {
         assert_eq!(
             violence_json(scored(Some(live), Some(window(8.0, false)))),
             r#"{"probability":0.75,"violent":true,"delay_ms":1875.0,"updates":[{"frame":3,"time_ms":125.0,"probability":0.5,"final":false}],"window":{"span_ms":1875.0,"frames_per_second":8.0}}"#
+        );
+    }
+
+    #[test]
+    fn sound_is_reported_as_far_as_it_is_heard() {
+        let json = |audio: &AudioReport| serde_json::to_string(audio).expect("plain values");
+        let speech = AudioReport {
+            speech: Some(0.75),
+            ..AudioReport::default()
+        };
+        assert_eq!(json(&speech), r#"{"speech":0.75}"#);
+        let all = AudioReport {
+            probabilities: Some(vec![(Expression::Neutral, 0.25), (Expression::Other, 0.75)]),
+            live: Some(LiveAudio {
+                window_ms: 4000.0,
+                delay_ms: 250.0,
+            }),
+            ..speech
+        };
+        assert_eq!(
+            json(&all),
+            r#"{"probabilities":{"neutral":0.25,"other":0.75},"speech":0.75,"window_ms":4000.0,"delay_ms":250.0}"#
         );
     }
 

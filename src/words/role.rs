@@ -29,6 +29,12 @@ pub enum Role {
     ViolenceBackbone,
     /// Temporal head for violence.
     ViolenceHead,
+    /// Network that hears whether somebody speaks.
+    Voice,
+    /// Network that embeds sound.
+    AudioEncoder,
+    /// Classifier of expressions over the embeddings of sound.
+    AudioExpressionHead,
 }
 
 /// Where the default file of a role comes from.
@@ -75,7 +81,7 @@ use Origin::{BuiltIn, Fetched, Own};
 
 /// All roles, in the order of the enum: name, title in messages, default file, origin, tasks that use it.
 #[rustfmt::skip]
-const TABLE: [Facts; 11] = [
+const TABLE: [Facts; 14] = [
     row(Role::Detector, "detector", "face detector", "blazeface-short-range", Fetched, &Task::FACES),
     row(Role::FullRangeDetector, "fullRangeDetector", "full-range face detector", "blazeface-full-range", Fetched, &Task::FACES),
     row(Role::Backbone, "backbone", "backbone", "expression-mobilenet", BuiltIn, &Task::FACES),
@@ -87,6 +93,9 @@ const TABLE: [Facts; 11] = [
     row(Role::Blendshapes, "blendshapes", "blendshapes", "face-blendshapes", Fetched, &[Task::ActionUnits]),
     row(Role::ViolenceBackbone, "violenceBackbone", "violence backbone", "efficientnet-lite0", Fetched, &[Task::Violence]),
     row(Role::ViolenceHead, "violenceHead", "violence head", "violence-head", BuiltIn, &[Task::Violence]),
+    row(Role::Voice, "voice", "voice detector", "silero-vad", Fetched, &[]),
+    row(Role::AudioEncoder, "audioEncoder", "audio encoder", "wav2vec2-base", Own, &[]),
+    row(Role::AudioExpressionHead, "audioExpressionHead", "audio expression head", "expression-audio-head", Own, &[]),
 ];
 
 impl Role {
@@ -120,7 +129,10 @@ impl Role {
         self.facts().origin
     }
 
-    /// The tasks that use the file; without one of them it is not read.
+    /// Files for sound, which are read where it is listened to, whatever the tasks.
+    pub const SOUND: [Self; 3] = [Self::Voice, Self::AudioEncoder, Self::AudioExpressionHead];
+
+    /// The tasks that use the file; without one of them it is not read. None for the files of [`Self::SOUND`].
     pub const fn tasks(self) -> &'static [Task] {
         self.facts().tasks
     }
@@ -148,7 +160,8 @@ mod tests {
             assert_eq!(facts.role as usize, index);
             let same = |other: &&Facts| other.name == facts.name || other.file == facts.file;
             assert_eq!(TABLE.iter().filter(same).count(), 1, "{facts:?}");
-            assert!(!facts.tasks.is_empty());
+            let is_of_sound = Role::SOUND.contains(&facts.role);
+            assert_eq!(facts.tasks.is_empty(), is_of_sound, "{facts:?}");
         }
     }
 
@@ -160,6 +173,7 @@ mod tests {
         };
         assert!(read(&[Task::Violence]).eq([Role::ViolenceBackbone, Role::ViolenceHead]));
         assert_eq!(read(&[Task::Expression]).count(), 6);
-        assert_eq!(read(&Task::ALL).count(), Role::ALL.len());
+        let all = Role::ALL.len() - Role::SOUND.len();
+        assert_eq!(read(&Task::ALL).count(), all);
     }
 }

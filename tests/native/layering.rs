@@ -20,7 +20,7 @@ const CRATES: [(&str, &str); 6] = [
 ];
 
 /// The engine's modules from the bottom to the top, each with its room; a module may use those before it.
-const MODULES: [(&str, &str); 42] = [
+const MODULES: [(&str, &str); 43] = [
     ("label", "words"),
     ("face", "words"),
     ("frame", "words"),
@@ -54,6 +54,7 @@ const MODULES: [(&str, &str); 42] = [
     ("controls", "lens"),
     ("error", "lens"),
     ("part", "lens"),
+    ("sound", "lens"),
     ("violence", "lens"),
     ("faces", "lens"),
     ("files", "lens"),

@@ -41,6 +41,7 @@ fn names_js() -> String {
         format!("  {}: {},\n", role.name(), array(tasks))
     };
     let roles: String = Role::ALL.into_iter().map(role).collect();
+    let sound = array(Role::SOUND.map(Role::name));
     let control = |control: &Control| {
         let range = match control.range {
             ControlRange::Flag => "type: \"boolean\"".to_owned(),
@@ -70,6 +71,8 @@ export const DEVICES = {devices};
 
 export const TASKS_OF_ROLE = {{
 {roles}}};
+
+export const SOUND_ROLES = {sound};
 
 export const CONTROLS = [
 {controls}];
@@ -162,8 +165,10 @@ export declare const TASKS: readonly Task[];
 /** The tasks that look for faces. */
 export declare const FACE_TASKS: readonly Task[];
 export declare const DEVICES: readonly DeviceChoice[];
-/** The tasks that use each file: without one of them it is not read. */
+/** The tasks that use each file: without one of them it is not read. None for the files for sound. */
 export declare const TASKS_OF_ROLE: {{ readonly [role in WeightsRole]: readonly Task[] }};
+/** Files that are read where sound is listened to. */
+export declare const SOUND_ROLES: readonly WeightsRole[];
 export declare const CONTROLS: readonly Control[];
 ",
         unions.concat()

@@ -598,7 +598,7 @@ describe("settings", LIMIT, () => {
     [
       { sharpness: 1 },
       'settings is "sharpness", expected one of faces, violence, gla, halfWindow, valenceArousalHalfWindow, ' +
-        "actionUnitsHalfWindow, confidence, blend, landmarks, turned, detectorThreshold, violenceThreshold, violenceEvery",
+        "actionUnitsHalfWindow, confidence, blend, landmarks, turned, detectorThreshold, faceWeight, speechOnly, violenceThreshold, violenceEvery",
     ],
     [{ faces: { halfWindow: -1 } }, "faces.halfWindow is -1, expected a whole number from 0 to 1000"],
     [{ violence: { sharpness: 1 } }, 'violence is "sharpness", expected one of threshold, every'],

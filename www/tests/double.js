@@ -23,6 +23,8 @@ export class Lens {
       landmarks: false,
       turned: false,
       detectorThreshold: 0.5,
+      faceWeight: 0.6,
+      speechOnly: true,
     },
     violence: { threshold: 0.5, every: 1 },
   };

@@ -5,7 +5,7 @@ mod clip;
 mod list;
 mod output;
 mod skipped;
-mod speech;
+mod sound;
 mod table;
 
 use std::{
@@ -24,11 +24,11 @@ use super::{DetectorOption, DeviceOption, WeightsOptions, probability};
 use affectlens::{
     lens::{Lens, NeutralSpan},
     task::{Task, Tasks},
-    voice::{VOICE_ARCHITECTURE, VoiceActivity},
 };
 use affectlens_data::Input;
 use clip::Clip;
 use output::{Format, Output, format_of, is_closed_pipe};
+use sound::{Ears, Wanted};
 use table::Columns;
 
 /// Options of `affectlens analyze`.
@@ -97,6 +97,17 @@ pub(super) struct Args {
     /// show at rest is taken off their expressions and action units afterwards.
     #[arg(long, value_name = "SPAN", value_parser = baseline::span)]
     baseline: Option<NeutralSpan>,
+    /// Listen to the sound of the video too: what it says of expressions is averaged with what faces show, and reported
+    /// by itself (needs the weights `wav2vec2-base` and `expression-audio-head`).
+    #[arg(long)]
+    audio: bool,
+    /// Weight of the face in the average with the sound, from 0 to 1 [default: 0.6, as published].
+    #[arg(long, value_name = "W", value_parser = probability, requires = "audio")]
+    face_weight: Option<f32>,
+    /// Average faces with the sound only where somebody speaks; elsewhere faces alone decide (needs the weights
+    /// `silero-vad`).
+    #[arg(long, requires = "audio")]
+    speech_only: bool,
     /// Add how likely somebody speaks at the time of each frame, from the sound of the video (needs the weights
     /// `silero-vad`).
     #[arg(long)]
@@ -160,23 +171,26 @@ fn frame_rate(text: &str) -> Result<f64, String> {
 pub(super) fn run(args: &Args) -> Result<()> {
     let inputs = args.inputs()?;
     let tasks = args.tasks();
+    if args.audio && !tasks.contains(Task::Expression) {
+        bail!("--audio is about expressions, but that task was not asked for");
+    }
     if args.baseline.is_some() && !tasks.need_faces() {
         bail!("--baseline is about faces, but no task about faces was asked for");
     }
     let installed = args.weights.installed();
     let weights = installed.load(tasks, args.detector)?;
-    let voice = args.speech.then(|| -> Result<VoiceActivity> {
-        Ok(VoiceActivity::load(&installed.read(VOICE_ARCHITECTURE)?)?)
-    });
-    let voice = voice.transpose()?;
     let device = args.device.open()?;
+    let mut ears = Ears::open(args.heard(), &installed, &device)?;
     let mut lens = pollster::block_on(Lens::load(&weights, tasks, &device))?;
     args.configure(&mut lens)?;
 
     let several = inputs.len() > 1;
     let mut columns = Columns::new(tasks, &lens);
     columns.has_baseline = args.baseline.is_some();
-    columns.has_speech = args.speech;
+    if let Some(ears) = &ears {
+        columns.heard = ears.classes().to_vec();
+        columns.has_speech = ears.hear_speech();
+    }
     let mut output = Output::new(args.out.clone(), args.format(), columns);
     let mut failures = Failures::default();
     for Named { path, input } in inputs {
@@ -189,8 +203,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
                 path: &path,
                 named: several,
                 baseline: args.baseline,
-                voice: voice.as_ref(),
-                speech: None,
+                ears: ears.as_mut(),
                 files: Vec::new(),
             };
             let analyzed = clip.analyze(&input.content, args.fps);
@@ -230,6 +243,14 @@ impl Args {
         self.tasks.iter().map(|task| task.0).collect()
     }
 
+    fn heard(&self) -> Wanted {
+        Wanted {
+            expressions: self.audio,
+            speech: self.speech || self.speech_only,
+            has_gla: !self.no_gla,
+        }
+    }
+
     /// What the options change of the controls that the weights ask for.
     fn configure(&self, lens: &mut Lens) -> Result<()> {
         let mut controls = lens.controls();
@@ -249,6 +270,8 @@ impl Args {
         change(&mut faces.confidence, self.confidence);
         change(&mut faces.blend, self.blend);
         change(&mut faces.detector_threshold, self.detector_threshold);
+        change(&mut faces.face_weight, self.face_weight);
+        faces.speech_only = self.speech_only;
         change(&mut controls.violence.threshold, self.violence_threshold);
         Ok(lens.configure(controls)?)
     }

@@ -273,7 +273,7 @@ impl InstalledWeights {
 }
 
 /// The network that embeds sound.
-pub(crate) const SOUND_BACKBONE: &str = "wav2vec2-base";
+pub(crate) const SOUND_BACKBONE: &str = Role::AudioEncoder.file();
 
 /// Name of a task's head over sound, without `.safetensors`.
 fn sound_head_name(task: Task) -> String {

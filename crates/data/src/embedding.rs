@@ -1,6 +1,7 @@
 //! Embeddings of pictures and videos, computed once and kept.
 
 mod cache;
+mod expressions;
 mod file;
 mod pictures;
 mod sound;
@@ -14,6 +15,7 @@ use crate::FeatureError;
 use affectlens::{crop::CropError, device::DeviceError, frame::Frame};
 
 pub use cache::EmbeddingCache;
+pub use expressions::HeardExpressions;
 pub use pictures::{EmbeddedPictures, Failure, extract_embeddings, extract_video};
 pub use sound::{
     BLOCK_SECONDS, EmbedSound, EmbedSoundError, EmbeddedSound, SoundEmbedder, extract_sound,

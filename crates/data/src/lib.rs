@@ -39,8 +39,8 @@ pub use dvd::{
 pub use embedder::{EmbedVideoError, EmbeddedExamples, Embedder, EmbedderError, ScoringEmbedder};
 pub use embedding::{
     BLOCK_SECONDS, Embed, EmbedError, EmbedSound, EmbedSoundError, EmbeddedPictures, EmbeddedSound,
-    EmbeddedVideo, EmbeddingCache, ExtractionError, Failure, SoundEmbedder, extract_embeddings,
-    extract_sound, extract_video, extract_video_file,
+    EmbeddedVideo, EmbeddingCache, ExtractionError, Failure, HeardExpressions, SoundEmbedder,
+    extract_embeddings, extract_sound, extract_video, extract_video_file,
 };
 pub use evaluation::{
     ActionUnitPair, ActionUnitPairs, ActionUnitPredictor, AgeAndGender, AgeAndGenderReader,

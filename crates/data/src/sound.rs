@@ -4,6 +4,7 @@
 //! Sound streams through a pipe: nothing is written to a file, and no more of it is in memory than was asked for.
 
 mod decoded;
+mod pairing;
 mod probe;
 mod wav;
 
@@ -15,6 +16,7 @@ use crate::{Decoder, VideoError};
 use decoded::DecodedSound;
 use wav::WavSound;
 
+pub(crate) use pairing::{FrameVectors, lengths_apart};
 pub(crate) use probe::Description;
 pub use probe::Pictures;
 

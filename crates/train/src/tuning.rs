@@ -388,6 +388,7 @@ mod tests {
                 pretrained: vec![],
                 valence_arousal: None,
                 action_units: None,
+                sound: None,
             },
             label,
             person: format!("person {person}"),

@@ -66,6 +66,7 @@ impl Baseline {
                 }
                 None => row.clone(),
             }),
+            sound: scores.sound.clone(),
         }
     }
 }

@@ -17,10 +17,10 @@ use crate::{
     face::{BoundingBox, Detection},
     filtering,
     frame::Frame,
-    fusion::{blend_logarithms, complete_classes, map_classes},
+    fusion::{blend_logarithms, blend_with_sound, complete_classes, map_classes},
     kernel::{Network, read_back},
     label::Expression,
-    report::{ExpressionReport, ExpressionSource, ValenceArousalSource},
+    report::{AudioReport, ExpressionReport, ExpressionSource, ValenceArousalSource},
 };
 
 /// Probabilities of one face in one frame, before calibration.
@@ -35,7 +35,36 @@ pub struct FaceScores {
     /// Action units, one score per unit of [`FaceLens::action_units`](super::FaceLens::action_units); `None` where this
     /// face has none.
     pub action_units: Option<Vec<f32>>,
+    /// What sound gives at the time of the frame, where a head over it is heard.
+    pub sound: Option<SoundScores>,
 }
+
+/// What a head over sound gives at one time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SoundScores {
+    /// Probability of each class, with the head's class biases.
+    pub probabilities: Vec<(Expression, f32)>,
+    /// Whether somebody speaks; `None` where nobody listens for that.
+    pub is_speech: Option<bool>,
+}
+
+impl SoundScores {
+    /// What a report says of sound, where it says something of expressions.
+    pub(crate) fn of_report(heard: &AudioReport) -> Option<Self> {
+        Some(Self {
+            probabilities: heard.probabilities.clone()?,
+            is_speech: heard.speech.map(|speech| speech >= SPEECH),
+        })
+    }
+
+    /// Whether it counts: sound without speech does not where only speech is to count.
+    fn counts(&self, controls: &FaceControls) -> bool {
+        controls.face_weight < 1.0 && (!controls.speech_only || self.is_speech != Some(false))
+    }
+}
+
+/// Probability that somebody speaks from which sound counts as speech.
+const SPEECH: f32 = 0.5;
 
 /// Backbone and classifiers on a device.
 #[derive(Debug)]
@@ -117,6 +146,8 @@ impl FaceClassifier {
             landmarks: false,
             turned: false,
             detector_threshold: DEFAULT_THRESHOLD,
+            face_weight: FaceControls::FACE_WEIGHT,
+            speech_only: false,
         }
     }
 
@@ -216,6 +247,7 @@ impl FaceClassifier {
                         let settings = self.action_units.as_ref()?;
                         Some(settings.blend(part(embedding), part(logits)))
                     }),
+                    sound: None,
                 }
             })
             .collect())
@@ -270,7 +302,26 @@ impl FaceClassifier {
         }
     }
 
+    /// Whether sound has a part in what [`Self::combine`] makes of the scores.
+    pub(super) fn hears(&self, scores: &FaceScores, controls: &FaceControls) -> bool {
+        let sound = scores.sound.as_ref();
+        self.has_head() && sound.is_some_and(|sound| sound.counts(controls))
+    }
+
     fn blend(&self, scores: &FaceScores, controls: &FaceControls) -> Vec<f32> {
+        let seen = self.blend_seen(scores, controls);
+        let sound = scores.sound.as_ref();
+        match sound.filter(|sound| sound.counts(controls)) {
+            Some(SoundScores { probabilities, .. }) => {
+                let (classes, sound): (Vec<_>, Vec<_>) = probabilities.iter().copied().unzip();
+                blend_with_sound(&seen, &self.classes, &sound, &classes, controls.face_weight)
+            }
+            None => seen,
+        }
+    }
+
+    /// What both classifiers of faces give.
+    fn blend_seen(&self, scores: &FaceScores, controls: &FaceControls) -> Vec<f32> {
         let classes = &self.classes;
         // A class that only the pretrained classifier knows is left to the confident filter: lent to the head it
         // was right once in a hundred times (fear on press photos).
@@ -316,7 +367,7 @@ impl FaceClassifier {
         };
         let decision = filtering::decide(combined, &self.classes, pretrained, known, threshold)?;
         let probabilities = match decision.source {
-            ExpressionSource::Head => combined.to_vec(),
+            ExpressionSource::Head | ExpressionSource::Blend => combined.to_vec(),
             ExpressionSource::Pretrained => {
                 map_classes(pretrained, &self.pretrained_classes, &self.classes)
             }

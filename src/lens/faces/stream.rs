@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::{
-    FaceClassifier, FaceControls, FaceScores, FaceWeights,
+    FaceClassifier, FaceControls, FaceScores, FaceWeights, SoundScores,
     action_units::ActionUnitReader,
     baseline::Baseline,
     confirmation::Confirmation,
@@ -17,7 +17,7 @@ use crate::{
     frame::Frame,
     label::ActionUnit,
     part::Found,
-    report::{ExpressionReport, FaceReport, Sources, ValenceArousalOrigin},
+    report::{ExpressionReport, ExpressionSource, FaceReport, Sources, ValenceArousalOrigin},
     smoothing::SmoothingMode,
     task::{Task, Tasks},
     tracking::{Tracker, TrackerConfig},
@@ -43,6 +43,8 @@ pub struct FaceLens {
     pending: VecDeque<PendingFrame>,
     /// Whether the faces look neutral, so that their baselines are gathered.
     is_neutral: bool,
+    /// What sound gives at the time of the next frame.
+    sound: Option<SoundScores>,
 }
 
 /// A frame whose window is not complete.
@@ -81,6 +83,7 @@ impl FaceLens {
             tracks: BTreeMap::new(),
             pending: VecDeque::new(),
             is_neutral: false,
+            sound: None,
         })
     }
 
@@ -112,6 +115,11 @@ impl FaceLens {
         }
         self.controls = controls;
         self.replay()
+    }
+
+    /// Tells what sound gives at the time of the next frame; it is averaged with what each of its faces shows.
+    pub fn hear(&mut self, sound: Option<SoundScores>) {
+        self.sound = sound;
     }
 
     /// Takes what each face shows in the frames that follow, until [`Self::adopt_baselines`], as its neutral look.
@@ -271,6 +279,7 @@ impl FaceLens {
         mode: SmoothingMode,
         is_single: bool,
     ) -> Result<PendingFrame, LensError> {
+        let sound = self.sound.take();
         let scope = Scope {
             is_single,
             turned: self.controls.turned,
@@ -294,7 +303,8 @@ impl FaceLens {
             .await?;
         let reading = Reading::new(&self.finder, self.tasks, &self.controls);
         let mut pending = Vec::with_capacity(faces.len());
-        for (track, face) in tracks.into_iter().zip(faces) {
+        for (track, mut face) in tracks.into_iter().zip(faces) {
+            face.scores.sound.clone_from(&sound);
             let id = self
                 .confirmation
                 .settle(number, track, &face.detection, face.look);
@@ -378,10 +388,19 @@ impl FaceLens {
     }
 
     fn report_face(&self, frame: u64, face: PendingFace) -> Result<FaceReport, LensError> {
-        let row = |row: Row| self.tracks.get(&face.id)?.smoothed(row, frame);
-        let expression = row(Row::Expression)
-            .map(|row| self.finder.classifier.decide(&row, &self.controls))
+        let track = self.tracks.get(&face.id);
+        let row = |row: Row| track?.smoothed(row, frame);
+        let classifier = &self.finder.classifier;
+        let mut expression = row(Row::Expression)
+            .map(|row| classifier.decide(&row, &self.controls))
             .transpose()?;
+        let scores = track.and_then(|track| track.scores(frame));
+        if let Some(expression) = &mut expression
+            && expression.source == ExpressionSource::Head
+            && scores.is_some_and(|scores| classifier.hears(scores, &self.controls))
+        {
+            expression.source = ExpressionSource::Blend;
+        }
         let valence_arousal = row(Row::ValenceArousal);
         let action_units = row(Row::ActionUnits);
         let axis = |index: usize| Some(*valence_arousal.as_ref()?.get(index)?);
@@ -394,14 +413,14 @@ impl FaceLens {
             arousal: axis(1),
             sources: Sources {
                 valence_arousal: valence_arousal.as_ref().map(|_| ValenceArousalOrigin {
-                    source: self.finder.classifier.valence_arousal_source(),
+                    source: classifier.valence_arousal_source(),
                 }),
                 action_units: action_units
                     .as_ref()
                     .map(|row| self.finder.action_units.origin(row)),
             },
             action_units: action_units.map(|row| self.finder.action_units.strengths(&row)),
-            baseline: self.tracks.get(&face.id).is_some_and(Track::has_baseline),
+            baseline: track.is_some_and(Track::has_baseline),
             landmarks: face
                 .landmarks
                 .filter(|_| self.controls.landmarks)

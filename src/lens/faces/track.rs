@@ -156,6 +156,14 @@ impl Track {
         self.closed || frame + delay.unwrap_or_default() as u64 <= self.last
     }
 
+    /// The scores of a frame that shows the face, as long as they are remembered.
+    pub(super) fn scores(&self, frame: u64) -> Option<&FaceScores> {
+        let place = self
+            .scores
+            .binary_search_by_key(&frame, |(other, _)| *other);
+        Some(&self.scores[place.ok()?].1)
+    }
+
     /// A smoothed row; `None` where nothing was scored about that frame.
     pub(super) fn smoothed(&self, row: Row, frame: u64) -> Option<Vec<f32>> {
         self.smoothers[row as usize].smoothed_so_far(frame)
@@ -181,12 +189,15 @@ mod tests {
             landmarks: false,
             turned: false,
             detector_threshold: 0.5,
+            face_weight: 1.0,
+            speech_only: false,
         };
         let scores = FaceScores {
             head: Vec::new(),
             pretrained: Vec::new(),
             valence_arousal: None,
             action_units: None,
+            sound: None,
         };
         let mut track = Track::new(SmoothingMode::Delayed, &controls);
         for frame in 0..frames {

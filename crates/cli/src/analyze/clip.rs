@@ -5,15 +5,21 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use indicatif::ProgressBar;
 
-use super::{Failures, output::Output, skipped::Skipped, speech::Speech};
+use super::{
+    Failures,
+    output::Output,
+    skipped::Skipped,
+    sound::{Ears, Listening},
+};
 use crate::progress::progress;
 use affectlens::{
     frame::Frame,
     lens::{Lens, NeutralSpan},
     report::FrameReport,
-    voice::VoiceActivity,
 };
-use affectlens_data::{Content, FrameFolder, SoundError, Video, picture::read_picture};
+use affectlens_data::{
+    Content, EmbedSoundError, FrameFolder, SoundError, Video, picture::read_picture,
+};
 
 /// One input on its way to the output.
 pub(super) struct Clip<'a> {
@@ -26,10 +32,8 @@ pub(super) struct Clip<'a> {
     pub(super) named: bool,
     /// When the people look neutral.
     pub(super) baseline: Option<NeutralSpan>,
-    /// Tells whether somebody speaks, if that was asked for.
-    pub(super) voice: Option<&'a VoiceActivity>,
-    /// The sound of the video that is being analysed.
-    pub(super) speech: Option<Speech>,
+    /// What listens to videos, if that was asked for.
+    pub(super) ears: Option<&'a mut Ears>,
     /// Files of the frames that reports are of, where each frame has its own.
     pub(super) files: Vec<String>,
 }
@@ -44,7 +48,7 @@ impl Clip<'_> {
     }
 
     fn picture(&mut self, path: &Path) -> Result<()> {
-        self.expect_no_speech("a picture")?;
+        self.expect_no_ears("a picture")?;
         if self.lens.violence().is_some() {
             bail!(
                 "`{}` is a picture; violence is detected in videos and folders of frames only",
@@ -64,7 +68,7 @@ impl Clip<'_> {
     }
 
     fn folders(&mut self, folders: &[FrameFolder], fps: f64) -> Result<()> {
-        self.expect_no_speech("a folder of frames")?;
+        self.expect_no_ears("a folder of frames")?;
         let mut skipped = Skipped::default();
         let analyzed = folders.iter().try_for_each(|folder| {
             skipped.pass_over(&folder.passed_over);
@@ -111,13 +115,18 @@ impl Clip<'_> {
 
     fn video(&mut self, path: &Path) -> Result<()> {
         let mut video = Video::open(path)?;
-        self.listen(path)?;
+        let mut listening = self.listen(path)?;
         self.calibrate()?;
         let bar = progress("analysing", "frames", video.expected_frames);
         let mut number = 0_u64;
         let broken = loop {
             match video.next_frame() {
-                Ok(Some(frame)) => self.push(&frame.picture, frame.time_ms)?,
+                Ok(Some(frame)) => {
+                    let listening = listening.as_mut();
+                    let heard = listening.and_then(|it| it.at(number, frame.time_ms));
+                    self.lens.hear(heard);
+                    self.push(&frame.picture, frame.time_ms)?;
+                }
                 Ok(None) => break None,
                 Err(error) => break Some(error),
             }
@@ -125,7 +134,7 @@ impl Clip<'_> {
             bar.inc(1);
         };
         self.finish(&bar)?;
-        if let Some(complaint) = self.speech.take().and_then(Speech::close) {
+        for complaint in listening.map_or_else(Vec::new, Listening::close) {
             eprintln!(
                 "affectlens: sound of `{}`: {complaint}",
                 self.path.display()
@@ -146,24 +155,28 @@ impl Clip<'_> {
     }
 
     /// Opens the sound of a video, if it is to be listened to; one without any is analysed all the same.
-    fn listen(&mut self, path: &Path) -> Result<()> {
-        let Some(voice) = self.voice else {
-            return Ok(());
+    fn listen(&mut self, path: &Path) -> Result<Option<Listening>> {
+        let Some(ears) = &mut self.ears else {
+            return Ok(None);
         };
-        match Speech::open(path, voice) {
-            Ok(speech) => self.speech = Some(speech),
-            Err(error @ SoundError::NoTrack { .. }) => {
-                eprintln!("affectlens: {error}; its reports say nothing about speech");
+        match ears.listen(path) {
+            Ok(listening) => Ok(Some(listening)),
+            Err(EmbedSoundError::Sound(error @ SoundError::NoTrack { .. })) => {
+                eprintln!("affectlens: {error}; its reports say nothing about sound");
+                Ok(None)
             }
-            Err(error) => return Err(error.into()),
+            Err(error @ EmbedSoundError::Short { .. }) => {
+                eprintln!("affectlens: {error}; its reports say nothing about sound");
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
         }
-        Ok(())
     }
 
-    fn expect_no_speech(&self, what: &str) -> Result<()> {
-        match self.voice {
+    fn expect_no_ears(&self, what: &str) -> Result<()> {
+        match self.ears {
             Some(_) => bail!(
-                "`{}` is {what}; --speech needs a video with sound",
+                "`{}` is {what}; --audio and --speech need a video with sound",
                 self.path.display()
             ),
             None => Ok(()),
@@ -191,9 +204,7 @@ impl Clip<'_> {
 
     fn write(&mut self, reports: Vec<FrameReport>) -> Result<()> {
         let whole = self.named.then(|| self.path.display().to_string());
-        reports.into_iter().try_for_each(|mut report| {
-            let speech = self.speech.as_mut();
-            report.audio = speech.and_then(|speech| speech.at(report.time_ms));
+        reports.into_iter().try_for_each(|report| {
             let frame = usize::try_from(report.frame).ok();
             let own = frame.and_then(|frame| self.files.get(frame));
             let file = own.or(whole.as_ref()).map(String::as_str);

@@ -3,7 +3,7 @@
 use affectlens::{
     label::{ActionUnit, Expression},
     lens::Lens,
-    report::{AudioReport, ExpressionReport, FaceReport, FrameReport, ViolenceReport},
+    report::{ExpressionReport, FaceReport, FrameReport, ViolenceReport},
     task::{Task, Tasks},
 };
 
@@ -13,6 +13,8 @@ const EXPRESSION_COLUMNS: [&str; 3] = ["label", "confidence", "source"];
 const VALENCE_AROUSAL_COLUMNS: [&str; 3] = ["valence", "arousal", "valence_arousal_source"];
 const BASELINE_COLUMN: &str = "baseline";
 const VIOLENCE_COLUMNS: [&str; 2] = ["violence_probability", "violent"];
+/// Before the name of a class: what sound alone says of it.
+const AUDIO_PREFIX: &str = "audio_";
 const SPEECH_COLUMN: &str = "speech";
 
 /// Which columns a table has.
@@ -22,6 +24,8 @@ pub(super) struct Columns {
     action_units: Vec<ActionUnit>,
     /// Whether one tells whether a neutral look was taken off.
     pub(super) has_baseline: bool,
+    /// Classes of what sound alone says; none if it says nothing.
+    pub(super) heard: Vec<Expression>,
     /// Whether one tells how likely somebody speaks.
     pub(super) has_speech: bool,
 }
@@ -35,6 +39,7 @@ impl Columns {
             classes: faces.map_or_else(Vec::new, |faces| faces.classifier().classes().to_vec()),
             action_units: faces.map_or_else(Vec::new, |faces| faces.action_units().to_vec()),
             has_baseline: false,
+            heard: Vec::new(),
             has_speech: false,
         }
     }
@@ -63,6 +68,11 @@ impl Columns {
         if self.tasks.contains(Task::Violence) {
             names.extend(VIOLENCE_COLUMNS.map(str::to_owned));
         }
+        names.extend(
+            self.heard
+                .iter()
+                .map(|class| AUDIO_PREFIX.to_owned() + class.name()),
+        );
         if self.has_speech {
             names.push(SPEECH_COLUMN.to_owned());
         }
@@ -77,9 +87,7 @@ impl Columns {
             report.time_ms.to_string(),
         ];
         let mut of_all = self.violence(report);
-        if self.has_speech {
-            of_all.push(number(report.audio.map(|AudioReport { speech }| speech)));
-        }
+        of_all.extend(self.audio(report));
         let mut faces: Vec<_> = report.faces.iter().map(|face| self.face(face)).collect();
         if faces.is_empty() {
             let width = self.names().len() - frame.len() - of_all.len();
@@ -89,6 +97,20 @@ impl Columns {
             .into_iter()
             .map(|face| [&frame[..], &face[..], &of_all[..]].concat())
             .collect()
+    }
+
+    fn audio(&self, report: &FrameReport) -> Vec<String> {
+        let audio = report.audio.as_ref();
+        let heard = audio.and_then(|audio| audio.probabilities.as_ref());
+        let of_class = |class: &Expression| {
+            let found = heard?.iter().find(|(other, _)| other == class);
+            found.map(|(_, probability)| *probability)
+        };
+        let classes = self.heard.iter().map(|class| number(of_class(class)));
+        let speech = self
+            .has_speech
+            .then(|| number(audio.and_then(|it| it.speech)));
+        classes.chain(speech).collect()
     }
 
     fn violence(&self, report: &FrameReport) -> Vec<String> {

@@ -117,7 +117,7 @@ fn without_sound_faces_are_reported_and_pictures_are_refused() {
         let error = String::from_utf8_lossy(&done.stderr).into_owned();
         assert_eq!(done.status.code(), Some(1), "{error}");
         assert!(
-            error.contains("--speech needs a video with sound"),
+            error.contains("--audio and --speech need a video with sound"),
             "{error}"
         );
     }

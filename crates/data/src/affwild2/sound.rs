@@ -13,16 +13,15 @@ use super::{
     VideoRows, list,
 };
 use crate::{
-    EmbeddedSound, FeatureRows, Observer, Part, Pictures, SAMPLE_RATE, SoundEmbedder,
+    EmbeddedSound, FeatureRows, Observer, Part, SoundEmbedder,
     clips::is_video,
+    sound::{FrameVectors, lengths_apart},
 };
 
 /// Folders below the root in which videos are looked for: ours, and those of the organisers' archives.
 const FOLDERS: [&str; 4] = ["videos", "batch1", "batch2", "new_vids"];
 /// Ends of the names of crop folders where a video shows two persons.
 const PERSONS: [&str; 2] = ["_left", "_right"];
-/// Sound and pictures that differ by less are as long as each other: containers round.
-const TOLERANCE_SECONDS: f64 = 1.0;
 
 /// The files of the videos, by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,58 +48,6 @@ pub struct SoundCounts {
     pub without_sound: usize,
     /// Videos without any sound that can be read.
     pub videos_without_sound: usize,
-}
-
-/// Which vector each frame of a video hears.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct FrameVectors {
-    /// Frames that have a number: one more than the container counts.
-    frames: usize,
-    /// Vectors that there are.
-    vectors: usize,
-    /// Vectors that sound as long as the pictures would have.
-    expected: usize,
-}
-
-impl FrameVectors {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a number of vectors"
-    )]
-    fn new(sound: &EmbeddedSound, pictures: Pictures) -> Self {
-        let vectors = sound.rows.len();
-        let expected = match lengths_apart(sound, pictures) {
-            // As published: frames and vectors are paired in proportion.
-            None => vectors,
-            Some([heard, seen]) => (vectors as f64 * seen / heard).round() as usize,
-        };
-        Self {
-            frames: pictures.frames.saturating_add(1),
-            vectors,
-            expected,
-        }
-    }
-
-    /// The vector of a frame, which is counted from 1; none beyond the frames or where the sound is over.
-    fn of(&self, frame: usize) -> Option<usize> {
-        let place = frame.checked_sub(1).filter(|place| *place < self.frames)?;
-        let vector = place as u128 * self.expected as u128 / self.frames as u128;
-        let vector = usize::try_from(vector).ok()?;
-        (vector < self.vectors).then_some(vector)
-    }
-
-    /// The same for a frame with a crop: where it has none, that of the frame before.
-    fn of_crop(&self, frame: usize) -> Option<usize> {
-        self.of(frame).or_else(|| self.of(frame.checked_sub(1)?))
-    }
-}
-
-/// Seconds of the sound and of the pictures, where they are not as long as each other.
-fn lengths_apart(sound: &EmbeddedSound, pictures: Pictures) -> Option<[f64; 2]> {
-    let heard = sound.samples as f64 / f64::from(SAMPLE_RATE);
-    let seen = pictures.seconds?;
-    ((heard - seen).abs() > TOLERANCE_SECONDS).then_some([heard, seen])
 }
 
 impl AffWild2 {
@@ -258,7 +205,7 @@ impl SoundReader {
         counts.videos += 1;
         counts.videos_without_sound += usize::from(sound.is_none());
         let heard = sound.as_deref().and_then(|sound| {
-            let vectors = FrameVectors::new(sound, sound.pictures?);
+            let vectors = FrameVectors::new(sound.rows.len(), sound.samples, sound.pictures?);
             Some((sound, vectors))
         });
         let mut rows = VideoRows {
@@ -333,7 +280,7 @@ impl SoundReader {
                 .complain(&format_args!("`{video}` has sound, but no pictures"));
             return None;
         };
-        if let Some([heard, seen]) = lengths_apart(&sound, pictures) {
+        if let Some([heard, seen]) = lengths_apart(sound.samples, pictures) {
             let consequence = match heard < seen {
                 true => "frames after its end have no sound",
                 false => "what is left of it belongs to no frame",
@@ -370,61 +317,6 @@ fn frames<L: Copy>(video: AnnotatedVideo<L>, keep: Keep) -> Vec<(usize, Option<L
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn sound(vectors: usize, seconds: f64) -> EmbeddedSound {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a number of samples"
-        )]
-        let samples = (seconds * f64::from(SAMPLE_RATE)) as u64;
-        EmbeddedSound {
-            rows: FeatureRows::from_rows(vec![[0.0]; vectors]).expect("finite"),
-            samples,
-            pictures: None,
-            complaint: None,
-        }
-    }
-
-    fn heard(vectors: FrameVectors, frames: usize) -> Vec<Option<usize>> {
-        (1..=frames).map(|frame| vectors.of(frame)).collect()
-    }
-
-    #[test]
-    fn frames_and_vectors_are_paired_in_proportion() {
-        let pictures = Pictures {
-            frames: 9,
-            seconds: Some(0.36),
-        };
-        let vectors = FrameVectors::new(&sound(17, 0.36), pictures);
-        // The specification's example: 17 vectors, a container that counts 9 frames.
-        let expected = [0, 1, 3, 5, 6, 8, 10, 11, 13, 15].map(Some);
-        assert_eq!(heard(vectors, 10), expected);
-        assert_eq!([vectors.of(0), vectors.of(11)], [None; 2]);
-        // A crop beyond what the container counts hears what the frame before heard, but not further.
-        assert_eq!(vectors.of_crop(11), Some(15));
-        assert_eq!(vectors.of_crop(12), None);
-    }
-
-    #[test]
-    fn sound_of_another_length_keeps_its_pace() {
-        let pictures = Pictures {
-            frames: 7,
-            seconds: Some(8.0),
-        };
-        // Four seconds of sound for eight seconds of pictures, two vectors a second.
-        let short = FrameVectors::new(&sound(8, 4.0), pictures);
-        let first = [0, 2, 4, 6].map(Some);
-        assert_eq!(heard(short, 8), [&first[..], &[None; 4]].concat());
-        assert_eq!(short.of_crop(5), Some(6));
-        assert_eq!(short.of_crop(6), None);
-        let long = FrameVectors::new(&sound(32, 16.0), pictures);
-        assert_eq!(heard(long, 8), [0, 2, 4, 6, 8, 10, 12, 14].map(Some));
-        // Containers round: what differs by less than a second is as long.
-        let rounded = FrameVectors::new(&sound(15, 7.5), pictures);
-        assert_eq!(heard(rounded, 2), [Some(0), Some(1)]);
-        assert_eq!(rounded.of(8), Some(13));
-    }
 
     #[test]
     fn training_takes_labels_without_crops_and_scores_take_crops_without_labels() {

@@ -225,6 +225,41 @@ pub fn extract_sound<'a>(
 }
 
 fn compute(path: &Path, network: &mut dyn EmbedSound) -> Result<EmbeddedSound, EmbedSoundError> {
+    let width = network.width();
+    let mut rows = FeatureRows::new(width);
+    let heard = hear_blocks(path, network, MOST_HOURS, |vectors| {
+        let mut rows_of_block = vectors.chunks(width.max(1));
+        let pushed = rows_of_block.try_for_each(|row| rows.push(row));
+        pushed.map_err(|error| EmbedSoundError::Feature {
+            path: path.to_owned(),
+            error,
+        })
+    })?;
+    Ok(EmbeddedSound {
+        rows,
+        samples: heard.samples,
+        pictures: heard.pictures,
+        complaint: heard.complaint,
+    })
+}
+
+/// What is known of a sound that went through a network.
+pub(super) struct HeardSound {
+    /// Samples at 16 kHz.
+    pub(super) samples: u64,
+    /// The pictures beside the sound.
+    pub(super) pictures: Option<Pictures>,
+    /// Why the sound may have ended early, or what its decoder complained about.
+    pub(super) complaint: Option<String>,
+}
+
+/// Sends a sound through a network block by block; `take` gets the vectors of each.
+pub(super) fn hear_blocks(
+    path: &Path,
+    network: &mut dyn EmbedSound,
+    most_hours: u64,
+    mut take: impl FnMut(&[f32]) -> Result<(), EmbedSoundError>,
+) -> Result<HeardSound, EmbedSoundError> {
     let block = BLOCK_SECONDS * SAMPLE_RATE as usize;
     let described = Description::read(path);
     let (mut sound, pictures) = match described {
@@ -232,22 +267,25 @@ fn compute(path: &Path, network: &mut dyn EmbedSound) -> Result<EmbeddedSound, E
         // A WAV file needs no decoder.
         Err(error) => (Sound::open(path).map_err(|_| error)?, None),
     };
-    let mut rows = FeatureRows::new(network.width());
+    let mut taken = 0;
     loop {
         let mut samples = sound.read(block);
         let is_last = samples.len() < block;
         let vectors = network.vectors(samples.len());
         if vectors > 0 {
             normalise(&mut samples);
-            push(&mut rows, &network.embed(&samples)?, vectors, path)?;
+            let embedded = network.embed(&samples)?;
+            expect_vectors(&embedded, vectors, network.width())?;
+            take(&embedded)?;
+            taken += vectors;
         }
         if is_last {
             break;
         }
-        if sound.given() > MOST_HOURS * 3600 * u64::from(SAMPLE_RATE) {
+        if sound.given() > most_hours * 3600 * u64::from(SAMPLE_RATE) {
             return Err(EmbedSoundError::Long {
                 path: path.to_owned(),
-                hours: MOST_HOURS,
+                hours: most_hours,
             });
         }
     }
@@ -258,14 +296,13 @@ fn compute(path: &Path, network: &mut dyn EmbedSound) -> Result<EmbeddedSound, E
         let path = path.to_owned();
         return Err(SoundError::Empty { path, reason }.into());
     }
-    if rows.is_empty() {
+    if taken == 0 {
         return Err(EmbedSoundError::Short {
             path: path.to_owned(),
             samples,
         });
     }
-    Ok(EmbeddedSound {
-        rows,
+    Ok(HeardSound {
         samples,
         pictures,
         complaint,
@@ -280,28 +317,16 @@ fn open(path: &Path, described: &Description) -> Result<Sound, SoundError> {
     }
 }
 
-/// Adds the vectors of a block.
-fn push(
-    rows: &mut FeatureRows,
-    values: &[f32],
-    vectors: usize,
-    path: &Path,
-) -> Result<(), EmbedSoundError> {
-    let width = rows.width().max(1);
-    if values.len() != vectors * width {
-        return Err(EmbedError::Count {
-            expected: vectors,
-            got: values.len() / width,
-        }
-        .into());
+/// Confirms that a network gave as many vectors of a block as it said.
+fn expect_vectors(values: &[f32], vectors: usize, width: usize) -> Result<(), EmbedError> {
+    let width = width.max(1);
+    if values.len() == vectors * width {
+        return Ok(());
     }
-    for row in values.chunks(width) {
-        rows.push(row).map_err(|error| EmbedSoundError::Feature {
-            path: path.to_owned(),
-            error,
-        })?;
-    }
-    Ok(())
+    Err(EmbedError::Count {
+        expected: vectors,
+        got: values.len() / width,
+    })
 }
 
 #[cfg(test)]

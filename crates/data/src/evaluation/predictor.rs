@@ -103,6 +103,7 @@ impl FramePredictor for ExpressionPredictor {
             pretrained: softmax(&outputs[..classes]),
             valence_arousal: None,
             action_units: None,
+            sound: None,
         });
         scores
             .map(|scores| self.classifier.combine(&scores, &self.controls))

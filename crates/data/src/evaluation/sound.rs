@@ -5,21 +5,21 @@ use burn::tensor::Device;
 use super::{EvaluationError, ExpressionPredictor, FramePredictor, predictor::decide_units};
 use crate::{FeatureRows, Observer, SampleList, VideoFeatures};
 use affectlens::{
-    calibration::{ActionUnitSettings, ExpressionSettings, sigmoid, softmax},
+    calibration::{ActionUnitSettings, sigmoid},
     error::LensError,
     faces::FaceControls,
     head::{Mlp, ValenceArousal},
     label::{AFF_WILD2, AFF_WILD2_ACTION_UNITS},
     metrics::argmax,
     smoothing::smooth_centred,
+    sound::SoundHead,
     weights::Weights,
 };
 
 /// Expressions of a head over sound, with its class biases.
 #[derive(Debug)]
 pub struct SoundExpressionPredictor {
-    head: Mlp,
-    settings: ExpressionSettings,
+    head: SoundHead,
     has_gla: bool,
 }
 
@@ -30,20 +30,15 @@ impl SoundExpressionPredictor {
     ///
     /// [`EvaluationError`] if weights or settings do not fit, or the classes are not those of Aff-Wild2.
     pub fn load(weights: &Weights, gla: bool) -> Result<Self, EvaluationError> {
-        let head = Mlp::load(weights, &Device::flex())?;
-        let classes = &weights.metadata.classes;
-        if classes.as_slice() != AFF_WILD2 || head.config().classes != AFF_WILD2.len() {
+        let encoder = weights.metadata.embedding().unwrap_or_default();
+        let head = SoundHead::load(weights, encoder)?;
+        if head.classes() != AFF_WILD2 {
             return Err(EvaluationError::Classes {
-                got: head.config().classes,
+                got: head.classes().len(),
                 data: "Aff-Wild2",
             });
         }
-        let settings = ExpressionSettings::read(&weights.metadata.extra, classes.len());
-        Ok(Self {
-            head,
-            settings: settings.map_err(LensError::from)?,
-            has_gla: gla,
-        })
+        Ok(Self { head, has_gla: gla })
     }
 }
 
@@ -53,17 +48,13 @@ impl FramePredictor for SoundExpressionPredictor {
     fn rows(&self, vectors: &FeatureRows, _: &FeatureRows) -> Vec<Vec<f32>> {
         let mut rows = vectors.forward(&Device::flex(), |batch| self.head.forward(batch));
         for row in &mut rows {
-            let probabilities = softmax(row);
-            *row = match self.has_gla {
-                true => self.settings.gla.adjust(&probabilities),
-                false => probabilities,
-            };
+            *row = self.head.probabilities(row, self.has_gla);
         }
         rows
     }
 
     fn half_window(&self) -> usize {
-        self.settings.half_window
+        self.head.half_window()
     }
 
     fn decide(&self, row: &[f32]) -> Result<usize, EvaluationError> {
@@ -173,7 +164,7 @@ pub struct AudioVisual<'a> {
 
 impl AudioVisual<'_> {
     /// The published weight of the face.
-    pub const FACE_WEIGHT: f32 = 0.6;
+    pub const FACE_WEIGHT: f32 = FaceControls::FACE_WEIGHT;
 
     /// Expressions for the labelled frames with a face: face and sound averaged as probabilities (HSEmotion team at
     /// ABAW-10, equation 4), then gaps filled and windows, then the confident filter. A frame that hears nothing is decided
