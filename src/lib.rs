@@ -55,7 +55,6 @@ pub mod web;
 mod words;
 
 pub use lens::{controls, error, faces, part, sound, violence};
-#[cfg(not(target_family = "wasm"))]
 pub use networks::audio;
 pub use networks::{
     backbone, crop, detect, device, head, kernel, landmarks, network, voice, weights,

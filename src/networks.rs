@@ -1,6 +1,5 @@
 //! Networks, what runs them and where their parameters come from.
 
-#[cfg(not(target_family = "wasm"))]
 pub mod audio;
 pub mod backbone;
 pub mod crop;

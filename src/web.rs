@@ -16,7 +16,7 @@ use serde::Serialize;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 
 pub use lens::Lens;
-pub use network::Network;
+pub use network::{Network, SoundNetwork};
 pub use workers::Workers;
 
 use crate::{

@@ -2,6 +2,7 @@
 #![expect(clippy::cast_possible_truncation, reason = "noise is made into pixels")]
 
 use affectlens::{
+    audio::{Wav2Vec2, Wav2Vec2Config},
     backbone::Backbone,
     detect::FaceDetector,
     device::{self, DeviceChoice, DeviceError, OpenedDevice},
@@ -226,6 +227,45 @@ async fn a_network_by_itself_gives_each_picture_its_own_outputs() {
     assert_eq!(refusal.to_string(), message);
 }
 
+/// The first, a middle and the last numbers of the vectors, as the CPU gives them natively.
+const RECORDED_SOUND: [f32; 6] = [
+    -0.1480317, 2.8077762, 0.36481133, 2.6230416, 1.2932622, -1.1202537,
+];
+
+/// Vectors of half a second of noise from a small wav2vec 2.0.
+async fn embed_sound(choice: DeviceChoice) {
+    const SAMPLES: usize = 8_000;
+    let config = Wav2Vec2Config::TEST;
+    let mut weights = Weights::new(Metadata {
+        architecture: config.name.to_owned(),
+        ..Metadata::default()
+    });
+    for parameter in config.parameters() {
+        insert_seeded(&mut weights, &parameter.name, &parameter.shape);
+    }
+    let device = device::open(choice).await.expect("the device opens");
+    let network = Wav2Vec2::load_for(weights, SAMPLES, &device);
+    let mut network = network.expect("seeded weights fit");
+    let mut noise = noise(11);
+    let samples: Vec<f32> = (0..SAMPLES).map(|_| noise()).collect();
+    let vectors = network.embed(&samples).await.expect("of that length");
+    assert_eq!(vectors.len(), 24 * config.width);
+    let middle = vectors.len() / 2;
+    let last = vectors.len() - 1;
+    let got = [0, 1, middle, middle + 1, last - 1, last].map(|place| vectors[place]);
+    let is_close = |(a, b): (f32, f32)| (a - b).abs() <= 1e-3;
+    let all_close = got.into_iter().zip(RECORDED_SOUND).all(is_close);
+    assert!(all_close, "{got:?}, expected {RECORDED_SOUND:?}");
+}
+
+async fn sound_is_embedded_on_the_cpu_as_recorded() {
+    embed_sound(DeviceChoice::Cpu).await;
+}
+
+async fn sound_is_embedded_on_the_gpu_as_recorded() {
+    embed_sound(DeviceChoice::Gpu).await;
+}
+
 /// A kernel that no compiler takes.
 #[derive(Debug)]
 struct Nonsense;
@@ -309,4 +349,7 @@ everywhere! {
     #[ignore = "needs a Vulkan adapter: run cargo xtask test"]
     a_kernel_that_the_gpu_refuses_is_an_error
     a_network_by_itself_gives_each_picture_its_own_outputs
+    sound_is_embedded_on_the_cpu_as_recorded
+    #[ignore = "needs a Vulkan adapter: run cargo xtask test"]
+    sound_is_embedded_on_the_gpu_as_recorded
 }

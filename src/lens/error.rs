@@ -3,9 +3,9 @@
 use thiserror::Error;
 
 use crate::{
-    calibration::CalibrationError, controls::ControlError, crop::CropError, detect::DetectError,
-    device::DeviceError, filtering::FilterError, landmarks::LandmarksError, role::Role,
-    smoothing::SmoothingError, weights::WeightsError, windowing::WindowError,
+    audio::AudioError, calibration::CalibrationError, controls::ControlError, crop::CropError,
+    detect::DetectError, device::DeviceError, filtering::FilterError, landmarks::LandmarksError,
+    role::Role, smoothing::SmoothingError, weights::WeightsError, windowing::WindowError,
 };
 
 /// Why a frame has no report.
@@ -59,6 +59,16 @@ pub enum LensError {
         /// Classes that it names.
         got: usize,
     },
+    /// A head takes vectors of another length than its network gives.
+    #[error("{role} takes vectors of {got} numbers, expected {expected}")]
+    Inputs {
+        /// The head.
+        role: Role,
+        /// Numbers of the network's vectors.
+        expected: usize,
+        /// Numbers that the head takes.
+        got: usize,
+    },
     /// A head's settings cannot be read.
     #[error("head: {0}")]
     Calibration(#[from] CalibrationError),
@@ -105,6 +115,9 @@ pub enum LensError {
     /// The mesh of a face could not be computed.
     #[error(transparent)]
     Landmarks(#[from] LandmarksError),
+    /// Sound could not be embedded.
+    #[error(transparent)]
+    Audio(#[from] AudioError),
     /// A face could not be cropped.
     #[error(transparent)]
     Crop(#[from] CropError),
@@ -148,6 +161,8 @@ impl LensError {
             | Self::NoClassifier { .. }
             | Self::Embedding { .. }
             | Self::Classes { .. }
+            | Self::Inputs { .. }
+            | Self::Audio(AudioError::Weights(_))
             | Self::ViolenceHead { .. }
             | Self::Calibration(_) => "weights-malformed",
             Self::MissingWeights { .. } | Self::NoActionUnits => "weights-missing",
@@ -155,10 +170,15 @@ impl LensError {
             | Self::NoFaces
             | Self::Time { .. }
             | Self::Sound { .. }
+            | Self::Audio(AudioError::Length { .. } | AudioError::NotFinite { .. })
             | Self::NeutralSpan { .. } => "bad-argument",
             Self::Crop(_) => "picture-size",
-            Self::Device(error) | Self::Landmarks(LandmarksError::Device(error)) => error.code(),
-            Self::Detect(_) | Self::Landmarks(_) | Self::ReadBack { .. } => "device-failed",
+            Self::Device(error)
+            | Self::Landmarks(LandmarksError::Device(error))
+            | Self::Audio(AudioError::Device(error)) => error.code(),
+            Self::Detect(_) | Self::Landmarks(_) | Self::ReadBack { .. } | Self::Audio(_) => {
+                "device-failed"
+            }
             Self::Filter(_) | Self::Smoothing(_) | Self::Window(_) => "internal",
         }
     }

@@ -12,6 +12,7 @@ use crate::face::{BoundingBox, RotatedBox};
 use crate::frame::Frame;
 use crate::weights::Normalisation;
 pub use resizing::resize;
+pub(crate) use rotated::crop_on_black;
 pub use rotated::crop_rotated;
 
 pub(crate) use aligned::{ALIGNED_ROLL, FaceMargins, crop_aligned};

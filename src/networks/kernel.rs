@@ -13,10 +13,8 @@ use std::ops::Range;
 
 use burn::tensor::{Device, ExecutionError, Tensor};
 
-#[cfg(not(target_family = "wasm"))]
-pub use affectlens_cpu::Sequence;
 pub use affectlens_cpu::{
-    Activation, LineSums, Map, MapShape, Plan, Planner, Shortcut, Step, Weighted, Window,
+    Activation, LineSums, Map, MapShape, Plan, Planner, Sequence, Shortcut, Step, Weighted, Window,
 };
 pub use counters::Counters;
 pub(crate) use product::product;
@@ -77,12 +75,16 @@ impl Network {
         }
     }
 
+    /// Whether [`Self::set_length`] can change it.
+    pub(crate) fn takes_any_length(&self) -> bool {
+        matches!(&self.executor, Executor::Cpu(network) if network.takes_any_length())
+    }
+
     /// Changes the number of pixels of every map, for plans that [`Plan::set_length`] takes.
     ///
     /// # Panics
     ///
-    /// For another plan, and on a GPU, where a network is written anew instead.
-    #[cfg(not(target_family = "wasm"))]
+    /// For another plan, on a GPU and in workers, where a network is written anew instead.
     pub(crate) fn set_length(&mut self, pixels: usize) {
         let Executor::Cpu(network) = &mut self.executor else {
             panic!("networks on a GPU have one length");

@@ -13,7 +13,7 @@ use crate::{
     frame::Frame,
     lens::{self, LensWeights, NeutralSpan},
     role::Role,
-    sound::LiveSound,
+    sound::{LiveSound, SoundWeights},
     task::Tasks,
     violence::ViolenceLens,
 };
@@ -47,18 +47,19 @@ impl Lens {
             |role| file(&files, role),
             |role, file| parse(role.name(), &Uint8Array::new(&file).to_vec()),
         )?;
-        let voice = file(&files, Role::Voice);
-        let sound = voice.map(|voice| {
-            let voice = parse(Role::Voice.name(), &Uint8Array::new(&voice).to_vec())?;
-            Ok::<_, JsValue>(LiveSound::load(&voice)?)
-        });
+        let sound = SoundWeights::read(
+            |role| file(&files, role),
+            |role, file| parse(role.name(), &Uint8Array::new(&file).to_vec()),
+        )?;
         let device = open_device(&device, workers).await?;
         let mut lens = lens::Lens::load(&weights, tasks, &device).await?;
         lens.configure(lens.live_controls())?;
+        let sound = sound.map(|weights| LiveSound::load(weights, &device));
+        let sound = sound.transpose()?;
         Ok(Self {
             device,
             lens,
-            sound: sound.transpose()?,
+            sound,
         })
     }
 
@@ -90,20 +91,23 @@ impl Lens {
         to_js(&self.lens.violence().map(ViolenceLens::facts))
     }
 
-    /// What is heard, `{ speech, expression }`; `null` without files for sound.
+    /// What is heard, `{ speech, expression, windowMs }`; `null` without files for sound.
     ///
     /// # Errors
     ///
     /// None in practice.
     pub fn sound(&self) -> Result<JsValue, JsValue> {
         #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
         struct Heard {
             speech: bool,
             expression: bool,
+            window_ms: Option<f64>,
         }
-        to_js(&self.sound.as_ref().map(|_| Heard {
+        to_js(&self.sound.as_ref().map(|sound| Heard {
             speech: true,
-            expression: false,
+            expression: sound.window_ms().is_some(),
+            window_ms: sound.window_ms(),
         }))
     }
 
@@ -113,9 +117,9 @@ impl Lens {
     /// # Errors
     ///
     /// A JavaScript `Error` with the code `bad-argument`.
-    pub fn hear(&mut self, samples: Vec<f32>, time_ms: f64) -> Result<(), JsValue> {
+    pub async fn hear(&mut self, samples: Vec<f32>, time_ms: f64) -> Result<(), JsValue> {
         match &mut self.sound {
-            Some(sound) => Ok(sound.hear(&samples, time_ms)?),
+            Some(sound) => Ok(sound.hear(&samples, time_ms).await?),
             None => Err(failure(
                 "bad-argument",
                 "sound is not listened to: no `voice` was among the files",
@@ -161,7 +165,9 @@ impl Lens {
     ) -> Result<JsValue, JsValue> {
         let frame = Frame::from_rgba(width, height, &rgba)?;
         let sound = self.sound.as_ref();
-        self.lens.hear(sound.and_then(|sound| sound.at(time_ms)));
+        let gla = self.lens.controls().faces.gla;
+        self.lens
+            .hear(sound.and_then(|sound| sound.at(time_ms, gla)));
         let report = self.lens.analyze(&frame, time_ms).await;
         self.report(report)
     }

@@ -4,7 +4,12 @@ use serde::Serialize;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 
 use super::{Workers, open_device, parse, to_js};
-use crate::{kernel::Counters, network};
+use crate::{
+    audio::{self, Wav2Vec2},
+    error::LensError,
+    kernel::Counters,
+    network,
+};
 
 /// One network by itself: numbers in, numbers out.
 #[wasm_bindgen]
@@ -73,5 +78,51 @@ impl Network {
             read_backs,
             bytes_read_back,
         })
+    }
+}
+
+/// A network that embeds sound, by itself, for blocks of one length.
+#[wasm_bindgen]
+pub struct SoundNetwork {
+    network: Wav2Vec2,
+}
+
+#[wasm_bindgen]
+impl SoundNetwork {
+    /// Opens `device` as [`Network::open`] does, and builds the network that a safetensors file names for blocks of
+    /// `samples` samples.
+    ///
+    /// # Errors
+    ///
+    /// A JavaScript `Error` with a `code`.
+    pub async fn open(
+        device: String,
+        weights: Vec<u8>,
+        samples: usize,
+        workers: Option<Workers>,
+    ) -> Result<Self, JsValue> {
+        let parsed = parse("network", &weights)?;
+        drop(weights);
+        let device = open_device(&device, workers).await?;
+        let network = Wav2Vec2::load_for(parsed, samples, &device);
+        Ok(Self {
+            network: network.map_err(LensError::from)?,
+        })
+    }
+
+    /// The vectors of a block, one after the other; samples are mono, 16 kHz, as they are.
+    ///
+    /// # Errors
+    ///
+    /// A JavaScript `Error` with a `code`.
+    pub async fn run(&mut self, samples: Vec<f32>) -> Result<Vec<f32>, JsValue> {
+        let vectors = self.network.embed(&samples).await;
+        Ok(vectors.map_err(LensError::from)?)
+    }
+
+    /// Vectors of a block of so many samples.
+    #[wasm_bindgen(js_name = vectorsOf)]
+    pub fn vectors_of(samples: usize) -> usize {
+        audio::vectors_of(samples)
     }
 }

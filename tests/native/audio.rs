@@ -105,8 +105,8 @@ fn blocks_of_any_length_equal_the_cpu_on_a_gpu() {
     let (mut ours, mut theirs) = (load(&gpu), load(&OpenedDevice::cpu()));
     for samples in [400, 40_000, 720] {
         let sound = sound(samples);
-        let got = ours.embed(&sound).expect("long enough");
-        let expected = theirs.embed(&sound).expect("long enough");
+        let got = pollster::block_on(ours.embed(&sound)).expect("long enough");
+        let expected = pollster::block_on(theirs.embed(&sound)).expect("long enough");
         assert_close(&got, &expected, &format!("{samples} samples"));
     }
 }
@@ -126,7 +126,7 @@ fn wav2vec2_agrees_with_transformers() {
     let mut network = Wav2Vec2::load(seeded(&shapes), &OpenedDevice::cpu()).expect("canonical");
     assert_eq!(*network.config(), Wav2Vec2Config::BASE);
     for (samples, expected) in outputs {
-        let vectors = network.embed(&sound(samples)).expect("long enough");
+        let vectors = pollster::block_on(network.embed(&sound(samples))).expect("long enough");
         assert_eq!(vectors_of(samples), expected.vectors);
         assert_eq!(vectors.len(), expected.vectors * 768);
         let got = vectors.iter().step_by(expected.step);

@@ -1,6 +1,7 @@
 //! Voice activity against PyTorch (tests/goldens/voice.py).
 
-use affectlens::sound::LiveSound;
+use affectlens::device::OpenedDevice;
+use affectlens::sound::{LiveSound, SoundWeights};
 use affectlens::voice::{VOICE_ARCHITECTURE, VOICE_CHUNK, VOICE_RATE, VoiceActivity};
 use affectlens::weights::{Metadata, Weights};
 
@@ -50,14 +51,22 @@ fn what_is_not_finite_is_silence() {
     assert!(voice.hear(&[0.0; VOICE_CHUNK]).is_finite(), "goes on");
 }
 
+fn live() -> LiveSound {
+    let weights = SoundWeights {
+        voice: published(),
+        expression: None,
+    };
+    LiveSound::load(weights, &OpenedDevice::cpu()).expect("canonical")
+}
+
 /// What is heard live at times, in milliseconds, of sound that began at `start` and came in pieces of that many samples.
 fn hear_live(sound: &[f32], start: f64, piece: usize, times: &[f64]) -> Vec<Option<f32>> {
-    let mut live = LiveSound::load(&published()).expect("canonical");
+    let mut live = live();
     for (index, samples) in sound.chunks(piece).enumerate() {
         let time_ms = (index * piece) as f64 * 1000.0 / f64::from(VOICE_RATE);
-        live.hear(samples, start + time_ms).expect("short");
+        pollster::block_on(live.hear(samples, start + time_ms)).expect("short");
     }
-    let at = |time: &f64| live.at(*time)?.speech;
+    let at = |time: &f64| live.at(*time, true)?.speech;
     times.iter().map(at).collect()
 }
 
@@ -93,31 +102,37 @@ fn pieces_of_any_length_are_heard_live_as_the_whole_is() {
 #[test]
 #[ignore = "needs fetched weights: run cargo xtask test"]
 fn a_gap_begins_anew_and_pieces_without_bound_are_refused() {
-    let mut live = LiveSound::load(&published()).expect("canonical");
+    let mut live = live();
     let second = vec![0.0; 16_000];
     for time_ms in [0.0, 1_000.0, 60_000.0] {
-        live.hear(&second, time_ms).expect("short");
+        pollster::block_on(live.hear(&second, time_ms)).expect("short");
     }
-    assert!(live.at(500.0).is_none(), "what was before the gap is gone");
-    assert!(live.at(60_500.0).is_some());
+    assert!(
+        live.at(500.0, true).is_none(),
+        "what was before the gap is gone"
+    );
+    assert!(live.at(60_500.0, true).is_some());
     // A clock that drifts by a hundredth is followed without a gap.
     for piece in 1..=100 {
         let time_ms = 60_000.0 + f64::from(piece) * 1_010.0;
-        live.hear(&second, time_ms).expect("short");
-        assert!(live.at(time_ms - 2_000.0).is_some() || piece < 3, "{piece}");
-        assert!(live.at(time_ms + 500.0).is_some(), "{piece}");
+        pollster::block_on(live.hear(&second, time_ms)).expect("short");
+        assert!(
+            live.at(time_ms - 2_000.0, true).is_some() || piece < 3,
+            "{piece}"
+        );
+        assert!(live.at(time_ms + 500.0, true).is_some(), "{piece}");
     }
-    assert!(live.at(80_000.0).is_none(), "forgotten");
-    let error = live.hear(&vec![0.0; 160_001], 0.0).expect_err("long");
+    assert!(live.at(80_000.0, true).is_none(), "forgotten");
+    let error = pollster::block_on(live.hear(&vec![0.0; 160_001], 0.0)).expect_err("long");
     assert_eq!(
         error.to_string(),
         "a piece of sound has 160001 samples, expected at most 160000"
     );
-    let error = live.hear(&second, f64::NAN).expect_err("no time");
+    let error = pollster::block_on(live.hear(&second, f64::NAN)).expect_err("no time");
     assert_eq!(error.code(), "bad-argument");
-    assert!(live.at(160_000.0).is_some(), "what was heard stays");
+    assert!(live.at(160_000.0, true).is_some(), "what was heard stays");
     live.reset();
-    assert!(live.at(160_000.0).is_none());
+    assert!(live.at(160_000.0, true).is_none());
 }
 
 #[test]

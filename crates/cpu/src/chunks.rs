@@ -14,16 +14,12 @@ const EXPONENTIAL: usize = 16;
 const BLOCK: usize = 1 << 15;
 
 /// Pixels of a chunk of a convolution in groups.
-#[cfg(not(target_family = "wasm"))]
 const GROUPED_ROWS: u32 = 128;
 /// Pixels of a chunk of attention: a multiple of the rows of every tile of scores.
-#[cfg(not(target_family = "wasm"))]
 const QUERIES: u32 = 96;
 /// Floats of weights above which a chunk of a long product has some panels only: what stays in the second cache.
-#[cfg(not(target_family = "wasm"))]
 const PANELS: usize = 1 << 17;
 /// Rows of such a chunk.
-#[cfg(not(target_family = "wasm"))]
 const PANEL_ROWS: u32 = 192;
 
 /// Sets rows and columns of the chunks, and the block of a product.
@@ -42,11 +38,8 @@ pub(crate) fn split(step: &mut PackedStep, set: InstructionSet) {
         }
         Kind::Average | Kind::Lines => (1, step.vectors.div_ceil(wanted)),
         Kind::LayerNorm => (narrow(pixels).div_ceil(wanted), step.vectors),
-        #[cfg(not(target_family = "wasm"))]
         Kind::Grouped => (GROUPED_ROWS, step.vectors),
-        #[cfg(not(target_family = "wasm"))]
         Kind::Keys => (narrow(step.source.pixels()), step.vectors),
-        #[cfg(not(target_family = "wasm"))]
         Kind::Attention => (QUERIES, step.vectors),
     };
     if step.kind == Kind::Product {
@@ -65,7 +58,6 @@ fn work(step: &PackedStep) -> usize {
         Kind::Lines => step.source.pixels() * 6 / step.destination.pixels(),
         Kind::LayerNorm | Kind::LineGate => 8,
         Kind::Enlarge => 12,
-        #[cfg(not(target_family = "wasm"))]
         Kind::Grouped | Kind::Keys | Kind::Attention => 0,
     };
     let finish = if step.activation.is_clamp() {
@@ -90,7 +82,6 @@ fn split_product(step: &PackedStep, set: InstructionSet, wanted: u32) -> (u32, u
     } else if step.destination.stride as usize > pixels {
         (narrow(pixels), step.panels.div_ceil(wanted))
     } else {
-        #[cfg(not(target_family = "wasm"))]
         if !step.gathers() && step.weights() > 2 * PANELS {
             let panel = step.weights() / step.panels as usize;
             let rows = PANEL_ROWS.next_multiple_of(rows);

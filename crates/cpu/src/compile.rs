@@ -5,12 +5,8 @@ use crate::error::CompileError;
 use crate::graph::Plan;
 use crate::instructions::InstructionSet;
 use crate::job::Parts;
-#[cfg(not(target_family = "wasm"))]
-use crate::layout::Layout;
-use crate::layout::place;
-#[cfg(not(target_family = "wasm"))]
-use crate::lower::Sequenced;
-use crate::lower::{Buffer, Lowered, Operation, Roles, Task, column_gates, lower};
+use crate::layout::{Layout, place};
+use crate::lower::{Buffer, Lowered, Operation, Roles, Sequenced, Task, column_gates, lower};
 use crate::packed::{Kind, NONE, PackedMap, PackedStep, Port, narrow};
 use crate::parameters::{Line, Parameters};
 
@@ -26,7 +22,6 @@ pub struct Program {
     pub(crate) arena: usize,
     /// Floats of scratch memory of one thread.
     pub(crate) scratch: usize,
-    #[cfg(not(target_family = "wasm"))]
     pub(crate) layout: Layout,
 }
 
@@ -97,7 +92,6 @@ impl Lowered<'_> {
             input: port(self.input),
             outputs: self.outputs.iter().copied().map(port).collect(),
             arena,
-            #[cfg(not(target_family = "wasm"))]
             layout: Layout::new(self, maps),
         }
     }
@@ -170,7 +164,6 @@ impl Lowered<'_> {
                 step.kind = Kind::LineGate;
                 step.depth = narrow(column_gates(outputs));
             }
-            #[cfg(not(target_family = "wasm"))]
             Task::Sequence(sequence) => {
                 step.pack_sequence(sequence, operation, parameters, [inputs, outputs]);
             }
@@ -194,7 +187,6 @@ impl Operation<'_> {
                 is_source || gates == buffer || others == Some(buffer)
             }
             Task::Enlarge { addend } => is_source || addend == buffer,
-            #[cfg(not(target_family = "wasm"))]
             Task::Sequence(_) => false,
             _ => is_source,
         }
@@ -272,7 +264,6 @@ impl PackedStep {
         self.bias = parameters.bias(&operation.bias, operation.activation);
     }
 
-    #[cfg(not(target_family = "wasm"))]
     fn pack_sequence(
         &mut self,
         sequence: Sequenced,
@@ -329,7 +320,6 @@ impl PackedStep {
 }
 
 /// The place of the first of several parameters, all of which are packed after each other.
-#[cfg(not(target_family = "wasm"))]
 fn first_of(mut places: impl Iterator<Item = u32>) -> u32 {
     let first = places.next().unwrap_or(NONE);
     places.for_each(drop);

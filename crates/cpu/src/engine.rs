@@ -86,7 +86,6 @@ impl Engine {
     /// # Errors
     ///
     /// As there.
-    #[cfg(not(target_family = "wasm"))]
     pub fn set_length(&mut self, pixels: usize) -> Result<(), crate::CompileError> {
         if self.program.input.map.pixels() == pixels {
             return Ok(());

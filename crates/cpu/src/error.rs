@@ -19,7 +19,6 @@ pub enum CompileError {
         shape: MapShape,
     },
     /// A length that the maps of a program cannot have.
-    #[cfg(not(target_family = "wasm"))]
     Length {
         /// Pixels.
         pixels: usize,
@@ -45,7 +44,6 @@ impl fmt::Display for CompileError {
                 let shape = shape.axes();
                 write!(formatter, "map of shape {shape:?} is empty or too large")
             }
-            #[cfg(not(target_family = "wasm"))]
             Self::Length { pixels } => {
                 write!(formatter, "program cannot have maps of {pixels} pixels")
             }

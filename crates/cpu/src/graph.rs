@@ -4,7 +4,6 @@
 //! runs on the loops of this crate and on the kernels of a GPU. The number of pictures is open until it runs.
 
 mod planner;
-#[cfg(not(target_family = "wasm"))]
 mod sequence;
 mod step;
 mod weighted;
@@ -14,7 +13,6 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 pub use planner::Planner;
-#[cfg(not(target_family = "wasm"))]
 pub use sequence::Sequence;
 pub use step::{Shortcut, Step};
 pub use weighted::{LineSums, Weighted};
@@ -124,7 +122,6 @@ impl Plan {
     /// # Panics
     ///
     /// If a step looks at more than one pixel and is no [`Sequence`], or changes the length.
-    #[cfg(not(target_family = "wasm"))]
     #[track_caller]
     pub fn set_length(&mut self, pixels: usize) {
         for step in &self.steps {

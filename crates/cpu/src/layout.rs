@@ -1,9 +1,7 @@
 //! Places of maps in the memory of a run.
 
 use crate::arena::{self, Lifetime};
-use crate::lower::Buffer;
-#[cfg(not(target_family = "wasm"))]
-use crate::lower::{Lowered, Roles, Sequenced, Task};
+use crate::lower::{Buffer, Lowered, Roles, Sequenced, Task};
 use crate::packed::{PackedMap, narrow};
 
 /// Gives maps their offsets; returns the length of the arena. `used` are the buffers of each operation.
@@ -41,7 +39,6 @@ pub(crate) fn place(
 }
 
 /// What it takes to lay maps out again.
-#[cfg(not(target_family = "wasm"))]
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
     pub(crate) maps: Vec<PackedMap>,
@@ -55,7 +52,6 @@ pub(crate) struct Layout {
     pub(crate) outputs: Vec<Buffer>,
 }
 
-#[cfg(not(target_family = "wasm"))]
 impl Layout {
     pub(crate) fn new(lowered: &Lowered<'_>, maps: Vec<PackedMap>) -> Self {
         let operations = lowered.operations.iter();

@@ -39,10 +39,8 @@
 extern crate alloc;
 
 mod activation;
-#[cfg(not(target_family = "wasm"))]
 mod attention;
 mod depthwise;
-#[cfg(not(target_family = "wasm"))]
 mod grouped;
 mod image;
 mod instructions;
@@ -78,16 +76,16 @@ mod layout;
 mod lower;
 #[cfg(feature = "std")]
 mod parameters;
-#[cfg(all(feature = "std", not(target_family = "wasm")))]
+#[cfg(feature = "std")]
 mod resize;
 #[cfg(feature = "std")]
 mod team;
 
 pub use activation::Activation;
-#[cfg(all(feature = "alloc", not(target_family = "wasm")))]
-pub use graph::Sequence;
 #[cfg(feature = "alloc")]
-pub use graph::{LineSums, Map, MapShape, Plan, Planner, Shortcut, Step, Weighted, Window};
+pub use graph::{
+    LineSums, Map, MapShape, Plan, Planner, Sequence, Shortcut, Step, Weighted, Window,
+};
 pub use instructions::InstructionSet;
 #[cfg(feature = "std")]
 pub use {compile::Program, engine::Engine, error::CompileError};

@@ -1,6 +1,5 @@
 //! Breaks the steps of a plan down into operations that there are loops for.
 
-#[cfg(not(target_family = "wasm"))]
 mod sequences;
 
 use std::borrow::Cow;
@@ -8,7 +7,6 @@ use std::borrow::Cow;
 use crate::activation::Activation;
 use crate::error::CompileError;
 use crate::graph::{LONGEST_SIDE, LineSums, Map, MapShape, Plan, Shortcut, Step, Weighted, Window};
-#[cfg(not(target_family = "wasm"))]
 pub(crate) use sequences::Sequenced;
 
 /// A plan as operations.
@@ -68,7 +66,6 @@ pub(crate) enum Task {
         gates: Buffer,
         others: Option<Buffer>,
     },
-    #[cfg(not(target_family = "wasm"))]
     Sequence(Sequenced),
 }
 
@@ -190,7 +187,6 @@ impl<'a> Lowering<'a> {
                 epsilon,
                 ..
             } => self.layer_norm(*input, scale, bias, *epsilon),
-            #[cfg(not(target_family = "wasm"))]
             Step::Sequence(sequence) => self.sequence(sequence),
         }
     }
@@ -490,7 +486,6 @@ impl Operation<'_> {
             Task::Depthwise { sums, .. } => (None, None, sums),
             Task::LineGate { gates, others } => (others, Some(gates), None),
             Task::Enlarge { addend } => (Some(addend), None, None),
-            #[cfg(not(target_family = "wasm"))]
             Task::Sequence(sequence) => (sequence.other(), None, None),
             _ => (None, None, None),
         };

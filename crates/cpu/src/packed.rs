@@ -27,26 +27,21 @@ pub(crate) enum Kind {
     /// Twice as many pixels along each side, and the shortcut added.
     Enlarge,
     /// A convolution along a row in groups of channels.
-    #[cfg(not(target_family = "wasm"))]
     Grouped,
     /// Keys and values in panels.
-    #[cfg(not(target_family = "wasm"))]
     Keys,
     /// Attention to keys and values in panels.
-    #[cfg(not(target_family = "wasm"))]
     Attention,
 }
 
 /// Keys of attention are filled up with zeros to a multiple of this: whole panels of every instruction set.
-#[cfg(all(feature = "std", not(target_family = "wasm")))]
+#[cfg(feature = "std")]
 pub(crate) const KEY_ROUNDING: usize = 48;
 
 /// Keys that attention works on at a time.
-#[cfg(not(target_family = "wasm"))]
 pub(crate) const KEYS: usize = 96;
 
 /// Floats of one pixel's key and value in panels, for heads of this length.
-#[cfg(not(target_family = "wasm"))]
 pub(crate) fn packed_head(length: usize) -> usize {
     length + length.next_multiple_of(16)
 }
@@ -190,7 +185,6 @@ impl std::fmt::Display for PackedStep {
 }
 
 /// Floats of zeros in scratch memory: as many as the widest panel has.
-#[cfg(not(target_family = "wasm"))]
 pub(crate) const ZEROS: usize = 64;
 
 /// An absent parameter.
@@ -231,7 +225,6 @@ impl PackedStep {
                 batch * (self.destination.height as usize).div_ceil(chunk_rows)
             }
             Kind::Average | Kind::Lines => batch,
-            #[cfg(not(target_family = "wasm"))]
             Kind::Grouped | Kind::Keys | Kind::Attention => {
                 let blocks = self.source.pixels().div_ceil(chunk_rows);
                 return (batch * self.groups as usize * blocks, 1);
@@ -248,7 +241,6 @@ impl PackedStep {
 
     /// Floats of scratch memory that one thread needs.
     pub(crate) fn scratch(&self) -> usize {
-        #[cfg(not(target_family = "wasm"))]
         match self.kind {
             Kind::Grouped => return self.grouped_scratch(),
             Kind::Attention => return self.attention_scratch(),
@@ -273,7 +265,6 @@ impl PackedStep {
     }
 
     /// A band of the source, sums, and zeros.
-    #[cfg(not(target_family = "wasm"))]
     fn grouped_scratch(&self) -> usize {
         let rows = self.chunk_rows as usize;
         let kernel = self.kernel[1] as usize;
@@ -283,7 +274,6 @@ impl PackedStep {
     }
 
     /// Scores, sums, the largest score and the total of each row, and zeros.
-    #[cfg(not(target_family = "wasm"))]
     fn attention_scratch(&self) -> usize {
         let row = KEYS + (self.depth as usize).next_multiple_of(16) + 2;
         self.chunk_rows as usize * row + ZEROS
@@ -309,7 +299,7 @@ impl PackedStep {
     }
 
     /// Floats of a product's weights.
-    #[cfg(all(feature = "std", not(target_family = "wasm")))]
+    #[cfg(feature = "std")]
     pub(crate) fn weights(&self) -> usize {
         self.depth as usize * self.destination.stride as usize
     }

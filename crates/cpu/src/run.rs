@@ -4,9 +4,7 @@ use crate::instructions::InstructionSet;
 use crate::lanes::Lanes;
 use crate::memory::Memory;
 use crate::packed::{Kind, PackedStep};
-#[cfg(not(target_family = "wasm"))]
-use crate::{attention, grouped};
-use crate::{depthwise, pixelwise, product};
+use crate::{attention, depthwise, grouped, pixelwise, product};
 
 /// Runs one chunk of a step.
 ///
@@ -37,11 +35,8 @@ unsafe fn with<L: Lanes>(memory: &Memory, step: &PackedStep, chunk: usize) {
         match step.kind {
             Kind::Product => product::run::<L>(memory, step, chunk),
             Kind::Depthwise => depthwise::run::<L>(memory, step, chunk),
-            #[cfg(not(target_family = "wasm"))]
             Kind::Grouped => grouped::run::<L>(memory, step, chunk),
-            #[cfg(not(target_family = "wasm"))]
             Kind::Keys => attention::pack::<L>(memory, step, chunk),
-            #[cfg(not(target_family = "wasm"))]
             Kind::Attention => attention::run::<L>(memory, step, chunk),
             _ => pixelwise::run::<L>(memory, step, chunk),
         }

@@ -97,7 +97,6 @@ impl<const ROWS: usize, const VECTORS: usize> Kernel for Sized<ROWS, VECTORS> {
 /// # Safety
 ///
 /// The pointers of the tile are good for the rows, and for `vectors` vectors, which a panel can have.
-#[cfg(not(target_family = "wasm"))]
 pub(crate) unsafe fn multiply_rows<L: Lanes>(rows: usize, vectors: usize, tile: Tile) {
     let tiles = rows.div_ceil(L::ROWS[vectors]);
     for index in 0..tiles {

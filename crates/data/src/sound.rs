@@ -20,8 +20,7 @@ pub(crate) use pairing::{FrameVectors, lengths_apart};
 pub(crate) use probe::Description;
 pub use probe::Pictures;
 
-/// Samples of a second.
-pub use affectlens::audio::SAMPLE_RATE;
+pub use affectlens::audio::{SAMPLE_RATE, normalise};
 
 /// The sound of a file from its start on.
 #[derive(Debug)]
@@ -154,44 +153,5 @@ impl Sound {
             Source::Decoded(decoded) => decoded.close(),
         };
         self.complaint.or(of_source)
-    }
-}
-
-/// Brings a block of samples to a mean of 0 and a variance of 1, as the feature extractor of wav2vec 2.0 does (Hugging Face
-/// transformers). Silence stays silent.
-pub fn normalise(block: &mut [f32]) {
-    let count = block.len().max(1) as f64;
-    let sum = |term: &dyn Fn(f64) -> f64| -> f64 {
-        block.iter().map(|sample| term(f64::from(*sample))).sum()
-    };
-    let mean = sum(&|sample| sample) / count;
-    let variance = sum(&|sample| (sample - mean).powi(2)) / count;
-    let scale = 1.0 / (variance + 1e-7).sqrt();
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "computed in f64 and used in f32"
-    )]
-    for sample in block {
-        *sample = ((f64::from(*sample) - mean) * scale) as f32;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn blocks_have_a_mean_of_0_and_a_variance_of_1_and_silence_stays_silent() {
-        // numpy: x = [.1, -.2, .3, .6]; (x - x.mean()) / sqrt(x.var() + 1e-7)
-        let mut block = [0.1, -0.2, 0.3, 0.6];
-        normalise(&mut block);
-        let expected = [-0.342_997_17, -1.371_987_9, 0.342_997_17, 1.371_987_9];
-        for (got, expected) in block.iter().zip(expected) {
-            assert!((got - expected).abs() < 1e-5, "{block:?}");
-        }
-        let mut silence = [0.25; 4];
-        normalise(&mut silence);
-        assert_eq!(silence, [0.0; 4]);
-        normalise(&mut []);
     }
 }

@@ -6,9 +6,11 @@ use super::{
 };
 use crate::{
     calibration::{ActionUnitScore, ActionUnitSettings, sigmoid},
+    crop::crop_on_black,
+    detect::FaceDetector,
     device::OpenedDevice,
     error::LensError,
-    face::{BoundingBox, Detection, Landmarks},
+    face::{BoundingBox, Detection, Landmarks, RotatedBox},
     facs,
     frame::Frame,
     label::{ActionUnit, BLENDSHAPES},
@@ -18,8 +20,12 @@ use crate::{
     task::{Task, Tasks},
 };
 
-/// Score of a detection from which it is a face without a look: glowing letters and clouds reach .67.
+/// Score of a detection from which it is a face without a look, or on the second one: glowing letters and clouds reach .67.
 const SURE: f32 = 0.7;
+/// Sides of the region of the detector's second look, in those of the box that it found.
+const AROUND: f32 = 2.0;
+/// Pixels of that region.
+const AROUND_SIDE: u32 = 128;
 /// Presence on the second look of the mesh from which a face is one: what looks like one on the first reaches .54.
 const CONFIRMED: f32 = 0.55;
 
@@ -122,6 +128,7 @@ impl ActionUnitReader {
     /// completes their scores. Without a mesh every look shows a face.
     pub(super) async fn look(
         &self,
+        detector: &FaceDetector,
         frame: &Frame,
         faces: &mut [ScoredFace],
         due: &[bool],
@@ -131,7 +138,7 @@ impl ActionUnitReader {
             faces.iter_mut().for_each(|face| face.look = Some(true));
             return Ok(());
         };
-        confirm(mesh, frame, faces, due).await?;
+        confirm(detector, mesh, frame, faces, due).await?;
         if !wants_mesh && !matches!(self.model, Model::Blendshapes(_)) {
             return Ok(());
         }
@@ -206,8 +213,10 @@ impl ActionUnitReader {
     }
 }
 
-/// Looks at the faces that are due: those that the detector is sure of are faces, of others the mesh decides.
+/// Looks at the faces that are due: those that the detector is sure of, at once or on a closer look, are faces; of others the
+/// mesh decides.
 async fn confirm(
+    detector: &FaceDetector,
     mesh: &FaceMesh,
     frame: &Frame,
     faces: &mut [ScoredFace],
@@ -216,7 +225,7 @@ async fn confirm(
     let mut doubtful = Vec::new();
     for (face, is_due) in faces.iter_mut().zip(due) {
         face.look = is_due.then_some(true);
-        if *is_due && face.detection.score < SURE {
+        if *is_due && !is_sure(detector, frame, &face.detection).await? {
             doubtful.push(face);
         }
     }
@@ -228,4 +237,46 @@ async fn confirm(
         }
     }
     Ok(())
+}
+
+/// Whether the detector is sure of a face, or would be if it filled more of its picture and stood upright: a turned face, or
+/// one at the border, then gains what letters do not.
+async fn is_sure(
+    detector: &FaceDetector,
+    frame: &Frame,
+    face: &Detection,
+) -> Result<bool, LensError> {
+    if face.score >= SURE {
+        return Ok(true);
+    }
+    let BoundingBox {
+        x,
+        y,
+        width,
+        height,
+    } = face.bounding_box;
+    let side = width.max(height) * AROUND;
+    let region = RotatedBox {
+        centre: [x + width / 2.0, y + height / 2.0],
+        width: side,
+        height: side,
+        roll: face.roll(),
+    };
+    // A box without area is left to the mesh, which sees nothing in it.
+    let Ok(around) = crop_on_black(frame, &region, AROUND_SIDE, AROUND_SIDE) else {
+        return Ok(false);
+    };
+    let middle = AROUND_SIDE as f32 / 2.0;
+    let found = detector.detect(&around).await?;
+    Ok(found.iter().any(|other| {
+        let BoundingBox {
+            x,
+            y,
+            width,
+            height,
+        } = other.bounding_box;
+        let is_in_the_middle =
+            (x..x + width).contains(&middle) && (y..y + height).contains(&middle);
+        other.score >= SURE && is_in_the_middle
+    }))
 }

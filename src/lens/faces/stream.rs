@@ -297,9 +297,14 @@ impl FaceLens {
         let due: Vec<_> = tracked
             .map(|(track, face)| self.confirmation.is_due(number, *track, face))
             .collect();
-        let looker = &self.finder.action_units;
-        looker
-            .look(frame, &mut faces, &due, self.controls.landmarks)
+        let FaceFinder {
+            search,
+            action_units,
+            ..
+        } = &self.finder;
+        let wants_mesh = self.controls.landmarks;
+        action_units
+            .look(search.detector(), frame, &mut faces, &due, wants_mesh)
             .await?;
         let reading = Reading::new(&self.finder, self.tasks, &self.controls);
         let mut pending = Vec::with_capacity(faces.len());

@@ -9,8 +9,8 @@ use crate::device::OpenedDevice;
 use crate::kernel::{Activation, Map, Network, Plan, Planner, Shortcut, Weighted};
 use crate::weights::WeightsError;
 
-/// The transformer, for blocks of the length of the last one. On the CPU another length costs nothing: weights stay as
-/// they are packed. On a GPU the network is written anew.
+/// The transformer, for blocks of the length of the last one. In loops of this process another length costs nothing: weights
+/// stay as they are packed. On a GPU and in workers the network is written anew, unless all blocks are of one length.
 #[derive(Debug)]
 pub(super) struct Encoder {
     network: Network,
@@ -20,11 +20,17 @@ pub(super) struct Encoder {
 }
 
 impl Encoder {
-    pub(super) fn new(plan: Plan, device: &OpenedDevice) -> Self {
+    /// Takes blocks of any length, or of so many vectors alone.
+    pub(super) fn new(mut plan: Plan, vectors: Option<usize>, device: &OpenedDevice) -> Self {
+        if let Some(vectors) = vectors {
+            plan.set_length(vectors);
+        }
+        let network = Network::new(&plan, device);
+        let keeps_plan = vectors.is_none() && !network.takes_any_length();
         Self {
-            network: Network::new(&plan, device),
+            network,
             length: plan.input().width,
-            plan: device.has_gpu().then_some(plan),
+            plan: keeps_plan.then_some(plan),
         }
     }
 
@@ -33,7 +39,7 @@ impl Encoder {
     }
 
     /// `[vectors, channels]` to `[vectors, width]`.
-    pub(super) fn encode(
+    pub(super) async fn encode(
         &mut self,
         features: Vec<f32>,
         device: &OpenedDevice,
@@ -52,7 +58,7 @@ impl Encoder {
         }
         let input = TensorData::new(features, [1, 1, length, channels]);
         let input = Tensor::<4>::from_data(input, &device.device);
-        let output = self.network.forward(input).try_into_data()?;
+        let output = self.network.forward(input).into_data_async().await?;
         Ok(output.try_into_vec().expect("networks compute in f32"))
     }
 }
@@ -193,18 +199,43 @@ pub(super) mod tests {
         let mut network = load();
         for samples in [400, 20_000, 719, 20_000] {
             let block = sound(samples);
-            let vectors = network.embed(&block).expect("long enough");
+            let vectors = pollster::block_on(network.embed(&block)).expect("long enough");
             assert_eq!(vectors.len(), super::super::vectors_of(samples) * 24);
-            let alone = load().embed(&block).expect("long enough");
+            let alone = pollster::block_on(load().embed(&block)).expect("long enough");
             assert!(vectors == alone, "{samples} samples");
         }
+    }
+
+    #[test]
+    fn a_network_for_blocks_of_one_length_gives_the_same_and_refuses_others() {
+        let config = Wav2Vec2Config::TEST;
+        let device = OpenedDevice::cpu();
+        let mut any = Wav2Vec2::load(seeded(config), &device).expect("seeded");
+        let fixed = Wav2Vec2::load_for(seeded(config), 20_000, &device);
+        let mut fixed = fixed.expect("seeded");
+        for seed in [0, 7] {
+            let block = &sound(20_000 + seed)[seed..];
+            let expected = pollster::block_on(any.embed(block)).expect("long enough");
+            let got = pollster::block_on(fixed.embed(block)).expect("of that length");
+            assert!(got == expected);
+        }
+        let refused = pollster::block_on(fixed.embed(&sound(19_999)));
+        assert_eq!(
+            refused.expect_err("another length").to_string(),
+            "sound has 19999 samples, expected 20000 to 20000"
+        );
+        let short = Wav2Vec2::load_for(seeded(config), 399, &device);
+        assert!(matches!(short, Err(AudioError::Length { got: 399, .. })));
     }
 
     #[test]
     fn sound_without_an_embedding_is_refused() {
         let mut network =
             Wav2Vec2::load(seeded(Wav2Vec2Config::TEST), &OpenedDevice::cpu()).expect("seeded");
-        let mut refusal = |samples: &[f32]| network.embed(samples).expect_err("none").to_string();
+        let mut refusal = |samples: &[f32]| {
+            let refused = pollster::block_on(network.embed(samples));
+            refused.expect_err("none").to_string()
+        };
         assert_eq!(
             refusal(&[0.0; 399]),
             "sound has 399 samples, expected 400 to 9600000"

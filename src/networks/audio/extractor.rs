@@ -58,7 +58,7 @@ impl Extractor {
     }
 
     /// The vectors of a block of sound, `[vectors, channels]`.
-    pub(super) fn extract(
+    pub(super) async fn extract(
         &self,
         samples: &[f32],
         device: &OpenedDevice,
@@ -75,7 +75,7 @@ impl Extractor {
             let window = samples[first * hop..][..samples_of(part)].to_vec();
             let shape = [1, 1, window.len(), 1];
             let input = Tensor::<4>::from_data(TensorData::new(window, shape), &device.device);
-            let output = network.forward(input).try_into_data()?;
+            let output = network.forward(input).into_data_async().await?;
             let output = output.as_slice::<f32>().expect("networks compute in f32");
             features[first * self.channels..][..output.len()].copy_from_slice(output);
         }
@@ -128,11 +128,12 @@ mod tests {
             Extractor::new(config, &mut Tensors::new(seeded(config))).expect("seeded");
         let samples: Vec<f32> = (0..9_123).map(|it| (it as f32 * 0.37).sin()).collect();
         let device = OpenedDevice::cpu();
-        let whole = extractor.extract(&samples, &device).expect("on the CPU");
+        let whole = pollster::block_on(extractor.extract(&samples, &device)).expect("on the CPU");
         assert_eq!(whole.len(), 28 * config.channels);
         for chunk in [1, 5, 27] {
             extractor.chunk = chunk;
-            let parts = extractor.extract(&samples, &device).expect("on the CPU");
+            let parts =
+                pollster::block_on(extractor.extract(&samples, &device)).expect("on the CPU");
             for (part, whole) in parts.iter().zip(&whole) {
                 assert!((part - whole).abs() < TOLERANCE, "parts of {chunk}");
             }

@@ -23,6 +23,41 @@ pub fn crop_rotated(
     width: u32,
     height: u32,
 ) -> Result<Frame, CropError> {
+    crop_bordered(frame, region, [width, height], Border::Repeated)
+}
+
+/// The same with black beyond the border.
+///
+/// # Errors
+///
+/// As [`crop_rotated`].
+///
+/// # Panics
+///
+/// If `width` or `height` is 0.
+pub(crate) fn crop_on_black(
+    frame: &Frame,
+    region: &RotatedBox,
+    width: u32,
+    height: u32,
+) -> Result<Frame, CropError> {
+    crop_bordered(frame, region, [width, height], Border::Black)
+}
+
+/// What lies beyond the border of a frame.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Border {
+    /// The outermost pixels again.
+    Repeated,
+    Black,
+}
+
+fn crop_bordered(
+    frame: &Frame,
+    region: &RotatedBox,
+    [width, height]: [u32; 2],
+    border: Border,
+) -> Result<Frame, CropError> {
     if !region.has_area() {
         return Err(CropError::Degenerate { region: *region });
     }
@@ -37,6 +72,10 @@ pub fn crop_rotated(
     for v in rows {
         for &u in &columns {
             let [x, y] = [in_frame(0, u, v), in_frame(1, u, v)];
+            if border == Border::Black && !(axes[0].holds(x) && axes[1].holds(y)) {
+                pixels.extend([0; 3]);
+                continue;
+            }
             let ([left, right], across) = axes[0].neighbours(x);
             let ([above, below], down) = axes[1].neighbours(y);
             let pixel = |column: usize, row: usize| {
@@ -83,6 +122,11 @@ impl Axis {
             count: length as usize,
             last: pixels(length - 1),
         }
+    }
+
+    /// Whether a coordinate lies in the frame.
+    fn holds(&self, coordinate: f32) -> bool {
+        (0.0..=self.last + 1.0).contains(&coordinate)
     }
 
     /// The two pixels around a coordinate, and its distance from the first in `[0, 1]`.
@@ -133,6 +177,16 @@ mod tests {
     fn upright_region_of_whole_pixels_is_copied() {
         let all = crop_rotated(&grid(), &region([2.0, 1.5], 4.0, 3.0, 0.0), 4, 3);
         assert_eq!(all.expect("the whole frame"), grid());
+    }
+
+    #[test]
+    fn beyond_the_border_pixels_repeat_or_are_black() {
+        let half_outside = region([0.0, 1.5], 4.0, 3.0, 0.0);
+        let repeated = crop_rotated(&grid(), &half_outside, 4, 3).expect("has area");
+        let black = crop_on_black(&grid(), &half_outside, 4, 3).expect("has area");
+        let row = |frame: &Frame| frame.pixels()[12..24].to_vec();
+        assert_eq!(row(&repeated), [0, 10, 7, 0, 10, 7, 0, 10, 7, 10, 10, 7]);
+        assert_eq!(row(&black), [0, 0, 0, 0, 0, 0, 0, 10, 7, 10, 10, 7]);
     }
 
     #[test]

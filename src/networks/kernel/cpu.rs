@@ -49,12 +49,16 @@ impl CpuNetwork {
         })
     }
 
+    /// Whether it runs in this process, where [`Self::set_length`] can change it.
+    pub(super) fn takes_any_length(&self) -> bool {
+        matches!(self.runner, Runner::Here(_))
+    }
+
     /// Changes the number of pixels of every map.
     ///
     /// # Panics
     ///
     /// If a step of the plan does not keep it, or another process runs it.
-    #[cfg(not(target_family = "wasm"))]
     pub(super) fn set_length(&mut self, pixels: usize) {
         let Runner::Here(engine) = &self.runner else {
             panic!("programs of workers have one length");

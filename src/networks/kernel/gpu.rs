@@ -5,7 +5,6 @@ mod channels;
 mod context;
 mod padding;
 mod pointwise;
-#[cfg(not(target_family = "wasm"))]
 mod sequences;
 mod shader;
 mod steps;

@@ -53,7 +53,7 @@ impl StartedSound {
         drop(bytes);
         let weights = weights.map_err(|error| broken(&name, file, error))?;
         let mut network = Wav2Vec2::load(weights, opened)?;
-        let output = network.embed(&samples)?;
+        let output = pollster::block_on(network.embed(&samples))?;
         let first_ms = started.elapsed().as_secs_f64() * 1e3;
         let started = Self {
             network,
@@ -66,7 +66,7 @@ impl StartedSound {
     /// Milliseconds of one run, samples in and vectors out.
     pub(super) fn run(&mut self) -> Result<f64> {
         let started = Instant::now();
-        self.network.embed(&self.samples)?;
+        pollster::block_on(self.network.embed(&self.samples))?;
         Ok(started.elapsed().as_secs_f64() * 1e3)
     }
 }

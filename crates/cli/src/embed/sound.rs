@@ -64,7 +64,8 @@ fn embed(path: &Path, network: &mut Wav2Vec2) -> Result<()> {
         // What is left can be too short for a vector.
         if vectors_of(block.len()) > 0 {
             normalise(&mut block);
-            for (place, embedding) in network.embed(&block)?.chunks_exact(width).enumerate() {
+            let vectors = pollster::block_on(network.embed(&block))?;
+            for (place, embedding) in vectors.chunks_exact(width).enumerate() {
                 let line = Line {
                     file: &file,
                     time_ms: start_ms + place * STEP_MS,

@@ -1,4 +1,3 @@
-#[cfg(not(target_family = "wasm"))]
 mod sequences;
 
 use alloc::vec;

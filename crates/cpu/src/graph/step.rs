@@ -1,8 +1,6 @@
 use alloc::vec::Vec;
 
-#[cfg(not(target_family = "wasm"))]
-use super::Sequence;
-use super::{LineSums, Map, Weighted, Window};
+use super::{LineSums, Map, Sequence, Weighted, Window};
 
 /// A map that is added before the activation. Channels that it does not have count as zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,7 +133,6 @@ pub enum Step {
     },
     /// An operation over pixels in their order. Not in browsers yet: no network there has one, and it would cost them the
     /// download of its loops.
-    #[cfg(not(target_family = "wasm"))]
     Sequence(Sequence),
 }
 
@@ -153,7 +150,6 @@ impl Step {
             | Self::MaxPool { output, .. }
             | Self::Enlarge { output, .. }
             | Self::LayerNorm { output, .. } => *output,
-            #[cfg(not(target_family = "wasm"))]
             Self::Sequence(sequence) => sequence.output(),
         }
     }
@@ -161,7 +157,6 @@ impl Step {
     /// The maps that the step reads.
     pub fn inputs(&self) -> Vec<Map> {
         let (input, others) = match *self {
-            #[cfg(not(target_family = "wasm"))]
             Self::Sequence(ref sequence) => {
                 let (input, addend) = sequence.inputs();
                 (input, [addend, None])

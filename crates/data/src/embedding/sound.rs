@@ -49,7 +49,7 @@ impl EmbedSound for Wav2Vec2 {
     }
 
     fn embed(&mut self, samples: &[f32]) -> Result<Vec<f32>, EmbedError> {
-        self.embed(samples).map_err(|error| EmbedError::Network {
+        pollster::block_on(self.embed(samples)).map_err(|error| EmbedError::Network {
             reason: error.to_string(),
         })
     }

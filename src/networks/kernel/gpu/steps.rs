@@ -80,7 +80,6 @@ impl Writer<'_> {
                 bias,
                 epsilon,
             } => self.layer_norm(*input, *output, [scale, bias], *epsilon),
-            #[cfg(not(target_family = "wasm"))]
             Step::Sequence(sequence) => self.sequence(sequence),
         }
     }
