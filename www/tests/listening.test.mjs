@@ -97,7 +97,9 @@ describe("the microphone", LIMIT, () => {
     assert.equal(await page.isVisible("#level"), true);
     await page.waitForFunction(() => document.querySelector("#level").value > 0.3);
     assert.equal(await page.isVisible("#speech"), true);
-    await page.waitForFunction(() => /\d+ %$/.test(document.querySelector("#speech").textContent.trim()));
+    await page.waitForFunction(() => /^Somebody speaks\s+\d+ %$/.test(document.querySelector("#speech").textContent.trim()), undefined, LOADED);
+    assert.equal(await page.getAttribute("#speech", "data-state"), "speech");
+    await page.waitForFunction(() => document.querySelector("#speech-spoken").textContent === "Somebody speaks", undefined, LOADED);
     const { latest, sound } = await counters();
     context.diagnostic(`speech ${latest.audio.speech}, level ${sound.level.toFixed(2)}, ${sound.droppedMs} ms dropped`);
     assert.ok(latest.audio.speech >= 0 && latest.audio.speech <= 1);
