@@ -5,13 +5,15 @@ import { AffectLensError } from "./errors.js";
 import { RATE } from "./listen-worklet.js";
 
 /**
- * @typedef {(block: Float32Array<ArrayBuffer>) => void} OnBlock
+ * @typedef {(samples: Float32Array<ArrayBuffer>, ageMs: number) => void} OnBlock `ageMs`: since the last sample was heard
  * @typedef {{ stop: () => void }} Capture
  * @typedef {{ context: AudioContext, node: AudioNode, recorder: AudioWorkletNode }} Wiring
  */
 
 /** How long metadata, and a browser that has not allowed sound yet, are waited for. */
 const PATIENCE_MS = 5_000;
+/** No block of sound waits longer for its page. */
+const OLDEST_MS = 60_000;
 /** Value of `readyState`. */
 const HAVE_METADATA = 1;
 /** Nothing is played by this context, so it needs no loudspeaker. Browsers that do not know `sinkId` pass over it. */
@@ -197,7 +199,11 @@ function unwire({ node, recorder }) {
  */
 function record(context, onBlock) {
   const recorder = new AudioWorkletNode(context, "affectlens-listen", { outputChannelCount: [1] });
-  recorder.port.onmessage = ({ data }) => onBlock(data);
+  recorder.port.onmessage = ({ data: { samples, filledMs } }) => {
+    // The time of day may be set meanwhile.
+    const ageMs = Date.now() - filledMs;
+    onBlock(samples, ageMs >= 0 && ageMs < OLDEST_MS ? ageMs : 0);
+  };
   // It is silent; browsers run only what leads somewhere.
   recorder.connect(context.destination);
   return recorder;

@@ -170,7 +170,7 @@ const scope = /** @type {{ AudioWorkletProcessor?: new () => { port: MessagePort
 );
 const Processor = scope.AudioWorkletProcessor ?? /** @type {new () => { port: MessagePort }} */ (/** @type {unknown} */ (Object));
 
-/** Posts what it hears until it is sent anything. */
+/** Posts what it hears, with the time of day, until it is sent anything. */
 class Capture extends Processor {
   #isOver = false;
   #resampler = scope.sampleRate === RATE ? undefined : new Resampler(scope.sampleRate ?? RATE);
@@ -204,7 +204,8 @@ class Capture extends Processor {
       this.#filled += taken.length;
       read += taken.length;
       if (this.#filled < BLOCK) return;
-      this.port.postMessage(this.#block, [this.#block.buffer]);
+      // The page may be busy when it gets there, and a busy machine leaves out sound.
+      this.port.postMessage({ samples: this.#block, filledMs: Date.now() }, [this.#block.buffer]);
       this.#block = new Float32Array(BLOCK);
       this.#filled = 0;
     }

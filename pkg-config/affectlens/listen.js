@@ -180,9 +180,10 @@ export class Listening {
    * @param {() => number} now the time on the clock of the pictures; no number while the source stands still
    */
   async #follow(source, capture, now) {
-    const onBlock = (/** @type {Float32Array<ArrayBuffer>} */ samples) => {
+    /** @type {import("./capture.js").OnBlock} */
+    const onBlock = (samples, ageMs) => {
       if (this.#isOver) return;
-      const clockMs = now();
+      const clockMs = now() - ageMs;
       const isHeard = Number.isFinite(clockMs);
       this.#tell(isHeard ? loudest(samples) : 0);
       if (!isHeard) return this.#times.restart();

@@ -9,10 +9,10 @@ const OTHER_CLOCK_MS = 1000;
 const FOLLOWED = 0.02;
 /** Sound further off than this from where it should lie begins anew: at once where it is early, in the long run where late. */
 const OFF_MS = 100;
-/** Sound later than this is no sound of a busy page: the clock was set. */
-const FAR_OFF_MS = 2000;
-/** Samples after which what came late all the time counts as off: a page that was busy catches up within it. */
-const PATIENCE_SAMPLES = 2 * RATE;
+/** Sound later than this is off at once: the clock was set, or nothing was heard for a while. */
+const FAR_OFF_MS = 500;
+/** Samples after which what came late all the time counts as off: browsers hand over several blocks at once. */
+const PATIENCE_SAMPLES = RATE / 4;
 
 /**
  * Where the clock of the pictures stands: read off the times that they are given. A picture may come late, none comes
@@ -44,8 +44,8 @@ export class PictureClock {
 }
 
 /**
- * Times of blocks of one source. They follow from the number of samples, so that no gap is heard where the page was busy;
- * where that no longer fits the clock, time begins anew.
+ * Times of blocks of one source. They follow from the number of samples, since blocks come unevenly. Where that no longer fits
+ * the clock, time begins anew: a busy machine leaves out sound.
  */
 export class BlockTimes {
   /** Of the next block. @type {number | undefined} */
@@ -63,7 +63,7 @@ export class BlockTimes {
    * The time of a block's first sample.
    *
    * @param {number} samples how many there are
-   * @param {number} clockMs where the clock stands now that the block is there
+   * @param {number} clockMs where the clock stood when the last one was heard
    */
   place(samples, clockMs) {
     const lengthMs = (1000 * samples) / RATE;

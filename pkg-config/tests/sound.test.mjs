@@ -62,7 +62,7 @@ describe("the worklet", () => {
   let Capture;
 
   before(async () => {
-    const port = { postMessage: (block, transfer) => posted.push({ block, transfer }), onmessage: null };
+    const port = { postMessage: ({ samples, filledMs }, transfer) => posted.push({ block: samples, filledMs, transfer }), onmessage: null };
     globalThis.AudioWorkletProcessor = class {
       port = port;
     };
@@ -86,7 +86,10 @@ describe("the worklet", () => {
     }
     assert.equal(last, true);
     assert.equal(posted.length, Math.floor((RATE - 30) / BLOCK));
-    for (const { block, transfer } of posted) assert.deepEqual([block.length, transfer], [BLOCK, [block.buffer]]);
+    for (const { block, filledMs, transfer } of posted) {
+      assert.deepEqual([block.length, transfer], [BLOCK, [block.buffer]]);
+      assert.ok(Math.abs(filledMs - Date.now()) < 10_000);
+    }
     const got = joined(posted.map(({ block }) => block));
     assert.ok(Math.abs(decibels(got.slice(EDGE), tone(440, RATE)) - 20 * Math.log10(0.25)) < 0.1);
     posted.length = 0;
@@ -174,19 +177,23 @@ describe("times", () => {
     const first = times.place(BLOCK, 1000);
     assert.equal(first, 1000 - BLOCK_MS);
     for (let block = 1; block < 200; block++) {
-      // Every so often the page is busy, and half a second of blocks comes at once.
-      const busyMs = block % 40 < 15 ? (15 - (block % 40)) * BLOCK_MS : 0;
+      // Every so often a fifth of a second comes at once.
+      const busyMs = block % 40 < 6 ? (6 - (block % 40)) * BLOCK_MS : 0;
       const time = times.place(BLOCK, 1000 + block * BLOCK_MS + busyMs);
       assert.ok(Math.abs(time - (first + block * BLOCK_MS)) < 1e-6, `block ${block} at ${time}`);
     }
   });
 
-  test("sound that lags for two seconds, or comes before it can have been heard, begins anew", () => {
+  test("sound that lags for a quarter of a second, or comes before it can have been heard, begins anew", () => {
     const late = new BlockTimes();
     late.place(BLOCK, 1000);
     let time = 0;
-    for (let block = 1; block < 70; block++) time = late.place(BLOCK, 1500 + block * BLOCK_MS);
-    assert.ok(Math.abs(time - (1500 + 68 * BLOCK_MS)) < BLOCK_MS, `${time}`);
+    for (let block = 1; block < 40; block++) time = late.place(BLOCK, 1300 + block * BLOCK_MS);
+    assert.ok(Math.abs(time - (1300 + 38 * BLOCK_MS)) < 1e-6, `${time}`);
+    // A machine that leaves out a fifth of the sound.
+    const [lossy, lags] = [new BlockTimes(), []];
+    for (let block = 0; block < 200; block++) lags.push(block * BLOCK_MS * 1.25 - lossy.place(BLOCK, block * BLOCK_MS * 1.25) - BLOCK_MS);
+    assert.ok(Math.max(...lags) < 200, `${Math.max(...lags)}`);
     const early = new BlockTimes();
     early.place(BLOCK, 1000);
     assert.equal(early.place(BLOCK, 200), 200 - BLOCK_MS);

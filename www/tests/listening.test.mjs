@@ -107,8 +107,14 @@ describe("the microphone", LIMIT, () => {
     for (const hidden of ["#voice", "#face-weight"]) assert.equal(await page.isHidden(hidden), true, hidden);
     assert.notEqual(latest.faces[0]?.expression?.source, "blend");
 
+    const { analysed } = await counters();
+    await page.waitForFunction((count) => window.__affectlens.counters.analysed >= count, analysed + 20, LOADED);
     const lines = (await download(page, "#save-json")).trim().split("\n").map((line) => JSON.parse(line));
-    assert.ok(lines.some(({ audio }) => audio?.speech >= 0));
+    const since = lines.slice(lines.findIndex(({ audio }) => audio?.speech >= 0));
+    const count = since.filter(({ audio }) => audio?.speech >= 0).length;
+    context.diagnostic(`${count} of ${since.length} reports tell speech`);
+    // On a machine that is busy with other things the browser leaves out sound, and is late with it.
+    assert.ok(count >= 0.5 * since.length, `${count} of ${since.length} reports tell speech`);
     const [header, ...rows] = (await download(page, "#save-csv")).trim().split("\n").map((row) => row.split(","));
     assert.equal(header.filter((name) => name === "speech").length, 1);
     const column = header.indexOf("speech");
