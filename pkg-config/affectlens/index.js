@@ -3,7 +3,7 @@
 
 import { Connection } from "./connection.js";
 import { AffectLensError } from "./errors.js";
-import { Listening, readListenOptions } from "./listen.js";
+import { Listening, kindOfSource, readListenOptions } from "./listen.js";
 import { FACE_TASKS } from "./names.js";
 import { readAnalyzeOptions, readCalibration, readOptions } from "./options.js";
 import { releasePicture, takePicture } from "./picture.js";
@@ -141,6 +141,7 @@ class Lens {
   async listen(source, options) {
     this.#refuseDisposed();
     const plan = readListenOptions(options);
+    kindOfSource(source);
     if (!this.#sound) throw new AffectLensError("bad-argument", "listen needs a lens that was loaded with `audio: true`");
     const listening = new Listening(plan, {
       hear: (samples, timeMs) => this.#ask({ kind: "hear", samples, timeMs }, [samples.buffer]),
@@ -150,6 +151,7 @@ class Lens {
     this.#listening?.stop();
     this.#listening = listening;
     await listening.start(source);
+    plan.signal?.throwIfAborted();
     this.#refuseDisposed();
     return listening;
   }

@@ -41,6 +41,17 @@ export function readListenOptions(options = {}) {
   return /** @type {ListenPlan} */ ({ own, clock, onLevel, signal });
 }
 
+/**
+ * What kind of source it is, by tag and not by `instanceof`: elements of an iframe count too.
+ *
+ * @param {unknown} source
+ */
+export function kindOfSource(source) {
+  const kind = Object.prototype.toString.call(source).slice(8, -1);
+  if (!ACCEPTED.includes(kind)) throw badArgument("source", source, `${ACCEPTED.slice(0, -1).join(", ")} or ${ACCEPTED.at(-1)}`);
+  return kind;
+}
+
 /** What listens to one source. */
 export class Listening {
   #plan;
@@ -106,15 +117,13 @@ export class Listening {
    */
   async start(source) {
     const { own, signal } = this.#plan;
-    // By tag, not `instanceof`: elements of an iframe count too.
-    const tag = Object.prototype.toString.call(source).slice(8, -1);
+    const kind = kindOfSource(source);
     const given = /** @type {any} */ (source);
-    if (!ACCEPTED.includes(tag)) throw badArgument("source", source, `${ACCEPTED.slice(0, -1).join(", ")} or ${ACCEPTED.at(-1)}`);
-    if (tag === "MediaStream" && own) this.#cleanups.push(() => given.getTracks().forEach((/** @type {MediaStreamTrack} */ track) => track.stop()));
+    if (kind === "MediaStream" && own) this.#cleanups.push(() => given.getTracks().forEach((/** @type {MediaStreamTrack} */ track) => track.stop()));
     try {
       signal?.throwIfAborted();
       refuseWithoutAudio();
-      switch (tag) {
+      switch (kind) {
         case "MediaStream":
           return await this.#follow(given, captureStream, () => this.#now());
         case "HTMLVideoElement":
