@@ -26,6 +26,11 @@ export interface LoadOptions {
    */
   tasks?: Task[];
   /**
+   * Whether sound can be heard too, with `lens.listen`; off by default. Needs the weights `voice`, which tell whether somebody
+   * speaks. Sound stays in the page, as pictures do.
+   */
+  audio?: boolean;
+  /**
    * Network that finds faces. `short-range` (the default) finds those of at least about a tenth of the picture's longer
    * side; `full-range` those smaller than that too, at about five times the cost; `auto` has both, and while one finds
    * nothing the other has its turn. A picture always costs one run of one of them. The last two need the weights
@@ -45,6 +50,8 @@ export interface LoadOptions {
   wasmUrl?: string | URL;
   /** Address of `worker.js`, seen from the document, if a bundler or server moved it. It may be of another origin. */
   workerUrl?: string | URL;
+  /** Address of `listen-worklet.js`, which captures sound, seen from the document, if a bundler or server moved it. */
+  workletUrl?: string | URL;
   /**
    * Threads of the CPU, 1 to 64, the worker's own included; by default as many as there are cores, at most four. More
    * than one need a page that is cross-origin isolated: elsewhere there is one, and `lens.device.cpu.fallback` gives the reason.
@@ -115,6 +122,12 @@ export interface Lens {
   analyze(picture: Picture, options?: AnalyzeOptions): Promise<FrameReport>;
   /** The expression of one face that fills the picture; not part of the stream, never smoothed. Needs a task of faces. */
   analyzeFace(picture: Picture): Promise<ExpressionReport>;
+  /**
+   * Hears a source until it ends, beside the pictures: their reports then have `audio`. One source at a time: a new one
+   * ends the one before. Needs `audio: true` in `load`, and rejects with a code that begins with `sound-` where there is
+   * nothing to hear. See `Sound` for what can be heard, and at which times it is.
+   */
+  listen(source: Sound, options?: ListenOptions): Promise<Listening>;
   /** Changes some settings from the next picture on; gives all of them. */
   configure(settings: SettingsChange): Promise<Settings>;
   /**
@@ -135,6 +148,8 @@ export interface Lens {
   readonly settings: Settings;
   /** The networks that detect violence; `null` without that task. */
   readonly violence: ViolenceFacts | null;
+  /** What sound is heard with; `null` without `audio: true`. */
+  readonly sound: SoundFacts | null;
   readonly timings: Timings;
   /** Network requests that the worker made since it was loaded: 0. */
   readonly requestsAfterLoad: number;
@@ -155,6 +170,58 @@ export interface AnalyzeOptions {
 export interface CalibrateOptions {
   /** How long the people look neutral, above 0 and at most 60; 3 by default. Counted in the times of pictures. */
   seconds?: number;
+}
+
+/**
+ * Sound that the lens can hear. All of it is mixed to one channel and brought to 16,000 samples a second.
+ * - A `MediaStream` (a microphone, say): from now on, at the times that pictures have which are analysed meanwhile.
+ * - An element: while it plays at its usual speed, at its own times; it is still heard aloud as before, and may be muted
+ *   where the browser has `captureStream`. A jump in it begins the sound anew.
+ * - An `AudioBuffer`, `Blob` or `File` (of sound, or a video with sound; at most 256 MiB): along with the pictures, each time as
+ *   far as the picture that is analysed. It begins at time 0.
+ */
+export type Sound = MediaStream | HTMLMediaElement | AudioBuffer | Blob;
+
+export interface ListenOptions {
+  /** A `MediaStream` was made for this alone: its tracks are stopped at the end, and the microphone is free. Off by default. */
+  own?: boolean;
+  /**
+   * Gives the time that a picture would have which is analysed now, milliseconds; no number where sound is not wanted. By
+   * default an element's own time, and for a stream what the times of the pictures so far tell.
+   */
+  clock?: () => number;
+  /** Called with each new `level`, about 31 times a second. */
+  onLevel?: (level: number) => void;
+  /** Ends it as `stop` does. */
+  signal?: AbortSignal;
+}
+
+/** One source that is heard. It ends with `stop`, its signal, `lens.dispose()`, another call of `listen`, or by itself. */
+export interface Listening {
+  /** The loudest sample of the last 32 ms (of a file: of the last piece, a second at most), 0 to 1; 0 where nothing is heard. */
+  readonly level: number;
+  /** How much was dropped because the model was busy with pictures for more than two seconds, milliseconds. */
+  readonly droppedMs: number;
+  /** Ends it. What had been opened for it is closed; your stream or element stays as it is, unless it is `own`. */
+  stop(): void;
+  /** How it ended; rejects if the model cannot hear any more. */
+  readonly ended: Promise<ListeningEnd>;
+}
+
+export type ListeningEnd =
+  /** By `stop`, the signal, `dispose`, or another `listen`. */
+  | "stopped"
+  /** The pictures came to the end of a file. */
+  | "finished"
+  /** The stream has no live track any more: the microphone was unplugged or taken away. */
+  | "lost";
+
+/** What sound is heard with. */
+export interface SoundFacts {
+  /** Reports tell whether somebody speaks. */
+  speech: true;
+  /** Whether expressions are told from sound too; so far the command line alone does (`affectlens analyze --audio`). */
+  expression: boolean;
 }
 
 /** Settings of expression, valence, arousal and action units. */
@@ -270,6 +337,20 @@ export interface FrameReport {
   faces: FaceReport[];
   /** With the task `violence`. */
   violence?: ViolenceReport;
+  /** What is heard at the time of the picture, where somebody listens and sound has come that far. */
+  audio?: AudioReport;
+}
+
+/** What is heard. */
+export interface AudioReport {
+  /** Probability that somebody speaks, 0 to 1. */
+  speech?: number;
+  /** What the sound alone is like, where `lens.sound.expression` is true. */
+  probabilities?: { [name in ExpressionName]?: number };
+  /** How much sound they are told from. */
+  window_ms?: number;
+  /** From the end of that sound to the time of the picture. */
+  delay_ms?: number;
 }
 
 /** Violence in the whole picture; `probability` is undefined until the first window is full. */
@@ -385,6 +466,12 @@ export type ErrorCode =
   | "picture-empty"
   /** A picture from another origin without CORS; the message says what to do. */
   | "picture-tainted"
+  /** Nothing to hear: a stream, element or file without sound, or one that this browser does not decode. */
+  | "sound-empty"
+  /** Sound from another origin without CORS; the message says what to do. */
+  | "sound-tainted"
+  /** The browser starts no sound: before the visitor has clicked or pressed a key, or, in some, without a loudspeaker. */
+  | "sound-blocked"
   /** A weights file that is not there, or that the model needs. */
   | "weights-missing"
   /** Bytes that are not a weights file or manifest, are cut short, or belong to another network. */
@@ -399,9 +486,9 @@ export type ErrorCode =
   | "device-failed"
   /** The model stopped. The call failed; the next one starts a new worker. */
   | "crashed"
-  /** The worker or the wasm module cannot be fetched or started; `workerUrl` and `wasmUrl` give other addresses. */
+  /** A worker, worklet or wasm module cannot be fetched or started; `workerUrl`, `workletUrl` and `wasmUrl` give other addresses. */
   | "module-failed"
-  /** Weights cannot be checked outside https and localhost. */
+  /** Weights cannot be checked, and sound cannot be captured, outside https and localhost. */
   | "insecure-context"
   /** A broken promise of our own: please report it. */
   | "internal"

@@ -3,11 +3,13 @@
 
 import { Connection } from "./connection.js";
 import { AffectLensError } from "./errors.js";
+import { Listening, kindOfSource, readListenOptions } from "./listen.js";
 import { FACE_TASKS } from "./names.js";
 import { readAnalyzeOptions, readCalibration, readOptions } from "./options.js";
 import { releasePicture, takePicture } from "./picture.js";
 import { refuseOtherPlatforms } from "./platform.js";
 import { SettingsInForce, readChange } from "./settings.js";
+import { PictureClock } from "./sound-clock.js";
 
 export { AffectLensError };
 
@@ -47,6 +49,11 @@ class Lens {
   #settings;
   /** @type {import("./index.js").ViolenceFacts | null} */
   #violence = null;
+  /** @type {import("./index.js").SoundFacts | null} */
+  #sound = null;
+  #clock = new PictureClock();
+  /** What listens now; a lens hears one source at a time. @type {Listening | undefined} */
+  #listening;
   #timings = { loadMs: 0, gatherMs: 0, moduleMs: 0, openMs: 0, warmUpMs: 0, firstResultMs: /** @type {number | null} */ (null) };
   #requests = 0;
 
@@ -69,6 +76,10 @@ class Lens {
 
   get violence() {
     return this.#violence && { ...this.#violence };
+  }
+
+  get sound() {
+    return this.#sound && { ...this.#sound };
   }
 
   get timings() {
@@ -103,10 +114,17 @@ class Lens {
    * @param {{ timeMs?: number, single?: boolean }} [options]
    */
   async analyze(source, options) {
-    const { timeMs, single } = readAnalyzeOptions(options);
+    const { timeMs: givenMs, single } = readAnalyzeOptions(options);
     return this.#report(source, (picture, shownAtMs) => {
-      if (single) return { kind: "analyzeSingle", picture };
-      return { kind: "analyze", picture, timeMs: timeMs ?? shownAtMs ?? performance.now() };
+      if (single) {
+        this.#listening?.restart();
+        return { kind: "analyzeSingle", picture };
+      }
+      const nowMs = performance.now();
+      const timeMs = givenMs ?? shownAtMs ?? nowMs;
+      this.#clock.meet(timeMs, nowMs);
+      this.#listening?.reach(timeMs);
+      return { kind: "analyze", picture, timeMs };
     });
   }
 
@@ -114,6 +132,28 @@ class Lens {
   async analyzeFace(source) {
     this.#refuseWithoutFaces("analyzeFace");
     return this.#report(source, (picture) => ({ kind: "analyzeFace", picture }));
+  }
+
+  /**
+   * @param {unknown} source
+   * @param {unknown} [options]
+   */
+  async listen(source, options) {
+    this.#refuseDisposed();
+    const plan = readListenOptions(options);
+    kindOfSource(source);
+    if (!this.#sound) throw new AffectLensError("bad-argument", "listen needs a lens that was loaded with `audio: true`");
+    const listening = new Listening(plan, {
+      hear: (samples, timeMs) => this.#ask({ kind: "hear", samples, timeMs }, [samples.buffer]),
+      now: () => this.#clock.at(performance.now()),
+      workletUrl: this.#plan.workletUrl,
+    });
+    this.#listening?.stop();
+    this.#listening = listening;
+    await listening.start(source);
+    plan.signal?.throwIfAborted();
+    this.#refuseDisposed();
+    return listening;
   }
 
   /** @param {import("./index.js").SettingsChange} settings */
@@ -132,12 +172,14 @@ class Lens {
 
   async reset() {
     this.#refuseDisposed();
+    this.#listening?.restart();
     await this.#ask({ kind: "reset" });
   }
 
   dispose() {
     if (this.#disposed) return;
     this.#disposed = true;
+    this.#listening?.stop();
     this.#connection?.close(afterDispose());
   }
 
@@ -193,19 +235,20 @@ class Lens {
     this.#device = loaded.device;
     this.#settings = loaded.settings;
     this.#violence = loaded.violence;
+    this.#sound = loaded.sound;
     this.#timings = { ...this.#timings, ...loaded.timings, loadMs: performance.now() - started };
   }
 
   /** @param {import("./index.js").DeviceChoice} device */
   async #connect(device) {
-    const { detector, tasks, weights, wasmUrl, workerUrl, threads, warmUp, onProgress } = this.#plan;
+    const { detector, tasks, audio, weights, wasmUrl, workerUrl, threads, warmUp, onProgress } = this.#plan;
     const connection = new Connection(workerUrl, {
       onProgress: (progress) => onProgress?.(progress),
       onRequest: () => this.#requests++,
     });
     this.#connection = connection;
     try {
-      return await connection.ask({ kind: "load", device, detector, tasks, weights, wasmUrl, threads, warmUp, settings: this.#settings });
+      return await connection.ask({ kind: "load", device, detector, tasks, audio, weights, wasmUrl, threads, warmUp, settings: this.#settings });
     } catch (error) {
       connection.close(/** @type {Error} */ (error));
       throw error;

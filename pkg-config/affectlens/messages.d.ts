@@ -14,6 +14,7 @@ export type LoadRequest = {
   device: DeviceChoice;
   detector: DetectorChoice;
   tasks: Task[];
+  audio: boolean;
   weights: WeightsSource;
   wasmUrl: string | undefined;
   threads: number | undefined;
@@ -26,6 +27,8 @@ export type Request =
   | { kind: "analyze"; picture: Picture; timeMs: number }
   | { kind: "analyzeSingle"; picture: Picture }
   | { kind: "analyzeFace"; picture: Picture }
+  /** One channel at 16 kHz; `timeMs` is that of the first sample. */
+  | { kind: "hear"; samples: Float32Array; timeMs: number }
   | { kind: "configure"; change: GroupedChange }
   /** `undefined` undoes it. */
   | { kind: "calibrate"; seconds: number | undefined }

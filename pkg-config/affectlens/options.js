@@ -7,9 +7,9 @@ import { ROLES, readManifest } from "./weights.js";
 
 /**
  * @typedef {import("./index.js").LoadOptions} LoadOptions
- * @typedef {Required<Pick<LoadOptions, "device" | "detector" | "tasks" | "warmUp">> & Pick<LoadOptions, "threads" | "onProgress">
- *   & { weights: import("./weights.js").WeightsSource, wasmUrl: string | undefined, workerUrl: string | undefined }} Plan
- *   addresses are whole
+ * @typedef {Required<Pick<LoadOptions, "device" | "detector" | "tasks" | "audio" | "warmUp">> & Pick<LoadOptions, "threads" | "onProgress">
+ *   & { weights: import("./weights.js").WeightsSource, wasmUrl: string | undefined, workerUrl: string | undefined,
+ *   workletUrl: string | undefined }} Plan addresses are whole
  */
 
 const DETECTORS = ["auto", "short-range", "full-range"];
@@ -23,7 +23,8 @@ const MOST_SECONDS = 60;
  */
 export function readOptions(options) {
   if (typeof options !== "object" || options === null) throw bad("options", options, "an object");
-  const { tasks = ["expression"], device = "auto", detector = "short-range", weights, wasmUrl, workerUrl, threads, warmUp = true, onProgress, signal } = options;
+  const { tasks = ["expression"], device = "auto", detector = "short-range", audio = false, warmUp = true } = options;
+  const { weights, wasmUrl, workerUrl, workletUrl, threads, onProgress, signal } = options;
   if (!Array.isArray(tasks) || tasks.length === 0) throw bad("tasks", tasks, "an array of task names");
   for (const task of tasks) {
     if (!TASKS.includes(task)) throw bad("tasks", task, `one of ${TASKS.join(", ")}`);
@@ -33,6 +34,7 @@ export function readOptions(options) {
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= MOST_THREADS)) {
     throw bad("threads", threads, `a whole number from 1 to ${MOST_THREADS}`);
   }
+  if (typeof audio !== "boolean") throw bad("audio", audio, "a boolean");
   if (typeof warmUp !== "boolean") throw bad("warmUp", warmUp, "a boolean");
   if (onProgress !== undefined && typeof onProgress !== "function") throw bad("onProgress", onProgress, "a function");
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw bad("signal", signal, "an AbortSignal");
@@ -40,9 +42,11 @@ export function readOptions(options) {
     device,
     detector,
     tasks: [...tasks],
+    audio,
     weights: readWeights(weights),
     wasmUrl: readAddress("wasmUrl", wasmUrl),
     workerUrl: readAddress("workerUrl", workerUrl),
+    workletUrl: readAddress("workletUrl", workletUrl),
     threads,
     warmUp,
     onProgress,

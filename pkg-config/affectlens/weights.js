@@ -31,12 +31,15 @@ const MAX_FILE_BYTES = 2 ** 30;
  *
  * @param {readonly Task[]} tasks
  * @param {import("./index.js").DetectorChoice} [detector]
+ * @param {boolean} [audio] whether sound is heard too
  */
-export function rolesFor(tasks, detector = "short-range") {
+export function rolesFor(tasks, detector = "short-range", audio = false) {
   /** @type {Partial<Record<Role, typeof detector>>} */
   const detectors = { detector: "short-range", fullRangeDetector: "full-range" };
   const isChosen = (/** @type {Role} */ role) => detector === "auto" || (detectors[role] ?? detector) === detector;
-  return ROLES.filter((role) => isChosen(role) && TASKS_OF_ROLE[role].some((task) => tasks.includes(task)));
+  const serves = (/** @type {Role} */ role) => TASKS_OF_ROLE[role].some((task) => tasks.includes(task));
+  // Of the files for sound the module hears with this one alone; the others are large.
+  return ROLES.filter((role) => (role === "voice" ? audio : isChosen(role) && serves(role)));
 }
 
 /**
@@ -45,11 +48,12 @@ export function rolesFor(tasks, detector = "short-range") {
  * @param {WeightsSource} source
  * @param {readonly Task[]} tasks
  * @param {import("./index.js").DetectorChoice} detector
+ * @param {boolean} audio
  * @param {OnBytes} onBytes
  * @returns {Promise<Partial<Record<Role, Uint8Array>>>}
  */
-export async function gatherWeights(source, tasks, detector, onBytes) {
-  const roles = rolesFor(tasks, detector);
+export async function gatherWeights(source, tasks, detector, audio, onBytes) {
+  const roles = rolesFor(tasks, detector, audio);
   if (source.kind === "bytes") {
     const { files } = source;
     const read = roles.flatMap((role) => (files[role] ? [readGiven(role, files[role])] : []));

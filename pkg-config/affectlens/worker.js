@@ -60,6 +60,8 @@ async function act(request) {
       const { width, height, rgba } = readPixels(request.picture);
       return lens.analyzeFace(width, height, rgba);
     }
+    case "hear":
+      return lens.hear(request.samples, request.timeMs);
     case "configure":
       configure(lens, request.change);
       return lens.settings();
@@ -71,16 +73,17 @@ async function act(request) {
 }
 
 /** @param {LoadRequest} request */
-async function load({ device, detector, tasks, weights, wasmUrl, threads, warmUp, settings }) {
+async function load({ device, detector, tasks, audio, weights, wasmUrl, threads, warmUp, settings }) {
   const started = performance.now();
   progress("weights", 0, 0, false);
   const [files, moduleMs] = await Promise.all([
-    gatherWeights(weights, tasks, detector, ({ loadedBytes, totalBytes, cached }) => progress("weights", loadedBytes, totalBytes, cached)),
+    gatherWeights(weights, tasks, detector, audio, ({ loadedBytes, totalBytes, cached }) => progress("weights", loadedBytes, totalBytes, cached)),
     startModule(wasmUrl),
   ]);
   if (detector !== "short-range" && tasks.some((task) => FACE_TASKS.includes(task)) && !files.fullRangeDetector) {
     throw new AffectLensError("weights-missing", `weights have no \`fullRangeDetector\`, which the detector \`${detector}\` needs`);
   }
+  if (audio && !files.voice) throw new AffectLensError("weights-missing", "weights have no `voice`, which `audio: true` needs");
   const gathered = performance.now();
   progress("device");
   const obstacle = device === "cpu" ? undefined : await findObstacle();
@@ -100,6 +103,7 @@ async function load({ device, detector, tasks, weights, wasmUrl, threads, warmUp
     device: await describeDevice(lens.device(), obstacle, cpu),
     settings: lens.settings(),
     violence: lens.violence(),
+    sound: lens.sound(),
     timings: { gatherMs: gathered - started, moduleMs, openMs: opened - gathered, warmUpMs: ended - opened },
   };
 }

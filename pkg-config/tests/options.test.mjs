@@ -14,6 +14,13 @@ test("the detector is the short range unless another one is asked for", () => {
   assert.throws(() => readOptions({ weights, detector: /** @type {any} */ ("far") }), refusal);
 });
 
+test("sound is heard only where it is asked for", () => {
+  assert.equal(readOptions({ weights }).audio, false);
+  assert.equal(readOptions({ weights, audio: true }).audio, true);
+  const refusal = { code: "bad-argument", message: 'audio is "microphone", expected a boolean' };
+  assert.throws(() => readOptions({ weights, audio: /** @type {any} */ ("microphone") }), refusal);
+});
+
 test("a picture has a time or belongs to no stream", () => {
   assert.deepEqual(readAnalyzeOptions(undefined), {});
   assert.deepEqual(readAnalyzeOptions({ timeMs: 40 }), { timeMs: 40, single: undefined });

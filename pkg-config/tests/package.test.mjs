@@ -94,6 +94,7 @@ test("the library carries code, types and licence, and no weights", () => {
       "affectlens_bg.wasm",
       "affectlens_cpu_relaxed.wasm",
       "affectlens_cpu_simd.wasm",
+      "capture.js",
       "connection.js",
       "cpu-instance.js",
       "cpu-worker.js",
@@ -101,6 +102,8 @@ test("the library carries code, types and licence, and no weights", () => {
       "errors.js",
       "index.d.ts",
       "index.js",
+      "listen-worklet.js",
+      "listen.js",
       "names.d.ts",
       "names.js",
       "options.js",
@@ -109,6 +112,9 @@ test("the library carries code, types and licence, and no weights", () => {
       "pixels.js",
       "platform.js",
       "settings.js",
+      "sound-clock.js",
+      "sound-file.js",
+      "sound-queue.js",
       "start-worker.js",
       "video.js",
       "weights.js",
@@ -127,7 +133,7 @@ test("both packages have the crate's version", () => {
 
 test("weights are what their manifest says", () => {
   const { files } = readJson(join(installed("affectlens-weights"), "manifest.json"));
-  const roles = ["backbone", "blendshapes", "detector", "fullRangeDetector", "head", "mesh", "pretrained", "violenceBackbone", "violenceHead"];
+  const roles = ["backbone", "blendshapes", "detector", "fullRangeDetector", "head", "mesh", "pretrained", "violenceBackbone", "violenceHead", "voice"];
   assert.deepEqual(Object.keys(files).sort(), roles);
   const exported = runModule(`
     import weights from "affectlens-weights";

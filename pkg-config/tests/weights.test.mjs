@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { TASKS } from "../affectlens/names.js";
+import { SOUND_ROLES, TASKS } from "../affectlens/names.js";
 import { ROLES, gatherWeights, readManifest, rolesFor } from "../affectlens/weights.js";
 
 const FACES = ["detector", "backbone", "pretrained", "head", "mesh"];
@@ -16,7 +16,13 @@ test("each task reads the files that it can use, and violence alone none of face
   assert.deepEqual(rolesFor(["action-units"]), sorted([...FACES, "actionUnitsHead", "blendshapes"]));
   assert.deepEqual(rolesFor(["violence"]), VIOLENCE);
   assert.deepEqual(rolesFor(["violence", "expression"]), [...FACES, ...VIOLENCE]);
-  assert.deepEqual(rolesFor(TASKS, "auto"), ROLES);
+  assert.deepEqual(rolesFor(TASKS, "auto", true), ROLES.filter((role) => !/^audio/.test(role)));
+});
+
+test("what sound is heard with is read only where it is asked for, whatever the tasks", () => {
+  assert.deepEqual(rolesFor(["violence"], "short-range", true), [...VIOLENCE, "voice"]);
+  assert.deepEqual(rolesFor(["expression"], "short-range", true), [...FACES, "voice"]);
+  assert.deepEqual(rolesFor(TASKS, "auto"), ROLES.filter((role) => !SOUND_ROLES.includes(role)));
 });
 
 test("only the detectors that are asked for are read", () => {
@@ -29,7 +35,7 @@ test("only the detectors that are asked for are read", () => {
 
 test("bytes that no task can use are left out, and missing ones are not made up", async () => {
   const files = { detector: new Uint8Array(1), violenceHead: new Uint8Array(2) };
-  const gathered = (tasks) => gatherWeights({ kind: "bytes", files }, tasks, "short-range", assert.fail);
+  const gathered = (tasks) => gatherWeights({ kind: "bytes", files }, tasks, "short-range", false, assert.fail);
   assert.deepEqual(await gathered(["violence"]), { violenceHead: files.violenceHead });
   assert.deepEqual(await gathered(["expression"]), { detector: files.detector });
 });

@@ -6,11 +6,12 @@
  *   model: import("./model.js").Model,
  *   sources: import("./sources.js").Sources,
  *   session: import("./session.js").Session,
+ *   sound: import("./sound.js").Sound,
  *   notices: import("./notices.js").Notices,
  *   countRequests: () => number | undefined,
  * }} page
  */
-export function exposeCounters({ model, sources, session, notices, countRequests }) {
+export function exposeCounters({ model, sources, session, sound, notices, countRequests }) {
   const read = () => {
     const { analysed, withFace, dropped, failed } = session.stats;
     return {
@@ -21,6 +22,7 @@ export function exposeCounters({ model, sources, session, notices, countRequests
       isLoaded: model.lens !== undefined,
       isWatching: session.isWatching,
       showing: sources.showing,
+      sound: sound.counters,
       trouble: notices.state,
       device: model.lens?.device,
       violence: model.lens?.violence,

@@ -1,7 +1,7 @@
 // @ts-check
 // Reports as files, in the forms of the command line.
 
-import { actionUnitNames, expressionNames } from "./names.js";
+import { actionUnitNames, expressionNames, heardNames } from "./names.js";
 import { isViolent } from "./stretches.js";
 
 /** @typedef {import("./log.js").KeptReport} KeptReport */
@@ -9,6 +9,9 @@ import { isViolent } from "./stretches.js";
 const FACE_COLUMNS = ["file", "frame", "time_ms", "id", "x", "y", "width", "height", "score"];
 const VALENCE_AROUSAL_COLUMNS = ["valence", "arousal", "valence_arousal_source"];
 const VIOLENCE_COLUMNS = ["violence_probability", "violent"];
+const SPEECH_COLUMN = "speech";
+/** Before the name of an expression: what sound alone says of it. */
+const AUDIO_PREFIX = "audio_";
 
 /**
  * One report per line; an estimate of violence that later frames would have changed is marked `"final": false`.
@@ -28,7 +31,7 @@ export function toJsonLines(reports, threshold) {
 
 /**
  * One face per row; a frame without faces has a row of its own, since it may be violent. What is not known is an empty
- * field.
+ * field. What is heard has columns where something was heard.
  *
  * @param {readonly KeptReport[]} reports
  * @param {string} file name of the source
@@ -36,15 +39,18 @@ export function toJsonLines(reports, threshold) {
  */
 export function toCsv(reports, file, threshold) {
   const [expressions, units] = [expressionNames(reports), actionUnitNames(reports)];
+  const heard = heardNames(reports);
+  const speech = reports.some(({ audio }) => audio?.speech !== undefined) ? [SPEECH_COLUMN] : [];
+  const ofAll = [...VIOLENCE_COLUMNS, ...heard.map((name) => AUDIO_PREFIX + name), ...speech];
   const header = [
     ...FACE_COLUMNS,
     ...["label", "confidence", "source", ...expressions],
     ...VALENCE_AROUSAL_COLUMNS,
     ...["action_units_source", ...units],
-    ...VIOLENCE_COLUMNS,
+    ...ofAll,
   ];
-  const noFace = header.slice(3, -VIOLENCE_COLUMNS.length).map(() => undefined);
-  const rows = reports.flatMap(({ frame, time_ms, faces, violence }) => {
+  const noFace = header.slice(3, -ofAll.length).map(() => undefined);
+  const rows = reports.flatMap(({ frame, time_ms, faces, violence, audio }) => {
     const faceFields = faces.map(({ id, box, score, expression, valence, arousal, action_units: strengths, sources }) => [
       ...[id, ...box, score],
       ...[expression?.label, expression?.confidence, expression?.source],
@@ -52,8 +58,12 @@ export function toCsv(reports, file, threshold) {
       ...[valence, arousal, sources?.valence_arousal?.source, sources?.action_units?.source],
       ...units.map((name) => strengths?.[name]),
     ]);
-    const violenceFields = [violence?.probability, violence && isViolent(violence.probability, threshold)];
-    return (faces.length > 0 ? faceFields : [noFace]).map((fields) => [quote(file), frame, time_ms, ...fields, ...violenceFields]);
+    const fieldsOfAll = [
+      ...[violence?.probability, violence && isViolent(violence.probability, threshold)],
+      ...heard.map((name) => audio?.probabilities?.[name]),
+      ...speech.map(() => audio?.speech),
+    ];
+    return (faces.length > 0 ? faceFields : [noFace]).map((fields) => [quote(file), frame, time_ms, ...fields, ...fieldsOfAll]);
   });
   // `join` leaves a field empty where there is nothing.
   return [header, ...rows].map((row) => `${row.join(",")}\n`).join("");

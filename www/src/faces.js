@@ -6,7 +6,7 @@ import { makeElement } from "./elements.js";
 import { percent } from "./format.js";
 
 /** The classifier that decided. */
-const SOURCES = { head: "adapted head", pretrained: "pretrained classifier" };
+const SOURCES = { head: "adapted head", pretrained: "pretrained classifier", blend: "picture and the voice together" };
 
 /** Cards that follow the faces of the latest report. */
 export class FaceCards {

@@ -20,6 +20,7 @@ import { RequestCounter } from "./requests.js";
 import { SavePanel } from "./save.js";
 import { Session } from "./session.js";
 import { SettingsForm } from "./settings.js";
+import { Sound } from "./sound.js";
 import { Sources } from "./sources.js";
 import { Stage } from "./stage.js";
 import { Transport } from "./transport.js";
@@ -48,19 +49,27 @@ const stage = new Stage({
   onResize: () => readings.drawOverlay(reading()),
 });
 const sources = new Sources(stage, notices, {
-  onOpen: (name) => session.open(name),
-  onClose: () => session.halt(),
+  onOpen: (name) => {
+    session.open(name);
+    sound.follow();
+  },
+  onClose: () => {
+    session.halt();
+    sound.follow();
+  },
 });
 const transport = new Transport(stage.video, (seconds) => sources.seek(seconds));
 const model = new Model(devicePanel, notices, () => sources.fetchSampleClip(), {
   onStart: () => {
     requests.stop();
     neutralLook.forget();
+    sound.follow();
   },
   onLoaded: (lens) => {
     requests.start();
-    settings.show(lens.settings);
+    settings.show(lens.settings, lens.sound?.expression ?? false);
     session.begin();
+    sound.follow();
   },
   onEnd: showNumbers,
 });
@@ -70,13 +79,19 @@ const session = new Session(model, sources, notices, {
   onRecovery: (lens) => devicePanel.showDevice(lens.device),
 });
 
+const sound = new Sound(model, sources, notices, {
+  onFetch: (fetching) => requests.leaveOut(fetching),
+  onChange: redraw,
+});
+
 /** @returns {import("./readings.js").Reading} */
 function reading() {
   const { latest, log, sourceName } = session;
   const { showing, size, clip } = sources;
   const facts = model.lens?.violence ?? null;
   const threshold = settings.violenceThreshold;
-  return { showing, size, clip, latest, log, sourceName, facts, threshold, hasMesh: meshChoice.checked };
+  const [hasMesh, isListening] = [meshChoice.checked, sound.isOn];
+  return { showing, size, clip, latest, log, sourceName, facts, threshold, hasMesh, isListening };
 }
 
 function redraw() {
@@ -120,7 +135,7 @@ addEventListener("pagehide", () => {
 setInterval(redraw, REDRAW_EVERY_MS);
 setInterval(() => setText(spoken, describeAloud(reading())), SPOKEN_EVERY_MS);
 
-exposeCounters({ model, sources, session, notices, countRequests });
+exposeCounters({ model, sources, session, sound, notices, countRequests });
 setText(byId("version"), version);
 byId("clip-licence", HTMLAnchorElement).href = clipLicenceUrl;
 byId("weights-notice", HTMLAnchorElement).href = noticeUrl;

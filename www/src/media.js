@@ -1,8 +1,16 @@
 // @ts-check
-// Cameras and video files. Opening one may fail for reasons that a visitor can do something about.
+// Cameras, microphones and video files. Opening one may fail for reasons that a visitor can do something about.
 
 /** A source that has shown nothing by then is given up. */
 const PATIENCE_MS = 20_000;
+
+/** @typedef {"camera" | "microphone"} Device */
+
+/** What can be done without one. @type {Record<Device, { denied: string, none: string }>} */
+const INSTEAD = {
+  camera: { denied: ", or play the sample clip", none: ", play the sample clip or open a file" },
+  microphone: { denied: "", none: "" },
+};
 
 /** A failure in words for the visitor; `state` names it in one word, for tests. */
 export class SourceError extends Error {
@@ -21,15 +29,30 @@ export class SourceError extends Error {
  * @param {string} [deviceId] the first camera if not given
  * @returns {Promise<MediaStream>}
  */
-export async function openCamera(deviceId) {
-  if (!isSecureContext || !navigator.mediaDevices) {
-    throw new SourceError("insecure", "Browsers give the camera to secure pages only. Open this page over https or on localhost.");
-  }
+export function openCamera(deviceId) {
   const video = { width: { ideal: 640 }, height: { ideal: 480 }, ...(deviceId ? { deviceId: { exact: deviceId } } : { facingMode: "user" }) };
+  return openDevice("camera", { video, audio: false });
+}
+
+/** @returns {Promise<MediaStream>} */
+export function openMicrophone() {
+  // Without the clip that a loudspeaker plays, and as loud and as noisy as it is.
+  const audio = { echoCancellation: true, noiseSuppression: false, autoGainControl: false };
+  return openDevice("microphone", { audio, video: false });
+}
+
+/**
+ * @param {Device} device
+ * @param {MediaStreamConstraints} wanted
+ */
+async function openDevice(device, wanted) {
+  if (!isSecureContext || !navigator.mediaDevices) {
+    throw new SourceError("insecure", `Browsers give the ${device} to secure pages only. Open this page over https or on localhost.`);
+  }
   try {
-    return await navigator.mediaDevices.getUserMedia({ video, audio: false });
+    return await navigator.mediaDevices.getUserMedia(wanted);
   } catch (cause) {
-    throw explain(/** @type {DOMException} */ (cause));
+    throw explain(/** @type {DOMException} */ (cause), device);
   }
 }
 
@@ -39,25 +62,29 @@ export async function listCameras() {
   return devices.filter(({ kind, deviceId }) => kind === "videoinput" && deviceId !== "");
 }
 
-/** @param {DOMException} cause */
-function explain(cause) {
+/**
+ * @param {DOMException} cause
+ * @param {Device} device
+ */
+function explain(cause, device) {
+  const instead = INSTEAD[device];
   switch (cause.name) {
     case "NotAllowedError":
     case "SecurityError":
       return new SourceError(
         "denied",
-        "The camera is not allowed for this page. Allow it beside the address, then try again, or play the sample clip.",
+        `The ${device} is not allowed for this page. Allow it beside the address, then try again${instead.denied}.`,
         { cause },
       );
     case "NotFoundError":
-      return new SourceError("none", "No camera was found. Plug one in, play the sample clip or open a file.", { cause });
+      return new SourceError("none", `No ${device} was found. Plug one in${instead.none}.`, { cause });
     case "NotReadableError":
     case "AbortError":
-      return new SourceError("in-use", "The camera does not answer. Another program may be using it: close that and try again.", { cause });
+      return new SourceError("in-use", `The ${device} does not answer. Another program may be using it: close that and try again.`, { cause });
     case "OverconstrainedError":
-      return new SourceError("gone", "That camera is no longer there. Choose another one.", { cause });
+      return new SourceError("gone", `That ${device} is no longer there. Choose another one.`, { cause });
     default:
-      return new SourceError("none", `The camera cannot be opened: ${cause.message}`, { cause });
+      return new SourceError("none", `The ${device} cannot be opened: ${cause.message}`, { cause });
   }
 }
 
@@ -98,7 +125,7 @@ function outcomeOf(video) {
   });
 }
 
-/** @param {MediaStream} stream whose camera's light goes out */
+/** @param {MediaStream} stream whose light goes out */
 export function stopStream(stream) {
   for (const track of stream.getTracks()) track.stop();
 }

@@ -15,7 +15,7 @@ import { messageOf } from "./notices.js";
  * }} Listeners `onEnd` follows success and failure
  */
 
-/** @type {import("affectlens").Task[]} */
+/** Sound is loaded with the rest: 1.2 MB, and to load it later would end the stream. @type {import("affectlens").Task[]} */
 const TASKS = ["expression", "valence-arousal", "action-units", "violence"];
 
 /** The lens of the page. */
@@ -83,7 +83,7 @@ export class Model {
   async #fetch(device, signal) {
     /** @param {import("affectlens").Progress} progress */
     const onProgress = (progress) => this.#panel.showProgress(progress);
-    const loading = load({ tasks: TASKS, weights, device, signal, onProgress });
+    const loading = load({ tasks: TASKS, audio: true, weights, device, signal, onProgress });
     try {
       const [lens] = await Promise.all([loading, this.#alsoFetch()]);
       return lens;

@@ -5,6 +5,7 @@ import { byId } from "./elements.js";
 import { FaceCards } from "./faces.js";
 import { drawFaces } from "./overlay.js";
 import { TRAIL_MS, ValenceArousalPanel, trailOf } from "./plane.js";
+import { SpeechIndicator } from "./speech.js";
 import { TimelinePanel, describeFace } from "./timeline.js";
 import { ActionUnitPanel } from "./units.js";
 import { ViolencePanel } from "./violence.js";
@@ -20,6 +21,7 @@ import { ViolencePanel } from "./violence.js";
  *   facts: import("affectlens").ViolenceFacts | null,
  *   threshold: number,
  *   hasMesh: boolean,
+ *   isListening: boolean,
  * }} Reading what there is to show; `threshold` and `facts` are those of violence
  */
 
@@ -38,6 +40,7 @@ export class Readings {
   #plane = new ValenceArousalPanel(byId("plane"));
   #units = new ActionUnitPanel(byId("units"));
   #violence = new ViolencePanel(byId("violence"));
+  #speech = new SpeechIndicator();
   #timeline;
 
   /** @param {{ onChoose: () => void, onSeek: (seconds: number) => void }} listeners `onChoose`: of a face or a view */
@@ -78,11 +81,12 @@ export class Readings {
    *
    * @param {Reading} reading
    */
-  #showPanels({ showing, latest, log, facts, threshold }) {
+  #showPanels({ showing, latest, log, facts, threshold, isListening }) {
     const { faces, time_ms } = latest ?? { faces: [], time_ms: 0 };
     const { chosen } = this.#cards;
     this.#plane.show(faces, chosen, trailOf(log.between(time_ms - TRAIL_MS, time_ms), chosen, time_ms));
     this.#units.show(faces.find(({ id }) => id === chosen));
     this.#violence.show(latest?.violence, { facts, threshold, isStill: showing === "still" });
+    this.#speech.show(latest?.audio, isListening);
   }
 }

@@ -6,6 +6,7 @@ export class RequestCounter {
   #count = 0;
   #counting = false;
   #since = 0;
+  #purposes = 0;
   /** @type {PerformanceObserver} */
   #observer;
 
@@ -15,7 +16,7 @@ export class RequestCounter {
       // Browsers may tell late of what was requested before.
       const isNew = (/** @type {PerformanceEntry} */ { name, startTime }) => /^https?:/.test(name) && startTime >= this.#since;
       const fetched = list.getEntries().filter(isNew);
-      if (!this.#counting || fetched.length === 0) return;
+      if (!this.#counting || this.#purposes > 0 || fetched.length === 0) return;
       this.#count += fetched.length;
       onChange();
     });
@@ -33,6 +34,23 @@ export class RequestCounter {
   /** Stops counting, before something is loaded on purpose. */
   stop() {
     this.#counting = false;
+  }
+
+  /**
+   * Leaves out what is fetched on purpose meanwhile.
+   *
+   * @template T
+   * @param {Promise<T>} fetching
+   */
+  async leaveOut(fetching) {
+    this.#purposes += 1;
+    try {
+      return await fetching;
+    } finally {
+      this.#observer.takeRecords();
+      this.#purposes -= 1;
+      this.#since = performance.now();
+    }
   }
 
   /** Requests so far; nothing while not counting. */

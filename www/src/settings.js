@@ -1,6 +1,7 @@
 // @ts-check
 // The form of settings. It shows the settings in force.
 
+import { byId } from "./elements.js";
 import { percent } from "./format.js";
 
 /** @typedef {import("affectlens").Settings} Settings */
@@ -16,6 +17,7 @@ const SUGGESTED_CONFIDENCE = 0.98;
 export class SettingsForm {
   #form;
   #onChange;
+  #faceWeightRow = byId("face-weight");
   /** @type {Settings | undefined} */
   #tuned;
 
@@ -44,8 +46,10 @@ export class SettingsForm {
    * Takes the settings that the model starts with; those that the visitor had chosen before are applied again.
    *
    * @param {Settings} tuned
+   * @param {boolean} hasVoice whether expressions are told from sound too
    */
-  show(tuned) {
+  show(tuned, hasVoice) {
+    this.#faceWeightRow.hidden = !hasVoice;
     const isFirst = this.#tuned === undefined;
     this.#tuned = tuned;
     if (isFirst) this.#write(this.#tuned);
@@ -63,13 +67,14 @@ export class SettingsForm {
   }
 
   /** @param {Settings} settings */
-  #write({ gla, confidence, blend, violenceThreshold, ...others }) {
+  #write({ gla, confidence, blend, violenceThreshold, faceWeight, ...others }) {
     this.#input("gla").checked = gla;
     for (const name of WINDOWS) this.#input(name).value = String(others[name]);
     this.#input("filter").checked = confidence < 1;
     this.#input("confidence").value = String(confidence < 1 ? confidence : SUGGESTED_CONFIDENCE);
     this.#input("blend").value = String(blend);
     this.#input("violenceThreshold").value = String(violenceThreshold);
+    this.#input("faceWeight").value = String(faceWeight);
     this.#showValues();
   }
 
@@ -81,6 +86,7 @@ export class SettingsForm {
       confidence: this.#input("filter").checked ? this.#input("confidence").valueAsNumber : OFF,
       blend: this.#input("blend").valueAsNumber,
       violenceThreshold: this.violenceThreshold,
+      ...(this.#faceWeightRow.hidden ? {} : { faceWeight: this.#input("faceWeight").valueAsNumber }),
     };
   }
 
@@ -94,6 +100,7 @@ export class SettingsForm {
     this.#showValue("confidence", isFiltering ? this.#input("confidence").valueAsNumber.toFixed(2) : "off");
     this.#showValue("blend", this.#input("blend").valueAsNumber.toFixed(2));
     this.#showValue("violenceThreshold", percent(this.violenceThreshold));
+    this.#showValue("faceWeight", this.#input("faceWeight").valueAsNumber.toFixed(2));
   }
 
   /**

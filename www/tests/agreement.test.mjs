@@ -6,7 +6,9 @@ import { cpSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 
+import { Resampler } from "../../pkg-config/affectlens/listen-worklet.js";
 import { commandLine, ffmpeg, media, openBrowser, scratch, serve, tarballs, unpack } from "./harness.mjs";
+import { voice, writeWav } from "./wav.mjs";
 
 /** Pixels: the two decode and resize with different code. */
 const BOX_TOLERANCE = 2;
@@ -14,6 +16,8 @@ const BOX_TOLERANCE = 2;
 const PROBABILITY_TOLERANCE = 2e-3;
 /** Blendshapes are steep: a landmark that moves by a hundredth of a pixel moves them by a thousandth. */
 const UNIT_TOLERANCE = 1e-2;
+/** The same samples of 16 bits, in the same blocks; sums are taken in another order. */
+const SPEECH_TOLERANCE = 1e-4;
 const SECONDS = [5, 20, 40];
 const TASKS = ["expression", "valence-arousal", "action-units"];
 
@@ -100,3 +104,38 @@ for (const device of ["cpu", "webgpu"]) {
     assert.ok(unitOff <= UNIT_TOLERANCE, `action units differ by ${unitOff}`);
   });
 }
+
+test("the browser hears speech as the command line does, and silence as silence", { timeout: 120_000 }, async (context) => {
+  const [rate, seconds] = [16_000, 8];
+  // At this rate from the start its resonances are less like a voice's.
+  const samples = new Resampler(48_000).push(voice(48_000, seconds)).fill(0, 3 * rate, 6 * rate);
+  writeWav(join(folder, "voice.wav"), rate, samples);
+  const picture = ["-f", "lavfi", "-i", `testsrc=size=64x48:rate=10:duration=${seconds}`];
+  ffmpeg(...picture, "-i", join(folder, "voice.wav"), "-c:v", "ffv1", "-c:a", "copy", join(folder, "voice.mkv"));
+  const parameters = ["analyze", join(folder, "voice.mkv"), "--device", "cpu", "--tasks", "violence", "--speech"];
+  const lines = execFileSync(commandLine, parameters, { encoding: "utf8", timeout: 60_000, stdio: ["ignore", "pipe", "pipe"] });
+  const wanted = lines.trim().split("\n").map((line) => JSON.parse(line));
+  const browser = await openBrowser();
+  context.after(() => browser.close());
+  const page = await browser.newPage();
+  await page.goto(server.url);
+  const got = await page.evaluate(async (times) => {
+    const { load } = await import("/library/index.js");
+    const lens = await load({ device: "cpu", tasks: ["violence"], weights: "/weights/", audio: true });
+    await lens.listen(await (await fetch("/voice.wav")).blob());
+    const reports = [];
+    for (const timeMs of times) reports.push(await lens.analyze(new ImageData(64, 48), { timeMs }));
+    return reports;
+  }, wanted.map(({ time_ms }) => time_ms));
+  assert.equal(got.length, 10 * seconds);
+  const off = got.map(({ audio }, index) => Math.abs(audio.speech - wanted[index].audio.speech));
+  context.diagnostic(`speech within ${Math.max(...off).toExponential(1)}`);
+  assert.ok(Math.max(...off) <= SPEECH_TOLERANCE, `speech differs by ${Math.max(...off)}`);
+  const mean = (from, to) => {
+    const heard = got.filter(({ time_ms }) => time_ms > from && time_ms < to).map(({ audio }) => audio.speech);
+    return heard.reduce((sum, speech) => sum + speech, 0) / heard.length;
+  };
+  const means = [mean(0, 3000), mean(3300, 6000), mean(6000, 8000)];
+  context.diagnostic(`speech on average ${means.map((it) => it.toFixed(2)).join(", ")}`);
+  assert.ok(means[0] > 0.5 && means[1] < 0.1 && means[2] > 0.5, String(means));
+});

@@ -135,13 +135,15 @@ describe("options", LIMIT, () => {
     [
       { weights: { face: {} } },
       'weights is "face", expected files named detector, fullRangeDetector, backbone, pretrained, head, valenceArousalHead, ' +
-        "actionUnitsHead, mesh, blendshapes, violenceBackbone, violenceHead",
+        "actionUnitsHead, mesh, blendshapes, violenceBackbone, violenceHead, voice, audioEncoder, audioExpressionHead",
     ],
     [{ weights: { detector: "x" } }, 'weights.detector is "x", expected an ArrayBuffer, Uint8Array, Blob or File'],
     [{ wasmUrl: 1 }, "wasmUrl is 1, expected a string or URL"],
     [{ threads: 0 }, "threads is 0, expected a whole number from 1 to 64"],
     [{ threads: "all" }, 'threads is "all", expected a whole number from 1 to 64'],
     [{ warmUp: "yes" }, 'warmUp is "yes", expected a boolean'],
+    [{ audio: 1 }, "audio is 1, expected a boolean"],
+    [{ workletUrl: 1 }, "workletUrl is 1, expected a string or URL"],
     [{ onProgress: 1 }, "onProgress is 1, expected a function"],
     [null, "options is null, expected an object"],
   ];

@@ -1,5 +1,6 @@
 // Stands in for the wasm module where a test needs a failure that the real one does not show on demand.
-// The first pixel's red says what happens: 1 traps, 2 fails with a code, 3 never answers; anything else is a report.
+// The first pixel's red says what happens: 1 traps, 2 fails with a code, 3 never answers, 4 takes a second; anything else
+// is a report. Sound that begins with 1 fails; a single picture tells what was heard since the last one.
 
 /** @type {string | undefined} */
 let panic;
@@ -28,15 +29,25 @@ export class Lens {
     },
     violence: { threshold: 0.5, every: 1 },
   };
+  #sound = null;
+  #heard = [];
 
-  /** Called as `open(device, tasks, files, workers)`. @param {string} device */
-  static async open(device) {
+  /**
+   * Called as `open(device, tasks, files, workers)`.
+   *
+   * @param {string} device
+   * @param {string[]} tasks
+   * @param {Record<string, Uint8Array>} files
+   */
+  static async open(device, tasks, files) {
     opened += 1;
     if (device !== "cpu") {
       panic = "the adapter refused";
       throw new WebAssembly.RuntimeError("unreachable");
     }
-    return new Lens();
+    const lens = new Lens();
+    if (files.voice) lens.#sound = { speech: true, expression: Boolean(files.audioExpressionHead) };
+    return lens;
   }
 
   device() {
@@ -45,6 +56,15 @@ export class Lens {
 
   violence() {
     return null;
+  }
+
+  sound() {
+    return this.#sound;
+  }
+
+  async hear(samples, timeMs) {
+    if (samples[0] === 1) throw Object.assign(new Error("too loud"), { code: "bad-argument" });
+    this.#heard.push({ samples, timeMs });
   }
 
   settings() {
@@ -68,7 +88,12 @@ export class Lens {
     }
     if (rgba[0] === 2) throw Object.assign(new Error("the device gave nothing"), { code: "device-failed" });
     if (rgba[0] === 3) return new Promise(() => {});
+    if (rgba[0] === 4) await new Promise((resolve) => setTimeout(resolve, 1000));
     return { frame: opened, time_ms: timeMs, faces: [] };
+  }
+
+  async analyzeSingle() {
+    return { heard: this.#heard.splice(0) };
   }
 
   async analyzeFace() {

@@ -9,6 +9,8 @@ import { ReportLog } from "../src/log.js";
 import { actionUnitNames, expressionNames } from "../src/names.js";
 import { fit } from "../src/overlay.js";
 import { TRAIL_MS, placeOf, trailOf } from "../src/plane.js";
+import { describeSound, meterOf } from "../src/sound.js";
+import { speechState } from "../src/speech.js";
 import { Stats, quantile } from "../src/stats.js";
 import { describeStretches, finalUpTo, stretchesAbove } from "../src/stretches.js";
 import { describeUnits } from "../src/units.js";
@@ -142,6 +144,31 @@ test("CSV has the action units that occur by number, and empty fields for what i
   assert.deepEqual(header, ["label", "confidence", "source", "neutral", "fear", ...names]);
   assert.deepEqual(rows[0], ["", "", "", "", "", "0.5", "-0.25", "derived", "blendshapes", "0", "0.5", "1", "", ""]);
   assert.deepEqual(rows[1], ["fear", "0.75", "head", "0.25", "0.75", "0", "0", "", "", "", "", "", "", ""]);
+});
+
+test("CSV has a column of speech where sound was heard, once a face or in a row without one", () => {
+  const heard = (time_ms, speech, faces) => ({ ...report(time_ms, faces), audio: { speech } });
+  const reports = [report(0), heard(40, 0.75, [face(0, "anger"), face(1, "fear")]), report(80), heard(120, 0)];
+  const columns = toCsv(reports, "a", 0.5).trim().split("\n").map((row) => row.split(","));
+  assert.deepEqual(columns.map((row) => [row[2], row[3], ...row.slice(-2)]), [
+    ["time_ms", "id", "violent", "speech"],
+    ["0", "", "", ""],
+    ["40", "0", "", "0.75"],
+    ["40", "1", "", "0.75"],
+    ["80", "", "", ""],
+    ["120", "", "", "0"],
+  ]);
+  assert.equal(new Set(columns.map((row) => row.length)).size, 1);
+  const log = new ReportLog();
+  for (const one of reports) log.add(one);
+  const lines = toJsonLines(log.reports, 0.5).trim().split("\n").map((line) => JSON.parse(line));
+  assert.deepEqual(lines, reports);
+});
+
+test("CSV has what sound alone says of expressions before speech, as the command line has it", () => {
+  const reports = [{ ...report(0), audio: { probabilities: { neutral: 0.25, other: 0.75 } } }, { ...report(40), audio: { speech: 0.5 } }];
+  const columns = toCsv(reports, "a", 0.5).trim().split("\n").map((row) => row.split(",").slice(-4));
+  assert.deepEqual(columns, [["violent", "audio_neutral", "audio_other", "speech"], ["", "0.25", "0.75", ""], ["", "", "", "0.5"]]);
 });
 
 test("JSON lines are read back as they were; what could still have changed says so", () => {
@@ -334,4 +361,23 @@ test("points lie on the stage as the picture does, mirrored for the camera", () 
   const stage = { width: 200, height: 200 };
   assert.deepEqual(fit(picture, stage).place(10, 0), [20, 50]);
   assert.deepEqual(fit({ ...picture, isMirrored: true }, stage).place(10, 50), [180, 150]);
+});
+
+test("speech begins above a half and ends below a third, and is unknown where nothing is heard", () => {
+  const course = (...values) => values.reduce((states, speech) => [...states, speechState(speech, states.at(-1))], ["unknown"]).slice(1);
+  assert.deepEqual(course(0.45, 0.5, 0.45, 0.3, 0.45), ["quiet", "speech", "speech", "quiet", "quiet"]);
+  assert.deepEqual(course(0.9, undefined, 0.4), ["speech", "unknown", "quiet"]);
+});
+
+test("the meter goes by ratios, from a thousandth to the loudest", () => {
+  assert.deepEqual([0, 0.0005, 0.001, 1, 2].map(meterOf), [0, 0, 0, 1, 1]);
+  assert.ok(Math.abs(meterOf(0.1) - 2 / 3) < 1e-9);
+});
+
+test("the switch says what it listens to, and what it waits for", () => {
+  assert.match(describeSound("off", "clip"), /^plays its sound/);
+  assert.equal(describeSound("waiting", "still"), "a picture has no sound");
+  assert.equal(describeSound("waiting", "nothing"), "waits for the camera or a clip");
+  assert.equal(describeSound("on", "camera"), "the microphone is on");
+  assert.equal(describeSound("silent", "clip"), "this clip has no sound");
 });

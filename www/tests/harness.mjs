@@ -45,12 +45,16 @@ const QUIET_FLAGS = [
 ];
 
 /**
- * @param {{ webgpu?: boolean, camera?: string | "none" | "denied" }} [wanted] `camera`: an absolute .mjpeg file to show
+ * @param {{ webgpu?: boolean, camera?: string | "none" | "denied", microphone?: string | "none" | "denied" }} [wanted]
+ *   `camera`: an absolute .mjpeg file to show; `microphone`: an absolute .wav file to play
  */
-export async function openBrowser({ webgpu = false, camera = "none" } = {}) {
+export async function openBrowser({ webgpu = false, camera = "none", microphone = "none" } = {}) {
   const flags = [...QUIET_FLAGS, ...(webgpu ? WEBGPU_FLAGS : NO_WEBGPU_FLAGS)];
-  if (camera !== "none") flags.push("--use-fake-device-for-media-stream");
-  if (camera.startsWith("/")) flags.push("--use-fake-ui-for-media-stream", `--use-file-for-fake-video-capture=${camera}`);
+  const devices = [camera, microphone];
+  if (devices.some((device) => device !== "none")) flags.push("--use-fake-device-for-media-stream");
+  if (devices.some((device) => device.startsWith("/"))) flags.push("--use-fake-ui-for-media-stream");
+  if (camera.startsWith("/")) flags.push(`--use-file-for-fake-video-capture=${camera}`);
+  if (microphone.startsWith("/")) flags.push(`--use-file-for-fake-audio-capture=${microphone}`);
   return chromium.launch({
     executablePath: env.AFFECTLENS_CHROMIUM ?? "/usr/bin/chromium",
     args: flags,
