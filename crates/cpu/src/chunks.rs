@@ -45,9 +45,11 @@ pub(crate) fn split(step: &mut PackedStep, set: InstructionSet) {
         #[cfg(not(target_family = "wasm"))]
         Kind::Grouped => (GROUPED_ROWS, step.vectors),
         #[cfg(not(target_family = "wasm"))]
-        Kind::Keys => (narrow(step.source.pixels()), step.vectors),
+        Kind::Keys => (step.source.width, step.vectors),
         #[cfg(not(target_family = "wasm"))]
         Kind::Attention => (QUERIES, step.vectors),
+        #[cfg(not(target_family = "wasm"))]
+        Kind::Unfold | Kind::Fold => (height.div_ceil(wanted), step.vectors),
     };
     if step.kind == Kind::Product {
         step.block = narrow(block(step, set).min(step.chunk_rows as usize));
@@ -67,6 +69,8 @@ fn work(step: &PackedStep) -> usize {
         Kind::Enlarge => 12,
         #[cfg(not(target_family = "wasm"))]
         Kind::Grouped | Kind::Keys | Kind::Attention => 0,
+        #[cfg(not(target_family = "wasm"))]
+        Kind::Unfold | Kind::Fold => 8,
     };
     let finish = if step.activation.is_clamp() {
         2

@@ -195,6 +195,8 @@ impl Operation<'_> {
             }
             Task::Enlarge { addend } => is_source || addend == buffer,
             #[cfg(not(target_family = "wasm"))]
+            Task::Sequence(Sequenced::Unfold { .. } | Sequenced::Fold { .. }) => is_source,
+            #[cfg(not(target_family = "wasm"))]
             Task::Sequence(_) => false,
             _ => is_source,
         }
@@ -323,6 +325,14 @@ impl PackedStep {
                 let length = inputs / (3 * heads);
                 self.depth = narrow(length);
                 self.epsilon = core::f32::consts::LOG2_E / (length as f32).sqrt();
+            }
+            Sequenced::Unfold { patch } => {
+                self.kind = Kind::Unfold;
+                self.groups = narrow(patch);
+            }
+            Sequenced::Fold { patch } => {
+                self.kind = Kind::Fold;
+                self.groups = narrow(patch);
             }
         }
     }

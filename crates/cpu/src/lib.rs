@@ -50,6 +50,8 @@ mod job;
 mod lanes;
 mod memory;
 mod packed;
+#[cfg(not(target_family = "wasm"))]
+mod patches;
 mod pixelwise;
 mod product;
 mod queue;

@@ -88,6 +88,8 @@ pub(crate) fn lower(plan: &Plan) -> Result<Lowered<'_>, CompileError> {
         buffers: Vec::new(),
         operations: Vec::new(),
         written: vec![None; plan.maps().len()],
+        #[cfg(not(target_family = "wasm"))]
+        planned: plan.maps(),
     };
     let input = lowering.buffer(plan.input())?;
     lowering.written[0] = Some(input);
@@ -114,6 +116,9 @@ struct Lowering<'a> {
     operations: Vec<Operation<'a>>,
     /// Buffers of the plan's maps.
     written: Vec<Option<Buffer>>,
+    /// Sizes of the plan's maps.
+    #[cfg(not(target_family = "wasm"))]
+    planned: &'a [MapShape],
 }
 
 impl<'a> Lowering<'a> {

@@ -35,6 +35,12 @@ pub(crate) enum Kind {
     /// Attention to keys and values in panels.
     #[cfg(not(target_family = "wasm"))]
     Attention,
+    /// Pixels in rows by their place in a patch.
+    #[cfg(not(target_family = "wasm"))]
+    Unfold,
+    /// The picture of such rows.
+    #[cfg(not(target_family = "wasm"))]
+    Fold,
 }
 
 /// Keys of attention are filled up with zeros to a multiple of this: whole panels of every instruction set.
@@ -75,6 +81,12 @@ impl PackedMap {
     /// Floats of one picture.
     pub(crate) fn len(self) -> usize {
         self.pixels() * self.stride as usize
+    }
+
+    /// Floats of one row of pixels.
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) fn row(self) -> usize {
+        self.width as usize * self.stride as usize
     }
 }
 
@@ -119,7 +131,7 @@ pub(crate) struct PackedStep {
     pub(crate) pools_shortcut: u32,
     /// Number that layer normalisation adds to the variance; for attention, the factor of scores before powers of two.
     pub(crate) epsilon: f32,
-    /// Groups of a convolution, or heads of attention.
+    /// Groups of a convolution, heads of attention, or the side of a patch.
     pub(crate) groups: u32,
     /// Pixels from one row of a product to the next, where rows are lines of the source that overlap; else zero.
     pub(crate) advance: u32,
@@ -230,11 +242,16 @@ impl PackedStep {
             Kind::Depthwise | Kind::MaxPool | Kind::LineGate | Kind::Enlarge => {
                 batch * (self.destination.height as usize).div_ceil(chunk_rows)
             }
+            #[cfg(not(target_family = "wasm"))]
+            Kind::Unfold | Kind::Fold => {
+                batch * (self.destination.height as usize).div_ceil(chunk_rows)
+            }
             Kind::Average | Kind::Lines => batch,
             #[cfg(not(target_family = "wasm"))]
             Kind::Grouped | Kind::Keys | Kind::Attention => {
-                let blocks = self.source.pixels().div_ceil(chunk_rows);
-                return (batch * self.groups as usize * blocks, 1);
+                let blocks = (self.source.width as usize).div_ceil(chunk_rows);
+                let rows = batch * self.source.height as usize;
+                return (rows * self.groups as usize * blocks, 1);
             }
         };
         (rows, columns)

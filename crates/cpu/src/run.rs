@@ -5,7 +5,7 @@ use crate::lanes::Lanes;
 use crate::memory::Memory;
 use crate::packed::{Kind, PackedStep};
 #[cfg(not(target_family = "wasm"))]
-use crate::{attention, grouped};
+use crate::{attention, grouped, patches};
 use crate::{depthwise, pixelwise, product};
 
 /// Runs one chunk of a step.
@@ -43,6 +43,8 @@ unsafe fn with<L: Lanes>(memory: &Memory, step: &PackedStep, chunk: usize) {
             Kind::Keys => attention::pack::<L>(memory, step, chunk),
             #[cfg(not(target_family = "wasm"))]
             Kind::Attention => attention::run::<L>(memory, step, chunk),
+            #[cfg(not(target_family = "wasm"))]
+            Kind::Unfold | Kind::Fold => patches::run::<L>(memory, step, chunk),
             _ => pixelwise::run::<L>(memory, step, chunk),
         }
     }
