@@ -21,7 +21,7 @@ pub use affectlens_formats::architecture::{
     Architecture, ConvNextConfig, EfficientNetConfig, Facts, MobileNetConfig, NAMES,
 };
 #[cfg(not(target_family = "wasm"))]
-pub use affectlens_formats::canonical_weights;
+pub use affectlens_formats::{architecture::MobileVitConfig, canonical_weights};
 #[cfg(test)]
 pub(crate) use comparison::{assert_plan_equals_plain, seeded_weights};
 pub(crate) use folded::plan_network;

@@ -57,7 +57,7 @@ fn folded(golden: &Golden, name: &str) -> Vec<f32> {
             .collect();
     }
     if let Some(unit) = layer.strip_suffix("layers.0") {
-        return fold(golden, name, &format!("{unit}layers.1"), 1e-5);
+        return fold(&golden.shapes, name, &format!("{unit}layers.1"), 1e-5);
     }
     let (block, convolution) = layer
         .rsplit_once('.')
@@ -76,11 +76,12 @@ fn folded(golden: &Golden, name: &str) -> Vec<f32> {
     } else {
         format!("{block}.bn{number}")
     };
-    fold(golden, name, &batch_norm, 1e-3)
+    fold(&golden.shapes, name, &batch_norm, 1e-3)
 }
 
-fn fold(golden: &Golden, name: &str, batch_norm: &str, epsilon: f64) -> Vec<f32> {
-    let value = |name: &str| parameter(name, &golden.shapes[name]);
+/// A convolution's weight or bias with its batch norm.
+pub(crate) fn fold(shapes: &Shapes, name: &str, batch_norm: &str, epsilon: f64) -> Vec<f32> {
+    let value = |name: &str| parameter(name, &shapes[name]);
     let [gamma, beta, mean, variance] = ["weight", "bias", "running_mean", "running_var"]
         .map(|part| value(&format!("{batch_norm}.{part}")));
     let scale = |channel: usize| {
@@ -104,29 +105,29 @@ fn fold(golden: &Golden, name: &str, batch_norm: &str, epsilon: f64) -> Vec<f32>
 
 /// As much of `onnx.proto` as it takes to put the initializers' bytes back; nodes pass through unread.
 #[derive(Clone, PartialEq, Message)]
-struct Model {
+pub(crate) struct Model {
     #[prost(message, optional, tag = "7")]
-    graph: Option<Graph>,
+    pub(crate) graph: Option<Graph>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct Graph {
+pub(crate) struct Graph {
     #[prost(bytes = "vec", repeated, tag = "1")]
     nodes: Vec<Vec<u8>>,
     #[prost(message, repeated, tag = "5")]
-    initializers: Vec<Initializer>,
+    pub(crate) initializers: Vec<Initializer>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct Initializer {
+pub(crate) struct Initializer {
     #[prost(int64, repeated, tag = "1")]
     dims: Vec<i64>,
     #[prost(int32, tag = "2")]
     data_type: i32,
     #[prost(string, tag = "8")]
-    name: String,
+    pub(crate) name: String,
     #[prost(bytes = "vec", tag = "9")]
-    raw_data: Vec<u8>,
+    pub(crate) raw_data: Vec<u8>,
 }
 
 /// The exported file, complete again.
@@ -483,7 +484,7 @@ fn published_weights_of_another_network_are_refused() {
     );
     assert_eq!(
         refusal("resnet-152", |_| ()),
-        "weights are for architecture `resnet-152`, expected `expression-mobilenet`, `faceres`, `emotieffnet-b0`, `emotieffnet-b2`, `mobilefacenet`, `mt-ddamfn`, `convnext-tiny`, `convnext-tiny-multiscale`, `efficientnet-b0`, `efficientnet-b0-multiscale`, `efficientnet-lite0`, `resnet18`"
+        "weights are for architecture `resnet-152`, expected `expression-mobilenet`, `faceres`, `emotieffnet-b0`, `emotieffnet-b2`, `mobilefacenet`, `mt-ddamfn`, `mobilevit-s`, `mobilevit-xs`, `mobilevit-xxs`, `convnext-tiny`, `convnext-tiny-multiscale`, `efficientnet-b0`, `efficientnet-b0-multiscale`, `efficientnet-lite0`, `resnet18`"
     );
 }
 
@@ -607,6 +608,9 @@ fn names_lead_to_the_network() {
             "emotieffnet-b2",
             "mobilefacenet",
             "mt-ddamfn",
+            "mobilevit-s",
+            "mobilevit-xs",
+            "mobilevit-xxs",
             "convnext-tiny",
             "convnext-tiny-multiscale",
             "efficientnet-b0",
@@ -785,6 +789,7 @@ fn networks_take_few_dispatches() {
         ("emotieffnet-b0", 70),
         ("mobilefacenet", 55),
         ("mt-ddamfn", 180),
+        ("mobilevit-s", 120),
         ("convnext-tiny", 90),
         ("efficientnet-lite0", 55),
         ("resnet18", 25),

@@ -2,7 +2,8 @@
 
 use affectlens::device::{self, DeviceChoice, KernelForm, OpenedDevice};
 use affectlens::kernel::{
-    Activation, LineSums, Map, Network, Plan, Planner, Shortcut, Weighted, Window, read_back,
+    Activation, LineSums, Map, MapShape, Network, Plan, Planner, Shortcut, Weighted, Window,
+    read_back,
 };
 use burn::tensor::{Tensor, TensorData};
 
@@ -85,6 +86,7 @@ fn plans() -> Vec<(String, Plan)> {
     plans.push(("lines".to_owned(), lines(&mut noise)));
     plans.push(("enlarged maps".to_owned(), enlarged(&mut noise)));
     plans.push(("rows".to_owned(), rows(&mut noise)));
+    plans.push(("patches".to_owned(), patches(&mut noise)));
     plans
 }
 
@@ -224,6 +226,30 @@ fn rows(noise: &mut Noise) -> Plan {
     let all = planner.pointwise(placed, all);
     let attended = planner.attention(all, 3);
     planner.finish(&[halved, grouped, attended])
+}
+
+/// Attention between patches of pictures that are not whole patches, and of one that is.
+fn patches(noise: &mut Noise) -> Plan {
+    let mut planner = Plan::of_input(7, 10, 8);
+    let input = planner.input();
+    let mut attend = |planner: &mut Planner, maps, patch| {
+        let all = Weighted {
+            // Scores of some size.
+            weight: noise.take(8 * 72).iter().map(|it| 0.5 * it).collect(),
+            ..noise.weighted(0, 72, Activation::Identity)
+        };
+        let MapShape { height, width, .. } = planner.shape(maps);
+        let rows = planner.unfold(maps, patch);
+        let all = planner.pointwise(rows, all);
+        let attended = planner.attention(all, 2);
+        planner.fold(attended, patch, [height, width])
+    };
+    let odd = attend(&mut planner, input, 2);
+    let thirds = attend(&mut planner, input, 3);
+    let window = Window::same(planner.shape(input), 2, 2);
+    let halved = planner.max_pool(input, window);
+    let even = attend(&mut planner, halved, 1);
+    planner.finish(&[odd, thirds, even])
 }
 
 fn run(plan: &Plan, device: &OpenedDevice, input: &[f32], batch: usize) -> Vec<f32> {

@@ -14,6 +14,7 @@ mod kernels;
 mod landmarks;
 mod layering;
 mod lens;
+mod mobilevit;
 mod names;
 mod pipeline;
 #[path = "../seeded/mod.rs"]

@@ -17,7 +17,8 @@ pub(crate) fn golden_file(name: &str) -> PathBuf {
     files.find(|file| file.exists()).expect("committed")
 }
 
-fn shapes(name: &str) -> Shapes {
+/// Names and shapes of a network's published parameters.
+pub(crate) fn shapes(name: &str) -> Shapes {
     #[derive(Deserialize)]
     struct Layout {
         shapes: Shapes,

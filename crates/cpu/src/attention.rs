@@ -10,10 +10,11 @@ use crate::memory::Memory;
 use crate::packed::{KEYS, PackedStep, ZEROS, packed_head};
 use crate::tile::{self, Tile};
 
-/// One head of one picture.
+/// One head of one row of pixels.
 #[derive(Clone, Copy)]
 struct Head {
-    picture: usize,
+    /// Counted over all pictures.
+    row: usize,
     head: usize,
     /// Channels of a query, a key and a value.
     length: usize,
@@ -23,12 +24,12 @@ struct Head {
 }
 
 impl Head {
-    fn new(step: &PackedStep, packed_keys: u32, picture: usize, head: usize) -> Self {
+    fn new(step: &PackedStep, packed_keys: u32, row: usize, head: usize) -> Self {
         Self {
-            picture,
+            row,
             head,
             length: step.depth as usize,
-            pixels: step.source.pixels(),
+            pixels: step.source.width as usize,
             keys: packed_keys as usize,
         }
     }
@@ -40,11 +41,11 @@ impl Head {
         unsafe {
             memory
                 .map(step.source)
-                .add(self.picture * step.source.len() + column)
+                .add(self.row * step.source.row() + column)
         }
     }
 
-    /// Floats before the head's keys in panels, in the map of its picture.
+    /// Floats before the head's keys in panels, in the line of its row.
     fn packed(&self) -> usize {
         self.head * self.keys * packed_head(self.length)
     }
@@ -68,7 +69,7 @@ pub(crate) unsafe fn pack<L: Lanes>(memory: &Memory, step: &PackedStep, chunk: u
     let head = Head::new(step, step.destination.width, chunk / heads, chunk % heads);
     // SAFETY: keys and values lie in the source, and the head's panels in the destination.
     unsafe {
-        let place = head.picture * step.destination.len() + head.packed();
+        let place = head.row * step.destination.row() + head.packed();
         L::enter(Pack {
             head,
             stride: step.source.stride as usize,
@@ -129,24 +130,24 @@ impl Kernel for Pack {
     }
 }
 
-/// Runs one chunk: some pixels and one head.
+/// Runs one chunk: some pixels of a row, and one head.
 ///
 /// # Safety
 ///
 /// As for [`run`](crate::run::run).
 pub(crate) unsafe fn run<L: Lanes>(memory: &Memory, step: &PackedStep, chunk: usize) {
-    let pixels = step.source.pixels();
+    let pixels = step.source.width as usize;
     let chunk_rows = step.chunk_rows as usize;
     let (blocks, heads) = (pixels.div_ceil(chunk_rows), step.groups as usize);
     // Neighbouring chunks look at the same keys.
-    let (block, head, picture) = (
+    let (block, head, line) = (
         chunk % blocks,
         chunk / blocks % heads,
         chunk / blocks / heads,
     );
     let first = block * chunk_rows;
     let rows = chunk_rows.min(pixels - first);
-    let head = Head::new(step, step.shortcut.width, picture, head);
+    let head = Head::new(step, step.shortcut.width, line, head);
     let length = head.length;
     let stored = length.next_multiple_of(L::WIDTH);
     let stride = step.source.stride as usize;
@@ -169,7 +170,7 @@ pub(crate) unsafe fn run<L: Lanes>(memory: &Memory, step: &PackedStep, chunk: us
         let queries = head.part(memory, step, 0).add(first * stride);
         let keys = memory
             .map(step.shortcut)
-            .add(picture * step.shortcut.len() + head.packed());
+            .add(line * step.shortcut.row() + head.packed());
         let values = keys.add(head.keys * length);
         let plain = Tile {
             runs: 1,
@@ -229,7 +230,7 @@ pub(crate) unsafe fn run<L: Lanes>(memory: &Memory, step: &PackedStep, chunk: us
         let stride = step.destination.stride as usize;
         let output = memory
             .map(step.destination)
-            .add(picture * step.destination.len() + first * stride);
+            .add(line * step.destination.row() + first * stride);
         for row in 0..rows {
             let output = output.add(row * stride);
             let share = 1.0 / *totals.add(row);

@@ -39,8 +39,9 @@ pub(crate) fn split(step: &mut PackedStep, set: InstructionSet) {
         Kind::Average | Kind::Lines => (1, step.vectors.div_ceil(wanted)),
         Kind::LayerNorm => (narrow(pixels).div_ceil(wanted), step.vectors),
         Kind::Grouped => (GROUPED_ROWS, step.vectors),
-        Kind::Keys => (narrow(step.source.pixels()), step.vectors),
+        Kind::Keys => (step.source.width, step.vectors),
         Kind::Attention => (QUERIES, step.vectors),
+        Kind::Unfold | Kind::Fold => (height.div_ceil(wanted), step.vectors),
     };
     if step.kind == Kind::Product {
         step.block = narrow(block(step, set).min(step.chunk_rows as usize));
@@ -59,6 +60,7 @@ fn work(step: &PackedStep) -> usize {
         Kind::LayerNorm | Kind::LineGate => 8,
         Kind::Enlarge => 12,
         Kind::Grouped | Kind::Keys | Kind::Attention => 0,
+        Kind::Unfold | Kind::Fold => 8,
     };
     let finish = if step.activation.is_clamp() {
         2

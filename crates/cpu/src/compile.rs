@@ -187,6 +187,7 @@ impl Operation<'_> {
                 is_source || gates == buffer || others == Some(buffer)
             }
             Task::Enlarge { addend } => is_source || addend == buffer,
+            Task::Sequence(Sequenced::Unfold { .. } | Sequenced::Fold { .. }) => is_source,
             Task::Sequence(_) => false,
             _ => is_source,
         }
@@ -314,6 +315,14 @@ impl PackedStep {
                 let length = inputs / (3 * heads);
                 self.depth = narrow(length);
                 self.epsilon = core::f32::consts::LOG2_E / (length as f32).sqrt();
+            }
+            Sequenced::Unfold { patch } => {
+                self.kind = Kind::Unfold;
+                self.groups = narrow(patch);
+            }
+            Sequenced::Fold { patch } => {
+                self.kind = Kind::Fold;
+                self.groups = narrow(patch);
             }
         }
     }

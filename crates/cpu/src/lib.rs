@@ -48,6 +48,7 @@ mod job;
 mod lanes;
 mod memory;
 mod packed;
+mod patches;
 mod pixelwise;
 mod product;
 mod queue;

@@ -85,6 +85,7 @@ pub(crate) fn lower(plan: &Plan) -> Result<Lowered<'_>, CompileError> {
         buffers: Vec::new(),
         operations: Vec::new(),
         written: vec![None; plan.maps().len()],
+        planned: plan.maps(),
     };
     let input = lowering.buffer(plan.input())?;
     lowering.written[0] = Some(input);
@@ -111,6 +112,8 @@ struct Lowering<'a> {
     operations: Vec<Operation<'a>>,
     /// Buffers of the plan's maps.
     written: Vec<Option<Buffer>>,
+    /// Sizes of the plan's maps.
+    planned: &'a [MapShape],
 }
 
 impl<'a> Lowering<'a> {

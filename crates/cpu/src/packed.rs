@@ -32,6 +32,10 @@ pub(crate) enum Kind {
     Keys,
     /// Attention to keys and values in panels.
     Attention,
+    /// Pixels in rows by their place in a patch.
+    Unfold,
+    /// The picture of such rows.
+    Fold,
 }
 
 /// Keys of attention are filled up with zeros to a multiple of this: whole panels of every instruction set.
@@ -70,6 +74,11 @@ impl PackedMap {
     /// Floats of one picture.
     pub(crate) fn len(self) -> usize {
         self.pixels() * self.stride as usize
+    }
+
+    /// Floats of one row of pixels.
+    pub(crate) fn row(self) -> usize {
+        self.width as usize * self.stride as usize
     }
 }
 
@@ -114,7 +123,7 @@ pub(crate) struct PackedStep {
     pub(crate) pools_shortcut: u32,
     /// Number that layer normalisation adds to the variance; for attention, the factor of scores before powers of two.
     pub(crate) epsilon: f32,
-    /// Groups of a convolution, or heads of attention.
+    /// Groups of a convolution, heads of attention, or the side of a patch.
     pub(crate) groups: u32,
     /// Pixels from one row of a product to the next, where rows are lines of the source that overlap; else zero.
     pub(crate) advance: u32,
@@ -224,10 +233,14 @@ impl PackedStep {
             Kind::Depthwise | Kind::MaxPool | Kind::LineGate | Kind::Enlarge => {
                 batch * (self.destination.height as usize).div_ceil(chunk_rows)
             }
+            Kind::Unfold | Kind::Fold => {
+                batch * (self.destination.height as usize).div_ceil(chunk_rows)
+            }
             Kind::Average | Kind::Lines => batch,
             Kind::Grouped | Kind::Keys | Kind::Attention => {
-                let blocks = self.source.pixels().div_ceil(chunk_rows);
-                return (batch * self.groups as usize * blocks, 1);
+                let blocks = (self.source.width as usize).div_ceil(chunk_rows);
+                let rows = batch * self.source.height as usize;
+                return (rows * self.groups as usize * blocks, 1);
             }
         };
         (rows, columns)

@@ -15,6 +15,8 @@ mod layer;
 mod list;
 mod mobilefacenet;
 mod mobilenet_v1;
+#[cfg(not(target_family = "wasm"))]
+mod mobilevit;
 mod normalisation;
 mod resnet;
 pub mod silero_vad;
@@ -25,11 +27,15 @@ pub use affectlens_cpu::Activation;
 pub use convnext::ConvNextConfig;
 pub use efficientnet::EfficientNetConfig;
 pub use layer::{
-    BatchNorm, ChannelNorm, Classifier, Convolution, ConvolutionConfig, Coupling, LineSum,
-    NORM_EPSILON, Padding, Published,
+    BatchNorm, ChannelNorm, Classifier, Convolution, ConvolutionConfig, Coupling, LineSum, Padding,
+    Published,
 };
 pub use list::{Layer, Layers};
 pub use mobilenet_v1::MobileNetConfig;
+#[cfg(not(target_family = "wasm"))]
+pub use mobilevit::MobileVitConfig;
+#[cfg(not(target_family = "wasm"))]
+pub use walk::SelfAttention;
 pub use walk::{Beside, CoordinateAttention, MaxPool, Shortcut, Walk};
 pub use wav2vec2::{
     EPSILON as SPEECH_EPSILON, KERNELS as SPEECH_KERNELS, SAMPLE_RATE, STRIDES as SPEECH_STRIDES,
@@ -49,14 +55,23 @@ use crate::weights::Weights;
 /// Networks that embed sound, as weights files and the command line name them.
 pub const SPEECH_NAMES: [&str; 1] = [Wav2Vec2Config::BASE.name];
 
+/// Backbones for pictures; those with attention are not in browsers.
+const COUNT: usize = if cfg!(target_family = "wasm") { 12 } else { 15 };
+
 /// Every backbone for pictures, as weights files and the command line name it.
-pub const NAMES: [&str; 12] = [
+pub const NAMES: [&str; COUNT] = [
     MobileNetConfig::EXPRESSION.name,
     MobileNetConfig::FACERES.name,
     EfficientNetConfig::B0.name,
     EfficientNetConfig::B2.name,
     mobilefacenet::NAME,
     ddamfn::NAME,
+    #[cfg(not(target_family = "wasm"))]
+    MobileVitConfig::S.name,
+    #[cfg(not(target_family = "wasm"))]
+    MobileVitConfig::XS.name,
+    #[cfg(not(target_family = "wasm"))]
+    MobileVitConfig::XXS.name,
     ConvNextConfig::TINY.name,
     ConvNextConfig::TINY_MULTISCALE.name,
     EfficientNetConfig::FRAME_B0.name,
@@ -76,6 +91,9 @@ pub enum Architecture {
     MobileFaceNet,
     /// MT-DDAMFN: embeds faces.
     Ddamfn,
+    /// MobileViT: embeds faces.
+    #[cfg(not(target_family = "wasm"))]
+    MobileVit(MobileVitConfig),
     /// ConvNeXt: embeds whole frames.
     ConvNext(ConvNextConfig),
     /// ResNet-18: embeds whole frames.
@@ -146,6 +164,8 @@ impl Architecture {
                     .map(Self::MobileNetV1)
                     .or_else(|| EfficientNetConfig::from_name(name).map(Self::EfficientNet))
                     .or_else(|| ConvNextConfig::from_name(name).map(Self::ConvNext));
+                #[cfg(not(target_family = "wasm"))]
+                let found = found.or_else(|| MobileVitConfig::from_name(name).map(Self::MobileVit));
                 return found.ok_or_else(|| WeightsError::Architecture {
                     expected: NAMES.join("`, `"),
                     got: name.to_owned(),
@@ -161,6 +181,8 @@ impl Architecture {
             Self::EfficientNet(config) => config.name,
             Self::MobileFaceNet => mobilefacenet::NAME,
             Self::Ddamfn => ddamfn::NAME,
+            #[cfg(not(target_family = "wasm"))]
+            Self::MobileVit(config) => config.name,
             Self::ConvNext(config) => config.name,
             Self::ResNet18 => resnet::NAME,
             Self::BlazeFace => blazeface::NAME,
@@ -184,6 +206,8 @@ impl Architecture {
                 mobilefacenet::WIDTH,
             ),
             Self::Ddamfn => (ddamfn::SIDE, normalisation::IMAGENET, ddamfn::WIDTH),
+            #[cfg(not(target_family = "wasm"))]
+            Self::MobileVit(config) => (mobilevit::SIDE, normalisation::IMAGENET, config.features),
             Self::ConvNext(config) => (config.side, normalisation::IMAGENET, config.width()),
             Self::ResNet18 => (resnet::SIDE, normalisation::IMAGENET, resnet::WIDTH),
             Self::BlazeFace | Self::BlazeFaceFullRange | Self::FaceMesh => return None,
@@ -217,6 +241,8 @@ impl Architecture {
             Self::EfficientNet(config) => config.describe(walk, &input),
             Self::MobileFaceNet => mobilefacenet::describe(walk, &input),
             Self::Ddamfn => ddamfn::describe(walk, &input),
+            #[cfg(not(target_family = "wasm"))]
+            Self::MobileVit(config) => config.describe(walk, &input),
             Self::ConvNext(config) => config.describe(walk, &input),
             Self::ResNet18 => resnet::describe(walk, &input),
             Self::BlazeFace => blazeface::describe(walk, &input),

@@ -5,6 +5,7 @@ mod faceres;
 mod folding;
 mod graph;
 mod landmarker;
+mod mobilevit;
 mod state_dict;
 mod stored;
 mod wav2vec2;
@@ -24,8 +25,8 @@ use crate::weights::Weights;
 /// Brings a published file of the backbone `name` into canonical form: our names, batch norm folded, metadata
 /// filled in. Licence and source stay those of the published table.
 ///
-/// `faceres` is read from tfjs; the EmotiEffNets and MobileFaceNet from a state dict or from EmotiEffLib's ONNX files;
-/// MT-DDAMFN from a state dict. Networks for whole frames are read from timm's or torchvision's state dict, or out of a
+/// `faceres` is read from tfjs; the EmotiEffNets, MobileFaceNet and MobileViT from a state dict or from EmotiEffLib's ONNX
+/// files; MT-DDAMFN from a state dict. Networks for whole frames are read from timm's or torchvision's state dict, or out of a
 /// violence detector's, under `encoder`; its other parameters are left aside. wav2vec 2.0 is read from Hugging Face's
 /// checkpoints, with or without a classifier.
 ///
@@ -50,7 +51,11 @@ pub fn canonical_weights(
         normalisation: Some(facts.normalisation),
         ..published.named().metadata.clone()
     };
-    match StateDict::new(Architecture::backbone(name)?) {
+    let architecture = Architecture::backbone(name)?;
+    if let Architecture::MobileVit(config) = architecture {
+        mobilevit::expect_variant(config, published.named())?;
+    }
+    match StateDict::new(architecture) {
         Some(layout) => layout.canonical(published, metadata),
         None if name != MobileNetConfig::FACERES.name => Err(WeightsError::Malformed {
             format: "published",

@@ -1,8 +1,10 @@
 //! The folded form: a network's description as a plan with the parameters of canonical weights.
 
+#[cfg(not(target_family = "wasm"))]
+use affectlens_formats::architecture::SelfAttention;
 use affectlens_formats::architecture::{
     Architecture, Beside, ChannelNorm, Classifier, Convolution, ConvolutionConfig,
-    CoordinateAttention, Coupling, MaxPool, NORM_EPSILON, Padding, Shortcut, Walk,
+    CoordinateAttention, Coupling, MaxPool, Padding, Shortcut, Walk,
 };
 
 use super::parameters::Parameters;
@@ -95,6 +97,18 @@ impl<'a> Folded<'a, '_> {
         self.planner
             .residual_convolution(input, window, weighted, shortcut)
     }
+}
+
+/// Runs of `length` numbers with zeros after each, so that it is `filled` long.
+#[cfg(not(target_family = "wasm"))]
+fn fill_up(values: &[f32], length: usize, filled: usize) -> Vec<f32> {
+    let runs = values.chunks_exact(length);
+    let mut all = Vec::with_capacity(runs.len() * filled);
+    for run in runs {
+        all.extend_from_slice(run);
+        all.resize(all.len() + filled - length, 0.0);
+    }
+    all
 }
 
 fn planned(shortcut: Shortcut<'_, Map>) -> kernel::Shortcut {
@@ -253,7 +267,7 @@ impl Walk for Folded<'_, '_> {
     fn layer_norm(&mut self, norm: &ChannelNorm, input: &Map) -> Result<Map, WeightsError> {
         let (weight, bias) = self.weight_and_bias(&norm.name, &[norm.channels])?;
         let (weight, bias) = (weight.to_vec(), bias.to_vec());
-        Ok(self.planner.layer_norm(*input, weight, bias, NORM_EPSILON))
+        Ok(self.planner.layer_norm(*input, weight, bias, norm.epsilon))
     }
 
     fn max_pool(&mut self, pool: MaxPool, input: &Map) -> Map {
@@ -272,6 +286,94 @@ impl Walk for Folded<'_, '_> {
 
     fn average(&mut self, input: &Map) -> Map {
         self.planner.average(*input)
+    }
+
+    /// A convolution of each map, one added to the other.
+    #[cfg(not(target_family = "wasm"))]
+    fn convolution_of_two(
+        &mut self,
+        layer: &Convolution,
+        first: &Map,
+        second: &Map,
+    ) -> Result<Map, WeightsError> {
+        let Convolution { name, config, .. } = layer;
+        let (weight, bias) = self.weight_and_bias(name, &config.weight_shape())?;
+        let shape = self.planner.shape(*first);
+        let taps = config.kernel * config.kernel;
+        let (mut of_first, mut of_second) = (Vec::new(), Vec::new());
+        for weights in weight.chunks_exact(weight.len() / bias.len()) {
+            let (start, end) = weights.split_at(shape.channels * taps);
+            of_first.extend_from_slice(start);
+            of_second.extend_from_slice(end);
+        }
+        let zeros = vec![0.0; bias.len()];
+        let kernel = config.kernel;
+        let of_first =
+            Weighted::from_outputs_first(&of_first, &zeros, kernel, Activation::Identity);
+        let of_second = Weighted::from_outputs_first(&of_second, bias, kernel, config.activation);
+        let window = window(config, shape);
+        let sum = self.planner.convolution(*first, window, of_first);
+        Ok(self
+            .planner
+            .residual_convolution(*second, window, of_second, Some(sum)))
+    }
+
+    #[cfg(not(target_family = "wasm"))]
+    fn unfold(&mut self, input: &Map, patch: usize) -> Map {
+        self.planner.unfold(*input, patch)
+    }
+
+    #[cfg(not(target_family = "wasm"))]
+    fn fold(&mut self, input: &Map, patch: usize, picture: &Map) -> Map {
+        let MapShape { height, width, .. } = self.planner.shape(*picture);
+        self.planner.fold(*input, patch, [height, width])
+    }
+
+    /// Heads whose channels do not come in fours are filled up with zeros: kernels of a GPU read four at a time. Queries are
+    /// the larger for it, since scores are divided by the root of how many channels there are.
+    #[cfg(not(target_family = "wasm"))]
+    fn attention(
+        &mut self,
+        layers: &SelfAttention,
+        input: &Map,
+        addend: &Map,
+    ) -> Result<Map, WeightsError> {
+        let SelfAttention { all, output, heads } = layers;
+        let (weight, bias) = self.weight_and_bias(&all.name, &all.config.weight_shape())?;
+        let shape = output.config.weight_shape();
+        let (output_weight, output_bias) = self.weight_and_bias(&output.name, &shape)?;
+        let [_, width, ..] = shape;
+        let length = width / heads;
+        let filled = length.next_multiple_of(4);
+        let factor = (filled as f32 / length as f32).sqrt();
+        let fill = |values: &[f32], numbers: usize| {
+            let mut values = values.to_vec();
+            for value in &mut values[..width * numbers] {
+                *value *= factor;
+            }
+            fill_up(&values, length * numbers, filled * numbers)
+        };
+        let all = Weighted::from_outputs_first(
+            &fill(weight, width),
+            &fill(bias, 1),
+            1,
+            all.config.activation,
+        );
+        let output = Weighted::from_outputs_first(
+            &fill_up(output_weight, length, filled),
+            output_bias,
+            1,
+            output.config.activation,
+        );
+        let all = self.planner.pointwise(*input, all);
+        let attended = self.planner.attention(all, *heads);
+        let addend = kernel::Shortcut {
+            map: *addend,
+            pooled: false,
+        };
+        Ok(self
+            .planner
+            .gated_pointwise(attended, output, None, Some(addend)))
     }
 
     fn concatenate(&mut self, first: &Map, second: &Map) -> Map {

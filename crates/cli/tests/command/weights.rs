@@ -5,6 +5,8 @@ use std::process::{Command, Output};
 
 use affectlens::weights::{Metadata, Precision, Weights, cache_dir, read_tfjs, weights_path};
 
+use crate::seeded;
+
 fn affectlens(arguments: &[&str], cache: &Path) -> Output {
     Command::new(env!("CARGO_BIN_EXE_affectlens"))
         .args(arguments)
@@ -192,6 +194,64 @@ fn converting_the_published_files_gives_the_fetched_weights() {
         converted.metadata = fetched.metadata.clone();
         // Not `assert_eq!`, which would print millions of numbers.
         assert!(converted == fetched, "{name}: fetch it again");
+    }
+}
+
+#[test]
+fn mobilevit_embeds_the_same_converted_and_as_published() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let [published, converted, face] = ["in.safetensors", "out.safetensors", "a.png"].map(path);
+    let weights = seeded::state_dict(&seeded::shapes("mobilevit-xxs"));
+    let bytes = weights.to_safetensors(Precision::Single).expect("finite");
+    std::fs::write(&published, bytes).expect("writable");
+    let picture = image::RgbImage::from_pixel(40, 30, image::Rgb([200, 90, 30]));
+    picture.save(&face).expect("writable");
+    let run = |arguments: &[&str]| affectlens(arguments, folder.path());
+    let name = "mobilevit-xxs";
+    let output = run(&["convert", &published, &converted, "--backbone", name]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let lines = [&published, &converted].map(|weights| {
+        let output = run(&[
+            "embed",
+            &face,
+            "--backbone",
+            name,
+            "--weights",
+            weights,
+            "--device",
+            "cpu",
+        ]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    });
+    assert_eq!(lines[0], lines[1]);
+    let line: serde_json::Value = serde_json::from_str(&lines[0]).expect("a line of JSON");
+    for (part, count) in [("embedding", 320), ("logits", 10)] {
+        assert_eq!(line[part].as_array().map(Vec::len), Some(count), "{part}");
+    }
+    for (weights, command) in [(&published, "convert"), (&converted, "embed")] {
+        let output = match command {
+            "convert" => run(&[
+                "convert",
+                weights,
+                &path("b.safetensors"),
+                "--backbone",
+                "mobilevit-s",
+            ]),
+            _ => run(&[
+                "embed",
+                &face,
+                "--backbone",
+                "mobilevit-s",
+                "--weights",
+                weights,
+            ]),
+        };
+        assert_eq!(output.status.code(), Some(1));
+        let error = text(&output.stderr);
+        let fault = "weights are for architecture `mobilevit-xxs`, expected `mobilevit-s`";
+        assert!(error.contains(fault), "{error}");
     }
 }
 

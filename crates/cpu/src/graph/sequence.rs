@@ -34,8 +34,8 @@ pub enum Sequence {
         /// Map as large as the output that is added after the activation.
         addend: Option<Map>,
     },
-    /// Attention of every pixel of a picture to all of them: `softmax(queries x keys / sqrt(length)) x values`, each head on
-    /// its own part of the channels (Vaswani et al. 2017).
+    /// Attention of every pixel to all of its row: `softmax(queries x keys / sqrt(length)) x values`, each head on its own
+    /// part of the channels (Vaswani et al. 2017).
     Attention {
         /// Map that is read: queries, keys and values after each other, in each of them the heads after each other.
         input: Map,
@@ -43,6 +43,27 @@ pub enum Sequence {
         output: Map,
         /// Heads.
         heads: usize,
+    },
+    /// Pixels in rows by their place in square patches that do not overlap, for attention between patches (MobileViT, Mehta
+    /// and Rastegari 2021). Row `y * patch + x` has the pixels at column `x` and row `y` of all patches, in the order of the
+    /// patches. A map whose sides are not whole patches is enlarged to whole ones on the way, bilinear between the centres of
+    /// pixels.
+    Unfold {
+        /// Map that is read.
+        input: Map,
+        /// Map that is written: `[patch * patch, patches, channels]`.
+        output: Map,
+        /// Side of a patch, pixels.
+        patch: usize,
+    },
+    /// The picture that [`Unfold`](Self::Unfold) brought into rows, as large as it was.
+    Fold {
+        /// Map that is read: `[patch * patch, patches, channels]`.
+        input: Map,
+        /// Map that is written.
+        output: Map,
+        /// Side of a patch, pixels.
+        patch: usize,
     },
 }
 
@@ -52,20 +73,28 @@ impl Sequence {
         match self {
             Self::Convolution { output, .. }
             | Self::GroupedConvolution { output, .. }
-            | Self::Attention { output, .. } => *output,
+            | Self::Attention { output, .. }
+            | Self::Unfold { output, .. }
+            | Self::Fold { output, .. } => *output,
         }
     }
 
     /// The maps that the operation reads: its input, and what is added.
     pub(super) fn inputs(&self) -> (Map, Option<Map>) {
         match self {
-            Self::Convolution { input, .. } | Self::Attention { input, .. } => (*input, None),
+            Self::Convolution { input, .. }
+            | Self::Attention { input, .. }
+            | Self::Unfold { input, .. }
+            | Self::Fold { input, .. } => (*input, None),
             Self::GroupedConvolution { input, addend, .. } => (*input, *addend),
         }
     }
 
-    /// Whether the output has as many pixels as the input.
+    /// Whether the output is a row with as many pixels as the input.
     pub(super) fn keeps_length(&self) -> bool {
-        !matches!(self, Self::Convolution { .. })
+        matches!(
+            self,
+            Self::GroupedConvolution { .. } | Self::Attention { .. }
+        )
     }
 }

@@ -23,13 +23,17 @@ pub(crate) enum Sequenced {
     Keys { heads: usize },
     /// Attention to them.
     Attention { heads: usize, keys: Buffer },
+    /// Pixels in rows by their place in a patch.
+    Unfold { patch: usize },
+    /// The picture of such rows.
+    Fold { patch: usize },
 }
 
 impl Sequenced {
     /// What is read beside the source.
     pub(crate) fn other(self) -> Option<Buffer> {
         match self {
-            Self::Line { .. } | Self::Keys { .. } => None,
+            Self::Line { .. } | Self::Keys { .. } | Self::Unfold { .. } | Self::Fold { .. } => None,
             Self::Grouped { addend, .. } => addend,
             Self::Attention { keys, .. } => Some(keys),
         }
@@ -72,6 +76,16 @@ impl<'a> Lowering<'a> {
                 self.along_row(task, *input, width, weighted)
             }
             Sequence::Attention { input, heads, .. } => self.attention(*input, *heads),
+            Sequence::Unfold {
+                input,
+                output,
+                patch,
+            } => self.patches(Sequenced::Unfold { patch: *patch }, *input, *output),
+            Sequence::Fold {
+                input,
+                output,
+                patch,
+            } => self.patches(Sequenced::Fold { patch: *patch }, *input, *output),
         }
     }
 
@@ -96,8 +110,8 @@ impl<'a> Lowering<'a> {
         let shape = self.shape(source);
         let channels = shape.channels / 3;
         let keys = self.buffer(MapShape {
-            height: 1,
-            width: shape.pixels().next_multiple_of(KEY_ROUNDING),
+            height: shape.height,
+            width: shape.width.next_multiple_of(KEY_ROUNDING),
             channels: heads * packed_head(channels / heads),
         })?;
         let destination = self.buffer(MapShape { channels, ..shape })?;
@@ -111,6 +125,22 @@ impl<'a> Lowering<'a> {
                 ..Operation::plain(Task::Sequence(task), source, destination, pixels)
             });
         }
+        Ok(destination)
+    }
+
+    fn patches(
+        &mut self,
+        task: Sequenced,
+        input: Map,
+        output: Map,
+    ) -> Result<Buffer, CompileError> {
+        let source = self.find(input);
+        let shape = self.planned[output.index()];
+        let destination = self.buffer(shape)?;
+        let window = Window::pixels(shape);
+        let task = Task::Sequence(task);
+        self.operations
+            .push(Operation::plain(task, source, destination, window));
         Ok(destination)
     }
 }

@@ -334,23 +334,22 @@ pub(crate) fn along_row(
     })
 }
 
-/// Attention with the whole of its scores.
+/// Attention within each row with the whole of its scores.
 pub(crate) fn attention(maps: &Maps, heads: usize) -> Maps {
     let [height, width, channels] = maps.shape;
-    let (pixels, length) = (height * width, channels / 3 / heads);
-    let value = |picture: usize, pixel: usize, part: usize, head: usize, channel: usize| {
-        let place = (picture * pixels + pixel) * channels;
+    let (pixels, length) = (width, channels / 3 / heads);
+    let value = |row: usize, pixel: usize, part: usize, head: usize, channel: usize| {
+        let place = (row * pixels + pixel) * channels;
         maps.values[place + (part * heads + head) * length + channel]
     };
     let mut values = Vec::new();
-    for picture in 0..maps.batch {
+    for row in 0..maps.batch * height {
         for pixel in 0..pixels {
             for head in 0..heads {
                 let scores: Vec<f64> = (0..pixels)
                     .map(|key| {
                         let products = (0..length).map(|channel| {
-                            value(picture, pixel, 0, head, channel)
-                                * value(picture, key, 1, head, channel)
+                            value(row, pixel, 0, head, channel) * value(row, key, 1, head, channel)
                         });
                         products.sum::<f64>() / (length as f64).sqrt()
                     })
@@ -362,7 +361,7 @@ pub(crate) fn attention(maps: &Maps, heads: usize) -> Maps {
                     let products = weights
                         .iter()
                         .enumerate()
-                        .map(|(key, weight)| weight * value(picture, key, 2, head, channel));
+                        .map(|(key, weight)| weight * value(row, key, 2, head, channel));
                     products.sum::<f64>() / total
                 }));
             }
@@ -373,4 +372,55 @@ pub(crate) fn attention(maps: &Maps, heads: usize) -> Maps {
         shape: [height, width, channels / 3],
         values,
     }
+}
+
+/// Bilinear between the centres of pixels.
+fn resized(maps: &Maps, [height, width]: [usize; 2]) -> Maps {
+    let [from_height, from_width, channels] = maps.shape;
+    let between = |at: isize, from: usize, to: usize| {
+        let place = (at as f64 + 0.5) * from as f64 / to as f64 - 0.5;
+        let place = place.max(0.0);
+        let before = place.floor();
+        let after = (before as isize + 1).min(from as isize - 1);
+        [
+            (before as isize, 1.0 - (place - before)),
+            (after, place - before),
+        ]
+    };
+    maps.each([height, width, channels], |picture, y, x, channel| {
+        let mut sum = 0.0;
+        for (y, down) in between(y, from_height, height) {
+            for (x, across) in between(x, from_width, width) {
+                sum += down * across * maps.get(picture, y, x, channel).expect("inside");
+            }
+        }
+        sum
+    })
+}
+
+/// Rows of the pixels that have the same place in their patch.
+pub(crate) fn unfolded(maps: &Maps, patch: usize) -> Maps {
+    let [height, width, channels] = maps.shape;
+    let [down, across] = [height, width].map(|side| side.div_ceil(patch));
+    let whole = resized(maps, [down * patch, across * patch]);
+    let shape = [patch * patch, down * across, channels];
+    let (patch, across) = (patch as isize, across as isize);
+    maps.each(shape, |picture, place, number, channel| {
+        let y = number / across * patch + place / patch;
+        let x = number % across * patch + place % patch;
+        whole.get(picture, y, x, channel).expect("inside")
+    })
+}
+
+/// The picture that [`unfolded`] takes apart.
+pub(crate) fn folded(maps: &Maps, patch: usize, [height, width]: [usize; 2]) -> Maps {
+    let [down, across] = [height, width].map(|side| side.div_ceil(patch));
+    let shape = [down * patch, across * patch, maps.shape[2]];
+    let (patch, across) = (patch as isize, across as isize);
+    let whole = maps.each(shape, |picture, y, x, channel| {
+        let place = y % patch * patch + x % patch;
+        let number = y / patch * across + x / patch;
+        maps.get(picture, place, number, channel).expect("inside")
+    });
+    resized(&whole, [height, width])
 }

@@ -67,7 +67,7 @@ fn convolutions_in_groups_agree_with_the_reference() {
     }
 }
 
-/// Several lengths of heads; fewer pixels than a tile, and several tiles of pixels and of keys.
+/// Several lengths of heads; fewer pixels than a tile, several tiles of pixels and of keys, several rows.
 #[test]
 fn attention_agrees_with_all_of_its_scores() {
     let mut numbers = Numbers(13);
@@ -75,6 +75,7 @@ fn attention_agrees_with_all_of_its_scores() {
         [1, 1, 2, 8],
         [1, 49, 3, 64],
         [5, 4, 4, 36],
+        [3, 130, 2, 30],
         [1, 250, 2, 64],
         [1, 97, 1, 5],
     ]
@@ -91,6 +92,41 @@ fn attention_agrees_with_all_of_its_scores() {
         let expected = reference::attention(&maps, heads);
         let plan = plan(shape, |planner, input| planner.attention(input, heads));
         check(&format!("attention on {shape:?}"), &plan, &maps, &expected);
+    }
+}
+
+#[test]
+fn patches_agree_with_the_reference() {
+    let mut numbers = Numbers(17);
+    for (index, [height, width, channels, patch]) in [
+        [4, 6, 16, 2],
+        [7, 7, 30, 2],
+        [5, 8, 3, 2],
+        [30, 31, 20, 3],
+        [1, 1, 8, 2],
+        [3, 2, 5, 1],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let shape = [height, width, channels];
+        let maps = Maps::noise(&mut numbers, 1 + index % 2, shape);
+        let unfolded = reference::unfolded(&maps, patch);
+        let rows = plan(shape, |planner, input| planner.unfold(input, patch));
+        check(&format!("patches of {shape:?}"), &rows, &maps, &unfolded);
+        let sides = [height, width];
+        let folded = reference::folded(&unfolded, patch, sides);
+        let picture = plan(unfolded.shape, |planner, input| {
+            planner.fold(input, patch, sides)
+        });
+        check(
+            &format!("picture of {shape:?}"),
+            &picture,
+            &unfolded,
+            &folded,
+        );
+        let is_whole = sides.iter().all(|side| side.is_multiple_of(patch));
+        assert!(!is_whole || folded.values == maps.values, "{shape:?}");
     }
 }
 
@@ -156,6 +192,10 @@ fn malformed_sequences_are_refused() {
     let layer = || blank(32, 2, Activation::Relu);
     let message = refusal(|planner, input| planner.line_convolution(input, 4, 1, layer()));
     assert!(message.contains("rows of a line"), "{message}");
+    let message = refusal(|planner, input| planner.unfold(input, 0));
+    assert_eq!(message, "patches of 0 pixels a side");
+    let message = refusal(|planner, input| planner.fold(input, 2, [9, 9]));
+    assert!(message.starts_with("patches has shape"), "{message}");
     let narrow = |planner: &mut affectlens_cpu::Planner, input| {
         let pixel = planner.average(input);
         planner.line_convolution(pixel, 4, 1, layer())

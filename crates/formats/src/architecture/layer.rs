@@ -2,8 +2,8 @@
 
 use affectlens_cpu::Activation;
 
-/// Added to the variance by layer norms, as in ConvNeXt.
-pub const NORM_EPSILON: f32 = 1e-6;
+/// Added to the variance by layer norms of ConvNeXt.
+const NORM_EPSILON: f32 = 1e-6;
 
 /// How a convolution couples channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,6 +187,7 @@ impl Place {
         ChannelNorm {
             name: join(&self.canonical, name),
             channels,
+            epsilon: NORM_EPSILON,
         }
     }
 }
@@ -223,13 +224,23 @@ pub struct LineSum {
     pub published: Published,
 }
 
-/// A layer norm over the channels of each pixel: `(x - mean) / sqrt(variance + 1e-6) * weight + bias`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A layer norm over the channels of each pixel: `(x - mean) / sqrt(variance + epsilon) * weight + bias`.
+#[derive(Clone, Debug, PartialEq)]
 pub struct ChannelNorm {
     /// Canonical name, and that in a state dict.
     pub name: String,
     /// Channels of the map.
     pub channels: usize,
+    /// Number that is added to the variance.
+    pub epsilon: f32,
+}
+
+impl ChannelNorm {
+    /// The same with another number added to the variance.
+    #[cfg(not(target_family = "wasm"))]
+    pub(super) fn epsilon(self, epsilon: f32) -> Self {
+        Self { epsilon, ..self }
+    }
 }
 
 /// Where a publisher's state dict has a layer.

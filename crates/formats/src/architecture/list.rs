@@ -4,6 +4,8 @@ use std::convert::Infallible;
 
 use super::Architecture;
 use super::layer::{ChannelNorm, Classifier, Convolution, LineSum};
+#[cfg(not(target_family = "wasm"))]
+use super::walk::SelfAttention;
 use super::walk::{Beside, CoordinateAttention, MaxPool, Shortcut, Walk};
 
 /// A layer with weights.
@@ -123,6 +125,34 @@ impl Walk for Layers {
     fn enlarge(&mut self, _input: &(), _addend: &()) {}
 
     fn average(&mut self, _input: &()) {}
+
+    #[cfg(not(target_family = "wasm"))]
+    fn convolution_of_two(
+        &mut self,
+        layer: &Convolution,
+        _first: &(),
+        _second: &(),
+    ) -> Result<(), Infallible> {
+        self.add([layer]);
+        Ok(())
+    }
+
+    #[cfg(not(target_family = "wasm"))]
+    fn unfold(&mut self, _input: &(), _patch: usize) {}
+
+    #[cfg(not(target_family = "wasm"))]
+    fn fold(&mut self, _input: &(), _patch: usize, _picture: &()) {}
+
+    #[cfg(not(target_family = "wasm"))]
+    fn attention(
+        &mut self,
+        layers: &SelfAttention,
+        _input: &(),
+        _addend: &(),
+    ) -> Result<(), Infallible> {
+        self.add([&layers.all, &layers.output]);
+        Ok(())
+    }
 
     fn concatenate(&mut self, _first: &(), _second: &()) {}
 

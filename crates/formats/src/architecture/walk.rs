@@ -127,6 +127,42 @@ pub trait Walk {
     /// Mean of each channel over all pixels: a map of one pixel.
     fn average(&mut self, input: &Self::Map) -> Self::Map;
 
+    /// A convolution over the channels of two maps after each other.
+    ///
+    /// # Errors
+    ///
+    /// As [`convolution_beside`](Self::convolution_beside).
+    #[cfg(not(target_family = "wasm"))]
+    fn convolution_of_two(
+        &mut self,
+        layer: &Convolution,
+        first: &Self::Map,
+        second: &Self::Map,
+    ) -> Result<Self::Map, Self::Error>;
+
+    /// Pixels in rows by their place in square patches of that side: row `y * patch + x` has the pixels at row `y` and
+    /// column `x` of all patches. A map whose sides are not whole patches is enlarged to whole ones first, bilinear between
+    /// the centres of pixels.
+    #[cfg(not(target_family = "wasm"))]
+    fn unfold(&mut self, input: &Self::Map, patch: usize) -> Self::Map;
+
+    /// Rows of [`unfold`](Self::unfold) as a map again, as large as `picture`.
+    #[cfg(not(target_family = "wasm"))]
+    fn fold(&mut self, input: &Self::Map, patch: usize, picture: &Self::Map) -> Self::Map;
+
+    /// Attention of every pixel to all of its row, and a map added.
+    ///
+    /// # Errors
+    ///
+    /// As [`convolution_beside`](Self::convolution_beside).
+    #[cfg(not(target_family = "wasm"))]
+    fn attention(
+        &mut self,
+        layers: &SelfAttention,
+        input: &Self::Map,
+        addend: &Self::Map,
+    ) -> Result<Self::Map, Self::Error>;
+
     /// The channels of two maps of one pixel after each other.
     fn concatenate(&mut self, first: &Self::Map, second: &Self::Map) -> Self::Map;
 
@@ -191,6 +227,18 @@ pub struct CoordinateAttention {
     pub rows: Convolution,
     /// Gates of columns.
     pub columns: Convolution,
+}
+
+/// The layers of an attention (Vaswani et al. 2017).
+#[cfg(not(target_family = "wasm"))]
+#[derive(Clone, Debug, PartialEq)]
+pub struct SelfAttention {
+    /// Queries, keys and values after each other, in each of them the heads after each other.
+    pub all: Convolution,
+    /// Of what the heads give.
+    pub output: Convolution,
+    /// Heads.
+    pub heads: usize,
 }
 
 /// Window of a pooling with PyTorch's padding, pixels.

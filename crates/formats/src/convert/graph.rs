@@ -6,16 +6,26 @@ use crate::error::WeightsError;
 use crate::published::{GraphConvolution, GraphOperation};
 use crate::weights::{WeightTensor, Weights};
 
-/// Canonical weights of the layers of a graph, whose order says which is which.
+/// Canonical weights of the layers of a graph, whose order says which is which. What exporters do not change keeps its name:
+/// biases of fully connected layers, and layer norms.
 pub(super) fn read_graph(
     network: &str,
     layers: &[StoredLayer],
+    named: &Weights,
     convolutions: &[GraphConvolution],
     operations: &[GraphOperation],
 ) -> Result<Weights, WeightsError> {
+    if layers.iter().any(|layer| layer.scale().is_some()) {
+        return Err(malformed(format!(
+            "{network} is read from a state dict only"
+        )));
+    }
     let mut weights = Weights::default();
     let mut found = convolutions.iter();
-    let mut operations = operations.iter();
+    // Attention multiplies what it computes.
+    let mut operations = operations
+        .iter()
+        .filter(|it| it.operator != "MatMul" || !it.constants.is_empty());
     let mut index = 0;
     for layer in layers {
         let outputs = layer.shape[0];
@@ -29,15 +39,10 @@ pub(super) fn read_graph(
                     "{} (convolution {index}, `{}` in the file)",
                     layer.name, convolution.name
                 );
-                graph_convolution(convolution, &layer.shape, groups, stride, &described)?
+                graph_convolution(convolution, layer, groups, stride, &described)?
             }
             Operation::MatMul => {
-                let transposed = [layer.shape[1], outputs];
-                let values = next_operation(&mut operations, "MatMul", layer, &[&transposed])?;
-                let mut weight = Vec::with_capacity(values[0].len());
-                for output in 0..outputs {
-                    weight.extend(values[0].iter().skip(output).step_by(outputs));
-                }
+                let mut weight = next_matrix(&mut operations, layer)?;
                 let part = &layer.shape[..1];
                 let batch_norm =
                     next_operation(&mut operations, "BatchNormalization", layer, &[part; 4])?;
@@ -50,11 +55,17 @@ pub(super) fn read_graph(
                 fold(&mut weight, &mut bias, batch_norm, epsilon);
                 (weight, bias)
             }
+            Operation::Dense => {
+                let bias = format!("{}.bias", layer.published_name());
+                let bias = named.values(&bias, &layer.shape[..1])?;
+                (next_matrix(&mut operations, layer)?, bias.to_vec())
+            }
             Operation::Normalisation => {
-                return Err(malformed(format!(
-                    "{} is read from a state dict only",
-                    network
-                )));
+                let values = |part| {
+                    let name = format!("{}.{part}", layer.published_name());
+                    named.values(&name, &layer.shape).map(<[f32]>::to_vec)
+                };
+                (values("weight")?, values("bias")?)
             }
         };
         let slopes = match layer.slopes() {
@@ -81,11 +92,12 @@ pub(super) fn read_graph(
 
 fn graph_convolution(
     found: &GraphConvolution,
-    shape: &[usize],
+    layer: &StoredLayer,
     groups: usize,
     stride: usize,
     described: &str,
 ) -> Result<(Vec<f32>, Vec<f32>), WeightsError> {
+    let shape = &layer.shape;
     let weight = expect_shape(&found.weight, shape, || format!("{described}.weight"))?;
     if found.groups != groups || found.strides != [stride; 2] {
         return Err(malformed(format!(
@@ -93,12 +105,28 @@ fn graph_convolution(
             found.groups, found.strides, [stride; 2]
         )));
     }
-    let bias = found.bias.as_ref().ok_or_else(|| WeightsError::Missing {
-        name: format!("{described}.bias"),
-        hint: " (batch norm must be folded)".to_owned(),
-    })?;
-    let bias = expect_shape(bias, &shape[..1], || format!("{described}.bias"))?;
-    Ok((weight.to_vec(), bias.to_vec()))
+    let bias = match &found.bias {
+        Some(bias) => expect_shape(bias, &shape[..1], || format!("{described}.bias"))?.to_vec(),
+        None if !layer.has_bias() && layer.batch_norm().is_none() => vec![0.0; shape[0]],
+        None => {
+            return Err(WeightsError::Missing {
+                name: format!("{described}.bias"),
+                hint: " (batch norm must be folded)".to_owned(),
+            });
+        }
+    };
+    Ok((weight.to_vec(), bias))
+}
+
+/// The weight of the next fully connected layer, which graphs have as `[inputs, outputs]`, as `[outputs, inputs]`.
+fn next_matrix<'a>(
+    operations: &mut impl Iterator<Item = &'a GraphOperation>,
+    layer: &StoredLayer,
+) -> Result<Vec<f32>, WeightsError> {
+    let [outputs, inputs] = [layer.shape[0], layer.shape[1]];
+    let values = next_operation(operations, "MatMul", layer, &[&[inputs, outputs]])?;
+    let columns = (0..outputs).flat_map(|it| values[0].iter().skip(it).step_by(outputs));
+    Ok(columns.copied().collect())
 }
 
 /// The constants of the next operation, which must be of that kind.

@@ -72,13 +72,13 @@ impl StateDict {
                 self.read_state_dict(&named)?
             }
             PublishedWeights::Graph {
+                named,
                 convolutions,
                 operations,
                 classifier,
-                ..
             } => {
                 let name = self.facts.name;
-                let mut weights = read_graph(name, &self.layers, convolutions, operations)?;
+                let mut weights = read_graph(name, &self.layers, named, convolutions, operations)?;
                 if let Some((weight, bias)) = classifier {
                     self.insert_graph_classifier(&mut weights, weight, bias.as_ref())?;
                 }

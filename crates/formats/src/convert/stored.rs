@@ -51,6 +51,8 @@ pub(super) enum Operation {
     },
     /// A fully connected layer without bias, followed by batch norm.
     MatMul,
+    /// A fully connected layer with a bias.
+    Dense,
     /// A layer norm.
     Normalisation,
 }
@@ -61,9 +63,10 @@ impl From<Layer> for StoredLayer {
             Layer::Convolution(layer) => Self {
                 shape: layer.published_shape(),
                 canonical_shape: layer.config.weight_shape().to_vec(),
-                operation: match layer.published.is_dense && !layer.published.has_bias {
-                    true => Operation::MatMul,
-                    false => Operation::Convolution {
+                operation: match (layer.published.is_dense, layer.published.has_bias) {
+                    (true, false) => Operation::MatMul,
+                    (true, true) => Operation::Dense,
+                    (false, _) => Operation::Convolution {
                         groups: layer.config.groups(),
                         stride: layer.config.stride,
                     },

@@ -1,7 +1,7 @@
 //! Layers with weights in Burn's own operations.
 
 use affectlens_formats::architecture::{
-    self, ChannelNorm, Convolution, ConvolutionConfig, LineSum, NORM_EPSILON,
+    self, ChannelNorm, Convolution, ConvolutionConfig, LineSum,
 };
 use burn::module::{Module, Param, ParamId, RunningState};
 use burn::nn::BatchNormConfig;
@@ -204,19 +204,26 @@ impl PlainConvolution {
     }
 }
 
-/// `(x - mean) / sqrt(variance + 1e-6) * weight + bias`, mean and variance over channels.
+/// `(x - mean) / sqrt(variance + epsilon) * weight + bias`, mean and variance over channels.
 #[derive(Module, Debug)]
 pub(super) struct PlainNorm {
     weight: Param<Tensor<1>>,
     bias: Param<Tensor<1>>,
+    #[module(skip)]
+    epsilon: f32,
 }
 
 impl PlainNorm {
     pub(super) fn load(norm: &ChannelNorm, from: &mut Loader<'_>) -> Result<Self, WeightsError> {
-        let ChannelNorm { name, channels } = norm;
+        let ChannelNorm {
+            name,
+            channels,
+            epsilon,
+        } = norm;
         Ok(Self {
             weight: from.take(&format!("{name}.weight"), [*channels])?,
             bias: from.take(&format!("{name}.bias"), [*channels])?,
+            epsilon: *epsilon,
         })
     }
 
@@ -224,7 +231,7 @@ impl PlainNorm {
     pub(super) fn forward(&self, maps: Tensor<4>) -> Tensor<4> {
         let centred = maps.clone() - maps.mean_dim(1);
         let variance = centred.clone().square().mean_dim(1);
-        centred / (variance + NORM_EPSILON).sqrt() * channels_of(&self.weight)
+        centred / (variance + self.epsilon).sqrt() * channels_of(&self.weight)
             + channels_of(&self.bias)
     }
 }

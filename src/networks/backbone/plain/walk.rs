@@ -4,11 +4,13 @@ use std::convert::Infallible;
 use std::slice::Iter;
 
 use affectlens_formats::architecture::{
-    Beside, ChannelNorm, Classifier, Convolution, CoordinateAttention, MaxPool, Shortcut, Walk,
+    Beside, ChannelNorm, Classifier, Convolution, CoordinateAttention, MaxPool, SelfAttention,
+    Shortcut, Walk,
 };
-use burn::tensor::Tensor;
+use burn::tensor::activation::softmax;
 use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::MaxPoolOptions;
+use burn::tensor::{Device, Tensor, TensorData};
 
 use super::PlainClassifier;
 use super::layer::{PlainConvolution, PlainLayer};
@@ -171,6 +173,63 @@ impl Walk for Forward<'_> {
         mean(input)
     }
 
+    fn convolution_of_two(
+        &mut self,
+        _layer: &Convolution,
+        first: &Tensor<4>,
+        second: &Tensor<4>,
+    ) -> Result<Tensor<4>, Infallible> {
+        let maps = Tensor::cat(vec![first.clone(), second.clone()], 1);
+        Ok(self.next().forward(maps, None))
+    }
+
+    fn unfold(&mut self, input: &Tensor<4>, patch: usize) -> Tensor<4> {
+        let [batch, channels, height, width] = input.dims();
+        let [down, across] = [height, width].map(|side| side.div_ceil(patch));
+        let whole = resized(input.clone(), [down * patch, across * patch]);
+        let parts: Tensor<6> = whole.reshape([batch, channels, down, patch, across, patch]);
+        let shape = [batch, channels, patch * patch, down * across];
+        parts.permute([0, 1, 3, 5, 2, 4]).reshape(shape)
+    }
+
+    fn fold(&mut self, input: &Tensor<4>, patch: usize, picture: &Tensor<4>) -> Tensor<4> {
+        let [batch, channels, height, width] = picture.dims();
+        let [down, across] = [height, width].map(|side| side.div_ceil(patch));
+        let parts: Tensor<6> = input
+            .clone()
+            .reshape([batch, channels, patch, patch, down, across]);
+        let shape = [batch, channels, down * patch, across * patch];
+        let whole = parts.permute([0, 1, 4, 2, 5, 3]).reshape(shape);
+        resized(whole, [height, width])
+    }
+
+    fn attention(
+        &mut self,
+        layers: &SelfAttention,
+        input: &Tensor<4>,
+        addend: &Tensor<4>,
+    ) -> Result<Tensor<4>, Infallible> {
+        let (all, output) = (self.next(), self.next());
+        let [batch, channels, rows, pixels] = input.dims();
+        let heads = layers.heads;
+        let length = channels / heads;
+        let all: Tensor<6> = all
+            .forward(input.clone(), None)
+            .reshape([batch, 3, heads, length, rows, pixels]);
+        let all = all.permute([1, 0, 2, 4, 5, 3]);
+        let part = |index: usize| -> Tensor<3> {
+            let part = all.clone().narrow(0, index, 1);
+            part.reshape([batch * heads * rows, pixels, length])
+        };
+        let scores = part(0).matmul(part(1).swap_dims(1, 2)) / (length as f32).sqrt();
+        let attended = softmax(scores, 2).matmul(part(2));
+        let attended: Tensor<5> = attended.reshape([batch, heads, rows, pixels, length]);
+        let attended = attended
+            .permute([0, 1, 4, 2, 3])
+            .reshape([batch, channels, rows, pixels]);
+        Ok(output.forward(attended, Some(addend.clone())))
+    }
+
     fn concatenate(&mut self, first: &Tensor<4>, second: &Tensor<4>) -> Tensor<4> {
         Tensor::cat(vec![first.clone(), second.clone()], 1)
     }
@@ -200,6 +259,32 @@ fn twice(maps: Tensor<4>, axis: usize) -> Tensor<4> {
     let mut sides = sides;
     sides[axis] *= 2;
     Tensor::cat(vec![towards(before), towards(after)], axis + 1).reshape(sides)
+}
+
+/// Bilinear between the centres of pixels.
+fn resized(maps: Tensor<4>, [height, width]: [usize; 2]) -> Tensor<4> {
+    let [_, _, from_height, from_width] = maps.dims();
+    if [from_height, from_width] == [height, width] {
+        return maps;
+    }
+    let device = maps.device();
+    let down = shares(from_height, height, &device).swap_dims(2, 3);
+    down.matmul(maps.matmul(shares(from_width, width, &device)))
+}
+
+/// Shares of the inputs in each output, `[1, 1, inputs, outputs]`.
+fn shares(inputs: usize, outputs: usize, device: &Device) -> Tensor<4> {
+    let mut shares = vec![0.0_f32; inputs * outputs];
+    for output in 0..outputs {
+        let place = (output as f32 + 0.5) * inputs as f32 / outputs as f32 - 0.5;
+        let place = place.max(0.0);
+        for (input, shares) in shares.chunks_exact_mut(outputs).enumerate() {
+            let distance = (place.min((inputs - 1) as f32) - input as f32).abs();
+            shares[output] = (1.0 - distance).max(0.0);
+        }
+    }
+    let shares = TensorData::new(shares, [1, 1, inputs, outputs]);
+    Tensor::from_data(shares, device)
 }
 
 /// Means over pixels, `[batch, channels, 1, 1]`.

@@ -1,11 +1,11 @@
-//! Kernels over pixels in their order: convolutions along a row, and attention.
+//! Kernels over pixels in their order: convolutions along a row, attention, and patches.
 
 use super::Read;
 use super::builder::ShaderBuilder;
 use super::padding::pad;
 use super::shader::Element;
 use super::writer::Writer;
-use crate::kernel::{Activation, Map, Sequence, Weighted};
+use crate::kernel::{Activation, Map, MapShape, Sequence, Weighted};
 
 /// Invocations per group.
 const GROUP: usize = 64;
@@ -44,6 +44,16 @@ impl Writer<'_> {
                 output,
                 heads,
             } => self.attend(*input, *output, *heads),
+            Sequence::Unfold {
+                input,
+                output,
+                patch,
+            } => self.patches("unfold", *input, *output, *patch),
+            Sequence::Fold {
+                input,
+                output,
+                patch,
+            } => self.patches("fold", *input, *output, *patch),
         }
     }
 
@@ -159,7 +169,7 @@ impl Writer<'_> {
         let length = self.plan.shape(output).channels / heads;
         assert!(length.is_multiple_of(4), "channels of a head come in fours");
         let shader = ShaderBuilder::new("attention", GROUP)
-            .numbers(&["pixels", "heads", "pictures", "stored", "written"])
+            .numbers(&["pixels", "heads", "rows", "stored", "written"])
             .reads("input", from.element)
             .writes("output", to.element)
             .count("LENGTH", length / 4)
@@ -167,11 +177,38 @@ impl Writer<'_> {
             .source(include_str!("shaders/attention.wgsl"))
             .finish();
         let reads = vec![Read::Buffer(input.index())];
-        let pixels = from.pixels;
+        let MapShape { height, width, .. } = self.plan.shape(input);
         let (stored, written) = (from.stored / 4, to.stored / 4);
         self.push(shader, reads, output.index(), move |batch| {
-            let groups = batch * heads * pixels.div_ceil(GROUP);
-            (groups, vec![pixels, heads, batch, stored, written])
+            let rows = batch * height;
+            let groups = rows * heads * width.div_ceil(GROUP);
+            (groups, vec![width, heads, rows, stored, written])
+        });
+    }
+
+    /// Pixels in rows by their place in a patch, or the picture of such rows.
+    fn patches(&mut self, name: &'static str, input: Map, output: Map, patch: usize) {
+        let (from, to) = (self.buffer(input), self.buffer(output));
+        assert_eq!(from.stored, to.stored, "channels of patches come in fours");
+        let is_unfolded = name == "unfold";
+        let picture = if is_unfolded { input } else { output };
+        let MapShape { height, width, .. } = self.plan.shape(picture);
+        let shader = ShaderBuilder::new(name, GROUP)
+            .numbers(&["invocations", "height", "width", "channels", "patch"])
+            .reads("input", from.element)
+            .writes("output", to.element)
+            .source(include_str!("shaders/patches.wgsl"))
+            .source(match is_unfolded {
+                true => include_str!("shaders/unfold.wgsl"),
+                false => include_str!("shaders/fold.wgsl"),
+            })
+            .finish();
+        let reads = vec![Read::Buffer(input.index())];
+        let (pixels, channels) = (to.pixels, to.stored / 4);
+        self.push(shader, reads, output.index(), move |batch| {
+            let invocations = batch * pixels * channels;
+            let numbers = vec![invocations, height, width, channels, patch];
+            (invocations.div_ceil(GROUP), numbers)
         });
     }
 }

@@ -113,11 +113,62 @@ impl Planner {
         output
     }
 
+    /// Adds a [`Sequence::Unfold`].
+    ///
+    /// # Panics
+    ///
+    /// If patches have no side.
+    #[track_caller]
+    pub fn unfold(&mut self, input: Map, patch: usize) -> Map {
+        let from = self.read(input);
+        let output = self.add(unfolded(from, patch));
+        self.steps.push(Step::Sequence(Sequence::Unfold {
+            input,
+            output,
+            patch,
+        }));
+        output
+    }
+
+    /// Adds a [`Sequence::Fold`] whose output has `height` and `width`.
+    ///
+    /// # Panics
+    ///
+    /// If the map does not hold the patches of such a picture.
+    #[track_caller]
+    pub fn fold(&mut self, input: Map, patch: usize, [height, width]: [usize; 2]) -> Map {
+        let from = self.read(input);
+        let shape = MapShape {
+            height,
+            width,
+            channels: from.channels,
+        };
+        expect("patches", &unfolded(shape, patch).axes(), &from.axes());
+        let output = self.add(shape);
+        self.steps.push(Step::Sequence(Sequence::Fold {
+            input,
+            output,
+            patch,
+        }));
+        output
+    }
+
     /// Size of a map of one row.
     #[track_caller]
     fn row(&self, map: Map) -> MapShape {
         let shape = self.read(map);
         assert_eq!(shape.height, 1, "rows of a line");
         shape
+    }
+}
+
+/// Size of a picture's pixels in rows by their place in a patch.
+#[track_caller]
+fn unfolded(picture: MapShape, patch: usize) -> MapShape {
+    assert!(patch > 0, "patches of {patch} pixels a side");
+    MapShape {
+        height: patch * patch,
+        width: picture.height.div_ceil(patch) * picture.width.div_ceil(patch),
+        channels: picture.channels,
     }
 }

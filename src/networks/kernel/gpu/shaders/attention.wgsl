@@ -1,12 +1,13 @@
-// Each invocation is one pixel of one head and looks at one key after the other: sums are kept with their largest score.
+// Each invocation is one pixel of one head and looks at one key of its row after the other: sums are kept with their largest
+// score.
 // `stored` and `written` count vectors of a pixel.
 fn main(group: u32, local: u32) {
     let blocks = (launch.pixels + GROUP - 1u) / GROUP;
     let head = group / blocks % launch.heads;
-    let picture = group / blocks / launch.heads;
+    let row = group / blocks / launch.heads;
     let query = group % blocks * GROUP + local;
-    if (query >= launch.pixels || picture >= launch.pictures) { return; }
-    let first = picture * launch.pixels * launch.stored + head * LENGTH;
+    if (query >= launch.pixels || row >= launch.rows) { return; }
+    let first = row * launch.pixels * launch.stored + head * LENGTH;
     let width = launch.heads * LENGTH;
     #for i in LENGTH
     let query$i = vec4<f32>(input[first + query * launch.stored + $iu]) * SCALE;
@@ -34,7 +35,7 @@ fn main(group: u32, local: u32) {
         sum$i += weight * vec4<f32>(input[at + width + $iu]);
         #end
     }
-    let place = (picture * launch.pixels + query) * launch.written + head * LENGTH;
+    let place = (row * launch.pixels + query) * launch.written + head * LENGTH;
     #for i in LENGTH
     output[place + $iu] = Output(sum$i / total);
     #end

@@ -1,0 +1,21 @@
+// The picture of rows of pixels by their place in a patch; each invocation writes four channels of a pixel.
+fn main(group: u32, local: u32) {
+    let at = group * GROUP + local;
+    if (at >= launch.invocations) { return; }
+    let channel = at % launch.channels;
+    let pixel = at / launch.channels;
+    let x = pixel % launch.width;
+    let y = pixel / launch.width % launch.height;
+    let picture = pixel / launch.width / launch.height;
+    let whole = patches() * launch.patch;
+    let down = between(y, whole.x, launch.height);
+    let across = between(x, whole.y, launch.width);
+    output[at] = Output(mixed(picture * whole.x * whole.y, down, across, channel));
+}
+
+fn value(first: u32, y: u32, x: u32, channel: u32) -> vec4<f32> {
+    let count = patches();
+    let place = y % launch.patch * launch.patch + x % launch.patch;
+    let number = y / launch.patch * count.y + x / launch.patch;
+    return vec4<f32>(input[(first + place * count.x * count.y + number) * launch.channels + channel]);
+}
