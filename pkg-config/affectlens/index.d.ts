@@ -220,8 +220,10 @@ export type ListeningEnd =
 export interface SoundFacts {
   /** Reports tell whether somebody speaks. */
   speech: true;
-  /** Whether expressions are told from sound too; so far the command line alone does (`affectlens analyze --audio`). */
+  /** Whether expressions are told from sound too: with `audioEncoder` and `audioExpressionHead` among the weights. */
   expression: boolean;
+  /** Length of the sound that expressions are told from, milliseconds; `null` where they are not. */
+  windowMs: number | null;
 }
 
 /** Settings of expression, valence, arousal and action units. */

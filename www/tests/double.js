@@ -46,7 +46,7 @@ export class Lens {
       throw new WebAssembly.RuntimeError("unreachable");
     }
     const lens = new Lens();
-    if (files.voice) lens.#sound = { speech: true, expression: Boolean(files.audioExpressionHead) };
+    if (files.voice) lens.#sound = { speech: true, expression: Boolean(files.audioExpressionHead), windowMs: files.audioExpressionHead ? 4000 : null };
     return lens;
   }
 

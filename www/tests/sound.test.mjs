@@ -496,7 +496,7 @@ describe("refusals", LIMIT, () => {
       codes.own = await failure(lens.listen(new MediaStream(), { own: "yes" }));
       return codes;
     });
-    assert.deepEqual([seen.sound, seen.none], [{ speech: true, expression: false }, null]);
+    assert.deepEqual([seen.sound, seen.none], [{ speech: true, expression: false, windowMs: null }, null]);
     assert.deepEqual([seen.noVoice.code, seen.noVoice.message], ["weights-missing", "weights have no `voice`, which `audio: true` needs"]);
     assert.equal(seen.deaf.message, "listen needs a lens that was loaded with `audio: true`");
     const expected = "expected MediaStream, HTMLVideoElement, HTMLAudioElement, AudioBuffer, Blob or File";

@@ -14,7 +14,7 @@ import { chromium } from "playwright-core";
 import { serve } from "./server.mjs";
 
 /**
- * @typedef {{ name: string, side: number, batch: number }} Network
+ * @typedef {{ name: string, batch: number, shape: number[] }} Network
  * @typedef {{ models: string, packages: string, clip: { file: string, width: number, height: number }, networks: Network[],
  *   firsts: number, rounds: number, secondsPerNetwork: number, frames: number, parts: ("browser" | "frame")[],
  *   tolerance: number, toleranceOnGpu: number }} Plan
@@ -95,9 +95,8 @@ async function openBrowser() {
 }
 
 /** @param {Network} network */
-async function timeNetwork({ name, side, batch }) {
+async function timeNetwork({ name, batch, shape }) {
   say(`    ${name}, batch ${batch}`);
-  const shape = [batch, 3, side, side];
   /** @type {Map<string, number[]>} */
   const firsts = new Map();
   /** @type {Record<string, string>} */

@@ -38,12 +38,46 @@ enum Part {
     Frame,
 }
 
-/// `(name, side, batch)`
-const NETWORKS: [(&str, u32, usize); 4] = [
-    ("emotieffnet-b0", 224, 1),
-    ("emotieffnet-b0", 224, 4),
-    ("faceres", 224, 1),
-    ("blazeface-short-range", 128, 1),
+/// A network that is timed.
+#[derive(Clone, Copy)]
+struct Timed {
+    name: &'static str,
+    input: Input,
+    batch: usize,
+}
+
+/// What one run of a network reads.
+#[derive(Clone, Copy)]
+enum Input {
+    /// Square pictures of that side, pixels.
+    Pictures(u32),
+    /// So many seconds of sound.
+    Sound(usize),
+}
+
+/// Samples of a second of sound.
+const SAMPLE_RATE: usize = 16_000;
+
+impl Timed {
+    const fn new(name: &'static str, input: Input, batch: usize) -> Self {
+        Self { name, input, batch }
+    }
+
+    /// Shape of the input.
+    fn shape(&self) -> Vec<usize> {
+        match self.input {
+            Input::Pictures(side) => vec![self.batch, 3, side as usize, side as usize],
+            Input::Sound(seconds) => vec![self.batch, 1, seconds * SAMPLE_RATE],
+        }
+    }
+}
+
+const NETWORKS: [Timed; 5] = [
+    Timed::new("emotieffnet-b0", Input::Pictures(224), 1),
+    Timed::new("emotieffnet-b0", Input::Pictures(224), 4),
+    Timed::new("faceres", Input::Pictures(224), 1),
+    Timed::new("blazeface-short-range", Input::Pictures(128), 1),
+    Timed::new("wav2vec2-base", Input::Sound(10), 1),
 ];
 /// Largest difference between two engines, relative to the largest value of the output: sums in another order through
 /// up to 80 layers.
@@ -190,6 +224,14 @@ fn write_models() -> Result<()> {
         .arg(models()),
         minutes(5),
     )?;
+    run(
+        command(
+            &setup::bench_python().to_string_lossy(),
+            ["xtask/bench/python/sound.py", "--write"],
+        )
+        .arg(models()),
+        minutes(10),
+    )?;
     let every = format!("select=not(mod(n\\,{CLIP_STEP}))");
     run(
         command("ffmpeg", ["-v", "error", "-y", "-i", &clip, "-vf", &every])
@@ -214,7 +256,7 @@ fn release_binary() -> Result<PathBuf> {
 fn browse(part: Part, effort: &Effort) -> Result<Value> {
     let networks: Vec<_> = NETWORKS
         .iter()
-        .map(|(name, side, batch)| json!({ "name": name, "side": side, "batch": batch }))
+        .map(|it| json!({ "name": it.name, "batch": it.batch, "shape": it.shape() }))
         .collect();
     let plan = json!({
         "models": models(),

@@ -4,7 +4,8 @@
 /**
  * @typedef {{ device: "webgpu" | "cpu", threads: number }} Place
  * @typedef {{ run: (input: Float32Array, shape: number[]) => Promise<Float32Array> }} Opened
- * @typedef {{ format: string, prepare: (place: Place) => Promise<(model: Uint8Array) => Promise<Opened>> }} Engine
+ * @typedef {{ format: string, prepare: (place: Place) => Promise<(model: Uint8Array, shape: number[]) => Promise<Opened>> }} Engine
+ *   a shape of three numbers is that of sound, `[1, 1, samples]`
  */
 
 /** @type {Record<string, Engine>} */
@@ -12,11 +13,16 @@ export const ENGINES = {
   affectlens: {
     format: "safetensors",
     async prepare({ device, threads }) {
-      const { default: initialise, Network } = await import("/affectlens/affectlens.js");
+      const { default: initialise, Network, SoundNetwork } = await import("/affectlens/affectlens.js");
       const { CpuWorkers } = await import("/affectlens/cpu.js");
-      return async (model) => {
+      return async (model, shape) => {
         await initialise({ module_or_path: "/affectlens/affectlens_bg.wasm" });
         const workers = new CpuWorkers(threads);
+        if (shape.length === 3) {
+          const network = await SoundNetwork.open(device, model, shape[2], workers);
+          if (workers.report.fallback) throw new Error(workers.report.fallback);
+          return { run: (input) => network.run(input) };
+        }
         const network = await Network.open(device, model, workers);
         if (workers.report.fallback) throw new Error(workers.report.fallback);
         return { run: (input, [batch]) => network.run(input, batch) };

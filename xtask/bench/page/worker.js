@@ -23,7 +23,7 @@ async function answer(request) {
       const { engine, model, input, shape } = request;
       const open = await ENGINES[engine].prepare(request);
       const started = performance.now();
-      const opened = await open(model);
+      const opened = await open(model, shape);
       run = () => opened.run(input, shape);
       output = await run();
       return { firstMs: performance.now() - started };

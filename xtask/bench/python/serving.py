@@ -23,14 +23,14 @@ def parse_arguments(parser=None):
     parser = parser or argparse.ArgumentParser()
     parser.add_argument("--model", required=True)
     parser.add_argument("--input", required=True)
-    parser.add_argument("--side", type=int, required=True)
+    parser.add_argument("--shape", required=True, help="of one run: 1,3,224,224")
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
-    shape = (-1, 3, arguments.side, arguments.side)
-    pictures = np.fromfile(arguments.input, np.float32).reshape(shape)[: arguments.batch].copy()
+    shape = [int(side) for side in arguments.shape.split(",")]
+    values = np.fromfile(arguments.input, np.float32).reshape(-1, *shape[1:])[: shape[0]].copy()
     with open(arguments.model, "rb") as file:
-        return file.read(), pictures, arguments
+        return file.read(), values, arguments
 
 
 def serve(load, model, pictures, adapter="CPU"):

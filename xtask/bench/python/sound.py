@@ -1,8 +1,10 @@
 """Times wav2vec 2.0 base beside onnxruntime on this CPU: the same seeded weights, the same sound, taking turns.
 
     python sound.py AFFECTLENS [--seconds 10] [--rounds 5] [--threads 1,2]
+    python sound.py --write FOLDER [--seconds 10]
 
-AFFECTLENS is the program. The ONNX graph is the published architecture with the operators that onnxruntime has kernels
+AFFECTLENS is the program. With --write nothing is timed: FOLDER gets the network for both, `wav2vec2-base.safetensors` and
+`wav2vec2-base.onnx`, and the sound, `wav2vec2-base.input`. The ONNX graph is the published architecture with the operators that onnxruntime has kernels
 for (LayerNormalization, Gelu, InstanceNormalization for a norm of one channel a group) and the weight norm folded. Before
 anything is timed the outputs are compared. Prints milliseconds, seconds of sound a second, and ratios; that of processor
 time too, which counts on a machine that others use (Linux).
@@ -230,15 +232,24 @@ def compare(program, folder, model, sound, arguments):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("program")
+    parser.add_argument("program", nargs="?")
+    parser.add_argument("--write", type=pathlib.Path, metavar="FOLDER")
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", default="1,2")
     arguments = parser.parse_args()
+    if (arguments.program is None) == (arguments.write is None):
+        parser.error("expected either a program or --write FOLDER")
+    metadata = {"architecture": "wav2vec2-base"}
     weights = {name: seeded(name, shape) for name, shape in parameters().items()}
     sound = uniform("sound", arguments.seconds * RATE) * np.float32(3**0.5)
+    if arguments.write is not None:
+        arguments.write.mkdir(parents=True, exist_ok=True)
+        write_safetensors(arguments.write / "wav2vec2-base.safetensors", weights, metadata)
+        (arguments.write / "wav2vec2-base.onnx").write_bytes(network(weights, sound.size))
+        sound.tofile(arguments.write / "wav2vec2-base.input")
+        return
     with tempfile.TemporaryDirectory() as folder:
-        metadata = {"architecture": "wav2vec2-base"}
         write_safetensors(pathlib.Path(folder, "wav2vec2-base.safetensors"), weights, metadata)
         sound.tofile(pathlib.Path(folder, "input"))
         model = network(weights, sound.size)

@@ -5,7 +5,9 @@ use std::{fs, path::Path, process::Command, thread, time::Duration};
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
-use super::{Effort, NETWORKS, TOLERANCE, TOLERANCE_ON_GPU, engine::Engine, folder, models};
+use super::{
+    Effort, Input, NETWORKS, TOLERANCE, TOLERANCE_ON_GPU, Timed, engine::Engine, folder, models,
+};
 use crate::{setup, shell::command};
 
 /// One visit lasts about this long, so that a short network is not timed alone with a cold cache.
@@ -50,13 +52,11 @@ const CONTESTANTS: [Contestant; 7] = [
 ];
 
 impl Contestant {
-    fn command(
-        &self,
-        binary: &Path,
-        (name, side, batch): (&str, u32, usize),
-        shaders: &Path,
-    ) -> Command {
-        let (batch, side) = (batch.to_string(), side.to_string());
+    fn command(&self, binary: &Path, network: Timed, shaders: &Path) -> Command {
+        let Timed { name, input, batch } = network;
+        let batch = batch.to_string();
+        let shape: Vec<String> = network.shape().iter().map(ToString::to_string).collect();
+        let shape = shape.join(",");
         let threads = self.threads.to_string();
         let mut command = match self.program {
             Program::Affectlens { device } => {
@@ -64,11 +64,14 @@ impl Contestant {
                 command
                     .args(["--network", name, "--device", device, "--weights"])
                     .arg(models());
+                if let Input::Sound(seconds) = input {
+                    command.args(["--seconds", &seconds.to_string()]);
+                }
                 command
             }
-            Program::OnnxRuntime => python("serve_onnxruntime.py", name, &side),
+            Program::OnnxRuntime => python("serve_onnxruntime.py", name, &shape),
             Program::PyTorch { compiled } => {
-                let mut command = python("serve_torch.py", name, &side);
+                let mut command = python("serve_torch.py", name, &shape);
                 command.args(compiled.then_some("--compile"));
                 command
             }
@@ -85,11 +88,11 @@ impl Contestant {
     }
 }
 
-fn python(script: &str, network: &str, side: &str) -> Command {
+fn python(script: &str, network: &str, shape: &str) -> Command {
     let script = format!("xtask/bench/python/{script}");
     let mut command = command(&setup::bench_python().to_string_lossy(), [script]);
     command
-        .args(["--side", side, "--model"])
+        .args(["--shape", shape, "--model"])
         .arg(models().join(format!("{network}.onnx")));
     command
 }
@@ -121,11 +124,13 @@ fn limits() -> Option<Value> {
 
 fn time_network(
     binary: &Path,
-    network: (&str, u32, usize),
+    network: Timed,
     effort: &Effort,
     has_torch: bool,
 ) -> Result<Value> {
-    let (name, _, batch) = network;
+    let Timed { name, input, batch } = network;
+    // PyTorch is given networks for pictures.
+    let has_torch = has_torch && matches!(input, Input::Pictures(_));
     eprintln!("    {name}, batch {batch}");
     let contestants: Vec<_> = CONTESTANTS
         .into_iter()
