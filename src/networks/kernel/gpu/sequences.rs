@@ -194,7 +194,7 @@ impl Writer<'_> {
         let picture = if is_unfolded { input } else { output };
         let MapShape { height, width, .. } = self.plan.shape(picture);
         let shader = ShaderBuilder::new(name, GROUP)
-            .numbers(&["invocations", "height", "width", "channels", "patch"])
+            .numbers(&["invocations", "height", "width", "channels", "side"])
             .reads("input", from.element)
             .writes("output", to.element)
             .source(include_str!("shaders/patches.wgsl"))

@@ -13,7 +13,7 @@ fn between(at: u32, inputs: u32, outputs: u32) -> Between {
 
 // Patches of the picture, down and across.
 fn patches() -> vec2<u32> {
-    return (vec2<u32>(launch.height, launch.width) + launch.patch - 1u) / launch.patch;
+    return (vec2<u32>(launch.height, launch.width) + launch.side - 1u) / launch.side;
 }
 
 // Four pixels of the picture `first` pixels from the start, weighed.

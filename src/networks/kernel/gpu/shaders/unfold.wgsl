@@ -7,12 +7,12 @@ fn main(group: u32, local: u32) {
     let count = patches();
     let number = pixel % (count.x * count.y);
     let row = pixel / (count.x * count.y);
-    let place = row % (launch.patch * launch.patch);
-    let picture = row / (launch.patch * launch.patch);
-    let y = number / count.y * launch.patch + place / launch.patch;
-    let x = number % count.y * launch.patch + place % launch.patch;
-    let down = between(y, launch.height, count.x * launch.patch);
-    let across = between(x, launch.width, count.y * launch.patch);
+    let place = row % (launch.side * launch.side);
+    let picture = row / (launch.side * launch.side);
+    let y = number / count.y * launch.side + place / launch.side;
+    let x = number % count.y * launch.side + place % launch.side;
+    let down = between(y, launch.height, count.x * launch.side);
+    let across = between(x, launch.width, count.y * launch.side);
     output[at] = Output(mixed(picture * launch.height * launch.width, down, across, channel));
 }
 
