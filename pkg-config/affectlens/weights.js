@@ -3,7 +3,7 @@
 // Runs in the worker.
 
 import { AffectLensError } from "./errors.js";
-import { TASKS_OF_ROLE } from "./names.js";
+import { SOUND_ROLES, TASKS_OF_ROLE } from "./names.js";
 
 /** @typedef {import("./names.js").Task} Task */
 /** @typedef {import("./names.js").WeightsRole} Role */
@@ -38,8 +38,8 @@ export function rolesFor(tasks, detector = "short-range", audio = false) {
   const detectors = { detector: "short-range", fullRangeDetector: "full-range" };
   const isChosen = (/** @type {Role} */ role) => detector === "auto" || (detectors[role] ?? detector) === detector;
   const serves = (/** @type {Role} */ role) => TASKS_OF_ROLE[role].some((task) => tasks.includes(task));
-  // Of the files for sound the module hears with this one alone; the others are large.
-  return ROLES.filter((role) => (role === "voice" ? audio : isChosen(role) && serves(role)));
+  const hears = (/** @type {Role} */ role) => audio && SOUND_ROLES.includes(role);
+  return ROLES.filter((role) => hears(role) || (isChosen(role) && serves(role)));
 }
 
 /**

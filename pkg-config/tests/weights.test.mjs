@@ -16,12 +16,12 @@ test("each task reads the files that it can use, and violence alone none of face
   assert.deepEqual(rolesFor(["action-units"]), sorted([...FACES, "actionUnitsHead", "blendshapes"]));
   assert.deepEqual(rolesFor(["violence"]), VIOLENCE);
   assert.deepEqual(rolesFor(["violence", "expression"]), [...FACES, ...VIOLENCE]);
-  assert.deepEqual(rolesFor(TASKS, "auto", true), ROLES.filter((role) => !/^audio/.test(role)));
+  assert.deepEqual(rolesFor(TASKS, "auto", true), ROLES);
 });
 
 test("what sound is heard with is read only where it is asked for, whatever the tasks", () => {
-  assert.deepEqual(rolesFor(["violence"], "short-range", true), [...VIOLENCE, "voice"]);
-  assert.deepEqual(rolesFor(["expression"], "short-range", true), [...FACES, "voice"]);
+  assert.deepEqual(rolesFor(["violence"], "short-range", true), [...VIOLENCE, ...SOUND_ROLES]);
+  assert.deepEqual(rolesFor(["expression"], "short-range", true), [...FACES, ...SOUND_ROLES]);
   assert.deepEqual(rolesFor(TASKS, "auto"), ROLES.filter((role) => !SOUND_ROLES.includes(role)));
 });
 

@@ -4,8 +4,10 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::{
     calibration::{ExpressionSettings, softmax},
+    device::OpenedDevice,
     error::LensError,
     head::Mlp,
+    kernel::{Network, Plan},
     label::Expression,
     role::Role,
     weights::Weights,
@@ -14,7 +16,8 @@ use crate::{
 /// A head that classifies vectors of sound, on the CPU.
 #[derive(Debug)]
 pub struct SoundHead {
-    head: Mlp,
+    /// In folded form: what trains it would bring a browser megabytes of kernels.
+    network: Network,
     classes: Vec<Expression>,
     settings: ExpressionSettings,
 }
@@ -35,9 +38,14 @@ impl SoundHead {
                 got: encoder.to_owned(),
             });
         }
-        let head = Mlp::load(weights, &Device::flex()).map_err(LensError::weights(role))?;
+        let wrong = || LensError::weights(role);
+        let config = Mlp::config_of(weights).map_err(wrong())?;
+        let mut planner = Plan::of_input(1, 1, config.inputs);
+        let vectors = planner.input();
+        let logits = Mlp::plan(weights, &mut planner, vectors).map_err(wrong())?;
+        let network = Network::new(&planner.finish(&[logits]), &OpenedDevice::cpu());
         let classes = weights.metadata.classes.clone();
-        let got = head.config().classes;
+        let got = config.classes;
         if classes.len() != got {
             return Err(LensError::Classes {
                 role,
@@ -47,7 +55,7 @@ impl SoundHead {
         }
         Ok(Self {
             settings: ExpressionSettings::read(&weights.metadata.extra, got)?,
-            head,
+            network,
             classes,
         })
     }
@@ -64,7 +72,7 @@ impl SoundHead {
 
     /// Numbers of a vector.
     pub fn inputs(&self) -> usize {
-        self.head.config().inputs
+        self.network.input().channels
     }
 
     /// Classifies a batch of vectors.
@@ -74,7 +82,8 @@ impl SoundHead {
     /// - vectors: `[batch, inputs]`, on the CPU
     /// - output: `[batch, classes]`, before softmax
     pub fn forward(&self, vectors: Tensor<2>) -> Tensor<2> {
-        self.head.forward(vectors)
+        let [batch, inputs] = vectors.dims();
+        self.network.forward(vectors.reshape([batch, 1, 1, inputs]))
     }
 
     /// Probabilities from logits; with `gla` the head's class biases count.
@@ -97,9 +106,10 @@ impl SoundHead {
         if vectors.is_empty() {
             return Vec::new();
         }
-        let shape = [vectors.len() / inputs, inputs];
+        let shape = [vectors.len() / inputs, 1, 1, inputs];
         let vectors = TensorData::new(vectors.to_vec(), shape);
-        let logits = self.forward(Tensor::from_data(vectors, &Device::flex()));
+        let vectors = Tensor::<4>::from_data(vectors, &Device::flex());
+        let logits = self.network.forward(vectors);
         let logits = logits.into_data();
         let logits = logits.as_slice::<f32>().expect("networks compute in f32");
         let rows = logits.chunks_exact(self.classes.len());

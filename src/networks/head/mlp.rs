@@ -86,6 +86,15 @@ impl Mlp {
         })
     }
 
+    /// Sizes of a network in a file.
+    ///
+    /// # Errors
+    ///
+    /// [`WeightsError`] for another architecture, or for a weight that is missing, unexpected or no matrix.
+    pub fn config_of(weights: &Weights) -> Result<MlpConfig, WeightsError> {
+        stored_config(weights)
+    }
+
     /// Adds the network to a plan and returns the logits; `embedding` is a feature map of one pixel.
     ///
     /// # Errors

@@ -122,12 +122,7 @@ fn limits() -> Option<Value> {
     serde_json::from_slice(&output.stdout).ok()
 }
 
-fn time_network(
-    binary: &Path,
-    network: Timed,
-    effort: &Effort,
-    has_torch: bool,
-) -> Result<Value> {
+fn time_network(binary: &Path, network: Timed, effort: &Effort, has_torch: bool) -> Result<Value> {
     let Timed { name, input, batch } = network;
     // PyTorch is given networks for pictures.
     let has_torch = has_torch && matches!(input, Input::Pictures(_));
