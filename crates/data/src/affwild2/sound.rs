@@ -383,6 +383,7 @@ mod tests {
             samples,
             pictures: None,
             complaint: None,
+            is_whole: true,
         }
     }
 
