@@ -74,7 +74,7 @@ impl Clip<'_> {
             self.folder(folder, fps, &mut skipped)
         });
         if let Some(summary) = skipped.summary() {
-            eprintln!("affectlens: `{}`: {summary}", self.path.display());
+            complain!("affectlens: `{}`: {summary}", self.path.display());
         }
         analyzed
     }
@@ -126,7 +126,7 @@ impl Clip<'_> {
         };
         self.finish(&bar)?;
         if let Some(complaint) = self.speech.take().and_then(Speech::close) {
-            eprintln!(
+            complain!(
                 "affectlens: sound of `{}`: {complaint}",
                 self.path.display()
             );
@@ -153,7 +153,7 @@ impl Clip<'_> {
         match Speech::open(path, voice) {
             Ok(speech) => self.speech = Some(speech),
             Err(error @ SoundError::NoTrack { .. }) => {
-                eprintln!("affectlens: {error}; its reports say nothing about speech");
+                complain!("affectlens: {error}; its reports say nothing about speech");
             }
             Err(error) => return Err(error.into()),
         }
