@@ -72,7 +72,8 @@ impl Backbone {
         Ok(Self {
             facts,
             outputs: outputs(weights)?,
-            network: Network::new(&planner.finish(&maps), device),
+            network: Network::build(&planner.finish(&maps), device)
+                .map_err(WeightsError::Network)?,
         })
     }
 

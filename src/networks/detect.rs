@@ -73,7 +73,7 @@ impl FaceDetector {
         let range = DetectorRange::of(weights)?;
         let detector = Self {
             range,
-            network: Network::new(&plan(weights)?, device),
+            network: Network::build(&plan(weights)?, device).map_err(WeightsError::Network)?,
             device: device.clone(),
             threshold: range.default_threshold(),
             gpu: None,

@@ -14,7 +14,8 @@ use std::ops::Range;
 use burn::tensor::{Device, ExecutionError, Tensor};
 
 pub use affectlens_cpu::{
-    Activation, LineSums, Map, MapShape, Plan, Planner, Sequence, Shortcut, Step, Weighted, Window,
+    Activation, CompileError, LineSums, Map, MapShape, Plan, Planner, Sequence, Shortcut, Step,
+    Weighted, Window,
 };
 pub use counters::Counters;
 pub(crate) use product::product;
@@ -41,22 +42,33 @@ enum Executor {
 }
 
 impl Network {
-    /// Puts a plan's parameters on a device.
+    /// Puts the parameters of a plan whose sizes are known to fit on a device.
+    ///
+    /// # Panics
+    ///
+    /// For a plan that [`build`](Self::build) refuses.
     pub fn new(plan: &Plan, device: &OpenedDevice) -> Self {
+        Self::build(plan, device).expect("loops for every step of a plan")
+    }
+
+    /// Puts a plan's parameters on a device. A plan may have sizes that a file decides.
+    ///
+    /// # Errors
+    ///
+    /// [`CompileError`] for a map that is empty or too large, and for a window that the loops do not have.
+    pub fn build(plan: &Plan, device: &OpenedDevice) -> Result<Self, CompileError> {
         let executor = match device.kind {
-            DeviceKind::Cpu => Executor::Cpu(
-                CpuNetwork::new(plan, device).expect("loops for every step of a plan"),
-            ),
+            DeviceKind::Cpu => Executor::Cpu(CpuNetwork::new(plan, device)?),
             DeviceKind::Vulkan | DeviceKind::WebGpu => {
                 let gpu = Gpu::of(&device.device).expect("a GPU is Burn's wgpu device");
                 Executor::Gpu(GpuNetwork::new(plan, &gpu, device.kernels))
             }
         };
-        Self {
+        Ok(Self {
             executor,
             input: plan.input(),
             outputs: plan.output_ranges(),
-        }
+        })
     }
 
     /// Kernels of one forward pass on a GPU; zero on the CPU.

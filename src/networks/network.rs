@@ -84,7 +84,7 @@ impl Network {
     pub fn load(weights: &Weights, device: OpenedDevice) -> Result<Self, NetworkError> {
         let (plan, facts) = plan(weights)?;
         Ok(Self {
-            network: kernel::Network::new(&plan, &device),
+            network: kernel::Network::build(&plan, &device).map_err(WeightsError::Network)?,
             device,
             facts,
             counters: Counters::default(),

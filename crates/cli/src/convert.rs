@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 
-use crate::outputs::expect_outputs;
+use crate::outputs::{expect_other_file, expect_outputs};
 use affectlens::audio::SPEECH_NAMES;
 use affectlens::backbone;
 use affectlens::calibration::ViolenceSettings;
@@ -57,6 +57,10 @@ pub(super) fn run(args: Args) -> Result<()> {
     let member = member(&args.backbone)?;
     let output = Some(&args.output);
     expect_outputs([("OUT", output), ("--head", args.head.as_ref())])?;
+    expect_other_file(("OUT", &args.output), &args.input)?;
+    if let Some(head) = &args.head {
+        expect_other_file(("--head", head), &args.input)?;
+    }
     let published = read(&args.input, member)?;
     let place = args.input.display();
     let head = match &args.head {
@@ -109,7 +113,7 @@ pub(super) fn run(args: Args) -> Result<()> {
         None => {
             if let Some(kind) = kind_of_checkpoint(&published) {
                 let kind = kind.name();
-                eprintln!("`{place}` has a temporal head too ({kind}); --head FILE writes it");
+                complain!("`{place}` has a temporal head too ({kind}); --head FILE writes it");
             }
         }
     }
@@ -141,7 +145,7 @@ fn read(input: &Path, member: Option<&TaskMember>) -> Result<PublishedWeights> {
 fn write(path: &Path, weights: &Weights, precision: Precision) -> Result<()> {
     weights.write(path, precision)?;
     let count: usize = weights.iter().map(|(_, tensor)| tensor.values.len()).sum();
-    println!(
+    say!(
         "{}: {} weights, {count} values",
         path.display(),
         weights.len()

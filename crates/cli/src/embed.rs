@@ -12,7 +12,7 @@ use burn::tensor::Tensor;
 use clap::builder::PossibleValuesParser;
 use serde::Serialize;
 
-use super::{DeviceOption, installed::unusable};
+use super::{DeviceOption, installed::unusable, terminal::OutputError};
 use affectlens::{
     audio::SPEECH_NAMES,
     backbone::{Backbone, NAMES, canonical_weights},
@@ -63,7 +63,7 @@ pub(super) fn run(args: Args) -> Result<()> {
         let picture = match read_input(path) {
             Ok(picture) => crop::resize(&picture, network.facts().input_side),
             Err(error) => {
-                eprintln!("affectlens: {error:#}");
+                complain!("affectlens: {error:#}");
                 failed += 1;
                 continue;
             }
@@ -77,9 +77,10 @@ pub(super) fn run(args: Args) -> Result<()> {
         };
         // A lost device gives numbers too.
         opened.check()?;
-        serde_json::to_writer(&mut out, &line)?;
-        writeln!(out)?;
-        out.flush()?;
+        let mut text = serde_json::to_vec(&line)?;
+        text.push(b'\n');
+        let written = out.write_all(&text).and_then(|()| out.flush());
+        written.map_err(OutputError::of_stdout)?;
     }
     if failed > 0 {
         bail!("{failed} of {} pictures failed", args.files.len());

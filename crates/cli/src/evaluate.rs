@@ -96,13 +96,18 @@ fn print<C: Copy + PartialEq>(
     name: impl Fn(C) -> &'static str,
     examples: &str,
 ) {
-    println!(
+    say!(
         "accuracy {:.4}, macro-F1 {:.4}, {} {examples}",
-        scores.accuracy, scores.macro_f1, scores.count
+        scores.accuracy,
+        scores.macro_f1,
+        scores.count
     );
-    println!(
+    say!(
         "{:>11} {:>9} {:>7} {:>7}  taken for",
-        "", "precision", "recall", "F1"
+        "",
+        "precision",
+        "recall",
+        "F1"
     );
     for (class, row) in scores.classes.iter().zip(&scores.confusion) {
         let of_class = |scores: &[(C, f64)]| {
@@ -112,7 +117,7 @@ fn print<C: Copy + PartialEq>(
         let [precision, recall, f1] =
             [&scores.precision, &scores.recall, &scores.per_class].map(|scores| of_class(scores));
         let taken_for: Vec<String> = row.iter().map(|count| format!("{count:>5}")).collect();
-        println!(
+        say!(
             "{:>11} {precision:>9} {recall:>7} {f1:>7}  {}",
             name(*class),
             taken_for.join(" ")

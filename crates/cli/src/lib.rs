@@ -1,6 +1,7 @@
 //! The command line.
 
-#![expect(clippy::print_stdout, reason = "results go to standard output")]
+#[macro_use]
+mod terminal;
 
 mod analyze;
 mod bench;
@@ -25,6 +26,7 @@ use clap::{Parser, Subcommand};
 
 use detector::DetectorOption;
 use options::{DeviceOption, WeightsOptions, probability};
+use terminal::OutputError;
 
 /// Detects facial expressions, valence and arousal, action units and violence in pictures and videos.
 #[derive(Parser)]
@@ -69,10 +71,14 @@ pub fn main() -> ExitCode {
         Command::Weights(args) => weights::run(args),
         Command::Bench(args) => bench::run(&args),
     };
-    match result {
+    match result.and_then(|()| terminal::outcome()) {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads our output has seen enough.
+        Err(error) if OutputError::of(&error).is_some_and(OutputError::is_closed_pipe) => {
+            ExitCode::SUCCESS
+        }
         Err(error) => {
-            eprintln!("affectlens: {error:#}");
+            complain!("affectlens: {error:#}");
             ExitCode::FAILURE
         }
     }

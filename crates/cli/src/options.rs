@@ -7,9 +7,11 @@ use clap::{ValueEnum, builder::PossibleValue};
 
 use super::installed::InstalledWeights;
 use affectlens::{
+    calibration::ViolenceSettings,
     device::{self, DeviceChoice, OpenedDevice},
     kernel,
     label::Expression,
+    weights::MAX_UNITS,
 };
 use affectlens_data::{LabelledPictures, Part};
 
@@ -49,7 +51,7 @@ impl DeviceOption {
         })
         .context("--device")?;
         if let Some(reason) = &opened.fallback {
-            eprintln!("affectlens: on the CPU: {reason}");
+            complain!("affectlens: on the CPU: {reason}");
         }
         Ok(opened)
     }
@@ -111,6 +113,23 @@ pub(crate) fn probability(text: &str) -> Result<f32, String> {
         .ok()
         .filter(|value| (0.0..=1.0).contains(value))
         .ok_or_else(|| "expected a number from 0 to 1".to_owned())
+}
+
+/// Reads a number of frames: of a window, or from one of its frames to the next.
+pub(crate) fn frames(text: &str) -> Result<usize, String> {
+    let most = ViolenceSettings::LONGEST;
+    text.parse()
+        .ok()
+        .filter(|frames| (1..=most).contains(frames))
+        .ok_or_else(|| format!("expected a whole number from 1 to {most}"))
+}
+
+/// Reads a number of hidden units.
+pub(crate) fn units(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|units| (1..=MAX_UNITS).contains(units))
+        .ok_or_else(|| format!("expected a whole number from 1 to {MAX_UNITS}"))
 }
 
 /// Reads an expression's name.

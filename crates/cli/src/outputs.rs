@@ -23,6 +23,34 @@ pub(crate) fn expect_outputs<'a>(
     Ok(())
 }
 
+/// Confirms that a file to write is not one that is read.
+pub(crate) fn expect_other_file((option, out): (&str, &Path), input: &Path) -> Result<()> {
+    if is_same_file(out, input) {
+        let input = input.display();
+        bail!("{option} is the input `{input}`, which would be lost");
+    }
+    Ok(())
+}
+
+/// Whether two names stand for one file that is there.
+#[cfg(unix)]
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let identity = |path: &Path| {
+        let found = std::fs::metadata(path).ok().filter(|it| it.is_file());
+        found.map(|found| (found.dev(), found.ino()))
+    };
+    identity(one).is_some_and(|one| Some(one) == identity(other))
+}
+
+/// Whether two names stand for one file that is there.
+#[cfg(not(unix))]
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let whole = |path: &Path| path.canonicalize().ok();
+    whole(one).is_some_and(|one| Some(one) == whole(other))
+}
+
 /// Confirms that a folder is there and can be written to, or can be made.
 pub(crate) fn expect_output_folder(option: &'static str, folder: &Path) -> Result<()> {
     let there = folder
@@ -61,6 +89,22 @@ mod tests {
                 one.display()
             )
         );
+    }
+
+    #[test]
+    fn an_input_is_not_written_over() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let [input, other] = ["a", "b"].map(|name| folder.path().join(name));
+        std::fs::write(&input, b"precious").expect("writable");
+        expect_other_file(("--out", &other), &input).expect("two files");
+        std::fs::hard_link(&input, &other).expect("same folder");
+        for out in [&input, &other] {
+            let error = expect_other_file(("--out", out), &input).expect_err("one file");
+            assert!(
+                error.to_string().starts_with("--out is the input `"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

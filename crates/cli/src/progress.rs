@@ -34,8 +34,8 @@ pub(super) struct Terminal {
 impl Terminal {
     fn print(&self, line: &str) {
         match &*self.bar.borrow() {
-            Some(bar) => bar.suspend(|| eprintln!("{line}")),
-            None => eprintln!("{line}"),
+            Some(bar) => bar.suspend(|| complain!("{line}")),
+            None => complain!("{line}"),
         }
     }
 }

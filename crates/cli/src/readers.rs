@@ -61,7 +61,9 @@ pub(crate) fn open_sound(
 ) -> Result<(SoundReader, Weights)> {
     let installed = InstalledWeights::new(folder, Some(SOUND_BACKBONE.to_owned()));
     // The parameters are read again when they are needed: mostly all vectors are in the cache.
-    let metadata = installed.backbone()?.metadata;
+    let weights = installed.backbone()?;
+    let digest = weights.digest();
+    let mut metadata = weights.metadata;
     if metadata.source_sha256.is_empty() {
         bail!(
             "weights of `{SOUND_BACKBONE}` do not name the file that they came from; convert them again"
@@ -76,8 +78,9 @@ pub(crate) fn open_sound(
             reason: format!("{error:#}"),
         })
     });
-    let digest = &metadata.source_sha256;
-    let embedder = SoundEmbedder::new(SOUND_BACKBONE, digest, &feature_cache(), load);
+    let embedder = SoundEmbedder::new(SOUND_BACKBONE, &digest, &feature_cache(), load);
+    // What is left of the weights has the digest of all of them in its own.
+    metadata.extra.insert("loaded_sha256".to_owned(), digest);
     let observer = Box::new(Terminal::default());
     let reader = SoundReader::new(tree, videos, embedder, observer);
     Ok((reader, Weights::new(metadata)))

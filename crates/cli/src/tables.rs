@@ -7,7 +7,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
-use super::{DeviceOption, options::VideosOption, outputs::expect_output_folder, train::stamp};
+use super::{
+    DeviceOption, options::VideosOption, outputs::expect_output_folder, terminal, train::stamp,
+};
 use affectlens::weights::{Precision, Weights};
 
 /// Options of `affectlens tables`.
@@ -72,13 +74,12 @@ impl Args {
             let path = self.out.join(name);
             std::fs::write(&path, text).with_context(|| format!("`{}`", path.display()))?;
         }
-        print!(
-            "{}",
-            if self.json {
-                json + "\n"
-            } else {
-                markdown.to_owned()
+        terminal::print(
+            match self.json {
+                true => json + "\n",
+                false => markdown.to_owned(),
             }
+            .as_bytes(),
         );
         Ok(())
     }
@@ -95,10 +96,10 @@ impl Args {
         if let Ok(kept) = Weights::read(&path)
             && kept.metadata.extra.get(TRAINED_ON) == Some(&trained_on)
         {
-            eprintln!("{name}: trained before");
+            complain!("{name}: trained before");
             return Ok(kept);
         }
-        eprintln!("{name}: training");
+        complain!("{name}: training");
         let mut weights = train()?;
         stamp(&mut weights, backbone);
         weights

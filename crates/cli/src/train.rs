@@ -58,7 +58,7 @@ pub(super) fn stamp(weights: &mut Weights, backbone: &Weights) {
 pub(super) fn show_epochs<S: Display>(label: &str) -> impl Fn(TrainingEvent<'_, S>) {
     move |event| {
         if let TrainingEvent::Epoch(epoch) = event {
-            eprintln!("{label}{epoch}");
+            complain!("{label}{epoch}");
         }
     }
 }

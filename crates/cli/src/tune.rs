@@ -93,9 +93,11 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let classifier = FaceClassifier::load(&weights, &args.device.open()?)?;
     let mut faces = args.score(&classifier, &pictures)?;
     let temperature = args.temperature(&classifier, &faces)?;
-    println!(
+    say!(
         "temperature {:.3}: expected calibration error {:.4}, {:.4} with it (cross-fitted)",
-        temperature.temperature, temperature.error_before, temperature.error_after
+        temperature.temperature,
+        temperature.error_before,
+        temperature.error_after
     );
     let mut tuned = cooled(tuned, temperature.temperature)?;
     if args.model == Tuned::Head {
@@ -153,7 +155,7 @@ impl Args {
             })
             .collect();
         if faces.iter().all(|face| face.person == faces[0].person) {
-            eprintln!(
+            complain!(
                 "affectlens: names do not tell persons apart; each picture counts as one of its own"
             );
             for (number, face) in faces.iter_mut().enumerate() {
@@ -235,9 +237,14 @@ fn cooled(mut weights: Weights, temperature: f32) -> Result<Weights> {
 
 /// A row for each combination, the best one marked.
 fn print(tuning: &Tuning) {
-    println!(
+    say!(
         "{:<5}{:>7}{:>8}  {:>17}  {:>31}  {:>9}",
-        "GLA", "blend", "filter", "tuned here: F1", "cross-fitted: F1", "accuracy"
+        "GLA",
+        "blend",
+        "filter",
+        "tuned here: F1",
+        "cross-fitted: F1",
+        "accuracy"
     );
     for CombinationScore {
         combination,
@@ -262,7 +269,7 @@ fn print(tuning: &Tuning) {
         } else {
             ""
         };
-        println!(
+        say!(
             "{:<5}{blend:>7}{filter:>8}  {macro_f1:>8.4} {accuracy:>8.4}  {mean:>10.4} ({least:.4} to {most:.4})  {:>9.4}{mark}",
             if *gla { "yes" } else { "no" },
             fitted_accuracy.mean

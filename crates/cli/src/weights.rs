@@ -46,30 +46,30 @@ fn list(cache: &Path) -> Result<()> {
             Status::Good { bytes } => format!("installed, {bytes} bytes"),
             Status::Damaged { reason } => format!("DAMAGED: {reason}"),
         };
-        println!("{} ({}): {installed}", entry.name, entry.purpose);
-        println!("  source   {}", entry.source());
-        println!("  sha256   {}", entry.files[0].sha256);
-        println!("  licence  {}", entry.licence);
+        say!("{} ({}): {installed}", entry.name, entry.purpose);
+        say!("  source   {}", entry.source());
+        say!("  sha256   {}", entry.files[0].sha256);
+        say!("  licence  {}", entry.licence);
     }
     let folder = cache.join("weights");
     for path in other_files(&folder)? {
         match Weights::read(&path) {
             Ok(weights) => {
                 let metadata = &weights.metadata;
-                println!(
+                say!(
                     "{} ({}): {} weights",
                     path.display(),
                     metadata.architecture,
                     weights.len()
                 );
-                println!("  source   {}", known(&metadata.source));
-                println!("  sha256   {}", known(&metadata.source_sha256));
-                println!("  licence  {}", known(&metadata.licence));
+                say!("  source   {}", known(&metadata.source));
+                say!("  sha256   {}", known(&metadata.source_sha256));
+                say!("  licence  {}", known(&metadata.licence));
             }
-            Err(error) => println!("DAMAGED: {error}"),
+            Err(error) => say!("DAMAGED: {error}"),
         }
     }
-    println!("in {}", folder.display());
+    say!("in {}", folder.display());
     Ok(())
 }
 
@@ -125,7 +125,7 @@ fn fetch(names: &[String], cache: &Path) -> Result<()> {
             });
         });
         spinner.finish_and_clear();
-        println!("{}", result?.display());
+        say!("{}", result?.display());
     }
     Ok(())
 }
@@ -134,7 +134,7 @@ fn verify(cache: &Path) -> Result<()> {
     let mut wrong = Vec::new();
     for entry in &CATALOG {
         match weights::status(entry, cache) {
-            Status::Good { .. } => println!("{}: good", entry.name),
+            Status::Good { .. } => say!("{}: good", entry.name),
             Status::Missing => wrong.push(format!("`{}` is not installed", entry.name)),
             Status::Damaged { reason } => wrong.push(format!("`{}` {reason}", entry.name)),
         }

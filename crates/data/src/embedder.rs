@@ -125,10 +125,12 @@ impl Embedder {
                 name: name.to_owned(),
             });
         }
+        // Of the parameters that were loaded, not of the file that they claim to come from: that does not change when a file is
+        // damaged or replaced.
         let key = format!(
             "{} {} whole picture {}",
             metadata.architecture,
-            metadata.source_sha256,
+            weights.digest(),
             backbone.facts().input_side
         );
         Ok(Self {
@@ -307,7 +309,9 @@ fn embed_frames(
             }
         }
     }
-    let complaint = complaint.or(video.close()?);
+    let ending = video.finish()?;
+    let is_whole = complaint.is_none() && ending.is_whole;
+    let complaint = complaint.or(ending.complaint);
     if rows.is_empty() {
         return Err(EmbedVideoError::Empty {
             reason: complaint.unwrap_or_else(|| "the video is empty".to_owned()),
@@ -317,6 +321,7 @@ fn embed_frames(
         rows,
         times_ms,
         complaint,
+        is_whole,
     })
 }
 

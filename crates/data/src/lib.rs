@@ -52,6 +52,7 @@ pub use evaluation::{
     score_action_units, score_faces, score_groups, score_pictures, score_video,
 };
 pub use features::{FeatureError, FeatureRows};
+pub use ffmpeg::Ending;
 pub use folder::FolderError;
 pub use input::{Content, FrameFolder, Input, InputError, PassedOver, Unwanted};
 pub use observer::Observer;

@@ -128,6 +128,16 @@ pub enum PictureFault {
     Frame(#[from] FrameError),
 }
 
+impl PictureFault {
+    /// Whether the same bytes give the same fault another time; not where the system or another program failed.
+    pub(crate) fn is_lasting(&self) -> bool {
+        !matches!(
+            self,
+            Self::Io(_) | Self::NotAFile | Self::NoFfmpeg { .. } | Self::Ffmpeg { .. }
+        )
+    }
+}
+
 /// Whether a file is a picture: by its name, or by its first bytes where the name says nothing.
 pub fn is_picture(path: &Path) -> bool {
     is_named_like_a_picture(path) || read_start(path).is_ok_and(|it| Kind::of(&it).is_some())

@@ -1,4 +1,6 @@
-//! Child processes that can neither hang the caller nor fill its memory.
+//! Child processes that can neither hang the caller nor fill its memory, and that do not outlive it.
+
+mod lifetime;
 
 use std::{
     io::{self, Read},
@@ -28,12 +30,12 @@ pub(crate) struct Finished {
 
 impl Process {
     /// Starts a process without input whose output is read by the caller.
-    pub(crate) fn start(command: &mut Command) -> io::Result<Self> {
+    pub(crate) fn start(mut command: Command) -> io::Result<Self> {
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        command.spawn().map(Self)
+        lifetime::spawn(command).map(Self)
     }
 
     /// Both outputs; the caller reads them in threads of their own.
@@ -80,7 +82,7 @@ impl Drop for Process {
 /// # Errors
 ///
 /// [`io::ErrorKind::TimedOut`] if it takes longer than `limit`, others if it cannot be started.
-pub(crate) fn run(command: &mut Command, limit: Duration, most: u64) -> io::Result<Finished> {
+pub(crate) fn run(command: Command, limit: Duration, most: u64) -> io::Result<Finished> {
     let deadline = Instant::now() + limit;
     let mut process = Process::start(command)?;
     let (stdout, stderr) = process.outputs();
@@ -118,7 +120,9 @@ mod tests {
     use super::*;
 
     fn shell(script: &str, limit: Duration) -> io::Result<Finished> {
-        run(Command::new("sh").args(["-c", script]), limit, 1 << 20)
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        run(command, limit, 1 << 20)
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::{Decoder, VideoError};
+use crate::{Decoder, Ending, VideoError};
 use decoded::DecodedSound;
 use wav::WavSound;
 
@@ -148,10 +148,21 @@ impl Sound {
     /// Ends the reading, and gives what was wrong: why it ended early, or what the decoder complained about. What was read
     /// is whole.
     pub fn close(self) -> Option<String> {
+        self.finish().complaint
+    }
+
+    /// Ends the reading, and gives how it ended, too.
+    pub fn finish(self) -> Ending {
         let of_source = match self.source {
-            Source::Wav(_) => None,
-            Source::Decoded(decoded) => decoded.close(),
+            Source::Wav(_) => Ending {
+                complaint: None,
+                is_whole: true,
+            },
+            Source::Decoded(decoded) => decoded.finish(),
         };
-        self.complaint.or(of_source)
+        Ending {
+            is_whole: of_source.is_whole && self.complaint.is_none(),
+            complaint: self.complaint.or(of_source.complaint),
+        }
     }
 }

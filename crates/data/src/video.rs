@@ -16,7 +16,7 @@ use std::{
 
 use thiserror::Error;
 
-use crate::process::Process;
+use crate::{Ending, process::Process};
 use affectlens::frame::{Frame, FrameError};
 use log::{FrameTime, read_log};
 use pam::read_pam;
@@ -32,6 +32,9 @@ const USUAL_INTERVAL_MS: f64 = 40.0;
 /// Decoded frames that wait for their reader, besides the one that is being decoded.
 const FRAMES_AHEAD: usize = 1;
 
+/// Times that wait for their frames: far more than a decoder is ahead of what it writes.
+const TIMES_AHEAD: usize = 4096;
+
 /// Frames of a video.
 #[derive(Debug)]
 pub struct Video {
@@ -43,6 +46,9 @@ pub struct Video {
     interval_ms: f64,
     last_ms: Option<f64>,
     state: State,
+    /// Frames that were given, and how many there can be at most.
+    given: u64,
+    most_frames: u64,
     /// How many frames there should be, if the container says so.
     pub expected_frames: Option<u64>,
 }
@@ -126,6 +132,14 @@ pub enum VideoError {
     /// The decoder's output cannot be read.
     #[error("reading from ffmpeg: {0}")]
     Pipe(io::Error),
+    /// The video has more frames than a file of its size can hold.
+    #[error(
+        "more than {most} frames, the most of a file of as many bytes: it repeats them without end"
+    )]
+    Repeating {
+        /// Most frames.
+        most: u64,
+    },
     /// The video ends within a frame.
     #[error("the last frame is cut off")]
     CutOff,
@@ -160,20 +174,30 @@ impl Video {
         Decoder::installed()?.open(path)
     }
 
-    fn new(mut process: Process, described: &Description, limit: Duration) -> Self {
+    fn new(
+        mut process: Process,
+        described: &Description,
+        limit: Duration,
+        most_frames: u64,
+    ) -> Self {
         let (stdout, stderr) = process.outputs();
         let (frame_sender, frames) = mpsc::sync_channel(FRAMES_AHEAD);
-        let (time_sender, times) = mpsc::channel();
+        let (time_sender, times) = mpsc::sync_channel(TIMES_AHEAD);
         thread::spawn(move || send_frames(stdout, &frame_sender));
         Self {
             process,
             frames,
             times,
-            log: Some(thread::spawn(move || read_log(stderr, &time_sender))),
+            // Nobody listens once the frames are not wanted any more.
+            log: Some(thread::spawn(move || {
+                read_log(stderr, |time| _ = time_sender.send(time))
+            })),
             limit,
             interval_ms: described.interval_ms.unwrap_or(USUAL_INTERVAL_MS),
             last_ms: None,
             state: State::Decoding,
+            given: 0,
+            most_frames,
             expected_frames: described.expected_frames,
         }
     }
@@ -199,6 +223,11 @@ impl Video {
                 return Err(self.abandon(VideoError::Stalled { seconds }));
             }
         };
+        if self.given == self.most_frames {
+            let most = self.most_frames;
+            return Err(self.abandon(VideoError::Repeating { most }));
+        }
+        self.given += 1;
         // The time of a frame is logged before the frame is written.
         let known = self.times.recv_timeout(self.limit).ok().flatten();
         let expected = self.last_ms.map_or(0.0, |last| last + self.interval_ms);
@@ -212,7 +241,18 @@ impl Video {
     /// # Errors
     ///
     /// [`VideoError::Pipe`] if the system lost the decoder.
-    pub fn close(mut self) -> Result<Option<String>, VideoError> {
+    pub fn close(self) -> Result<Option<String>, VideoError> {
+        Ok(self.finish()?.complaint)
+    }
+
+    /// Ends the decoder, and gives how it ended, too. A video of which not all was read is not whole.
+    ///
+    /// # Errors
+    ///
+    /// As [`close`](Self::close).
+    pub fn finish(mut self) -> Result<Ending, VideoError> {
+        // Whoever reads the log must not wait for room for more times.
+        self.times = mpsc::channel().1;
         let is_over = self.state == State::Over;
         if !is_over {
             self.process.kill();
@@ -220,14 +260,20 @@ impl Video {
         let status = match self.process.wait_until(Instant::now() + self.limit) {
             Ok(status) => status,
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                return Ok(Some(format!("ffmpeg did not end within {:?}", self.limit)));
+                return Ok(Ending {
+                    complaint: Some(format!("ffmpeg did not end within {:?}", self.limit)),
+                    is_whole: false,
+                });
             }
             Err(error) => return Err(VideoError::Pipe(error)),
         };
         let log = self.log.take().and_then(|log| log.join().ok()).flatten();
-        Ok(match log {
-            None if is_over && !status.success() => Some(format!("ffmpeg ended with {status}")),
-            complaints => complaints,
+        Ok(Ending {
+            complaint: match log {
+                None if is_over && !status.success() => Some(format!("ffmpeg ended with {status}")),
+                complaints => complaints,
+            },
+            is_whole: is_over && status.success(),
         })
     }
 

@@ -324,6 +324,58 @@ echo '[Parsed_showinfo_0 @ 0x5] [info] n:   0 pts:     33 pts_time:0.033' >&2";
     }
 
     #[test]
+    fn what_a_killed_decoder_gave_is_not_whole() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let read = |script: &str| {
+            let decoder = decoder(&folder, script).expect("answers");
+            let mut video = decoder.open(Path::new("a.mp4")).expect("described");
+            let mut frames = 0;
+            while video.next_frame().expect("whole").is_some() {
+                frames += 1;
+            }
+            (frames, video.finish().expect("ends"))
+        };
+        let (frames, ending) = read(&format!("{FRAME}\nkill -9 $$"));
+        assert_eq!((frames, ending.is_whole), (1, false), "{ending:?}");
+        let damaged = format!("{FRAME}\necho '[h264 @ 0x7] [error] Invalid data' >&2");
+        let (frames, ending) = read(&damaged);
+        assert_eq!((frames, ending.is_whole), (1, true), "{ending:?}");
+        assert_eq!(ending.complaint.as_deref(), Some("Invalid data"));
+        let (_, ending) = read(&format!("{FRAME}\nexit 69"));
+        assert!(!ending.is_whole);
+    }
+
+    #[test]
+    fn more_frames_than_a_file_has_bytes_are_refused() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let endless = decoder(&folder, &format!("while true; do {FRAME}; done")).expect("answers");
+        let path = folder.path().join("small.mp4");
+        fs::write(&path, b"abc").expect("temporary file");
+        let mut video = endless.open(&path).expect("described");
+        for _ in 0..3 {
+            assert!(video.next_frame().expect("may be").is_some());
+        }
+        let error = video.next_frame().expect_err("cannot be").to_string();
+        let expected =
+            "more than 3 frames, the most of a file of as many bytes: it repeats them without end";
+        assert_eq!(error, expected);
+        assert_eq!(video.next_frame().expect("is over"), None);
+        assert!(!video.finish().expect("ends").is_whole);
+    }
+
+    #[test]
+    fn endless_times_and_complaints_fill_no_memory() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let line = "[Parsed_showinfo_0 @ 0x5] [info] n: 0 pts: 33 pts_time:0.033";
+        let script = format!("exec yes '{line}' >&2");
+        let decoder = decoder(&folder, &script).expect("answers");
+        let mut video = decoder.open(Path::new("a.mp4")).expect("described");
+        let error = video.next_frame().expect_err("gives no frame").to_string();
+        assert_eq!(error, "ffmpeg gave no frame for 0.5 seconds and was ended");
+        video.close().expect("ends");
+    }
+
+    #[test]
     fn a_decoder_that_is_closed_early_is_ended() {
         let folder = tempfile::tempdir().expect("temporary folder");
         for script in [

@@ -9,14 +9,21 @@ use crate::error::WeightsError;
 /// Lines of the program's error output that go into a message.
 const QUOTED_LINES: usize = 5;
 
+/// Bytes of the program's error output, at its end, that are looked at for a message.
+const QUOTED_BYTES: u64 = 1 << 16;
+
 /// Runs a program to its end, without input and without output on the terminal.
 ///
 /// # Errors
 ///
 /// [`WeightsError::Command`] if it cannot start, fails, or is not done after `limit`; then it is ended.
-pub(crate) fn run(program: &str, arguments: &[&str], limit: Duration) -> Result<(), WeightsError> {
+pub(crate) fn run(program: &mut Command, limit: Duration) -> Result<(), WeightsError> {
+    let words: Vec<_> = std::iter::once(program.get_program())
+        .chain(program.get_args())
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
     let failed = |reason: String| WeightsError::Command {
-        command: [&[program], arguments].concat().join(" "),
+        command: words.join(" "),
         reason,
     };
     // A file instead of a pipe: a program that writes much cannot block on a reader that waits for it.
@@ -25,15 +32,15 @@ pub(crate) fn run(program: &str, arguments: &[&str], limit: Duration) -> Result<
     let stderr = errors
         .try_clone()
         .map_err(|error| failed(format!("cannot be started: {error}")))?;
-    let mut child = Command::new(program)
-        .args(arguments)
+    let mut child = program
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(stderr)
         .spawn()
         .map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => {
-                failed(format!("cannot be started: `{program}` is not installed"))
+                let name = &words[0];
+                failed(format!("cannot be started: `{name}` is not installed"))
             }
             _ => failed(format!("cannot be started: {error}")),
         })?;
@@ -64,11 +71,12 @@ pub(crate) fn run(program: &str, arguments: &[&str], limit: Duration) -> Result<
 
 fn last_lines(file: &mut std::fs::File) -> String {
     let mut bytes = Vec::new();
-    if file
-        .seek(SeekFrom::Start(0))
-        .and_then(|_| file.read_to_end(&mut bytes))
-        .is_err()
-    {
+    let read = file.metadata().and_then(|found| {
+        let start = found.len().saturating_sub(QUOTED_BYTES);
+        file.seek(SeekFrom::Start(start))?;
+        file.take(QUOTED_BYTES).read_to_end(&mut bytes)
+    });
+    if read.is_err() {
         return "its error output is lost".to_owned();
     }
     let text = String::from_utf8_lossy(&bytes);
@@ -85,6 +93,10 @@ mod tests {
     use super::*;
 
     const LIMIT: Duration = Duration::from_secs(20);
+
+    fn run(program: &str, arguments: &[&str], limit: Duration) -> Result<(), WeightsError> {
+        super::run(Command::new(program).args(arguments), limit)
+    }
 
     #[test]
     fn a_program_that_is_not_there_is_named() {

@@ -1,17 +1,20 @@
 //! Weights files on disk.
 
-use std::io::{Read, Write};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
 use crate::error::WeightsError;
+use crate::metadata::Metadata;
 use crate::safetensors_file::Precision;
 use crate::weights::Weights;
 
 /// Largest file that is read into memory: twice the largest published one here.
 pub(crate) const MAX_FILE_BYTES: u64 = 1 << 30;
+/// How much of a file is digested at once.
+const PIECE_BYTES: usize = 1 << 18;
 
 impl Weights {
     /// Reads a safetensors file.
@@ -35,32 +38,93 @@ impl Weights {
     }
 }
 
-/// The sha256 of a file, hexadecimal.
+impl Weights {
+    /// The sha256, hexadecimal, of the parameters as they were loaded and of what the metadata says about the network and its
+    /// input: what is computed with weights depends on this, and on nothing else of their file.
+    pub fn digest(&self) -> String {
+        let Metadata {
+            architecture,
+            input_side,
+            normalisation,
+            extra,
+            ..
+        } = &self.metadata;
+        let mut hasher = Sha256::new();
+        let about = format!("{architecture} {input_side:?} {normalisation:?} {extra:?}");
+        hasher.update(Sha256::digest(about));
+        for (name, tensor) in self.iter() {
+            hasher.update(Sha256::digest(format!("{name} {:?}", tensor.shape)));
+            for values in tensor.values.chunks(PIECE_BYTES) {
+                let bytes: Vec<u8> = values
+                    .iter()
+                    .flat_map(|value| value.to_le_bytes())
+                    .collect();
+                hasher.update(bytes);
+            }
+        }
+        hexadecimal(&hasher.finalize())
+    }
+}
+
+/// The sha256 of a file, hexadecimal, whatever its size; of a TensorFlow.js model that of `model.json` and its shards.
 ///
 /// # Errors
 ///
-/// [`WeightsError::Io`], [`WeightsError::Malformed`] for a file beyond a gigabyte.
+/// [`WeightsError::Io`], [`WeightsError::Malformed`] for a `model.json` whose manifest is not valid.
 pub fn file_sha256(path: &Path) -> Result<String, WeightsError> {
-    Ok(sha256(&read_file(path, "weights")?))
+    match crate::open::is_tfjs(path)? {
+        true => crate::tfjs::digest(path).map_err(|error| error.of_file(path)),
+        false => stream_sha256(path),
+    }
+}
+
+/// The sha256 of the bytes of a file, which are read in pieces.
+pub(crate) fn stream_sha256(path: &Path) -> Result<String, WeightsError> {
+    let digest = || {
+        let mut hasher = Sha256::new();
+        let mut file = BufReader::with_capacity(PIECE_BYTES, std::fs::File::open(path)?);
+        loop {
+            let piece = file.fill_buf()?;
+            if piece.is_empty() {
+                return Ok(hasher.finalize());
+            }
+            hasher.update(piece);
+            let length = piece.len();
+            file.consume(length);
+        }
+    };
+    digest()
+        .map(|digest| hexadecimal(&digest))
+        .map_err(|source| at(path, source))
 }
 
 /// The sha256 of bytes, hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hexadecimal(&Sha256::digest(bytes))
+}
+
+fn hexadecimal(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The bytes of a file of bounded size.
 pub(crate) fn read_file(path: &Path, format: &'static str) -> Result<Vec<u8>, WeightsError> {
+    read_file_within(path, format, MAX_FILE_BYTES)
+}
+
+/// The bytes of a file of at most `most` bytes.
+pub(crate) fn read_file_within(
+    path: &Path,
+    format: &'static str,
+    most: u64,
+) -> Result<Vec<u8>, WeightsError> {
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(|source| at(path, source))?;
-    file.take(MAX_FILE_BYTES + 1)
+    file.take(most + 1)
         .read_to_end(&mut bytes)
         .map_err(|source| at(path, source))?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        let reason = format!("larger than {MAX_FILE_BYTES} bytes");
+    if bytes.len() as u64 > most {
+        let reason = format!("larger than {most} bytes");
         return Err(WeightsError::Malformed { format, reason }.of_file(path));
     }
     Ok(bytes)
@@ -150,6 +214,40 @@ mod tests {
             .expect_err("not finite");
         assert_eq!(Weights::read(&path).expect("untouched file"), weights);
         assert_eq!(std::fs::read_dir(folder.path()).expect("folder").count(), 1);
+    }
+
+    #[test]
+    fn the_digest_of_weights_is_that_of_what_was_loaded() {
+        let weights = |value: f32, side: u32| {
+            let mut weights = Weights::default();
+            weights.metadata.source_sha256 = "the published file".to_owned();
+            weights.metadata.input_side = Some(side);
+            weights
+                .insert("a", vec![2], vec![1.0, value])
+                .expect("two values");
+            weights
+        };
+        let digest = weights(0.5, 96).digest();
+        assert_eq!(digest, weights(0.5, 96).digest());
+        let bytes = weights(0.5, 96).to_safetensors(Precision::Half);
+        let read = Weights::from_safetensors(&bytes.expect("finite")).expect("own file");
+        assert_eq!(digest, read.digest(), "however they are stored");
+        for other in [weights(0.25, 96), weights(0.5, 112)] {
+            assert_ne!(digest, other.digest());
+        }
+        let mut licensed = weights(0.5, 96);
+        licensed.metadata.licence = "MIT".to_owned();
+        assert_eq!(digest, licensed.digest());
+    }
+
+    #[test]
+    fn the_digest_of_a_file_is_that_of_its_bytes_in_pieces() {
+        let file = NamedTempFile::new().expect("temporary file");
+        let bytes = vec![7; 3 * PIECE_BYTES + 1];
+        std::fs::write(file.path(), &bytes).expect("temporary file");
+        assert_eq!(file_sha256(file.path()).expect("is there"), sha256(&bytes));
+        let error = file_sha256(Path::new("nowhere")).expect_err("is not there");
+        assert!(error.to_string().starts_with("`nowhere`: "), "{error}");
     }
 
     #[test]

@@ -40,6 +40,9 @@ pub enum WeightsError {
         /// Architecture in the metadata.
         got: String,
     },
+    /// A network with these sizes cannot be built.
+    #[error("network cannot be built: {0}")]
+    Network(affectlens_cpu::CompileError),
     /// The bytes are not a valid file of their format.
     #[error("{format} file is malformed: {reason}")]
     Malformed {

@@ -46,7 +46,7 @@ pub use error::WeightsError;
 pub use metadata::{EMBEDDING, Metadata, Normalisation};
 pub use published::{GraphConvolution, GraphOperation, PublishedWeights};
 pub use safetensors_file::Precision;
-pub use weights::{WeightTensor, Weights};
+pub use weights::{MAX_UNITS, WeightTensor, Weights, expect_units};
 
 #[cfg(not(target_family = "wasm"))]
 pub use {

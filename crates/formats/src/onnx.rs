@@ -6,17 +6,23 @@
 //! initializers and `Constant` nodes and are followed through `Identity` and `Cast`; integers are shapes and axes
 //! and are left out.
 
+mod count;
+
 use std::collections::HashMap;
 
 use prost::Message;
 
-use crate::element::{Element, MAX_VALUES, decode_exactly, insert_finite, malformed, value_count};
+use crate::element::{
+    Budget, Element, MAX_VALUES, decode_exactly, insert_finite, malformed, value_count,
+};
 use crate::error::WeightsError;
 use crate::metadata::Metadata;
 use crate::published::{GraphConvolution, GraphOperation, PublishedWeights};
 use crate::weights::{WeightTensor, Weights};
 
 const FORMAT: &str = "onnx";
+/// Most names that a constant goes by before it is used: `Identity` and `Cast`, one after the other.
+const MAX_ALIASES: usize = 32;
 /// What [`GraphOperation`] can be.
 const OPERATIONS: [&str; 3] = ["PRelu", "MatMul", "BatchNormalization"];
 
@@ -208,7 +214,7 @@ impl AttributeProto {
 
 impl TensorProto {
     /// `None` for integers and the like.
-    fn floats(&self, name: &str) -> Result<Option<WeightTensor>, WeightsError> {
+    fn floats(&self, name: &str, budget: &Budget) -> Result<Option<WeightTensor>, WeightsError> {
         let element = match self.data_type {
             1 => Element::F32,
             10 => Element::F16,
@@ -231,6 +237,7 @@ impl TensorProto {
                     .map_err(|_| malformed(FORMAT, format!("weight `{name}` has axis {axis}")))
             })
             .collect::<Result<Vec<_>, _>>()?;
+        budget.take_values(name, value_count(FORMAT, name, &shape)?)?;
         let values = if self.raw_data.is_empty() {
             let values = self.unpacked(element);
             let expected = value_count(FORMAT, name, &shape)?;
@@ -279,12 +286,14 @@ impl TensorProto {
 /// [`WeightsError::Unsupported`] for weights in other files, dilation, convolutions that are not two-dimensional,
 /// and kernels that are not constants.
 pub fn read_graph(bytes: &[u8]) -> Result<OnnxGraph, WeightsError> {
+    let budget = Budget::of_file(FORMAT, bytes.len());
+    count::count(bytes, &budget)?;
     let model = ModelProto::decode(bytes).map_err(|error| malformed(FORMAT, error.to_string()))?;
     let graph = model.graph.ok_or_else(|| malformed(FORMAT, "no graph"))?;
     let mut named = Weights::new(Metadata::default());
     let mut total = 0_usize;
     let mut add = |name: &str, tensor: &TensorProto| {
-        let Some(tensor) = tensor.floats(name)? else {
+        let Some(tensor) = tensor.floats(name, &budget)? else {
             return Ok(());
         };
         total = total.saturating_add(tensor.values.len());
@@ -320,7 +329,11 @@ pub fn read_graph(bytes: &[u8]) -> Result<OnnxGraph, WeightsError> {
         }
     }
     let nodes: Vec<_> = graph.node.into_iter().map(OnnxNode::from).collect();
-    let constants = Constants { named, same_as };
+    let constants = Constants {
+        named,
+        same_as,
+        budget,
+    };
     let convolutions = nodes
         .iter()
         .filter(|node| node.operator == "Conv")
@@ -330,7 +343,7 @@ pub fn read_graph(bytes: &[u8]) -> Result<OnnxGraph, WeightsError> {
         .iter()
         .filter(|node| OPERATIONS.contains(&node.operator.as_str()))
         .map(|node| constants.operation(node))
-        .collect();
+        .collect::<Result<_, _>>()?;
     let gemm = nodes.iter().rev().find(|node| node.operator == "Gemm");
     let classifier = gemm.map(|node| constants.dense(node)).transpose()?;
     Ok(OnnxGraph {
@@ -362,13 +375,14 @@ impl From<NodeProto> for OnnxNode {
 struct Constants {
     named: Weights,
     same_as: HashMap<String, String>,
+    budget: Budget,
 }
 
 impl Constants {
     fn find(&self, name: &str) -> Option<&WeightTensor> {
         let mut name = name;
-        // A chain cannot be longer than the table; a circle ends here too.
-        for _ in 0..=self.same_as.len() {
+        // A circle ends here too.
+        for _ in 0..=MAX_ALIASES {
             if let Some(tensor) = self.named.get(name) {
                 return Some(tensor);
             }
@@ -407,15 +421,25 @@ impl Constants {
                 got: bias.shape.clone(),
             });
         }
-        Ok(Some(bias.clone()))
+        self.copy(&name, bias).map(Some)
     }
 
-    fn operation(&self, node: &OnnxNode) -> GraphOperation {
-        let constants = node.inputs.iter().filter_map(|name| self.find(name));
-        GraphOperation {
+    /// A copy of a constant; nodes can share one, so each copy counts.
+    fn copy(&self, name: &str, constant: &WeightTensor) -> Result<WeightTensor, WeightsError> {
+        self.budget.take_values(name, constant.values.len())?;
+        Ok(constant.clone())
+    }
+
+    fn operation(&self, node: &OnnxNode) -> Result<GraphOperation, WeightsError> {
+        let constants = node
+            .inputs
+            .iter()
+            .filter_map(|name| Some((name, self.find(name)?)));
+        let constants = constants.map(|(name, constant)| self.copy(name, constant));
+        Ok(GraphOperation {
             operator: node.operator.clone(),
-            constants: constants.cloned().collect(),
-        }
+            constants: constants.collect::<Result<_, _>>()?,
+        })
     }
 
     fn convolution(&self, node: &OnnxNode) -> Result<GraphConvolution, WeightsError> {
@@ -433,6 +457,9 @@ impl Constants {
                 what,
             });
         };
+        if weight.values.is_empty() {
+            return Err(malformed(FORMAT, format!("weight `{name}` has no values")));
+        }
         if node
             .integers("dilations")?
             .iter()
@@ -463,8 +490,8 @@ impl Constants {
         }
         let bias = self.bias(node, outputs)?;
         Ok(GraphConvolution {
+            weight: self.copy(&name, weight)?,
             name,
-            weight: weight.clone(),
             bias,
             groups,
             strides,
@@ -496,6 +523,10 @@ impl Constants {
                 ),
             ));
         };
+        if weight.values.is_empty() {
+            return Err(malformed(FORMAT, format!("weight `{name}` has no values")));
+        }
+        self.budget.take_values(&name, weight.values.len())?;
         let weight = if node.integer("transB", 0)? == 0 {
             let values =
                 (0..columns).flat_map(|column| (0..rows).map(move |row| row * columns + column));
@@ -748,6 +779,54 @@ mod tests {
             refusal(|graph| graph.initializer[0].dims = vec![2, 3]),
             "onnx file uses a kernel of 2 axes in Conv `a`, which is not supported"
         );
+    }
+
+    #[test]
+    fn nodes_that_share_a_constant_cannot_fill_the_memory() {
+        let most = "would take it beyond 67108864 bytes of memory, the most for its size";
+        let values = vec![0.0; 1 << 14];
+        let kernel = || tensor("w", &[128, 128, 1, 1], &values);
+        // Copies of 64 kB, a thousand and some of them.
+        let convolutions = GraphProto {
+            node: vec![node("Conv", &["x", "w"], "y", vec![]); 1_100],
+            initializer: vec![kernel()],
+        };
+        let product = GraphProto {
+            node: vec![node("MatMul", &["w"; 1_100], "y", vec![])],
+            initializer: vec![kernel()],
+        };
+        for graph in [convolutions, product] {
+            let error = read_graph(&encode(graph)).expect_err("too much");
+            assert!(error.to_string().contains(most), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_weight_without_values_is_refused_at_once() {
+        let axes = |dims: &[i64]| {
+            let dims = dims.to_vec();
+            refusal(move |graph| graph.initializer[2].dims = dims)
+        };
+        let endless = axes(&[0, 1 << 62]);
+        assert!(endless.ends_with("has too many values"), "{endless}");
+        let nothing = refusal(|graph| graph.initializer[2] = tensor("w", &[0, 3], &[]));
+        assert_eq!(nothing, "onnx file is malformed: weight `w` has no values");
+        let nothing = refusal(|graph| graph.initializer[0] = tensor("12", &[0, 3, 1, 1], &[]));
+        assert_eq!(nothing, "onnx file is malformed: weight `12` has no values");
+    }
+
+    #[test]
+    fn long_chains_of_identities_end() {
+        let text = refusal(|graph| {
+            graph.node[2].input[0] = "0".to_owned();
+            for link in 0..100 {
+                let names = [link, link + 1].map(|link: u32| link.to_string());
+                let [output, input] = names.each_ref().map(String::as_str);
+                graph.node.push(node("Identity", &[input], output, vec![]));
+            }
+            graph.initializer[1].name = "100".to_owned();
+        });
+        assert!(text.contains("`full` in Conv `b`"), "{text}");
     }
 
     #[test]

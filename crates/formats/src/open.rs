@@ -66,6 +66,21 @@ impl PublishedWeights {
     }
 }
 
+/// Whether a file is a `model.json`, whose numbers lie in other files.
+pub(crate) fn is_tfjs(path: &Path) -> Result<bool, WeightsError> {
+    let promised = extension(path) == "json";
+    Ok(Format::of(&head_of(path)?).map_or(promised, |found| found == Format::TensorFlowJs))
+}
+
+fn head_of(path: &Path) -> Result<Vec<u8>, WeightsError> {
+    let mut head = Vec::new();
+    let file = File::open(path).map_err(|error| at(path, error))?;
+    file.take(HEAD_BYTES as u64)
+        .read_to_end(&mut head)
+        .map_err(|error| at(path, error))?;
+    Ok(head)
+}
+
 fn extension(path: &Path) -> String {
     let extension = path.extension().and_then(OsStr::to_str);
     extension.unwrap_or_default().to_ascii_lowercase()
@@ -73,11 +88,7 @@ fn extension(path: &Path) -> String {
 
 /// What a file holds; for bytes that say nothing, what its extension promises.
 fn format_of(path: &Path) -> Result<Format, WeightsError> {
-    let mut head = Vec::new();
-    let file = File::open(path).map_err(|error| at(path, error))?;
-    file.take(HEAD_BYTES as u64)
-        .read_to_end(&mut head)
-        .map_err(|error| at(path, error))?;
+    let head = head_of(path)?;
     if let Some(format) = Format::of(&head) {
         return Ok(format);
     }

@@ -5,17 +5,22 @@
 //! Names and shapes stay TensorFlow's: convolutions `[height, width, in, out]`, depthwise ones
 //! `[height, width, in, multiplier]`.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::disk::read_file;
+use crate::disk::{read_file, read_file_within, sha256, stream_sha256};
 use crate::element::{Element, MAX_VALUES, insert_finite, malformed, value_count};
 use crate::error::WeightsError;
 use crate::metadata::Metadata;
 use crate::weights::Weights;
 
 const FORMAT: &str = "tfjs";
+/// Largest `model.json`: the numbers lie beside it.
+const MAX_JSON_BYTES: u64 = 64 << 20;
+/// Shards that are named in a message.
+const NAMED_SHARDS: usize = 4;
 
 #[derive(Deserialize)]
 struct Model {
@@ -60,7 +65,7 @@ enum Storage {
 /// [`WeightsError::Io`], and what [`from_tfjs`] refuses.
 pub fn read_tfjs(path: &Path) -> Result<Weights, WeightsError> {
     let folder = path.parent().unwrap_or(Path::new(""));
-    let json = read_file(path, FORMAT)?;
+    let json = read_file_within(path, FORMAT, MAX_JSON_BYTES)?;
     from_tfjs(&json, |shard| read_file(&folder.join(shard), FORMAT))
 }
 
@@ -74,8 +79,7 @@ pub fn from_tfjs(
     json: &[u8],
     mut shard: impl FnMut(&str) -> Result<Vec<u8>, WeightsError>,
 ) -> Result<Weights, WeightsError> {
-    let model: Model =
-        serde_json::from_slice(json).map_err(|error| malformed(FORMAT, error.to_string()))?;
+    let model = Model::parse(json)?;
     let mut weights = Weights::new(Metadata::default());
     let mut total = 0_usize;
     for group in &model.groups {
@@ -93,13 +97,20 @@ pub fn from_tfjs(
             layout.push((entry, storage, expected, bytes));
             expected = expected.saturating_add(bytes);
         }
-        let data = join_shards(&group.paths, &mut shard)?;
+        let data = join_shards(&group.paths, expected, &mut shard)?;
         if data.len() != expected {
+            let named: Vec<_> = group.paths.iter().take(NAMED_SHARDS).cloned().collect();
+            let more = group.paths.len() - named.len();
+            let more = if more == 0 {
+                String::new()
+            } else {
+                format!(" + {more} more")
+            };
             return Err(malformed(
                 FORMAT,
                 format!(
-                    "`{}` has {} bytes, expected {expected}",
-                    group.paths.join("` + `"),
+                    "`{}`{more} has {} bytes, expected {expected}",
+                    named.join("` + `"),
                     data.len()
                 ),
             ));
@@ -119,24 +130,64 @@ pub fn from_tfjs(
     Ok(weights)
 }
 
+/// The bytes of a group; no shard is read behind the one that makes them too many.
 fn join_shards(
     paths: &[String],
+    expected: usize,
     shard: &mut impl FnMut(&str) -> Result<Vec<u8>, WeightsError>,
 ) -> Result<Vec<u8>, WeightsError> {
     let mut data = Vec::new();
     for path in paths {
-        // A manifest must not reach outside its folder.
-        let plain =
-            !matches!(path.as_str(), "" | "." | "..") && !path.contains(['/', '\\', ':', '\0']);
-        if !plain {
-            return Err(malformed(
-                FORMAT,
-                format!("shard `{path}` is not a plain file name"),
-            ));
+        if data.len() > expected {
+            break;
         }
         data.extend(shard(path)?);
     }
     Ok(data)
+}
+
+impl Model {
+    fn parse(json: &[u8]) -> Result<Self, WeightsError> {
+        let model: Self =
+            serde_json::from_slice(json).map_err(|error| malformed(FORMAT, error.to_string()))?;
+        for path in model.groups.iter().flat_map(|group| &group.paths) {
+            // A manifest must not reach outside its folder.
+            let plain =
+                !matches!(path.as_str(), "" | "." | "..") && !path.contains(['/', '\\', ':', '\0']);
+            if !plain {
+                return Err(malformed(
+                    FORMAT,
+                    format!("shard `{path}` is not a plain file name"),
+                ));
+            }
+        }
+        let mut seen = HashSet::new();
+        let paths = model.groups.iter().flat_map(|group| &group.paths);
+        match paths.into_iter().find(|path| !seen.insert(*path)) {
+            Some(path) => {
+                let reason = format!("shard `{path}` is named twice");
+                Err(malformed(FORMAT, reason))
+            }
+            None => Ok(model),
+        }
+    }
+}
+
+/// The digest of a model: of its `model.json`, and of every shard that this names, in that order. A shard that is replaced
+/// makes it another one.
+///
+/// # Errors
+///
+/// [`WeightsError::Io`], [`WeightsError::Malformed`] for a file beyond a gigabyte or a manifest that is not valid.
+pub(crate) fn digest(path: &Path) -> Result<String, WeightsError> {
+    let json = read_file_within(path, FORMAT, MAX_JSON_BYTES)?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let model = Model::parse(&json)?;
+    let mut digests = sha256(&json);
+    for shard in model.groups.iter().flat_map(|group| &group.paths) {
+        digests += &stream_sha256(&folder.join(shard))?;
+    }
+    Ok(sha256(digests.as_bytes()))
 }
 
 impl Entry {
@@ -277,6 +328,50 @@ mod tests {
             error.to_string(),
             "tfjs file is malformed: `a.bin` + `b.bin` has 18 bytes, expected 17"
         );
+    }
+
+    #[test]
+    fn a_shard_that_is_named_again_and_again_is_refused_unread() {
+        let model = |paths: &str| {
+            format!(
+                r#"{{"weightsManifest": [{{"paths": [{paths}], "weights": [{{"name": "x", "shape": [1], "dtype": "float32"}}]}}]}}"#
+            )
+        };
+        let mut read = 0;
+        let mut refusal = |paths: &str| {
+            let read = from_tfjs(model(paths).as_bytes(), |_| {
+                read += 1;
+                Ok(vec![0; 8])
+            });
+            read.expect_err("too much").to_string()
+        };
+        let same = ["\"a.bin\""; 200].join(", ");
+        assert_eq!(
+            refusal(&same),
+            "tfjs file is malformed: shard `a.bin` is named twice"
+        );
+        let many: Vec<_> = (0..200).map(|name| format!("\"{name}\"")).collect();
+        assert_eq!(
+            refusal(&many.join(", ")),
+            "tfjs file is malformed: `0` + `1` + `2` + `3` + 196 more has 8 bytes, expected 4"
+        );
+        assert_eq!(read, 1, "nothing behind the first, which is too long");
+    }
+
+    #[test]
+    fn the_digest_is_of_the_shards_too() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let path = folder.path().join("model.json");
+        std::fs::write(&path, MODEL).expect("temporary file");
+        for (name, bytes) in shards() {
+            std::fs::write(folder.path().join(name), bytes).expect("temporary file");
+        }
+        let before = digest(&path).expect("is there");
+        assert_eq!(digest(&path).expect("is there"), before);
+        std::fs::write(folder.path().join("c.bin"), [9; 4]).expect("temporary file");
+        assert_ne!(digest(&path).expect("is there"), before);
+        std::fs::remove_file(folder.path().join("c.bin")).expect("was there");
+        assert!(digest(&path).is_err());
     }
 
     #[test]

@@ -7,14 +7,16 @@
 
 mod sparse;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{Cursor, Read};
 
 use planus::errors::ErrorKind;
 use planus::table_reader::Table;
 use planus::{SliceWithStartOffset, TableRead, Vector};
 
-use crate::element::{Element, MAX_VALUES, decode_exactly, insert_finite, malformed};
+use crate::element::{
+    Budget, Element, MAX_VALUES, decode_exactly, insert_finite, malformed, value_count,
+};
 use crate::error::WeightsError;
 use crate::layout::oihw_from_ohwi;
 use crate::metadata::Metadata;
@@ -26,6 +28,13 @@ const FORMAT: &str = "tflite";
 const MAX_MEMBER_BYTES: u64 = 256 << 20;
 /// Most tensors or operators of one graph.
 const MAX_ITEMS: usize = 1 << 16;
+
+/// Most axes of a tensor.
+const MAX_AXES: usize = 8;
+/// Inputs of an operator that are looked at: picture, kernel, bias.
+const INPUTS: usize = 3;
+/// Bytes that an operator or a tensor takes in memory, roomily.
+const ITEM_BYTES: usize = 128;
 
 const CONV_2D: i32 = 3;
 const DEPTHWISE_CONV_2D: i32 = 4;
@@ -138,6 +147,7 @@ pub fn read_graph(bytes: &[u8]) -> Result<TfliteGraph, WeightsError> {
         tensors: tensors.0,
         buffers: buffers.0,
         behind: HashMap::new(),
+        budget: Budget::of_file(FORMAT, bytes.len()),
     };
     let operators = operators
         .0
@@ -209,16 +219,22 @@ fn required<'a, T: TableRead<'a>>(
     optional(table, field, name)?.ok_or_else(|| malformed(FORMAT, format!("no {name}")))
 }
 
-fn indices(table: &Table, field: usize, name: &'static str) -> Result<Vec<i32>, WeightsError> {
+/// The first `most` numbers of a vector: many tables can share one, however long it is.
+fn indices(
+    table: &Table,
+    field: usize,
+    name: &'static str,
+    most: usize,
+) -> Result<Vec<i32>, WeightsError> {
     let vector: Option<Vector<i32>> = optional(table, field, name)?;
     Ok(vector
-        .map(|vector| vector.iter().collect())
+        .map(|vector| vector.iter().take(most).collect())
         .unwrap_or_default())
 }
 
 struct Operator<'a> {
     code: i32,
-    /// Tensor indices; -1 stands for an input that is left out.
+    /// Indices of the first tensors; -1 stands for an input that is left out.
     inputs: Vec<i32>,
     outputs: Vec<i32>,
     options: Option<Table<'a>>,
@@ -238,8 +254,8 @@ impl<'a> Operator<'a> {
         let long: i32 = optional(code, 3, "builtin_code")?.unwrap_or(0);
         Ok(Self {
             code: long.max(i32::from(short)),
-            inputs: indices(table, 1, "inputs")?,
-            outputs: indices(table, 2, "outputs")?,
+            inputs: indices(table, 1, "inputs", INPUTS)?,
+            outputs: indices(table, 2, "outputs", 1)?,
             options: optional(table, 4, "builtin_options")?.map(|SubTable(options)| options),
         })
     }
@@ -266,6 +282,7 @@ struct Constants<'a> {
     buffers: Vec<Table<'a>>,
     /// From the output of a DEQUANTIZE or DENSIFY operator to its input.
     behind: HashMap<i32, i32>,
+    budget: Budget,
 }
 
 impl<'a> Constants<'a> {
@@ -283,6 +300,7 @@ impl<'a> Constants<'a> {
     /// The values of a float constant, looked up through DEQUANTIZE and DENSIFY; `None` for anything else.
     fn value(&self, index: i32) -> Result<Option<WeightTensor>, WeightsError> {
         let name = self.name(index)?;
+        self.budget.take(ITEM_BYTES, "a tensor")?;
         let further = |index: &i32| self.behind.get(index).copied();
         let stored = std::iter::successors(Some(index), further);
         let tensor = self.tensor(stored.take(1 + MOST_BEHIND).last().unwrap_or(index))?;
@@ -303,22 +321,32 @@ impl<'a> Constants<'a> {
         else {
             return Ok(None);
         };
-        let shape = indices(tensor, 0, "tensor shape")?
+        let shape = indices(tensor, 0, "tensor shape", MAX_AXES + 1)?;
+        if shape.len() > MAX_AXES {
+            let reason = format!("weight `{name}` has more than {MAX_AXES} axes");
+            return Err(malformed(FORMAT, reason));
+        }
+        let shape = shape
             .into_iter()
             .map(|axis| {
                 usize::try_from(axis)
                     .map_err(|_| malformed(FORMAT, format!("weight `{name}` has axis {axis}")))
             })
             .collect::<Result<Vec<_>, _>>()?;
+        // Many tensors may share one buffer, and many operators one tensor: the file's size does not bound this.
+        let count = value_count(FORMAT, name, &shape)?;
+        self.budget.take_values(name, count)?;
         let values = match optional(tensor, 6, "sparsity")? {
-            Some(SubTable(sparsity)) => sparse::decode(name, &shape, element, &sparsity, data)?,
+            Some(SubTable(sparsity)) => {
+                sparse::decode(name, &shape, element, &sparsity, data, &self.budget)?
+            }
             None => decode_exactly(FORMAT, name, &shape, element, data)?,
         };
         Ok(Some(WeightTensor { shape, values }))
     }
 
     fn named(&self) -> Result<Weights, WeightsError> {
-        let hidden: Vec<_> = self.behind.values().copied().collect();
+        let hidden: HashSet<_> = self.behind.values().copied().collect();
         let mut named = Weights::new(Metadata::default());
         let mut total = 0_usize;
         for index in 0..self.tensors.len() {
@@ -327,7 +355,6 @@ impl<'a> Constants<'a> {
                 continue;
             }
             if let Some(tensor) = self.value(index)? {
-                // Many tensors may share one buffer, so the file's size does not bound this.
                 total = total.saturating_add(tensor.values.len());
                 if total > MAX_VALUES {
                     return Err(malformed(FORMAT, format!("more than {MAX_VALUES} values")));
@@ -390,6 +417,9 @@ impl<'a> Constants<'a> {
                 ),
             ));
         };
+        if kernel.values.is_empty() {
+            return Err(malformed(FORMAT, format!("kernel `{name}` has no values")));
+        }
         let depthwise = operator.code == DEPTHWISE_CONV_2D;
         let dilation_fields = if depthwise { [5, 6] } else { [4, 5] };
         for field in dilation_fields {
@@ -549,6 +579,136 @@ mod tests {
         let (weight, bias) = graph.classifier.expect("a dense operator");
         assert_eq!(weight.shape, [3, 2]);
         assert_eq!(bias.expect("three values").values, [1.0, 2.0, 3.0]);
+    }
+
+    /// Tables of a model, back to front as flatbuffers are written.
+    struct Writer(Vec<u8>);
+
+    impl Writer {
+        /// Adds what must be read on a border of four bytes, and gives its place.
+        fn put(&mut self, bytes: &[u8]) -> usize {
+            self.0.resize(self.0.len().next_multiple_of(4), 0);
+            let place = self.0.len();
+            self.0.extend(bytes);
+            place
+        }
+
+        fn set(&mut self, at: usize, to: usize) {
+            let distance = u32::try_from(to - at).expect("a small file");
+            self.0[at..at + 4].copy_from_slice(&distance.to_le_bytes());
+        }
+
+        fn vector(&mut self, items: &[i32]) -> usize {
+            let length = i32::try_from(items.len()).expect("short");
+            self.put(&numbers(&[&[length], items].concat()))
+        }
+
+        /// A table of 32-bit fields, `None` for one that is left out; those that point somewhere are set afterwards.
+        fn table(&mut self, fields: &[Option<i32>]) -> (usize, Vec<usize>) {
+            let mut offsets = Vec::new();
+            let mut size = 4_u16;
+            for field in fields {
+                offsets.push(if field.is_some() { size } else { 0 });
+                size += if field.is_some() { 4 } else { 0 };
+            }
+            let vtable_size = u16::try_from(4 + 2 * fields.len()).expect("few");
+            let mut vtable = vec![vtable_size, size];
+            vtable.extend(&offsets);
+            let bytes: Vec<u8> = vtable.iter().flat_map(|it| it.to_le_bytes()).collect();
+            let vtable = self.put(&bytes);
+            let distance = |table: usize| i32::try_from(table - vtable).expect("near");
+            let table = self.0.len().next_multiple_of(4);
+            let values: Vec<i32> = fields.iter().flatten().copied().collect();
+            self.put(&numbers(&[&[distance(table)], values.as_slice()].concat()));
+            let places = offsets.iter().map(|offset| table + usize::from(*offset));
+            (table, places.collect())
+        }
+
+        /// A vector that points to one table again and again.
+        fn repeated(&mut self, count: usize) -> usize {
+            self.vector(&vec![0; count])
+        }
+
+        fn point(&mut self, vector: usize, tables: &[usize], count: usize) {
+            for index in 0..count {
+                self.set(vector + 4 + 4 * index, tables[index.min(tables.len() - 1)]);
+            }
+        }
+    }
+
+    /// A model in which `operators` convolutions share one kernel of `side * side` values, or one vector of inputs.
+    fn sharing(operators: usize, side: usize, inputs: &[i32]) -> Vec<u8> {
+        let mut file = Writer(b"\0\0\0\0TFL3".to_vec());
+        let (root, of_root) = file.table(&[Some(3), Some(0), Some(0), None, Some(0)]);
+        file.set(0, root);
+        let codes = file.repeated(1);
+        file.set(of_root[1], codes);
+        let (code, _) = file.table(&[None, None, None, Some(CONV_2D)]);
+        file.point(codes, &[code], 1);
+        let graphs = file.repeated(1);
+        file.set(of_root[2], graphs);
+        let (graph, of_graph) = file.table(&[Some(0), None, None, Some(0)]);
+        file.point(graphs, &[graph], 1);
+        let buffers = file.repeated(2);
+        file.set(of_root[4], buffers);
+        let (nothing, _) = file.table(&[]);
+        let (full, of_full) = file.table(&[Some(0)]);
+        file.point(buffers, &[nothing, full], 2);
+        let bytes = side * side * 4;
+        let data = file.vector(&[i32::try_from(bytes).expect("small")]);
+        // The length alone: the bytes follow it.
+        file.0.truncate(data);
+        file.put(&numbers(&[i32::try_from(bytes).expect("small")]));
+        file.put(&vec![0; bytes]);
+        file.set(of_full[0], data);
+        let tensors = file.repeated(2);
+        file.set(of_graph[0], tensors);
+        let side = i32::try_from(side).expect("small");
+        let (first, of_first) = file.table(&[Some(0), None, Some(0)]);
+        // Offsets lead forward only.
+        let shape = file.vector(&[side, 1, 1, side]);
+        file.set(of_first[0], shape);
+        let (second, of_second) = file.table(&[Some(0), None, Some(1)]);
+        file.point(tensors, &[first, second], 2);
+        let shape = file.vector(&[side, 1, 1, side]);
+        file.set(of_second[0], shape);
+        let all = file.repeated(operators);
+        file.set(of_graph[3], all);
+        let (operator, of_operator) = file.table(&[Some(0), Some(0), None, None, Some(0)]);
+        file.point(all, &[operator], operators);
+        let vector = file.vector(inputs);
+        file.set(of_operator[1], vector);
+        let (options, _) = file.table(&[None, Some(1), Some(1)]);
+        file.set(of_operator[4], options);
+        file.0
+    }
+
+    #[test]
+    fn operators_that_share_a_kernel_cannot_fill_the_memory() {
+        let few = read_graph(&sharing(3, 64, &[0, 1])).expect("three copies are little");
+        assert_eq!(few.convolutions.len(), 3);
+        // 5,000 of them would be 80 MB, of a file of 36 kB.
+        let text = refusal(&sharing(5_000, 64, &[0, 1]));
+        assert!(
+            text.contains("bytes of memory, the most for its size"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn only_the_first_inputs_of_an_operator_are_kept() {
+        let many = vec![1; 100_000];
+        let bytes = sharing(1_000, 2, &many);
+        let root = SliceWithStartOffset {
+            buffer: &bytes,
+            offset_from_start: 0,
+        };
+        let root = Table::from_buffer(root, 0).expect("valid");
+        let graphs: Tables = required(&root, 2, "subgraphs").expect("valid");
+        let operators: Tables = required(&graphs.0[0], 3, "operators").expect("valid");
+        let codes: Tables = required(&root, 1, "operator_codes").expect("valid");
+        let operator = Operator::read(&operators.0[999], &codes.0).expect("valid");
+        assert_eq!(operator.inputs, [1; 3]);
     }
 
     #[test]

@@ -9,6 +9,25 @@ use std::collections::BTreeMap;
 use crate::error::WeightsError;
 use crate::metadata::Metadata;
 
+/// Most units of a layer whose size the file decides: classes, hidden units, the length of an embedding. Loops and GPU
+/// kernels are made for sizes of this order; the largest published classifier has 21,843 rows.
+pub const MAX_UNITS: usize = 1 << 15;
+
+/// Confirms that a layer whose size the file decides has a size that a network can have.
+///
+/// # Errors
+///
+/// [`WeightsError::Malformed`] that names the parameter and what was expected.
+pub fn expect_units(name: &str, units: usize) -> Result<usize, WeightsError> {
+    if (1..=MAX_UNITS).contains(&units) {
+        return Ok(units);
+    }
+    Err(WeightsError::Malformed {
+        format: "weights",
+        reason: format!("`{name}` has {units} units along an axis, expected 1 to {MAX_UNITS}"),
+    })
+}
+
 /// One parameter: its shape, and its values in row-major order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WeightTensor {

@@ -10,7 +10,7 @@ use crate::{
     kernel::{Network, Plan},
     label::Expression,
     role::Role,
-    weights::Weights,
+    weights::{Weights, WeightsError},
 };
 
 /// A head that classifies vectors of sound, on the CPU.
@@ -43,7 +43,9 @@ impl SoundHead {
         let mut planner = Plan::of_input(1, 1, config.inputs);
         let vectors = planner.input();
         let logits = Mlp::plan(weights, &mut planner, vectors).map_err(wrong())?;
-        let network = Network::new(&planner.finish(&[logits]), &OpenedDevice::cpu());
+        let plan = planner.finish(&[logits]);
+        let network = Network::build(&plan, &OpenedDevice::cpu()).map_err(WeightsError::Network);
+        let network = network.map_err(wrong())?;
         let classes = weights.metadata.classes.clone();
         let got = config.classes;
         if classes.len() != got {

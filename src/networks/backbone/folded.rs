@@ -385,7 +385,7 @@ impl Walk for Folded<'_, '_> {
         classifier: &Classifier,
         embedding: &Map,
     ) -> Result<Option<Map>, WeightsError> {
-        let Some(outputs) = self.parameters.rows(Classifier::WEIGHT) else {
+        let Some(outputs) = self.parameters.rows(Classifier::WEIGHT)? else {
             return Ok(None);
         };
         let shape = [outputs, classifier.width];

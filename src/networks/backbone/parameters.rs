@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::weights::{Weights, WeightsError};
+use crate::weights::{Weights, WeightsError, expect_units};
 
 /// The parameters of one network.
 pub(crate) struct Parameters<'a> {
@@ -30,10 +30,14 @@ impl<'a> Parameters<'a> {
         Ok(values)
     }
 
-    /// First axis of a parameter that need not be there.
-    pub(crate) fn rows(&self, name: &str) -> Option<usize> {
-        let shape = &self.weights.get(name)?.shape;
-        Some(shape.first().copied().unwrap_or_default())
+    /// First axis of a parameter that need not be there. The file decides it: none is refused, and more than a network can
+    /// have.
+    pub(crate) fn rows(&self, name: &str) -> Result<Option<usize>, WeightsError> {
+        let Some(tensor) = self.weights.get(name) else {
+            return Ok(None);
+        };
+        let rows = tensor.shape.first().copied().unwrap_or_default();
+        expect_units(name, rows).map(Some)
     }
 
     /// Confirms that the table held nothing else.
@@ -49,5 +53,31 @@ impl<'a> Parameters<'a> {
                 architecture: architecture.to_owned(),
             }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_classifier_has_a_size_that_networks_have() {
+        let rows = |count: usize| {
+            let mut weights = Weights::default();
+            let inserted = weights.insert("classifier.weight", vec![count, 1], vec![0.0; count]);
+            inserted.expect("as many values");
+            let rows = Parameters::new(&weights).rows("classifier.weight");
+            rows.map_err(|error| error.to_string())
+        };
+        assert_eq!(rows(8), Ok(Some(8)));
+        for count in [0, 65_537] {
+            let expected = format!(
+                "weights file is malformed: `classifier.weight` has {count} units along an axis, expected 1 to 32768"
+            );
+            assert_eq!(rows(count), Err(expected));
+        }
+        let nothing = Weights::default();
+        let rows = Parameters::new(&nothing).rows("classifier.weight");
+        assert_eq!(rows.expect("need not be there"), None);
     }
 }

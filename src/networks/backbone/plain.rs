@@ -138,7 +138,7 @@ impl<'a> Loader<'a> {
         &mut self,
         classifier: &Classifier,
     ) -> Result<Option<PlainClassifier>, WeightsError> {
-        let Some(outputs) = self.parameters.rows(Classifier::WEIGHT) else {
+        let Some(outputs) = self.parameters.rows(Classifier::WEIGHT)? else {
             return Ok(None);
         };
         Ok(Some(PlainClassifier {

@@ -5,7 +5,7 @@ use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::kernel::{Activation, Map, Planner, Weighted};
-use crate::weights::{OnDevice, Weights, WeightsError};
+use crate::weights::{OnDevice, Weights, WeightsError, expect_units};
 
 /// Checks the architecture, and that each parameter is the weight or bias of one of `layers` or is named in `others`.
 pub(super) fn expect(
@@ -33,7 +33,9 @@ pub(super) fn expect(
 pub(super) fn sizes(weights: &Weights, key: &str) -> Result<[usize; 2], WeightsError> {
     let name = format!("{key}.weight");
     match weights.get(&name).map(|tensor| tensor.shape.as_slice()) {
-        Some(&[outputs, inputs]) if outputs > 0 && inputs > 0 => Ok([outputs, inputs]),
+        Some(&[outputs, inputs]) if outputs > 0 && inputs > 0 => {
+            Ok([expect_units(&name, outputs)?, expect_units(&name, inputs)?])
+        }
         Some(shape) => Err(WeightsError::Malformed {
             format: "weights",
             reason: format!("`{name}` has shape {shape:?}, expected outputs and inputs"),

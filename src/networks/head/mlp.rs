@@ -323,6 +323,12 @@ mod tests {
                 .expect("empty")),
             "weights file is malformed: `net.0.weight` has shape [0, 2], expected outputs and inputs"
         );
+        assert_eq!(
+            refusal(|weights| weights
+                .insert("net.0.weight", vec![65_537, 1], vec![0.0; 65_537])
+                .expect("as many values")),
+            "weights file is malformed: `net.0.weight` has 65537 units along an axis, expected 1 to 32768"
+        );
         assert!(
             refusal(|weights| _ = weights.remove("net.0.weight"))
                 .starts_with("weight `net.0.weight` is missing")

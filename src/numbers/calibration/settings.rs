@@ -60,6 +60,9 @@ impl ExpressionSettings {
         }
     }
 
+    /// Most frames before and after each frame over which expressions are averaged; no analysis takes more.
+    pub const LONGEST_HALF_WINDOW: usize = 1000;
+
     /// Reads the settings of a head with `classes` classes; a setting that the file does not hold stays neutral.
     ///
     /// # Errors
@@ -109,7 +112,9 @@ impl ExpressionSettings {
         if let Some(text) = extra.get(HALF_WINDOW) {
             settings.half_window = text
                 .parse()
-                .map_err(|_| refuse(HALF_WINDOW, "a whole number", text))?;
+                .ok()
+                .filter(|frames| *frames <= Self::LONGEST_HALF_WINDOW)
+                .ok_or_else(|| refuse(HALF_WINDOW, "a whole number from 0 to 1000", text))?;
         }
         Ok(settings)
     }
@@ -201,7 +206,7 @@ mod tests {
             (
                 "half_window",
                 "-1",
-                "setting `half_window` is `-1`, expected a whole number",
+                "setting `half_window` is `-1`, expected a whole number from 0 to 1000",
             ),
         ] {
             let extra = BTreeMap::from([(key.to_owned(), value.to_owned())]);

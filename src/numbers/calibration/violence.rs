@@ -24,9 +24,6 @@ const LENGTH: &str = "window_length";
 const STEP: &str = "window_step";
 const FRAMES_PER_SECOND: &str = "frames_per_second";
 const THRESHOLD: &str = "threshold";
-/// Far beyond any published window; keeps a damaged file from asking for all memory.
-const LONGEST: usize = 4096;
-
 impl Default for ViolenceSettings {
     /// The published windows of 32 frames, all frames, a threshold of .5.
     fn default() -> Self {
@@ -40,6 +37,10 @@ impl Default for ViolenceSettings {
 }
 
 impl ViolenceSettings {
+    /// Most frames of a window, and from one of its frames to the next: far beyond any published window, and keeps a damaged
+    /// file from asking for all memory.
+    pub const LONGEST: usize = 4096;
+
     /// Writes the settings into a file's metadata, beside what is there.
     pub fn write(&self, extra: &mut BTreeMap<String, String>) {
         for (key, value) in [
@@ -56,6 +57,17 @@ impl ViolenceSettings {
                 None => _ = extra.remove(key),
             }
         }
+    }
+
+    /// Confirms that a file with these settings can be read again.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn check(&self) -> Result<(), CalibrationError> {
+        let mut extra = BTreeMap::new();
+        self.write(&mut extra);
+        Self::read(&extra).map(drop)
     }
 
     /// Reads the settings; a setting that the file does not hold has its default.
@@ -103,7 +115,7 @@ fn count(
     let value = text
         .parse()
         .ok()
-        .filter(|value| (1..=LONGEST).contains(value));
+        .filter(|value| (1..=ViolenceSettings::LONGEST).contains(value));
     value.ok_or_else(|| refuse(key, "a whole number from 1 to 4096", text))
 }
 
@@ -132,6 +144,29 @@ mod tests {
             ViolenceSettings::read(&extra),
             Ok(ViolenceSettings::default())
         );
+    }
+
+    #[test]
+    fn settings_that_no_reader_takes_are_refused_before_they_are_written() {
+        let good = ViolenceSettings::default();
+        good.check().expect("published");
+        for bad in [
+            ViolenceSettings { step: 0, ..good },
+            ViolenceSettings {
+                length: 5000,
+                ..good
+            },
+            ViolenceSettings {
+                frames_per_second: Some(1e30),
+                ..good
+            },
+            ViolenceSettings {
+                threshold: f32::NAN,
+                ..good
+            },
+        ] {
+            bad.check().expect_err("no reader takes it");
+        }
     }
 
     #[test]

@@ -3,6 +3,9 @@
 use super::WindowError;
 use super::averaging::Mean;
 
+/// Longest window, frames of the video: a week of 30 frames a second.
+const LONGEST_SPAN: usize = 30 * 3600 * 24 * 7;
+
 /// Layout of the windows of a video.
 ///
 /// A window has `length` frames that are `step` frames apart.
@@ -28,12 +31,16 @@ impl Windows {
     ///
     /// # Errors
     ///
-    /// [`WindowError::Zero`] if `length` or `step` is 0.
+    /// [`WindowError::Zero`] if `length` or `step` is 0, [`WindowError::Span`] for windows longer than any video.
     pub fn new(length: usize, step: usize) -> Result<Self, WindowError> {
         for (what, number) in [("length", length), ("step", step)] {
             if number == 0 {
                 return Err(WindowError::Zero { what });
             }
+        }
+        let span = length.checked_mul(step);
+        if span.is_none_or(|span| span > LONGEST_SPAN) {
+            return Err(WindowError::Span { length, step });
         }
         Ok(Self {
             length,
@@ -197,6 +204,14 @@ mod tests {
         let windows = windows(length, step);
         let stride = stride.unwrap_or(windows.half());
         windows.with_stride(stride).expect("above 0")
+    }
+
+    #[test]
+    fn windows_longer_than_any_video_are_refused() {
+        for (length, step) in [(usize::MAX, 2), (2, usize::MAX), (usize::MAX, 1)] {
+            let error = Windows::new(length, step).expect_err("too long");
+            assert_eq!(error, WindowError::Span { length, step });
+        }
     }
 
     #[test]

@@ -78,7 +78,7 @@ impl Clip<'_> {
             self.folder(folder, fps, &mut skipped)
         });
         if let Some(summary) = skipped.summary() {
-            eprintln!("affectlens: `{}`: {summary}", self.path.display());
+            complain!("affectlens: `{}`: {summary}", self.path.display());
         }
         analyzed
     }
@@ -135,7 +135,7 @@ impl Clip<'_> {
         };
         self.finish(&bar)?;
         for complaint in listening.map_or_else(Vec::new, Listening::close) {
-            eprintln!(
+            complain!(
                 "affectlens: sound of `{}`: {complaint}",
                 self.path.display()
             );
@@ -162,11 +162,11 @@ impl Clip<'_> {
         match ears.listen(path) {
             Ok(listening) => Ok(Some(listening)),
             Err(EmbedSoundError::Sound(error @ SoundError::NoTrack { .. })) => {
-                eprintln!("affectlens: {error}; its reports say nothing about sound");
+                complain!("affectlens: {error}; its reports say nothing about sound");
                 Ok(None)
             }
             Err(error @ EmbedSoundError::Short { .. }) => {
-                eprintln!("affectlens: {error}; its reports say nothing about sound");
+                complain!("affectlens: {error}; its reports say nothing about sound");
                 Ok(None)
             }
             Err(error) => Err(error.into()),

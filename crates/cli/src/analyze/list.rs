@@ -6,6 +6,8 @@ use anyhow::{Context as _, Result, bail};
 
 /// More bytes than any list of files has.
 const MAX_BYTES: u64 = 1 << 28;
+/// Most files: a name of one letter takes some fifty bytes in memory.
+const MAX_FILES: usize = 1 << 22;
 
 /// Names of files, a line each; or, where there is a zero byte, each up to the next one, so that names may hold line
 /// breaks. Names need not be text.
@@ -16,6 +18,10 @@ pub(super) fn read(from: impl Read) -> Result<Vec<PathBuf>> {
         .context("reading the list of files")?;
     if bytes.len() as u64 > MAX_BYTES {
         bail!("the list of files is longer than {} MiB", MAX_BYTES >> 20);
+    }
+    let separator = if bytes.contains(&0) { 0 } else { b'\n' };
+    if bytes.iter().filter(|byte| **byte == separator).count() > MAX_FILES {
+        bail!("the list of files has more than {MAX_FILES} names");
     }
     let paths: Vec<PathBuf> = if bytes.contains(&0) {
         let names = bytes.split(|byte| *byte == 0);
@@ -60,6 +66,17 @@ mod tests {
         );
         let error = read(&b"\n\n"[..]).expect_err("no names").to_string();
         assert_eq!(error, "the list of files is empty");
+    }
+
+    #[test]
+    fn a_list_without_end_is_refused() {
+        let endless = read(std::io::repeat(b'a'))
+            .expect_err("too long")
+            .to_string();
+        assert_eq!(endless, "the list of files is longer than 256 MiB");
+        let many = b"a\n".repeat(MAX_FILES + 1);
+        let many = read(many.as_slice()).expect_err("too many").to_string();
+        assert_eq!(many, "the list of files has more than 4194304 names");
     }
 
     #[test]

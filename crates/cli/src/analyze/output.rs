@@ -11,6 +11,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::table::Columns;
+use crate::terminal::OutputError;
 use affectlens::report::FrameReport;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -35,9 +36,30 @@ pub(super) fn format_of(file: &Path) -> Option<Format> {
 /// that exists is overwritten only once there is something to say.
 pub(super) struct Output {
     path: Option<PathBuf>,
-    sink: Option<Box<dyn Write>>,
+    sink: Option<Sink>,
     format: Format,
     columns: Columns,
+}
+
+/// Where reports go.
+enum Sink {
+    /// A file, and how much of it are whole lines.
+    File {
+        file: File,
+        whole: u64,
+    },
+    Stdout,
+}
+
+/// What can be cut behind the last whole line.
+trait Cut: Write {
+    fn cut(&mut self, length: u64) -> io::Result<()>;
+}
+
+impl Cut for File {
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        self.set_len(length)
+    }
 }
 
 #[derive(Serialize)]
@@ -65,9 +87,10 @@ impl Output {
         }
         self.sink = Some(match &self.path {
             Some(path) => {
-                Box::new(File::create(path).with_context(|| format!("--out `{}`", path.display()))?)
+                let file = File::create(path).map_err(|error| self.fault(error))?;
+                Sink::File { file, whole: 0 }
             }
-            None => Box::new(io::stdout().lock()),
+            None => Sink::Stdout,
         });
         if self.format == Format::Csv {
             let header = csv_line(self.columns.names())?;
@@ -95,13 +118,37 @@ impl Output {
 
     fn emit(&mut self, bytes: &[u8]) -> Result<()> {
         self.open()?;
-        let Some(sink) = &mut self.sink else {
-            return Ok(());
+        let written = match &mut self.sink {
+            Some(Sink::File { file, whole }) => write_whole(file, whole, bytes),
+            Some(Sink::Stdout) => {
+                let mut out = io::stdout().lock();
+                out.write_all(bytes).and_then(|()| out.flush())
+            }
+            None => Ok(()),
         };
-        sink.write_all(bytes)
-            .and_then(|()| sink.flush())
-            .context("writing reports")
+        Ok(written.map_err(|error| self.fault(error))?)
     }
+
+    fn fault(&self, error: io::Error) -> OutputError {
+        match &self.path {
+            Some(path) => OutputError {
+                place: format!("--out `{}`", path.display()),
+                error,
+            },
+            None => OutputError::of_stdout(error),
+        }
+    }
+}
+
+/// Writes whole lines; where they do not fit, what was written of them is taken back.
+fn write_whole(sink: &mut impl Cut, whole: &mut u64, bytes: &[u8]) -> io::Result<()> {
+    let written = sink.write_all(bytes).and_then(|()| sink.flush());
+    match written {
+        Ok(()) => *whole += bytes.len() as u64,
+        // A pipe or a device cannot be cut.
+        Err(_) => _ = sink.cut(*whole),
+    }
+    written
 }
 
 fn csv_line<I: IntoIterator<Item = T>, T: AsRef<[u8]>>(fields: I) -> Result<Vec<u8>> {
@@ -110,11 +157,48 @@ fn csv_line<I: IntoIterator<Item = T>, T: AsRef<[u8]>>(fields: I) -> Result<Vec<
     writer.into_inner().context("writing CSV")
 }
 
-/// Whether whoever read our output has ended.
-pub(super) fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    let closed = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
-    error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<io::Error>())
-        .any(closed)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A disk with room for so many bytes.
+    struct Disk {
+        bytes: Vec<u8>,
+        room: usize,
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let count = bytes.len().min(self.room - self.bytes.len());
+            if count == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.bytes.extend(&bytes[..count]);
+            Ok(count)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Cut for Disk {
+        fn cut(&mut self, length: u64) -> io::Result<()> {
+            self.bytes.truncate(usize::try_from(length).expect("small"));
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_that_does_not_fit_is_taken_back() {
+        let mut disk = Disk {
+            bytes: Vec::new(),
+            room: 10,
+        };
+        let mut whole = 0;
+        write_whole(&mut disk, &mut whole, b"{1}\n{2}\n").expect("fits");
+        let error = write_whole(&mut disk, &mut whole, b"{3}\n").expect_err("does not fit");
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(disk.bytes, b"{1}\n{2}\n");
+    }
 }

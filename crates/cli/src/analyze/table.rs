@@ -82,7 +82,7 @@ impl Columns {
     /// The lines of a frame.
     pub(super) fn rows(&self, file: &str, report: &FrameReport) -> Vec<Vec<String>> {
         let frame = [
-            file.to_owned(),
+            harmless(file),
             report.frame.to_string(),
             report.time_ms.to_string(),
         ];
@@ -175,7 +175,28 @@ impl Columns {
     }
 }
 
+/// A file's name that no spreadsheet takes for a formula: the same file, from the folder that it is in.
+fn harmless(file: &str) -> String {
+    match file.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        true => format!("./{file}"),
+        false => file.to_owned(),
+    }
+}
+
 /// A number that is not known is an empty field.
 fn number(value: Option<f32>) -> String {
     value.map_or_else(String::new, |it| it.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_begin_like_formulas_still_name_the_file() {
+        assert_eq!(harmless("=HYPERLINK(1).png"), "./=HYPERLINK(1).png");
+        assert_eq!(harmless("-1.png"), "./-1.png");
+        assert_eq!(harmless("a=b.png"), "a=b.png");
+        assert_eq!(harmless(""), "");
+    }
 }

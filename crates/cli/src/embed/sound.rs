@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use serde::Serialize;
 
 use super::Args;
-use crate::installed::unusable;
+use crate::{installed::unusable, terminal::OutputError};
 use affectlens::{
     audio::{SAMPLE_RATE, Wav2Vec2, vectors_of},
     backbone::canonical_weights,
@@ -38,11 +38,10 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let mut failed = 0;
     for path in &args.files {
         if let Err(error) = embed(path, &mut network) {
-            // Who reads the lines may have seen enough.
-            if error.is::<io::Error>() {
+            if OutputError::of(&error).is_some() {
                 return Err(error);
             }
-            eprintln!("affectlens: {error:#}");
+            complain!("affectlens: {error:#}");
             failed += 1;
         }
     }
@@ -71,11 +70,12 @@ fn embed(path: &Path, network: &mut Wav2Vec2) -> Result<()> {
                     time_ms: start_ms + place * STEP_MS,
                     embedding,
                 };
-                serde_json::to_writer(&mut out, &line).map_err(io::Error::from)?;
-                writeln!(out)?;
+                let mut text = serde_json::to_vec(&line)?;
+                text.push(b'\n');
+                out.write_all(&text).map_err(OutputError::of_stdout)?;
                 lines += 1;
             }
-            out.flush()?;
+            out.flush().map_err(OutputError::of_stdout)?;
         }
         start_ms += BLOCK / (SAMPLE_RATE as usize / 1000);
         if is_last {

@@ -73,7 +73,7 @@ impl Args {
         }
         let report = score_action_units(&networks, &pictures, &Terminal::default())?;
         if self.face.json {
-            println!("{}", serde_json::to_string(&report)?);
+            crate::terminal::json(&report)?;
         } else {
             print(&report);
         }
@@ -116,14 +116,15 @@ fn load(args: &FaceOptions) -> Result<BlendshapeUnits> {
 }
 
 fn print(report: &ActionUnitPairs) {
-    println!(
+    say!(
         "{} faces, {} pictures without one",
-        report.count, report.without_face
+        report.count,
+        report.without_face
     );
-    println!("{:>6}  {:<24} {:>6}  faces", "", "", "AUC");
+    say!("{:>6}  {:<24} {:>6}  faces", "", "", "AUC");
     for pair in &report.pairs {
         let is_proxy = PROXIES.iter().any(|unit| unit.name() == pair.action_unit);
-        println!(
+        say!(
             "{:>6}  {:<24} {:>6.4}  {} against {}{}",
             pair.action_unit,
             format!("{} or {}", pair.positive.name(), pair.negative.name()),

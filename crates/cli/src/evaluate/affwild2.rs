@@ -146,7 +146,7 @@ impl Printed for ValenceArousalPredictor {
         if json {
             return print_json(&scores);
         }
-        println!("{scores}, {} frames", scores.count);
+        say!("{scores}, {} frames", scores.count);
         Ok(())
     }
 }
@@ -161,15 +161,14 @@ impl Printed for ActionUnitPredictor {
         if json {
             return print_json(&scores);
         }
-        println!("mean F1 {:.4}, {} frames", scores.mean_f1, scores.count);
+        say!("mean F1 {:.4}, {} frames", scores.mean_f1, scores.count);
         for (unit, f1) in &scores.per_unit {
-            println!("{:>5} {f1:.4}", unit.name());
+            say!("{:>5} {f1:.4}", unit.name());
         }
         Ok(())
     }
 }
 
 fn print_json(scores: &impl Serialize) -> Result<()> {
-    println!("{}", serde_json::to_string(scores)?);
-    Ok(())
+    crate::terminal::json(scores)
 }

@@ -181,10 +181,10 @@ impl Args {
             groups,
         };
         if face.json {
-            println!("{}", serde_json::to_string(&report)?);
+            crate::terminal::json(&report)?;
         } else {
             print(&report.scores, Expression::name, "pictures");
-            println!("expected calibration error {:.4}", report.calibration_error);
+            say!("expected calibration error {:.4}", report.calibration_error);
             print_groups(&report.groups);
         }
         Ok(())
@@ -304,17 +304,18 @@ fn print_groups(groups: &[GroupScores]) {
     if groups.is_empty() {
         return;
     }
-    println!("\nby what faceres takes the person for, with 95 % intervals");
+    say!("\nby what faceres takes the person for, with 95 % intervals");
     for scores in groups {
         let GroupScores { group, count, .. } = scores;
         let Some([low, high]) = scores.macro_f1_interval else {
-            println!("{group:>18} {count:>6}");
+            say!("{group:>18} {count:>6}");
             continue;
         };
         let [least, most] = scores.accuracy_interval;
-        println!(
+        say!(
             "{group:>18} {count:>6}  accuracy {:.4} ({least:.4}-{most:.4})  macro-F1 {:.4} ({low:.4}-{high:.4})",
-            scores.accuracy, scores.macro_f1
+            scores.accuracy,
+            scores.macro_f1
         );
     }
 }

@@ -7,8 +7,8 @@ use burn::tensor::Device;
 
 use super::print;
 use crate::{
-    DeviceOption, folders::clip_folders, installed::InstalledWeights, outputs::expect_outputs,
-    probability, progress::Terminal, readers::open_videos,
+    DeviceOption, folders::clip_folders, installed::InstalledWeights, options::frames,
+    outputs::expect_outputs, probability, progress::Terminal, readers::open_videos,
 };
 use affectlens::{
     calibration::ViolenceSettings,
@@ -51,17 +51,17 @@ pub(crate) struct Args {
     head: Option<PathBuf>,
     /// Distance between the starts of windows, as in the published systems; frames that no window covers count as not
     /// violent [default: windows overlap by half and cover every frame].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = frames)]
     stride: Option<usize>,
     /// Distance between the frames of a window [default: from the head's file].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = frames)]
     frame_step: Option<usize>,
     /// Probability from which a frame counts as violent [default: from the head's file].
     #[arg(long, value_name = "P", value_parser = probability)]
     threshold: Option<f32>,
     /// Odd number of frames over which each frame's probability is averaged; at the ends the outermost frame is
     /// repeated.
-    #[arg(long, value_name = "FRAMES", default_value_t = 1)]
+    #[arg(long, value_name = "FRAMES", value_parser = frames, default_value_t = 1)]
     smooth: usize,
     /// Decode each window to its most likely sequence of labels (Viterbi), for heads with a conditional random field.
     #[arg(long)]
@@ -97,7 +97,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     };
     let scores = scorer.score(&videos, are_clips, &Terminal::default())?;
     if args.json {
-        println!("{}", serde_json::to_string(&scores)?);
+        crate::terminal::json(&scores)?;
         return Ok(());
     }
     print_scores(&scores);
@@ -114,7 +114,7 @@ fn submit(
     let videos = reader.dvd(&read_test_videos(test)?, "test")?;
     let files = scorer.submissions(&videos, template, &Terminal::default())?;
     write_submission(out, &files)?;
-    println!("{} videos in {}", files.len(), out.display());
+    say!("{} videos in {}", files.len(), out.display());
     Ok(())
 }
 
@@ -125,10 +125,10 @@ fn print_scores(scores: &ViolenceScores) {
     };
     print(&scores.scores, |class| class, what);
     if let Some(auc) = scores.auc {
-        println!("AUC {auc:.4}");
+        say!("AUC {auc:.4}");
     }
     if let Some(frames) = &scores.frames {
-        println!();
+        say!("");
         print(frames, |class| class, "frames");
     }
 }

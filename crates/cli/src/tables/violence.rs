@@ -40,7 +40,7 @@ impl Args {
             match &self.end_to_end {
                 Some(folder) => {
                     let Some(published) = state_dict(folder, backbone) else {
-                        eprintln!(
+                        complain!(
                             "affectlens: no rows of {backbone}: `{}` has no state dict of it",
                             folder.display()
                         );
@@ -77,7 +77,7 @@ impl Args {
         let reader = match open_videos(backbone, self.weights.clone(), self.device) {
             Ok(reader) => reader,
             Err(error) => {
-                eprintln!("affectlens: no rows of {backbone}: {error:#}");
+                complain!("affectlens: no rows of {backbone}: {error:#}");
                 return Ok(());
             }
         };
@@ -89,9 +89,9 @@ impl Args {
                 ..self.recipe(preset)?
             };
             let frames: usize = training.frames.iter().map(|(frames, _)| frames).sum();
-            let digest = &reader.weights().metadata.source_sha256;
+            let made_of = reader.key();
             let videos = training.places.len();
-            let trained_on = format!("{digest} {videos} videos, {frames} frames, {recipe:?}");
+            let trained_on = format!("{made_of} {videos} videos, {frames} frames, {recipe:?}");
             let length = recipe.length;
             let weights = self.head(preset, reader.weights(), trained_on, || {
                 let data = [&training.data, &validation.data];
@@ -113,7 +113,7 @@ impl Args {
     ) -> Result<Confusion> {
         let recipe = self.recipe(preset)?;
         let folder = self.out.join(preset);
-        eprintln!("{preset}: training");
+        complain!("{preset}: training");
         let trained = train_on_pictures(
             (backbone, published),
             |side| {

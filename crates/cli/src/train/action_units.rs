@@ -9,7 +9,7 @@ use super::{
     options::{FaceOptions, ModalityOptions, PictureCounts, ScheduleOptions, keep_score},
     show_epochs,
 };
-use crate::options::Modality;
+use crate::options::{Modality, units};
 use affectlens::{
     calibration::{ActionUnitScore, ActionUnitSettings},
     weights::Precision,
@@ -33,7 +33,7 @@ pub(super) struct Args {
     #[command(flatten)]
     schedule: ScheduleOptions,
     /// Width of the hidden layer over embeddings [default: 256; 128 with --modality audio].
-    #[arg(long, value_name = "UNITS")]
+    #[arg(long, value_name = "UNITS", value_parser = units)]
     hidden: Option<usize>,
     /// Values that are compared with the thresholds of the action units; stored in the file. Those of sound are
     /// probabilities.

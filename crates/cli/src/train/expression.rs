@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     folders::picture_folders,
-    options::{Modality, expression},
+    options::{Modality, expression, units},
     progress::Terminal,
     readers::picture_cache,
 };
@@ -101,7 +101,7 @@ struct DataOptions {
 #[derive(clap::Args, Debug)]
 struct NetworkOptions {
     /// Width of the hidden layer.
-    #[arg(long, value_name = "UNITS", default_value_t = TrainingConfig::default().hidden)]
+    #[arg(long, value_name = "UNITS", value_parser = units, default_value_t = TrainingConfig::default().hidden)]
     hidden: usize,
     /// Focal loss with this gamma and class-balanced weights, instead of weighted cross-entropy; 1 where not given with
     /// --modality audio.
@@ -166,6 +166,8 @@ struct Data<'a> {
 pub(super) fn run(args: &Args) -> Result<()> {
     args.face.expect_writable()?;
     args.end_to_end.expect_writable(&args.face.out)?;
+    // The file's own reader decides, before anything is computed.
+    args.settings.read()?;
     match (&args.data.affwild2, args.end_to_end.backbone_out()) {
         (None, None) => args.train_on_pictures(),
         (None, Some(backbone)) => args.train_end_to_end(backbone),
@@ -339,7 +341,7 @@ fn leave_out(
     for pictures in &mut parts {
         let left_out = pictures.remove_labels(without);
         if left_out > 0 {
-            eprintln!("affectlens: {left_out} pictures left out by --without");
+            complain!("affectlens: {left_out} pictures left out by --without");
         }
     }
     let [training, validation] = &parts;

@@ -194,7 +194,7 @@ impl FaceOptions {
 
     /// The checkpoint of a task's head over a backbone.
     pub(super) fn checkpoint(&self, task: &str, backbone: &Weights) -> Option<PathBuf> {
-        let digest = &backbone.metadata.source_sha256;
+        let digest = backbone.digest();
         self.resume.checkpoint(&format!("{task} {digest}"))
     }
 
@@ -234,8 +234,7 @@ impl FaceOptions {
             heard: counts.heard,
             report,
         };
-        println!("{}", serde_json::to_string(&summary)?);
-        Ok(())
+        crate::terminal::json(&summary)
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     options::{FaceOptions, ModalityOptions, PictureCounts, ScheduleOptions, keep_score},
     show_epochs,
 };
-use crate::options::Modality;
+use crate::options::{Modality, units};
 use affectlens::weights::{Precision, Weights};
 use affectlens_data::{Keep, Part};
 use affectlens_train::{Examples, ValenceArousalLoss, ValenceArousalRecipe, train_valence_arousal};
@@ -27,7 +27,7 @@ pub(super) struct Args {
     #[command(flatten)]
     schedule: ScheduleOptions,
     /// Width of a hidden layer; the published network for faces has none, that for sound 128 units.
-    #[arg(long, value_name = "UNITS")]
+    #[arg(long, value_name = "UNITS", value_parser = units)]
     hidden: Option<usize>,
     /// Loss.
     #[arg(long, value_enum, default_value_t)]

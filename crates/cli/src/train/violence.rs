@@ -19,7 +19,8 @@ use super::{
 };
 use crate::{
     folders::clip_folders,
-    outputs::expect_outputs,
+    options::frames,
+    outputs::{expect_other_file, expect_outputs},
     probability,
     progress::Terminal,
     readers::{open_source, open_videos},
@@ -66,13 +67,13 @@ pub(crate) struct Args {
     #[arg(long)]
     epochs: Option<usize>,
     /// Frames per clip [default: 32].
-    #[arg(long, value_name = "FRAMES")]
+    #[arg(long, value_name = "FRAMES", value_parser = frames)]
     length: Option<usize>,
     /// Distance between the frames of a training clip [default: 2].
-    #[arg(long, value_name = "FRAMES")]
+    #[arg(long, value_name = "FRAMES", value_parser = frames)]
     step: Option<usize>,
     /// Distance between the frames of a window when the head is used; stored in the file.
-    #[arg(long, value_name = "FRAMES", default_value_t = 1)]
+    #[arg(long, value_name = "FRAMES", value_parser = frames, default_value_t = 1)]
     frame_step: usize,
     /// Frames per second to use, in training and afterwards [default: all; 8 for the heads of movement].
     #[arg(long, value_name = "RATE", value_parser = positive)]
@@ -115,6 +116,7 @@ pub(crate) struct Args {
     #[arg(
         long,
         value_name = "FRAMES",
+        value_parser = frames,
         default_value_t = 3,
         requires = "boundary"
     )]
@@ -188,8 +190,10 @@ struct Summary<'a> {
 /// Trains a head, and with `--end-to-end` its backbone, and writes what it trained.
 pub(super) fn run(args: &Args) -> Result<()> {
     args.expect_writable()?;
-    let source = open_source(args.data.as_deref(), args.dvd.as_deref())?;
     let recipe = head_recipe(args.settings()?);
+    // The file's own reader decides, before anything is computed.
+    args.head_settings(recipe.as_ref()).check()?;
+    let source = open_source(args.data.as_deref(), args.dvd.as_deref())?;
     match (&args.published, &args.backbone_out) {
         (Some(published), Some(out)) => args.end_to_end(&source, recipe.as_ref(), published, out),
         _ => args.frozen(&source, recipe.as_ref()),
@@ -214,7 +218,7 @@ impl Args {
             bail!("--head {name} needs --folds: it is scored on clips that it was not trained on");
         }
         let Some(out) = &self.out else { return Ok(()) };
-        let checkpoint = self.checkpoint(recipe, &reader.weights().metadata.source_sha256);
+        let checkpoint = self.checkpoint(recipe, reader.key());
         let trained = recipe.train(
             [&training.data, &validation.data],
             &folds,
@@ -269,6 +273,13 @@ impl Args {
             ("--backbone-out", self.backbone_out.as_ref()),
             ("--curves", self.curves.as_ref()),
         ])?;
+        if let Some(published) = &self.published {
+            for (option, out) in [("--out", &self.out), ("--backbone-out", &self.backbone_out)] {
+                if let Some(out) = out {
+                    expect_other_file((option, out), published)?;
+                }
+            }
+        }
         self.resume.expect_writable()
     }
 
@@ -280,7 +291,7 @@ impl Args {
         self.backbone.as_deref().or(published).unwrap_or(BACKBONE)
     }
 
-    /// The checkpoint of a backbone with that digest.
+    /// The checkpoint of a backbone that goes by that digest.
     fn checkpoint(&self, recipe: &dyn HeadRecipe, backbone: &str) -> Option<PathBuf> {
         let frames_per_second = self.frames_per_second(recipe);
         let Self {
@@ -290,7 +301,17 @@ impl Args {
         self.resume.checkpoint(&run)
     }
 
-    /// Stamps the head with where it comes from and how it is used; writes it, and the curves.
+    /// How the head is used, as its file says.
+    fn head_settings(&self, recipe: &dyn HeadRecipe) -> ViolenceSettings {
+        ViolenceSettings {
+            length: recipe.settings().length,
+            step: self.frame_step,
+            frames_per_second: self.frames_per_second(recipe),
+            threshold: self.threshold,
+        }
+    }
+
+    /// Stamps the head with where it comes from and how it is used; writes it, and then the curves: they can be drawn again.
     fn write(
         &self,
         mut head: Weights,
@@ -298,26 +319,22 @@ impl Args {
         recipe: &dyn HeadRecipe,
         report: &ViolenceReport,
     ) -> Result<()> {
+        if let Some(out) = &self.out {
+            stamp(&mut head, backbone);
+            head.metadata.licence.clone_from(&self.licence);
+            head.metadata.source = command_line();
+            let extra = &mut head.metadata.extra;
+            self.head_settings(recipe).write(extra);
+            if let Some(validation) = report.validation {
+                keep_score(extra, "macro_f1", validation.macro_f1);
+            }
+            head.write(out, Precision::Half).context("--out")?;
+        }
         if let Some(path) = &self.curves {
             fs::write(path, draw_curves(&report.epochs, "macro-F1"))
                 .with_context(|| format!("--curves `{}`", path.display()))?;
         }
-        let Some(out) = &self.out else { return Ok(()) };
-        stamp(&mut head, backbone);
-        head.metadata.licence.clone_from(&self.licence);
-        head.metadata.source = command_line();
-        let extra = &mut head.metadata.extra;
-        ViolenceSettings {
-            length: recipe.settings().length,
-            step: self.frame_step,
-            frames_per_second: self.frames_per_second(recipe),
-            threshold: self.threshold,
-        }
-        .write(extra);
-        if let Some(validation) = report.validation {
-            keep_score(extra, "macro_f1", validation.macro_f1);
-        }
-        head.write(out, Precision::Half).context("--out")
+        Ok(())
     }
 
     /// Frames per second that are looked at; a recipe may have a rate of its own.
@@ -377,6 +394,5 @@ fn print(out: &Path, skipped_videos: usize, report: &ViolenceReport) -> Result<(
         skipped_videos,
         report,
     };
-    println!("{}", serde_json::to_string(&summary)?);
-    Ok(())
+    crate::terminal::json(&summary)
 }

@@ -98,7 +98,8 @@ impl Tree {
             Ok(ears)
         });
         let cache = self.folder.path().join("cache/features");
-        let mut embedder = SoundEmbedder::new(SOUND, SOUND_DIGEST, &cache, load);
+        let network = Weights::read(&self.sound_network()).expect("was written");
+        let mut embedder = SoundEmbedder::new(SOUND, &network.digest(), &cache, load);
         for video in fs::read_dir(self.root().join("videos")).expect("made") {
             let video = video.expect("made").path();
             embedder.extract(&video).expect("has sound");

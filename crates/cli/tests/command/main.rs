@@ -1,6 +1,7 @@
 //! Tests of the command `affectlens`, in one binary.
 
 mod affwild2;
+mod attacks;
 mod audio;
 mod folders;
 mod pictures;

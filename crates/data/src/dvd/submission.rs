@@ -31,7 +31,11 @@ pub fn write_submission(path: &Path, videos: &[(String, String)]) -> Result<(), 
         let folder = path
             .parent()
             .filter(|folder| !folder.as_os_str().is_empty());
-        let mut file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
+        let mut builder = tempfile::Builder::new();
+        // Temporary files are private by default; this one is as readable as any other.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let mut file = builder.tempfile_in(folder.unwrap_or(Path::new(".")))?;
         let mut archive = zip::ZipWriter::new(&mut file);
         let options = zip::write::SimpleFileOptions::default();
         for (id, text) in videos {
@@ -71,6 +75,17 @@ mod tests {
         let path = folder.path().join("submission.zip");
         let videos = [("7".to_owned(), submission_csv(&violent, None))];
         write_submission(&path, &videos).expect("writable");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = |path: &Path| {
+                let found = std::fs::metadata(path).expect("is there");
+                found.permissions().mode()
+            };
+            let other = folder.path().join("other");
+            std::fs::write(&other, b"").expect("writable");
+            assert_eq!(mode(&path), mode(&other), "as readable as any other file");
+        }
         let file = std::fs::File::open(&path).expect("written");
         let mut archive = zip::ZipArchive::new(file).expect("a zip archive");
         assert_eq!(archive.len(), 1);

@@ -14,7 +14,7 @@ use super::ExtractionError;
 use affectlens::weights::{Precision, Weights, WeightsError};
 
 /// Raised when the meaning of cached files changes.
-const CACHE_VERSION: &str = "affectlens embeddings 3";
+const CACHE_VERSION: &str = "affectlens embeddings 4";
 
 /// How much of a file is digested at once.
 const PIECE_BYTES: usize = 1 << 18;
@@ -24,7 +24,7 @@ const PIECE_BYTES: usize = 1 << 18;
 pub struct EmbeddingCache {
     /// Folder of the cache files; made if it is not there.
     pub folder: PathBuf,
-    /// Everything about the network and the crop that changes an embedding: weights digest, side, cropping.
+    /// Everything about the network and the crop that changes an embedding: digest of the loaded weights, side, cropping.
     pub key: String,
 }
 

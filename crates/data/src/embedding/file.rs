@@ -20,7 +20,7 @@ const PICTURES: &str = "pictures";
 const TIMES: &str = "times_ms";
 /// Key of the number of samples of 16 kHz that a sound has.
 const SAMPLES: &str = "samples";
-/// Key of the number of pictures beside a sound.
+/// Key of the number of a video's frames, and of pictures beside a sound.
 const FRAMES: &str = "frames";
 /// Key of how long they are shown, in seconds.
 const SECONDS: &str = "seconds";
@@ -106,6 +106,7 @@ pub(super) fn pack_video(digest: &str, video: &EmbeddedVideo) -> Result<Weights,
     let values = video.rows.iter().collect::<Vec<_>>().concat();
     let mut weights = pack(digest, [video.rows.len(), video.rows.width()], values)?;
     let extra = &mut weights.metadata.extra;
+    extra.insert(FRAMES.to_owned(), video.rows.len().to_string());
     let times: Vec<_> = video.times_ms.iter().map(f64::to_string).collect();
     extra.insert(TIMES.to_owned(), times.join(" "));
     if let Some(complaint) = &video.complaint {
@@ -124,11 +125,13 @@ pub(super) fn unpack_video(digest: &str, weights: &Weights) -> Option<EmbeddedVi
     let extra = &weights.metadata.extra;
     let times = extra.get(TIMES)?.split_ascii_whitespace();
     let times_ms: Vec<f64> = times.map(|time| time.parse().ok()).collect::<Option<_>>()?;
-    (times_ms.len() == rows.len()).then_some(())?;
+    let frames: usize = extra.get(FRAMES)?.parse().ok()?;
+    ([frames, times_ms.len()] == [rows.len(); 2]).then_some(())?;
     Some(EmbeddedVideo {
         rows,
         times_ms,
         complaint: extra.get(COMPLAINT).cloned(),
+        is_whole: true,
     })
 }
 
@@ -173,5 +176,6 @@ pub(super) fn unpack_sound(digest: &str, weights: &Weights) -> Option<EmbeddedSo
         samples: extra.get(SAMPLES)?.parse().ok()?,
         pictures,
         complaint: extra.get(COMPLAINT).cloned(),
+        is_whole: true,
     })
 }

@@ -9,7 +9,7 @@ use super::{
     file::{pack_pictures, unpack_pictures},
 };
 use crate::picture::read_picture;
-use affectlens::weights::Weights;
+use affectlens::weights::{Precision, Weights};
 
 /// Pictures that share one cache file: what an interruption can cost, against the number of files.
 const CHUNK: usize = 512;
@@ -39,6 +39,8 @@ pub struct Failure {
 /// Every 512 pictures are one cache file, named by a digest of the pictures' bytes and the cache's key, so an
 /// interrupted run goes on where it stopped, and a changed picture or network is computed anew. Rows are kept
 /// as 16-bit floats and come back so from the first run on: a second run gives the same numbers.
+///
+/// Pictures of which one could not be read for a passing reason (a disk, a missing or killed ffmpeg) are not kept.
 ///
 /// `progress` is called with the number of pictures that are done.
 ///
@@ -96,20 +98,33 @@ fn kept_or_computed(
     let embedded = match kept() {
         Some(embedded) => embedded,
         None => {
-            let computed = compute(paths, network, &mut progress)?;
-            keep(file, pack_pictures(paths, digest, &computed))?;
-            kept().unwrap_or(computed)
+            let (computed, is_lasting) = compute(paths, network, &mut progress)?;
+            let packed = pack_pictures(paths, digest, &computed);
+            if is_lasting {
+                keep(file, packed)?;
+                kept().unwrap_or(computed)
+            } else {
+                // Rounded as a cache file would round it.
+                let rounded = packed
+                    .and_then(|packed| packed.to_safetensors(Precision::Half))
+                    .and_then(|bytes| Weights::from_safetensors(&bytes));
+                let rounded = rounded.ok();
+                let rounded = rounded.and_then(|it| unpack_pictures(paths, digest, &it));
+                rounded.unwrap_or(computed)
+            }
         }
     };
     progress(paths.len());
     Ok(embedded)
 }
 
+/// Rows and failures, and whether a second run would fail for the same pictures.
 fn compute(
     paths: &[PathBuf],
     network: &(impl Embed + ?Sized),
     mut progress: impl FnMut(usize),
-) -> Result<EmbeddedPictures, ExtractionError> {
+) -> Result<(EmbeddedPictures, bool), ExtractionError> {
+    let mut is_lasting = true;
     let mut embedded = EmbeddedPictures {
         rows: vec![None; paths.len()],
         failures: vec![],
@@ -122,10 +137,13 @@ fn compute(
                     places.push(batch * BATCH + place);
                     pictures.push(network.prepare(&picture));
                 }
-                Err(error) => embedded.failures.push(Failure {
-                    path: path.clone(),
-                    reason: error.fault.to_string(),
-                }),
+                Err(error) => {
+                    is_lasting &= error.fault.is_lasting();
+                    embedded.failures.push(Failure {
+                        path: path.clone(),
+                        reason: error.fault.to_string(),
+                    });
+                }
             }
         }
         if !pictures.is_empty() {
@@ -136,7 +154,7 @@ fn compute(
         }
         progress((batch * BATCH + BATCH).min(paths.len()));
     }
-    Ok(embedded)
+    Ok((embedded, is_lasting))
 }
 
 #[cfg(test)]
@@ -253,6 +271,30 @@ mod tests {
             bytes.len() - 9
         );
         assert_eq!(embedded.failures, [Failure { path: cut, reason }]);
+    }
+
+    #[test]
+    fn pictures_that_fail_for_a_passing_reason_are_tried_again() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let good = save(folder.path(), "a.png", 3);
+        let absent = folder.path().join("b.png");
+        let paths = [good, absent.clone()];
+        let cache = EmbeddingCache {
+            folder: folder.path().join("cache"),
+            key: String::new(),
+        };
+        let run = || {
+            let device = Device::new();
+            let embedded = extract_embeddings(&paths, &cache, &device, |_| {});
+            (embedded.expect("writable").rows, device.embedded.get())
+        };
+        // A disk that is not there at the moment.
+        for _ in 0..2 {
+            assert_eq!(run(), (vec![Some(vec![3.0, 2.0]), None], 1), "is not kept");
+        }
+        std::fs::write(&absent, b"no picture").expect("temporary file");
+        assert_eq!(run().1, 1);
+        assert_eq!(run().1, 0, "a damaged picture stays damaged");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::{
     file::{pack_sound, unpack_sound},
 };
 use crate::{
-    FeatureError, FeatureRows, Pictures, SAMPLE_RATE, Sound, SoundError, normalise,
+    Ending, FeatureError, FeatureRows, Pictures, SAMPLE_RATE, Sound, SoundError, normalise,
     sound::Description,
 };
 use affectlens::{
@@ -77,6 +77,8 @@ pub struct EmbeddedSound {
     pub pictures: Option<Pictures>,
     /// Why the sound may have ended early, or what its decoder complained about.
     pub complaint: Option<String>,
+    /// Whether all of the sound was read; only then it is kept.
+    pub is_whole: bool,
 }
 
 /// Why a file has no vectors.
@@ -138,11 +140,11 @@ impl std::fmt::Debug for SoundEmbedder {
 }
 
 impl SoundEmbedder {
-    /// The network `name` of weights that came from a file with that digest; vectors are kept in a folder of their own below
+    /// The network `name` of weights with that digest ([`Weights::digest`]); vectors are kept in a folder of their own below
     /// `cache`.
-    pub fn new(name: &str, source_sha256: &str, cache: &Path, load: Load) -> Self {
+    pub fn new(name: &str, weights_sha256: &str, cache: &Path, load: Load) -> Self {
         let key =
-            format!("{name} {source_sha256} {SAMPLE_RATE} Hz, blocks of {BLOCK_SECONDS} seconds");
+            format!("{name} {weights_sha256} {SAMPLE_RATE} Hz, blocks of {BLOCK_SECONDS} seconds");
         let digest = sha256(key.as_bytes());
         let folder = cache.join(format!("{name}-{}", &digest[..12]));
         Self {
@@ -198,7 +200,8 @@ impl SoundEmbedder {
 ///
 /// The sound goes through the network in blocks of 360 seconds, each brought to a mean of 0 and a variance of 1 by itself
 /// (HSEmotion team at ABAW-10, notebook); a last block that is too short for a vector is dropped. A cache file that is
-/// damaged, or was made of other bytes or by another network, is made anew. `network` is asked for only then.
+/// damaged, or was made of other bytes or by another network, is made anew. `network` is asked for only then. Vectors of a
+/// sound that could not be read to its end are not kept.
 ///
 /// # Errors
 ///
@@ -220,7 +223,9 @@ pub fn extract_sound<'a>(
         return Ok(sound);
     }
     let sound = compute(path, network()?)?;
-    keep(&file, pack_sound(&digest, &sound))?;
+    if sound.is_whole {
+        keep(&file, pack_sound(&digest, &sound))?;
+    }
     Ok(sound)
 }
 
@@ -240,6 +245,7 @@ fn compute(path: &Path, network: &mut dyn EmbedSound) -> Result<EmbeddedSound, E
         samples: heard.samples,
         pictures: heard.pictures,
         complaint: heard.complaint,
+        is_whole: heard.is_whole,
     })
 }
 
@@ -251,6 +257,8 @@ pub(super) struct HeardSound {
     pub(super) pictures: Option<Pictures>,
     /// Why the sound may have ended early, or what its decoder complained about.
     pub(super) complaint: Option<String>,
+    /// Whether it was read to its end.
+    pub(super) is_whole: bool,
 }
 
 /// Sends a sound through a network block by block; `take` gets the vectors of each.
@@ -290,7 +298,10 @@ pub(super) fn hear_blocks(
         }
     }
     let samples = sound.given();
-    let complaint = sound.close();
+    let Ending {
+        complaint,
+        is_whole,
+    } = sound.finish();
     if samples == 0 {
         let reason = complaint.unwrap_or_else(|| "it is empty".to_owned());
         let path = path.to_owned();
@@ -306,6 +317,7 @@ pub(super) fn hear_blocks(
         samples,
         pictures,
         complaint,
+        is_whole,
     })
 }
 

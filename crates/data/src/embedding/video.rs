@@ -19,10 +19,13 @@ pub struct EmbeddedVideo {
     pub times_ms: Vec<f64>,
     /// Why the video may have ended early, or what its decoder complained about.
     pub complaint: Option<String>,
+    /// Whether the decoder came to the end of the file; only then the features are kept.
+    pub is_whole: bool,
 }
 
 /// Keeps the features of a video file's frames in one cache file, `<folder>/<stem>-<digest>.safetensors`, where the
-/// digest is that of the video's bytes and the cache's key: they are computed once.
+/// digest is that of the video's bytes and the cache's key: they are computed once. A decoder that was killed or failed says
+/// nothing about the file: what it gave is used, not kept.
 ///
 /// # Errors
 ///
@@ -44,7 +47,9 @@ pub fn extract_video_file<E: From<ExtractionError>>(
         return Ok(video);
     }
     let video = compute()?;
-    keep(&file, pack_video(&digest, &video))?;
+    if video.is_whole {
+        keep(&file, pack_video(&digest, &video))?;
+    }
     Ok(video)
 }
 
@@ -65,6 +70,7 @@ mod tests {
             rows: FeatureRows::from_rows([[0.1, 2.0], [3.0, 4.0]]).expect("two rows"),
             times_ms: vec![0.0, 1001.0 / 30.0],
             complaint: Some("cut off".to_owned()),
+            is_whole: true,
         };
         let run = |path: &Path| {
             let mut calls = 0;
@@ -78,6 +84,21 @@ mod tests {
         assert_eq!(run(&path).expect("kept"), (video.clone(), 0));
         std::fs::write(&path, b"another").expect("temporary file");
         assert_eq!(run(&path).expect("computed").1, 1);
+        let half = EmbeddedVideo {
+            is_whole: false,
+            ..video.clone()
+        };
+        for _ in 0..2 {
+            let other = folder.path().join("c.mp4");
+            std::fs::write(&other, b"a third").expect("temporary file");
+            let mut calls = 0;
+            let embedded = extract_video_file(&other, &cache, || {
+                calls += 1;
+                Ok::<_, ExtractionError>(half.clone())
+            });
+            assert_eq!(embedded.expect("computed"), half);
+            assert_eq!(calls, 1, "what is not whole is computed anew");
+        }
         let error = run(&folder.path().join("b.mp4")).expect_err("is not there");
         assert!(error.to_string().contains("b.mp4"), "{error}");
     }

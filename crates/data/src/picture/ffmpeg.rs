@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use super::limits;
 use crate::{
-    ffmpeg::{file_protocol, without_place},
+    ffmpeg::{add_input, without_place},
     process::{Finished, run},
 };
 
@@ -40,13 +40,13 @@ pub(super) enum FfmpegError {
 /// The first picture of a file, as it is stored: not turned.
 pub(super) fn decode(path: &Path) -> Result<DynamicImage, FfmpegError> {
     let mut command = Command::new("ffmpeg");
+    command.args(["-nostdin", "-v", "error", "-noautorotate"]);
+    add_input(&mut command, path);
     command
-        .args(["-nostdin", "-v", "error", "-noautorotate", "-i"])
-        .arg(file_protocol(path))
         .args(["-map", "0:v:0", "-frames:v", "1", "-f", "image2pipe"])
         .args(["-c:v", "bmp", "-pix_fmt", "bgr24", "-"]);
     let Finished { stdout, stderr, .. } =
-        run(&mut command, PATIENCE, MAX_PICTURE_BYTES).map_err(|error| match error.kind() {
+        run(command, PATIENCE, MAX_PICTURE_BYTES).map_err(|error| match error.kind() {
             io::ErrorKind::TimedOut => FfmpegError::Slow(PATIENCE),
             _ => FfmpegError::Start(error),
         })?;
@@ -64,7 +64,7 @@ pub(super) fn decode(path: &Path) -> Result<DynamicImage, FfmpegError> {
 pub(super) fn version() -> String {
     let mut command = Command::new("ffmpeg");
     command.arg("-version");
-    let Ok(finished) = run(&mut command, PATIENCE, MAX_VERSION_BYTES) else {
+    let Ok(finished) = run(command, PATIENCE, MAX_VERSION_BYTES) else {
         return String::new();
     };
     let text = String::from_utf8_lossy(&finished.stdout);

@@ -9,7 +9,9 @@ use std::{
 };
 
 use super::{SAMPLE_RATE, probe::Track};
-use crate::{Decoder, VideoError, ffmpeg::file_protocol, process::Process, video::read_complaints};
+use crate::{
+    Decoder, Ending, VideoError, ffmpeg::add_input, process::Process, video::read_complaints,
+};
 
 /// Samples that are handed over together.
 const PIECE: usize = SAMPLE_RATE as usize;
@@ -37,10 +39,9 @@ impl DecodedSound {
         let mut process = decoder.start(|command| {
             command
                 .args(["-nostdin", "-hide_banner", "-nostats"])
-                .args(["-loglevel", "repeat+level+error"])
-                .arg("-i")
-                .arg(file_protocol(path))
-                .args(["-map", &stream]);
+                .args(["-loglevel", "repeat+level+error"]);
+            add_input(command, path);
+            command.args(["-map", &stream]);
             if let Some(mean) = mean_of_channels(track) {
                 command.args(["-af", &mean]);
             }
@@ -86,21 +87,28 @@ impl DecodedSound {
         Ok(std::mem::replace(&mut self.rest, after))
     }
 
-    /// Ends the decoder, and gives what it complained about.
-    pub(super) fn close(mut self) -> Option<String> {
+    /// Ends the decoder, and gives how it ended.
+    pub(super) fn finish(mut self) -> Ending {
         if !self.is_over {
             self.process.kill();
         }
         let status = self.process.wait_until(Instant::now() + self.limit);
         let Ok(status) = status else {
-            return Some(format!("ffmpeg did not end within {:?}", self.limit));
+            let complaint = Some(format!("ffmpeg did not end within {:?}", self.limit));
+            return Ending {
+                complaint,
+                is_whole: false,
+            };
         };
         let complaint = self.log.join().ok().flatten();
-        match complaint {
-            None if self.is_over && !status.success() => {
-                Some(format!("ffmpeg ended with {status}"))
-            }
-            complaint => complaint,
+        Ending {
+            complaint: match complaint {
+                None if self.is_over && !status.success() => {
+                    Some(format!("ffmpeg ended with {status}"))
+                }
+                complaint => complaint,
+            },
+            is_whole: self.is_over && status.success(),
         }
     }
 }
@@ -161,7 +169,7 @@ mod tests {
 
     /// What a program that misbehaves gives: its samples, the complaint, and that it is ended.
     #[cfg(unix)]
-    fn misbehaving(script: &str) -> (Vec<f32>, Result<(), String>, Option<String>) {
+    fn misbehaving(script: &str) -> (Vec<f32>, Result<(), String>, Ending) {
         use std::os::unix::fs::PermissionsExt as _;
 
         let folder = tempfile::tempdir().expect("temporary folder");
@@ -192,9 +200,9 @@ mod tests {
                 Err(reason) => break Err(reason),
             }
         };
-        let complaint = sound.close();
+        let ending = sound.finish();
         assert!(started.elapsed() < Duration::from_secs(20), "{script}");
-        (samples, ended, complaint)
+        (samples, ended, ending)
     }
 
     #[cfg(unix)]
@@ -202,7 +210,8 @@ mod tests {
     fn a_decoder_that_stalls_or_fails_is_ended_and_named() {
         // 16,384 and 2 samples, and the end.
         let some = "head -c 65544 /dev/zero";
-        let (samples, ended, _) = misbehaving(&format!("{some}; exec sleep 100"));
+        let (samples, ended, ending) = misbehaving(&format!("{some}; exec sleep 100"));
+        assert!(!ending.is_whole);
         assert_eq!(
             samples.len(),
             PIECE,
@@ -211,14 +220,18 @@ mod tests {
         let reason = "ffmpeg gave no sound for 0.3 seconds and was ended";
         assert_eq!(ended, Err(reason.to_owned()));
         let failing = "echo '[aac @ 0x7] [error] Invalid data' >&2; exit 1";
-        let (samples, ended, complaint) = misbehaving(&format!("{some}; {failing}"));
+        let (samples, ended, ending) = misbehaving(&format!("{some}; {failing}"));
         assert_eq!((samples.len(), ended), (16_386, Ok(())));
-        assert_eq!(complaint.as_deref(), Some("Invalid data"));
-        let (_, _, complaint) = misbehaving("exit 3");
+        assert_eq!(ending.complaint.as_deref(), Some("Invalid data"));
+        assert!(!ending.is_whole);
+        let (_, _, ending) = misbehaving("exit 3");
         assert_eq!(
-            complaint.as_deref(),
+            ending.complaint.as_deref(),
             Some("ffmpeg ended with exit status: 3")
         );
+        let damaged = "echo '[aac @ 0x7] [error] Invalid data' >&2";
+        let (_, _, ending) = misbehaving(&format!("{some}; {damaged}"));
+        assert!(ending.is_whole, "the file is damaged, the decoder is not");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The installed ffmpeg: its version, what it can do, and how a file is opened with it.
 
 use std::{
-    io,
+    fs, io,
     path::{Path, PathBuf},
     process::Command,
     sync::OnceLock,
@@ -17,7 +17,7 @@ use super::{
     probe::{Description, ENTRIES},
 };
 use crate::{
-    ffmpeg::file_protocol,
+    ffmpeg::add_input,
     process::{Finished, Process, run},
 };
 
@@ -123,9 +123,9 @@ impl Decoder {
                 .args(["-nostdin", "-hide_banner", "-nostats"])
                 .args(["-loglevel", "repeat+level+info"])
                 .args(["-max_pixels", &MAX_PIXELS.to_string()])
-                .args(decoder)
-                .arg("-i")
-                .arg(file_protocol(path))
+                .args(decoder);
+            add_input(command, path);
+            command
                 .args(["-map", "0:V:0", "-vf", &chain])
                 .args(every_frame)
                 .args(["-enc_time_base", "1/1000000"])
@@ -139,24 +139,24 @@ impl Decoder {
                     "-",
                 ]);
         })?;
-        Ok(Video::new(process, &described, self.limit))
+        // The smallest frame takes a byte: what gives more repeats its frames, and may never end.
+        let most_frames = fs::metadata(path).map_or(u64::MAX, |file| file.len().max(1));
+        Ok(Video::new(process, &described, self.limit, most_frames))
     }
 
     /// Starts ffmpeg with the arguments that `build` gives it.
     pub(crate) fn start(&self, build: impl FnOnce(&mut Command)) -> Result<Process, VideoError> {
         let mut command = Command::new(&self.ffmpeg);
         build(&mut command);
-        Process::start(&mut command).map_err(|error| failed_to_run(&self.ffmpeg, self.limit, error))
+        Process::start(command).map_err(|error| failed_to_run(&self.ffmpeg, self.limit, error))
     }
 
     /// What ffprobe says of a file, as JSON.
     pub(crate) fn probe(&self, path: &Path, arguments: &[&str]) -> Result<Finished, VideoError> {
         let mut command = Command::new(&self.ffprobe);
-        command
-            .args(["-v", "error", "-of", "json"])
-            .args(arguments)
-            .arg(file_protocol(path));
-        run(&mut command, self.limit, MOST_ANSWER)
+        command.args(["-v", "error", "-of", "json"]).args(arguments);
+        add_input(&mut command, path);
+        run(command, self.limit, MOST_ANSWER)
             .map_err(|error| failed_to_run(&self.ffprobe, self.limit, error))
     }
 
@@ -224,7 +224,9 @@ fn help_of(part: &str) -> [&str; 3] {
 
 /// What a program answers on standard output.
 fn ask(program: &Path, arguments: &[&str], limit: Duration) -> Result<String, VideoError> {
-    let done = run(Command::new(program).args(arguments), limit, MOST_ANSWER);
+    let mut command = Command::new(program);
+    command.args(arguments);
+    let done = run(command, limit, MOST_ANSWER);
     let done = done.map_err(|error| failed_to_run(program, limit, error))?;
     Ok(String::from_utf8_lossy(&done.stdout).into_owned())
 }

@@ -1,9 +1,6 @@
 //! What ffmpeg writes to standard error: the time of every frame, and complaints.
 
-use std::{
-    io::{BufRead, BufReader, Read},
-    sync::mpsc::Sender,
-};
+use std::io::{BufRead, BufReader, Read};
 
 use crate::ffmpeg::without_place;
 
@@ -17,7 +14,7 @@ const FRAME: &str = "[Parsed_showinfo_";
 pub(super) type FrameTime = Option<f64>;
 
 /// Reads the log to its end: frame times go to `times`, complaints are the result.
-pub(super) fn read_log(log: impl Read, times: &Sender<FrameTime>) -> Option<String> {
+pub(super) fn read_log(log: impl Read, mut times: impl FnMut(FrameTime)) -> Option<String> {
     let mut log = BufReader::new(log);
     let mut milliseconds_per_tick = None;
     let mut complaints = Complaints::default();
@@ -35,8 +32,7 @@ pub(super) fn read_log(log: impl Read, times: &Sender<FrameTime>) -> Option<Stri
             } else if let Some(ticks) = time_stamp(info) {
                 let per_tick = milliseconds_per_tick;
                 let time = ticks.zip(per_tick).map(|(ticks, tick)| tick.at(ticks));
-                // Nobody listens once the frames are not wanted any more.
-                let _ = times.send(time);
+                times(time);
             }
         } else if let Some(complaint) = complaint(&line) {
             complaints.add(complaint);
@@ -46,8 +42,7 @@ pub(super) fn read_log(log: impl Read, times: &Sender<FrameTime>) -> Option<Stri
 
 /// Reads a log without frame times to its end, and gives the complaints.
 pub(crate) fn read_complaints(log: impl Read) -> Option<String> {
-    let (times, _) = std::sync::mpsc::channel();
-    read_log(log, &times)
+    read_log(log, |_| ())
 }
 
 /// Length of a tick, in seconds, as a ratio.
@@ -132,8 +127,6 @@ pub(crate) fn summarise(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
-
     use super::*;
 
     #[test]
@@ -149,11 +142,9 @@ mod tests {
 [Parsed_showinfo_0 @ 0x5] [info] config in time_base: 1/12800, frame_rate: 25/1
 [Parsed_showinfo_0 @ 0x5] [info] n:   0 pts:  -1024 pts_time:-0.08   pos: -1 fmt:yuv420p
 ";
-        let (sender, receiver) = mpsc::channel();
-        let complaints = read_log(log.as_bytes(), &sender);
-        drop(sender);
+        let mut times = Vec::new();
+        let complaints = read_log(log.as_bytes(), |time| times.push(time));
         assert_eq!(complaints.as_deref(), Some("Invalid data"));
-        let times: Vec<_> = receiver.into_iter().collect();
         assert_eq!(times, [Some(33.0), None, Some(-80.0)]);
     }
 

@@ -22,6 +22,7 @@ use affectlens::{
 pub struct VideoReader {
     embedder: Embedder,
     weights: Weights,
+    key: String,
     observer: Box<dyn Observer>,
     /// Frames per second that are read; all without.
     pub frames_per_second: Option<f32>,
@@ -135,11 +136,12 @@ impl VideoReader {
         observer: Box<dyn Observer>,
     ) -> Result<Self, EmbedderError> {
         let metadata = &weights.metadata;
-        let key = format!("{} {}", metadata.architecture, metadata.source_sha256);
+        let key = format!("{} {}", metadata.architecture, weights.digest());
         let folder = cache.join(format!("{backbone}-{}", &sha256(key.as_bytes())[..12]));
         Ok(Self {
             embedder: Embedder::load(backbone, &weights, device, folder)?,
             weights,
+            key,
             observer,
             frames_per_second: None,
             mirrored: false,
@@ -149,6 +151,11 @@ impl VideoReader {
     /// The backbone's weights.
     pub fn weights(&self) -> &Weights {
         &self.weights
+    }
+
+    /// All that features depend on besides the videos: the network and its parameters.
+    pub fn key(&self) -> &str {
+        &self.key
     }
 
     /// Clips that are labelled as a whole; those that cannot be read are complaints.
@@ -184,7 +191,11 @@ impl VideoReader {
                     let (features, times_ms) = self.file(file)?;
                     (features, Some(times_ms))
                 }
-                _ => (self.pictures(video, &black)?, None),
+                // Videos of several parts may have one name.
+                _ => {
+                    let kept_as = format!("{part}-{}", video.id);
+                    (self.pictures(video, &kept_as, &black)?, None)
+                }
             };
             let labels = match video.labels.is_empty() {
                 true => vec![None; features.len()],
@@ -252,9 +263,14 @@ impl VideoReader {
     }
 
     /// Every picture once: a frame without one of its own takes the nearest.
-    fn pictures(&self, video: &DvdVideo, black: &[f32]) -> Result<FrameFeatures, SkipError> {
+    fn pictures(
+        &self,
+        video: &DvdVideo,
+        kept_as: &str,
+        black: &[f32],
+    ) -> Result<FrameFeatures, SkipError> {
         let paths: Vec<PathBuf> = video.files.iter().map(|(_, path)| path.clone()).collect();
-        let (rows, places) = self.picture_rows(&video.id, &paths, false)?;
+        let (rows, places) = self.picture_rows(kept_as, &paths, false)?;
         if video.is_empty() {
             return Err(SkipError::NoFrames {
                 name: video.id.clone(),
@@ -266,7 +282,7 @@ impl VideoReader {
         let places = (0..video.len()).map(place).collect();
         let features = FrameFeatures::with_places(rows, places, black.to_vec())?;
         match self.mirrored {
-            true => Ok(features.with_mirrored(self.picture_rows(&video.id, &paths, true)?.0)?),
+            true => Ok(features.with_mirrored(self.picture_rows(kept_as, &paths, true)?.0)?),
             false => Ok(features),
         }
     }

@@ -3,8 +3,8 @@
 use planus::Vector;
 use planus::table_reader::Table;
 
-use super::{FORMAT, SubTable, Tables, indices, optional, required};
-use crate::element::{Element, decode_exactly, malformed, value_count};
+use super::{FORMAT, ITEM_BYTES, MAX_AXES, SubTable, Tables, indices, optional, required};
+use crate::element::{Budget, Element, decode_exactly, malformed, value_count};
 use crate::error::WeightsError;
 
 /// Most values of one tensor with its zeros: a small file must not fill the memory.
@@ -25,6 +25,7 @@ pub(super) fn decode(
     element: Element,
     sparsity: &Table,
     data: &[u8],
+    budget: &Budget,
 ) -> Result<Vec<f32>, WeightsError> {
     let count = value_count(FORMAT, name, shape)?;
     if count > MAX_SPARSE_VALUES {
@@ -34,6 +35,7 @@ pub(super) fn decode(
         return Err(malformed(FORMAT, reason));
     }
     let axes: Tables = required(sparsity, 2, "dim_metadata")?;
+    budget.take(axes.0.len() * ITEM_BYTES, "axes of a sparse weight")?;
     let Some((last, axes)) = axes.0.split_last() else {
         return Err(malformed(FORMAT, format!("weight `{name}` has no axes")));
     };
@@ -41,9 +43,9 @@ pub(super) fn decode(
         .iter()
         .map(|axis| Ok(optional(axis, 0, "format")?.unwrap_or(DENSE)))
         .collect::<Result<Vec<i8>, WeightsError>>()?;
-    let order = indices(sparsity, 0, "traversal_order")?;
+    let order = indices(sparsity, 0, "traversal_order", MAX_AXES + 1)?;
     let is_in_order = (0..).zip(&order).all(|(axis, &found)| axis == found);
-    let blocks = indices(sparsity, 1, "block_map")?;
+    let blocks = indices(sparsity, 1, "block_map", 1)?;
     let is_last_alone = optional::<i8>(last, 0, "format")?.unwrap_or(DENSE) == SPARSE_CSR
         && formats.iter().all(|&format| format == DENSE)
         && (order.len(), 1 + axes.len()) == (shape.len(), shape.len());
@@ -54,8 +56,8 @@ pub(super) fn decode(
             what,
         });
     }
-    let starts = places(last, [2, 3], "array_segments")?;
-    let columns = places(last, [4, 5], "array_indices")?;
+    let starts = places(last, [2, 3], "array_segments", budget)?;
+    let columns = places(last, [4, 5], "array_indices", budget)?;
     let stored = decode_exactly(FORMAT, name, &[columns.len()], element, data)?;
 
     let width = shape[shape.len() - 1];
@@ -70,7 +72,7 @@ pub(super) fn decode(
         return Err(malformed(FORMAT, reason));
     }
     let mut values = vec![0.0; count];
-    for (row, bounds) in values.chunks_exact_mut(width).zip(starts.windows(2)) {
+    for (row, bounds) in values.chunks_exact_mut(width.max(1)).zip(starts.windows(2)) {
         let range = bounds[0]..bounds[1];
         for (&column, &value) in columns[range.clone()].iter().zip(&stored[range]) {
             row[column] = value;
@@ -84,23 +86,31 @@ fn places(
     axis: &Table,
     [kind, value]: [usize; 2],
     name: &'static str,
+    budget: &Budget,
 ) -> Result<Vec<usize>, WeightsError> {
     let refusal = |reason: &str| malformed(FORMAT, format!("{name}: {reason}"));
+    // Many tensors can share one vector.
+    let take = |count: usize| budget.take(count.saturating_mul(size_of::<usize>()), name);
     let SubTable(vector) = required(axis, value, name)?;
     match optional(axis, kind, name)?.unwrap_or(0_u8) {
         1 => {
-            let numbers = indices(&vector, 0, name)?;
-            let numbers = numbers.into_iter().map(usize::try_from);
+            let Some(numbers) = optional::<Vector<i32>>(&vector, 0, name)? else {
+                return Ok(Vec::new());
+            };
+            take(numbers.len())?;
+            let numbers = numbers.iter().map(usize::try_from);
             numbers
                 .collect::<Result<_, _>>()
                 .map_err(|_| refusal("a negative number"))
         }
         2 => {
             let numbers: Vector<u16> = required(&vector, 0, name)?;
+            take(numbers.len())?;
             Ok(numbers.iter().map(usize::from).collect())
         }
         3 => {
             let numbers: &[u8] = required(&vector, 0, name)?;
+            take(numbers.len())?;
             Ok(numbers.iter().copied().map(usize::from).collect())
         }
         _ => Err(refusal("neither 32-, 16- nor 8-bit numbers")),

@@ -218,9 +218,16 @@ impl ViolenceRecipe {
             ("accumulated batches", self.accumulate),
             ("validation clips", self.validation_clips),
         ];
-        match counts.into_iter().find(|(_, count)| *count == 0) {
-            None => Ok(()),
-            Some((what, count)) => Err(FitError::setting(what, "at least 1", count)),
+        if let Some((what, count)) = counts.into_iter().find(|(_, count)| *count == 0) {
+            return Err(FitError::setting(what, "at least 1", count));
+        }
+        match self.head.longest_window() {
+            Some(longest) if self.length > longest => Err(FitError::setting(
+                "length of clips",
+                "at most the frames that this head has positions for",
+                format!("{} of {longest}", self.length),
+            )),
+            _ => Ok(()),
         }
     }
 
@@ -312,6 +319,13 @@ mod tests {
         assert_eq!(
             refuse(|it| it.batch = 21),
             "batch is 21 of 20, expected at most the number of training videos"
+        );
+        assert_eq!(
+            refuse(|it| {
+                it.head = TemporalKind::Transformer { layers: 2 };
+                it.length = 129;
+            }),
+            "length of clips is 129 of 128, expected at most the frames that this head has positions for"
         );
         assert_eq!(
             refuse(|it| it.loss = FrameLoss::CrossEntropy { smoothing: 1.0 }),

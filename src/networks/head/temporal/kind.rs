@@ -3,6 +3,9 @@
 /// Prefix of the kind's name in the architecture of a weights file.
 const PREFIX: &str = "temporal-";
 
+/// Positions that published transformers learn.
+pub(super) const LONGEST_WINDOW: usize = 128;
+
 /// Architecture of a temporal head: how it relates the frames of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TemporalKind {
@@ -59,6 +62,14 @@ impl TemporalKind {
     /// Parses a name; a transformer gets two layers.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// Largest number of frames in a window of a new head, the number of positions of a transformer; `None` without a limit.
+    pub fn longest_window(self) -> Option<usize> {
+        match self {
+            Self::Transformer { .. } => Some(LONGEST_WINDOW),
+            _ => None,
+        }
     }
 
     /// Architecture in weights files.

@@ -20,6 +20,9 @@ const PLAIN: [&str; 2] = ["lstm", "head"];
 /// Names of the LSTM and the convolution of a [`BiLstmConv`].
 const NESTED: [&str; 2] = ["temporal_head.lstm", "temporal_head.proj"];
 
+/// Most layers; published ones have 2.
+const MAX_LAYERS: usize = 12;
+
 #[derive(Clone, Copy)]
 pub(super) struct Sizes {
     features: usize,
@@ -75,7 +78,9 @@ impl Sizes {
     fn from_weights(weights: &Weights, key: &str) -> Result<Self, WeightsError> {
         let [_, features] = axes(weights, &format!("{key}.weight_ih_l0"))?;
         let [_, hidden] = axes(weights, &format!("{key}.weight_hh_l0"))?;
-        let layers = count_layers(weights, |number| format!("{key}.weight_ih_l{number}"));
+        let layers = count_layers(weights, "LSTM", MAX_LAYERS, |number| {
+            format!("{key}.weight_ih_l{number}")
+        })?;
         Ok(Self {
             features,
             hidden,

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use crate::head::batch_norm;
 use crate::head::linear::{self, Uniform};
 use crate::kernel::product;
-use crate::weights::{OnDevice, Weights, WeightsError};
+use crate::weights::{OnDevice, Weights, WeightsError, expect_units};
 
 /// Source of parameters and sizes.
 pub(super) struct Source<'a> {
@@ -312,7 +312,12 @@ pub(super) fn axes<const D: usize>(
         return weights.values(name, &[]).map(|_| [0; D]);
     };
     match <[usize; D]>::try_from(tensor.shape.as_slice()) {
-        Ok(shape) if !shape.contains(&0) => Ok(shape),
+        Ok(shape) if !shape.contains(&0) => {
+            for axis in shape {
+                expect_units(name, axis)?;
+            }
+            Ok(shape)
+        }
         _ => Err(malformed(format!(
             "`{name}` has shape {:?}, expected {D} axes without an empty one",
             tensor.shape
@@ -320,11 +325,24 @@ pub(super) fn axes<const D: usize>(
     }
 }
 
-/// Number of consecutive layers in the file; `parameter` names one parameter of a layer by its number.
-pub(super) fn count_layers(weights: &Weights, parameter: impl Fn(usize) -> String) -> usize {
-    (0..)
-        .take_while(|&number| weights.get(&parameter(number)).is_some())
-        .count()
+/// Number of consecutive layers in the file, `most` at most; `parameter` names one parameter of a layer by its number.
+///
+/// # Errors
+///
+/// [`WeightsError::Malformed`] for more.
+pub(super) fn count_layers(
+    weights: &Weights,
+    network: &str,
+    most: usize,
+    parameter: impl Fn(usize) -> String,
+) -> Result<usize, WeightsError> {
+    let is_there = |number: &usize| weights.get(&parameter(*number)).is_some();
+    let layers = (0..).take_while(is_there).count();
+    if layers > most {
+        let reason = format!("{network} has {layers} layers, expected at most {most}");
+        return Err(malformed(reason));
+    }
+    Ok(layers)
 }
 
 pub(super) fn malformed(reason: String) -> WeightsError {

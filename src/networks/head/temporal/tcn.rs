@@ -17,6 +17,8 @@ const INPUT: &str = "temporal_head.input_proj";
 const OUTPUT: &str = "temporal_head.proj";
 /// Largest number of layers; with more, the dilation exceeds the length of any window.
 const MAX_LAYERS: usize = 12;
+/// Longest kernel, frames; published ones have 3. Every tap is a matrix product.
+const MAX_KERNEL: usize = 63;
 
 #[derive(Clone, Copy)]
 pub(super) struct Sizes {
@@ -62,14 +64,15 @@ impl Sizes {
                 "`{first}` has a kernel of {kernel}, expected an odd one"
             )));
         }
-        let layers = count_layers(weights, |number| {
-            format!("{}.weight", convolution_key(number))
-        });
-        if layers > MAX_LAYERS {
+        if kernel > MAX_KERNEL {
             return Err(malformed(format!(
-                "temporal convolutional network has {layers} layers, expected at most {MAX_LAYERS}"
+                "`{first}` has a kernel of {kernel}, expected at most {MAX_KERNEL}"
             )));
         }
+        let network = "temporal convolutional network";
+        let layers = count_layers(weights, network, MAX_LAYERS, |number| {
+            format!("{}.weight", convolution_key(number))
+        })?;
         Ok(Self {
             features,
             hidden,

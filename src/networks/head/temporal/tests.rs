@@ -296,6 +296,50 @@ fn foreign_weights_are_refused() {
             "weights file is malformed: `temporal_head.layers.0.0.weight` has a kernel of 2, expected an odd one",
         ),
         (
+            TemporalKind::Tcn,
+            |weights| {
+                let name = "temporal_head.layers.0.0.weight";
+                let shape = vec![1, 1, 200_001];
+                weights
+                    .insert(name, shape, vec![0.0; 200_001])
+                    .expect("200001");
+            },
+            "weights file is malformed: `temporal_head.layers.0.0.weight` has 200001 units along an axis, expected 1 to \
+             32768",
+        ),
+        (
+            TemporalKind::Tcn,
+            |weights| {
+                let name = "temporal_head.layers.0.0.weight";
+                weights
+                    .insert(name, vec![4, 4, 65], vec![0.0; 1040])
+                    .expect("1040");
+            },
+            "weights file is malformed: `temporal_head.layers.0.0.weight` has a kernel of 65, expected at most 63",
+        ),
+        (
+            TemporalKind::BiLstm,
+            |weights| {
+                for layer in 2..14 {
+                    let name = format!("lstm.weight_ih_l{layer}");
+                    weights.insert(name, vec![1], vec![0.0]).expect("1");
+                }
+            },
+            "weights file is malformed: LSTM has 14 layers, expected at most 12",
+        ),
+        (
+            transformer,
+            |weights| {
+                for layer in 2..30 {
+                    let name = format!(
+                        "temporal_head.transformer.layers.{layer}.self_attn.in_proj_weight"
+                    );
+                    weights.insert(name, vec![1], vec![0.0]).expect("1");
+                }
+            },
+            "weights file is malformed: transformer has 30 layers, expected at most 24",
+        ),
+        (
             TemporalKind::BiLstm,
             |weights| {
                 let name = "lstm.bias_hh_l1_reverse";

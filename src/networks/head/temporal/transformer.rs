@@ -8,6 +8,7 @@ use burn::tensor::activation::{gelu, softmax};
 use burn::tensor::{Tensor, s};
 
 use super::CLASSES;
+use super::kind::LONGEST_WINDOW;
 use super::parameters::{Affine, Initial, Names, Source, axes, count_layers, dropped, malformed};
 use super::sequence::TemporalNetwork;
 use crate::kernel::product;
@@ -19,6 +20,8 @@ const NORM: &str = "temporal_head.norm";
 const OUTPUT: &str = "temporal_head.proj";
 /// Number of attention heads per layer.
 const HEADS: usize = 4;
+/// Most layers; published ones have 2 or 3.
+const MAX_LAYERS: usize = 24;
 
 #[derive(Clone, Copy)]
 pub(super) struct Sizes {
@@ -58,7 +61,7 @@ impl Sizes {
             layers,
             width: 256,
             hidden: 1024,
-            positions: 128,
+            positions: LONGEST_WINDOW,
         }
     }
 
@@ -70,9 +73,9 @@ impl Sizes {
             )));
         }
         let [_, positions, _] = axes(weights, POSITIONS)?;
-        let layers = count_layers(weights, |number| {
+        let layers = count_layers(weights, "transformer", MAX_LAYERS, |number| {
             layer_key(number, "self_attn.in_proj_weight")
-        });
+        })?;
         let hidden = match layers {
             0 => 0,
             _ => axes::<2>(weights, &layer_key(0, "linear1.weight"))?[0],

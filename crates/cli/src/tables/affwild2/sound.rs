@@ -237,9 +237,11 @@ impl Args {
             Ok((counts, training, table.select(&validation, Keep::All)?))
         };
         let (counts, training, validation) = read().context("--libreface")?;
-        eprintln!(
+        complain!(
             "affectlens: LibreFace: {} rows; {} crops have none, {} rows are of no crop",
-            counts.rows, counts.missing, counts.extra
+            counts.rows,
+            counts.missing,
+            counts.extra
         );
         report.libreface = Some(counts);
         let training = Labelled {

@@ -185,8 +185,7 @@ impl Args {
                 })
                 .collect(),
         };
-        println!("{}", serde_json::to_string(&summary)?);
-        Ok(())
+        crate::terminal::json(&summary)
     }
 }
 

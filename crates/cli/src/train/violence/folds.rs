@@ -32,7 +32,7 @@ impl Args {
             });
             let mut folds = Vec::new();
             for (fold, members) in members {
-                eprintln!("seed {seed}, without fold {fold}");
+                complain!("seed {seed}, without fold {fold}");
                 let is_member = |video: &usize| members.contains(&clips.places[*video]);
                 let held_out: Vec<usize> = (0..clips.places.len()).filter(is_member).collect();
                 folds.push(recipe.hold_out(&clips.data, &held_out)?);
@@ -96,9 +96,9 @@ impl Table {
         let accuracy = scores.confusion(threshold).accuracy();
         let area = scores.area().context("clips of one kind alone")?;
         if self.0.is_empty() {
-            println!("part     seed  accuracy  AUC");
+            say!("part     seed  accuracy  AUC");
         }
-        println!("{part:<8} {seed:>4}  {accuracy:.4}    {area:.4}");
+        say!("{part:<8} {seed:>4}  {accuracy:.4}    {area:.4}");
         self.0.push((part, [accuracy, area]));
         Ok(())
     }
@@ -118,7 +118,7 @@ impl Table {
             };
             let columns = [("accuracy", column(0)), ("auc", column(1))];
             let text = |[mean, spread]: [f64; 2]| format!("{mean:.4} ± {spread:.4}");
-            println!(
+            say!(
                 "{part:<8} mean  {}  {}",
                 text(columns[0].1),
                 text(columns[1].1)
