@@ -275,7 +275,11 @@ impl Planner {
 
     /// Adds a [`Step::Enlarge`].
     #[track_caller]
-    pub fn enlarge(&mut self, input: Map, addend: Map) -> Map {
+    pub fn enlarge(&mut self, input: Map, activation: Activation, addend: Map) -> Map {
+        assert!(
+            activation.is_clamp(),
+            "{activation:?} after an enlargement, expected one that only clamps"
+        );
         let from = self.read(input);
         let shape = MapShape {
             height: 2 * from.height,
@@ -287,6 +291,7 @@ impl Planner {
         self.steps.push(Step::Enlarge {
             input,
             output,
+            activation,
             addend,
         });
         output

@@ -2,6 +2,8 @@
 
 use std::convert::Infallible;
 
+use affectlens_cpu::Activation;
+
 use super::Architecture;
 use super::layer::{ChannelNorm, Classifier, Convolution, LineSum};
 use super::walk::{Beside, CoordinateAttention, MaxPool, Shortcut, Walk};
@@ -44,7 +46,7 @@ impl Layers {
         convolutions.collect()
     }
 
-    fn add<'a>(&mut self, layers: impl IntoIterator<Item = &'a Convolution>) {
+    fn add_layers<'a>(&mut self, layers: impl IntoIterator<Item = &'a Convolution>) {
         let layers = layers.into_iter().cloned();
         self.layers.extend(layers.map(Layer::Convolution));
     }
@@ -60,12 +62,12 @@ impl Walk for Layers {
         _input: &(),
         _beside: Beside<'_, ()>,
     ) -> Result<(), Infallible> {
-        self.add([layer]);
+        self.add_layers([layer]);
         Ok(())
     }
 
     fn mixed_depthwise(&mut self, layers: &[Convolution], _input: &()) -> Result<(), Infallible> {
-        self.add(layers);
+        self.add_layers(layers);
         Ok(())
     }
 
@@ -76,7 +78,7 @@ impl Walk for Layers {
         _input: &(),
         _shortcut: Shortcut<'_, ()>,
     ) -> Result<(), Infallible> {
-        self.add([depthwise, pointwise]);
+        self.add_layers([depthwise, pointwise]);
         Ok(())
     }
 
@@ -86,7 +88,7 @@ impl Walk for Layers {
         _groups: usize,
         _input: &(),
     ) -> Result<(), Infallible> {
-        self.add(layers);
+        self.add_layers(layers);
         Ok(())
     }
 
@@ -96,7 +98,7 @@ impl Walk for Layers {
         excite: &Convolution,
         _input: &(),
     ) -> Result<(), Infallible> {
-        self.add([reduce, excite]);
+        self.add_layers([reduce, excite]);
         Ok(())
     }
 
@@ -107,7 +109,7 @@ impl Walk for Layers {
     ) -> Result<(), Infallible> {
         let sums = layers.sums.iter().flatten().cloned();
         self.layers.extend(sums.map(Layer::LineSum));
-        self.add([&layers.reduce, &layers.rows, &layers.columns]);
+        self.add_layers([&layers.reduce, &layers.rows, &layers.columns]);
         Ok(())
     }
 
@@ -120,7 +122,19 @@ impl Walk for Layers {
 
     fn max_pool(&mut self, _pool: MaxPool, _input: &()) {}
 
-    fn enlarge(&mut self, _input: &(), _addend: &()) {}
+    fn unpacked_separable(
+        &mut self,
+        depthwise: &Convolution,
+        pointwise: &Convolution,
+        _input: &(),
+    ) -> Result<(), Infallible> {
+        self.add_layers([depthwise, pointwise]);
+        Ok(())
+    }
+
+    fn enlarge(&mut self, _input: &(), _activation: Activation, _addend: &()) {}
+
+    fn add(&mut self, _first: &(), _second: &()) {}
 
     fn average(&mut self, _input: &()) {}
 
