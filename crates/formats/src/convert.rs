@@ -5,6 +5,7 @@ mod faceres;
 mod folding;
 mod graph;
 mod landmarker;
+mod pose;
 mod state_dict;
 mod stored;
 mod wav2vec2;
