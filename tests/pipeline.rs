@@ -123,6 +123,7 @@ fn weights() -> LensWeights {
     LensWeights {
         faces: Some(faces),
         violence: None,
+        people: None,
     }
 }
 

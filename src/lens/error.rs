@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+#[cfg(not(target_family = "wasm"))]
+use crate::pose::PoseError;
 use crate::{
     calibration::CalibrationError, controls::ControlError, crop::CropError, detect::DetectError,
     device::DeviceError, filtering::FilterError, landmarks::LandmarksError, role::Role,
@@ -87,6 +89,10 @@ pub enum LensError {
     /// The mesh of a face could not be computed.
     #[error(transparent)]
     Landmarks(#[from] LandmarksError),
+    /// People could not be looked for.
+    #[cfg(not(target_family = "wasm"))]
+    #[error(transparent)]
+    Pose(#[from] PoseError),
     /// A face could not be cropped.
     #[error(transparent)]
     Crop(#[from] CropError),
@@ -137,6 +143,10 @@ impl LensError {
             }
             Self::Crop(_) => "picture-size",
             Self::Device(error) | Self::Landmarks(LandmarksError::Device(error)) => error.code(),
+            #[cfg(not(target_family = "wasm"))]
+            Self::Pose(PoseError::Device(error)) => error.code(),
+            #[cfg(not(target_family = "wasm"))]
+            Self::Pose(_) => "device-failed",
             Self::Detect(_) | Self::Landmarks(_) | Self::ReadBack { .. } => "device-failed",
             Self::Filter(_) | Self::Smoothing(_) | Self::Window(_) => "internal",
         }

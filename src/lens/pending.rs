@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::{
     part::Found,
-    report::{FaceReport, FrameReport, ViolenceReport},
+    report::{FaceReport, FrameReport, PersonReport, ViolenceReport},
 };
 
 /// Frames without a report, and what the parts have found in them; all in the order of frames.
@@ -19,11 +19,13 @@ pub(super) struct PendingFrames {
 }
 
 /// A frame without a report.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct PendingFrame {
     frame: u64,
     time_ms: f64,
     restarted: bool,
+    /// Known at once; `None` without that part.
+    people: Option<Vec<PersonReport>>,
 }
 
 impl PendingFrames {
@@ -37,12 +39,20 @@ impl PendingFrames {
         }
     }
 
-    /// Takes a frame that will be reported; `restarted`: as the first of a new stream.
-    pub(super) fn add_frame(&mut self, frame: u64, time_ms: f64, restarted: bool) {
+    /// Takes a frame that will be reported, and its people where they are looked for; `restarted`: as the first of a new
+    /// stream.
+    pub(super) fn add_frame(
+        &mut self,
+        frame: u64,
+        time_ms: f64,
+        restarted: bool,
+        people: Option<Vec<PersonReport>>,
+    ) {
         self.frames.push_back(PendingFrame {
             frame,
             time_ms,
             restarted,
+            people,
         });
     }
 
@@ -73,13 +83,15 @@ impl PendingFrames {
     /// The reports on the frames in which both parts are done, and on those of a stream that has ended.
     pub(super) fn complete(&mut self) -> Vec<FrameReport> {
         let mut reports = Vec::new();
-        while let Some(&pending) = self.frames.front() {
-            let PendingFrame { frame, .. } = pending;
+        while let Some(PendingFrame { frame, .. }) = self.frames.front() {
+            let frame = *frame;
             let is_awaited = awaits(&self.faces, frame) || awaits(&self.violence, frame);
             if is_awaited && frame >= self.closed_before {
                 break;
             }
-            self.frames.pop_front();
+            let Some(pending) = self.frames.pop_front() else {
+                break;
+            };
             let faces = match &mut self.faces {
                 Some(found) => take(found, frame),
                 None => Some(Vec::new()),
@@ -93,6 +105,7 @@ impl PendingFrames {
                 restarted: pending.restarted,
                 faces,
                 violence,
+                people: pending.people,
                 audio: None,
             }));
         }
@@ -141,7 +154,7 @@ mod tests {
     fn a_frame_waits_for_both_parts() {
         let mut pending = PendingFrames::new(true, true);
         for frame in 0..3 {
-            pending.add_frame(frame, 40.0 * frame as f64, false);
+            pending.add_frame(frame, 40.0 * frame as f64, false, None);
         }
         pending.add_faces(vec![faces(0), faces(1)]);
         assert!(pending.complete().is_empty());
@@ -160,13 +173,13 @@ mod tests {
     fn a_frame_that_violence_failed_on_is_reported_without_it() {
         let mut pending = PendingFrames::new(true, true);
         for frame in 0..3 {
-            pending.add_frame(frame, 0.0, false);
+            pending.add_frame(frame, 0.0, false, None);
             pending.add_faces(vec![faces(frame)]);
         }
         pending.add_violence(vec![violence(0), violence(2)]);
         let reports = pending.complete();
         assert_eq!(numbers(&reports), [(0, true), (1, false), (2, true)]);
-        pending.add_frame(3, 0.0, false);
+        pending.add_frame(3, 0.0, false, None);
         pending.add_faces(vec![faces(3)]);
         assert!(pending.complete().is_empty());
         pending.close(4);
@@ -176,14 +189,14 @@ mod tests {
     #[test]
     fn a_part_that_is_not_there_is_not_waited_for() {
         let mut pending = PendingFrames::new(false, false);
-        pending.add_frame(7, 1.0, false);
+        pending.add_frame(7, 1.0, false, None);
         assert_eq!(numbers(&pending.complete()), [(7, false)]);
         let mut pending = PendingFrames::new(true, false);
-        pending.add_frame(0, 0.0, false);
+        pending.add_frame(0, 0.0, false, None);
         assert!(pending.complete().is_empty());
         pending.close(1);
         assert!(pending.complete().is_empty(), "no faces are made up");
-        pending.add_frame(1, 0.0, false);
+        pending.add_frame(1, 0.0, false, None);
         pending.clear();
         pending.close(2);
         assert!(pending.complete().is_empty());
@@ -192,10 +205,10 @@ mod tests {
     #[test]
     fn a_stream_that_has_ended_is_reported_while_the_next_one_waits() {
         let mut pending = PendingFrames::new(true, true);
-        pending.add_frame(0, 0.0, false);
+        pending.add_frame(0, 0.0, false, None);
         pending.add_faces(vec![faces(0)]);
         pending.close(1);
-        pending.add_frame(1, 9.0, true);
+        pending.add_frame(1, 9.0, true, None);
         let reports = pending.complete();
         assert_eq!(numbers(&reports), [(0, false)]);
         assert!(!reports[0].restarted);

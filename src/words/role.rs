@@ -29,6 +29,10 @@ pub enum Role {
     ViolenceBackbone,
     /// Temporal head for violence.
     ViolenceHead,
+    /// Detector of people.
+    PoseDetector,
+    /// Points of a body.
+    PoseLandmarks,
 }
 
 /// Where the default file of a role comes from.
@@ -75,7 +79,7 @@ use Origin::{BuiltIn, Fetched, Own};
 
 /// All roles, in the order of the enum: name, title in messages, default file, origin, tasks that use it.
 #[rustfmt::skip]
-const TABLE: [Facts; 11] = [
+const TABLE: [Facts; 13] = [
     row(Role::Detector, "detector", "face detector", "blazeface-short-range", Fetched, &Task::FACES),
     row(Role::FullRangeDetector, "fullRangeDetector", "full-range face detector", "blazeface-full-range", Fetched, &Task::FACES),
     row(Role::Backbone, "backbone", "backbone", "expression-mobilenet", BuiltIn, &Task::FACES),
@@ -87,6 +91,8 @@ const TABLE: [Facts; 11] = [
     row(Role::Blendshapes, "blendshapes", "blendshapes", "face-blendshapes", Fetched, &[Task::ActionUnits]),
     row(Role::ViolenceBackbone, "violenceBackbone", "violence backbone", "efficientnet-lite0", Fetched, &[Task::Violence]),
     row(Role::ViolenceHead, "violenceHead", "violence head", "violence-head", BuiltIn, &[Task::Violence]),
+    row(Role::PoseDetector, "poseDetector", "detector of people", "pose-detector", Fetched, &[Task::Pose]),
+    row(Role::PoseLandmarks, "poseLandmarks", "pose landmarks", "pose-landmarks", Fetched, &[Task::Pose]),
 ];
 
 impl Role {
@@ -123,6 +129,11 @@ impl Role {
     /// The tasks that use the file; without one of them it is not read.
     pub const fn tasks(self) -> &'static [Task] {
         self.facts().tasks
+    }
+
+    /// Whether the npm packages have the file: whether one of their tasks uses it.
+    pub fn is_for_browsers(self) -> bool {
+        self.serves(Tasks::new(&Task::BROWSER))
     }
 
     /// Whether one of the tasks uses the file.

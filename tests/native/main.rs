@@ -16,6 +16,7 @@ mod layering;
 mod lens;
 mod names;
 mod pipeline;
+mod pose;
 #[path = "../seeded/mod.rs"]
 mod seeded;
 #[path = "../seeded/sound.rs"]

@@ -12,6 +12,7 @@ mod folders;
 mod installed;
 mod options;
 mod outputs;
+mod pose;
 mod progress;
 mod readers;
 mod tables;
@@ -25,8 +26,9 @@ use clap::{Parser, Subcommand};
 
 use detector::DetectorOption;
 use options::{DeviceOption, WeightsOptions, probability};
+use pose::PoseOption;
 
-/// Detects facial expressions, valence and arousal, action units and violence in pictures and videos.
+/// Detects facial expressions, valence and arousal, action units, violence and bodies in pictures and videos.
 #[derive(Parser)]
 #[command(name = "affectlens", version)]
 struct Arguments {
@@ -36,7 +38,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Analyses a picture, video or folder of frames: one report per frame on its faces, and on violence.
+    /// Analyses a picture, video or folder of frames: one report per frame on its faces, on violence and
+    /// on bodies.
     Analyze(analyze::Args),
     /// Prints the embedding that a backbone computes for each picture.
     Embed(embed::Args),

@@ -3,6 +3,7 @@
 mod affwild2;
 mod folders;
 mod pictures;
+mod pose;
 #[path = "../../../../tests/seeded/mod.rs"]
 mod seeded;
 #[path = "../../../../tests/seeded/sound.rs"]
