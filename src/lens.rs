@@ -1,4 +1,4 @@
-//! Everything at once: faces and violence of one stream of frames, one report per frame.
+//! Everything at once: faces, violence and people of one stream of frames, one report per frame.
 
 mod clock;
 pub mod controls;
@@ -8,22 +8,26 @@ mod files;
 mod neutral;
 pub mod part;
 mod pending;
+#[cfg(not(target_family = "wasm"))]
+pub mod people;
 pub mod sound;
 pub mod violence;
 
 use clock::{Passage, StreamClock};
-pub use files::LensWeights;
+pub use files::{LensWeights, PeopleWeights};
 pub use neutral::NeutralSpan;
 use neutral::Place;
 use pending::PendingFrames;
 
+#[cfg(not(target_family = "wasm"))]
+use crate::people::PeopleLens;
 use crate::{
     controls::Controls,
     device::OpenedDevice,
     error::LensError,
     faces::{FaceLens, SoundScores},
     frame::Frame,
-    report::{AudioReport, ExpressionReport, FrameReport},
+    report::{AudioReport, ExpressionReport, FrameReport, PersonReport},
     task::Tasks,
     violence::ViolenceLens,
 };
@@ -41,6 +45,9 @@ use crate::{
 pub struct Lens {
     faces: Option<FaceLens>,
     violence: Option<ViolenceLens>,
+    /// Not in browsers yet: its networks would make the download larger for everybody.
+    #[cfg(not(target_family = "wasm"))]
+    people: Option<PeopleLens>,
     clock: StreamClock,
     next_frame: u64,
     /// Whether the next report is the first of a stream that began by itself.
@@ -72,6 +79,11 @@ impl Lens {
             Some(weights) => Some(ViolenceLens::load(weights, device).await?),
             None => None,
         };
+        #[cfg(not(target_family = "wasm"))]
+        let people = match &weights.people {
+            Some(weights) => Some(PeopleLens::load(weights, device).await?),
+            None => None,
+        };
         let window_ms = violence.as_ref().map(|part| part.facts().span_ms);
         Ok(Self {
             clock: StreamClock::new(window_ms.unwrap_or_default()),
@@ -82,6 +94,8 @@ impl Lens {
             heard: None,
             faces,
             violence,
+            #[cfg(not(target_family = "wasm"))]
+            people,
         })
     }
 
@@ -93,6 +107,21 @@ impl Lens {
     /// The part that detects violence.
     pub fn violence(&self) -> Option<&ViolenceLens> {
         self.violence.as_ref()
+    }
+
+    /// The part that finds people.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn people(&self) -> Option<&PeopleLens> {
+        self.people.as_ref()
+    }
+
+    /// Sets how many people are reported in a frame at most, from the next frame on; at first
+    /// [`DEFAULT_MOST`](people::DEFAULT_MOST).
+    #[cfg(not(target_family = "wasm"))]
+    pub fn look_for(&mut self, most: usize) {
+        if let Some(people) = &mut self.people {
+            people.set_most(most);
+        }
     }
 
     /// The controls in force; those of a part that is not there have no effect.
@@ -166,6 +195,10 @@ impl Lens {
         if let Some(violence) = &mut self.violence {
             violence.reset();
         }
+        #[cfg(not(target_family = "wasm"))]
+        {
+            self.people.iter_mut().for_each(PeopleLens::reset);
+        }
         self.clock.reset();
         self.neutral = None;
         self.heard = None;
@@ -187,6 +220,7 @@ impl Lens {
         self.enter_neutral_span(time_ms)?;
         let number = self.take_number();
         let audio = self.take_heard();
+        let people = self.find_people(frame, false).await?;
         let faces = match &mut self.faces {
             Some(faces) => faces.analyze(frame, number).await?,
             None => Vec::new(),
@@ -202,6 +236,7 @@ impl Lens {
             faces,
             violence,
             audio,
+            people,
         })
     }
 
@@ -213,6 +248,7 @@ impl Lens {
     /// As [`Self::analyze`]. Violence is never estimated.
     pub async fn analyze_single(&mut self, picture: &Frame) -> Result<FrameReport, LensError> {
         self.reset();
+        let people = self.find_people(picture, true).await?;
         let faces = match &mut self.faces {
             Some(faces) => faces.analyze_single(picture, 0).await?,
             None => Vec::new(),
@@ -224,6 +260,7 @@ impl Lens {
             restarted: false,
             faces,
             violence: None,
+            people,
             audio: None,
         })
     }
@@ -245,12 +282,15 @@ impl Lens {
         self.enter_neutral_span(time_ms)?;
         let number = self.take_number();
         let audio = self.take_heard();
+        // First: if it fails, nothing that the faces have found in earlier frames is lost.
+        let people = self.find_people(frame, false).await?;
         let faces = match &mut self.faces {
             Some(faces) => faces.push(frame, number).await?,
             None => Vec::new(),
         };
         let restarted = std::mem::take(&mut self.has_restarted);
-        self.pending.add_frame(number, time_ms, restarted, audio);
+        self.pending
+            .add_frame(number, time_ms, restarted, people, audio);
         self.pending.add_faces(faces);
         if let Some(violence) = &mut self.violence {
             let violence = violence.push(frame, number, time_ms).await?;
@@ -264,6 +304,10 @@ impl Lens {
         self.take_number();
         if let Some(faces) = &mut self.faces {
             faces.skip();
+        }
+        #[cfg(not(target_family = "wasm"))]
+        {
+            self.people.iter_mut().for_each(PeopleLens::skip);
         }
     }
 
@@ -331,6 +375,10 @@ impl Lens {
         if let Some(violence) = &mut self.violence {
             violence.reset();
         }
+        #[cfg(not(target_family = "wasm"))]
+        {
+            self.people.iter_mut().for_each(PeopleLens::begin_anew);
+        }
         self.has_restarted = true;
     }
 
@@ -341,6 +389,33 @@ impl Lens {
             faces.hear(heard.as_ref().and_then(SoundScores::of_report));
         }
         heard
+    }
+
+    /// The people of the stream's next frame or of a single picture, where they are looked for.
+    #[cfg(not(target_family = "wasm"))]
+    async fn find_people(
+        &mut self,
+        frame: &Frame,
+        is_single: bool,
+    ) -> Result<Option<Vec<PersonReport>>, LensError> {
+        let Some(people) = &mut self.people else {
+            return Ok(None);
+        };
+        let found = match is_single {
+            true => people.analyze_single(frame).await?,
+            false => people.analyze(frame).await?,
+        };
+        Ok(Some(found))
+    }
+
+    /// Nobody is looked for in a browser.
+    #[cfg(target_family = "wasm")]
+    async fn find_people(
+        &self,
+        _frame: &Frame,
+        _is_single: bool,
+    ) -> Result<Option<Vec<PersonReport>>, LensError> {
+        Ok(None)
     }
 
     fn take_number(&mut self) -> u64 {

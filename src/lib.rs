@@ -54,14 +54,18 @@ mod numbers;
 pub mod web;
 mod words;
 
+#[cfg(not(target_family = "wasm"))]
+pub use lens::people;
 pub use lens::{controls, error, faces, part, sound, violence};
 pub use networks::audio;
+#[cfg(not(target_family = "wasm"))]
+pub use networks::pose;
 pub use networks::{
     backbone, crop, detect, device, head, kernel, landmarks, network, voice, weights,
 };
 pub(crate) use numbers::probability;
 pub use numbers::{
-    baseline, calibration, circumplex, facs, filtering, fusion, gaps, metrics, smoothing, tracking,
-    windowing,
+    baseline, calibration, circumplex, facs, filtering, fusion, gaps, metrics, skeleton, smoothing,
+    tracking, windowing,
 };
-pub use words::{face, frame, label, name, report, role, task};
+pub use words::{face, frame, label, name, person, report, role, task};

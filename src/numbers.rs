@@ -9,6 +9,7 @@ pub mod fusion;
 pub mod gaps;
 pub mod metrics;
 pub(crate) mod probability;
+pub mod skeleton;
 pub mod smoothing;
 pub mod tracking;
 pub mod windowing;

@@ -124,6 +124,7 @@ fn weights() -> LensWeights {
     LensWeights {
         faces: Some(faces),
         violence: None,
+        people: None,
     }
 }
 

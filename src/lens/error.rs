@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+#[cfg(not(target_family = "wasm"))]
+use crate::pose::PoseError;
 use crate::{
     audio::AudioError, calibration::CalibrationError, controls::ControlError, crop::CropError,
     detect::DetectError, device::DeviceError, filtering::FilterError, landmarks::LandmarksError,
@@ -118,6 +120,10 @@ pub enum LensError {
     /// Sound could not be embedded.
     #[error(transparent)]
     Audio(#[from] AudioError),
+    /// People could not be looked for.
+    #[cfg(not(target_family = "wasm"))]
+    #[error(transparent)]
+    Pose(#[from] PoseError),
     /// A face could not be cropped.
     #[error(transparent)]
     Crop(#[from] CropError),
@@ -176,6 +182,10 @@ impl LensError {
             Self::Device(error)
             | Self::Landmarks(LandmarksError::Device(error))
             | Self::Audio(AudioError::Device(error)) => error.code(),
+            #[cfg(not(target_family = "wasm"))]
+            Self::Pose(PoseError::Device(error)) => error.code(),
+            #[cfg(not(target_family = "wasm"))]
+            Self::Pose(_) => "device-failed",
             Self::Detect(_) | Self::Landmarks(_) | Self::ReadBack { .. } | Self::Audio(_) => {
                 "device-failed"
             }

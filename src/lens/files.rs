@@ -16,6 +16,17 @@ pub struct LensWeights {
     pub faces: Option<FaceWeights>,
     /// Files for violence.
     pub violence: Option<ViolenceWeights>,
+    /// Files for people.
+    pub people: Option<PeopleWeights>,
+}
+
+/// Files that people are found with.
+#[derive(Clone, Debug)]
+pub struct PeopleWeights {
+    /// Detector, architecture `pose-detector`.
+    pub detector: Weights,
+    /// Points of a body, architecture `pose-landmarks`, `pose-landmarks-full` or `pose-landmarks-heavy`.
+    pub landmarks: Weights,
 }
 
 impl LensWeights {
@@ -68,10 +79,22 @@ impl LensWeights {
                 head: parse(Role::ViolenceHead, head)?,
             })
         };
+        let read_people = || -> Result<PeopleWeights, E> {
+            let [detector, landmarks] = [
+                required(Role::PoseDetector)?,
+                required(Role::PoseLandmarks)?,
+            ];
+            Ok(PeopleWeights {
+                detector: parse(Role::PoseDetector, detector)?,
+                landmarks: parse(Role::PoseLandmarks, landmarks)?,
+            })
+        };
         let wants_violence = tasks.contains(Task::Violence);
+        let wants_people = tasks.contains(Task::Pose);
         Ok(Self {
             faces: tasks.need_faces().then(read_faces).transpose()?,
             violence: wants_violence.then(read_violence).transpose()?,
+            people: wants_people.then(read_people).transpose()?,
         })
     }
 }
@@ -99,10 +122,12 @@ mod tests {
         let head = faces.classifier.valence_arousal_head.expect("used");
         assert_eq!(head.metadata.architecture, "valence-arousal-head");
         assert_eq!(violence.head.metadata.architecture, "violence-head");
+        let people = all.people.expect("used");
+        assert_eq!(people.landmarks.metadata.architecture, "pose-landmarks");
 
         let some = read(&[Task::Expression], &Role::ALL).expect("all are there");
         let faces = some.faces.expect("used");
-        assert!(some.violence.is_none() && faces.mesh.is_some());
+        assert!(some.violence.is_none() && some.people.is_none() && faces.mesh.is_some());
         assert!(faces.blendshapes.is_none() && faces.classifier.action_units_head.is_none());
     }
 
@@ -138,6 +163,10 @@ mod tests {
         assert_eq!(
             missing(&[Task::Expression], &[Role::Detector]),
             "weights have no `backbone`"
+        );
+        assert_eq!(
+            missing(&[Task::Pose], &[Role::PoseDetector]),
+            "weights have no `poseLandmarks`"
         );
     }
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::{
     part::Found,
-    report::{AudioReport, FaceReport, FrameReport, ViolenceReport},
+    report::{AudioReport, FaceReport, FrameReport, PersonReport, ViolenceReport},
 };
 
 /// Frames without a report, and what the parts have found in them; all in the order of frames.
@@ -24,6 +24,8 @@ struct PendingFrame {
     frame: u64,
     time_ms: f64,
     restarted: bool,
+    /// Known at once; `None` without that part.
+    people: Option<Vec<PersonReport>>,
     audio: Option<AudioReport>,
 }
 
@@ -38,18 +40,21 @@ impl PendingFrames {
         }
     }
 
-    /// Takes a frame that will be reported, with what is heard at its time; `restarted`: as the first of a new stream.
+    /// Takes a frame that will be reported, with its people where they are looked for and what is heard at its time;
+    /// `restarted`: as the first of a new stream.
     pub(super) fn add_frame(
         &mut self,
         frame: u64,
         time_ms: f64,
         restarted: bool,
+        people: Option<Vec<PersonReport>>,
         audio: Option<AudioReport>,
     ) {
         self.frames.push_back(PendingFrame {
             frame,
             time_ms,
             restarted,
+            people,
             audio,
         });
     }
@@ -102,6 +107,7 @@ impl PendingFrames {
                 restarted: pending.restarted,
                 faces,
                 violence,
+                people: pending.people,
                 audio: pending.audio,
             }));
         }
@@ -150,7 +156,7 @@ mod tests {
     fn a_frame_waits_for_both_parts() {
         let mut pending = PendingFrames::new(true, true);
         for frame in 0..3 {
-            pending.add_frame(frame, 40.0 * frame as f64, false, None);
+            pending.add_frame(frame, 40.0 * frame as f64, false, None, None);
         }
         pending.add_faces(vec![faces(0), faces(1)]);
         assert!(pending.complete().is_empty());
@@ -169,13 +175,13 @@ mod tests {
     fn a_frame_that_violence_failed_on_is_reported_without_it() {
         let mut pending = PendingFrames::new(true, true);
         for frame in 0..3 {
-            pending.add_frame(frame, 0.0, false, None);
+            pending.add_frame(frame, 0.0, false, None, None);
             pending.add_faces(vec![faces(frame)]);
         }
         pending.add_violence(vec![violence(0), violence(2)]);
         let reports = pending.complete();
         assert_eq!(numbers(&reports), [(0, true), (1, false), (2, true)]);
-        pending.add_frame(3, 0.0, false, None);
+        pending.add_frame(3, 0.0, false, None, None);
         pending.add_faces(vec![faces(3)]);
         assert!(pending.complete().is_empty());
         pending.close(4);
@@ -185,14 +191,14 @@ mod tests {
     #[test]
     fn a_part_that_is_not_there_is_not_waited_for() {
         let mut pending = PendingFrames::new(false, false);
-        pending.add_frame(7, 1.0, false, None);
+        pending.add_frame(7, 1.0, false, None, None);
         assert_eq!(numbers(&pending.complete()), [(7, false)]);
         let mut pending = PendingFrames::new(true, false);
-        pending.add_frame(0, 0.0, false, None);
+        pending.add_frame(0, 0.0, false, None, None);
         assert!(pending.complete().is_empty());
         pending.close(1);
         assert!(pending.complete().is_empty(), "no faces are made up");
-        pending.add_frame(1, 0.0, false, None);
+        pending.add_frame(1, 0.0, false, None, None);
         pending.clear();
         pending.close(2);
         assert!(pending.complete().is_empty());
@@ -201,10 +207,10 @@ mod tests {
     #[test]
     fn a_stream_that_has_ended_is_reported_while_the_next_one_waits() {
         let mut pending = PendingFrames::new(true, true);
-        pending.add_frame(0, 0.0, false, None);
+        pending.add_frame(0, 0.0, false, None, None);
         pending.add_faces(vec![faces(0)]);
         pending.close(1);
-        pending.add_frame(1, 9.0, true, None);
+        pending.add_frame(1, 9.0, true, None, None);
         let reports = pending.complete();
         assert_eq!(numbers(&reports), [(0, false)]);
         assert!(!reports[0].restarted);

@@ -41,7 +41,7 @@ impl Lens {
         files: Object,
         workers: Option<Workers>,
     ) -> Result<Self, JsValue> {
-        let tasks = Tasks::from_names(tasks.iter().map(String::as_str))?;
+        let tasks = Tasks::from_browser_names(tasks.iter().map(String::as_str))?;
         let weights = LensWeights::read(
             tasks,
             |role| file(&files, role),

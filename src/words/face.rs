@@ -71,16 +71,16 @@ impl RotatedBox {
     }
 }
 
-/// Face found by the detector.
+/// Face found by the detector; with another number of key points what another detector finds.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Detection {
+pub struct Detection<const KEYPOINTS: usize = 6> {
     /// Box around the face, frame pixels.
     pub bounding_box: BoundingBox,
     /// Confidence of the detector, in `[0, 1]`.
     pub score: f32,
     /// Right eye, left eye, nose tip, mouth centre, right ear, left ear (the person's right and left), each x and y in
     /// frame pixels.
-    pub keypoints: [[f32; 2]; 6],
+    pub keypoints: [[f32; 2]; KEYPOINTS],
 }
 
 impl Detection {

@@ -22,9 +22,27 @@ pub struct FrameReport {
     /// Violence, if that task was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub violence: Option<ViolenceReport>,
+    /// People, those that are followed first, if that task was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub people: Option<Vec<PersonReport>>,
     /// What is heard at the time of the frame, if somebody listens and there is sound then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audio: Option<AudioReport>,
+}
+
+/// One person in one frame.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PersonReport {
+    /// Number that stays with the person from frame to frame; the numbers of faces are others.
+    pub id: u64,
+    /// Left, top, width, height of the box around all points, frame pixels.
+    #[serde(rename = "box", serialize_with = "box_as_array")]
+    pub bounding_box: BoundingBox,
+    /// How sure the network is that there is a person, in `[0, 1]`.
+    pub score: f32,
+    /// x, y, z and visibility of each point in the order of [`KEYPOINTS`](crate::person::KEYPOINTS): x and y in frame
+    /// pixels, z in the same scale, towards the camera negative; visibility in `[0, 1]`.
+    pub keypoints: Vec<[f32; 4]>,
 }
 
 /// What is heard.
@@ -354,6 +372,7 @@ mod tests {
             restarted: false,
             faces: vec![face],
             violence: None,
+            people: None,
             audio: None,
         };
         serde_json::to_string(&report).expect("plain values")
@@ -375,11 +394,42 @@ mod tests {
             restarted: true,
             faces: vec![],
             violence: None,
+            people: None,
             audio: None,
         };
         assert_eq!(
             serde_json::to_string(&report).expect("plain values"),
             r#"{"frame":7,"time_ms":0.0,"restarted":true,"faces":[]}"#
+        );
+    }
+
+    #[test]
+    fn people_are_there_where_they_were_asked_for_even_if_nobody_is() {
+        let person = PersonReport {
+            id: 2,
+            bounding_box: face().bounding_box,
+            score: 0.5,
+            keypoints: vec![[1.0, 2.0, -3.0, 0.25]],
+        };
+        let json = |people| {
+            let report = FrameReport {
+                frame: 0,
+                time_ms: 0.0,
+                restarted: false,
+                faces: vec![],
+                violence: None,
+                people: Some(people),
+                audio: None,
+            };
+            serde_json::to_string(&report).expect("plain values")
+        };
+        assert_eq!(
+            json(vec![person]),
+            r#"{"frame":0,"time_ms":0.0,"faces":[],"people":[{"id":2,"box":[1.0,2.0,3.0,4.0],"score":0.5,"keypoints":[[1.0,2.0,-3.0,0.25]]}]}"#
+        );
+        assert_eq!(
+            json(vec![]),
+            r#"{"frame":0,"time_ms":0.0,"faces":[],"people":[]}"#
         );
     }
 

@@ -35,6 +35,10 @@ pub enum Role {
     AudioEncoder,
     /// Classifier of expressions over the embeddings of sound.
     AudioExpressionHead,
+    /// Detector of people.
+    PoseDetector,
+    /// Points of a body.
+    PoseLandmarks,
 }
 
 /// Where the default file of a role comes from.
@@ -81,7 +85,7 @@ use Origin::{BuiltIn, Fetched, Own};
 
 /// All roles, in the order of the enum: name, title in messages, default file, origin, tasks that use it.
 #[rustfmt::skip]
-const TABLE: [Facts; 14] = [
+const TABLE: [Facts; 16] = [
     row(Role::Detector, "detector", "face detector", "blazeface-short-range", Fetched, &Task::FACES),
     row(Role::FullRangeDetector, "fullRangeDetector", "full-range face detector", "blazeface-full-range", Fetched, &Task::FACES),
     row(Role::Backbone, "backbone", "backbone", "expression-mobilenet", BuiltIn, &Task::FACES),
@@ -96,6 +100,8 @@ const TABLE: [Facts; 14] = [
     row(Role::Voice, "voice", "voice detector", "silero-vad", Fetched, &[]),
     row(Role::AudioEncoder, "audioEncoder", "audio encoder", "wav2vec2-base", Own, &[]),
     row(Role::AudioExpressionHead, "audioExpressionHead", "audio expression head", "expression-audio-head", Own, &[]),
+    row(Role::PoseDetector, "poseDetector", "detector of people", "pose-detector", Fetched, &[Task::Pose]),
+    row(Role::PoseLandmarks, "poseLandmarks", "pose landmarks", "pose-landmarks", Fetched, &[Task::Pose]),
 ];
 
 impl Role {
@@ -135,6 +141,11 @@ impl Role {
     /// The tasks that use the file; without one of them it is not read. None for the files of [`Self::SOUND`].
     pub const fn tasks(self) -> &'static [Task] {
         self.facts().tasks
+    }
+
+    /// Whether the npm packages have the file: whether one of their tasks uses it.
+    pub fn is_for_browsers(self) -> bool {
+        self.serves(Tasks::new(&Task::BROWSER))
     }
 
     /// Whether one of the tasks uses the file.

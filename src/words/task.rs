@@ -13,11 +13,22 @@ pub enum Task {
     ActionUnits,
     /// Violence in the whole frame.
     Violence,
+    /// People and the points of their bodies.
+    Pose,
 }
 
 impl Task {
     /// Every task, in the order of the enum.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
+        Self::Expression,
+        Self::ValenceArousal,
+        Self::ActionUnits,
+        Self::Violence,
+        Self::Pose,
+    ];
+
+    /// The tasks of the npm package and the page. Bodies would cost every visitor a larger download.
+    pub const BROWSER: [Self; 4] = [
         Self::Expression,
         Self::ValenceArousal,
         Self::ActionUnits,
@@ -34,6 +45,7 @@ impl Task {
             Self::ValenceArousal => "valence-arousal",
             Self::ActionUnits => "action-units",
             Self::Violence => "violence",
+            Self::Pose => "pose",
         }
     }
 
@@ -82,6 +94,18 @@ impl Tasks {
         names.into_iter().map(Task::from_name).collect()
     }
 
+    /// Reads a list of names of tasks that browsers have.
+    ///
+    /// # Errors
+    ///
+    /// [`UnknownName`] for the first one that names none.
+    pub fn from_browser_names<'a>(
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, UnknownName> {
+        let find = |name| name::find("task", name, &Task::BROWSER, Task::name);
+        names.into_iter().map(find).collect()
+    }
+
     /// Whether a task was asked for.
     pub const fn contains(self, task: Task) -> bool {
         self.0[task as usize]
@@ -121,7 +145,12 @@ mod tests {
         let error = Tasks::from_names(["violence", "gaze"]).expect_err("no such task");
         assert_eq!(
             error.to_string(),
-            "task is `gaze`, expected one of expression, valence-arousal, action-units, violence"
+            "task is `gaze`, expected one of expression, valence-arousal, action-units, violence, pose"
+        );
+        let error = Tasks::from_browser_names(["violence", "pose"]).expect_err("native only");
+        assert_eq!(
+            error.to_string(),
+            "task is `pose`, expected one of expression, valence-arousal, action-units, violence"
         );
     }
 

@@ -130,7 +130,7 @@ pub(super) fn frame(width: usize, height: usize, pixels: Vec<u8>) -> Frame {
 }
 
 /// The same pixels as `faceless` in tests/goldens/detect.py.
-fn faceless(width: usize, height: usize) -> Frame {
+pub(super) fn faceless(width: usize, height: usize) -> Frame {
     let value = |x: usize, y: usize, c: usize| {
         (x * (3 + c) + y * (5 - c) + (x / 7 + y / 5 + c) % 2 * 90) % 256
     };
@@ -141,7 +141,7 @@ fn faceless(width: usize, height: usize) -> Frame {
     frame(width, height, pixels)
 }
 
-fn side_by_side(left: &Frame, right: &Frame) -> Frame {
+pub(super) fn side_by_side(left: &Frame, right: &Frame) -> Frame {
     let rows = |frame: &Frame| {
         frame
             .pixels()
@@ -160,7 +160,7 @@ fn side_by_side(left: &Frame, right: &Frame) -> Frame {
 }
 
 /// Nearest neighbour to the network's input, as `decimate` in tests/goldens/detect.py.
-fn decimate(frame: &Frame, side: u32) -> Frame {
+pub(super) fn decimate(frame: &Frame, side: u32) -> Frame {
     let mut pixels = Vec::new();
     for y in 0..side {
         for x in 0..side {
@@ -173,7 +173,7 @@ fn decimate(frame: &Frame, side: u32) -> Frame {
 }
 
 /// The pictures whose pixels are the same on both sides.
-fn exact_pictures() -> BTreeMap<&'static str, Frame> {
+pub(super) fn exact_pictures() -> BTreeMap<&'static str, Frame> {
     let one = |clip, index: usize, width, height| {
         let mut frames = video_frames(clip, &format!("eq(n\\,{index})"), width, height);
         assert_eq!(frames.len(), 1, "{clip}");

@@ -120,11 +120,11 @@ fn enlarged(noise: &mut Noise) -> Plan {
     let input = planner.input();
     let window = Window::same(planner.shape(input), 3, 2);
     let small = planner.depthwise(input, window, noise.weighted(9 * 8, 8, Activation::Relu));
-    let large = planner.enlarge(small, input);
+    let large = planner.enlarge(small, Activation::Identity, input);
     let more = planner.pointwise(large, noise.weighted(8 * 13, 13, Activation::Identity));
     let window = Window::symmetric(planner.shape(more), 2, 2, 0);
     let pooled = planner.max_pool(more, window);
-    let larger = planner.enlarge(pooled, more);
+    let larger = planner.enlarge(pooled, Activation::Relu6, more);
     planner.finish(&[large, larger])
 }
 

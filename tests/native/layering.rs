@@ -20,9 +20,10 @@ const CRATES: [(&str, &str); 6] = [
 ];
 
 /// The engine's modules from the bottom to the top, each with its room; a module may use those before it.
-const MODULES: [(&str, &str); 43] = [
+const MODULES: [(&str, &str); 47] = [
     ("label", "words"),
     ("face", "words"),
+    ("person", "words"),
     ("frame", "words"),
     ("name", "words"),
     ("task", "words"),
@@ -40,6 +41,7 @@ const MODULES: [(&str, &str); 43] = [
     ("calibration", "numbers"),
     ("smoothing", "numbers"),
     ("tracking", "numbers"),
+    ("skeleton", "numbers"),
     ("weights", "networks"),
     ("device", "networks"),
     ("kernel", "networks"),
@@ -49,6 +51,7 @@ const MODULES: [(&str, &str); 43] = [
     ("crop", "networks"),
     ("detect", "networks"),
     ("landmarks", "networks"),
+    ("pose", "networks"),
     ("voice", "networks"),
     ("network", "networks"),
     ("controls", "lens"),
@@ -58,6 +61,7 @@ const MODULES: [(&str, &str); 43] = [
     ("violence", "lens"),
     ("faces", "lens"),
     ("files", "lens"),
+    ("people", "lens"),
     ("neutral", "lens"),
     ("clock", "lens"),
     ("pending", "lens"),

@@ -136,6 +136,7 @@ fn a_file_has_the_means_over_all_its_windows() {
         let parts = LensWeights {
             faces: None,
             violence: Some(weights.clone()),
+            people: None,
         };
         let mut lens =
             pollster::block_on(Lens::load(&parts, VIOLENCE, &OpenedDevice::cpu())).expect("fits");
@@ -246,6 +247,7 @@ fn frames_that_are_skipped_are_counted_and_a_stream_can_start_again() {
     let parts = LensWeights {
         faces: None,
         violence: Some(weights(TemporalKind::Conv1d, &settings(None))),
+        people: None,
     };
     let mut lens =
         pollster::block_on(Lens::load(&parts, VIOLENCE, &OpenedDevice::cpu())).expect("fits");

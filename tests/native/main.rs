@@ -17,6 +17,7 @@ mod lens;
 mod mobilevit;
 mod names;
 mod pipeline;
+mod pose;
 #[path = "../seeded/mod.rs"]
 mod seeded;
 #[path = "../seeded/sound.rs"]

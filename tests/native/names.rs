@@ -32,15 +32,20 @@ fn devices() -> [&'static str; 3] {
     DeviceChoice::ALL.map(|choice| choice.name_with(DeviceKind::WebGpu))
 }
 
+/// The files of the tasks that browsers have.
+fn browser_roles() -> impl Iterator<Item = Role> {
+    Role::ALL.into_iter().filter(|role| role.is_for_browsers())
+}
+
 fn names_js() -> String {
-    let tasks = array(Task::ALL.map(Task::name));
+    let tasks = array(Task::BROWSER.map(Task::name));
     let face_tasks = array(Task::FACES.map(Task::name));
     let devices = array(devices());
     let role = |role: Role| {
         let tasks = role.tasks().iter().map(|task| task.name());
         format!("  {}: {},\n", role.name(), array(tasks))
     };
-    let roles: String = Role::ALL.into_iter().map(role).collect();
+    let roles: String = browser_roles().map(role).collect();
     let sound = array(Role::SOUND.map(Role::name));
     let control = |control: &Control| {
         let range = match control.range {
@@ -93,7 +98,7 @@ fn names_d_ts() -> String {
         union(
             "What can be reported.",
             "Task",
-            quoted(Task::ALL.map(Task::name)),
+            quoted(Task::BROWSER.map(Task::name)),
         ),
         union("Where to run.", "DeviceChoice", quoted(devices())),
         union(
@@ -104,7 +109,7 @@ fn names_d_ts() -> String {
         union(
             "A weights file by what it is for.",
             "WeightsRole",
-            quoted(Role::ALL.map(Role::name)),
+            quoted(browser_roles().map(Role::name)),
         ),
         union(
             "Facial expressions.",
@@ -187,7 +192,7 @@ fn roles_json() -> String {
         folder(&role)
             .map(|from| format!("  \"{name}\": {{ \"file\": \"{file}\", \"from\": \"{from}\" }}"))
     };
-    let rows: Vec<String> = Role::ALL.into_iter().filter_map(row).collect();
+    let rows: Vec<String> = browser_roles().filter_map(row).collect();
     format!("{{\n{}\n}}\n", rows.join(",\n"))
 }
 

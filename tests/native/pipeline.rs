@@ -88,6 +88,7 @@ fn load(tasks: Tasks, device: &OpenedDevice) -> Lens {
     let weights = LensWeights {
         faces: Some(weights()),
         violence: None,
+        people: None,
     };
     pollster::block_on(Lens::load(&weights, tasks, device)).expect("weights that fit")
 }
@@ -203,6 +204,7 @@ fn small_faces_of_a_single_picture_are_found_by_two_detectors_without_doubles() 
         let weights = LensWeights {
             faces: Some(faces),
             violence: None,
+            people: None,
         };
         let device = OpenedDevice::cpu();
         let lens = Lens::load(&weights, Tasks::EXPRESSION, &device);

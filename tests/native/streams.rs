@@ -98,6 +98,7 @@ pub(super) fn load(faces: Option<FaceWeights>, frames_per_second: Option<f32>) -
     let parts = LensWeights {
         faces,
         violence: Some(weights(TemporalKind::Motion, &settings)),
+        people: None,
     };
     let device = OpenedDevice::cpu();
     let lens = Lens::load(&parts, TASKS, &device);
@@ -123,6 +124,7 @@ fn load_doubted_faces(mesh: Option<Weights>, certainty: f32) -> Lens {
             ..faces()
         }),
         violence: None,
+        people: None,
     };
     let device = OpenedDevice::cpu();
     let lens = Lens::load(&parts, Tasks::EXPRESSION, &device);

@@ -21,8 +21,8 @@ use clap::{
 };
 
 use super::{
-    DetectorOption, DeviceOption, WeightsOptions, outputs::expect_other_file, probability,
-    terminal::OutputError,
+    DetectorOption, DeviceOption, PoseOption, WeightsOptions, outputs::expect_other_file,
+    probability, terminal::OutputError,
 };
 use affectlens::{
     lens::{Lens, NeutralSpan},
@@ -96,6 +96,12 @@ pub(super) struct Args {
     /// Probability from which a frame counts as violent [default: from the head's file].
     #[arg(long, value_name = "P", value_parser = probability)]
     violence_threshold: Option<f32>,
+    /// People that are looked for in a frame at most.
+    #[arg(long, value_name = "COUNT", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=100))]
+    people: u16,
+    /// Network for the points of a body.
+    #[arg(long, value_enum, default_value_t)]
+    pose: PoseOption,
     /// Time in which the people look neutral, from the start (0:03) or a range (0:10-0:13), [[H:]M:]S; what their faces
     /// show at rest is taken off their expressions and action units afterwards.
     #[arg(long, value_name = "SPAN", value_parser = baseline::span)]
@@ -146,6 +152,7 @@ impl ValueEnum for TaskOption {
             Task::ValenceArousal => "Valence and arousal",
             Task::ActionUnits => "Action units",
             Task::Violence => "Violence, in videos and folders of frames",
+            Task::Pose => "People and the points of their bodies",
         };
         Some(PossibleValue::new(self.0.name()).help(help))
     }
@@ -186,7 +193,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         bail!("--baseline is about faces, but no task about faces was asked for");
     }
     let installed = args.weights.installed();
-    let weights = installed.load(tasks, args.detector)?;
+    let weights = installed.load(tasks, args.detector, args.pose)?;
     let device = args.device.open()?;
     let mut ears = Ears::open(args.heard(), &installed, &device)?;
     let mut lens = pollster::block_on(Lens::load(&weights, tasks, &device))?;
@@ -281,6 +288,7 @@ impl Args {
         change(&mut faces.face_weight, self.face_weight);
         faces.speech_only = self.speech_only;
         change(&mut controls.violence.threshold, self.violence_threshold);
+        lens.look_for(usize::from(self.people));
         Ok(lens.configure(controls)?)
     }
 

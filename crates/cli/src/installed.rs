@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Error, Result, anyhow, bail};
 use burn::tensor::Device;
 
-use super::detector::DetectorOption;
+use super::{detector::DetectorOption, pose::PoseOption};
 use affectlens::{
     backbone::MobileNetConfig,
     faces::{ClassifierWeights, FaceWeights},
     head::{ActionUnits, Mlp, TemporalHead, ValenceArousal},
-    lens::LensWeights,
+    lens::{LensWeights, PeopleWeights},
     role::{Origin, Role},
     task::{Task, Tasks},
     violence::ViolenceWeights,
@@ -192,7 +192,12 @@ impl InstalledWeights {
     }
 
     /// The files that the tasks need.
-    pub(crate) fn load(&self, tasks: Tasks, detector: DetectorOption) -> Result<LensWeights> {
+    pub(crate) fn load(
+        &self,
+        tasks: Tasks,
+        detector: DetectorOption,
+        pose: PoseOption,
+    ) -> Result<LensWeights> {
         let faces = tasks.need_faces().then(|| self.faces(tasks, detector));
         Ok(LensWeights {
             faces: faces.transpose()?,
@@ -200,6 +205,17 @@ impl InstalledWeights {
                 .contains(Task::Violence)
                 .then(|| self.violence())
                 .transpose()?,
+            people: tasks
+                .contains(Task::Pose)
+                .then(|| self.people(pose))
+                .transpose()?,
+        })
+    }
+
+    fn people(&self, pose: PoseOption) -> Result<PeopleWeights> {
+        Ok(PeopleWeights {
+            detector: self.read(Role::PoseDetector.file())?,
+            landmarks: self.read(pose.version().name)?,
         })
     }
 

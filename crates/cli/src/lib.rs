@@ -13,6 +13,7 @@ mod folders;
 mod installed;
 mod options;
 mod outputs;
+mod pose;
 mod progress;
 mod readers;
 mod tables;
@@ -26,9 +27,10 @@ use clap::{Parser, Subcommand};
 
 use detector::DetectorOption;
 use options::{DeviceOption, WeightsOptions, probability};
+use pose::PoseOption;
 use terminal::OutputError;
 
-/// Detects facial expressions, valence and arousal, action units and violence in pictures and videos.
+/// Detects facial expressions, valence and arousal, action units, violence and bodies in pictures and videos.
 #[derive(Parser)]
 #[command(name = "affectlens", version)]
 struct Arguments {
@@ -38,7 +40,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Analyses a picture, video or folder of frames: one report per frame on its faces, and on violence.
+    /// Analyses a picture, video or folder of frames: one report per frame on its faces, on violence and
+    /// on bodies.
     Analyze(analyze::Args),
     /// Prints the embedding that a backbone computes for each picture.
     Embed(embed::Args),

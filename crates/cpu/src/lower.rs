@@ -182,7 +182,12 @@ impl<'a> Lowering<'a> {
             } => self.line_gate(*input, *gates, *others),
             Step::Average { input, .. } => self.average(self.find(*input)),
             Step::MaxPool { input, window, .. } => self.max_pool(*input, *window),
-            Step::Enlarge { input, addend, .. } => self.enlarge(*input, *addend),
+            Step::Enlarge {
+                input,
+                activation,
+                addend,
+                ..
+            } => self.enlarge(*input, *activation, *addend),
             Step::LayerNorm {
                 input,
                 scale,
@@ -390,18 +395,22 @@ impl<'a> Lowering<'a> {
         Ok(destination)
     }
 
-    fn enlarge(&mut self, input: Map, addend: Map) -> Result<Buffer, CompileError> {
+    fn enlarge(
+        &mut self,
+        input: Map,
+        activation: Activation,
+        addend: Map,
+    ) -> Result<Buffer, CompileError> {
         let addend = self.find(addend);
         let shape = self.shape(addend);
         let destination = self.buffer(shape)?;
         let task = Task::Enlarge { addend };
         let window = Window::pixels(shape);
-        self.operations.push(Operation::plain(
-            task,
-            self.find(input),
-            destination,
-            window,
-        ));
+        let source = self.find(input);
+        self.operations.push(Operation {
+            activation,
+            ..Operation::plain(task, source, destination, window)
+        });
         Ok(destination)
     }
 

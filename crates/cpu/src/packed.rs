@@ -24,7 +24,7 @@ pub(crate) enum Kind {
     Lines,
     /// Each pixel times the gates of its row and its column.
     LineGate,
-    /// Twice as many pixels along each side, and the shortcut added.
+    /// Twice as many pixels along each side, clamped, and the shortcut added.
     Enlarge,
     /// A convolution along a row in groups of channels.
     Grouped,

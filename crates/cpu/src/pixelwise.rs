@@ -306,6 +306,7 @@ impl Kernel for Enlarge<'_> {
             ..
         } = self.step.source;
         let [height, width, pixel] = [height, width, stride].map(|count| count as usize);
+        let (low, high) = self.step.activation.limits();
         // The pixel that an output lies in, and the one that it is nearest to beside it; at the edge the same one.
         let pair = |at: usize, end: usize| {
             let beside = (at / 2 + at % 2).saturating_sub(1 - at % 2);
@@ -326,8 +327,10 @@ impl Kernel for Enlarge<'_> {
                         };
                         let place = (y * 2 * width + x) * pixel + channel;
                         across(rows[0])
-                            .mul_add(L::splat(0.75), L::load(self.addend.add(place)))
-                            .add(across(rows[1]).mul(L::splat(0.25)))
+                            .mul_add(L::splat(0.75), across(rows[1]).mul(L::splat(0.25)))
+                            .max(L::splat(low))
+                            .min(L::splat(high))
+                            .add(L::load(self.addend.add(place)))
                             .store(self.output.add(place));
                     }
                 }

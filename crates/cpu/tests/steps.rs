@@ -325,12 +325,19 @@ fn enlarged_maps_agree_with_the_reference() {
         let weights = channels * channels;
         let other = layer(&mut numbers, weights, channels, Activation::Identity);
         let halves = symmetric(shape, 2, 2, 0);
+        let (activation, low, high) = [
+            (Activation::Identity, f64::NEG_INFINITY, f64::INFINITY),
+            (Activation::Relu, 0.0, f64::INFINITY),
+            (Activation::Relu6, 0.0, 6.0),
+        ][index % 3];
         let enlarged = reference::enlarge(&reference::max_pool(&maps, halves));
-        let expected = enlarged.with(&reference::dense(&maps, &other), |x, addend| x + addend);
+        let expected = enlarged.with(&reference::dense(&maps, &other), |x, addend| {
+            x.clamp(low, high) + addend
+        });
         let plan = plan(shape, |planner, input| {
             let small = planner.max_pool(input, halves);
             let addend = planner.pointwise(input, other);
-            planner.enlarge(small, addend)
+            planner.enlarge(small, activation, addend)
         });
         check(&format!("to {shape:?}"), &plan, &maps, &expected);
     }
@@ -495,8 +502,12 @@ fn malformed_layers_are_refused() {
         "shortcut has shape [8, 8, 4], expected [16, 16, 2]"
     );
     assert_eq!(
-        refusal(|planner, input| planner.enlarge(input, input)),
+        refusal(|planner, input| planner.enlarge(input, Activation::Identity, input)),
         "addend has shape [8, 8, 4], expected [16, 16, 4]"
+    );
+    assert_eq!(
+        refusal(|planner, input| planner.enlarge(input, Activation::Silu, input)),
+        "Silu after an enlargement, expected one that only clamps"
     );
     let prelu = blank(8, 2, Activation::Prelu);
     assert_eq!(

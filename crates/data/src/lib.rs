@@ -19,6 +19,7 @@ mod observer;
 mod part;
 pub mod picture;
 mod process;
+mod skeletons;
 mod sound;
 mod video;
 mod videos;
@@ -57,6 +58,7 @@ pub use folder::FolderError;
 pub use input::{Content, FrameFolder, Input, InputError, PassedOver, Unwanted};
 pub use observer::Observer;
 pub use part::Part;
+pub use skeletons::{SkeletonError, SkeletonRows};
 pub use sound::{Pictures, SAMPLE_RATE, Sound, SoundError, normalise};
 pub use video::{Decoder, Video, VideoError, VideoFrame};
 pub use videos::{

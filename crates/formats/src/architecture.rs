@@ -6,6 +6,8 @@
 
 pub mod blazeface;
 pub mod blazeface_full_range;
+#[cfg(not(target_family = "wasm"))]
+pub mod blazepose;
 pub mod blendshapes;
 mod convnext;
 mod ddamfn;
@@ -47,6 +49,9 @@ pub(crate) use wav2vec2::{LEFT_ASIDE, POSITION, PUBLISHED_POSITION};
 
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use convnext::{CLASSIFIER as CONVNEXT_CLASSIFIER, HEAD_NORM as CONVNEXT_HEAD_NORM};
+
+#[cfg(not(target_family = "wasm"))]
+pub use blazepose::landmarks::PoseLandmarksConfig;
 
 use crate::error::WeightsError;
 use crate::metadata::Normalisation;
@@ -104,6 +109,12 @@ pub enum Architecture {
     BlazeFaceFullRange,
     /// The face mesh: finds landmarks.
     FaceMesh,
+    /// BlazePose's detector: finds people. Not in browsers yet, like all that looks at bodies.
+    #[cfg(not(target_family = "wasm"))]
+    PoseDetector,
+    /// BlazePose's landmarks: finds the points of a body.
+    #[cfg(not(target_family = "wasm"))]
+    PoseLandmarks(PoseLandmarksConfig),
 }
 
 /// What is known of a backbone before its weights are.
@@ -188,6 +199,10 @@ impl Architecture {
             Self::BlazeFace => blazeface::NAME,
             Self::BlazeFaceFullRange => blazeface_full_range::NAME,
             Self::FaceMesh => face_mesh::NAME,
+            #[cfg(not(target_family = "wasm"))]
+            Self::PoseDetector => blazepose::detector::NAME,
+            #[cfg(not(target_family = "wasm"))]
+            Self::PoseLandmarks(config) => config.name,
         }
     }
 
@@ -211,6 +226,8 @@ impl Architecture {
             Self::ConvNext(config) => (config.side, normalisation::IMAGENET, config.width()),
             Self::ResNet18 => (resnet::SIDE, normalisation::IMAGENET, resnet::WIDTH),
             Self::BlazeFace | Self::BlazeFaceFullRange | Self::FaceMesh => return None,
+            #[cfg(not(target_family = "wasm"))]
+            Self::PoseDetector | Self::PoseLandmarks(_) => return None,
         };
         Some(Facts {
             name: self.name(),
@@ -248,6 +265,10 @@ impl Architecture {
             Self::BlazeFace => blazeface::describe(walk, &input),
             Self::BlazeFaceFullRange => blazeface_full_range::describe(walk, &input),
             Self::FaceMesh => face_mesh::describe(walk, &input),
+            #[cfg(not(target_family = "wasm"))]
+            Self::PoseDetector => blazepose::detector::describe(walk, &input),
+            #[cfg(not(target_family = "wasm"))]
+            Self::PoseLandmarks(config) => config.describe(walk, &input),
         }
     }
 }

@@ -7,7 +7,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::architecture::{
-    EfficientNetConfig, blazeface, blazeface_full_range, blendshapes, face_mesh, silero_vad,
+    EfficientNetConfig, PoseLandmarksConfig, blazeface, blazeface_full_range, blazepose,
+    blendshapes, face_mesh, silero_vad,
 };
 use crate::convert::{
     TASK_MEMBERS, TaskMember, canonical_weights, faceres_from_tfjs, full_range_weights,
@@ -51,7 +52,7 @@ pub struct CatalogEntry {
 }
 
 /// All default weights.
-pub const CATALOG: [CatalogEntry; 7] = [
+pub const CATALOG: [CatalogEntry; 11] = [
     CatalogEntry {
         name: blazeface::NAME,
         purpose: "face detector",
@@ -152,6 +153,56 @@ pub const CATALOG: [CatalogEntry; 7] = [
         precision: Precision::Lossless,
         convert: |files| Weights::from_safetensors(&files[0]),
     },
+    CatalogEntry {
+        name: blazepose::detector::NAME,
+        purpose: "detector of people",
+        registry: Registry::Pypi,
+        package: "mediapipe",
+        version: "0.10.14",
+        files: &[PublishedFile {
+            path: "mediapipe/modules/pose_detection/pose_detection.tflite",
+            bytes: 2_959_046,
+            sha256: "9ba9dd3d42efaaba86b4ff0122b06f29c4122e756b329d89dca1e297fd8f866c",
+        }],
+        licence: "Apache-2.0 (Google MediaPipe)",
+        input_side: Some(blazepose::detector::INPUT_SIDE),
+        normalisation: Some(blazepose::detector::NORMALISATION),
+        precision: Precision::Lossless,
+        convert: |files| graph_of(blazepose::detector::NAME, &files[0]),
+    },
+    CatalogEntry {
+        name: PoseLandmarksConfig::LITE.name,
+        purpose: "points of a body",
+        files: &[PublishedFile {
+            path: "package/pose_landmark_lite.tflite",
+            bytes: 2_819_824,
+            sha256: "f17bfbecadb61c3be1baa8b8d851cc6619c870a87167b32848ad20db306b9d61",
+        }],
+        convert: |files| graph_of(PoseLandmarksConfig::LITE.name, &files[0]),
+        ..POSE_LANDMARKS
+    },
+    CatalogEntry {
+        name: PoseLandmarksConfig::FULL.name,
+        purpose: "points of a body, more exact",
+        files: &[PublishedFile {
+            path: "package/pose_landmark_full.tflite",
+            bytes: 6_440_512,
+            sha256: "e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f",
+        }],
+        convert: |files| graph_of(PoseLandmarksConfig::FULL.name, &files[0]),
+        ..POSE_LANDMARKS
+    },
+    CatalogEntry {
+        name: PoseLandmarksConfig::HEAVY.name,
+        purpose: "points of a body, most exact and slowest",
+        files: &[PublishedFile {
+            path: "package/pose_landmark_heavy.tflite",
+            bytes: 27_709_200,
+            sha256: "59e42d71bcd44cbdbabc419f0ff76686595fd265419566bd4009ef703ea8e1fe",
+        }],
+        convert: |files| graph_of(PoseLandmarksConfig::HEAVY.name, &files[0]),
+        ..POSE_LANDMARKS
+    },
 ];
 
 const LITE0: &str = EfficientNetConfig::LITE0.name;
@@ -171,6 +222,21 @@ const FACE_LANDMARKER: CatalogEntry = CatalogEntry {
     licence: "Apache-2.0 (Google MediaPipe); package MIT",
     input_side: None,
     normalisation: None,
+    precision: Precision::Lossless,
+    convert: |_| Ok(Weights::default()),
+};
+
+/// What the three networks for the points of a body have in common.
+const POSE_LANDMARKS: CatalogEntry = CatalogEntry {
+    name: "",
+    purpose: "",
+    registry: Registry::Npm,
+    package: "@mediapipe/pose",
+    version: "0.5.1675469404",
+    files: &[],
+    licence: "Apache-2.0 (Google MediaPipe)",
+    input_side: Some(blazepose::landmarks::INPUT_SIDE),
+    normalisation: Some(blazepose::landmarks::NORMALISATION),
     precision: Precision::Lossless,
     convert: |_| Ok(Weights::default()),
 };
@@ -386,9 +452,17 @@ fn lite0(checkpoint: &[u8]) -> Result<Weights, WeightsError> {
 }
 
 fn task_member(name: &str, task: &[u8]) -> Result<Weights, WeightsError> {
+    graph_of(name, &read_task_member(task, member(name).file)?)
+}
+
+/// A network of an archive whose file is published on its own.
+fn graph_of(name: &str, file: &[u8]) -> Result<Weights, WeightsError> {
+    (member(name).convert)(&read_graph(file)?.into())
+}
+
+fn member(name: &str) -> &'static TaskMember {
     let member = TASK_MEMBERS.iter().find(|member| member.name == name);
-    let TaskMember { file, convert, .. } = member.expect("a network of the archive");
-    convert(&read_graph(&read_task_member(task, file)?)?.into())
+    member.expect("a network of an archive")
 }
 
 #[cfg(test)]
@@ -398,7 +472,7 @@ mod tests {
     #[test]
     fn unknown_names_are_refused_with_the_known_ones() {
         let error = fetch("emotieffnet-b0", Path::new("."), |_| ()).expect_err("not in a registry");
-        let expected = "no default weights `emotieffnet-b0` (there are `blazeface-short-range`, `blazeface-full-range`, `face-mesh`, `face-blendshapes`, `faceres`, `efficientnet-lite0`, `silero-vad`)";
+        let expected = "no default weights `emotieffnet-b0` (there are `blazeface-short-range`, `blazeface-full-range`, `face-mesh`, `face-blendshapes`, `faceres`, `efficientnet-lite0`, `silero-vad`, `pose-detector`, `pose-landmarks`, `pose-landmarks-full`, `pose-landmarks-heavy`)";
         assert_eq!(error.to_string(), expected);
     }
 

@@ -6,6 +6,7 @@ mod folding;
 mod graph;
 mod landmarker;
 mod mobilevit;
+mod pose;
 mod state_dict;
 mod stored;
 mod wav2vec2;

@@ -16,7 +16,7 @@ const BYTES_FOR_BYTE: usize = 32;
 /// Memory that any file may take.
 const LEAST_BUDGET: usize = 64 << 20;
 /// Memory that no file may take more of: all values as they are stored, named and used.
-const MOST_BUDGET: usize = 4 * MAX_VALUES * size_of::<f32>();
+const MOST_BUDGET: usize = (4 * MAX_VALUES).saturating_mul(size_of::<f32>());
 
 /// What is left of the memory that reading a file may take. Files can name one constant many times: what is copied is
 /// counted wherever it is copied.

@@ -13,9 +13,15 @@ pub(super) const KEYPOINTS: usize = (ANCHOR_VALUES - 1 - BOX_VALUES) / 2;
 
 /// Centres of the anchors in input pixels, in the network's order. Every anchor is as large as the input.
 pub(super) fn anchor_centres(range: DetectorRange) -> Vec<[f32; 2]> {
-    let mut centres = Vec::with_capacity(range.anchors());
-    for [cells, patch, anchors] in range.grids() {
-        let cell = number(range.input_side() as usize) / number(cells);
+    centres_of(range.input_side(), &range.grids())
+}
+
+/// Centres of the anchors of grids in a square of that side: cells along each side, cells along each side of a patch that is
+/// gone through before the next one, anchors in each cell.
+pub(crate) fn centres_of(side: u32, grids: &[[usize; 3]]) -> Vec<[f32; 2]> {
+    let mut centres = Vec::new();
+    for &[cells, patch, anchors] in grids {
+        let cell = number(side as usize) / number(cells);
         for index in 0..cells * cells {
             let (patches, within) = (index / (patch * patch), index % (patch * patch));
             let (across, down) = (patches % (cells / patch), patches / (cells / patch));
@@ -53,12 +59,14 @@ pub(super) fn logits(range: DetectorRange, values: &[f32]) -> impl ExactSizeIter
     scores.iter().copied().step_by(layout.score_step)
 }
 
-fn decode_anchor(
+/// What an anchor sees, in input pixels, with at least that score; `places` are centre x, centre y, width, height and the key
+/// points x, y, all but the size relative to the anchor's centre.
+pub(crate) fn decode_anchor<const KEYPOINTS: usize>(
     places: &[f32],
     logit: f32,
     centre: [f32; 2],
     threshold: f32,
-) -> Option<Detection> {
+) -> Option<Detection<KEYPOINTS>> {
     let score = 1.0 / (1.0 + (-logit.clamp(-LOGIT_LIMIT, LOGIT_LIMIT)).exp());
     if score.is_nan() || score < threshold || !places.iter().all(|value| value.is_finite()) {
         return None;

@@ -10,7 +10,10 @@ pub(super) const SAME_FACE_OVERLAP: f32 = 0.3;
 /// MediaPipe's weighted non-maximum suppression: the best candidate left gathers those that overlap it more
 /// than `overlap`; their boxes and keypoints are averaged with their scores as weights, the best score stays.
 /// Blending instead of dropping is what keeps the box from trembling between frames.
-pub(super) fn suppress(mut candidates: Vec<Detection>, overlap: f32) -> Vec<Detection> {
+pub(crate) fn suppress<const KEYPOINTS: usize>(
+    mut candidates: Vec<Detection<KEYPOINTS>>,
+    overlap: f32,
+) -> Vec<Detection<KEYPOINTS>> {
     candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
     let mut faces = Vec::new();
     while let Some(best) = candidates.first().cloned() {
@@ -32,9 +35,12 @@ pub(super) fn suppress(mut candidates: Vec<Detection>, overlap: f32) -> Vec<Dete
     faces
 }
 
-fn blend(same: &[Detection], score: f32) -> Detection {
+fn blend<const KEYPOINTS: usize>(
+    same: &[Detection<KEYPOINTS>],
+    score: f32,
+) -> Detection<KEYPOINTS> {
     let total: f32 = same.iter().map(|detection| detection.score).sum();
-    let mean = |value: &dyn Fn(&Detection) -> f32| {
+    let mean = |value: &dyn Fn(&Detection<KEYPOINTS>) -> f32| {
         same.iter()
             .map(|detection| detection.score * value(detection))
             .sum::<f32>()

@@ -19,7 +19,7 @@ pub(super) enum Format {
     /// One JSON object per frame and line.
     #[default]
     Jsonl,
-    /// One line per face, and one for a frame without a face.
+    /// One line per face or person, and one for a frame without any.
     Csv,
 }
 

@@ -1,14 +1,20 @@
-//! Reports as a table: a line a face, and a line with empty fields for a frame without one.
+//! Reports as a table: a line a face and a line a person, and a line with empty fields for a frame without any.
 
 use affectlens::{
+    face::BoundingBox,
     label::{ActionUnit, Expression},
     lens::Lens,
-    report::{ExpressionReport, FaceReport, FrameReport, ViolenceReport},
+    person::KEYPOINTS,
+    report::{ExpressionReport, FaceReport, FrameReport, PersonReport, ViolenceReport},
     task::{Task, Tasks},
 };
 
 const FRAME_COLUMNS: [&str; 3] = ["file", "frame", "time_ms"];
-const FACE_COLUMNS: [&str; 6] = ["id", "x", "y", "width", "height", "score"];
+/// What a line is about; where people are looked for.
+const KIND_COLUMN: &str = "kind";
+const BOX_COLUMNS: [&str; 6] = ["id", "x", "y", "width", "height", "score"];
+/// Behind the name of each point of a body.
+const KEYPOINT_COLUMNS: [&str; 4] = ["x", "y", "z", "visibility"];
 const EXPRESSION_COLUMNS: [&str; 3] = ["label", "confidence", "source"];
 const VALENCE_AROUSAL_COLUMNS: [&str; 3] = ["valence", "arousal", "valence_arousal_source"];
 const BASELINE_COLUMN: &str = "baseline";
@@ -46,11 +52,37 @@ impl Columns {
 
     /// The header.
     pub(super) fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = [&FRAME_COLUMNS[..], &FACE_COLUMNS[..]]
-            .concat()
-            .into_iter()
-            .map(str::to_owned)
-            .collect();
+        let mut names: Vec<String> = FRAME_COLUMNS.map(str::to_owned).to_vec();
+        if self.has_people() {
+            names.push(KIND_COLUMN.to_owned());
+        }
+        names.extend(BOX_COLUMNS.map(str::to_owned));
+        names.extend(self.face_names());
+        if self.has_people() {
+            names.extend(
+                KEYPOINTS
+                    .iter()
+                    .flat_map(|point| KEYPOINT_COLUMNS.map(|number| format!("{point}_{number}"))),
+            );
+        }
+        if self.tasks.contains(Task::Violence) {
+            names.extend(VIOLENCE_COLUMNS.map(str::to_owned));
+        }
+        let heard = self.heard.iter();
+        names.extend(heard.map(|class| AUDIO_PREFIX.to_owned() + class.name()));
+        if self.has_speech {
+            names.push(SPEECH_COLUMN.to_owned());
+        }
+        names
+    }
+
+    fn has_people(&self) -> bool {
+        self.tasks.contains(Task::Pose)
+    }
+
+    /// The columns of faces behind those of boxes.
+    fn face_names(&self) -> Vec<String> {
+        let mut names = Vec::new();
         if self.tasks.contains(Task::Expression) {
             names.extend(EXPRESSION_COLUMNS.map(str::to_owned));
             names.extend(self.classes.iter().map(|class| class.name().to_owned()));
@@ -65,17 +97,6 @@ impl Columns {
         if self.has_baseline {
             names.push(BASELINE_COLUMN.to_owned());
         }
-        if self.tasks.contains(Task::Violence) {
-            names.extend(VIOLENCE_COLUMNS.map(str::to_owned));
-        }
-        names.extend(
-            self.heard
-                .iter()
-                .map(|class| AUDIO_PREFIX.to_owned() + class.name()),
-        );
-        if self.has_speech {
-            names.push(SPEECH_COLUMN.to_owned());
-        }
         names
     }
 
@@ -88,14 +109,17 @@ impl Columns {
         ];
         let mut of_all = self.violence(report);
         of_all.extend(self.audio(report));
-        let mut faces: Vec<_> = report.faces.iter().map(|face| self.face(face)).collect();
-        if faces.is_empty() {
+        let faces = report.faces.iter().map(|face| self.face(face));
+        let people = report.people.iter().flatten();
+        let people = people.map(|person| self.person(person));
+        let mut found: Vec<_> = faces.chain(people).collect();
+        if found.is_empty() {
             let width = self.names().len() - frame.len() - of_all.len();
-            faces.push(vec![String::new(); width]);
+            found.push(vec![String::new(); width]);
         }
-        faces
+        found
             .into_iter()
-            .map(|face| [&frame[..], &face[..], &of_all[..]].concat())
+            .map(|it| [&frame[..], &it[..], &of_all[..]].concat())
             .collect()
     }
 
@@ -113,6 +137,27 @@ impl Columns {
         classes.chain(speech).collect()
     }
 
+    /// What faces and people have alike.
+    fn boxed(&self, kind: &str, id: u64, place: &BoundingBox, score: f32) -> Vec<String> {
+        let mut fields = Vec::new();
+        if self.has_people() {
+            fields.push(kind.to_owned());
+        }
+        fields.push(id.to_string());
+        fields
+            .extend([place.x, place.y, place.width, place.height, score].map(|it| it.to_string()));
+        fields
+    }
+
+    fn person(&self, person: &PersonReport) -> Vec<String> {
+        let place = &person.bounding_box;
+        let mut fields = self.boxed("person", person.id, place, person.score);
+        fields.extend(vec![String::new(); self.face_names().len()]);
+        let numbers = person.keypoints.as_flattened().iter();
+        fields.extend(numbers.map(|number| number.to_string()));
+        fields
+    }
+
     fn violence(&self, report: &FrameReport) -> Vec<String> {
         match &report.violence {
             _ if !self.tasks.contains(Task::Violence) => Vec::new(),
@@ -126,11 +171,7 @@ impl Columns {
     }
 
     fn face(&self, face: &FaceReport) -> Vec<String> {
-        let place = &face.bounding_box;
-        let mut fields = vec![face.id.to_string()];
-        fields.extend(
-            [place.x, place.y, place.width, place.height, face.score].map(|it| it.to_string()),
-        );
+        let mut fields = self.boxed("face", face.id, &face.bounding_box, face.score);
         if self.tasks.contains(Task::Expression) {
             fields.extend(self.expression(face.expression.as_ref()));
         }
@@ -144,6 +185,12 @@ impl Columns {
         }
         if self.has_baseline {
             fields.push(face.baseline.to_string());
+        }
+        if self.has_people() {
+            fields.extend(vec![
+                String::new();
+                KEYPOINTS.len() * KEYPOINT_COLUMNS.len()
+            ]);
         }
         fields
     }

@@ -5,6 +5,7 @@ mod attacks;
 mod audio;
 mod folders;
 mod pictures;
+mod pose;
 #[path = "../../../../tests/seeded/mod.rs"]
 mod seeded;
 #[path = "../../../../tests/seeded/sound.rs"]

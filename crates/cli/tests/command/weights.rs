@@ -43,7 +43,8 @@ fn unknown_weights_are_refused_with_the_known_names() {
     assert_eq!(
         text(&output.stderr).trim(),
         "affectlens: no default weights `nothing` (there are `blazeface-short-range`, `blazeface-full-range`, \
-         `face-mesh`, `face-blendshapes`, `faceres`, `efficientnet-lite0`, `silero-vad`)"
+         `face-mesh`, `face-blendshapes`, `faceres`, `efficientnet-lite0`, `silero-vad`, \
+         `pose-detector`, `pose-landmarks`, `pose-landmarks-full`, `pose-landmarks-heavy`)"
     );
 }
 

@@ -274,7 +274,11 @@ impl Planner {
 
     /// Adds a [`Step::Enlarge`].
     #[track_caller]
-    pub fn enlarge(&mut self, input: Map, addend: Map) -> Map {
+    pub fn enlarge(&mut self, input: Map, activation: Activation, addend: Map) -> Map {
+        assert!(
+            activation.is_clamp(),
+            "{activation:?} after an enlargement, expected one that only clamps"
+        );
         let from = self.read(input);
         let shape = MapShape {
             height: 2 * from.height,
@@ -286,6 +290,7 @@ impl Planner {
         self.steps.push(Step::Enlarge {
             input,
             output,
+            activation,
             addend,
         });
         output

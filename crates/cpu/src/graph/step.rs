@@ -1,6 +1,7 @@
 use alloc::vec::Vec;
 
 use super::{LineSums, Map, Sequence, Weighted, Window};
+use crate::Activation;
 
 /// A map that is added before the activation. Channels that it does not have count as zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,13 +109,15 @@ pub enum Step {
         /// Pixels that are compared.
         window: Window,
     },
-    /// Twice as many pixels along each side, bilinear between the centres of pixels and flat beyond them, and another map
-    /// added to them.
+    /// Twice as many pixels along each side, bilinear between the centres of pixels and flat beyond them, then an
+    /// activation, and another map added to what that gives.
     Enlarge {
         /// Map that is read.
         input: Map,
         /// Map that is written.
         output: Map,
+        /// What follows the enlargement: one that only clamps.
+        activation: Activation,
         /// Map as large as the output that is added.
         addend: Map,
     },

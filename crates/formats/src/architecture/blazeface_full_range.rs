@@ -73,7 +73,8 @@ pub(super) fn describe<W: Walk>(walk: &mut W, input: &W::Map) -> Result<Vec<W::M
         let place = Place::same(format!("pyramid.{level}"));
         let reduce = ConvolutionConfig::pointwise(before, channels, Activation::Relu);
         let reduced = walk.convolution(&place.convolution("reduce", reduce), &maps)?;
-        maps = walk.enlarge(&reduced, &joining[PYRAMID.len() - 1 - level]);
+        let joined = &joining[PYRAMID.len() - 1 - level];
+        maps = walk.enlarge(&reduced, Activation::Identity, joined);
         for index in 0..blocks {
             let block = place.within(&index.to_string(), &index.to_string());
             maps = describe_block(walk, &block, [channels, inside, channels], 1, &maps)?;

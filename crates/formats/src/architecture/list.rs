@@ -2,6 +2,8 @@
 
 use std::convert::Infallible;
 
+use affectlens_cpu::Activation;
+
 use super::Architecture;
 use super::layer::{ChannelNorm, Classifier, Convolution, LineSum};
 #[cfg(not(target_family = "wasm"))]
@@ -46,7 +48,7 @@ impl Layers {
         convolutions.collect()
     }
 
-    fn add<'a>(&mut self, layers: impl IntoIterator<Item = &'a Convolution>) {
+    fn add_layers<'a>(&mut self, layers: impl IntoIterator<Item = &'a Convolution>) {
         let layers = layers.into_iter().cloned();
         self.layers.extend(layers.map(Layer::Convolution));
     }
@@ -62,12 +64,12 @@ impl Walk for Layers {
         _input: &(),
         _beside: Beside<'_, ()>,
     ) -> Result<(), Infallible> {
-        self.add([layer]);
+        self.add_layers([layer]);
         Ok(())
     }
 
     fn mixed_depthwise(&mut self, layers: &[Convolution], _input: &()) -> Result<(), Infallible> {
-        self.add(layers);
+        self.add_layers(layers);
         Ok(())
     }
 
@@ -78,7 +80,7 @@ impl Walk for Layers {
         _input: &(),
         _shortcut: Shortcut<'_, ()>,
     ) -> Result<(), Infallible> {
-        self.add([depthwise, pointwise]);
+        self.add_layers([depthwise, pointwise]);
         Ok(())
     }
 
@@ -88,7 +90,7 @@ impl Walk for Layers {
         _groups: usize,
         _input: &(),
     ) -> Result<(), Infallible> {
-        self.add(layers);
+        self.add_layers(layers);
         Ok(())
     }
 
@@ -98,7 +100,7 @@ impl Walk for Layers {
         excite: &Convolution,
         _input: &(),
     ) -> Result<(), Infallible> {
-        self.add([reduce, excite]);
+        self.add_layers([reduce, excite]);
         Ok(())
     }
 
@@ -109,7 +111,7 @@ impl Walk for Layers {
     ) -> Result<(), Infallible> {
         let sums = layers.sums.iter().flatten().cloned();
         self.layers.extend(sums.map(Layer::LineSum));
-        self.add([&layers.reduce, &layers.rows, &layers.columns]);
+        self.add_layers([&layers.reduce, &layers.rows, &layers.columns]);
         Ok(())
     }
 
@@ -122,7 +124,19 @@ impl Walk for Layers {
 
     fn max_pool(&mut self, _pool: MaxPool, _input: &()) {}
 
-    fn enlarge(&mut self, _input: &(), _addend: &()) {}
+    fn unpacked_separable(
+        &mut self,
+        depthwise: &Convolution,
+        pointwise: &Convolution,
+        _input: &(),
+    ) -> Result<(), Infallible> {
+        self.add_layers([depthwise, pointwise]);
+        Ok(())
+    }
+
+    fn enlarge(&mut self, _input: &(), _activation: Activation, _addend: &()) {}
+
+    fn add(&mut self, _first: &(), _second: &()) {}
 
     fn average(&mut self, _input: &()) {}
 

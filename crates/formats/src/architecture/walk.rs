@@ -1,5 +1,7 @@
 //! What a network's description is told to: one call an operation, in the order in which they run.
 
+use affectlens_cpu::Activation;
+
 use super::layer::{ChannelNorm, Classifier, Convolution, LineSum};
 
 /// Lists, reads, plans or carries out a network, depending on what a map is.
@@ -120,9 +122,31 @@ pub trait Walk {
     /// Largest pixel of each window; padding never wins.
     fn max_pool(&mut self, pool: MaxPool, input: &Self::Map) -> Self::Map;
 
-    /// Twice as many pixels along each side, bilinear between the centres of pixels and flat beyond them, plus a map that
-    /// is as large as the result.
-    fn enlarge(&mut self, input: &Self::Map, addend: &Self::Map) -> Self::Map;
+    /// A depthwise convolution of stride two over a map twice as wide and high, whose 2x2 pixels are the four quarters of
+    /// each pixel's channels (TensorFlow's depth to space), and a pointwise one with nothing between them: outputs are as
+    /// many pixels as the input.
+    ///
+    /// # Errors
+    ///
+    /// As [`convolution_beside`](Self::convolution_beside).
+    fn unpacked_separable(
+        &mut self,
+        depthwise: &Convolution,
+        pointwise: &Convolution,
+        input: &Self::Map,
+    ) -> Result<Self::Map, Self::Error>;
+
+    /// Twice as many pixels along each side, bilinear between the centres of pixels and flat beyond them; then the
+    /// activation, one that only clamps, and plus a map that is as large as the result.
+    fn enlarge(
+        &mut self,
+        input: &Self::Map,
+        activation: Activation,
+        addend: &Self::Map,
+    ) -> Self::Map;
+
+    /// The sum of two maps of one size.
+    fn add(&mut self, first: &Self::Map, second: &Self::Map) -> Self::Map;
 
     /// Mean of each channel over all pixels: a map of one pixel.
     fn average(&mut self, input: &Self::Map) -> Self::Map;

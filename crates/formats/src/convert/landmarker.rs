@@ -1,8 +1,9 @@
-//! MediaPipe's networks for faces, whose graphs have their layers in order but under other names.
+//! MediaPipe's networks for faces and bodies, whose graphs have their layers in order but under other names.
 
+use super::pose;
 use crate::architecture::{
-    Activation, Architecture, Convolution, Layers, blazeface, blazeface_full_range, blendshapes,
-    face_mesh,
+    Activation, Architecture, Convolution, Layers, PoseLandmarksConfig, blazeface,
+    blazeface_full_range, blazepose, blendshapes, face_mesh,
 };
 use crate::error::WeightsError;
 use crate::metadata::Normalisation;
@@ -19,8 +20,8 @@ pub struct TaskMember {
     pub convert: fn(&PublishedWeights) -> Result<Weights, WeightsError>,
 }
 
-/// The networks of MediaPipe's face landmarker.
-pub const TASK_MEMBERS: [TaskMember; 3] = [
+/// The networks of MediaPipe's face landmarker and of its pose landmarkers.
+pub const TASK_MEMBERS: [TaskMember; 7] = [
     TaskMember {
         name: blazeface::NAME,
         file: "face_detector.tflite",
@@ -35,6 +36,26 @@ pub const TASK_MEMBERS: [TaskMember; 3] = [
         name: blendshapes::NAME,
         file: "face_blendshapes.tflite",
         convert: blendshapes_weights,
+    },
+    TaskMember {
+        name: blazepose::detector::NAME,
+        file: "pose_detector.tflite",
+        convert: pose::detector_weights,
+    },
+    TaskMember {
+        name: PoseLandmarksConfig::LITE.name,
+        file: "pose_landmarks_detector.tflite",
+        convert: |published| pose::landmarks_weights(PoseLandmarksConfig::LITE, published),
+    },
+    TaskMember {
+        name: PoseLandmarksConfig::FULL.name,
+        file: "pose_landmarks_detector.tflite",
+        convert: |published| pose::landmarks_weights(PoseLandmarksConfig::FULL, published),
+    },
+    TaskMember {
+        name: PoseLandmarksConfig::HEAVY.name,
+        file: "pose_landmarks_detector.tflite",
+        convert: |published| pose::landmarks_weights(PoseLandmarksConfig::HEAVY, published),
     },
 ];
 
@@ -183,7 +204,8 @@ fn blendshapes_weights(published: &PublishedWeights) -> Result<Weights, WeightsE
     Ok(weights)
 }
 
-fn pictured(mut weights: Weights, side: u32, normalisation: Normalisation) -> Weights {
+/// The same with the side and the normalisation of the pictures that the network looks at.
+pub(super) fn pictured(mut weights: Weights, side: u32, normalisation: Normalisation) -> Weights {
     weights.metadata.input_side = Some(side);
     weights.metadata.normalisation = Some(normalisation);
     weights

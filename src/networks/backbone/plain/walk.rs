@@ -4,10 +4,10 @@ use std::convert::Infallible;
 use std::slice::Iter;
 
 use affectlens_formats::architecture::{
-    Beside, ChannelNorm, Classifier, Convolution, CoordinateAttention, MaxPool, SelfAttention,
-    Shortcut, Walk,
+    Activation, Beside, ChannelNorm, Classifier, Convolution, CoordinateAttention, MaxPool,
+    SelfAttention, Shortcut, Walk,
 };
-use burn::tensor::activation::softmax;
+use burn::tensor::activation::{relu, softmax};
 use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::MaxPoolOptions;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -165,8 +165,35 @@ impl Walk for Forward<'_> {
         max_pool2d(input.clone(), options)
     }
 
-    fn enlarge(&mut self, input: &Tensor<4>, addend: &Tensor<4>) -> Tensor<4> {
-        twice(twice(input.clone(), 2), 3) + addend.clone()
+    fn unpacked_separable(
+        &mut self,
+        _depthwise: &Convolution,
+        _pointwise: &Convolution,
+        input: &Tensor<4>,
+    ) -> Result<Tensor<4>, Infallible> {
+        let (depthwise, pointwise) = (self.next(), self.next());
+        let maps = depthwise.forward(unpacked(input.clone()), None);
+        Ok(pointwise.forward(maps, None))
+    }
+
+    fn enlarge(
+        &mut self,
+        input: &Tensor<4>,
+        activation: Activation,
+        addend: &Tensor<4>,
+    ) -> Tensor<4> {
+        let enlarged = twice(twice(input.clone(), 2), 3);
+        let enlarged = match activation {
+            Activation::Relu => relu(enlarged),
+            Activation::Relu6 => enlarged.clamp(0.0, 6.0),
+            Activation::Identity => enlarged,
+            other => unreachable!("{other:?} after an enlargement"),
+        };
+        enlarged + addend.clone()
+    }
+
+    fn add(&mut self, first: &Tensor<4>, second: &Tensor<4>) -> Tensor<4> {
+        first.clone() + second.clone()
     }
 
     fn average(&mut self, input: &Tensor<4>) -> Tensor<4> {
@@ -242,6 +269,15 @@ impl Walk for Forward<'_> {
         let classifier = self.classifier;
         Ok(classifier.map(|classifier| classifier.forward(embedding.clone())))
     }
+}
+
+/// A map twice as wide and high, whose 2x2 pixels are the four quarters of a pixel's channels.
+fn unpacked(maps: Tensor<4>) -> Tensor<4> {
+    let [batch, channels, height, width] = maps.dims();
+    let quarters: Tensor<6> = maps.reshape([batch, 2, 2, channels / 4, height, width]);
+    quarters
+        .permute([0, 3, 4, 1, 5, 2])
+        .reshape([batch, channels / 4, 2 * height, 2 * width])
 }
 
 /// Twice as many pixels along an axis, bilinear: each pixel gives one output towards the pixel before it and one towards

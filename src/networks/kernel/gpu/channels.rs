@@ -193,9 +193,11 @@ impl LineGate {
     }
 }
 
-/// Twice as many pixels along each side, bilinear, and a map of that size added. Buffers: map, what is added.
+/// Twice as many pixels along each side, bilinear, activated, and a map of that size added. Buffers: map, what is added.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Enlarge {
+    /// Before the addition.
+    pub(super) activation: Activation,
     /// Of the map that is read.
     pub(super) height: usize,
     pub(super) width: usize,
@@ -219,6 +221,7 @@ impl Enlarge {
             .reads("input", input)
             .reads("addend", addend)
             .writes("output", output)
+            .activation("activate", self.activation)
             .source(include_str!("shaders/enlarge.wgsl"))
             .finish()
     }

@@ -71,8 +71,9 @@ impl Writer<'_> {
             Step::Enlarge {
                 input,
                 output,
+                activation,
                 addend,
-            } => self.enlarge(*input, *output, *addend),
+            } => self.enlarge(*input, *output, *activation, *addend),
             Step::LayerNorm {
                 input,
                 output,
@@ -364,9 +365,10 @@ impl Writer<'_> {
         });
     }
 
-    fn enlarge(&mut self, input: Map, output: Map, addend: Map) {
+    fn enlarge(&mut self, input: Map, output: Map, activation: Activation, addend: Map) {
         let shape = self.plan.shape(input);
         let kernel = Enlarge {
+            activation,
             height: shape.height,
             width: shape.width,
             channels: self.buffer(input).stored / 4,
