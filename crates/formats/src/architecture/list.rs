@@ -147,7 +147,7 @@ impl Walk for Layers {
         _first: &(),
         _second: &(),
     ) -> Result<(), Infallible> {
-        self.add([layer]);
+        self.add_layers([layer]);
         Ok(())
     }
 
@@ -164,7 +164,7 @@ impl Walk for Layers {
         _input: &(),
         _addend: &(),
     ) -> Result<(), Infallible> {
-        self.add([&layers.all, &layers.output]);
+        self.add_layers([&layers.all, &layers.output]);
         Ok(())
     }
 
