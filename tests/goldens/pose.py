@@ -141,7 +141,8 @@ def write(detector: Path, landmarks: Path, media: Path) -> None:
             raw[f"{name}.{version}.heatmaps"] = outputs[39].ravel()[::KEPT_HEATMAPS]
     folder = Path(__file__).parent / "pose"
     folder.mkdir(exist_ok=True)
-    save_file(raw, folder / "raw.safetensors")
+    # The file takes memory as it lies.
+    save_file({name: np.ascontiguousarray(values) for name, values in raw.items()}, folder / "raw.safetensors")
 
     with tempfile.TemporaryDirectory() as temporary:
         task = bundle(detector, landmarks / "pose_landmark_lite.tflite", Path(temporary) / "lite.task")

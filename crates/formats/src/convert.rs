@@ -19,7 +19,7 @@ pub use stored::{Parameter, ParameterFill};
 
 use crate::architecture::{Architecture, Facts, MobileNetConfig, Wav2Vec2Config};
 use crate::error::WeightsError;
-use crate::metadata::Metadata;
+use crate::metadata::{Metadata, Normalisation};
 use crate::published::PublishedWeights;
 use crate::weights::Weights;
 
@@ -68,4 +68,11 @@ pub fn canonical_weights(
             Ok(weights)
         }
     }
+}
+
+/// The same weights with the side and the normalisation of the pictures that the network looks at.
+fn pictured(mut weights: Weights, side: u32, normalisation: Normalisation) -> Weights {
+    weights.metadata.input_side = Some(side);
+    weights.metadata.normalisation = Some(normalisation);
+    weights
 }

@@ -818,13 +818,13 @@ mod tests {
     #[test]
     fn long_chains_of_identities_end() {
         let text = refusal(|graph| {
-            graph.node[2].input[0] = "0".to_owned();
+            graph.node[2].input[0] = "link 0".to_owned();
             for link in 0..100 {
-                let names = [link, link + 1].map(|link: u32| link.to_string());
+                let names = [link, link + 1].map(|link: u32| format!("link {link}"));
                 let [output, input] = names.each_ref().map(String::as_str);
                 graph.node.push(node("Identity", &[input], output, vec![]));
             }
-            graph.initializer[1].name = "100".to_owned();
+            graph.initializer[1].name = "link 100".to_owned();
         });
         assert!(text.contains("`full` in Conv `b`"), "{text}");
     }

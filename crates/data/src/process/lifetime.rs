@@ -2,17 +2,13 @@
 //!
 //! Linux can do it; elsewhere a child ends when it writes into a pipe that nobody reads.
 
-use std::{
-    io,
-    process::{Child, Command},
-};
+#[cfg(target_os = "linux")]
+pub(super) use linux::spawn;
 
-/// Starts a process that is ended with this one.
-pub(super) fn spawn(command: Command) -> io::Result<Child> {
-    #[cfg(target_os = "linux")]
-    return linux::spawn(command);
-    #[cfg(not(target_os = "linux"))]
-    return { command }.spawn();
+/// Starts a process.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn spawn(mut command: std::process::Command) -> std::io::Result<std::process::Child> {
+    command.spawn()
 }
 
 #[cfg(target_os = "linux")]
@@ -37,8 +33,9 @@ mod linux {
         reply: SyncSender<io::Result<Child>>,
     }
 
-    /// A child dies with the thread that started it, so one thread that never ends starts them all.
-    pub(super) fn spawn(mut command: Command) -> io::Result<Child> {
+    /// Starts a process that is ended with this one. A child dies with the thread that started it, so one thread that never
+    /// ends starts them all.
+    pub(in crate::process) fn spawn(mut command: Command) -> io::Result<Child> {
         static NURSERY: OnceLock<Sender<Order>> = OnceLock::new();
         bind(&mut command);
         let nursery = NURSERY.get_or_init(|| {

@@ -1,12 +1,11 @@
 //! MediaPipe's networks for faces and bodies, whose graphs have their layers in order but under other names.
 
-use super::pose;
+use super::{pictured, pose};
 use crate::architecture::{
     Activation, Architecture, Convolution, Layers, PoseLandmarksConfig, blazeface,
     blazeface_full_range, blazepose, blendshapes, face_mesh,
 };
 use crate::error::WeightsError;
-use crate::metadata::Normalisation;
 use crate::published::PublishedWeights;
 use crate::weights::Weights;
 
@@ -202,13 +201,6 @@ fn blendshapes_weights(published: &PublishedWeights) -> Result<Weights, WeightsE
         }
     }
     Ok(weights)
-}
-
-/// The same with the side and the normalisation of the pictures that the network looks at.
-pub(super) fn pictured(mut weights: Weights, side: u32, normalisation: Normalisation) -> Weights {
-    weights.metadata.input_side = Some(side);
-    weights.metadata.normalisation = Some(normalisation);
-    weights
 }
 
 #[cfg(test)]

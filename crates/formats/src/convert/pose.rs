@@ -1,6 +1,6 @@
 //! BlazePose's networks, whose graphs have more outputs than are read here.
 
-use super::landmarker::pictured;
+use super::pictured;
 use crate::architecture::{Architecture, Convolution, Layers, PoseLandmarksConfig, blazepose};
 use crate::error::WeightsError;
 use crate::published::PublishedWeights;
