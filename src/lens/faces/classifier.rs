@@ -21,6 +21,8 @@ use crate::{
     kernel::{Network, read_back},
     label::Expression,
     report::{AudioReport, ExpressionReport, ExpressionSource, ValenceArousalSource},
+    role::Role,
+    weights::WeightsError,
 };
 
 /// Probabilities of one face in one frame, before calibration.
@@ -100,6 +102,8 @@ impl FaceClassifier {
             action_units,
         } = ClassifierPlan::build(weights)?;
         let settings = read_settings(weights, head_classes.len(), pretrained_classes.len())?;
+        let network = Network::build(&plan, device).map_err(WeightsError::Network);
+        let network = network.map_err(LensError::weights(Role::Backbone))?;
         let margins = margins(&settings);
         let cropper = device
             .has_gpu()
@@ -107,7 +111,7 @@ impl FaceClassifier {
         Ok(Self {
             device: device.clone(),
             backbone: facts,
-            network: Network::new(&plan, device),
+            network,
             outputs,
             cropper,
             classes: report_classes(&head_classes, &pretrained_classes),
