@@ -18,6 +18,8 @@ mod safetensors_file;
 mod weights;
 
 #[cfg(not(target_family = "wasm"))]
+mod budget;
+#[cfg(not(target_family = "wasm"))]
 mod catalog;
 #[cfg(not(target_family = "wasm"))]
 mod command;

@@ -12,9 +12,8 @@ use std::collections::HashMap;
 
 use prost::Message;
 
-use crate::element::{
-    Budget, Element, MAX_VALUES, decode_exactly, insert_finite, malformed, value_count,
-};
+use crate::budget::Budget;
+use crate::element::{Element, MAX_VALUES, decode_exactly, insert_finite, malformed, value_count};
 use crate::error::WeightsError;
 use crate::metadata::Metadata;
 use crate::published::{GraphConvolution, GraphOperation, PublishedWeights};

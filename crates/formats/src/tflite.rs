@@ -14,9 +14,8 @@ use planus::errors::ErrorKind;
 use planus::table_reader::Table;
 use planus::{SliceWithStartOffset, TableRead, Vector};
 
-use crate::element::{
-    Budget, Element, MAX_VALUES, decode_exactly, insert_finite, malformed, value_count,
-};
+use crate::budget::Budget;
+use crate::element::{Element, MAX_VALUES, decode_exactly, insert_finite, malformed, value_count};
 use crate::error::WeightsError;
 use crate::layout::oihw_from_ohwi;
 use crate::metadata::Metadata;

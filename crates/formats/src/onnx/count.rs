@@ -2,7 +2,8 @@
 //! memory.
 
 use super::FORMAT;
-use crate::element::{Budget, malformed};
+use crate::budget::Budget;
+use crate::element::malformed;
 use crate::error::WeightsError;
 
 /// Bytes that a decoded message takes besides what it holds, roomily: nodes, attributes and tensors are of that size.

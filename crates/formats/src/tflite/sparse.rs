@@ -4,7 +4,8 @@ use planus::Vector;
 use planus::table_reader::Table;
 
 use super::{FORMAT, ITEM_BYTES, MAX_AXES, SubTable, Tables, indices, optional, required};
-use crate::element::{Budget, Element, decode_exactly, malformed, value_count};
+use crate::budget::Budget;
+use crate::element::{Element, decode_exactly, malformed, value_count};
 use crate::error::WeightsError;
 
 /// Most values of one tensor with its zeros: a small file must not fill the memory.
