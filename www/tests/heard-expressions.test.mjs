@@ -2,7 +2,7 @@
 // both devices.
 
 import assert from "node:assert/strict";
-import { cpSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 
@@ -24,6 +24,7 @@ let server;
 before(async () => {
   writeFileSync(join(folder, "index.html"), "<!doctype html><title>blank</title>");
   for (const [name, tarball] of [["affectlens", tarballs.library], ["affectlens-weights", tarballs.weights]]) {
+    mkdirSync(join(folder, name));
     cpSync(unpack(tarball, join(folder, name)), join(folder, name), { recursive: true });
   }
   ffmpeg("-i", join(media, "cap13_edit2.mp4"), "-frames:v", "1", join(folder, "face.png"));
@@ -132,7 +133,8 @@ test("a head over sound is averaged with faces, alike on the CPU and on WebGPU",
     assert.ok(audio.delay_ms >= 0 && audio.delay_ms < 4000, `${audio.delay_ms} ms`);
     assert.equal(faces[0].expression.source, "blend");
     assert.equal(alone.faces[0].expression.source, "head");
-    heard.push(audio.probabilities);
+    // The first window ends at the same sample on both; how soon others follow depends on the machine.
+    heard.push(reports.find(({ audio }) => audio?.probabilities).audio.probabilities);
   }
   const [cpu, gpu] = heard;
   for (const name of CLASSES) assert.ok(Math.abs(cpu[name] - gpu[name]) < TOLERANCE, `${name}: ${cpu[name]}, ${gpu[name]}`);
