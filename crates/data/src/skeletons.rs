@@ -185,7 +185,7 @@ mod tests {
     /// A file as NumPy writes it.
     fn file(header: &str, values: &[f32]) -> Vec<u8> {
         let mut header = header.to_owned();
-        while (10 + header.len() + 1) % 64 != 0 {
+        while !(10 + header.len() + 1).is_multiple_of(64) {
             header.push(' ');
         }
         header.push('\n');
