@@ -367,7 +367,8 @@ echo '[Parsed_showinfo_0 @ 0x5] [info] n:   0 pts:     33 pts_time:0.033' >&2";
     fn endless_times_and_complaints_fill_no_memory() {
         let folder = tempfile::tempdir().expect("temporary folder");
         let line = "[Parsed_showinfo_0 @ 0x5] [info] n: 0 pts: 33 pts_time:0.033";
-        let script = format!("exec yes '{line}' >&2");
+        // Standard output stays open, and nothing comes through it.
+        let script = format!("exec yes '{line}' 3>&1 >&2");
         let decoder = decoder(&folder, &script).expect("answers");
         let mut video = decoder.open(Path::new("a.mp4")).expect("described");
         let error = video.next_frame().expect_err("gives no frame").to_string();
