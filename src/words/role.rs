@@ -143,9 +143,9 @@ impl Role {
         self.facts().tasks
     }
 
-    /// Whether the npm packages have the file: whether one of their tasks uses it.
+    /// Whether the npm packages know the file: whether one of their tasks uses it, or sound is heard with it.
     pub fn is_for_browsers(self) -> bool {
-        self.serves(Tasks::new(&Task::BROWSER))
+        self.serves(Tasks::new(&Task::BROWSER)) || Self::SOUND.contains(&self)
     }
 
     /// Whether one of the tasks uses the file.

@@ -296,7 +296,6 @@ impl PackedStep {
     pub(crate) fn advance(&self) -> Option<usize> {
         match self.advance {
             0 => None,
-            _ if cfg!(target_family = "wasm") => None,
             pixels => Some(pixels as usize),
         }
     }

@@ -7,8 +7,8 @@ use std::{ffi::OsString, path::Path, process::Command};
 /// have ffmpeg open any file or address that it names, whatever the name of the playlist is, and may never end.
 const CONTAINERS: &str = "3dostr,aac,ac3,aiff,amr,apng,asf,au,av1,avi,caf,dirac,dnxhd,dts,dv,eac3,flac,flv,gif,gxf,\
                           h261,h263,h264,hevc,ivf,ivr,jpeg_pipe,live_flv,m4v,matroska,mjpeg,mov,mp3,mpc,mpc8,mpeg,\
-                          mpegts,mpegvideo,mpjpeg,mxf,nut,obu,ogg,rm,smjpeg,swf,tta,vc1,voc,w64,wav,webm,wtv,wv,\
-                          yuv4mpegpipe";
+                          mpegts,mpegvideo,mpjpeg,mxf,nut,obu,ogg,rm,smjpeg,swf,tiff_pipe,tta,vc1,voc,w64,wav,webm,wtv,\
+                          wv,yuv4mpegpipe";
 
 /// What is said of a container that is not among them.
 const OTHER_CONTAINER: &str = "its container is not read, as it may be a list of other files";

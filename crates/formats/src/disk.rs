@@ -66,18 +66,6 @@ impl Weights {
     }
 }
 
-/// The sha256 of a file, hexadecimal, whatever its size; of a TensorFlow.js model that of `model.json` and its shards.
-///
-/// # Errors
-///
-/// [`WeightsError::Io`], [`WeightsError::Malformed`] for a `model.json` whose manifest is not valid.
-pub fn file_sha256(path: &Path) -> Result<String, WeightsError> {
-    match crate::open::is_tfjs(path)? {
-        true => crate::tfjs::digest(path).map_err(|error| error.of_file(path)),
-        false => stream_sha256(path),
-    }
-}
-
 /// The sha256 of the bytes of a file, which are read in pieces.
 pub(crate) fn stream_sha256(path: &Path) -> Result<String, WeightsError> {
     let digest = || {
@@ -245,8 +233,11 @@ mod tests {
         let file = NamedTempFile::new().expect("temporary file");
         let bytes = vec![7; 3 * PIECE_BYTES + 1];
         std::fs::write(file.path(), &bytes).expect("temporary file");
-        assert_eq!(file_sha256(file.path()).expect("is there"), sha256(&bytes));
-        let error = file_sha256(Path::new("nowhere")).expect_err("is not there");
+        assert_eq!(
+            stream_sha256(file.path()).expect("is there"),
+            sha256(&bytes)
+        );
+        let error = stream_sha256(Path::new("nowhere")).expect_err("is not there");
         assert!(error.to_string().starts_with("`nowhere`: "), "{error}");
     }
 

@@ -6,7 +6,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use crate::content::{Format, HEAD_BYTES, impostor};
-use crate::disk::{at, read_file};
+use crate::disk::{at, read_file, stream_sha256};
 use crate::element::malformed;
 use crate::error::WeightsError;
 use crate::published::PublishedWeights;
@@ -66,8 +66,20 @@ impl PublishedWeights {
     }
 }
 
+/// The sha256 of a file, hexadecimal, whatever its size; of a TensorFlow.js model that of `model.json` and its shards.
+///
+/// # Errors
+///
+/// [`WeightsError::Io`], [`WeightsError::Malformed`] for a `model.json` whose manifest is not valid.
+pub fn file_sha256(path: &Path) -> Result<String, WeightsError> {
+    match is_tfjs(path)? {
+        true => tfjs::digest(path).map_err(|error| error.of_file(path)),
+        false => stream_sha256(path),
+    }
+}
+
 /// Whether a file is a `model.json`, whose numbers lie in other files.
-pub(crate) fn is_tfjs(path: &Path) -> Result<bool, WeightsError> {
+fn is_tfjs(path: &Path) -> Result<bool, WeightsError> {
     let promised = extension(path) == "json";
     Ok(Format::of(&head_of(path)?).map_or(promised, |found| found == Format::TensorFlowJs))
 }

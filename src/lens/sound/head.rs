@@ -158,6 +158,30 @@ mod tests {
     }
 
     #[test]
+    fn many_vectors_are_classified_as_each_by_itself() {
+        let config = MlpConfig {
+            inputs: 768,
+            hidden: 16,
+            classes: 8,
+        };
+        let mut weights = config.init(11, &Device::flex()).to_weights();
+        weights.metadata.classes = AFF_WILD2.to_vec();
+        let extra = &mut weights.metadata.extra;
+        extra.insert("embedding".to_owned(), "ears".to_owned());
+        let head = SoundHead::load(&weights, "ears").expect("fits");
+        let number = |place: usize| ((place * 7919) % 1009) as f32 / 504.0 - 1.0;
+        let vectors: Vec<f32> = (0..99 * 768).map(number).collect();
+        let together = head.classify(&vectors, false);
+        assert_eq!(together.len(), 99);
+        for (row, vector) in together.iter().zip(vectors.chunks_exact(768)) {
+            let alone = &head.classify(vector, false)[0];
+            let apart = row.iter().zip(alone).map(|(a, b)| (a - b).abs());
+            assert!(apart.fold(0.0, f32::max) < 1e-5, "{row:?}, {alone:?}");
+        }
+        assert_ne!(together[0], together[50]);
+    }
+
+    #[test]
     fn a_head_over_other_vectors_or_classes_is_named() {
         let refusal = |weights: &Weights| SoundHead::load(weights, "ears").expect_err("refused");
         assert_eq!(

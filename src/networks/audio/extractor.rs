@@ -73,10 +73,8 @@ impl Extractor {
         for index in 0..parts {
             let first = (index * part).min(vectors - part);
             let window = samples[first * hop..][..samples_of(part)].to_vec();
-            let length = window.len();
-            let window = Tensor::<1>::from_data(TensorData::new(window, [length]), &device.device);
-            // Given in this shape, samples would lie apart in a browser's GPU.
-            let input = window.reshape([1, 1, length, 1]);
+            let shape = [1, 1, window.len(), 1];
+            let input = Tensor::<4>::from_data(TensorData::new(window, shape), &device.device);
             let output = network.forward(input).into_data_async().await?;
             let output = output.as_slice::<f32>().expect("networks compute in f32");
             features[first * self.channels..][..output.len()].copy_from_slice(output);

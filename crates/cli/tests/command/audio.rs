@@ -15,6 +15,8 @@ use affectlens::{
 use burn::tensor::Device;
 use serde_json::Value;
 
+use crate::seeded::parameter;
+
 const NETWORK: &str = "wav2vec2-base";
 const HEAD: &str = "expression-audio-head";
 /// Pictures of the clip, at 25 a second.
@@ -94,19 +96,9 @@ impl Lab {
             source_sha256: "made up".to_owned(),
             ..Metadata::default()
         });
-        for (seed, parameter) in config.parameters().into_iter().enumerate() {
-            let count = parameter.shape.iter().product::<usize>();
-            let fan_in = parameter.shape.iter().skip(1).product::<usize>();
-            let number = |index: usize| {
-                let number = ((index * 7919 + seed * 104_729) % 1009) as f32 / 504.0 - 1.0;
-                match parameter.shape.len() {
-                    1 if parameter.name.ends_with("norm.weight") => 1.0 + 0.2 * number,
-                    1 => 0.2 * number,
-                    _ => number * (3.0 / fan_in as f32).sqrt(),
-                }
-            };
-            let values = (0..count).map(number).collect();
-            let inserted = weights.insert(parameter.name, parameter.shape, values);
+        for it in config.parameters() {
+            let values = parameter(&it.name, &it.shape);
+            let inserted = weights.insert(it.name, it.shape, values);
             inserted.expect("as many values");
         }
         let written = weights.write(&self.file(NETWORK), Precision::Half);
