@@ -87,22 +87,36 @@ async function captureCopy(element, workletUrl, onBlock) {
   const copy = /** @type {any} */ (element).captureStream();
   if (copy.getAudioTracks().length === 0) throw empty("the element plays something without sound");
   const wiring = await wireStream(copy, workletUrl, onBlock);
-  // With another `src`, or when it plays once more, the copy has another track.
+  let heard = newest(copy);
+  // With another `src`, or when it plays once more, the copy has another track, beside the one that has ended.
   const rewire = () => {
-    if (copy.getAudioTracks().length === 0) return;
+    const track = newest(copy);
+    if (!track || track === heard) return;
+    heard = track;
     wiring.node.disconnect();
-    wiring.node = wiring.context.createMediaStreamSource(copy);
+    wiring.node = wiring.context.createMediaStreamSource(new MediaStream([track]));
     wiring.node.connect(wiring.recorder);
   };
   copy.addEventListener("addtrack", rewire);
+  element.addEventListener("playing", rewire);
   return {
     stop: () => {
       copy.removeEventListener("addtrack", rewire);
+      element.removeEventListener("playing", rewire);
       unwire(wiring);
       for (const track of copy.getTracks()) track.stop();
       void wiring.context.close();
     },
   };
+}
+
+/**
+ * The last track of a stream that is not over.
+ *
+ * @param {MediaStream} stream
+ */
+function newest(stream) {
+  return stream.getAudioTracks().findLast(({ readyState }) => readyState === "live");
 }
 
 /**
