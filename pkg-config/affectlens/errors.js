@@ -54,6 +54,25 @@ export function badArgument(name, got, expected) {
 /** @param {unknown} value */
 export function describe(value) {
   if (value === null) return "null";
-  if (typeof value === "object") return Object.prototype.toString.call(value).slice(8, -1);
+  if (typeof value === "object") return tagOf(value);
   return typeof value;
+}
+
+/**
+ * The class of an object by its tag, not by `instanceof`: what comes from an iframe counts too.
+ *
+ * @param {unknown} value
+ */
+export function tagOf(value) {
+  return Object.prototype.toString.call(value).slice(8, -1);
+}
+
+/**
+ * What an error says; anything may be thrown.
+ *
+ * @param {unknown} error
+ */
+export function textOf(error) {
+  const message = /** @type {any} */ (error)?.message;
+  return typeof message === "string" ? message : String(error);
 }

@@ -2,8 +2,10 @@
 // Gets the weights files: from the caller, the Cache API or the network, and checks each against its digest.
 // Runs in the worker.
 
-import { AffectLensError } from "./errors.js";
+import { download } from "./download.js";
+import { AffectLensError, tagOf } from "./errors.js";
 import { SOUND_ROLES, TASKS_OF_ROLE } from "./names.js";
+import { WeightsCache } from "./weights-cache.js";
 
 /** @typedef {import("./names.js").Task} Task */
 /** @typedef {import("./names.js").WeightsRole} Role */
@@ -22,9 +24,9 @@ export const ROLES = /** @type {readonly Role[]} */ (Object.keys(TASKS_OF_ROLE))
 
 /** @typedef {(progress: { loadedBytes: number, totalBytes: number, cached: boolean }) => void} OnBytes */
 
-const CACHE_NAME = "affectlens-weights";
 /** No file of ours comes near; a manifest that asks for more is broken. */
 const MAX_FILE_BYTES = 2 ** 30;
+const MAX_MANIFEST_BYTES = 2 ** 20;
 
 /**
  * Roles of the files that tasks can use.
@@ -59,7 +61,8 @@ export async function gatherWeights(source, tasks, detector, audio, onBytes) {
     const read = roles.flatMap((role) => (files[role] ? [readGiven(role, files[role])] : []));
     return Object.fromEntries(await Promise.all(read));
   }
-  const files = source.kind === "manifest" ? await fetchManifest(source.url) : source.files;
+  const cache = await WeightsCache.open();
+  const files = source.kind === "manifest" ? await fetchManifest(source.url, cache) : source.files;
   const wanted = roles.flatMap((role) => {
     const file = files[role];
     return file ? [{ role, file }] : [];
@@ -67,10 +70,9 @@ export async function gatherWeights(source, tasks, detector, audio, onBytes) {
   const totalBytes = wanted.reduce((sum, { file }) => sum + file.bytes, 0);
   let loadedBytes = 0;
   let cached = true;
-  const cache = await openCache();
   const bytes = await Promise.all(
     wanted.map(async ({ role, file }) => {
-      const kept = await takeFromCache(cache, file);
+      const kept = await cache.file(file, async (bytes) => bytes.length === file.bytes && (await sha256(bytes)) === file.sha256);
       if (kept) {
         loadedBytes += kept.length;
         onBytes({ loadedBytes, totalBytes, cached });
@@ -81,11 +83,21 @@ export async function gatherWeights(source, tasks, detector, audio, onBytes) {
         loadedBytes += count;
         onBytes({ loadedBytes, totalBytes, cached });
       });
-      await keepInCache(cache, file, fetched);
+      await cache.keepFile(file.sha256, fetched);
       return fetched;
     }),
   );
+  // Nothing waits for it.
+  void cache.clean();
   return Object.fromEntries(wanted.map(({ role }, index) => [role, bytes[index]]));
+}
+
+/**
+ * @param {unknown} value
+ * @returns {value is Blob}
+ */
+export function isBlob(value) {
+  return ["Blob", "File"].includes(tagOf(value));
 }
 
 /**
@@ -94,7 +106,7 @@ export async function gatherWeights(source, tasks, detector, audio, onBytes) {
  * @returns {Promise<[Role, Uint8Array]>}
  */
 async function readGiven(role, given) {
-  if (given instanceof Uint8Array) return [role, given];
+  if (!isBlob(given)) return [role, given];
   if (given.size > MAX_FILE_BYTES) {
     throw new AffectLensError("weights-malformed", `\`${role}\` has ${given.size} bytes, expected at most ${MAX_FILE_BYTES}`);
   }
@@ -123,33 +135,60 @@ export function readManifest(manifest, base) {
     const { bytes, sha256 } = file;
     const address = file.url ?? file.file;
     if (typeof address !== "string" || address === "") throw malformed(base, `names no file for \`${role}\``);
+    const url = addressOf(address, base);
+    if (!url) throw malformed(base, `gives \`${role}\` the address \`${address.slice(0, 100)}\`, which is none`);
     if (!Number.isInteger(bytes) || bytes <= 0 || bytes > MAX_FILE_BYTES) {
-      throw malformed(base, `gives \`${role}\` ${bytes} bytes, expected 1 to ${MAX_FILE_BYTES}`);
+      throw malformed(base, `gives \`${role}\` ${String(bytes)} bytes, expected 1 to ${MAX_FILE_BYTES}`);
     }
     if (typeof sha256 !== "string" || !/^[0-9a-f]{64}$/.test(sha256)) {
       throw malformed(base, `gives \`${role}\` no sha256 of 64 hexadecimal digits`);
     }
-    files[role] = { url: new URL(address, base).href, bytes, sha256 };
+    files[role] = { url, bytes, sha256 };
   }
   return files;
 }
 
-/** @param {string} url */
-async function fetchManifest(url) {
-  const cache = await openCache();
+/**
+ * @param {string} address
+ * @param {string} base
+ */
+function addressOf(address, base) {
+  try {
+    return new URL(address, base).href;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * @param {string} url
+ * @param {WeightsCache} cache
+ */
+async function fetchManifest(url, cache) {
   let text;
   try {
-    const response = await get(url, { cache: "no-cache" });
-    text = await response.text();
+    text = await fetchText(url);
   } catch (error) {
     // Offline: the files that were checked before are still good.
-    text = await (await cache?.match(url))?.text();
-    if (text === undefined) throw error;
-    return parseManifest(text, url);
+    const isMissing = error instanceof AffectLensError && error.code === "weights-missing";
+    const kept = isMissing ? await cache.manifest(url) : undefined;
+    if (kept === undefined) throw error;
+    return parseManifest(kept, url);
   }
   const files = parseManifest(text, url);
-  await cache?.put(url, new Response(text)).catch(() => {});
+  await cache.keepManifest(url, text);
   return files;
+}
+
+/** @param {string} url */
+async function fetchText(url) {
+  const decoder = new TextDecoder();
+  let text = "";
+  for await (const piece of download(url, { cache: "no-cache" })) {
+    text += decoder.decode(piece, { stream: true });
+    if (text.length > MAX_MANIFEST_BYTES) throw malformed(url, `has more than ${MAX_MANIFEST_BYTES} bytes`);
+  }
+  return text + decoder.decode();
 }
 
 /**
@@ -172,21 +211,13 @@ function parseManifest(text, url) {
  * @param {(count: number) => void} onBytes
  */
 async function fetchFile(role, file, onBytes) {
-  const response = await get(file.url);
-  const bytes = new Uint8Array(file.bytes);
+  const bytes = roomFor(role, file);
   let filled = 0;
-  const reader = response.body?.getReader();
-  for (;;) {
-    const chunk = await reader?.read();
-    if (!chunk?.value) break;
-    const length = filled + chunk.value.length;
-    if (length > bytes.length) {
-      await reader?.cancel();
-      throw wrongLength(role, file, `more than ${file.bytes}`);
-    }
-    bytes.set(chunk.value, filled);
-    filled = length;
-    onBytes(chunk.value.length);
+  for await (const piece of download(file.url)) {
+    if (filled + piece.length > bytes.length) throw wrongLength(role, file, `more than ${file.bytes}`);
+    bytes.set(piece, filled);
+    filled += piece.length;
+    onBytes(piece.length);
   }
   if (filled < bytes.length) throw wrongLength(role, file, String(filled));
   const got = await sha256(bytes);
@@ -197,71 +228,15 @@ async function fetchFile(role, file, onBytes) {
 }
 
 /**
- * @param {string} url
- * @param {RequestInit} [init]
+ * @param {Role} role
+ * @param {RemoteFile} file
  */
-async function get(url, init) {
-  let response;
+function roomFor(role, file) {
   try {
-    response = await fetch(url, { credentials: "same-origin", ...init });
+    return new Uint8Array(file.bytes);
   } catch (cause) {
-    const isElsewhere = new URL(url).origin !== self.origin;
-    const hint = isElsewhere ? ": does that origin allow it (Access-Control-Allow-Origin, and `connect-src` of the page)?" : "";
-    throw new AffectLensError("weights-missing", `weights \`${url}\` cannot be fetched${hint}`, { cause });
+    throw new AffectLensError("weights-malformed", `\`${role}\` has ${file.bytes} bytes, and memory has no room for them`, { cause });
   }
-  if (!response.ok) throw new AffectLensError("weights-missing", `weights \`${url}\` answered ${response.status}`);
-  return response;
-}
-
-/** @returns {Promise<Cache | undefined>} nothing where the browser denies storage */
-async function openCache() {
-  try {
-    return await globalThis.caches?.open(CACHE_NAME);
-  } catch {
-    return undefined;
-  }
-}
-
-/**
- * A kept copy that is still what it should be; a spoilt one is thrown away.
- *
- * @param {Cache | undefined} cache
- * @param {RemoteFile} file
- */
-async function takeFromCache(cache, file) {
-  const key = cacheKey(file);
-  const response = await cache?.match(key).catch(() => undefined);
-  if (!response) return undefined;
-  const bytes = new Uint8Array(await response.arrayBuffer());
-  if (bytes.length === file.bytes && (await sha256(bytes)) === file.sha256) return bytes;
-  await cache?.delete(key);
-  return undefined;
-}
-
-/**
- * @param {Cache | undefined} cache
- * @param {RemoteFile} file
- * @param {Uint8Array<ArrayBuffer>} bytes
- */
-async function keepInCache(cache, file, bytes) {
-  if (!cache) return;
-  try {
-    const key = cacheKey(file);
-    // One version of a file is kept: an older one at the same address would never be asked for again.
-    for (const request of await cache.keys(file.url, { ignoreSearch: true })) {
-      if (request.url !== key && new URL(request.url).searchParams.has("sha256")) await cache.delete(request);
-    }
-    await cache.put(key, new Response(bytes));
-  } catch {
-    // No room: the next visit downloads again.
-  }
-}
-
-/** @param {RemoteFile} file */
-function cacheKey(file) {
-  const key = new URL(file.url);
-  key.searchParams.set("sha256", file.sha256);
-  return key.href;
 }
 
 /** @param {Uint8Array<ArrayBuffer>} bytes */
