@@ -1,8 +1,9 @@
 // @ts-check
 // Takes the sound of a stream or a playing element, 16,000 samples a second, without changing what is heard of it.
 
-import { AffectLensError } from "./errors.js";
+import { AffectLensError, textOf } from "./errors.js";
 import { RATE } from "./listen-worklet.js";
+import { within } from "./time-limit.js";
 
 /**
  * @typedef {(samples: Float32Array<ArrayBuffer>, ageMs: number) => void} OnBlock `ageMs`: since the last sample was heard
@@ -12,6 +13,7 @@ import { RATE } from "./listen-worklet.js";
 
 /** How long metadata, and a browser that has not allowed sound yet, are waited for. */
 const PATIENCE_MS = 5_000;
+const WORKLET_MS = 30_000;
 /** No block of sound waits longer for its page. */
 const OLDEST_MS = 60_000;
 /** Value of `readyState`. */
@@ -234,30 +236,20 @@ async function openContext(options, workletUrl) {
     if (!context.audioWorklet) throw new AffectLensError("insecure-context", "sound is captured on secure pages only (https or localhost)");
     // Bundlers find the file by this very expression.
     address = workletUrl ?? new URL("./listen-worklet.js", import.meta.url).href;
-    await context.audioWorklet.addModule(address);
+    await within(WORKLET_MS, context.audioWorklet.addModule(address), () => new Error(`nothing came within ${WORKLET_MS / 1000} s`));
     return context;
   } catch (cause) {
     void context.close();
     if (cause instanceof AffectLensError) throw cause;
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    const message = `the module that captures sound does not load from ${address ?? import.meta.url}: ${reason}; \`workletUrl\` gives another address`;
+    const message = `the module that captures sound does not load from ${address ?? import.meta.url}: ${textOf(cause)}; \`workletUrl\` gives another address`;
     throw new AffectLensError("module-failed", message, { cause });
   }
 }
 
 /** @param {AudioContext} context */
 async function run(context) {
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let timer;
-  const late = new Promise((_, reject) => {
-    const message = "the browser starts no sound: call `listen` when the visitor clicks or presses a key; some need a loudspeaker too";
-    timer = setTimeout(() => reject(new AffectLensError("sound-blocked", message)), PATIENCE_MS);
-  });
-  try {
-    await Promise.race([context.resume(), late]);
-  } finally {
-    clearTimeout(timer);
-  }
+  const message = "the browser starts no sound: call `listen` when the visitor clicks or presses a key; some need a loudspeaker too";
+  await within(PATIENCE_MS, context.resume(), () => new AffectLensError("sound-blocked", message));
   // A phone call, say, stops it.
   context.onstatechange = () => {
     if (context.state !== "running" && context.state !== "closed") void context.resume().catch(() => {});

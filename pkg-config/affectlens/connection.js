@@ -1,18 +1,31 @@
 // @ts-check
 // Requests to the worker that owns the model, and the promises that wait for its answers.
 
-import { AffectLensError } from "./errors.js";
+import { AffectLensError, textOf } from "./errors.js";
 import { explainTransfer } from "./picture.js";
 import { explainStart, startWorker } from "./start-worker.js";
 
 /**
  * @typedef {import("./messages.js").Request} Request
  * @typedef {import("./messages.js").Reply} Reply
- * @typedef {{ onProgress: (progress: import("./index.js").Progress) => void, onRequest: () => void }} Listeners
+ * @typedef {{
+ *   onProgress: (progress: import("./index.js").Progress) => void,
+ *   onRequest: () => void,
+ *   onEnd: (error: Error) => void,
+ * }} Listeners `onEnd`: nothing can be asked any more
  */
 
 /** Not written where it is used: bundlers would take it for one more file, as it is. */
 const WORKER = "./worker.js";
+/** How often a worker that owes an answer is asked for a sign of life. */
+const KNOCK_MS = 5_000;
+/**
+ * So long a worker may be silent, counted in knocks since a page may sleep. One that computes cannot answer: a picture on a
+ * slow CPU, looked at in many parts, takes a minute.
+ */
+const SILENT_KNOCKS = 24;
+/** Until it has loaded its model it computes little. */
+const SILENT_KNOCKS_OF_LOAD = 12;
 
 /** One worker. It is closed by its own end, by a failure that it cannot survive, or from here. */
 export class Connection {
@@ -22,18 +35,38 @@ export class Connection {
   #lastId = 0;
   /** @type {Error | undefined} */
   #closedBy;
+  #address;
+  #onEnd;
+  #usesGpu = false;
+  #isHeard = false;
+  #isLoaded = false;
+  /** Knocks since the worker was heard. */
+  #knocks = 0;
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  #knocking;
 
   /**
    * @param {string | undefined} workerUrl
    * @param {Listeners} listeners
    */
-  constructor(workerUrl, { onProgress, onRequest }) {
+  constructor(workerUrl, { onProgress, onRequest, onEnd }) {
     const address = workerUrl ?? besideThis();
-    this.#worker = openWorker(address, workerUrl);
+    this.#address = address;
+    this.#onEnd = onEnd;
+    try {
+      this.#worker = openWorker(address, workerUrl);
+    } catch (error) {
+      onEnd(/** @type {Error} */ (error));
+      throw error;
+    }
     this.#worker.addEventListener("message", ({ data }) => {
+      this.#isHeard = true;
+      this.#knocks = 0;
       const reply = /** @type {Reply} */ (data);
       switch (reply.kind) {
         case "done":
+          // The first that it does is to load.
+          this.#isLoaded = true;
           return this.#settle(reply.id)?.resolve(reply.value);
         case "failed": {
           const error = new AffectLensError(reply.code, reply.message);
@@ -44,6 +77,7 @@ export class Connection {
         case "stopped":
           return this.close(new AffectLensError(reply.code, reply.message));
         case "progress":
+          this.#usesGpu = reply.usesGpu;
           return onProgress(reply.progress);
         case "request":
           return onRequest();
@@ -61,6 +95,11 @@ export class Connection {
     return this.#closedBy === undefined;
   }
 
+  /** Whether a failure is one of the GPU. */
+  get usesGpu() {
+    return this.#usesGpu;
+  }
+
   /**
    * @param {Request} request
    * @param {Transferable[]} [transfer]
@@ -73,9 +112,12 @@ export class Connection {
       try {
         this.#worker.postMessage({ id, request }, transfer);
       } catch (cause) {
-        return reject(explainTransfer(cause));
+        return reject("picture" in request ? explainTransfer(cause) : explainMessage(request, cause));
       }
       this.#waiting.set(id, { resolve, reject });
+      if (this.#knocking !== undefined) return;
+      this.#knocks = 0;
+      this.#knocking = setInterval(() => this.#knock(), KNOCK_MS);
     });
   }
 
@@ -84,14 +126,33 @@ export class Connection {
     if (this.#closedBy) return;
     this.#closedBy = error;
     this.#worker.terminate();
+    this.#rest();
     for (const { reject } of this.#waiting.values()) reject(error);
     this.#waiting.clear();
+    this.#onEnd(error);
+  }
+
+  #knock() {
+    const most = this.#isLoaded ? SILENT_KNOCKS : SILENT_KNOCKS_OF_LOAD;
+    if (this.#knocks < most) {
+      this.#knocks += 1;
+      return this.#worker.postMessage("knock");
+    }
+    const silence = `it gave no sign of life for ${(most * KNOCK_MS) / 1000} s`;
+    if (!this.#isHeard) return this.close(new AffectLensError("module-failed", explainStart(this.#address, silence)));
+    this.close(new AffectLensError("crashed", `the worker is gone: ${silence}`));
+  }
+
+  #rest() {
+    clearInterval(this.#knocking);
+    this.#knocking = undefined;
   }
 
   /** @param {number} id */
   #settle(id) {
     const waiter = this.#waiting.get(id);
     this.#waiting.delete(id);
+    if (this.#waiting.size === 0) this.#rest();
     return waiter;
   }
 }
@@ -117,7 +178,15 @@ function openWorker(address, workerUrl) {
       return new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
     });
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new AffectLensError("module-failed", explainStart(address, reason), { cause });
+    throw new AffectLensError("module-failed", explainStart(address, textOf(cause)), { cause });
   }
+}
+
+/**
+ * @param {Request} request
+ * @param {unknown} cause
+ */
+function explainMessage({ kind }, cause) {
+  const what = kind === "load" ? "the weights" : `what \`${kind}\` is given`;
+  return new AffectLensError("bad-argument", `${what} cannot be handed to the worker: ${textOf(cause)}`, { cause });
 }

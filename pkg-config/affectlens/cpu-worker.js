@@ -3,6 +3,7 @@
 // Helps the worker that owns the model with networks on the CPU, and sleeps while there is nothing to do.
 
 import { instantiate } from "./cpu-instance.js";
+import { textOf } from "./errors.js";
 
 /**
  * @typedef {import("./cpu-instance.js").Start} Start
@@ -26,7 +27,7 @@ async function help({ module, memory, thread, stack }) {
   } catch (error) {
     // Whoever waits for this one's part is not to wait for ever.
     exports?.fail();
-    tell({ error: error instanceof Error ? error.message : String(error) });
+    tell({ error: textOf(error) });
   }
 }
 

@@ -4,7 +4,9 @@
 // browsers run the small one several times faster.
 
 import { instantiate } from "./cpu-instance.js";
+import { textOf } from "./errors.js";
 import { startWorker } from "./start-worker.js";
+import { within } from "./time-limit.js";
 
 /**
  * @typedef {import("./cpu-instance.js").Start} Start
@@ -22,8 +24,9 @@ const MOST_PAGES = 16_384;
 const LINE = 64;
 /** Bytes of a helper's stack. */
 const STACK = 131_072;
-/** A helper that has not answered by then is given up. */
+/** A helper that has not answered by then is given up, and so is a module that has not come. */
 const START_MS = 10_000;
+const MODULE_MS = 20_000;
 /** Not written where it is used: bundlers would take it for one more file, as it is. */
 const HELPER = "./cpu-worker.js";
 
@@ -60,7 +63,7 @@ export class CpuWorkers {
 
   /** Whether it is ready to run networks. Never rejects: the large module can do without. */
   async start() {
-    let threads = this.#wanted ?? Math.min(navigator.hardwareConcurrency ?? 1, THREADS);
+    let threads = this.#wanted ?? Math.min(cores(), THREADS);
     if (threads > 1 && !globalThis.crossOriginIsolated) {
       this.#fallBack("one thread: the page is not cross-origin isolated");
       threads = 1;
@@ -174,17 +177,14 @@ export class CpuWorkers {
       return new Worker(new URL("./cpu-worker.js", import.meta.url), { type: "module" });
     });
     this.#helpers.push(helper);
-    return /** @type {Promise<void>} */ (
+    const started = /** @type {Promise<void>} */ (
       new Promise((resolve, reject) => {
         const fail = (/** @type {string} */ reason) => reject(new Error(`a helping worker: ${reason}`));
-        const timer = setTimeout(() => fail(`no answer in ${START_MS} ms`), START_MS);
         helper.addEventListener("message", ({ data: { error } }) => {
-          clearTimeout(timer);
           if (error === undefined) resolve();
           else fail(error);
         });
         helper.addEventListener("error", (event) => {
-          clearTimeout(timer);
           // Told here, so that it is not an error of this worker too.
           event.preventDefault();
           fail(event.message || "its script cannot be loaded");
@@ -192,11 +192,11 @@ export class CpuWorkers {
         try {
           helper.postMessage(start);
         } catch (error) {
-          clearTimeout(timer);
           fail(textOf(error));
         }
       })
     );
+    return within(START_MS, started, () => new Error(`a helping worker: no answer in ${START_MS} ms`));
   }
 
   /** @param {string} reason */
@@ -257,11 +257,25 @@ class Heap {
   }
 }
 
+/** Threads that run at once; browsers may hide how many there are, behind 0 too. */
+function cores() {
+  const { hardwareConcurrency } = navigator;
+  return Number.isInteger(hardwareConcurrency) && hardwareConcurrency >= 1 ? hardwareConcurrency : 1;
+}
+
 /** @param {URL} url */
 async function compile(url) {
-  const response = await fetch(url);
-  if (!response.ok) throw new Error(`\`${url}\` answered ${response.status}`);
-  return WebAssembly.compile(await response.arrayBuffer());
+  const ended = new AbortController();
+  const late = () => {
+    ended.abort();
+    return new Error(`\`${url}\` has not come in ${MODULE_MS / 1000} s`);
+  };
+  const fetched = async () => {
+    const response = await fetch(url, { signal: ended.signal });
+    if (!response.ok) throw new Error(`\`${url}\` answered ${response.status}`);
+    return WebAssembly.compile(await response.arrayBuffer());
+  };
+  return within(MODULE_MS, fetched(), late);
 }
 
 /**
@@ -270,9 +284,4 @@ async function compile(url) {
  */
 function roundUp(value, step) {
   return Math.ceil(value / step) * step;
-}
-
-/** @param {unknown} error */
-function textOf(error) {
-  return error instanceof Error ? error.message : String(error);
 }

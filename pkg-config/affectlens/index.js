@@ -1,6 +1,7 @@
 // @ts-check
 // The package's front: checks what it is given, keeps a worker that owns the model, and talks to it.
 
+import { Backoff, MOST_AT_ONCE } from "./backoff.js";
 import { Connection } from "./connection.js";
 import { AffectLensError } from "./errors.js";
 import { Listening, kindOfSource, readListenOptions } from "./listen.js";
@@ -20,8 +21,8 @@ export { AffectLensError };
  * @typedef {import("./options.js").Plan} Plan
  */
 
-/** Failures of a device, after which the same model may still run elsewhere. */
-const DEVICE_FAILURES = ["device-lost", "device-failed", "crashed", "webgpu-unavailable"];
+/** Failures after which the same model may still run elsewhere, if it was the GPU that failed. */
+const GPU_FAILURES = ["device-lost", "device-failed", "crashed"];
 
 /**
  * Loads weights and module and gives a lens that is ready to analyse pictures.
@@ -51,6 +52,9 @@ class Lens {
   #violence = null;
   /** @type {import("./index.js").SoundFacts | null} */
   #sound = null;
+  #backoff = new Backoff();
+  /** Why the last worker ended. @type {Error | undefined} */
+  #failure;
   #clock = new PictureClock();
   /** What listens now; a lens hears one source at a time. @type {Listening | undefined} */
   #listening;
@@ -144,7 +148,11 @@ class Lens {
     kindOfSource(source);
     if (!this.#sound) throw new AffectLensError("bad-argument", "listen needs a lens that was loaded with `audio: true`");
     const listening = new Listening(plan, {
-      hear: (samples, timeMs) => this.#ask({ kind: "hear", samples, timeMs }, [samples.buffer]),
+      hear: async (samples, timeMs) => {
+        if (this.#restMs > 0) return false;
+        await this.#ask({ kind: "hear", samples, timeMs }, [samples.buffer]);
+        return true;
+      },
       now: () => this.#clock.at(performance.now()),
       workletUrl: this.#plan.workletUrl,
     });
@@ -189,6 +197,7 @@ class Lens {
    */
   async #report(source, toRequest) {
     this.#refuseDisposed();
+    this.#refuseResting();
     const asked = performance.now();
     const { picture, transfer, timeMs } = await takePicture(source);
     try {
@@ -207,6 +216,7 @@ class Lens {
    */
   async #ask(request, transfer) {
     this.#refuseDisposed();
+    this.#refuseResting();
     // After a lost device the next call starts anew; the call that met the loss has failed and stays failed.
     if (!this.#connection?.isOpen) await this.#open();
     this.#refuseDisposed();
@@ -222,16 +232,8 @@ class Lens {
 
   async #openOnce() {
     const started = performance.now();
-    const { device } = this.#plan;
-    let loaded;
-    try {
-      loaded = await this.#connect(device);
-    } catch (error) {
-      const failed = error instanceof AffectLensError && DEVICE_FAILURES.includes(error.code);
-      if (device !== "auto" || !failed || this.#disposed) throw error;
-      loaded = await this.#connect("cpu");
-      loaded.device.fallback = `WebGPU failed: ${error.message}`;
-    }
+    const loaded = await this.#connectAnywhere();
+    this.#backoff.begin(performance.now());
     this.#device = loaded.device;
     this.#settings = loaded.settings;
     this.#violence = loaded.violence;
@@ -239,20 +241,63 @@ class Lens {
     this.#timings = { ...this.#timings, ...loaded.timings, loadMs: performance.now() - started };
   }
 
+  async #connectAnywhere() {
+    const { device } = this.#plan;
+    if (device !== "auto") return this.#connect(device);
+    const onCpu = async (/** @type {string | null} */ reason) => {
+      const loaded = await this.#connect("cpu");
+      loaded.device.fallback = reason;
+      return loaded;
+    };
+    const { failures } = this.#backoff;
+    if (failures > MOST_AT_ONCE) {
+      const isNew = this.#device?.kind !== "cpu";
+      return onCpu(isNew ? `WebGPU failed ${failures} times in a row: ${this.#failure?.message}` : (this.#device?.fallback ?? null));
+    }
+    try {
+      return await this.#connect("auto");
+    } catch (error) {
+      const isOfGpu = this.#connection?.usesGpu && error instanceof AffectLensError && GPU_FAILURES.includes(error.code);
+      if (!isOfGpu || this.#disposed) throw error;
+      return onCpu(`WebGPU failed: ${error.message}`);
+    }
+  }
+
   /** @param {import("./index.js").DeviceChoice} device */
   async #connect(device) {
     const { detector, tasks, audio, weights, wasmUrl, workerUrl, threads, warmUp, onProgress } = this.#plan;
+    const isRestart = this.#device !== undefined;
     const connection = new Connection(workerUrl, {
       onProgress: (progress) => onProgress?.(progress),
       onRequest: () => this.#requests++,
+      onEnd: (error) => {
+        this.#failure = error;
+        this.#backoff.fail(performance.now());
+      },
     });
     this.#connection = connection;
     try {
-      return await connection.ask({ kind: "load", device, detector, tasks, audio, weights, wasmUrl, threads, warmUp, settings: this.#settings });
+      // The first picture after a failure is waited for already: nothing is run before it.
+      return await connection.ask({
+        kind: "load", device, detector, tasks, audio, weights, wasmUrl, threads, warmUp: warmUp && !isRestart, settings: this.#settings, isRestart,
+      });
     } catch (error) {
       connection.close(/** @type {Error} */ (error));
       throw error;
     }
+  }
+
+  /** How long nothing is started after failures, milliseconds. */
+  get #restMs() {
+    return this.#connection?.isOpen || this.#starting ? 0 : this.#backoff.restMs(performance.now());
+  }
+
+  #refuseResting() {
+    if (this.#restMs <= 0 || !this.#failure) return;
+    const { message } = this.#failure;
+    const code = this.#failure instanceof AffectLensError ? this.#failure.code : "crashed";
+    const [failures, seconds] = [this.#backoff.failures, Math.ceil(this.#restMs / 1000)];
+    throw new AffectLensError(code, `${message}; the model failed ${failures} times in a row and is started again in ${seconds} s at the earliest`);
   }
 
   /** @param {string} call */

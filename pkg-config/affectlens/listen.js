@@ -2,7 +2,7 @@
 // Follows one source of sound until it ends, and hands what it hears to the model.
 
 import { captureElement, captureStream } from "./capture.js";
-import { AffectLensError, badArgument } from "./errors.js";
+import { AffectLensError, badArgument, tagOf, textOf } from "./errors.js";
 import { BlockTimes } from "./sound-clock.js";
 import { SoundFile, decodeSound } from "./sound-file.js";
 import { SoundQueue } from "./sound-queue.js";
@@ -11,10 +11,11 @@ import { SoundQueue } from "./sound-queue.js";
  * @typedef {import("./index.js").ListeningEnd} ListeningEnd
  * @typedef {{ own: boolean, clock?: () => number, onLevel?: (level: number) => void, signal?: AbortSignal }} ListenPlan
  * @typedef {{
- *   hear: import("./sound-queue.js").Hear,
+ *   hear: (samples: Float32Array<ArrayBuffer>, timeMs: number) => Promise<boolean>,
  *   now: () => number,
  *   workletUrl: string | undefined,
- * }} Listener `now`: the time that a picture would have which comes now
+ * }} Listener `hear`: whether it was heard; a model that rests after failures hears nothing; `now`: the time that a picture
+ *   would have which comes now
  */
 
 const ACCEPTED = ["MediaStream", "HTMLVideoElement", "HTMLAudioElement", "AudioBuffer", "Blob", "File"];
@@ -37,7 +38,7 @@ export function readListenOptions(options = {}) {
   if (typeof own !== "boolean") throw badArgument("own", own, "a boolean");
   if (clock !== undefined && typeof clock !== "function") throw badArgument("clock", clock, "a function");
   if (onLevel !== undefined && typeof onLevel !== "function") throw badArgument("onLevel", onLevel, "a function");
-  if (signal !== undefined && !(signal instanceof AbortSignal)) throw badArgument("signal", signal, "an AbortSignal");
+  if (signal !== undefined && tagOf(signal) !== "AbortSignal") throw badArgument("signal", signal, "an AbortSignal");
   return /** @type {ListenPlan} */ ({ own, clock, onLevel, signal });
 }
 
@@ -47,7 +48,7 @@ export function readListenOptions(options = {}) {
  * @param {unknown} source
  */
 export function kindOfSource(source) {
-  const kind = Object.prototype.toString.call(source).slice(8, -1);
+  const kind = tagOf(source);
   if (!ACCEPTED.includes(kind)) throw badArgument("source", source, `${ACCEPTED.slice(0, -1).join(", ")} or ${ACCEPTED.at(-1)}`);
   return kind;
 }
@@ -62,6 +63,8 @@ export class Listening {
   #file;
   #level = 0;
   #failures = 0;
+  /** Pieces that were on their way together fail with one error. @type {unknown} */
+  #lastFailure;
   #isOver = false;
   /** What is undone at the end. @type {(() => void)[]} */
   #cleanups = [];
@@ -84,8 +87,7 @@ export class Listening {
     this.#listener = listener;
     this.#queue = new SoundQueue(
       async (samples, timeMs) => {
-        await listener.hear(samples, timeMs);
-        this.#failures = 0;
+        if (await listener.hear(samples, timeMs)) this.#failures = 0;
       },
       (error) => this.#meetFailure(error),
     );
@@ -139,7 +141,7 @@ export class Listening {
       this.stop();
       signal?.throwIfAborted();
       // What was stopped while it opened did not fail.
-      if (!isOvertaken) throw error;
+      if (!isOvertaken) throw explain(error);
     }
   }
 
@@ -230,6 +232,8 @@ export class Listening {
 
   /** @param {unknown} error */
   #meetFailure(error) {
+    if (error === this.#lastFailure) return;
+    this.#lastFailure = error;
     this.#failures += 1;
     const code = error instanceof AffectLensError ? error.code : "";
     if (PASSING.includes(code) && this.#failures < MOST_FAILURES) return;
@@ -251,6 +255,12 @@ export class Listening {
     this.#queue.close();
     for (const undo of this.#cleanups.splice(0)) undo();
   }
+}
+
+/** @param {unknown} error */
+function explain(error) {
+  if (error instanceof AffectLensError) return error;
+  return new AffectLensError("sound-empty", `the sound cannot be taken: ${textOf(error)}`, { cause: error });
 }
 
 function refuseWithoutAudio() {

@@ -20,7 +20,12 @@ export type LoadRequest = {
   threads: number | undefined;
   warmUp: boolean;
   settings: GroupedSettings | undefined;
+  /** A model was there before and failed. */
+  isRestart: boolean;
 };
+
+/** A `knock` is answered at once, past all requests, as a sign of life. */
+export type Message = { id: number; request: Request } | "knock";
 
 export type Request =
   | LoadRequest
@@ -39,6 +44,8 @@ export type Reply =
   | { kind: "failed"; id: number; code: ErrorCode; message: string; fatal: boolean }
   /** The model is gone; nothing that waits will be answered. */
   | { kind: "stopped"; code: ErrorCode; message: string }
-  | { kind: "progress"; progress: Progress }
+  /** `usesGpu`: what fails from here on is a failure of the GPU. */
+  | { kind: "progress"; progress: Progress; usesGpu: boolean }
+  | { kind: "here" }
   /** A network request after loading. */
   | { kind: "request"; url: string };

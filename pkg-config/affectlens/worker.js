@@ -4,31 +4,50 @@
 
 import initialise, { Lens, lastPanic } from "./affectlens.js";
 import { CpuWorkers } from "./cpu.js";
-import { AffectLensError, ERROR_CODES } from "./errors.js";
+import { AffectLensError, ERROR_CODES, textOf } from "./errors.js";
+import { findAdapter, guardGpu } from "./gpu.js";
 import { FACE_TASKS } from "./names.js";
 import { readPixels } from "./pixels.js";
+import { within } from "./time-limit.js";
 import { gatherWeights } from "./weights.js";
 
 /**
+ * @typedef {import("./messages.js").Message} Message
  * @typedef {import("./messages.js").Request} Request
  * @typedef {import("./messages.js").LoadRequest} LoadRequest
  * @typedef {import("./messages.js").Reply} Reply
  */
 
+/** A server that has not begun to answer by then is given up; what it sends may take longer, but not for ever. */
+const MODULE_ANSWER_MS = 30_000;
+const MODULE_MS = 300_000;
+/** A GPU in software on a busy machine takes a minute to open, and some seconds for a picture. */
+const OPEN_MS = 120_000;
+const ANSWER_MS = 120_000;
+/** A single picture is looked at in many parts. */
+const SINGLE_MS = 600_000;
+
 const scope = /** @type {DedicatedWorkerGlobalScope} */ (/** @type {unknown} */ (self));
 
 /** @type {Lens | undefined} */
 let lens;
+/** Whether networks run on the GPU, or are about to. */
+let usesGpu = false;
 /** @type {Promise<void>} */
 let queue = Promise.resolve();
 
 scope.addEventListener("message", ({ data }) => {
-  const { id, request } = /** @type {{ id: number, request: Request }} */ (data);
+  const message = /** @type {Message} */ (data);
+  if (message === "knock") return reply({ kind: "here" });
+  const { id, request } = message;
   queue = queue.then(() => answer(id, request));
 });
 // A panic inside an asynchronous call leaves its promise unsettled and surfaces here.
 scope.addEventListener("error", (event) => stop(event.error ?? event.message));
 scope.addEventListener("unhandledrejection", (event) => stop(event.reason));
+guardGpu((reason) => {
+  if (usesGpu) stop(new AffectLensError("device-lost", `the GPU device was lost${reason ? `: ${reason}` : ""}`));
+});
 
 /**
  * @param {number} id
@@ -36,7 +55,7 @@ scope.addEventListener("unhandledrejection", (event) => stop(event.reason));
  */
 async function answer(id, request) {
   try {
-    reply({ kind: "done", id, value: await act(request) });
+    reply({ kind: "done", id, value: await answerInTime(request) });
   } catch (error) {
     const { code, message, fatal } = explain(error);
     reply({ kind: "failed", id, code, message, fatal });
@@ -44,22 +63,18 @@ async function answer(id, request) {
 }
 
 /** @param {Request} request */
-async function act(request) {
+function answerInTime(request) {
+  // Its own parts have limits: a slow network may take as long as it needs.
   if (request.kind === "load") return load(request);
-  if (!lens) throw new AffectLensError("bad-argument", "the worker has no model yet");
+  const limitMs = request.kind === "analyzeSingle" ? SINGLE_MS : ANSWER_MS;
+  return within(limitMs, act(request), () => tooLate(`\`${request.kind}\` was not done`, limitMs));
+}
+
+/** @param {Exclude<Request, LoadRequest>} request */
+async function act(request) {
+  if ("picture" in request) return look(request);
+  if (!lens) throw noModel();
   switch (request.kind) {
-    case "analyze": {
-      const { width, height, rgba } = readPixels(request.picture);
-      return lens.analyze(width, height, rgba, request.timeMs);
-    }
-    case "analyzeSingle": {
-      const { width, height, rgba } = readPixels(request.picture);
-      return lens.analyzeSingle(width, height, rgba);
-    }
-    case "analyzeFace": {
-      const { width, height, rgba } = readPixels(request.picture);
-      return lens.analyzeFace(width, height, rgba);
-    }
     case "hear":
       return lens.hear(request.samples, request.timeMs);
     case "configure":
@@ -72,10 +87,33 @@ async function act(request) {
   }
 }
 
+/** @param {Extract<Request, { picture: unknown }>} request */
+async function look(request) {
+  // First, since it closes the picture, whatever becomes of it.
+  const { width, height, rgba } = readPixels(request.picture);
+  if (!lens) throw noModel();
+  switch (request.kind) {
+    case "analyze":
+      return lens.analyze(width, height, rgba, request.timeMs);
+    case "analyzeSingle":
+      return lens.analyzeSingle(width, height, rgba);
+    case "analyzeFace":
+      return lens.analyzeFace(width, height, rgba);
+  }
+}
+
+function noModel() {
+  return new AffectLensError("bad-argument", "the worker has no model yet");
+}
+
 /** @param {LoadRequest} request */
-async function load({ device, detector, tasks, audio, weights, wasmUrl, threads, warmUp, settings }) {
+async function load({ device, detector, tasks, audio, weights, wasmUrl, threads, warmUp, settings, isRestart }) {
   const started = performance.now();
   progress("weights", 0, 0, false);
+  const looking = device === "cpu" ? undefined : findAdapter(isRestart);
+  // Nothing is fetched for a device that is not there.
+  const missing = device === "webgpu" ? (await looking)?.obstacle : undefined;
+  if (missing) throw new AffectLensError("webgpu-unavailable", missing);
   const [files, moduleMs] = await Promise.all([
     gatherWeights(weights, tasks, detector, audio, ({ loadedBytes, totalBytes, cached }) => progress("weights", loadedBytes, totalBytes, cached)),
     startModule(wasmUrl),
@@ -85,22 +123,25 @@ async function load({ device, detector, tasks, audio, weights, wasmUrl, threads,
   }
   if (audio && !files.voice) throw new AffectLensError("weights-missing", "weights have no `voice`, which `audio: true` needs");
   const gathered = performance.now();
+  const adapter = await looking;
+  usesGpu = adapter !== undefined && !adapter.obstacle;
   progress("device");
-  const obstacle = device === "cpu" ? undefined : await findObstacle();
-  if (obstacle && device === "webgpu") throw new AffectLensError("webgpu-unavailable", obstacle);
-  const choice = obstacle ? "cpu" : device;
   const cpu = new CpuWorkers(threads);
-  lens = await Lens.open(choice, tasks, files, cpu);
+  lens = await within(OPEN_MS, Lens.open(usesGpu ? device : "cpu", tasks, files, cpu), () => tooLate("the networks were not built", OPEN_MS));
   if (settings) configure(lens, settings);
   const opened = performance.now();
+  const report = lens.device();
+  usesGpu = report.kind === "webgpu";
   if (warmUp) {
     progress("warm-up");
-    await runOnce(lens, tasks);
+    await within(OPEN_MS, runOnce(lens, tasks), () => tooLate("the first run did not end", OPEN_MS));
   }
   const ended = performance.now();
   watchRequests();
   return {
-    device: await describeDevice(lens.device(), obstacle, cpu),
+    device: usesGpu
+      ? { ...report, adapter: adapter?.name ?? report.adapter, cpu: null }
+      : { ...report, fallback: adapter?.obstacle ?? report.fallback, cpu: cpu.report },
     settings: lens.settings(),
     violence: lens.violence(),
     sound: lens.sound(),
@@ -123,9 +164,16 @@ function configure(lens, change) {
 /** @param {string | undefined} wasmUrl */
 async function startModule(wasmUrl) {
   const started = performance.now();
+  const ended = new AbortController();
+  const late = () => new Error("its address gives no answer");
   try {
-    await initialise({ module_or_path: wasmUrl ?? new URL("./affectlens_bg.wasm", import.meta.url) });
+    // Bundlers find the file by this very expression.
+    const url = wasmUrl ?? new URL("./affectlens_bg.wasm", import.meta.url);
+    const response = await within(MODULE_ANSWER_MS, fetch(url, { signal: ended.signal }), late);
+    if (!response.ok) throw new Error(`\`${url}\` answered ${response.status}`);
+    await within(MODULE_MS, initialise({ module_or_path: response }), late);
   } catch (cause) {
+    ended.abort();
     throw new AffectLensError("module-failed", `the wasm module does not start: ${textOf(cause)}`, { cause });
   }
   return performance.now() - started;
@@ -146,35 +194,6 @@ async function runOnce(lens, tasks) {
   lens.reset();
 }
 
-/** Why there is no WebGPU, where the browser itself knows. */
-async function findObstacle() {
-  if (!navigatorGpu()) return "this browser has no WebGPU";
-  return (await requestAdapter()) ? undefined : "the browser offers no WebGPU adapter";
-}
-
-/**
- * Browsers name the adapter to scripts, not to the GPU layer of the module.
- *
- * @param {Omit<import("./index.js").DeviceReport, "cpu">} device
- * @param {string | undefined} obstacle
- * @param {CpuWorkers} workers
- */
-async function describeDevice(device, obstacle, workers) {
-  if (device.kind !== "webgpu") return { ...device, fallback: obstacle ?? device.fallback, cpu: workers.report };
-  const info = (await requestAdapter())?.info;
-  const names = [info?.vendor, info?.architecture, info?.device, info?.description].filter(Boolean);
-  return { ...device, adapter: names.length > 0 ? names.join(" ") : device.adapter, cpu: null };
-}
-
-async function requestAdapter() {
-  return navigatorGpu()?.requestAdapter({ powerPreference: "high-performance" });
-}
-
-/** WebGPU's types are not in every TypeScript library yet. */
-function navigatorGpu() {
-  return /** @type {any} */ (navigator).gpu;
-}
-
 /** Tells the page of every request that this worker makes from now on: there should be none. */
 function watchRequests() {
   const loaded = performance.now();
@@ -184,6 +203,17 @@ function watchRequests() {
       if (startTime >= loaded) reply({ kind: "request", url: name });
     }
   }).observe({ type: "resource" });
+}
+
+/**
+ * What is so late may still be under way: nothing can follow it in this worker.
+ *
+ * @param {string} what
+ * @param {number} limitMs
+ */
+function tooLate(what, limitMs) {
+  const message = `${what} within ${limitMs / 1000} s`;
+  return Object.assign(new AffectLensError(usesGpu ? "device-failed" : "crashed", message), { isFatal: true });
 }
 
 /** @param {unknown} error */
@@ -205,12 +235,7 @@ function explain(error) {
   }
   const code = ERROR_CODES.find((code) => code === /** @type {any} */ (error)?.code);
   if (code === undefined) return { code: "crashed", message: textOf(error), fatal: true };
-  return { code, message: textOf(error), fatal: code === "device-lost" };
-}
-
-/** @param {unknown} error */
-function textOf(error) {
-  return error instanceof Error ? error.message : String(error);
+  return { code, message: textOf(error), fatal: code === "device-lost" || /** @type {any} */ (error).isFatal === true };
 }
 
 /**
@@ -220,7 +245,7 @@ function textOf(error) {
  * @param {boolean} [cached]
  */
 function progress(stage, loadedBytes, totalBytes, cached) {
-  reply({ kind: "progress", progress: { stage, loadedBytes, totalBytes, cached } });
+  reply({ kind: "progress", progress: { stage, loadedBytes, totalBytes, cached }, usesGpu });
 }
 
 /** @param {Reply} message */
