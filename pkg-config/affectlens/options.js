@@ -1,9 +1,9 @@
 // @ts-check
 // Checks what callers give to `load` and `analyze`, and completes it.
 
-import { badArgument as bad } from "./errors.js";
+import { badArgument as bad, tagOf } from "./errors.js";
 import { DEVICES, TASKS } from "./names.js";
-import { ROLES, readManifest } from "./weights.js";
+import { ROLES, isBlob, readManifest } from "./weights.js";
 
 /**
  * @typedef {import("./index.js").LoadOptions} LoadOptions
@@ -37,7 +37,7 @@ export function readOptions(options) {
   if (typeof audio !== "boolean") throw bad("audio", audio, "a boolean");
   if (typeof warmUp !== "boolean") throw bad("warmUp", warmUp, "a boolean");
   if (onProgress !== undefined && typeof onProgress !== "function") throw bad("onProgress", onProgress, "a function");
-  if (signal !== undefined && !(signal instanceof AbortSignal)) throw bad("signal", signal, "an AbortSignal");
+  if (signal !== undefined && tagOf(signal) !== "AbortSignal") throw bad("signal", signal, "an AbortSignal");
   return {
     device,
     detector,
@@ -95,7 +95,7 @@ export function readCalibration(options) {
  */
 function readAddress(name, url) {
   if (url === undefined) return undefined;
-  if (typeof url !== "string" && !(url instanceof URL)) throw bad(name, url, "a string or URL");
+  if (typeof url !== "string" && !isUrl(url)) throw bad(name, url, "a string or URL");
   return resolve(name, url).href;
 }
 
@@ -104,7 +104,7 @@ function readAddress(name, url) {
  * @returns {import("./weights.js").WeightsSource}
  */
 function readWeights(weights) {
-  if (weights === undefined || typeof weights === "string" || weights instanceof URL) {
+  if (weights === undefined || typeof weights === "string" || isUrl(weights)) {
     return { kind: "manifest", url: manifestUrl(weights ?? "./weights/") };
   }
   const expected = "a URL, a manifest or bytes";
@@ -116,9 +116,17 @@ function readWeights(weights) {
     const known = ROLES.find((name) => name === role);
     if (!known) throw bad("weights", role, `files named ${ROLES.join(", ")}`);
     if (!isBytes(bytes)) throw bad(`weights.${role}`, bytes, "an ArrayBuffer, Uint8Array, Blob or File");
-    files[known] = bytes instanceof ArrayBuffer ? new Uint8Array(bytes) : bytes;
+    files[known] = isBlob(bytes) ? bytes : readBytes(`weights.${role}`, bytes);
   }
   return { kind: "bytes", files };
+}
+
+/**
+ * @param {unknown} value
+ * @returns {value is URL}
+ */
+function isUrl(value) {
+  return tagOf(value) === "URL";
 }
 
 /**
@@ -126,7 +134,19 @@ function readWeights(weights) {
  * @returns {value is ArrayBuffer | Uint8Array | Blob}
  */
 function isBytes(value) {
-  return value instanceof ArrayBuffer || value instanceof Uint8Array || value instanceof Blob;
+  return ["ArrayBuffer", "Uint8Array"].includes(tagOf(value)) || isBlob(value);
+}
+
+/**
+ * @param {string} name
+ * @param {ArrayBuffer | Uint8Array} bytes
+ */
+function readBytes(name, bytes) {
+  try {
+    return ArrayBuffer.isView(bytes) ? bytes : new Uint8Array(bytes);
+  } catch {
+    throw bad(name, bytes, "bytes that are still there; they were transferred to somewhere else");
+  }
 }
 
 /** @param {string | URL} weights */

@@ -1,7 +1,9 @@
 // @ts-check
 // Takes a copy of the picture that the caller gives, in a form that can move to the worker.
 
-import { AffectLensError, badArgument, describe } from "./errors.js";
+import { AffectLensError, badArgument, describe, tagOf, textOf } from "./errors.js";
+import { refuseTooLarge, sizeOf } from "./picture-size.js";
+import { within } from "./time-limit.js";
 import { PATIENCE_MS, takeFrame } from "./video.js";
 
 /**
@@ -31,8 +33,7 @@ const ACCEPTED = [
  * @returns {Promise<Snapshot>}
  */
 export async function takePicture(source) {
-  // By tag, not `instanceof`: pictures from an iframe count too, and there are no such classes in Node.
-  const tag = Object.prototype.toString.call(source).slice(8, -1);
+  const tag = tagOf(source);
   const shown = /** @type {any} */ (source);
   try {
     switch (tag) {
@@ -47,13 +48,16 @@ export async function takePicture(source) {
         if (shown.width === 0 || shown.height === 0) {
           throw empty("the ImageBitmap is closed, or was transferred to a worker: pass it before that");
         }
+        refuseTooLarge(shown.width, shown.height);
         return ofImage(await createImageBitmap(shown));
       case "HTMLImageElement":
         await loadImage(shown);
+        refuseTooLarge(shown.naturalWidth, shown.naturalHeight);
         return ofImage(await createImageBitmap(shown));
       case "HTMLCanvasElement":
       case "OffscreenCanvas":
         if (shown.width === 0 || shown.height === 0) throw tooSmall(shown.width, shown.height);
+        refuseTooLarge(shown.width, shown.height);
         return ofImage(await createImageBitmap(shown));
       case "Blob":
       case "File":
@@ -94,19 +98,12 @@ export function releasePicture(picture) {
 async function loadImage(image) {
   if (image.complete && image.naturalWidth > 0) return;
   if (!image.currentSrc && !image.src && !image.srcset) throw empty("the image has nothing to show: set its `src`");
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let timer;
-  const late = new Promise((_, reject) => {
-    const message = `the image did not load within ${PATIENCE_MS / 1000} s: wait for its event "load"`;
-    timer = setTimeout(() => reject(empty(message)), PATIENCE_MS);
-  });
+  const late = () => empty(`the image did not load within ${PATIENCE_MS / 1000} s: wait for its event "load"`);
   try {
-    await Promise.race([image.decode(), late]);
+    await within(PATIENCE_MS, image.decode(), late);
   } catch (cause) {
     if (cause instanceof AffectLensError) throw cause;
     throw empty(`the image \`${shorten(image.currentSrc || image.src)}\` is not there or cannot be decoded`, cause);
-  } finally {
-    clearTimeout(timer);
   }
 }
 
@@ -127,11 +124,17 @@ async function decodeFile(file) {
 }
 
 /**
- * @param {ImageBitmap | VideoFrame} image
+ * @param {ImageBitmap | VideoFrame} image is closed if it is refused
  * @param {number} [timeMs]
  * @returns {Snapshot}
  */
 function ofImage(image, timeMs) {
+  try {
+    refuseTooLarge(...sizeOf(image));
+  } catch (error) {
+    image.close();
+    throw error;
+  }
   return { picture: { kind: "image", image }, transfer: [image], timeMs };
 }
 
@@ -146,6 +149,7 @@ function ofPixels({ width, height, data }) {
   // The size is judged here so that a wrong one does not cost a trip to the worker.
   if (!(Number.isInteger(width) && Number.isInteger(height) && width > 0 && height > 0)) throw tooSmall(width, height);
   const expected = width * height * 4;
+  refuseTooLarge(width, height);
   if (data.length !== expected) {
     throw new AffectLensError(
       "picture-size",
@@ -161,7 +165,7 @@ function ofPixels({ width, height, data }) {
  * @returns {data is Uint8ClampedArray<ArrayBuffer> | Uint8Array<ArrayBuffer>}
  */
 function isBytes(data) {
-  return data instanceof Uint8ClampedArray || data instanceof Uint8Array;
+  return ["Uint8ClampedArray", "Uint8Array"].includes(tagOf(data));
 }
 
 /** @param {unknown} value */
@@ -192,22 +196,15 @@ function tainted(cause) {
   return new AffectLensError("picture-tainted", message, { cause });
 }
 
-/**
- * @param {unknown} error
- * @returns {unknown}
- */
+/** @param {unknown} error */
 function explain(error) {
-  if (!(error instanceof DOMException)) return error;
-  if (error.name === "SecurityError") return tainted(error);
-  return empty(`the picture cannot be read: ${error.message}`, error);
+  if (error instanceof AffectLensError) return error;
+  // By name: what an iframe's objects throw is of the iframe's classes.
+  if (/** @type {any} */ (error)?.name === "SecurityError") return tainted(error);
+  return empty(`the picture cannot be read: ${textOf(error)}`, error);
 }
 
 /** @param {string} address a `data:` address can be as long as its picture */
 function shorten(address) {
   return address.length > 100 ? `${address.slice(0, 100)}…` : address;
-}
-
-/** @param {unknown} error */
-function textOf(error) {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -2,7 +2,11 @@
 /// <reference lib="webworker" />
 // Reads the pixels of a picture in the worker: 8-bit sRGB, composed on black.
 
-import { AffectLensError } from "./errors.js";
+import { AffectLensError, textOf } from "./errors.js";
+import { sizeOf } from "./picture-size.js";
+
+/** A canvas of more pixels than a video frame has is not kept for the next picture. */
+const KEPT_PIXELS = 2 ** 23;
 
 /** @type {OffscreenCanvasRenderingContext2D | null} */
 let canvas = null;
@@ -17,17 +21,17 @@ export function readPixels(picture) {
     return { width: picture.width, height: picture.height, rgba: onBlack(new Uint8Array(buffer, byteOffset, byteLength)) };
   }
   const { image } = picture;
-  const [width, height] =
-    "displayWidth" in image ? [image.displayWidth, image.displayHeight] : [image.width, image.height];
+  const [width, height] = sizeOf(image);
   try {
     const { data } = draw(image, width, height);
     return { width, height, rgba: new Uint8Array(data.buffer) };
   } catch (cause) {
     if (cause instanceof AffectLensError) throw cause;
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new AffectLensError("picture-size", `picture of ${width}x${height} pixels cannot be drawn: ${reason}`, { cause });
+    const message = `picture of ${width}x${height} pixels cannot be drawn: ${textOf(cause)}`;
+    throw new AffectLensError("picture-size", message, { cause });
   } finally {
     image.close();
+    if (width * height > KEPT_PIXELS) canvas = null;
   }
 }
 

@@ -111,6 +111,7 @@ test("the library carries code, types and licence, and no weights", () => {
       "names.js",
       "options.js",
       "package.json",
+      "picture-size.js",
       "picture.js",
       "pixels.js",
       "platform.js",

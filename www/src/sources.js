@@ -11,6 +11,9 @@ import { messageOf } from "./notices.js";
  * @typedef {{ onOpen: (name: string) => void, onClose: () => void }} Listeners
  */
 
+/** Half of what the lens takes: a picture costs it up to ten bytes for each pixel. */
+const MOST_PIXELS = 2 ** 25;
+
 /** The source in use. */
 export class Sources {
   /** @type {Showing} */
@@ -156,10 +159,22 @@ export class Sources {
   }
 }
 
-/** @param {File} file */
+/**
+ * @param {File} file
+ * @returns {Promise<ImageBitmap>} smaller than the file's picture, if that is very large
+ */
 async function decodePicture(file) {
   try {
-    return await createImageBitmap(file);
+    const picture = await createImageBitmap(file);
+    const { width, height } = picture;
+    const scale = Math.sqrt(MOST_PIXELS / (width * height));
+    if (scale >= 1) return picture;
+    const [resizeWidth, resizeHeight] = [width, height].map((side) => Math.max(1, Math.floor(side * scale)));
+    try {
+      return await createImageBitmap(picture, { resizeWidth, resizeHeight, resizeQuality: "medium" });
+    } finally {
+      picture.close();
+    }
   } catch (cause) {
     throw new SourceError("unreadable", `This browser cannot read ${file.name}.`, { cause });
   }
