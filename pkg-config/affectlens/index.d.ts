@@ -103,7 +103,8 @@ export interface Progress {
 
 /**
  * A picture to analyse; it stays yours and is not changed. One that is still loading is waited for, a few seconds at most.
- * A `Blob` or `File` holds a picture in a format that the browser decodes. Transparent pictures are composed on black.
+ * A `Blob` or `File` holds a picture in a format that the browser decodes. Transparent pictures are composed on black. At most
+ * 67,108,864 pixels, and 16,384 a side.
  */
 export type Picture =
   | HTMLVideoElement
@@ -474,7 +475,7 @@ export type ErrorCode =
   | "sound-tainted"
   /** The browser starts no sound: before the visitor has clicked or pressed a key, or, in some, without a loudspeaker. */
   | "sound-blocked"
-  /** A weights file that is not there, or that the model needs. */
+  /** A weights file that is not there, does not come, or that the model needs. */
   | "weights-missing"
   /** Bytes that are not a weights file or manifest, are cut short, or belong to another network. */
   | "weights-malformed"
@@ -482,11 +483,11 @@ export type ErrorCode =
   | "weights-digest"
   /** `device: "webgpu"` where there is none. */
   | "webgpu-unavailable"
-  /** The GPU went away. The call failed; the next one starts a new worker. */
+  /** The GPU went away. The calls under way failed; the next one starts a new worker, or later, if it fails again and again. */
   | "device-lost"
-  /** The device gave no result for this picture. */
+  /** The device gave no result for this picture, or none in time. */
   | "device-failed"
-  /** The model stopped. The call failed; the next one starts a new worker. */
+  /** The model stopped, or fell silent. The calls under way failed; the next one starts a new worker, as after a lost GPU. */
   | "crashed"
   /** A worker, worklet or wasm module cannot be fetched or started; `workerUrl`, `workletUrl` and `wasmUrl` give other addresses. */
   | "module-failed"

@@ -5,10 +5,10 @@ import { AffectLensError } from "./errors.js";
 
 /**
  * Beyond these browsers draw nothing for some pictures, and say nothing. The module's memory holds seven bytes for each pixel
- * and never shrinks.
+ * and never shrinks. The command line takes the same sides.
  */
 const MOST_PIXELS = 2 ** 26;
-const LONGEST_SIDE = 2 ** 15 - 1;
+const LONGEST_SIDE = 16_384;
 
 /**
  * As it is shown.

@@ -133,7 +133,7 @@ test("a picture that is too large is refused, and its copy closed", async (conte
   const seen = failureOf(lens.analyze(large));
   await settle();
   assert.deepEqual(seen.failure?.[0], "picture-size");
-  assert.match(seen.failure[1], /^picture is 21000x21000, expected at most 67108864 pixels and sides of at most 32767: make it smaller first/);
+  assert.match(seen.failure[1], /^picture is 21000x21000, expected at most 67108864 pixels and sides of at most 16384: make it smaller first/);
   assert.deepEqual([...FakeFrame.open], [large]);
   large.close();
   lens.dispose();

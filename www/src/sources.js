@@ -5,14 +5,12 @@ import clipUrl from "@media/cap12_edit.webm?url";
 
 import { SourceError, listCameras, openCamera, releaseVideo, showVideo, stopStream } from "./media.js";
 import { messageOf } from "./notices.js";
+import { decodePicture } from "./still.js";
 
 /**
  * @typedef {"nothing" | "camera" | "clip" | "still"} Showing
  * @typedef {{ onOpen: (name: string) => void, onClose: () => void }} Listeners
  */
-
-/** Half of what the lens takes: a picture costs it up to ten bytes for each pixel. */
-const MOST_PIXELS = 2 ** 25;
 
 /** The source in use. */
 export class Sources {
@@ -156,26 +154,5 @@ export class Sources {
   /** @param {MediaStream} stream the one that is shown */
   async #showCameras(stream) {
     this.#stage.showCameras(await listCameras(), stream.getVideoTracks()[0]?.getSettings().deviceId);
-  }
-}
-
-/**
- * @param {File} file
- * @returns {Promise<ImageBitmap>} smaller than the file's picture, if that is very large
- */
-async function decodePicture(file) {
-  try {
-    const picture = await createImageBitmap(file);
-    const { width, height } = picture;
-    const scale = Math.sqrt(MOST_PIXELS / (width * height));
-    if (scale >= 1) return picture;
-    const [resizeWidth, resizeHeight] = [width, height].map((side) => Math.max(1, Math.floor(side * scale)));
-    try {
-      return await createImageBitmap(picture, { resizeWidth, resizeHeight, resizeQuality: "medium" });
-    } finally {
-      picture.close();
-    }
-  } catch (cause) {
-    throw new SourceError("unreadable", `This browser cannot read ${file.name}.`, { cause });
   }
 }

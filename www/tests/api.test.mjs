@@ -343,6 +343,7 @@ describe("pictures", LIMIT, () => {
         "given away": await failure(lens.analyze(given)),
         "text file": await failure(lens.analyze(new File(["text"], "notes.txt", { type: "text/plain" }))),
         "video file": await failure(lens.analyzeFace(new Blob(["?"], { type: "video/mp4" }))),
+        "large pixels": await failure(lens.analyze({ width: 21_000, height: 21_000, data: new Uint8Array(4) })),
         "wide canvas": await failure(lens.analyze(new OffscreenCanvas(100_000, 1))),
         "empty video": await failure(lens.analyzeFace(document.createElement("video"))),
         "no time": await failure(lens.analyze(new ImageData(4, 4), { timeMs: NaN })),
@@ -367,6 +368,7 @@ describe("pictures", LIMIT, () => {
       "given away": "picture-empty",
       "text file": "picture-empty",
       "video file": "picture-empty",
+      "large pixels": "picture-size",
       "wide canvas": "picture-size",
       "empty video": "picture-empty",
       "no time": "bad-argument",
@@ -402,8 +404,11 @@ describe("pictures", LIMIT, () => {
       const element = Object.assign(document.createElement("canvas"), { width, height });
       const bitmap = await createImageBitmap(shown);
       const frame = new VideoFrame(bitmap, { timestamp: 0 });
+      const plain = await pixels("/face.png");
+      const { contentWindow } = document.body.appendChild(document.createElement("iframe"));
       const sources = {
-        ImageData: await pixels("/face.png"),
+        ImageData: plain,
+        "ImageData of an iframe": new contentWindow.ImageData(contentWindow.Uint8ClampedArray.from(plain.data), width, height),
         HTMLImageElement: shown,
         ImageBitmap: bitmap,
         VideoFrame: frame,

@@ -33,6 +33,8 @@ export const tarballs = {
 
 /** A machine without a GPU computes WebGPU in software; that adapter must be asked for. */
 const WEBGPU_FLAGS = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"];
+/** A browser denies a page the GPU after two crashes of its process, and ends itself after six. */
+const CRASH_FLAGS = ["--disable-gpu-process-crash-limit", "--disable-domain-blocking-for-3d-apis"];
 const NO_WEBGPU_FLAGS = ["--disable-features=WebGPU,WebGPUService", "--disable-webgpu"];
 const QUIET_FLAGS = [
   "--no-sandbox",
@@ -45,11 +47,12 @@ const QUIET_FLAGS = [
 ];
 
 /**
- * @param {{ webgpu?: boolean, camera?: string | "none" | "denied", microphone?: string | "none" | "denied" }} [wanted]
- *   `camera`: an absolute .mjpeg file to show; `microphone`: an absolute .wav file to play
+ * @param {{ webgpu?: boolean, crashes?: boolean, camera?: string | "none" | "denied", microphone?: string | "none" | "denied" }} [wanted]
+ *   `crashes`: the GPU process may end as often as it likes; `camera`: an absolute .mjpeg file to show; `microphone`: an absolute .wav file to play
  */
-export async function openBrowser({ webgpu = false, camera = "none", microphone = "none" } = {}) {
+export async function openBrowser({ webgpu = false, crashes = false, camera = "none", microphone = "none" } = {}) {
   const flags = [...QUIET_FLAGS, ...(webgpu ? WEBGPU_FLAGS : NO_WEBGPU_FLAGS)];
+  if (crashes) flags.push(...CRASH_FLAGS);
   const devices = [camera, microphone];
   if (devices.some((device) => device !== "none")) flags.push("--use-fake-device-for-media-stream");
   if (devices.some((device) => device.startsWith("/"))) flags.push("--use-fake-ui-for-media-stream");
