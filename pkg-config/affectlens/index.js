@@ -2,6 +2,7 @@
 // The package's front: checks what it is given, keeps a worker that owns the model, and talks to it.
 
 import { Connection } from "./connection.js";
+import { DISPOSE } from "./disposal.js";
 import { AffectLensError } from "./errors.js";
 import { Listening, kindOfSource, readListenOptions } from "./listen.js";
 import { FACE_TASKS } from "./names.js";
@@ -181,6 +182,10 @@ class Lens {
     this.#disposed = true;
     this.#listening?.stop();
     this.#connection?.close(afterDispose());
+  }
+
+  [DISPOSE]() {
+    this.dispose();
   }
 
   /**

@@ -2,7 +2,10 @@
 // Follows one source of sound until it ends, and hands what it hears to the model.
 
 import { captureElement, captureStream } from "./capture.js";
+import { DISPOSE } from "./disposal.js";
 import { AffectLensError, badArgument } from "./errors.js";
+import { Failures } from "./failures.js";
+import { A_BOOLEAN, A_FUNCTION, A_SIGNAL, readFields } from "./fields.js";
 import { BlockTimes } from "./sound-clock.js";
 import { SoundFile, decodeSound } from "./sound-file.js";
 import { SoundQueue } from "./sound-queue.js";
@@ -18,10 +21,8 @@ import { SoundQueue } from "./sound-queue.js";
  */
 
 const ACCEPTED = ["MediaStream", "HTMLVideoElement", "HTMLAudioElement", "AudioBuffer", "Blob", "File"];
-/** After one of these the next piece may be heard: the model is started anew. */
-const PASSING = ["device-lost", "device-failed", "crashed"];
-/** So many failures one after the other do not pass. */
-const MOST_FAILURES = 3;
+/** @type {Record<keyof ListenPlan, import("./fields.js").Field>} */
+const OPTIONS = { own: A_BOOLEAN, clock: A_FUNCTION, onLevel: A_FUNCTION, signal: A_SIGNAL };
 /** Value of `readyState` from which an element plays on. */
 const HAVE_FUTURE_DATA = 3;
 
@@ -30,15 +31,8 @@ const HAVE_FUTURE_DATA = 3;
  * @returns {ListenPlan}
  */
 export function readListenOptions(options = {}) {
-  if (typeof options !== "object" || options === null || Array.isArray(options)) {
-    throw badArgument("options", options, "an object like { own: true }");
-  }
-  const { own = false, clock, onLevel, signal } = /** @type {Record<string, unknown>} */ (options);
-  if (typeof own !== "boolean") throw badArgument("own", own, "a boolean");
-  if (clock !== undefined && typeof clock !== "function") throw badArgument("clock", clock, "a function");
-  if (onLevel !== undefined && typeof onLevel !== "function") throw badArgument("onLevel", onLevel, "a function");
-  if (signal !== undefined && !(signal instanceof AbortSignal)) throw badArgument("signal", signal, "an AbortSignal");
-  return /** @type {ListenPlan} */ ({ own, clock, onLevel, signal });
+  const { own = false, clock, onLevel, signal } = readFields(/** @type {Partial<ListenPlan>} */ (options), OPTIONS, "an object like { own: true }");
+  return { own, clock, onLevel, signal };
 }
 
 /**
@@ -61,7 +55,7 @@ export class Listening {
   /** Of a file. @type {SoundFile | undefined} */
   #file;
   #level = 0;
-  #failures = 0;
+  #failures = new Failures();
   #isOver = false;
   /** What is undone at the end. @type {(() => void)[]} */
   #cleanups = [];
@@ -85,7 +79,7 @@ export class Listening {
     this.#queue = new SoundQueue(
       async (samples, timeMs) => {
         await listener.hear(samples, timeMs);
-        this.#failures = 0;
+        this.#failures.forget();
       },
       (error) => this.#meetFailure(error),
     );
@@ -108,6 +102,10 @@ export class Listening {
   stop() {
     this.#end();
     this.#resolve("stopped");
+  }
+
+  [DISPOSE]() {
+    this.stop();
   }
 
   /**
@@ -230,10 +228,7 @@ export class Listening {
 
   /** @param {unknown} error */
   #meetFailure(error) {
-    this.#failures += 1;
-    const code = error instanceof AffectLensError ? error.code : "";
-    if (PASSING.includes(code) && this.#failures < MOST_FAILURES) return;
-    this.#fail(error);
+    if (this.#failures.isLast(error)) this.#fail(error);
   }
 
   /** @param {unknown} error */
