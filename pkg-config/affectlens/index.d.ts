@@ -1,3 +1,5 @@
+/// <reference lib="esnext.disposable" />
+import type { InPages } from "./browser.js";
 import type {
   ActionUnitName,
   ActionUnitSource,
@@ -107,13 +109,13 @@ export interface Progress {
  * 67,108,864 pixels, and 16,384 a side.
  */
 export type Picture =
-  | HTMLVideoElement
+  | InPages<"HTMLVideoElement">
   | VideoFrame
   | ImageBitmap
   | ImageData
-  | HTMLCanvasElement
+  | InPages<"HTMLCanvasElement">
   | OffscreenCanvas
-  | HTMLImageElement
+  | InPages<"HTMLImageElement">
   | Blob
   | { data: Uint8ClampedArray | Uint8Array; width: number; height: number };
 
@@ -143,6 +145,8 @@ export interface Lens {
   reset(): Promise<void>;
   /** Ends the worker and frees its memory. Later calls reject with the code `disposed`. May be called again. */
   dispose(): void;
+  /** As `dispose`, at the end of the block that declares the lens with `using`. */
+  [Symbol.dispose](): void;
   /** What the networks run on. */
   readonly device: DeviceReport;
   /** The settings in force; at first those that the weights were tuned for. */
@@ -181,7 +185,7 @@ export interface CalibrateOptions {
  * - An `AudioBuffer`, `Blob` or `File` (of sound, or a video with sound; at most 256 MiB): along with the pictures, each time as
  *   far as the picture that is analysed. It begins at time 0.
  */
-export type Sound = MediaStream | HTMLMediaElement | AudioBuffer | Blob;
+export type Sound = InPages<"MediaStream"> | InPages<"HTMLMediaElement"> | InPages<"AudioBuffer"> | Blob;
 
 export interface ListenOptions {
   /** A `MediaStream` was made for this alone: its tracks are stopped at the end, and the microphone is free. Off by default. */
@@ -205,6 +209,8 @@ export interface Listening {
   readonly droppedMs: number;
   /** Ends it. What had been opened for it is closed; your stream or element stays as it is, unless it is `own`. */
   stop(): void;
+  /** As `stop`, for `using`. */
+  [Symbol.dispose](): void;
   /** How it ended; rejects if the model cannot hear any more. */
   readonly ended: Promise<ListeningEnd>;
 }
@@ -475,6 +481,22 @@ export type ErrorCode =
   | "sound-tainted"
   /** The browser starts no sound: before the visitor has clicked or pressed a key, or, in some, without a loudspeaker. */
   | "sound-blocked"
+  /** The visitor, the browser or the page's policy does not allow the camera. */
+  | "camera-denied"
+  /** There is no camera. */
+  | "camera-none"
+  /** The camera does not answer or shows nothing, mostly since another program has it. */
+  | "camera-in-use"
+  /** The camera that was asked for, or was open, is gone. */
+  | "camera-lost"
+  /** The visitor, the browser or the page's policy does not allow the microphone. */
+  | "microphone-denied"
+  /** There is no microphone. */
+  | "microphone-none"
+  /** The microphone does not answer, mostly since another program has it. */
+  | "microphone-in-use"
+  /** The microphone that was asked for is gone. */
+  | "microphone-lost"
   /** A weights file that is not there, does not come, or that the model needs. */
   | "weights-missing"
   /** Bytes that are not a weights file or manifest, are cut short, or belong to another network. */
@@ -491,7 +513,7 @@ export type ErrorCode =
   | "crashed"
   /** A worker, worklet or wasm module cannot be fetched or started; `workerUrl`, `workletUrl` and `wasmUrl` give other addresses. */
   | "module-failed"
-  /** Weights cannot be checked, and sound cannot be captured, outside https and localhost. */
+  /** Weights cannot be checked, and cameras, microphones and sound cannot be opened, outside https and localhost. */
   | "insecure-context"
   /** A broken promise of our own: please report it. */
   | "internal"

@@ -3,6 +3,7 @@
 
 import { Backoff, MOST_AT_ONCE } from "./backoff.js";
 import { Connection } from "./connection.js";
+import { DISPOSE } from "./disposal.js";
 import { AffectLensError } from "./errors.js";
 import { Listening, kindOfSource, readListenOptions } from "./listen.js";
 import { FACE_TASKS } from "./names.js";
@@ -189,6 +190,10 @@ class Lens {
     this.#disposed = true;
     this.#listening?.stop();
     this.#connection?.close(afterDispose());
+  }
+
+  [DISPOSE]() {
+    this.dispose();
   }
 
   /**

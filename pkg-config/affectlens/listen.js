@@ -2,7 +2,10 @@
 // Follows one source of sound until it ends, and hands what it hears to the model.
 
 import { captureElement, captureStream } from "./capture.js";
+import { DISPOSE } from "./disposal.js";
 import { AffectLensError, badArgument, tagOf, textOf } from "./errors.js";
+import { Failures } from "./failures.js";
+import { A_BOOLEAN, A_FUNCTION, A_SIGNAL, readFields } from "./fields.js";
 import { BlockTimes } from "./sound-clock.js";
 import { SoundFile, decodeSound } from "./sound-file.js";
 import { SoundQueue } from "./sound-queue.js";
@@ -19,10 +22,8 @@ import { SoundQueue } from "./sound-queue.js";
  */
 
 const ACCEPTED = ["MediaStream", "HTMLVideoElement", "HTMLAudioElement", "AudioBuffer", "Blob", "File"];
-/** After one of these the next piece may be heard: the model is started anew. */
-const PASSING = ["device-lost", "device-failed", "crashed"];
-/** So many failures one after the other do not pass. */
-const MOST_FAILURES = 3;
+/** @type {Record<keyof ListenPlan, import("./fields.js").Field>} */
+const OPTIONS = { own: A_BOOLEAN, clock: A_FUNCTION, onLevel: A_FUNCTION, signal: A_SIGNAL };
 /** Value of `readyState` from which an element plays on. */
 const HAVE_FUTURE_DATA = 3;
 
@@ -31,15 +32,8 @@ const HAVE_FUTURE_DATA = 3;
  * @returns {ListenPlan}
  */
 export function readListenOptions(options = {}) {
-  if (typeof options !== "object" || options === null || Array.isArray(options)) {
-    throw badArgument("options", options, "an object like { own: true }");
-  }
-  const { own = false, clock, onLevel, signal } = /** @type {Record<string, unknown>} */ (options);
-  if (typeof own !== "boolean") throw badArgument("own", own, "a boolean");
-  if (clock !== undefined && typeof clock !== "function") throw badArgument("clock", clock, "a function");
-  if (onLevel !== undefined && typeof onLevel !== "function") throw badArgument("onLevel", onLevel, "a function");
-  if (signal !== undefined && tagOf(signal) !== "AbortSignal") throw badArgument("signal", signal, "an AbortSignal");
-  return /** @type {ListenPlan} */ ({ own, clock, onLevel, signal });
+  const { own = false, clock, onLevel, signal } = readFields(/** @type {Partial<ListenPlan>} */ (options), OPTIONS, "an object like { own: true }");
+  return { own, clock, onLevel, signal };
 }
 
 /**
@@ -62,7 +56,7 @@ export class Listening {
   /** Of a file. @type {SoundFile | undefined} */
   #file;
   #level = 0;
-  #failures = 0;
+  #failures = new Failures();
   /** Pieces that were on their way together fail with one error. @type {unknown} */
   #lastFailure;
   #isOver = false;
@@ -87,7 +81,7 @@ export class Listening {
     this.#listener = listener;
     this.#queue = new SoundQueue(
       async (samples, timeMs) => {
-        if (await listener.hear(samples, timeMs)) this.#failures = 0;
+        if (await listener.hear(samples, timeMs)) this.#failures.forget();
       },
       (error) => this.#meetFailure(error),
     );
@@ -110,6 +104,10 @@ export class Listening {
   stop() {
     this.#end();
     this.#resolve("stopped");
+  }
+
+  [DISPOSE]() {
+    this.stop();
   }
 
   /**
@@ -234,10 +232,7 @@ export class Listening {
   #meetFailure(error) {
     if (error === this.#lastFailure) return;
     this.#lastFailure = error;
-    this.#failures += 1;
-    const code = error instanceof AffectLensError ? error.code : "";
-    if (PASSING.includes(code) && this.#failures < MOST_FAILURES) return;
-    this.#fail(error);
+    if (this.#failures.isLast(error)) this.#fail(error);
   }
 
   /** @param {unknown} error */

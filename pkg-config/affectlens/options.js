@@ -2,6 +2,7 @@
 // Checks what callers give to `load` and `analyze`, and completes it.
 
 import { badArgument as bad, tagOf } from "./errors.js";
+import { ANYTHING, A_BOOLEAN, A_FUNCTION, A_SIGNAL, aNumber, oneOf, readFields, wholeNumber } from "./fields.js";
 import { DEVICES, TASKS } from "./names.js";
 import { ROLES, isBlob, readManifest } from "./weights.js";
 
@@ -17,27 +18,35 @@ const MOST_THREADS = 64;
 /** A look is not held for longer; the mean would be one of something else. */
 const MOST_SECONDS = 60;
 
+/** What is `ANYTHING` is judged where it is read. @type {Record<keyof LoadOptions, import("./fields.js").Field>} */
+const LOAD_FIELDS = {
+  tasks: ANYTHING,
+  audio: A_BOOLEAN,
+  detector: oneOf(DETECTORS),
+  device: oneOf(DEVICES),
+  weights: ANYTHING,
+  wasmUrl: ANYTHING,
+  workerUrl: ANYTHING,
+  workletUrl: ANYTHING,
+  threads: wholeNumber(1, MOST_THREADS),
+  warmUp: A_BOOLEAN,
+  onProgress: A_FUNCTION,
+  signal: A_SIGNAL,
+};
+const ANALYZE_FIELDS = { single: A_BOOLEAN, timeMs: aNumber("a finite number", Number.isFinite) };
+const CALIBRATE_FIELDS = { seconds: aNumber(`a number above 0, at most ${MOST_SECONDS}`, (value) => value > 0 && value <= MOST_SECONDS) };
+
 /**
  * @param {LoadOptions} options
  * @returns {Plan}
  */
 export function readOptions(options) {
-  if (typeof options !== "object" || options === null) throw bad("options", options, "an object");
-  const { tasks = ["expression"], device = "auto", detector = "short-range", audio = false, warmUp = true } = options;
-  const { weights, wasmUrl, workerUrl, workletUrl, threads, onProgress, signal } = options;
+  const { tasks = ["expression"], device = "auto", detector = "short-range", audio = false, warmUp = true } = readFields(options, LOAD_FIELDS);
+  const { weights, wasmUrl, workerUrl, workletUrl, threads, onProgress } = options;
   if (!Array.isArray(tasks) || tasks.length === 0) throw bad("tasks", tasks, "an array of task names");
   for (const task of tasks) {
     if (!TASKS.includes(task)) throw bad("tasks", task, `one of ${TASKS.join(", ")}`);
   }
-  if (!DEVICES.includes(device)) throw bad("device", device, `one of ${DEVICES.join(", ")}`);
-  if (!DETECTORS.includes(detector)) throw bad("detector", detector, `one of ${DETECTORS.join(", ")}`);
-  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= MOST_THREADS)) {
-    throw bad("threads", threads, `a whole number from 1 to ${MOST_THREADS}`);
-  }
-  if (typeof audio !== "boolean") throw bad("audio", audio, "a boolean");
-  if (typeof warmUp !== "boolean") throw bad("warmUp", warmUp, "a boolean");
-  if (onProgress !== undefined && typeof onProgress !== "function") throw bad("onProgress", onProgress, "a function");
-  if (signal !== undefined && tagOf(signal) !== "AbortSignal") throw bad("signal", signal, "an AbortSignal");
   return {
     device,
     detector,
@@ -61,14 +70,7 @@ export function readOptions(options) {
  */
 export function readAnalyzeOptions(options) {
   if (options === undefined) return {};
-  if (typeof options !== "object" || options === null || Array.isArray(options)) {
-    throw bad("options", options, "an object like { timeMs: 40 }");
-  }
-  const { timeMs, single } = /** @type {{ timeMs?: unknown, single?: unknown }} */ (options);
-  if (single !== undefined && typeof single !== "boolean") throw bad("single", single, "a boolean");
-  if (timeMs === undefined) return { single };
-  if (typeof timeMs !== "number" || !Number.isFinite(timeMs)) throw bad("timeMs", timeMs, "a finite number");
-  return { timeMs, single };
+  return readFields(/** @type {import("./index.js").AnalyzeOptions} */ (options), ANALYZE_FIELDS, "an object like { timeMs: 40 }");
 }
 
 /**
@@ -79,12 +81,8 @@ export function readAnalyzeOptions(options) {
  */
 export function readCalibration(options) {
   if (options === null) return undefined;
-  if (typeof options !== "object" || Array.isArray(options)) throw bad("options", options, "an object like { seconds: 3 }, or null");
-  const { seconds = 3 } = /** @type {{ seconds?: unknown }} */ (options);
-  if (typeof seconds !== "number" || !(seconds > 0 && seconds <= MOST_SECONDS)) {
-    throw bad("seconds", seconds, `a number above 0, at most ${MOST_SECONDS}`);
-  }
-  return seconds;
+  const given = /** @type {import("./index.js").CalibrateOptions} */ (options);
+  return readFields(given, CALIBRATE_FIELDS, "an object like { seconds: 3 }, or null").seconds ?? 3;
 }
 
 /**

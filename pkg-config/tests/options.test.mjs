@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { readAnalyzeOptions, readOptions } from "../affectlens/options.js";
+import { readListenOptions } from "../affectlens/listen.js";
+import { readAnalyzeOptions, readCalibration, readOptions } from "../affectlens/options.js";
 
 const weights = { files: {} };
 
@@ -23,8 +24,21 @@ test("sound is heard only where it is asked for", () => {
 
 test("a picture has a time or belongs to no stream", () => {
   assert.deepEqual(readAnalyzeOptions(undefined), {});
-  assert.deepEqual(readAnalyzeOptions({ timeMs: 40 }), { timeMs: 40, single: undefined });
+  assert.deepEqual(readAnalyzeOptions({ timeMs: 40 }), { timeMs: 40 });
   assert.deepEqual(readAnalyzeOptions({ single: true }), { single: true });
   assert.throws(() => readAnalyzeOptions({ single: 1 }), { code: "bad-argument", message: /single.*a boolean/ });
   assert.throws(() => readAnalyzeOptions({ timeMs: NaN }), { code: "bad-argument", message: /timeMs.*a finite number/ });
+});
+
+test("an option that is not known is named, beside those that are", () => {
+  for (const [read, message] of [
+    [(options) => readOptions({ weights, ...options }), /^options is "timeMS", expected one of tasks, audio, detector, device, weights, /],
+    [readAnalyzeOptions, /^options is "timeMS", expected one of single, timeMs$/],
+    [readCalibration, /^options is "timeMS", expected one of seconds$/],
+    [readListenOptions, /^options is "timeMS", expected one of own, clock, onLevel, signal$/],
+  ]) {
+    assert.throws(() => read({ timeMS: 40 }), { code: "bad-argument", message });
+    // Of the prototype, no option.
+    assert.throws(() => read({ toString: 1 }), { code: "bad-argument", message: /^options is "toString"/ });
+  }
 });

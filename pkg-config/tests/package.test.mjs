@@ -39,6 +39,29 @@ test("the package is imported by name in Node without a browser", () => {
   assert.deepEqual(names.sort(), ["AffectLensError", "load"]);
 });
 
+test("every module is imported by name in Node, and what it does needs no browser or says so", () => {
+  const seen = runModule(`
+    const names = {};
+    for (const name of ["camera", "draw", "element", "export", "microphone", "watch"]) {
+      names[name] = Object.keys(await import("affectlens/" + name)).sort();
+    }
+    const { toCsv } = await import("affectlens/export");
+    const { openCamera } = await import("affectlens/camera");
+    const refused = await openCamera().catch(({ name, code }) => [name, code]);
+    console.log(JSON.stringify({ names, csv: toCsv([{ frame: 0, time_ms: 0, faces: [] }]), refused }));
+  `);
+  assert.deepEqual(seen.names, {
+    camera: ["listCameras", "openCamera"],
+    draw: ["draw", "drawBoxes", "drawLabels", "drawMesh", "drawSkeletons", "fitPicture", "openSurface"],
+    element: ["AffectLensElement"],
+    export: ["toCsv", "toJsonLines"],
+    microphone: ["openMicrophone"],
+    watch: ["watch"],
+  });
+  assert.equal(seen.csv, "file,frame,time_ms,id,x,y,width,height,score\n,0,0,,,,,,\n");
+  assert.deepEqual(seen.refused, ["AffectLensError", "unsupported"]);
+});
+
 test("loading outside a browser is refused before anything else, and it is said where to call it", () => {
   const refusals = runModule(`
     import { AffectLensError, load } from "affectlens";
@@ -67,8 +90,9 @@ test("loading outside a browser is refused before anything else, and it is said 
 test("every published entry resolves to a file, and inner files do not", () => {
   const entries = [
     "affectlens",
-    "affectlens/worker",
-    "affectlens/affectlens_bg.wasm",
+    ...["camera", "draw", "element", "export", "microphone", "watch"].map((name) => `affectlens/${name}`),
+    ...["worker", "cpu-worker", "listen-worklet"].map((name) => `affectlens/${name}`),
+    ...["bg", "cpu_relaxed", "cpu_simd"].map((name) => `affectlens/affectlens_${name}.wasm`),
     "affectlens/package.json",
     "affectlens-weights",
     "affectlens-weights/manifest.json",
@@ -95,18 +119,38 @@ test("the library carries code, types and licence, and no weights", () => {
       "affectlens_cpu_relaxed.wasm",
       "affectlens_cpu_simd.wasm",
       "backoff.js",
+      "browser.d.ts",
+      "camera.d.ts",
+      "camera.js",
       "capture.js",
       "connection.js",
       "cpu-instance.js",
       "cpu-worker.js",
       "cpu.js",
+      "devices.js",
+      "disposal.js",
       "download.js",
+      "draw-faces.js",
+      "draw-fit.js",
+      "draw-skeletons.js",
+      "draw-surface.js",
+      "draw.d.ts",
+      "draw.js",
+      "element.d.ts",
+      "element.js",
       "errors.js",
+      "export.d.ts",
+      "export.js",
+      "failures.js",
+      "fields.js",
       "gpu.js",
       "index.d.ts",
       "index.js",
+      "keypoints.js",
       "listen-worklet.js",
       "listen.js",
+      "microphone.d.ts",
+      "microphone.js",
       "names.d.ts",
       "names.js",
       "options.js",
@@ -121,7 +165,10 @@ test("the library carries code, types and licence, and no weights", () => {
       "sound-queue.js",
       "start-worker.js",
       "time-limit.js",
+      "video-frames.js",
       "video.js",
+      "watch.d.ts",
+      "watch.js",
       "weights-cache.js",
       "weights.js",
       "worker.d.ts",
@@ -135,6 +182,7 @@ test("both packages have the crate's version", () => {
   for (const name of ["affectlens", "affectlens-weights"]) {
     assert.equal(readJson(join(installed(name), "package.json")).version, crate);
   }
+  assert.deepEqual(readJson(join(installed("affectlens"), "package.json")).peerDependencies, { "affectlens-weights": `^${crate}` });
 });
 
 test("weights are what their manifest says", () => {
@@ -160,20 +208,21 @@ test("every weights file has its notice", () => {
   for (const { file } of Object.values(files)) assert.ok(notice.includes(`\`${file}\``), `${file} has no notice`);
 });
 
-for (const module of ["nodenext", "bundler"]) {
-  test(`types hold for a TypeScript user with ${module} resolution`, () => {
-    const project = join(folder, module);
+/** What a consumer's compiler is told; the types of the packages are checked too. */
+const STRICT = { noEmit: true, skipLibCheck: false, strict: true, target: "es2022", types: [] };
+const PAGE = ["es2022", "dom"];
+
+for (const { consumer, module, lib } of [
+  { consumer: "consumer.ts.txt", module: "bundler", lib: PAGE },
+  { consumer: "consumer.ts.txt", module: "node16", lib: PAGE },
+  { consumer: "consumer.ts.txt", module: "nodenext", lib: PAGE },
+  { consumer: "worker.ts.txt", module: "bundler", lib: ["es2022", "webworker"] },
+]) {
+  test(`types hold for a TypeScript user with ${module} resolution and the library ${lib.at(-1)}`, () => {
+    const project = join(folder, `${module}-${lib.at(-1)}`);
     mkdirSync(project, { recursive: true });
-    writeFileSync(join(project, "consumer.ts"), readFileSync(join(import.meta.dirname, "consumer.ts.txt")));
-    const compilerOptions = {
-      lib: ["es2022", "dom"],
-      module: module === "bundler" ? "esnext" : module,
-      moduleResolution: module,
-      noEmit: true,
-      strict: true,
-      target: "es2022",
-      types: [],
-    };
+    writeFileSync(join(project, "consumer.ts"), readFileSync(join(import.meta.dirname, consumer)));
+    const compilerOptions = { ...STRICT, lib, module: module === "bundler" ? "esnext" : module, moduleResolution: module };
     writeFileSync(join(project, "tsconfig.json"), JSON.stringify({ compilerOptions }));
     const compiler = join(www, "node_modules/.bin/tsc");
     const { stdout, status } = spawnSync(compiler, ["--project", project], { encoding: "utf8", timeout: 60_000 });

@@ -9,6 +9,7 @@ use affectlens::{
     controls::{CONTROLS, Control, ControlRange},
     device::{DeviceChoice, DeviceKind},
     label::{ActionUnit, Expression},
+    person::KEYPOINTS,
     report::{ActionUnitSource, ExpressionSource, ValenceArousalSource},
     role::{Origin, Role},
     task::Task,
@@ -180,6 +181,18 @@ export declare const CONTROLS: readonly Control[];
     )
 }
 
+fn keypoints_js() -> String {
+    format!(
+        "\
+// @ts-check
+{HEADER}
+/** The points of a body, as columns of a table name them. */
+export const KEYPOINTS = {};
+",
+        array(KEYPOINTS)
+    )
+}
+
 /// The default files, for whoever packs them: where each comes from and what it is called.
 fn roles_json() -> String {
     let folder = |role: &Role| match role.origin() {
@@ -213,6 +226,7 @@ fn assert_holds(path: &str, expected: &str) {
 fn names_of_the_package_are_those_of_the_engine() {
     assert_holds("pkg-config/affectlens/names.js", &names_js());
     assert_holds("pkg-config/affectlens/names.d.ts", &names_d_ts());
+    assert_holds("pkg-config/affectlens/keypoints.js", &keypoints_js());
     assert_holds("pkg-config/affectlens-weights/roles.json", &roles_json());
 }
 

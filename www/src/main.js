@@ -122,10 +122,9 @@ acceptFiles((file) => sources.useFile(file));
 meshChoice.addEventListener("change", async () => {
   readings.drawOverlay(reading());
   await configure();
-  if (meshChoice.checked) await session.analysePausedFrame();
+  if (meshChoice.checked) session.analysePausedFrame();
 });
 stage.video.addEventListener("seeking", () => session.jump());
-stage.video.addEventListener("seeked", () => session.settle());
 for (const event of ["play", "pause", "ended", "seeked"]) stage.video.addEventListener(event, redraw);
 document.addEventListener("visibilitychange", () => session.followVisibility());
 addEventListener("pagehide", () => {

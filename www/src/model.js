@@ -16,7 +16,7 @@ import { messageOf } from "./notices.js";
  */
 
 /** Sound is loaded with the rest: 1.2 MB, and to load it later would end the stream. @type {import("affectlens").Task[]} */
-const TASKS = ["expression", "valence-arousal", "action-units", "violence"];
+export const TASKS = ["expression", "valence-arousal", "action-units", "violence"];
 
 /** The lens of the page. */
 export class Model {

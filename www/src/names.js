@@ -17,16 +17,6 @@ export function expressionNames(reports) {
 }
 
 /**
- * Every expression that sound says something of in any report, in the order of first appearance.
- *
- * @param {readonly KeptReport[]} reports
- */
-export function heardNames(reports) {
-  const names = new Set(reports.flatMap(({ audio }) => Object.keys(audio?.probabilities ?? {})));
-  return /** @type {import("affectlens").ExpressionName[]} */ ([...names]);
-}
-
-/**
  * Every action unit in any report, by ascending number.
  *
  * @param {readonly KeptReport[]} reports

@@ -1,8 +1,10 @@
 // @ts-check
 // Saving the reports of the session.
 
+import { toCsv, toJsonLines } from "affectlens/export";
+
 import { byId } from "./elements.js";
-import { toCsv, toJsonLines } from "./export.js";
+import { TASKS } from "./model.js";
 
 /** @typedef {{ log: import("./log.js").ReportLog, sourceName: string, threshold: number }} Saved `threshold` of violence */
 
@@ -16,11 +18,11 @@ export class SavePanel {
     const [json, csv] = this.#buttons;
     json.addEventListener("click", () => {
       const { log, threshold } = read();
-      saveFile("affectlens.jsonl", "application/jsonl", toJsonLines(log.reports, threshold));
+      saveFile("affectlens.jsonl", "application/jsonl", toJsonLines(log.reports, { threshold }));
     });
     csv.addEventListener("click", () => {
       const { log, sourceName, threshold } = read();
-      saveFile("affectlens.csv", "text/csv", toCsv(log.reports, sourceName, threshold));
+      saveFile("affectlens.csv", "text/csv", toCsv(log.reports, { file: sourceName, tasks: TASKS, threshold }));
     });
   }
 

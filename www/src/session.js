@@ -1,10 +1,12 @@
 // @ts-check
 // The session: frames of the source in, reports out.
 
+import { AffectLensError } from "affectlens";
+import { watch } from "affectlens/watch";
+
 import { ReportLog } from "./log.js";
 import { messageOf } from "./notices.js";
 import { Stats } from "./stats.js";
-import { FrameWatch } from "./watch.js";
 
 /**
  * @typedef {import("affectlens").Lens} Lens
@@ -20,8 +22,6 @@ import { FrameWatch } from "./watch.js";
 
 /** A report this near in time is shown for the moment that a clip is paused at. */
 const NEAR_MS = 60;
-/** A frame that has not come by then, after a clip was moved, does not come by itself: it may be the one from before. */
-const SETTLED_MS = 250;
 /** A new report replaces older ones of the same stretch of a clip, at most this far back. */
 const REPLACED_MS = 1000;
 
@@ -37,11 +37,12 @@ export class Session {
   #sources;
   #notices;
   #listeners;
-  #watch;
-  /** Counts sources and jumps: a report that was asked for before one is not shown after it. */
-  #era = 0;
-  /** The era of the newest picture that was analysed. */
-  #analysedEra = -1;
+  /** Follows the video, while there is one and a model. @type {import("affectlens/watch").Watching | undefined} */
+  #watching;
+  /** What it follows it with. @type {Lens | undefined} */
+  #watchedWith;
+  /** When the first frame of a camera came, which has no time of its own; another model goes on counting. @type {number | undefined} */
+  #startMs;
   #lastTimeMs = -Infinity;
   #hasFailed = false;
   /** @type {"none" | "once" | "again"} */
@@ -58,19 +59,10 @@ export class Session {
     this.#sources = sources;
     this.#notices = notices;
     this.#listeners = listeners;
-    this.#watch = new FrameWatch(sources.video, {
-      onFrame: async (timeMs) => {
-        if (model.lens) await this.#analyse(model.lens, sources.video, timeMs);
-      },
-      onDrop: (count) => {
-        // Frames that pass while the model is still loading are not dropped: nothing analyses them yet.
-        if (model.lens) this.stats.dropped += count;
-      },
-    });
   }
 
   get isWatching() {
-    return this.#watch.isRunning;
+    return this.#watching !== undefined && !this.#watching.paused;
   }
 
   /** @param {string} sourceName a source that has just been opened */
@@ -85,35 +77,35 @@ export class Session {
   /** Follows the source, once there is both a source and a model. */
   begin() {
     const { showing, video } = this.#sources;
+    const { lens } = this.#model;
     if (showing === "nothing") return;
     if (showing === "still") return void this.#analyseStill();
     if (document.hidden) return;
     // A clip waits for the model; a camera shows that it is on.
-    if (showing === "clip" && !this.#model.lens) return;
-    this.#watch.start();
+    if (showing === "clip" && !lens) return;
+    if (lens) this.#follow(lens, video);
     void video.play();
   }
 
   /** The source is gone; its reports stay to be saved. */
   halt() {
-    this.#watch.stop();
-    this.#watch.rewind();
+    this.#watching?.stop();
+    this.#watching = undefined;
+    this.#startMs = undefined;
     this.forget();
     this.#listeners.onChange();
   }
 
-  /** Pauses while the page is hidden, and goes on when it is shown again. */
+  /** A clip pauses while the page is hidden, and goes on when it is shown again; nothing is analysed meanwhile. */
   followVisibility() {
     const { showing, video } = this.#sources;
     if (showing !== "camera" && showing !== "clip") return;
     if (!document.hidden) return this.begin();
-    this.#watch.stop();
     if (showing === "clip") video.pause();
   }
 
   /** Begins the stream anew: nothing from before a jump in time is smoothed into what follows. */
   forget() {
-    this.#era += 1;
     this.#lastTimeMs = -Infinity;
     this.latest = undefined;
     this.#model.lens?.reset().catch(() => {});
@@ -126,14 +118,6 @@ export class Session {
     this.forget();
     const known = this.log.nearest(video.currentTime * 1000, NEAR_MS);
     if (known) this.#show(known);
-  }
-
-  /** Sees to it that the frame is analysed which a clip was moved to. */
-  settle() {
-    const mine = this.#era;
-    setTimeout(() => {
-      if (mine === this.#era && mine !== this.#analysedEra && !this.latest) this.#watch.lookAgain();
-    }, SETTLED_MS);
   }
 
   /** @param {Partial<Settings>} changed */
@@ -164,13 +148,41 @@ export class Session {
   }
 
   /** Analyses the frame of a clip that stands still once more: no new frame comes by itself. */
-  async analysePausedFrame() {
+  analysePausedFrame() {
     const { showing, video } = this.#sources;
-    const { lens } = this.#model;
-    if (!lens || showing !== "clip" || !(video.paused || video.ended)) return;
-    const timeMs = this.latest?.time_ms ?? video.currentTime * 1000;
+    if (showing !== "clip" || !(video.paused || video.ended)) return;
     this.forget();
-    await this.#analyse(lens, video, timeMs);
+    this.#watching?.lookAgain();
+  }
+
+  /**
+   * @param {Lens} lens
+   * @param {HTMLVideoElement} video
+   */
+  #follow(lens, video) {
+    if (this.#watching && this.#watchedWith === lens) return;
+    this.#watching?.stop();
+    const watching = watch(lens, video, {
+      clock: (nowMs) => nowMs - (this.#startMs ??= nowMs),
+      onReport: (report, { latencyMs }) => this.#take(lens, report, latencyMs),
+      onDrop: (count) => (this.stats.dropped += count),
+      onError: (error) => this.#meetFailure(error),
+    });
+    this.#watching = watching;
+    this.#watchedWith = lens;
+    void this.#meetEnd(watching);
+  }
+
+  /** @param {import("affectlens/watch").Watching} watching */
+  async #meetEnd(watching) {
+    try {
+      await watching.ended;
+    } catch (error) {
+      // It was told with the frame that it met.
+      if (!(error instanceof AffectLensError)) throw error;
+    } finally {
+      if (this.#watching === watching) this.#watching = undefined;
+    }
   }
 
   /** Analyses the still picture; calls during an analysis, however many, make it run once more. */
@@ -186,7 +198,7 @@ export class Session {
       if (lens && picture) {
         this.forget();
         this.log = new ReportLog();
-        await this.#analyse(lens, picture, 0, { single: true });
+        await this.#analyse(lens, picture);
       }
       // Another call may have changed it meanwhile.
     } while (/** @type {string} */ (this.#stillAnalysis) === "again");
@@ -195,30 +207,38 @@ export class Session {
 
   /**
    * @param {Lens} lens
-   * @param {HTMLVideoElement | ImageBitmap} picture
-   * @param {number} timeMs
-   * @param {import("affectlens").AnalyzeOptions} [options]
+   * @param {ImageBitmap} picture
    */
-  async #analyse(lens, picture, timeMs, options) {
-    const mine = this.#era;
-    this.#analysedEra = mine;
-    const asked = performance.now();
+  async #analyse(lens, picture) {
+    const askedMs = performance.now();
     try {
-      const report = await lens.analyze(picture, { timeMs, ...options });
-      if (mine !== this.#era) return;
-      const now = performance.now();
-      this.stats.add(now - asked, now, report.faces.length > 0);
-      this.log.add(report, this.#lastTimeMs < timeMs ? Math.max(this.#lastTimeMs, timeMs - REPLACED_MS) : timeMs);
-      this.#lastTimeMs = timeMs;
-      this.#recover(lens);
-      this.#show(report);
+      const report = await lens.analyze(picture, { timeMs: 0, single: true });
+      if (picture === this.#sources.picture) this.#take(lens, report, performance.now() - askedMs);
     } catch (error) {
-      const code = /** @type {{ code?: string }} */ (error).code;
-      if (mine !== this.#era || code === "disposed") return;
-      this.stats.failed += 1;
-      this.#hasFailed = true;
-      this.#notices.report("look", `A frame could not be analysed: ${messageOf(error)}`);
+      const isOurs = error instanceof AffectLensError && error.code === "disposed";
+      if (picture === this.#sources.picture && !isOurs) this.#meetFailure(error);
     }
+  }
+
+  /**
+   * @param {Lens} lens
+   * @param {import("affectlens").FrameReport} report
+   * @param {number} latencyMs
+   */
+  #take(lens, report, latencyMs) {
+    const timeMs = report.time_ms;
+    this.stats.add(latencyMs, performance.now(), report.faces.length > 0);
+    this.log.add(report, this.#lastTimeMs < timeMs ? Math.max(this.#lastTimeMs, timeMs - REPLACED_MS) : timeMs);
+    this.#lastTimeMs = timeMs;
+    this.#recover(lens);
+    this.#show(report);
+  }
+
+  /** @param {unknown} error */
+  #meetFailure(error) {
+    this.stats.failed += 1;
+    this.#hasFailed = true;
+    this.#notices.report("look", `A frame could not be analysed: ${messageOf(error)}`);
   }
 
   /** @param {Lens} lens after a failure it may have started anew, on another device */

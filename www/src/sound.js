@@ -1,8 +1,10 @@
 // @ts-check
 // What is heard beside the picture: the microphone beside the camera, a clip's own sound beside the clip.
 
+import { openMicrophone } from "affectlens/microphone";
+
 import { byId, setText } from "./elements.js";
-import { SourceError, openMicrophone, stopStream } from "./media.js";
+import { SourceError, explainDevice } from "./media.js";
 import { messageOf } from "./notices.js";
 
 /**
@@ -34,8 +36,8 @@ export class Sound {
   #listening;
   /** The microphone, while it is heard. @type {MediaStream | undefined} */
   #stream;
-  /** Counts changes: what opens is dropped once it has been overtaken. */
-  #changes = 0;
+  /** What is heard, or opens: once it is aborted it ends, or is dropped. */
+  #opening = new AbortController();
 
   /**
    * @param {import("./model.js").Model} model
@@ -79,59 +81,61 @@ export class Sound {
    * @param {"camera" | "clip"} showing
    */
   async #open(lens, showing) {
-    const mine = this.#changes;
-    const isWanted = () => mine === this.#changes;
+    this.#opening = new AbortController();
+    const { signal } = this.#opening;
     this.#show("opening");
     try {
-      const listening = await (showing === "camera" ? this.#hearMicrophone(lens, isWanted) : this.#hearClip(lens));
-      if (!listening) return;
-      if (!isWanted()) return listening.stop();
+      const listening = await (showing === "camera" ? this.#hearMicrophone(lens, signal) : this.#hearClip(lens, signal));
+      if (signal.aborted) return;
       this.#listening = listening;
       this.#show("on");
-      void this.#watch(listening, isWanted);
+      void this.#watch(listening, signal);
     } catch (error) {
-      if (isWanted()) this.#fail(error);
+      if (!signal.aborted) this.#fail(error);
     }
   }
 
   /**
    * @param {Lens} lens
-   * @param {() => boolean} isWanted
+   * @param {AbortSignal} signal
    */
-  async #hearMicrophone(lens, isWanted) {
-    const stream = await openMicrophone();
-    if (!isWanted()) return stopStream(stream);
+  async #hearMicrophone(lens, signal) {
+    const stream = await openMicrophone({ signal });
     this.#stream = stream;
     this.#muteWhileHidden();
-    return this.#listeners.onFetch(lens.listen(stream, { own: true, onLevel: (level) => this.#showLevel(level) }));
+    return this.#listeners.onFetch(lens.listen(stream, { own: true, onLevel: (level) => this.#showLevel(level), signal }));
   }
 
-  /** @param {Lens} lens */
-  async #hearClip(lens) {
+  /**
+   * @param {Lens} lens
+   * @param {AbortSignal} signal
+   */
+  async #hearClip(lens, signal) {
     const { video } = this.#sources;
-    const listening = await this.#listeners.onFetch(lens.listen(video, { onLevel: (level) => this.#showLevel(level) }));
+    const listening = await this.#listeners.onFetch(lens.listen(video, { onLevel: (level) => this.#showLevel(level), signal }));
     // Whoever wants it heard hears it too.
-    video.muted = false;
+    if (!signal.aborted) video.muted = false;
     return listening;
   }
 
   /**
    * @param {Listening} listening
-   * @param {() => boolean} isWanted
+   * @param {AbortSignal} signal
    */
-  async #watch(listening, isWanted) {
+  async #watch(listening, signal) {
     try {
       const end = await listening.ended;
-      if (!isWanted() || end !== "lost") return;
+      if (signal.aborted || end !== "lost") return;
       throw new SourceError("gone", "The microphone was unplugged or taken away.");
     } catch (error) {
-      if (isWanted()) this.#fail(error);
+      if (!signal.aborted) this.#fail(error);
     }
   }
 
-  /** @param {unknown} error */
-  #fail(error) {
+  /** @param {unknown} cause */
+  #fail(cause) {
     this.#close();
+    const error = explainDevice(cause);
     const { code } = /** @type {{ code?: string }} */ (error);
     // The model is loaded anew: it is followed again.
     if (code === "disposed") return this.#show("waiting");
@@ -142,11 +146,10 @@ export class Sound {
   }
 
   #close() {
-    this.#changes += 1;
-    this.#listening?.stop();
+    this.#opening.abort();
     this.#listening = undefined;
     // It may have been opened and not be heard yet.
-    if (this.#stream) stopStream(this.#stream);
+    for (const track of this.#stream?.getTracks() ?? []) track.stop();
     this.#stream = undefined;
     this.#sources.video.muted = true;
     this.#meter.value = 0;

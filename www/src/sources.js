@@ -2,8 +2,9 @@
 // What the page analyses: a camera, a clip or a picture, one at a time.
 
 import clipUrl from "@media/cap12_edit.webm?url";
+import { listCameras, openCamera } from "affectlens/camera";
 
-import { SourceError, listCameras, openCamera, releaseVideo, showVideo, stopStream } from "./media.js";
+import { SourceError, explainDevice, releaseVideo, showVideo } from "./media.js";
 import { messageOf } from "./notices.js";
 import { decodePicture } from "./still.js";
 
@@ -21,8 +22,10 @@ export class Sources {
   #stage;
   #notices;
   #listeners;
-  /** Counts openings and closings: an opening that has been overtaken is dropped. */
-  #changes = 0;
+  /** What is open, or opens: once it is aborted it leaves no trace. */
+  #opening = new AbortController();
+  /** While one is shown. @type {import("affectlens/camera").Camera | undefined} */
+  #camera;
   /** @type {Promise<Blob> | undefined} */
   #sampleClip;
 
@@ -36,8 +39,7 @@ export class Sources {
     this.#notices = notices;
     this.#listeners = listeners;
     navigator.mediaDevices?.addEventListener("devicechange", () => {
-      const { srcObject } = this.video;
-      if (srcObject instanceof MediaStream) void this.#showCameras(srcObject);
+      if (this.#camera) void this.#showCameras(this.#camera);
     });
   }
 
@@ -71,42 +73,43 @@ export class Sources {
 
   /** @param {string} [deviceId] */
   async useCamera(deviceId) {
-    await this.#open("camera", "camera", async (isWanted) => {
-      const stream = await openCamera(deviceId);
-      if (!isWanted()) return stopStream(stream);
-      await showVideo(this.video, stream, "the camera");
-      stream.getVideoTracks()[0].addEventListener("ended", () => {
-        if (this.video.srcObject !== stream) return;
+    await this.#open("camera", "camera", async (signal) => {
+      const camera = await openCamera({ video: this.video, deviceId, signal });
+      this.#camera = camera;
+      void camera.ended.then((end) => {
+        if (end !== "lost" || signal.aborted) return;
         this.close();
         this.#notices.report("source", "The camera was unplugged or taken away.", "gone");
       });
-      await this.#showCameras(stream);
+      await this.#showCameras(camera);
     });
   }
 
   async useClip() {
-    await this.#open("clip", "cap12_edit.webm", async (isWanted) => {
+    await this.#open("clip", "cap12_edit.webm", async (signal) => {
       const clip = await this.fetchSampleClip();
-      if (isWanted()) await showVideo(this.video, URL.createObjectURL(clip), "the sample clip");
+      if (!signal.aborted) await showVideo(this.video, URL.createObjectURL(clip), "the sample clip");
     });
   }
 
   /** @param {File} file */
   async useFile(file) {
     const isPicture = file.type.startsWith("image/");
-    await this.#open(isPicture ? "still" : "clip", file.name, async (isWanted) => {
+    await this.#open(isPicture ? "still" : "clip", file.name, async (signal) => {
       const url = URL.createObjectURL(file);
       if (!isPicture) return showVideo(this.video, url, file.name);
       this.#stage.still.src = url;
       const picture = await decodePicture(file);
-      if (!isWanted()) return picture.close();
+      if (signal.aborted) return picture.close();
       this.picture = picture;
     });
   }
 
   /** Releases whatever is open. */
   close() {
-    this.#changes += 1;
+    // A camera closes with it.
+    this.#opening.abort();
+    this.#camera = undefined;
     releaseVideo(this.video);
     const { still } = this.#stage;
     if (still.src) URL.revokeObjectURL(still.src);
@@ -125,22 +128,23 @@ export class Sources {
   /**
    * @param {Showing} showing
    * @param {string} name
-   * @param {(isWanted: () => boolean) => Promise<void>} open what `isWanted` denies was overtaken: it leaves no trace
+   * @param {(signal: AbortSignal) => Promise<void>} open what its signal aborts was overtaken: it leaves no trace
    */
   async #open(showing, name, open) {
     this.close();
-    const mine = this.#changes;
-    const isWanted = () => mine === this.#changes;
+    this.#opening = new AbortController();
+    const { signal } = this.#opening;
     this.#notices.clear("source");
     try {
-      await open(isWanted);
-    } catch (error) {
-      if (!isWanted()) return;
+      await open(signal);
+    } catch (cause) {
+      if (signal.aborted) return;
       this.close();
+      const error = explainDevice(cause);
       return this.#notices.report("source", messageOf(error), error instanceof SourceError ? error.state : "none");
     }
     // Another source was chosen while this one opened; it has released the elements already.
-    if (!isWanted()) return;
+    if (signal.aborted) return;
     this.#show(showing);
     this.#listeners.onOpen(name);
   }
@@ -151,8 +155,8 @@ export class Sources {
     this.#stage.show(showing, this.size);
   }
 
-  /** @param {MediaStream} stream the one that is shown */
-  async #showCameras(stream) {
-    this.#stage.showCameras(await listCameras(), stream.getVideoTracks()[0]?.getSettings().deviceId);
+  /** @param {import("affectlens/camera").Camera} camera the one that is shown */
+  async #showCameras({ deviceId }) {
+    this.#stage.showCameras(await listCameras(), deviceId);
   }
 }

@@ -41,12 +41,12 @@ export class Stage {
   }
 
   /**
-   * @param {readonly MediaDeviceInfo[]} cameras
+   * @param {readonly import("affectlens/camera").CameraInfo[]} cameras
    * @param {string | undefined} current id of the one that is shown
    */
   showCameras(cameras, current) {
     this.#cameraChoice.replaceChildren(
-      ...cameras.map(({ deviceId, label }, index) => new Option(label || `Camera ${index + 1}`, deviceId, false, deviceId === current)),
+      ...cameras.map(({ id, label }) => new Option(label, id, false, id === current)),
     );
   }
 }

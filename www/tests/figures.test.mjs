@@ -3,11 +3,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { toCsv, toJsonLines } from "../src/export.js";
+import { toJsonLines } from "../../pkg-config/affectlens/export.js";
 import { signed } from "../src/format.js";
 import { ReportLog } from "../src/log.js";
 import { actionUnitNames, expressionNames } from "../src/names.js";
-import { fit } from "../src/overlay.js";
 import { TRAIL_MS, placeOf, trailOf } from "../src/plane.js";
 import { describeSound, meterOf } from "../src/sound.js";
 import { speechState } from "../src/speech.js";
@@ -102,78 +101,12 @@ test("the log keeps no points of a mesh, and leaves the report that it was given
   log.add(given);
   assert.deepEqual(log.reports, [report(0, [face(0, "anger")])]);
   assert.equal(given.faces[0].landmarks.length, 1);
-  assert.doesNotMatch(toJsonLines(log.reports, 0.5), /landmarks/);
-});
-
-test("CSV has one row a face, every known expression a column, and quotes what needs it", () => {
-  const reports = [report(0, [face(0, "anger"), face(1, "fear")]), report(40), report(80, [face(0, "fear")])];
-  assert.deepEqual(expressionNames(reports), ["neutral", "anger", "fear"]);
-  assert.equal(
-    toCsv(reports, 'my "clip", 1.mp4', 0.5),
-    `file,frame,time_ms,id,x,y,width,height,score,label,confidence,source,neutral,anger,fear,valence,arousal,valence_arousal_source,action_units_source,violence_probability,violent
-"my ""clip"", 1.mp4",0,0,0,1,2,3,4,0.5,anger,0.75,head,0.25,0.75,,,,,,,
-"my ""clip"", 1.mp4",0,0,1,1,2,3,4,0.5,fear,0.75,head,0.25,,0.75,,,,,,
-"my ""clip"", 1.mp4",1,40,,,,,,,,,,,,,,,,,,
-"my ""clip"", 1.mp4",2,80,0,1,2,3,4,0.5,fear,0.75,head,0.25,,0.75,,,,,,
-`,
-  );
-});
-
-test("CSV has the violence of each frame after refinement, once a face or in a row without one", () => {
-  const log = new ReportLog();
-  log.add(violent(0, [], [face(0, "anger"), face(1, "fear")]));
-  log.add(violent(40, [[0, 0.25], [40, 0.5]]));
-  log.add(violent(80, [[0, 0.75, true], [40, 0.5]]));
-  const columns = toCsv(log.reports, "a", 0.5).trim().split("\n").map((row) => row.split(","));
-  assert.deepEqual(columns.map((row) => [row[2], row[3], ...row.slice(-2)]), [
-    ["time_ms", "id", "violence_probability", "violent"],
-    ["0", "0", "0.75", "true"],
-    ["0", "1", "0.75", "true"],
-    ["40", "", "0.5", "true"],
-    ["80", "", "", ""],
-  ]);
-  assert.equal(new Set(columns.map((row) => row.length)).size, 1);
-});
-
-test("CSV has the action units that occur by number, and empty fields for what is not known", () => {
-  const mesh = at(0, 0.5, -0.25, { AU12: 1, AU2: 0, AU10: 0.5 });
-  const reports = [report(0, [mesh, { ...face(1, "fear"), valence: 0, arousal: 0 }])];
-  assert.deepEqual(actionUnitNames(reports), ["AU2", "AU10", "AU12"]);
-  const [header, ...rows] = toCsv(reports, "a", 0.5).trim().split("\n").map((row) => row.split(",").slice(9));
-  const names = ["valence", "arousal", "valence_arousal_source", "action_units_source", "AU2", "AU10", "AU12", "violence_probability", "violent"];
-  assert.deepEqual(header, ["label", "confidence", "source", "neutral", "fear", ...names]);
-  assert.deepEqual(rows[0], ["", "", "", "", "", "0.5", "-0.25", "derived", "blendshapes", "0", "0.5", "1", "", ""]);
-  assert.deepEqual(rows[1], ["fear", "0.75", "head", "0.25", "0.75", "0", "0", "", "", "", "", "", "", ""]);
-});
-
-test("CSV has a column of speech where sound was heard, once a face or in a row without one", () => {
-  const heard = (time_ms, speech, faces) => ({ ...report(time_ms, faces), audio: { speech } });
-  const reports = [report(0), heard(40, 0.75, [face(0, "anger"), face(1, "fear")]), report(80), heard(120, 0)];
-  const columns = toCsv(reports, "a", 0.5).trim().split("\n").map((row) => row.split(","));
-  assert.deepEqual(columns.map((row) => [row[2], row[3], ...row.slice(-2)]), [
-    ["time_ms", "id", "violent", "speech"],
-    ["0", "", "", ""],
-    ["40", "0", "", "0.75"],
-    ["40", "1", "", "0.75"],
-    ["80", "", "", ""],
-    ["120", "", "", "0"],
-  ]);
-  assert.equal(new Set(columns.map((row) => row.length)).size, 1);
-  const log = new ReportLog();
-  for (const one of reports) log.add(one);
-  const lines = toJsonLines(log.reports, 0.5).trim().split("\n").map((line) => JSON.parse(line));
-  assert.deepEqual(lines, reports);
-});
-
-test("CSV has what sound alone says of expressions before speech, as the command line has it", () => {
-  const reports = [{ ...report(0), audio: { probabilities: { neutral: 0.25, other: 0.75 } } }, { ...report(40), audio: { speech: 0.5 } }];
-  const columns = toCsv(reports, "a", 0.5).trim().split("\n").map((row) => row.split(",").slice(-4));
-  assert.deepEqual(columns, [["violent", "audio_neutral", "audio_other", "speech"], ["", "0.25", "0.75", ""], ["", "", "", "0.5"]]);
+  assert.doesNotMatch(toJsonLines(log.reports, { threshold: 0.5 }), /landmarks/);
 });
 
 test("JSON lines are read back as they were; what could still have changed says so", () => {
   const reports = [report(0, [face(0, "anger")]), report(40)];
-  const lines = (reports) => toJsonLines(reports, 0.5).trim().split("\n").map((line) => JSON.parse(line));
+  const lines = (reports) => toJsonLines(reports, { threshold: 0.5 }).trim().split("\n").map((line) => JSON.parse(line));
   assert.deepEqual(lines(reports), reports);
   const log = new ReportLog();
   for (const time of [0, 40, 80]) log.add(violent(time, [[0, 0.5, true], [40, 0.25]]));
@@ -281,7 +214,7 @@ test("where a new stream begins, what lies before it stays", () => {
   for (const time of [0, 40, 80, 120]) log.add(report(time));
   log.add({ ...report(100), frame: 4, restarted: true }, 0);
   assert.deepEqual(times(log), [0, 40, 80, 100, 120]);
-  assert.match(toJsonLines(log.reports, 0.5), /"restarted":true/);
+  assert.match(toJsonLines(log.reports, { threshold: 0.5 }), /"restarted":true/);
 });
 
 test("signed numbers have a sign unless they are shown as nought", () => {
@@ -354,13 +287,6 @@ test("every view stands a face of which nothing is said", () => {
       for (const found of [bare, undefined]) assert.equal(value(report(0, [bare]), found, key), undefined);
     }
   }
-});
-
-test("points lie on the stage as the picture does, mirrored for the camera", () => {
-  const picture = { width: 100, height: 50, isMirrored: false };
-  const stage = { width: 200, height: 200 };
-  assert.deepEqual(fit(picture, stage).place(10, 0), [20, 50]);
-  assert.deepEqual(fit({ ...picture, isMirrored: true }, stage).place(10, 50), [180, 150]);
 });
 
 test("speech begins above a half and ends below a third, and is unknown where nothing is heard", () => {

@@ -258,6 +258,18 @@ fn finish(folder: &Path, version: &str) -> Result<PathBuf> {
             manifest[field] = package[field].clone();
         }
     }
+    if let Some(peers) = manifest["peerDependenciesMeta"].as_object() {
+        let ours = peers
+            .keys()
+            .map(|name| (name.clone(), json!(format!("^{version}"))))
+            .collect();
+        manifest["peerDependencies"] = Value::Object(ours);
+    }
+    if let Some(address) = package["repository"].as_str() {
+        manifest["repository"] = json!({ "type": "git", "url": format!("git+{address}.git") });
+        manifest["homepage"] = json!(format!("{address}#readme"));
+        manifest["bugs"] = json!(format!("{address}/issues"));
+    }
     fs::remove_file(template)?;
     fs::write(
         folder.join("package.json"),

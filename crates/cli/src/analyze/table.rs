@@ -237,7 +237,137 @@ fn number(value: Option<f32>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::{env, fs, path::Path};
+
+    use affectlens::report::{
+        ActionUnitOrigin, ActionUnitSource, AudioReport, ExpressionSource, Sources,
+        ValenceArousalOrigin, ValenceArousalSource,
+    };
+
     use super::*;
+
+    const PLACE: BoundingBox = BoundingBox {
+        x: 1.5,
+        y: -2.0,
+        width: 30.0,
+        height: 40.25,
+    };
+
+    fn face(id: u64) -> FaceReport {
+        FaceReport {
+            id,
+            bounding_box: PLACE,
+            score: 0.75,
+            expression: None,
+            valence: None,
+            arousal: None,
+            action_units: None,
+            sources: Sources::default(),
+            baseline: false,
+            landmarks: None,
+        }
+    }
+
+    fn frame(number: u64, faces: Vec<FaceReport>) -> FrameReport {
+        FrameReport {
+            frame: number,
+            time_ms: 12.5 * f64::from(u32::try_from(number).expect("small")),
+            restarted: false,
+            faces,
+            violence: None,
+            people: None,
+            audio: None,
+        }
+    }
+
+    /// A frame of which everything is told, one of which little is, and one without anybody.
+    fn full_reports() -> Vec<FrameReport> {
+        let told = FaceReport {
+            expression: Some(ExpressionReport {
+                label: Expression::Anger,
+                confidence: 0.75,
+                source: ExpressionSource::Blend,
+                probabilities: vec![(Expression::Neutral, 0.25), (Expression::Anger, 0.75)],
+            }),
+            valence: Some(-0.5),
+            arousal: Some(0.0),
+            action_units: Some(vec![(ActionUnit::Au2, 0.5), (ActionUnit::Au12, 1.0)]),
+            sources: Sources {
+                valence_arousal: Some(ValenceArousalOrigin {
+                    source: ValenceArousalSource::Derived,
+                }),
+                action_units: Some(ActionUnitOrigin {
+                    source: ActionUnitSource::Blendshapes,
+                    proxies: &[],
+                    present: None,
+                }),
+            },
+            baseline: true,
+            ..face(0)
+        };
+        let person = PersonReport {
+            id: 7,
+            bounding_box: PLACE,
+            score: 0.5,
+            keypoints: vec![[1.0, 2.0, -0.5, 0.25]; KEYPOINTS.len()],
+        };
+        let full = FrameReport {
+            violence: Some(ViolenceReport::Scored {
+                probability: 0.625,
+                violent: true,
+                live: None,
+                window: None,
+            }),
+            people: Some(vec![person]),
+            audio: Some(AudioReport {
+                probabilities: Some(vec![(Expression::Other, 0.5), (Expression::Fear, 0.5)]),
+                speech: Some(0.125),
+                live: None,
+            }),
+            ..frame(0, vec![told, face(1)])
+        };
+        let nobody = FrameReport {
+            people: Some(Vec::new()),
+            ..frame(2, Vec::new())
+        };
+        vec![full, frame(1, vec![face(1)]), nobody]
+    }
+
+    /// Compares a file of the package's tests with what it should hold; writes it first where that is asked for.
+    fn assert_holds(name: &str, expected: &str) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../pkg-config/tests");
+        let file = folder.join(name);
+        if env::var_os("AFFECTLENS_WRITE_NAMES").is_some() {
+            fs::write(&file, expected).expect("the file can be written");
+        }
+        let held = fs::read_to_string(&file).unwrap_or_default();
+        assert_eq!(held, expected, "run with AFFECTLENS_WRITE_NAMES=1");
+    }
+
+    /// `export.test.mjs` makes the same table from the same reports.
+    #[test]
+    fn the_npm_package_is_tested_with_these_tables() {
+        let columns = Columns {
+            tasks: Tasks::new(&Task::ALL),
+            classes: vec![Expression::Neutral, Expression::Anger],
+            action_units: vec![ActionUnit::Au2, ActionUnit::Au12],
+            has_baseline: true,
+            heard: vec![Expression::Other, Expression::Fear],
+            has_speech: true,
+        };
+        let reports = full_reports();
+        let rows = reports
+            .iter()
+            .flat_map(|report| columns.rows("=1.mp4", report));
+        let table: String = std::iter::once(columns.names())
+            .chain(rows)
+            .map(|row| row.join(",") + "\n")
+            .collect();
+        assert_holds("reports.csv", &table);
+        let lines = reports.iter().map(serde_json::to_string);
+        let lines: Result<String, _> = lines.map(|line| line.map(|it| it + "\n")).collect();
+        assert_holds("reports.jsonl", &lines.expect("reports are JSON"));
+    }
 
     #[test]
     fn names_that_begin_like_formulas_still_name_the_file() {
