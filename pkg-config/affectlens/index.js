@@ -4,14 +4,14 @@
 import { Connection } from "./connection.js";
 import { AffectLensError } from "./errors.js";
 import { Listening, kindOfSource, readListenOptions } from "./listen.js";
-import { FACE_TASKS } from "./names.js";
+import { CONNECTIONS, FACE_TASKS, KEYPOINTS } from "./names.js";
 import { readAnalyzeOptions, readCalibration, readOptions } from "./options.js";
 import { releasePicture, takePicture } from "./picture.js";
 import { refuseOtherPlatforms } from "./platform.js";
 import { SettingsInForce, readChange } from "./settings.js";
 import { PictureClock } from "./sound-clock.js";
 
-export { AffectLensError };
+export { AffectLensError, CONNECTIONS, KEYPOINTS };
 
 /**
  * @typedef {import("./index.js").LoadOptions} LoadOptions
@@ -241,14 +241,15 @@ class Lens {
 
   /** @param {import("./index.js").DeviceChoice} device */
   async #connect(device) {
-    const { detector, tasks, audio, weights, wasmUrl, workerUrl, threads, warmUp, onProgress } = this.#plan;
+    const { detector, tasks, audio, people, pose, weights, wasmUrl, workerUrl, threads, warmUp, onProgress } = this.#plan;
     const connection = new Connection(workerUrl, {
       onProgress: (progress) => onProgress?.(progress),
       onRequest: () => this.#requests++,
     });
     this.#connection = connection;
     try {
-      return await connection.ask({ kind: "load", device, detector, tasks, audio, weights, wasmUrl, threads, warmUp, settings: this.#settings });
+      const chosen = { device, detector, tasks, audio, people, pose };
+      return await connection.ask({ kind: "load", ...chosen, weights, wasmUrl, threads, warmUp, settings: this.#settings });
     } catch (error) {
       connection.close(/** @type {Error} */ (error));
       throw error;

@@ -2,17 +2,18 @@
 // Checks what callers give to `load` and `analyze`, and completes it.
 
 import { badArgument as bad } from "./errors.js";
-import { DEVICES, TASKS } from "./names.js";
+import { DEFAULT_PEOPLE, DEVICES, MOST_PEOPLE, TASKS } from "./names.js";
 import { ROLES, readManifest } from "./weights.js";
 
 /**
  * @typedef {import("./index.js").LoadOptions} LoadOptions
- * @typedef {Required<Pick<LoadOptions, "device" | "detector" | "tasks" | "audio" | "warmUp">> & Pick<LoadOptions, "threads" | "onProgress">
+ * @typedef {Required<Pick<LoadOptions, "device" | "detector" | "tasks" | "audio" | "people" | "pose" | "warmUp">> & Pick<LoadOptions, "threads" | "onProgress">
  *   & { weights: import("./weights.js").WeightsSource, wasmUrl: string | undefined, workerUrl: string | undefined,
  *   workletUrl: string | undefined }} Plan addresses are whole
  */
 
 const DETECTORS = ["auto", "short-range", "full-range"];
+const POSES = ["lite", "full", "heavy"];
 const MOST_THREADS = 64;
 /** A look is not held for longer; the mean would be one of something else. */
 const MOST_SECONDS = 60;
@@ -24,6 +25,7 @@ const MOST_SECONDS = 60;
 export function readOptions(options) {
   if (typeof options !== "object" || options === null) throw bad("options", options, "an object");
   const { tasks = ["expression"], device = "auto", detector = "short-range", audio = false, warmUp = true } = options;
+  const { people = DEFAULT_PEOPLE, pose = "lite" } = options;
   const { weights, wasmUrl, workerUrl, workletUrl, threads, onProgress, signal } = options;
   if (!Array.isArray(tasks) || tasks.length === 0) throw bad("tasks", tasks, "an array of task names");
   for (const task of tasks) {
@@ -31,6 +33,10 @@ export function readOptions(options) {
   }
   if (!DEVICES.includes(device)) throw bad("device", device, `one of ${DEVICES.join(", ")}`);
   if (!DETECTORS.includes(detector)) throw bad("detector", detector, `one of ${DETECTORS.join(", ")}`);
+  if (!(Number.isInteger(people) && people >= 1 && people <= MOST_PEOPLE)) {
+    throw bad("people", people, `a whole number from 1 to ${MOST_PEOPLE}`);
+  }
+  if (!POSES.includes(pose)) throw bad("pose", pose, `one of ${POSES.join(", ")}`);
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= MOST_THREADS)) {
     throw bad("threads", threads, `a whole number from 1 to ${MOST_THREADS}`);
   }
@@ -43,6 +49,8 @@ export function readOptions(options) {
     detector,
     tasks: [...tasks],
     audio,
+    people,
+    pose,
     weights: readWeights(weights),
     wasmUrl: readAddress("wasmUrl", wasmUrl),
     workerUrl: readAddress("workerUrl", workerUrl),

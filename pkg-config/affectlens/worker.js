@@ -7,7 +7,7 @@ import { CpuWorkers } from "./cpu.js";
 import { AffectLensError, ERROR_CODES } from "./errors.js";
 import { FACE_TASKS } from "./names.js";
 import { readPixels } from "./pixels.js";
-import { gatherWeights } from "./weights.js";
+import { LANDMARKS_OF_POSE, gatherWeights } from "./weights.js";
 
 /**
  * @typedef {import("./messages.js").Request} Request
@@ -73,15 +73,26 @@ async function act(request) {
 }
 
 /** @param {LoadRequest} request */
-async function load({ device, detector, tasks, audio, weights, wasmUrl, threads, warmUp, settings }) {
+async function load({ device, detector, tasks, audio, people, pose, weights, wasmUrl, threads, warmUp, settings }) {
   const started = performance.now();
   progress("weights", 0, 0, false);
   const [files, moduleMs] = await Promise.all([
-    gatherWeights(weights, tasks, detector, audio, ({ loadedBytes, totalBytes, cached }) => progress("weights", loadedBytes, totalBytes, cached)),
+    gatherWeights(
+      weights,
+      tasks,
+      detector,
+      audio,
+      ({ loadedBytes, totalBytes, cached }) => progress("weights", loadedBytes, totalBytes, cached),
+      pose,
+    ),
     startModule(wasmUrl),
   ]);
   if (detector !== "short-range" && tasks.some((task) => FACE_TASKS.includes(task)) && !files.fullRangeDetector) {
     throw new AffectLensError("weights-missing", `weights have no \`fullRangeDetector\`, which the detector \`${detector}\` needs`);
+  }
+  const points = LANDMARKS_OF_POSE[pose];
+  if (pose !== "lite" && tasks.includes("pose") && !files[points]) {
+    throw new AffectLensError("weights-missing", `weights have no \`${points}\`, which \`pose: "${pose}"\` needs`);
   }
   if (audio && !files.voice) throw new AffectLensError("weights-missing", "weights have no `voice`, which `audio: true` needs");
   const gathered = performance.now();
@@ -90,7 +101,7 @@ async function load({ device, detector, tasks, audio, weights, wasmUrl, threads,
   if (obstacle && device === "webgpu") throw new AffectLensError("webgpu-unavailable", obstacle);
   const choice = obstacle ? "cpu" : device;
   const cpu = new CpuWorkers(threads);
-  lens = await Lens.open(choice, tasks, files, cpu);
+  lens = await Lens.open(choice, tasks, files, cpu, people);
   if (settings) configure(lens, settings);
   const opened = performance.now();
   if (warmUp) {
