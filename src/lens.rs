@@ -8,7 +8,6 @@ mod files;
 mod neutral;
 pub mod part;
 mod pending;
-#[cfg(not(target_family = "wasm"))]
 pub mod people;
 pub mod sound;
 pub mod violence;
@@ -19,14 +18,13 @@ pub use neutral::NeutralSpan;
 use neutral::Place;
 use pending::PendingFrames;
 
-#[cfg(not(target_family = "wasm"))]
-use crate::people::PeopleLens;
 use crate::{
     controls::Controls,
     device::OpenedDevice,
     error::LensError,
     faces::{FaceLens, SoundScores},
     frame::Frame,
+    people::PeopleLens,
     report::{AudioReport, ExpressionReport, FrameReport, PersonReport},
     task::Tasks,
     violence::ViolenceLens,
@@ -45,8 +43,6 @@ use crate::{
 pub struct Lens {
     faces: Option<FaceLens>,
     violence: Option<ViolenceLens>,
-    /// Not in browsers yet: its networks would make the download larger for everybody.
-    #[cfg(not(target_family = "wasm"))]
     people: Option<PeopleLens>,
     clock: StreamClock,
     next_frame: u64,
@@ -79,7 +75,6 @@ impl Lens {
             Some(weights) => Some(ViolenceLens::load(weights, device).await?),
             None => None,
         };
-        #[cfg(not(target_family = "wasm"))]
         let people = match &weights.people {
             Some(weights) => Some(PeopleLens::load(weights, device).await?),
             None => None,
@@ -94,7 +89,6 @@ impl Lens {
             heard: None,
             faces,
             violence,
-            #[cfg(not(target_family = "wasm"))]
             people,
         })
     }
@@ -110,14 +104,12 @@ impl Lens {
     }
 
     /// The part that finds people.
-    #[cfg(not(target_family = "wasm"))]
     pub fn people(&self) -> Option<&PeopleLens> {
         self.people.as_ref()
     }
 
     /// Sets how many people are reported in a frame at most, from the next frame on; at first
     /// [`DEFAULT_MOST`](people::DEFAULT_MOST).
-    #[cfg(not(target_family = "wasm"))]
     pub fn look_for(&mut self, most: usize) {
         if let Some(people) = &mut self.people {
             people.set_most(most);
@@ -195,9 +187,8 @@ impl Lens {
         if let Some(violence) = &mut self.violence {
             violence.reset();
         }
-        #[cfg(not(target_family = "wasm"))]
-        {
-            self.people.iter_mut().for_each(PeopleLens::reset);
+        if let Some(people) = &mut self.people {
+            people.reset();
         }
         self.clock.reset();
         self.neutral = None;
@@ -305,9 +296,8 @@ impl Lens {
         if let Some(faces) = &mut self.faces {
             faces.skip();
         }
-        #[cfg(not(target_family = "wasm"))]
-        {
-            self.people.iter_mut().for_each(PeopleLens::skip);
+        if let Some(people) = &mut self.people {
+            people.skip();
         }
     }
 
@@ -375,9 +365,8 @@ impl Lens {
         if let Some(violence) = &mut self.violence {
             violence.reset();
         }
-        #[cfg(not(target_family = "wasm"))]
-        {
-            self.people.iter_mut().for_each(PeopleLens::begin_anew);
+        if let Some(people) = &mut self.people {
+            people.begin_anew();
         }
         self.has_restarted = true;
     }
@@ -392,7 +381,6 @@ impl Lens {
     }
 
     /// The people of the stream's next frame or of a single picture, where they are looked for.
-    #[cfg(not(target_family = "wasm"))]
     async fn find_people(
         &mut self,
         frame: &Frame,
@@ -406,16 +394,6 @@ impl Lens {
             false => people.analyze(frame).await?,
         };
         Ok(Some(found))
-    }
-
-    /// Nobody is looked for in a browser.
-    #[cfg(target_family = "wasm")]
-    async fn find_people(
-        &self,
-        _frame: &Frame,
-        _is_single: bool,
-    ) -> Result<Option<Vec<PersonReport>>, LensError> {
-        Ok(None)
     }
 
     fn take_number(&mut self) -> u64 {

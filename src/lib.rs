@@ -54,14 +54,10 @@ mod numbers;
 pub mod web;
 mod words;
 
-#[cfg(not(target_family = "wasm"))]
-pub use lens::people;
-pub use lens::{controls, error, faces, part, sound, violence};
+pub use lens::{controls, error, faces, part, people, sound, violence};
 pub use networks::audio;
-#[cfg(not(target_family = "wasm"))]
-pub use networks::pose;
 pub use networks::{
-    backbone, crop, detect, device, head, kernel, landmarks, network, voice, weights,
+    backbone, crop, detect, device, head, kernel, landmarks, network, pose, voice, weights,
 };
 pub(crate) use numbers::probability;
 pub use numbers::{

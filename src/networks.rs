@@ -9,7 +9,6 @@ pub mod head;
 pub mod kernel;
 pub mod landmarks;
 pub mod network;
-#[cfg(not(target_family = "wasm"))]
 pub mod pose;
 pub mod voice;
 pub mod weights;

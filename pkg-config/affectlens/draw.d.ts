@@ -1,5 +1,5 @@
 import type { InPages } from "./browser.js";
-import type { FaceReport } from "./index.js";
+import type { FaceReport, PersonReport } from "./index.js";
 
 /**
  * Draws what a report says over its picture: a box and a label for each face, the points of its mesh and people's skeletons
@@ -28,10 +28,8 @@ export interface Drawable {
   people?: readonly Person[];
 }
 
-/** A person with 33 points, in the order of MediaPipe's pose: x, y and z in picture pixels, and visibility, 0 to 1. */
-export interface Person {
-  keypoints: readonly (readonly [number, number, number, number])[];
-}
+/** A person with the 33 points of a body, in the order of `KEYPOINTS`. */
+export type Person = Pick<PersonReport, "keypoints"> & Partial<PersonReport>;
 
 export interface DrawOptions extends SurfaceOptions, FaceStyle, SkeletonStyle {
   /** Boxes of faces; on by default, as all the others. */
@@ -66,6 +64,10 @@ export interface FaceStyle {
 export interface SkeletonStyle {
   /** Points that are less visible than this, 0 to 1, are left out; 0.5 by default. */
   visibility?: number;
+  /** What is written below a person; nothing by default. */
+  personLabel?: (person: Person) => string;
+  /** Of that, as CSS writes it; by default `600 14px system-ui, sans-serif`. */
+  font?: string;
 }
 
 /** A canvas over a picture; it is drawn on in CSS pixels. */

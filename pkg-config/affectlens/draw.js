@@ -20,6 +20,7 @@ const OPTIONS = {
   position: A_TEXT,
   colour: A_FUNCTION,
   label: A_FUNCTION,
+  personLabel: A_FUNCTION,
   font: A_TEXT,
   chosen: ANYTHING,
   visibility: aNumber("a number from 0 to 1", (value) => value >= 0 && value <= 1),

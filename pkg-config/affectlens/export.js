@@ -3,7 +3,7 @@
 
 import { badArgument } from "./errors.js";
 import { aNumber, readFields } from "./fields.js";
-import { KEYPOINTS } from "./keypoints.js";
+import { KEYPOINTS } from "./names.js";
 
 /**
  * @typedef {import("./export.js").Report} Report

@@ -12,7 +12,8 @@ import type {
   WeightsRole,
 } from "./names.js";
 
-export type { ActionUnitName, DeviceChoice, DeviceKind, ExpressionName, Task, WeightsRole } from "./names.js";
+export type { ActionUnitName, DeviceChoice, DeviceKind, ExpressionName, KeypointName, Task, WeightsRole } from "./names.js";
+export { CONNECTIONS, KEYPOINTS } from "./names.js";
 
 /**
  * Loads weights and module and gives a lens that is ready to analyse pictures. Safe to import anywhere; runs in browsers,
@@ -23,8 +24,9 @@ export function load(options?: LoadOptions): Promise<Lens>;
 export interface LoadOptions {
   /**
    * What to report; `expression` by default. `action-units` needs the weights `mesh` and `blendshapes`, or a head;
-   * `violence` needs `violenceBackbone` and `violenceHead`, and alone no others: then no face is looked for. With the
-   * weights `mesh` faces are confirmed, whatever the tasks.
+   * `violence` needs `violenceBackbone` and `violenceHead`, `pose` needs `poseDetector` and `poseLandmarks`; where no
+   * other task is asked for, these two need no others, and no face is looked for. With the weights `mesh` faces are confirmed, whatever
+   * the tasks.
    */
   tasks?: Task[];
   /**
@@ -39,6 +41,13 @@ export interface LoadOptions {
    * `fullRangeDetector`.
    */
   detector?: DetectorChoice;
+  /** With the task `pose`: people that are looked for in a picture at most, 1 to 100; 2 by default. Each takes a run of a network. */
+  people?: number;
+  /**
+   * With the task `pose`: the network for the points of a body. `lite`, the default, is the fastest and the one in
+   * `affectlens-weights`; `full` (weights `poseLandmarksFull`) and `heavy` (`poseLandmarksHeavy`) are more exact and slower.
+   */
+  pose?: PoseVersion;
   /** `auto` (the default) takes WebGPU and falls back to the CPU, with the reason in `lens.device.fallback`. */
   device?: DeviceChoice;
   /**
@@ -70,6 +79,9 @@ export interface LoadOptions {
 /** Networks that find faces. */
 export type DetectorChoice = "auto" | "short-range" | "full-range";
 
+/** Networks for the points of a body. */
+export type PoseVersion = "lite" | "full" | "heavy";
+
 /** What is in `manifest.json` of `affectlens-weights`. */
 export interface WeightsManifest {
   files: { [role in WeightsRole]?: WeightsFile };
@@ -88,8 +100,9 @@ export interface WeightsFile {
 }
 
 /**
- * For faces `detector` (or `fullRangeDetector`, as `LoadOptions.detector` says) and `backbone` are needed, and one of `pretrained` and `head`; for violence both of its own. What
- * the tasks cannot use is not read.
+ * For faces `detector` (or `fullRangeDetector`, as `LoadOptions.detector` says) and `backbone` are needed, and one of
+ * `pretrained` and `head`; for violence both of its own; for people `poseDetector` and the one that `LoadOptions.pose` names.
+ * What the tasks cannot use is not read.
  */
 export type WeightsBytes = { [role in WeightsRole]?: ArrayBuffer | Uint8Array | Blob };
 
@@ -121,7 +134,7 @@ export type Picture =
 
 /** A model in a worker. Calls are answered one after the other, in the order in which their pictures arrive. */
 export interface Lens {
-  /** Analyses the next picture of a stream: ids are kept, scores smoothed and windows filled from call to call. */
+  /** Analyses the next picture of a stream: ids are kept, bodies followed, scores smoothed and windows filled from call to call. */
   analyze(picture: Picture, options?: AnalyzeOptions): Promise<FrameReport>;
   /** The expression of one face that fills the picture; not part of the stream, never smoothed. Needs a task of faces. */
   analyzeFace(picture: Picture): Promise<ExpressionReport>;
@@ -346,6 +359,8 @@ export interface FrameReport {
   faces: FaceReport[];
   /** With the task `violence`. */
   violence?: ViolenceReport;
+  /** With the task `pose`: the people who are followed come first. Empty where nobody is found. */
+  people?: PersonReport[];
   /** What is heard at the time of the picture, where somebody listens and sound has come that far. */
   audio?: AudioReport;
 }
@@ -413,6 +428,23 @@ export interface ViolenceUpdate {
   /** No later window covers the frame. */
   final: boolean;
 }
+
+export interface PersonReport {
+  /** Stays with a person from picture to picture; the ids of faces are others. */
+  id: number;
+  /** x, y, width, height around all points, those that cannot be seen too; picture pixels. */
+  box: [number, number, number, number];
+  /** How sure the network is that there is a person, 0 to 1. */
+  score: number;
+  /** The 33 points of the body in the order of `KEYPOINTS`. Those that cannot be seen are guesses, and may lie beyond the picture. */
+  keypoints: Keypoint[];
+}
+
+/**
+ * A point of a body: x and y in picture pixels; z in the same scale, about 0 at the hips, smaller towards the camera; and
+ * the probability that it can be seen, 0 to 1.
+ */
+export type Keypoint = [x: number, y: number, z: number, visibility: number];
 
 export interface FaceReport {
   /** Stays with a face from picture to picture. */

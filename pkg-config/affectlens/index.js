@@ -6,14 +6,14 @@ import { Connection } from "./connection.js";
 import { DISPOSE } from "./disposal.js";
 import { AffectLensError } from "./errors.js";
 import { Listening, kindOfSource, readListenOptions } from "./listen.js";
-import { FACE_TASKS } from "./names.js";
+import { CONNECTIONS, FACE_TASKS, KEYPOINTS } from "./names.js";
 import { readAnalyzeOptions, readCalibration, readOptions } from "./options.js";
 import { releasePicture, takePicture } from "./picture.js";
 import { refuseOtherPlatforms } from "./platform.js";
 import { SettingsInForce, readChange } from "./settings.js";
 import { PictureClock } from "./sound-clock.js";
 
-export { AffectLensError };
+export { AffectLensError, CONNECTIONS, KEYPOINTS };
 
 /**
  * @typedef {import("./index.js").LoadOptions} LoadOptions
@@ -270,7 +270,7 @@ class Lens {
 
   /** @param {import("./index.js").DeviceChoice} device */
   async #connect(device) {
-    const { detector, tasks, audio, weights, wasmUrl, workerUrl, threads, warmUp, onProgress } = this.#plan;
+    const { detector, tasks, audio, people, pose, weights, wasmUrl, workerUrl, threads, warmUp, onProgress } = this.#plan;
     const isRestart = this.#device !== undefined;
     const connection = new Connection(workerUrl, {
       onProgress: (progress) => onProgress?.(progress),
@@ -282,9 +282,10 @@ class Lens {
     });
     this.#connection = connection;
     try {
+      const chosen = { device, detector, tasks, audio, people, pose };
       // The first picture after a failure is waited for already: nothing is run before it.
       return await connection.ask({
-        kind: "load", device, detector, tasks, audio, weights, wasmUrl, threads, warmUp: warmUp && !isRestart, settings: this.#settings, isRestart,
+        kind: "load", ...chosen, weights, wasmUrl, threads, warmUp: warmUp && !isRestart, settings: this.#settings, isRestart,
       });
     } catch (error) {
       connection.close(/** @type {Error} */ (error));

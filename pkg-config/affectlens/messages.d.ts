@@ -1,6 +1,6 @@
 // Messages between the page and its worker. Private to the package; not published.
 
-import type { DetectorChoice, DeviceChoice, ErrorCode, FaceSettings, Progress, Task, ViolenceSettings } from "./index.js";
+import type { DetectorChoice, DeviceChoice, ErrorCode, FaceSettings, PoseVersion, Progress, Task, ViolenceSettings } from "./index.js";
 import type { Picture } from "./picture.js";
 import type { WeightsSource } from "./weights.js";
 
@@ -15,6 +15,8 @@ export type LoadRequest = {
   detector: DetectorChoice;
   tasks: Task[];
   audio: boolean;
+  people: number;
+  pose: PoseVersion;
   weights: WeightsSource;
   wasmUrl: string | undefined;
   threads: number | undefined;

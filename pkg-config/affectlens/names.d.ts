@@ -2,7 +2,7 @@
 // AFFECTLENS_WRITE_NAMES=1 cargo test -p affectlens --test native names
 
 /** What can be reported. */
-export type Task = "expression" | "valence-arousal" | "action-units" | "violence";
+export type Task = "expression" | "valence-arousal" | "action-units" | "violence" | "pose";
 
 /** Where to run. */
 export type DeviceChoice = "auto" | "webgpu" | "cpu";
@@ -11,7 +11,7 @@ export type DeviceChoice = "auto" | "webgpu" | "cpu";
 export type DeviceKind = "webgpu" | "cpu";
 
 /** A weights file by what it is for. */
-export type WeightsRole = "detector" | "fullRangeDetector" | "backbone" | "pretrained" | "head" | "valenceArousalHead" | "actionUnitsHead" | "mesh" | "blendshapes" | "violenceBackbone" | "violenceHead" | "voice" | "audioEncoder" | "audioExpressionHead";
+export type WeightsRole = "detector" | "fullRangeDetector" | "backbone" | "pretrained" | "head" | "valenceArousalHead" | "actionUnitsHead" | "mesh" | "blendshapes" | "violenceBackbone" | "violenceHead" | "voice" | "audioEncoder" | "audioExpressionHead" | "poseDetector" | "poseLandmarks" | "poseLandmarksFull" | "poseLandmarksHeavy";
 
 /** Facial expressions. */
 export type ExpressionName = "neutral" | "anger" | "disgust" | "fear" | "happiness" | "sadness" | "surprise" | "other" | "contempt";
@@ -27,6 +27,9 @@ export type ValenceArousalSource = "head" | "backbone" | "derived";
 
 /** The part of the model that gives action units. */
 export type ActionUnitSource = "head" | "blendshapes";
+
+/** The points of a body; left and right are the person's. */
+export type KeypointName = "nose" | "left_eye_inner" | "left_eye" | "left_eye_outer" | "right_eye_inner" | "right_eye" | "right_eye_outer" | "left_ear" | "right_ear" | "mouth_left" | "mouth_right" | "left_shoulder" | "right_shoulder" | "left_elbow" | "right_elbow" | "left_wrist" | "right_wrist" | "left_pinky" | "right_pinky" | "left_index" | "right_index" | "left_thumb" | "right_thumb" | "left_hip" | "right_hip" | "left_knee" | "right_knee" | "left_ankle" | "right_ankle" | "left_heel" | "right_heel" | "left_foot_index" | "right_foot_index";
 
 /** Settings of the part `faces`. */
 export type FaceSettingName = "gla" | "halfWindow" | "valenceArousalHalfWindow" | "actionUnitsHalfWindow" | "confidence" | "blend" | "landmarks" | "turned" | "detectorThreshold" | "faceWeight" | "speechOnly";
@@ -56,4 +59,11 @@ export declare const DEVICES: readonly DeviceChoice[];
 export declare const TASKS_OF_ROLE: { readonly [role in WeightsRole]: readonly Task[] };
 /** Files that are read where sound is listened to. */
 export declare const SOUND_ROLES: readonly WeightsRole[];
+/** The points of a body in the order of `PersonReport.keypoints`. */
+export declare const KEYPOINTS: readonly KeypointName[];
+/** Pairs of places in `KEYPOINTS` between which a skeleton is drawn. */
+export declare const CONNECTIONS: readonly (readonly [number, number])[];
+/** People of a picture that are looked for unless `people` says otherwise, and the most that can be asked for. */
+export declare const DEFAULT_PEOPLE: number;
+export declare const MOST_PEOPLE: number;
 export declare const CONTROLS: readonly Control[];

@@ -2,7 +2,7 @@
 // Written from the engine's tables by tests/native/names.rs, which also checks that both agree: do not edit.
 // AFFECTLENS_WRITE_NAMES=1 cargo test -p affectlens --test native names
 
-export const TASKS = ["expression", "valence-arousal", "action-units", "violence"];
+export const TASKS = ["expression", "valence-arousal", "action-units", "violence", "pose"];
 
 export const FACE_TASKS = ["expression", "valence-arousal", "action-units"];
 
@@ -23,9 +23,21 @@ export const TASKS_OF_ROLE = {
   voice: [],
   audioEncoder: [],
   audioExpressionHead: [],
+  poseDetector: ["pose"],
+  poseLandmarks: ["pose"],
+  poseLandmarksFull: ["pose"],
+  poseLandmarksHeavy: ["pose"],
 };
 
 export const SOUND_ROLES = ["voice", "audioEncoder", "audioExpressionHead"];
+
+export const KEYPOINTS = ["nose", "left_eye_inner", "left_eye", "left_eye_outer", "right_eye_inner", "right_eye", "right_eye_outer", "left_ear", "right_ear", "mouth_left", "mouth_right", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_pinky", "right_pinky", "left_index", "right_index", "left_thumb", "right_thumb", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle", "left_heel", "right_heel", "left_foot_index", "right_foot_index"];
+
+export const CONNECTIONS = [[0, 1], [1, 2], [2, 3], [3, 7], [0, 4], [4, 5], [5, 6], [6, 8], [9, 10], [11, 12], [11, 23], [12, 24], [23, 24], [11, 13], [13, 15], [15, 17], [15, 19], [15, 21], [17, 19], [23, 25], [25, 27], [27, 29], [27, 31], [29, 31], [12, 14], [14, 16], [16, 18], [16, 20], [16, 22], [18, 20], [24, 26], [26, 28], [28, 30], [28, 32], [30, 32]];
+
+export const DEFAULT_PEOPLE = 2;
+
+export const MOST_PEOPLE = 100;
 
 export const CONTROLS = [
   { part: "faces", name: "gla", flat: "gla", type: "boolean", expected: "a boolean" },

@@ -3,17 +3,18 @@
 
 import { badArgument as bad, tagOf } from "./errors.js";
 import { ANYTHING, A_BOOLEAN, A_FUNCTION, A_SIGNAL, aNumber, oneOf, readFields, wholeNumber } from "./fields.js";
-import { DEVICES, TASKS } from "./names.js";
+import { DEFAULT_PEOPLE, DEVICES, MOST_PEOPLE, TASKS } from "./names.js";
 import { ROLES, isBlob, readManifest } from "./weights.js";
 
 /**
  * @typedef {import("./index.js").LoadOptions} LoadOptions
- * @typedef {Required<Pick<LoadOptions, "device" | "detector" | "tasks" | "audio" | "warmUp">> & Pick<LoadOptions, "threads" | "onProgress">
+ * @typedef {Required<Pick<LoadOptions, "device" | "detector" | "tasks" | "audio" | "people" | "pose" | "warmUp">> & Pick<LoadOptions, "threads" | "onProgress">
  *   & { weights: import("./weights.js").WeightsSource, wasmUrl: string | undefined, workerUrl: string | undefined,
  *   workletUrl: string | undefined }} Plan addresses are whole
  */
 
 const DETECTORS = ["auto", "short-range", "full-range"];
+const POSES = ["lite", "full", "heavy"];
 const MOST_THREADS = 64;
 /** A look is not held for longer; the mean would be one of something else. */
 const MOST_SECONDS = 60;
@@ -22,6 +23,8 @@ const MOST_SECONDS = 60;
 const LOAD_FIELDS = {
   tasks: ANYTHING,
   audio: A_BOOLEAN,
+  people: wholeNumber(1, MOST_PEOPLE),
+  pose: oneOf(POSES),
   detector: oneOf(DETECTORS),
   device: oneOf(DEVICES),
   weights: ANYTHING,
@@ -42,6 +45,7 @@ const CALIBRATE_FIELDS = { seconds: aNumber(`a number above 0, at most ${MOST_SE
  */
 export function readOptions(options) {
   const { tasks = ["expression"], device = "auto", detector = "short-range", audio = false, warmUp = true } = readFields(options, LOAD_FIELDS);
+  const { people = DEFAULT_PEOPLE, pose = "lite" } = options;
   const { weights, wasmUrl, workerUrl, workletUrl, threads, onProgress } = options;
   if (!Array.isArray(tasks) || tasks.length === 0) throw bad("tasks", tasks, "an array of task names");
   for (const task of tasks) {
@@ -52,6 +56,8 @@ export function readOptions(options) {
     detector,
     tasks: [...tasks],
     audio,
+    people,
+    pose,
     weights: readWeights(weights),
     wasmUrl: readAddress("wasmUrl", wasmUrl),
     workerUrl: readAddress("workerUrl", workerUrl),

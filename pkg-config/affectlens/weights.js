@@ -24,6 +24,8 @@ export const ROLES = /** @type {readonly Role[]} */ (Object.keys(TASKS_OF_ROLE))
 
 /** @typedef {(progress: { loadedBytes: number, totalBytes: number, cached: boolean }) => void} OnBytes */
 
+/** The file for the points of a body, by the option `pose`. @type {Readonly<Record<import("./index.js").PoseVersion, Role>>} */
+export const LANDMARKS_OF_POSE = { lite: "poseLandmarks", full: "poseLandmarksFull", heavy: "poseLandmarksHeavy" };
 /** No file of ours comes near; a manifest that asks for more is broken. */
 const MAX_FILE_BYTES = 2 ** 30;
 const MAX_MANIFEST_BYTES = 2 ** 20;
@@ -34,11 +36,14 @@ const MAX_MANIFEST_BYTES = 2 ** 20;
  * @param {readonly Task[]} tasks
  * @param {import("./index.js").DetectorChoice} [detector]
  * @param {boolean} [audio] whether sound is heard too
+ * @param {import("./index.js").PoseVersion} [pose]
  */
-export function rolesFor(tasks, detector = "short-range", audio = false) {
+export function rolesFor(tasks, detector = "short-range", audio = false, pose = "lite") {
   /** @type {Partial<Record<Role, typeof detector>>} */
   const detectors = { detector: "short-range", fullRangeDetector: "full-range" };
-  const isChosen = (/** @type {Role} */ role) => detector === "auto" || (detectors[role] ?? detector) === detector;
+  const otherPoints = Object.values(LANDMARKS_OF_POSE).filter((role) => role !== LANDMARKS_OF_POSE[pose]);
+  const isChosen = (/** @type {Role} */ role) =>
+    !otherPoints.includes(role) && (detector === "auto" || (detectors[role] ?? detector) === detector);
   const serves = (/** @type {Role} */ role) => TASKS_OF_ROLE[role].some((task) => tasks.includes(task));
   const hears = (/** @type {Role} */ role) => audio && SOUND_ROLES.includes(role);
   return ROLES.filter((role) => hears(role) || (isChosen(role) && serves(role)));
@@ -52,10 +57,11 @@ export function rolesFor(tasks, detector = "short-range", audio = false) {
  * @param {import("./index.js").DetectorChoice} detector
  * @param {boolean} audio
  * @param {OnBytes} onBytes
+ * @param {import("./index.js").PoseVersion} [pose]
  * @returns {Promise<Partial<Record<Role, Uint8Array>>>}
  */
-export async function gatherWeights(source, tasks, detector, audio, onBytes) {
-  const roles = rolesFor(tasks, detector, audio);
+export async function gatherWeights(source, tasks, detector, audio, onBytes, pose) {
+  const roles = rolesFor(tasks, detector, audio, pose);
   if (source.kind === "bytes") {
     const { files } = source;
     const read = roles.flatMap((role) => (files[role] ? [readGiven(role, files[role])] : []));

@@ -9,7 +9,7 @@ import { findAdapter, guardGpu } from "./gpu.js";
 import { FACE_TASKS } from "./names.js";
 import { readPixels } from "./pixels.js";
 import { within } from "./time-limit.js";
-import { gatherWeights } from "./weights.js";
+import { LANDMARKS_OF_POSE, gatherWeights } from "./weights.js";
 
 /**
  * @typedef {import("./messages.js").Message} Message
@@ -107,7 +107,7 @@ function noModel() {
 }
 
 /** @param {LoadRequest} request */
-async function load({ device, detector, tasks, audio, weights, wasmUrl, threads, warmUp, settings, isRestart }) {
+async function load({ device, detector, tasks, audio, people, pose, weights, wasmUrl, threads, warmUp, settings, isRestart }) {
   const started = performance.now();
   progress("weights", 0, 0, false);
   const looking = device === "cpu" ? undefined : findAdapter(isRestart);
@@ -115,11 +115,22 @@ async function load({ device, detector, tasks, audio, weights, wasmUrl, threads,
   const missing = device === "webgpu" ? (await looking)?.obstacle : undefined;
   if (missing) throw new AffectLensError("webgpu-unavailable", missing);
   const [files, moduleMs] = await Promise.all([
-    gatherWeights(weights, tasks, detector, audio, ({ loadedBytes, totalBytes, cached }) => progress("weights", loadedBytes, totalBytes, cached)),
+    gatherWeights(
+      weights,
+      tasks,
+      detector,
+      audio,
+      ({ loadedBytes, totalBytes, cached }) => progress("weights", loadedBytes, totalBytes, cached),
+      pose,
+    ),
     startModule(wasmUrl),
   ]);
   if (detector !== "short-range" && tasks.some((task) => FACE_TASKS.includes(task)) && !files.fullRangeDetector) {
     throw new AffectLensError("weights-missing", `weights have no \`fullRangeDetector\`, which the detector \`${detector}\` needs`);
+  }
+  const points = LANDMARKS_OF_POSE[pose];
+  if (pose !== "lite" && tasks.includes("pose") && !files[points]) {
+    throw new AffectLensError("weights-missing", `weights have no \`${points}\`, which \`pose: "${pose}"\` needs`);
   }
   if (audio && !files.voice) throw new AffectLensError("weights-missing", "weights have no `voice`, which `audio: true` needs");
   const gathered = performance.now();
@@ -127,7 +138,8 @@ async function load({ device, detector, tasks, audio, weights, wasmUrl, threads,
   usesGpu = adapter !== undefined && !adapter.obstacle;
   progress("device");
   const cpu = new CpuWorkers(threads);
-  lens = await within(OPEN_MS, Lens.open(usesGpu ? device : "cpu", tasks, files, cpu), () => tooLate("the networks were not built", OPEN_MS));
+  const opening = Lens.open(usesGpu ? device : "cpu", tasks, files, cpu, people);
+  lens = await within(OPEN_MS, opening, () => tooLate("the networks were not built", OPEN_MS));
   if (settings) configure(lens, settings);
   const opened = performance.now();
   const report = lens.device();

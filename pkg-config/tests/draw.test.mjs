@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
 
 import { draw, drawSkeletons, fitPicture, openSurface } from "../affectlens/draw.js";
+import { CONNECTIONS, KEYPOINTS } from "../affectlens/names.js";
 
 /** A canvas that remembers what is done to it. */
 function canvasOf(fields = {}) {
@@ -117,30 +118,63 @@ test("without a report, and before a video knows its size, the canvas is only cl
   }
 });
 
-test("left and right of a skeleton differ by more than their colour, and what cannot be seen is left out", () => {
-  const { canvas, calls } = canvasOf();
-  const person = (visible) => ({ keypoints: Array.from({ length: 33 }, (_, point) => [point, 2 * point, 0, visible(point) ? 0.9 : 0.1]) });
+/** What a skeleton consists of, without its dark edges. */
+function skeleton(visible, style) {
+  const { canvas } = canvasOf();
   const surface = openSurface(canvas, { width: 300, height: 150 });
-  const seen = (visible, style) => {
-    calls.length = 0;
-    drawSkeletons(surface, [person(visible)], style);
-    // The name of each call and what it was for: circles are left, squares right; broken lines right.
-    const dashes = done(calls, "setLineDash").map(([lengths]) => lengths.length);
-    return { circles: done(calls, "arc").length, squares: done(calls, "rect").length, lines: done(calls, "moveTo").length, dashes };
+  const drawn = { lines: [], joints: [], edges: 0 };
+  let [path, dashes] = [[], []];
+  const context = {
+    save() {},
+    restore() {},
+    setLineDash: (lengths) => (dashes = lengths),
+    beginPath: () => (path = []),
+    moveTo: (...point) => path.push(point),
+    lineTo: (...point) => path.push(point),
+    arc: () => path.push("circle"),
+    rect: () => path.push("square"),
+    stroke() {
+      if (context.strokeStyle.startsWith("rgb")) drawn.edges += 1;
+      else drawn.lines.push({ path, isDashed: dashes.length > 0, colour: context.strokeStyle, width: context.lineWidth });
+    },
+    fill() {
+      if (!context.fillStyle.startsWith("rgb")) drawn.joints.push({ shape: path[0], colour: context.fillStyle });
+    },
   };
-  // 33 points: 16 left, 16 right, and the nose; 16 bones on each side and three between them.
-  assert.deepEqual(seen(() => true), { circles: 17, squares: 16, lines: 35, dashes: [0, 0, 0, 2, 0, 0] });
-  // The left arm: shoulder, elbow, wrist.
-  assert.deepEqual(seen((point) => [11, 13, 15].includes(point)), { circles: 3, squares: 0, lines: 2, dashes: [0, 0, 0, 2, 0, 0] });
-  assert.deepEqual(seen((point) => [12, 14].includes(point)).squares, 2);
-  assert.equal(seen(() => false, { visibility: 0 }).lines, 35);
+  const keypoints = KEYPOINTS.map((name, row) => [row, 2 * row, 0, visible(name) ? 0.9 : 0.1]);
+  drawSkeletons({ ...surface, context }, [{ keypoints }], style);
+  return drawn;
+}
+
+test("left and right of a skeleton differ by more than their colour", () => {
+  const { lines, joints, edges } = skeleton(() => true);
+  assert.deepEqual([lines.length, edges, joints.length], [CONNECTIONS.length, CONNECTIONS.length, KEYPOINTS.length]);
+  const shapes = { left: new Set(["circle"]), right: new Set(["square"]), none: new Set(["circle"]) };
+  for (const [index, { shape }] of joints.entries()) {
+    const [side = "none"] = /left|right/.exec(KEYPOINTS[index]) ?? [];
+    assert.ok(shapes[side].has(shape), KEYPOINTS[index]);
+  }
+  const looks = new Set(lines.map(({ colour, isDashed }) => `${colour} ${isDashed}`));
+  assert.deepEqual([...looks].filter((look) => look.endsWith("true")).length, 1, "one side is dashed");
+  assert.equal(looks.size, 3);
+  // Mouth, shoulders and hips.
+  const thin = lines.filter(({ width }) => width < Math.max(...lines.map((line) => line.width)));
+  assert.equal(thin.length, 3);
+});
+
+test("points of a skeleton that cannot be seen are left out with their lines", () => {
+  const arm = skeleton((name) => ["left_shoulder", "left_elbow", "left_wrist"].includes(name));
+  assert.deepEqual([arm.lines.length, arm.joints.length], [2, 3]);
+  assert.equal(skeleton(() => false).lines.length, 0);
+  assert.equal(skeleton(() => false, { visibility: 0 }).lines.length, CONNECTIONS.length);
 });
 
 test("skeletons are drawn with the faces", () => {
   const { canvas, calls } = canvasOf();
   const keypoints = Array.from({ length: 33 }, () => [1, 1, 0, 1]);
   draw(canvas, { width: 300, height: 150 }, { faces: [], people: [{ keypoints }] });
-  assert.equal(done(calls, "arc").length, 17);
+  // The left side and the nose, each with its edge.
+  assert.equal(done(calls, "arc").length, 2 * 17);
   calls.length = 0;
   draw(canvas, { width: 300, height: 150 }, { faces: [], people: [{ keypoints }] }, { skeletons: false });
   assert.equal(done(calls, "arc").length, 0);

@@ -22,6 +22,19 @@ test("sound is heard only where it is asked for", () => {
   assert.throws(() => readOptions({ weights, audio: /** @type {any} */ ("microphone") }), refusal);
 });
 
+test("two people are looked for with the fastest network unless another number or network is asked for", () => {
+  const { people, pose } = readOptions({ weights });
+  assert.deepEqual([people, pose], [2, "lite"]);
+  const chosen = readOptions({ weights, people: 100, pose: "heavy" });
+  assert.deepEqual([chosen.people, chosen.pose], [100, "heavy"]);
+  for (const people of [0, 101, -1, 1.5, NaN, Infinity, "2", null]) {
+    const refusal = { code: "bad-argument", message: /^people is .*, expected a whole number from 1 to 100$/ };
+    assert.throws(() => readOptions({ weights, people: /** @type {any} */ (people) }), refusal);
+  }
+  const refusal = { code: "bad-argument", message: 'pose is "tiny", expected one of lite, full, heavy' };
+  assert.throws(() => readOptions({ weights, pose: /** @type {any} */ ("tiny") }), refusal);
+});
+
 test("a picture has a time or belongs to no stream", () => {
   assert.deepEqual(readAnalyzeOptions(undefined), {});
   assert.deepEqual(readAnalyzeOptions({ timeMs: 40 }), { timeMs: 40 });
@@ -32,7 +45,7 @@ test("a picture has a time or belongs to no stream", () => {
 
 test("an option that is not known is named, beside those that are", () => {
   for (const [read, message] of [
-    [(options) => readOptions({ weights, ...options }), /^options is "timeMS", expected one of tasks, audio, detector, device, weights, /],
+    [(options) => readOptions({ weights, ...options }), /^options is "timeMS", expected one of tasks, audio, people, pose, detector, device, weights, /],
     [readAnalyzeOptions, /^options is "timeMS", expected one of single, timeMs$/],
     [readCalibration, /^options is "timeMS", expected one of seconds$/],
     [readListenOptions, /^options is "timeMS", expected one of own, clock, onLevel, signal$/],

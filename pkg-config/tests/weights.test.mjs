@@ -10,6 +10,9 @@ import { FakeCaches, failureOf, setGlobals, settle, stopClock } from "./fakes.mj
 
 const FACES = ["detector", "backbone", "pretrained", "head", "mesh"];
 const VIOLENCE = ["violenceBackbone", "violenceHead"];
+const POSE = ["poseDetector", "poseLandmarks"];
+/** Files that are read in the place of others. */
+const LARGER = ["poseLandmarksFull", "poseLandmarksHeavy"];
 
 test("each task reads the files that it can use, and violence alone none of faces", () => {
   assert.deepEqual(rolesFor(["expression"]), FACES);
@@ -18,13 +21,14 @@ test("each task reads the files that it can use, and violence alone none of face
   assert.deepEqual(rolesFor(["action-units"]), sorted([...FACES, "actionUnitsHead", "blendshapes"]));
   assert.deepEqual(rolesFor(["violence"]), VIOLENCE);
   assert.deepEqual(rolesFor(["violence", "expression"]), [...FACES, ...VIOLENCE]);
-  assert.deepEqual(rolesFor(TASKS, "auto", true), ROLES);
+  assert.deepEqual(rolesFor(["pose"]), POSE);
+  assert.deepEqual(rolesFor(TASKS, "auto", true), ROLES.filter((role) => !LARGER.includes(role)));
 });
 
 test("what sound is heard with is read only where it is asked for, whatever the tasks", () => {
   assert.deepEqual(rolesFor(["violence"], "short-range", true), [...VIOLENCE, ...SOUND_ROLES]);
   assert.deepEqual(rolesFor(["expression"], "short-range", true), [...FACES, ...SOUND_ROLES]);
-  assert.deepEqual(rolesFor(TASKS, "auto"), ROLES.filter((role) => !SOUND_ROLES.includes(role)));
+  assert.deepEqual(rolesFor(TASKS, "auto"), ROLES.filter((role) => ![...SOUND_ROLES, ...LARGER].includes(role)));
 });
 
 test("only the detectors that are asked for are read", () => {
@@ -33,6 +37,13 @@ test("only the detectors that are asked for are read", () => {
   assert.deepEqual(detectors("short-range"), ["detector"]);
   assert.deepEqual(detectors("full-range"), ["fullRangeDetector"]);
   assert.deepEqual(detectors("auto"), ["detector", "fullRangeDetector"]);
+});
+
+test("one network for the points of a body is read, the one that is asked for", () => {
+  const points = (pose) => rolesFor(["pose", "expression"], "short-range", false, pose).filter((role) => /^poseLandmarks/.test(role));
+  assert.deepEqual([points(undefined), points("lite")], [["poseLandmarks"], ["poseLandmarks"]]);
+  assert.deepEqual([points("full"), points("heavy")], [["poseLandmarksFull"], ["poseLandmarksHeavy"]]);
+  assert.deepEqual(rolesFor(["expression"], "short-range", false, "full"), FACES);
 });
 
 test("bytes that no task can use are left out, and missing ones are not made up", async () => {

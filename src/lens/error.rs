@@ -2,12 +2,11 @@
 
 use thiserror::Error;
 
-#[cfg(not(target_family = "wasm"))]
-use crate::pose::PoseError;
 use crate::{
     audio::AudioError, calibration::CalibrationError, controls::ControlError, crop::CropError,
     detect::DetectError, device::DeviceError, filtering::FilterError, landmarks::LandmarksError,
-    role::Role, smoothing::SmoothingError, weights::WeightsError, windowing::WindowError,
+    pose::PoseError, role::Role, smoothing::SmoothingError, weights::WeightsError,
+    windowing::WindowError,
 };
 
 /// Why a frame has no report.
@@ -121,7 +120,6 @@ pub enum LensError {
     #[error(transparent)]
     Audio(#[from] AudioError),
     /// People could not be looked for.
-    #[cfg(not(target_family = "wasm"))]
     #[error(transparent)]
     Pose(#[from] PoseError),
     /// A face could not be cropped.
@@ -181,14 +179,13 @@ impl LensError {
             Self::Crop(_) => "picture-size",
             Self::Device(error)
             | Self::Landmarks(LandmarksError::Device(error))
-            | Self::Audio(AudioError::Device(error)) => error.code(),
-            #[cfg(not(target_family = "wasm"))]
-            Self::Pose(PoseError::Device(error)) => error.code(),
-            #[cfg(not(target_family = "wasm"))]
-            Self::Pose(_) => "device-failed",
-            Self::Detect(_) | Self::Landmarks(_) | Self::ReadBack { .. } | Self::Audio(_) => {
-                "device-failed"
-            }
+            | Self::Audio(AudioError::Device(error))
+            | Self::Pose(PoseError::Device(error)) => error.code(),
+            Self::Detect(_)
+            | Self::Landmarks(_)
+            | Self::ReadBack { .. }
+            | Self::Audio(_)
+            | Self::Pose(_) => "device-failed",
             Self::Filter(_) | Self::Smoothing(_) | Self::Window(_) => "internal",
         }
     }

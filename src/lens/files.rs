@@ -80,13 +80,15 @@ impl LensWeights {
             })
         };
         let read_people = || -> Result<PeopleWeights, E> {
-            let [detector, landmarks] = [
-                required(Role::PoseDetector)?,
-                required(Role::PoseLandmarks)?,
-            ];
+            let detector = required(Role::PoseDetector)?;
+            let mut versions = Role::POSE_LANDMARKS
+                .into_iter()
+                .filter_map(|role| Some((role, used(role)?)));
+            let role = Role::PoseLandmarks;
+            let (role, landmarks) = versions.next().ok_or(LensError::MissingWeights { role })?;
             Ok(PeopleWeights {
                 detector: parse(Role::PoseDetector, detector)?,
-                landmarks: parse(Role::PoseLandmarks, landmarks)?,
+                landmarks: parse(role, landmarks)?,
             })
         };
         let wants_violence = tasks.contains(Task::Violence);
@@ -151,6 +153,15 @@ mod tests {
             detectors(&[short, full]),
             (short.file().to_owned(), full.file().to_owned())
         );
+    }
+
+    #[test]
+    fn one_network_for_the_points_of_a_body_is_enough() {
+        for role in Role::POSE_LANDMARKS {
+            let people = read(&[Task::Pose], &[Role::PoseDetector, role]).expect("enough");
+            let landmarks = people.people.expect("used").landmarks;
+            assert_eq!(landmarks.metadata.architecture, role.file());
+        }
     }
 
     #[test]

@@ -17,6 +17,9 @@ use crate::{
 /// People that are looked for unless a caller says otherwise, as in the published violence systems.
 pub const DEFAULT_MOST: usize = 2;
 
+/// People of a frame that can be asked for: each one takes a run of a network.
+pub const MOST: u16 = 100;
+
 /// Finds the people in one stream of frames.
 ///
 /// Reports do not wait for later frames: those of a file are those of a webcam.

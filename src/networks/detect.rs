@@ -15,14 +15,12 @@ mod view;
 use burn::tensor::Tensor;
 use thiserror::Error;
 
-#[cfg(not(target_family = "wasm"))]
 pub(crate) use anchors::{centres_of, decode_anchor};
 pub use blazeface::{
     ANCHOR_VALUES, ANCHORS, ARCHITECTURE, DetectorRange, INPUT_SIDE, NORMALISATION, plan,
 };
 pub(crate) use gpu::{FaceCropper, GpuFaces};
 pub(crate) use search::FaceSearch;
-#[cfg(not(target_family = "wasm"))]
 pub(crate) use suppression::suppress;
 
 use crate::crop::batch;

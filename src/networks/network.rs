@@ -13,6 +13,7 @@ use crate::{
     face::Landmarks,
     kernel::{self, Counters, Plan, read_back},
     landmarks,
+    pose::{self, PoseVersion},
     weights::{Weights, WeightsError},
 };
 
@@ -49,7 +50,7 @@ pub enum NetworkError {
 /// What a part of the output holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct OutputPart {
-    /// `embedding`, `logits`, `anchors`, `boxes`, `scores`, `landmarks` or `presence`.
+    /// `embedding`, `logits`, `anchors`, `boxes`, `scores`, `landmarks`, `presence`, `points` or `heatmaps`.
     pub name: &'static str,
     /// Shape for one picture.
     pub shape: Vec<usize>,
@@ -148,19 +149,21 @@ impl Network {
 
 /// The network that the weights name, and what it gives.
 fn plan(weights: &Weights) -> Result<(Plan, NetworkFacts), WeightsError> {
+    let part = |name, shape: &[usize]| OutputPart {
+        name,
+        shape: shape.to_vec(),
+    };
     if let Ok(range) = DetectorRange::of(weights) {
-        let part = |name, values| OutputPart {
-            name,
-            shape: vec![range.anchors(), values],
-        };
+        let anchors = range.anchors();
         let facts = NetworkFacts {
             name: range.architecture(),
             side: range.input_side(),
             outputs: match range {
-                DetectorRange::Short => vec![part("anchors", detect::ANCHOR_VALUES)],
-                DetectorRange::Full => {
-                    vec![part("boxes", detect::ANCHOR_VALUES - 1), part("scores", 1)]
-                }
+                DetectorRange::Short => vec![part("anchors", &[anchors, detect::ANCHOR_VALUES])],
+                DetectorRange::Full => vec![
+                    part("boxes", &[anchors, detect::ANCHOR_VALUES - 1]),
+                    part("scores", &[anchors, 1]),
+                ],
             },
         };
         return Ok((detect::plan(weights)?, facts));
@@ -170,17 +173,37 @@ fn plan(weights: &Weights) -> Result<(Plan, NetworkFacts), WeightsError> {
             name: landmarks::MESH_ARCHITECTURE,
             side: landmarks::MESH_INPUT_SIDE,
             outputs: vec![
-                OutputPart {
-                    name: "landmarks",
-                    shape: vec![Landmarks::COUNT, 3],
-                },
-                OutputPart {
-                    name: "presence",
-                    shape: vec![1],
-                },
+                part("landmarks", &[Landmarks::COUNT, 3]),
+                part("presence", &[1]),
             ],
         };
         return Ok((landmarks::plan(weights)?, facts));
+    }
+    if weights.metadata.architecture == pose::DETECTOR_ARCHITECTURE {
+        let facts = NetworkFacts {
+            name: pose::DETECTOR_ARCHITECTURE,
+            side: pose::DETECTOR_SIDE,
+            outputs: vec![
+                part("boxes", &[pose::ANCHORS, pose::BOX_VALUES]),
+                part("scores", &[pose::ANCHORS, 1]),
+            ],
+        };
+        return Ok((pose::detector_plan(weights)?, facts));
+    }
+    if let Some(version) = PoseVersion::from_name(&weights.metadata.architecture) {
+        let facts = NetworkFacts {
+            name: version.name,
+            side: pose::LANDMARKS_SIDE,
+            outputs: vec![
+                part("points", &[pose::POINTS, pose::POINT_VALUES]),
+                part("presence", &[1]),
+                part(
+                    "heatmaps",
+                    &[pose::HEATMAP_SIDE, pose::HEATMAP_SIDE, pose::POINTS],
+                ),
+            ],
+        };
+        return Ok((pose::landmarks_plan(weights)?, facts));
     }
     let Facts {
         name, input_side, ..
@@ -192,10 +215,7 @@ fn plan(weights: &Weights) -> Result<(Plan, NetworkFacts), WeightsError> {
     let outputs = ["embedding", "logits"]
         .into_iter()
         .zip(&maps)
-        .map(|(name, map)| OutputPart {
-            name,
-            shape: vec![planner.shape(*map).len()],
-        })
+        .map(|(name, map)| part(name, &[planner.shape(*map).len()]))
         .collect();
     let facts = NetworkFacts {
         name,

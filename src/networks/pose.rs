@@ -12,6 +12,10 @@ mod warp;
 
 use thiserror::Error;
 
+pub(crate) use affectlens_formats::architecture::blazepose::{
+    detector::{ANCHORS, BOX_VALUES, INPUT_SIDE as DETECTOR_SIDE},
+    landmarks::{HEATMAP_SIDE, INPUT_SIDE as LANDMARKS_SIDE, POINT_VALUES, POINTS},
+};
 pub use detector::{DETECTOR_ARCHITECTURE, PoseDetector, plan as detector_plan};
 pub use landmarks::{
     Look, PoseLandmarks, PoseVersion, VALUES as LANDMARK_VALUES, plan as landmarks_plan,

@@ -29,8 +29,8 @@ pub struct Lens {
 #[wasm_bindgen]
 impl Lens {
     /// Opens `device` ("auto", "webgpu" or "cpu") and builds the networks that `tasks` need from `files`, an object
-    /// of safetensors files by role; with a `voice` among them sound can be heard too. On the CPU `workers` run them, if given and once started; else this module does,
-    /// with one thread.
+    /// of safetensors files by role; with a `voice` among them sound can be heard too. On the CPU `workers` run them, if given
+    /// and once started; else this module does, with one thread. Of a picture's people at most `people` are reported.
     ///
     /// # Errors
     ///
@@ -40,8 +40,9 @@ impl Lens {
         tasks: Vec<String>,
         files: Object,
         workers: Option<Workers>,
+        people: u16,
     ) -> Result<Self, JsValue> {
-        let tasks = Tasks::from_browser_names(tasks.iter().map(String::as_str))?;
+        let tasks = Tasks::from_names(tasks.iter().map(String::as_str))?;
         let weights = LensWeights::read(
             tasks,
             |role| file(&files, role),
@@ -54,6 +55,7 @@ impl Lens {
         let device = open_device(&device, workers).await?;
         let mut lens = lens::Lens::load(&weights, tasks, &device).await?;
         lens.configure(lens.live_controls())?;
+        lens.look_for(people.into());
         let sound = sound.map(|weights| LiveSound::load(weights, &device));
         let sound = sound.transpose()?;
         Ok(Self {

@@ -59,6 +59,21 @@ pub const KEYPOINTS: [&str; 33] = [
     "right_foot_index",
 ];
 
+/// Pairs of [`KEYPOINTS`] between which a skeleton is drawn, as MediaPipe draws it.
+#[rustfmt::skip]
+pub const CONNECTIONS: [[usize; 2]; 35] = [
+    // The face.
+    [0, 1], [1, 2], [2, 3], [3, 7], [0, 4], [4, 5], [5, 6], [6, 8], [9, 10],
+    // The trunk.
+    [11, 12], [11, 23], [12, 24], [23, 24],
+    // The left arm and leg.
+    [11, 13], [13, 15], [15, 17], [15, 19], [15, 21], [17, 19],
+    [23, 25], [25, 27], [27, 29], [27, 31], [29, 31],
+    // The right ones.
+    [12, 14], [14, 16], [16, 18], [16, 20], [16, 22], [18, 20],
+    [24, 26], [26, 28], [28, 30], [28, 32], [30, 32],
+];
+
 impl Person {
     /// The box around all points, those that cannot be seen too: it stays steady while parts come and go.
     pub fn bounding_box(&self) -> BoundingBox {
@@ -118,5 +133,23 @@ mod tests {
             );
         }
         assert_eq!((KEYPOINTS[15], KEYPOINTS[24]), ("left_wrist", "right_hip"));
+    }
+
+    #[test]
+    fn both_sides_of_a_skeleton_are_connected_alike() {
+        let named = CONNECTIONS.map(|ends| ends.map(|end| KEYPOINTS[end]));
+        let other = |name: &str| match name.contains("left") {
+            true => name.replace("left", "right"),
+            false => name.replace("right", "left"),
+        };
+        for (index, [from, to]) in named.iter().enumerate() {
+            let mirrored = [other(from), other(to)];
+            let is_there = named.iter().any(|ends| {
+                let ends = ends.map(str::to_owned);
+                ends == mirrored || [ends[1].clone(), ends[0].clone()] == mirrored
+            });
+            assert!(is_there, "{from} to {to}");
+            assert!(!named[..index].contains(&[*from, *to]), "{from} to {to}");
+        }
     }
 }

@@ -39,6 +39,10 @@ pub enum Role {
     PoseDetector,
     /// Points of a body.
     PoseLandmarks,
+    /// The same, more exact.
+    PoseLandmarksFull,
+    /// The same, most exact and slowest.
+    PoseLandmarksHeavy,
 }
 
 /// Where the default file of a role comes from.
@@ -85,7 +89,7 @@ use Origin::{BuiltIn, Fetched, Own};
 
 /// All roles, in the order of the enum: name, title in messages, default file, origin, tasks that use it.
 #[rustfmt::skip]
-const TABLE: [Facts; 16] = [
+const TABLE: [Facts; 18] = [
     row(Role::Detector, "detector", "face detector", "blazeface-short-range", Fetched, &Task::FACES),
     row(Role::FullRangeDetector, "fullRangeDetector", "full-range face detector", "blazeface-full-range", Fetched, &Task::FACES),
     row(Role::Backbone, "backbone", "backbone", "expression-mobilenet", BuiltIn, &Task::FACES),
@@ -102,6 +106,8 @@ const TABLE: [Facts; 16] = [
     row(Role::AudioExpressionHead, "audioExpressionHead", "audio expression head", "expression-audio-head", Own, &[]),
     row(Role::PoseDetector, "poseDetector", "detector of people", "pose-detector", Fetched, &[Task::Pose]),
     row(Role::PoseLandmarks, "poseLandmarks", "pose landmarks", "pose-landmarks", Fetched, &[Task::Pose]),
+    row(Role::PoseLandmarksFull, "poseLandmarksFull", "full pose landmarks", "pose-landmarks-full", Fetched, &[Task::Pose]),
+    row(Role::PoseLandmarksHeavy, "poseLandmarksHeavy", "heavy pose landmarks", "pose-landmarks-heavy", Fetched, &[Task::Pose]),
 ];
 
 impl Role {
@@ -143,9 +149,18 @@ impl Role {
         self.facts().tasks
     }
 
-    /// Whether the npm packages know the file: whether one of their tasks uses it, or sound is heard with it.
-    pub fn is_for_browsers(self) -> bool {
-        self.serves(Tasks::new(&Task::BROWSER)) || Self::SOUND.contains(&self)
+    /// Files for the points of a body; a lens uses one of them.
+    pub const POSE_LANDMARKS: [Self; 3] = [
+        Self::PoseLandmarks,
+        Self::PoseLandmarksFull,
+        Self::PoseLandmarksHeavy,
+    ];
+
+    /// Whether the npm package of default weights has the file. The larger networks for the points of a body would make it
+    /// more than twice as large.
+    pub const fn is_packed(self) -> bool {
+        let is_large = matches!(self, Self::PoseLandmarksFull | Self::PoseLandmarksHeavy);
+        !matches!(self.origin(), Own) && !is_large
     }
 
     /// Whether one of the tasks uses the file.

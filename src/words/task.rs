@@ -27,14 +27,6 @@ impl Task {
         Self::Pose,
     ];
 
-    /// The tasks of the npm package and the page. Bodies would cost every visitor a larger download.
-    pub const BROWSER: [Self; 4] = [
-        Self::Expression,
-        Self::ValenceArousal,
-        Self::ActionUnits,
-        Self::Violence,
-    ];
-
     /// The tasks that need the faces of a frame.
     pub const FACES: [Self; 3] = [Self::Expression, Self::ValenceArousal, Self::ActionUnits];
 
@@ -94,18 +86,6 @@ impl Tasks {
         names.into_iter().map(Task::from_name).collect()
     }
 
-    /// Reads a list of names of tasks that browsers have.
-    ///
-    /// # Errors
-    ///
-    /// [`UnknownName`] for the first one that names none.
-    pub fn from_browser_names<'a>(
-        names: impl IntoIterator<Item = &'a str>,
-    ) -> Result<Self, UnknownName> {
-        let find = |name| name::find("task", name, &Task::BROWSER, Task::name);
-        names.into_iter().map(find).collect()
-    }
-
     /// Whether a task was asked for.
     pub const fn contains(self, task: Task) -> bool {
         self.0[task as usize]
@@ -146,11 +126,6 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "task is `gaze`, expected one of expression, valence-arousal, action-units, violence, pose"
-        );
-        let error = Tasks::from_browser_names(["violence", "pose"]).expect_err("native only");
-        assert_eq!(
-            error.to_string(),
-            "task is `pose`, expected one of expression, valence-arousal, action-units, violence"
         );
     }
 

@@ -9,7 +9,8 @@ use affectlens::{
     controls::{CONTROLS, Control, ControlRange},
     device::{DeviceChoice, DeviceKind},
     label::{ActionUnit, Expression},
-    person::KEYPOINTS,
+    people::{DEFAULT_MOST, MOST},
+    person::{CONNECTIONS, KEYPOINTS},
     report::{ActionUnitSource, ExpressionSource, ValenceArousalSource},
     role::{Origin, Role},
     task::Task,
@@ -33,21 +34,19 @@ fn devices() -> [&'static str; 3] {
     DeviceChoice::ALL.map(|choice| choice.name_with(DeviceKind::WebGpu))
 }
 
-/// The files of the tasks that browsers have.
-fn browser_roles() -> impl Iterator<Item = Role> {
-    Role::ALL.into_iter().filter(|role| role.is_for_browsers())
-}
-
 fn names_js() -> String {
-    let tasks = array(Task::BROWSER.map(Task::name));
+    let tasks = array(Task::ALL.map(Task::name));
     let face_tasks = array(Task::FACES.map(Task::name));
     let devices = array(devices());
     let role = |role: Role| {
         let tasks = role.tasks().iter().map(|task| task.name());
         format!("  {}: {},\n", role.name(), array(tasks))
     };
-    let roles: String = browser_roles().map(role).collect();
+    let roles: String = Role::ALL.into_iter().map(role).collect();
     let sound = array(Role::SOUND.map(Role::name));
+    let keypoints = array(KEYPOINTS);
+    let connections = CONNECTIONS.map(|[from, to]| format!("[{from}, {to}]"));
+    let connections = connections.join(", ");
     let control = |control: &Control| {
         let range = match control.range {
             ControlRange::Flag => "type: \"boolean\"".to_owned(),
@@ -80,6 +79,14 @@ export const TASKS_OF_ROLE = {{
 
 export const SOUND_ROLES = {sound};
 
+export const KEYPOINTS = {keypoints};
+
+export const CONNECTIONS = [{connections}];
+
+export const DEFAULT_PEOPLE = {DEFAULT_MOST};
+
+export const MOST_PEOPLE = {MOST};
+
 export const CONTROLS = [
 {controls}];
 "
@@ -99,7 +106,7 @@ fn names_d_ts() -> String {
         union(
             "What can be reported.",
             "Task",
-            quoted(Task::BROWSER.map(Task::name)),
+            quoted(Task::ALL.map(Task::name)),
         ),
         union("Where to run.", "DeviceChoice", quoted(devices())),
         union(
@@ -110,7 +117,7 @@ fn names_d_ts() -> String {
         union(
             "A weights file by what it is for.",
             "WeightsRole",
-            quoted(browser_roles().map(Role::name)),
+            quoted(Role::ALL.map(Role::name)),
         ),
         union(
             "Facial expressions.",
@@ -136,6 +143,11 @@ fn names_d_ts() -> String {
             "The part of the model that gives action units.",
             "ActionUnitSource",
             quoted(ActionUnitSource::ALL.map(ActionUnitSource::name)),
+        ),
+        union(
+            "The points of a body; left and right are the person's.",
+            "KeypointName",
+            quoted(KEYPOINTS),
         ),
         union(
             "Settings of the part `faces`.",
@@ -175,37 +187,31 @@ export declare const DEVICES: readonly DeviceChoice[];
 export declare const TASKS_OF_ROLE: {{ readonly [role in WeightsRole]: readonly Task[] }};
 /** Files that are read where sound is listened to. */
 export declare const SOUND_ROLES: readonly WeightsRole[];
+/** The points of a body in the order of `PersonReport.keypoints`. */
+export declare const KEYPOINTS: readonly KeypointName[];
+/** Pairs of places in `KEYPOINTS` between which a skeleton is drawn. */
+export declare const CONNECTIONS: readonly (readonly [number, number])[];
+/** People of a picture that are looked for unless `people` says otherwise, and the most that can be asked for. */
+export declare const DEFAULT_PEOPLE: number;
+export declare const MOST_PEOPLE: number;
 export declare const CONTROLS: readonly Control[];
 ",
         unions.concat()
     )
 }
 
-fn keypoints_js() -> String {
-    format!(
-        "\
-// @ts-check
-{HEADER}
-/** The points of a body, as columns of a table name them. */
-export const KEYPOINTS = {};
-",
-        array(KEYPOINTS)
-    )
-}
-
 /// The default files, for whoever packs them: where each comes from and what it is called.
 fn roles_json() -> String {
-    let folder = |role: &Role| match role.origin() {
-        Origin::BuiltIn => Some("models"),
-        Origin::Fetched => Some("cache"),
-        Origin::Own => None,
-    };
     let row = |role: Role| {
         let (name, file) = (role.name(), role.file());
-        folder(&role)
-            .map(|from| format!("  \"{name}\": {{ \"file\": \"{file}\", \"from\": \"{from}\" }}"))
+        let from = match role.origin() {
+            Origin::BuiltIn => "models",
+            _ => "cache",
+        };
+        format!("  \"{name}\": {{ \"file\": \"{file}\", \"from\": \"{from}\" }}")
     };
-    let rows: Vec<String> = browser_roles().filter_map(row).collect();
+    let packed = Role::ALL.into_iter().filter(|role| role.is_packed());
+    let rows: Vec<String> = packed.map(row).collect();
     format!("{{\n{}\n}}\n", rows.join(",\n"))
 }
 
@@ -226,7 +232,6 @@ fn assert_holds(path: &str, expected: &str) {
 fn names_of_the_package_are_those_of_the_engine() {
     assert_holds("pkg-config/affectlens/names.js", &names_js());
     assert_holds("pkg-config/affectlens/names.d.ts", &names_d_ts());
-    assert_holds("pkg-config/affectlens/keypoints.js", &keypoints_js());
     assert_holds("pkg-config/affectlens-weights/roles.json", &roles_json());
 }
 

@@ -8,7 +8,7 @@
  *   not sampled, or no window has covered it yet
  */
 
-/** About half an hour of a webcam: enough to look back on, little enough for a phone. */
+/** About half an hour of a webcam: enough to look back on, little enough for a phone. A person counts as a report. */
 const MAX_REPORTS = 50_000;
 
 /**
@@ -19,6 +19,8 @@ const MAX_REPORTS = 50_000;
 export class ReportLog {
   /** @type {KeptReport[]} */
   #reports = [];
+  /** Reports, and people in them. */
+  #size = 0;
   #forgotten = 0;
 
   get reports() {
@@ -44,10 +46,12 @@ export class ReportLog {
     const replaced = this.#reports[end - 1];
     // The same frame, analysed again after a jump: its estimate stays until there is a newer one.
     const known = replaced?.time_ms === report.time_ms ? replaced.violence : undefined;
-    this.#reports.splice(first, end - first, keep(report, known));
+    const kept = keep(report, known);
+    for (const { people } of this.#reports.splice(first, end - first, kept)) this.#size -= sizeOf(people);
+    this.#size += sizeOf(kept.people);
     for (const update of report.violence?.updates ?? []) this.#refine(update);
-    if (this.#reports.length > MAX_REPORTS) {
-      this.#reports.shift();
+    while (this.#size > MAX_REPORTS) {
+      this.#size -= sizeOf(this.#reports.shift()?.people);
       this.#forgotten += 1;
     }
   }
@@ -95,6 +99,11 @@ export class ReportLog {
     }
     return low;
   }
+}
+
+/** @param {FrameReport["people"]} people of a report */
+function sizeOf(people) {
+  return 1 + (people?.length ?? 0);
 }
 
 /**

@@ -30,17 +30,18 @@ const SPOKEN_EVERY_MS = 4000;
 
 const query = new URLSearchParams(location.search);
 const meshChoice = byId("show-mesh", HTMLInputElement);
+const skeletonChoice = byId("show-skeletons", HTMLInputElement);
+const skeletonKey = byId("skeleton-key");
 const spoken = byId("spoken");
+/** Whether a clip stood still when the model was loaded anew: it is looked at where it stands then. */
+let standsStill = false;
 
 const notices = new Notices();
 const numbers = new NumbersPanel();
 const savePanel = new SavePanel(reading);
 const requests = new RequestCounter(showNumbers);
 const settings = new SettingsForm(byId("settings", HTMLFormElement), configure);
-const devicePanel = new DevicePanel(query.get("device"), (device) => {
-  session.forget();
-  void model.load(device);
-});
+const devicePanel = new DevicePanel(query.get("device"), loadModel);
 const neutralLook = new NeutralLook((options) => session.calibrate(options));
 const readings = new Readings({ onChoose: redraw, onSeek: (seconds) => sources.seek(seconds) });
 const stage = new Stage({
@@ -50,6 +51,7 @@ const stage = new Stage({
 });
 const sources = new Sources(stage, notices, {
   onOpen: (name) => {
+    standsStill = false;
     session.open(name);
     sound.follow();
   },
@@ -68,7 +70,8 @@ const model = new Model(devicePanel, notices, () => sources.fetchSampleClip(), {
   onLoaded: (lens) => {
     requests.start();
     settings.show(lens.settings, lens.sound?.expression ?? false);
-    session.begin();
+    if (standsStill) void session.analysePausedFrame();
+    else session.begin();
     sound.follow();
   },
   onEnd: showNumbers,
@@ -90,8 +93,8 @@ function reading() {
   const { showing, size, clip } = sources;
   const facts = model.lens?.violence ?? null;
   const threshold = settings.violenceThreshold;
-  const [hasMesh, isListening] = [meshChoice.checked, sound.isOn];
-  return { showing, size, clip, latest, log, sourceName, facts, threshold, hasMesh, isListening };
+  const [hasMesh, hasSkeletons, isListening] = [meshChoice.checked, skeletonChoice.checked, sound.isOn];
+  return { showing, size, clip, latest, log, sourceName, facts, threshold, hasMesh, hasSkeletons, isListening };
 }
 
 function redraw() {
@@ -111,6 +114,15 @@ function countRequests() {
   return requests.count === undefined ? undefined : requests.count + (model.lens?.requestsAfterLoad ?? 0);
 }
 
+/** Loads the model for the chosen device, and with the networks for bodies only if somebody wants to see them. */
+function loadModel() {
+  if (model.lens) standsStill = sources.showing === "clip" && stage.video.paused;
+  session.forget();
+  skeletonKey.hidden = !skeletonChoice.checked;
+  redraw();
+  void model.load(devicePanel.chosen, skeletonChoice.checked);
+}
+
 /** @param {Partial<import("affectlens").Settings>} [changed] */
 function configure(changed) {
   return session.configure({ ...changed, landmarks: meshChoice.checked });
@@ -124,6 +136,7 @@ meshChoice.addEventListener("change", async () => {
   await configure();
   if (meshChoice.checked) session.analysePausedFrame();
 });
+skeletonChoice.addEventListener("change", loadModel);
 stage.video.addEventListener("seeking", () => session.jump());
 for (const event of ["play", "pause", "ended", "seeked"]) stage.video.addEventListener(event, redraw);
 document.addEventListener("visibilitychange", () => session.followVisibility());
@@ -138,6 +151,5 @@ exposeCounters({ model, sources, session, sound, notices, countRequests });
 setText(byId("version"), version);
 byId("clip-licence", HTMLAnchorElement).href = clipLicenceUrl;
 byId("weights-notice", HTMLAnchorElement).href = noticeUrl;
-redraw();
-void model.load(devicePanel.chosen);
+loadModel();
 if (query.get("autostart") === "1") void (query.get("source") === "clip" ? sources.useClip() : sources.useCamera());

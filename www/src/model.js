@@ -46,8 +46,9 @@ export class Model {
    * Loads the model in place of the one before; a load that is still under way is stopped.
    *
    * @param {import("./device.js").DeviceName} device
+   * @param {boolean} hasPoses whether people's bodies are looked for too
    */
-  async load(device) {
+  async load(device, hasPoses) {
     this.#attempt?.abort();
     this.dispose();
     const attempt = new AbortController();
@@ -55,7 +56,7 @@ export class Model {
     this.#listeners.onStart();
     this.#panel.showLoading();
     try {
-      const lens = await this.#fetch(device, attempt.signal);
+      const lens = await this.#fetch(device, hasPoses, attempt.signal);
       if (attempt !== this.#attempt) return lens.dispose();
       this.lens = lens;
       this.#panel.showDevice(lens.device);
@@ -78,12 +79,15 @@ export class Model {
 
   /**
    * @param {import("./device.js").DeviceName} device
+   * @param {boolean} hasPoses
    * @param {AbortSignal} signal
    */
-  async #fetch(device, signal) {
+  async #fetch(device, hasPoses, signal) {
     /** @param {import("affectlens").Progress} progress */
     const onProgress = (progress) => this.#panel.showProgress(progress);
-    const loading = load({ tasks: TASKS, audio: true, weights, device, signal, onProgress });
+    /** @type {import("affectlens").Task[]} */
+    const tasks = hasPoses ? [...TASKS, "pose"] : TASKS;
+    const loading = load({ tasks, audio: true, weights, device, signal, onProgress });
     try {
       const [lens] = await Promise.all([loading, this.#alsoFetch()]);
       return lens;

@@ -56,9 +56,16 @@ export function describeAloud({ showing, latest, threshold }) {
   const faces = latest?.faces.map(({ id, expression }) =>
     expression ? `Face ${id}: ${expression.label}, ${percent(expression.confidence)}` : `Face ${id}`,
   );
+  const people = latest?.people && describeCount(latest.people.length);
   const probability = latest?.violence?.probability;
   const isMarked = probability !== undefined && isViolent(probability, threshold);
-  return [faces?.join(". ") || "No face", ...(isMarked ? ["Classified as violent"] : [])].join(". ");
+  return [faces?.join(". ") || "No face", ...(people ? [people] : []), ...(isMarked ? ["Classified as violent"] : [])].join(". ");
+}
+
+/** @param {number} people */
+function describeCount(people) {
+  if (people === 0) return "Nobody";
+  return people === 1 ? "1 person" : `${people} people`;
 }
 
 /** @param {unknown} error */

@@ -3,7 +3,8 @@
 
 import { byId } from "./elements.js";
 import { FaceCards } from "./faces.js";
-import { drawFaces } from "./overlay.js";
+import { drawReport } from "./overlay.js";
+import { PeoplePanel } from "./people.js";
 import { TRAIL_MS, ValenceArousalPanel, trailOf } from "./plane.js";
 import { SpeechIndicator } from "./speech.js";
 import { TimelinePanel, describeFace } from "./timeline.js";
@@ -21,6 +22,7 @@ import { ViolencePanel } from "./violence.js";
  *   facts: import("affectlens").ViolenceFacts | null,
  *   threshold: number,
  *   hasMesh: boolean,
+ *   hasSkeletons: boolean,
  *   isListening: boolean,
  * }} Reading what there is to show; `threshold` and `facts` are those of violence
  */
@@ -40,6 +42,7 @@ export class Readings {
   #plane = new ValenceArousalPanel(byId("plane"));
   #units = new ActionUnitPanel(byId("units"));
   #violence = new ViolencePanel(byId("violence"));
+  #people = new PeoplePanel(byId("people"));
   #speech = new SpeechIndicator();
   #timeline;
 
@@ -71,9 +74,9 @@ export class Readings {
   }
 
   /** @param {Reading} reading */
-  drawOverlay({ showing, size = UNKNOWN_SIZE, latest, hasMesh }) {
-    const picture = { ...size, isMirrored: showing === "camera", hasMesh };
-    drawFaces(this.#overlay, picture, latest?.faces ?? [], this.#cards.chosen);
+  drawOverlay({ showing, size = UNKNOWN_SIZE, latest, hasMesh, hasSkeletons }) {
+    const picture = { ...size, isMirrored: showing === "camera", hasMesh, hasSkeletons };
+    drawReport(this.#overlay, picture, latest, this.#cards.chosen);
   }
 
   /**
@@ -81,11 +84,13 @@ export class Readings {
    *
    * @param {Reading} reading
    */
-  #showPanels({ showing, latest, log, facts, threshold, isListening }) {
+  #showPanels({ showing, latest, log, facts, threshold, hasSkeletons, isListening }) {
     const { faces, time_ms } = latest ?? { faces: [], time_ms: 0 };
     const { chosen } = this.#cards;
     this.#plane.show(faces, chosen, trailOf(log.between(time_ms - TRAIL_MS, time_ms), chosen, time_ms));
     this.#units.show(faces.find(({ id }) => id === chosen));
+    this.#people.isWanted = hasSkeletons;
+    this.#people.show(hasSkeletons ? latest?.people : undefined);
     this.#violence.show(latest?.violence, { facts, threshold, isStill: showing === "still" });
     this.#speech.show(latest?.audio, isListening);
   }

@@ -462,7 +462,7 @@ test("the page fits a phone, and every control is reached by keyboard with a vis
 
   const reached = new Set();
   await page.evaluate(() => document.activeElement.blur());
-  for (let press = 0; press < 40; press++) {
+  for (let press = 0; press < 44; press++) {
     await page.keyboard.press("Tab");
     const focus = await page.evaluate(() => {
       const element = document.activeElement;

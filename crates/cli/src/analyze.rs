@@ -26,6 +26,7 @@ use super::{
 };
 use affectlens::{
     lens::{Lens, NeutralSpan},
+    people,
     task::{Task, Tasks},
 };
 use affectlens_data::Input;
@@ -97,7 +98,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "P", value_parser = probability)]
     violence_threshold: Option<f32>,
     /// People that are looked for in a frame at most.
-    #[arg(long, value_name = "COUNT", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=100))]
+    #[arg(long, value_name = "COUNT", default_value_t = 2,
+        value_parser = clap::value_parser!(u16).range(1..=i64::from(people::MOST)))]
     people: u16,
     /// Network for the points of a body.
     #[arg(long, value_enum, default_value_t)]

@@ -22,6 +22,7 @@ use affectlens::{
     detect::DetectorRange,
     device::{DeviceKind, KernelForm, OpenedDevice},
     landmarks,
+    pose::{self, PoseVersion},
 };
 use memory::{PEAK, memory};
 use sound::{SoundRun, time_sound};
@@ -198,7 +199,9 @@ fn weights_files(folder: &Path, wanted: &str) -> Result<Vec<(&'static str, PathB
             DetectorRange::Short.architecture(),
             DetectorRange::Full.architecture(),
             landmarks::MESH_ARCHITECTURE,
+            pose::DETECTOR_ARCHITECTURE,
         ])
+        .chain(PoseVersion::ALL.map(|version| version.name))
         .collect();
     if wanted != "all" && !names.contains(&wanted) {
         bail!(

@@ -6,7 +6,6 @@
 
 pub mod blazeface;
 pub mod blazeface_full_range;
-#[cfg(not(target_family = "wasm"))]
 pub mod blazepose;
 pub mod blendshapes;
 mod convnext;
@@ -26,6 +25,7 @@ mod walk;
 mod wav2vec2;
 
 pub use affectlens_cpu::Activation;
+pub use blazepose::landmarks::PoseLandmarksConfig;
 pub use convnext::ConvNextConfig;
 pub use efficientnet::EfficientNetConfig;
 pub use layer::{
@@ -49,9 +49,6 @@ pub(crate) use wav2vec2::{LEFT_ASIDE, POSITION, PUBLISHED_POSITION};
 
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use convnext::{CLASSIFIER as CONVNEXT_CLASSIFIER, HEAD_NORM as CONVNEXT_HEAD_NORM};
-
-#[cfg(not(target_family = "wasm"))]
-pub use blazepose::landmarks::PoseLandmarksConfig;
 
 use crate::error::WeightsError;
 use crate::metadata::Normalisation;
@@ -109,11 +106,9 @@ pub enum Architecture {
     BlazeFaceFullRange,
     /// The face mesh: finds landmarks.
     FaceMesh,
-    /// BlazePose's detector: finds people. Not in browsers yet, like all that looks at bodies.
-    #[cfg(not(target_family = "wasm"))]
+    /// BlazePose's detector: finds people.
     PoseDetector,
     /// BlazePose's landmarks: finds the points of a body.
-    #[cfg(not(target_family = "wasm"))]
     PoseLandmarks(PoseLandmarksConfig),
 }
 
@@ -199,9 +194,7 @@ impl Architecture {
             Self::BlazeFace => blazeface::NAME,
             Self::BlazeFaceFullRange => blazeface_full_range::NAME,
             Self::FaceMesh => face_mesh::NAME,
-            #[cfg(not(target_family = "wasm"))]
             Self::PoseDetector => blazepose::detector::NAME,
-            #[cfg(not(target_family = "wasm"))]
             Self::PoseLandmarks(config) => config.name,
         }
     }
@@ -225,9 +218,11 @@ impl Architecture {
             Self::MobileVit(config) => (mobilevit::SIDE, normalisation::IMAGENET, config.features),
             Self::ConvNext(config) => (config.side, normalisation::IMAGENET, config.width()),
             Self::ResNet18 => (resnet::SIDE, normalisation::IMAGENET, resnet::WIDTH),
-            Self::BlazeFace | Self::BlazeFaceFullRange | Self::FaceMesh => return None,
-            #[cfg(not(target_family = "wasm"))]
-            Self::PoseDetector | Self::PoseLandmarks(_) => return None,
+            Self::BlazeFace
+            | Self::BlazeFaceFullRange
+            | Self::FaceMesh
+            | Self::PoseDetector
+            | Self::PoseLandmarks(_) => return None,
         };
         Some(Facts {
             name: self.name(),
@@ -265,9 +260,7 @@ impl Architecture {
             Self::BlazeFace => blazeface::describe(walk, &input),
             Self::BlazeFaceFullRange => blazeface_full_range::describe(walk, &input),
             Self::FaceMesh => face_mesh::describe(walk, &input),
-            #[cfg(not(target_family = "wasm"))]
             Self::PoseDetector => blazepose::detector::describe(walk, &input),
-            #[cfg(not(target_family = "wasm"))]
             Self::PoseLandmarks(config) => config.describe(walk, &input),
         }
     }

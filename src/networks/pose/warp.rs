@@ -7,8 +7,9 @@
 use crate::face::RotatedBox;
 use crate::frame::Frame;
 
-/// Steps between two pixels.
-const STEPS: i64 = 32;
+/// Steps between two pixels, as a power of two.
+const STEP_BITS: u32 = 5;
+const STEPS: i32 = 1 << STEP_BITS;
 
 /// What lies beyond the frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,15 +29,16 @@ pub(super) fn warp(frame: &Frame, region: &RotatedBox, side: u32, border: Border
     let [width, height] = [region.width, region.height].map(f64::from);
     let (sine, cosine) = f64::from(region.roll).sin_cos();
     let from_middle = |index: u32| f64::from(index) / f64::from(side) - 0.5;
+    let columns: Vec<_> = (0..side)
+        .map(|column| from_middle(column) * width)
+        .map(|across| [x + across * cosine, y + across * sine])
+        .collect();
     let mut pixels = Vec::with_capacity(side as usize * side as usize * 3);
     for row in 0..side {
         let down = from_middle(row) * height;
-        for column in 0..side {
-            let across = from_middle(column) * width;
-            let place = [
-                x + across * cosine - down * sine,
-                y + across * sine + down * cosine,
-            ];
+        let [left, top] = [down * sine, down * cosine];
+        for [x, y] in &columns {
+            let place = [x - left, y + top];
             pixels.extend(blended(frame, place.map(in_steps), border));
         }
     }
@@ -47,16 +49,19 @@ pub(super) fn warp(frame: &Frame, region: &RotatedBox, side: u32, border: Border
     clippy::cast_possible_truncation,
     reason = "`as` saturates, and what lies so far away is beyond every frame"
 )]
-fn in_steps(coordinate: f64) -> i64 {
-    (coordinate * STEPS as f64).round_ties_even() as i64
+fn in_steps(coordinate: f64) -> i32 {
+    (coordinate * f64::from(STEPS)).round_ties_even() as i32
 }
 
 /// The blend of the four pixels around a place.
-fn blended(frame: &Frame, place: [i64; 2], border: Border) -> [u8; 3] {
-    let [[left, across], [top, down]] =
-        place.map(|at| [at.div_euclid(STEPS), at.rem_euclid(STEPS)]);
-    let corners =
-        [[0, 0], [1, 0], [0, 1], [1, 1]].map(|[x, y]| pixel(frame, left + x, top + y, border));
+fn blended(frame: &Frame, place: [i32; 2], border: Border) -> [u8; 3] {
+    let [[left, across], [top, down]] = place.map(|at| [at >> STEP_BITS, at & (STEPS - 1)]);
+    let corners = match inner_corners(frame, left, top) {
+        Some(corners) => corners,
+        None => {
+            [[0, 0], [1, 0], [0, 1], [1, 1]].map(|[x, y]| pixel(frame, left + x, top + y, border))
+        }
+    };
     let weights = [
         (STEPS - across) * (STEPS - down),
         across * (STEPS - down),
@@ -64,8 +69,8 @@ fn blended(frame: &Frame, place: [i64; 2], border: Border) -> [u8; 3] {
         across * down,
     ];
     std::array::from_fn(|channel| {
-        let values = corners.iter().map(|corner| i64::from(corner[channel]));
-        let sum: i64 = values
+        let values = corners.iter().map(|corner| i32::from(corner[channel]));
+        let sum: i32 = values
             .zip(weights)
             .map(|(value, weight)| value * weight)
             .sum();
@@ -74,8 +79,22 @@ fn blended(frame: &Frame, place: [i64; 2], border: Border) -> [u8; 3] {
     })
 }
 
-fn pixel(frame: &Frame, x: i64, y: i64, border: Border) -> [u8; 3] {
-    let last = [frame.width(), frame.height()].map(|length| i64::from(length) - 1);
+/// A pixel and those right of it, below it, and right below it, where all four lie in the frame.
+fn inner_corners(frame: &Frame, x: i32, y: i32) -> Option<[[u8; 3]; 4]> {
+    let [x, y] = [usize::try_from(x).ok()?, usize::try_from(y).ok()?];
+    let [width, height] = [frame.width() as usize, frame.height() as usize];
+    if x + 1 >= width || y + 1 >= height {
+        return None;
+    }
+    let start = (y * width + x) * 3;
+    let (above, below) = frame.pixels()[start..].split_at(width * 3);
+    let pair = |row: &[u8]| [[row[0], row[1], row[2]], [row[3], row[4], row[5]]];
+    let [[first, second], [third, fourth]] = [pair(above), pair(below)];
+    Some([first, second, third, fourth])
+}
+
+fn pixel(frame: &Frame, x: i32, y: i32, border: Border) -> [u8; 3] {
+    let last = [frame.width(), frame.height()].map(last_pixel);
     let inside = [x.clamp(0, last[0]), y.clamp(0, last[1])];
     if border == Border::Black && inside != [x, y] {
         return [0; 3];
@@ -83,6 +102,11 @@ fn pixel(frame: &Frame, x: i64, y: i64, border: Border) -> [u8; 3] {
     let [x, y] = inside.map(|at| usize::try_from(at).expect("clamped to the frame"));
     let start = (y * frame.width() as usize + x) * 3;
     [0, 1, 2].map(|channel| frame.pixels()[start + channel])
+}
+
+/// Place of the last pixel of an axis.
+fn last_pixel(length: u32) -> i32 {
+    i32::try_from(length).unwrap_or(i32::MAX) - 1
 }
 
 #[cfg(test)]
@@ -135,6 +159,21 @@ mod tests {
         };
         assert_eq!(row(Border::Black), [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7]);
         assert_eq!(row(Border::Repeated), [0, 0, 7].repeat(4));
+    }
+
+    #[test]
+    fn the_short_way_inside_of_the_frame_reads_the_same_pixels() {
+        let frame = grid();
+        let at = |x, y| pixel(&frame, x, y, Border::Repeated);
+        for (x, y) in (-2..6).flat_map(|x| (-2..6).map(move |y| (x, y))) {
+            let corners = inner_corners(&frame, x, y);
+            assert_eq!(
+                corners.is_some(),
+                (0..3).contains(&x) && (0..3).contains(&y)
+            );
+            let read = [at(x, y), at(x + 1, y), at(x, y + 1), at(x + 1, y + 1)];
+            assert!(corners.is_none_or(|corners| corners == read), "{x}, {y}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 // @ts-check
 // The whole frame: our expression pipeline and Human's look at the same pictures in turns.
 
+import { fetchFrames } from "./clip.js";
 import { meter } from "./meter.js";
 
 /**
@@ -13,15 +14,9 @@ const viewers = new Map();
 /** @type {ImageData[]} */
 let pictures = [];
 
-/** @param {{ url: string, width: number, height: number }} clip raw RGBA frames */
-export async function readClip({ url, width, height }) {
-  const bytes = new Uint8ClampedArray(await (await fetch(url)).arrayBuffer());
-  const length = width * height * 4;
-  pictures = [];
-  for (let start = 0; start + length <= bytes.length; start += length) {
-    pictures.push(new ImageData(bytes.slice(start, start + length), width, height));
-  }
-  return pictures.length;
+/** @param {Parameters<typeof fetchFrames>[0]} clip */
+export async function readClip(clip) {
+  pictures = await fetchFrames(clip);
 }
 
 /** @type {Record<string, (device: string) => Promise<Viewer>>} */

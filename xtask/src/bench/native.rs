@@ -6,7 +6,8 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
 use super::{
-    Effort, Input, NETWORKS, TOLERANCE, TOLERANCE_ON_GPU, Timed, engine::Engine, folder, models,
+    Effort, Input, NETWORKS, Rival, TOLERANCE, TOLERANCE_ON_GPU, Timed, engine::Engine, folder,
+    models,
 };
 use crate::{setup, shell::command};
 
@@ -14,13 +15,11 @@ use crate::{setup, shell::command};
 const VISIT_MS: f64 = 150.0;
 /// An engine's threads may spin for a while after its turn.
 const PAUSE: Duration = Duration::from_millis(30);
-/// All others are compared with it before anything is timed.
-const REFERENCE: &str = "onnxruntime, CPU, 1 thread";
-
 #[derive(Clone, Copy)]
 enum Program {
     Affectlens { device: &'static str },
     OnnxRuntime,
+    LiteRt,
     PyTorch { compiled: bool },
 }
 
@@ -41,19 +40,37 @@ const fn contestant(name: &'static str, program: Program, threads: usize) -> Con
 
 const CPU: Program = Program::Affectlens { device: "cpu" };
 const VULKAN: Program = Program::Affectlens { device: "vulkan" };
-const CONTESTANTS: [Contestant; 7] = [
+const CONTESTANTS: [Contestant; 9] = [
     contestant("affectlens, CPU, 1 thread", CPU, 1),
-    contestant(REFERENCE, Program::OnnxRuntime, 1),
+    contestant("onnxruntime, CPU, 1 thread", Program::OnnxRuntime, 1),
+    contestant("LiteRT, CPU, 1 thread", Program::LiteRt, 1),
     contestant("affectlens, CPU, 2 threads", CPU, 2),
     contestant("onnxruntime, CPU, 2 threads", Program::OnnxRuntime, 2),
+    contestant("LiteRT, CPU, 2 threads", Program::LiteRt, 2),
     contestant("affectlens, Vulkan", VULKAN, 2),
     contestant("PyTorch, eager", Program::PyTorch { compiled: false }, 1),
     contestant("PyTorch, compiled", Program::PyTorch { compiled: true }, 1),
 ];
 
 impl Contestant {
+    /// Whether it is given the network.
+    fn runs(&self, network: Timed, has_torch: bool) -> bool {
+        match self.program {
+            Program::Affectlens { .. } => true,
+            Program::OnnxRuntime => network.rival == Rival::OnnxRuntime,
+            Program::LiteRt => network.rival == Rival::LiteRt,
+            // PyTorch is given networks for pictures that are written as ONNX.
+            Program::PyTorch { .. } => {
+                let is_written = network.rival == Rival::OnnxRuntime;
+                has_torch && is_written && matches!(network.input, Input::Pictures(_))
+            }
+        }
+    }
+
     fn command(&self, binary: &Path, network: Timed, shaders: &Path) -> Command {
-        let Timed { name, input, batch } = network;
+        let Timed {
+            name, input, batch, ..
+        } = network;
         let batch = batch.to_string();
         let shape: Vec<String> = network.shape().iter().map(ToString::to_string).collect();
         let shape = shape.join(",");
@@ -69,9 +86,10 @@ impl Contestant {
                 }
                 command
             }
-            Program::OnnxRuntime => python("serve_onnxruntime.py", name, &shape),
+            Program::OnnxRuntime => python("serve_onnxruntime.py", &format!("{name}.onnx"), &shape),
+            Program::LiteRt => python("serve_litert.py", &format!("{name}.tflite"), &shape),
             Program::PyTorch { compiled } => {
-                let mut command = python("serve_torch.py", name, &shape);
+                let mut command = python("serve_torch.py", &format!("{name}.onnx"), &shape);
                 command.args(compiled.then_some("--compile"));
                 command
             }
@@ -88,12 +106,12 @@ impl Contestant {
     }
 }
 
-fn python(script: &str, network: &str, shape: &str) -> Command {
+fn python(script: &str, model: &str, shape: &str) -> Command {
     let script = format!("xtask/bench/python/{script}");
     let mut command = command(&setup::bench_python().to_string_lossy(), [script]);
     command
         .args(["--shape", shape, "--model"])
-        .arg(models().join(format!("{network}.onnx")));
+        .arg(models().join(model));
     command
 }
 
@@ -123,13 +141,11 @@ fn limits() -> Option<Value> {
 }
 
 fn time_network(binary: &Path, network: Timed, effort: &Effort, has_torch: bool) -> Result<Value> {
-    let Timed { name, input, batch } = network;
-    // PyTorch is given networks for pictures.
-    let has_torch = has_torch && matches!(input, Input::Pictures(_));
+    let Timed { name, batch, .. } = network;
     eprintln!("    {name}, batch {batch}");
     let contestants: Vec<_> = CONTESTANTS
         .into_iter()
-        .filter(|it| has_torch || !matches!(it.program, Program::PyTorch { .. }))
+        .filter(|it| it.runs(network, has_torch))
         .collect();
     let mut firsts = vec![Vec::new(); contestants.len()];
     let mut engines = Vec::new();
@@ -148,7 +164,8 @@ fn time_network(binary: &Path, network: Timed, effort: &Effort, has_torch: bool)
             thread::sleep(PAUSE);
         }
     }
-    let differences = agree(&contestants, &mut engines)?;
+    let reference = network.rival.reference();
+    let differences = agree(&contestants, reference, &mut engines)?;
 
     // The first turn warms up and says how many runs fill a visit.
     let mut counts = Vec::new();
@@ -212,13 +229,13 @@ fn time_network(binary: &Path, network: Timed, effort: &Effort, has_torch: bool)
 }
 
 /// Largest difference of each from the reference, relative to its largest value.
-fn agree(contestants: &[Contestant], engines: &mut [Engine]) -> Result<Vec<f64>> {
+fn agree(contestants: &[Contestant], reference: &str, engines: &mut [Engine]) -> Result<Vec<f64>> {
     let outputs: Vec<_> = engines
         .iter_mut()
         .map(Engine::output)
         .collect::<Result<_>>()?;
-    let reference = contestants.iter().position(|it| it.name == REFERENCE);
-    let expected = &outputs[reference.context("there is always a reference")?];
+    let place = contestants.iter().position(|it| it.name == reference);
+    let expected = &outputs[place.context("there is always a reference")?];
     let largest = expected
         .iter()
         .fold(0.0_f64, |most, value| most.max(value.abs()));
@@ -244,7 +261,7 @@ fn agree(contestants: &[Contestant], engines: &mut [Engine]) -> Result<Vec<f64>>
         };
         if difference.is_nan() || difference > tolerance {
             bail!(
-                "{} differs from {REFERENCE} by {difference}, tolerated {tolerance}",
+                "{} differs from {reference} by {difference}, tolerated {tolerance}",
                 contestant.name
             );
         }

@@ -1,5 +1,7 @@
 //! What the benchmark found, in tables.
 
+mod poses;
+
 use std::{fmt::Write as _, fs, path::Path};
 
 use anyhow::{Context as _, Result};
@@ -10,7 +12,7 @@ const BEGIN: &str = "<!-- bench: begin -->";
 const END: &str = "<!-- bench: end -->";
 
 /// What is to be reached: name, the largest value, unit.
-const BARS: [(&str, f64, &str); 9] = [
+const BARS: [(&str, f64, &str); 13] = [
     ("B0 on WebGPU, steady, ours / onnxruntime-web", 0.15, ""),
     (
         "B0 on WebGPU, first result, ours / onnxruntime-web",
@@ -24,6 +26,10 @@ const BARS: [(&str, f64, &str); 9] = [
     ("B0 on WebGPU, dispatches", 90.0, ""),
     ("read-backs for a frame with a tracked face", 1.0, ""),
     ("npm package, compressed", 1.8, " MB"),
+    ("pose of one person on the CPU, ours / MediaPipe", 0.8, ""),
+    ("poses of two people on the CPU, ours / MediaPipe", 0.8, ""),
+    ("pose detector natively, 1 thread, ours / LiteRT", 1.0, ""),
+    ("pose landmarks natively, 1 thread, ours / LiteRT", 1.0, ""),
 ];
 
 /// Each bar with what was reached; null where that part did not run.
@@ -33,8 +39,30 @@ pub fn bars(results: &Map<String, Value>) -> Value {
     };
     let frame = |place: usize| Some(&results.get("frame")?["frame"]["results"][place]);
     let versus = |part: &str, device: &str, key: &str| {
-        let row = |engine| find(results, part, &format!("{engine}, {device}"));
+        let row = |engine| {
+            find(
+                results,
+                part,
+                "emotieffnet-b0",
+                &format!("{engine}, {device}"),
+            )
+        };
         ratio(row("affectlens"), row("onnxruntime"), key)
+    };
+    let pose = |place: usize| {
+        let rows = &results.get("pose")?["pose"][place]["results"];
+        ratio(rows.get(1), rows.get(2), "median_ms")
+    };
+    let tflite = |network: &str| {
+        let row = |engine| {
+            find(
+                results,
+                "native",
+                network,
+                &format!("{engine}, CPU, 1 thread"),
+            )
+        };
+        ratio(row("affectlens"), row("LiteRT"), "median_ms")
     };
     let (one, two) = ("CPU, 1 thread", "CPU, 2 threads");
     let reached = [
@@ -44,13 +72,18 @@ pub fn bars(results: &Map<String, Value>) -> Value {
         versus("browser", two, "median_ms"),
         versus("native", one, "median_ms"),
         ratio(frame(0), frame(1), "median_ms"),
-        find(results, "browser", "affectlens, WebGPU").and_then(|row| row["dispatches"].as_f64()),
+        find(results, "browser", "emotieffnet-b0", "affectlens, WebGPU")
+            .and_then(|row| row["dispatches"].as_f64()),
         results
             .get("frame")
             .and_then(|part| part["frame"]["webgpu"]["counts"]["readBacks"].as_f64()),
         results
             .get("sizes")
             .and_then(|sizes| Some(sizes["affectlens"]["brotli"].as_f64()? / 1e6)),
+        pose(0),
+        pose(2),
+        tflite("pose-detector"),
+        tflite("pose-landmarks"),
     ];
     BARS.iter()
         .zip(reached)
@@ -66,12 +99,17 @@ pub fn bars(results: &Map<String, Value>) -> Value {
         .collect()
 }
 
-/// EmotiEffNet-B0 on one picture, as one engine ran it.
-fn find<'a>(results: &'a Map<String, Value>, part: &str, contestant: &str) -> Option<&'a Value> {
+/// A network on one picture, as one engine ran it.
+fn find<'a>(
+    results: &'a Map<String, Value>,
+    part: &str,
+    network: &str,
+    contestant: &str,
+) -> Option<&'a Value> {
     let networks = results.get(part)?["networks"].as_array()?;
     let network = networks
         .iter()
-        .find(|it| it["name"] == "emotieffnet-b0" && it["batch"] == 1)?;
+        .find(|it| it["name"] == network && it["batch"] == 1)?;
     let rows = network["results"].as_array()?;
     rows.iter().find(|row| row["name"] == contestant)
 }
@@ -88,6 +126,9 @@ pub fn markdown(results: &Map<String, Value>) -> String {
     }
     if let Some(found) = results.get("frame") {
         write_frames(&mut text, &found["frame"]);
+    }
+    if let Some(found) = results.get("pose") {
+        poses::write(&mut text, &found["pose"]);
     }
     if let Some(sizes) = results.get("sizes").and_then(Value::as_object) {
         text += "\n### What a page fetches\n\n| | files, MB | brotli, MB |\n|---|---:|---:|\n";
@@ -142,7 +183,7 @@ fn write_machine(text: &mut String, results: &Map<String, Value>) {
             .map(|(name, version)| format!("{name} {}", version.as_str().unwrap_or("-")));
         let _ = writeln!(text, "{}.", listed.collect::<Vec<_>>().join(", "));
     }
-    let dates = ["native", "browser", "frame"].map(|part| {
+    let dates = ["native", "browser", "frame", "pose"].map(|part| {
         let quick = results
             .get(part)
             .is_some_and(|part| part["quick"] == json!(true));
@@ -237,11 +278,15 @@ fn against_rival(rows: &[Value], row: &Value) -> String {
     let Some(place) = name.strip_prefix("affectlens, ") else {
         return String::new();
     };
-    let rival = match place {
-        "Vulkan" => "PyTorch, compiled".to_owned(),
-        _ => format!("onnxruntime, {place}"),
+    let rivals = match place {
+        "Vulkan" => vec!["PyTorch, compiled".to_owned()],
+        _ => ["onnxruntime", "LiteRT"]
+            .map(|engine| format!("{engine}, {place}"))
+            .to_vec(),
     };
-    let rival = rows.iter().find(|row| row["name"] == rival.as_str());
+    let rival = rows
+        .iter()
+        .find(|row| rivals.iter().any(|rival| row["name"] == rival.as_str()));
     let ratio = || Some(row["median_ms"].as_f64()? / rival?["median_ms"].as_f64()?);
     ratio().map_or_else(String::new, |ratio| format!("{ratio:.2}"))
 }

@@ -269,6 +269,7 @@ impl PoseLandmarksConfig {
 
     /// The published layers of the person's mask, which are left away: those of the trunk's first side branch, and those
     /// over the pyramid.
+    #[cfg(not(target_family = "wasm"))]
     pub(crate) fn mask(self) -> [Vec<Convolution>; 2] {
         const CHANNELS: usize = 8;
         let place = Place::same("mask");
@@ -290,6 +291,7 @@ impl PoseLandmarksConfig {
     }
 
     /// The layer before which the published graph has those of the mask over the pyramid.
+    #[cfg(not(target_family = "wasm"))]
     pub(crate) fn after_mask(self) -> &'static str {
         match self.begins_fine {
             true => "tail.0.1.depthwise",
