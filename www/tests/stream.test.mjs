@@ -88,18 +88,20 @@ test(`a GPU process that is ended ${CRASHES} times costs the frames that were un
   const { page, protocol } = await visit(context, { webgpu: true, crashes: true });
   await page.evaluate(analyseForever, "/face.png");
   const seen = () => page.evaluate(() => globalThis.seen);
-  const analysed = (count) => page.waitForFunction((count) => globalThis.seen.filter(({ faces }) => faces).length >= count, count, { timeout: 90_000 });
+  // Not on every frame that the browser draws: without its GPU process it draws none.
+  const polled = { polling: 100, timeout: 90_000 };
+  const analysed = (count) => page.waitForFunction((count) => globalThis.seen.filter(({ faces }) => faces).length >= count, count, polled);
   await analysed(2);
+  let sent = 0;
   for (let crash = 0; crash < CRASHES; crash++) {
     const before = await seen();
-    // The answer comes, if at all, from the process that is gone.
-    protocol.send("Browser.crashGpuProcess").catch(() => {});
-    await page.waitForFunction((count) => globalThis.seen.filter(({ code }) => code).length > count, before.filter(({ code }) => code).length, { timeout: 60_000 });
+    const lost = before.filter(isLost).length;
+    sent += await endGpuProcess(protocol, () => page.evaluate((lost) => globalThis.seen.filter(({ code, isResting }) => code && !isResting).length > lost, lost));
     await analysed(before.filter(({ faces }) => faces).length + 2);
   }
   const { asked, all } = await page.evaluate(() => ({ asked: globalThis.asked, all: globalThis.seen }));
   const [reports, gaps] = [all.filter(({ faces }) => faces), all.filter(({ code }) => code)];
-  const known = gaps.filter(({ isResting }) => !isResting);
+  const known = gaps.filter(isLost);
   context.diagnostic(`${reports.length} reports, ${known.length} frames lost, ${gaps.length - known.length} refused while the model rested`);
   context.diagnostic(`from a lost frame to the next report: ${recoveries(all).map(Math.round).join(", ")} ms`);
   assert.deepEqual(all.map(({ timeMs }) => timeMs), asked.slice(0, all.length), "each frame is a report or a gap, once, in order");
@@ -112,15 +114,35 @@ test(`a GPU process that is ended ${CRASHES} times costs the frames that were un
   }
   assert.deepEqual([...new Set(gaps.map(({ code }) => code))], ["device-lost"]);
   // One was under way each time.
-  assert.equal(known.length, CRASHES);
+  assert.ok(known.length >= CRASHES && known.length <= sent, `${known.length} frames were lost`);
 });
+
+/**
+ * Ends the GPU process, again where the browser passes over it, as it does at times; gives how often it was told.
+ *
+ * @param {() => Promise<boolean>} isMet whether the page has met it
+ */
+async function endGpuProcess(protocol, isMet) {
+  for (let tries = 0; tries < 300; tries++) {
+    // The answer comes, if at all, from the process that is gone.
+    if (tries % 20 === 0) protocol.send("Browser.crashGpuProcess").catch(() => {});
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    if (await isMet()) return 1 + Math.floor(tries / 20);
+  }
+  assert.fail("the page has not met the end of the GPU process within a minute");
+}
+
+/** A frame that was under way, not one that was refused while the model rested. */
+function isLost({ code, isResting }) {
+  return code && !isResting;
+}
 
 /** How long each gap lasted, without those in which the model rested. */
 function recoveries(all) {
-  return all.flatMap(({ code, isResting, endMs }, index) => {
-    if (!code || isResting || all[index + 1]?.isResting) return [];
+  return all.flatMap((frame, index) => {
+    if (!isLost(frame) || all[index + 1]?.isResting) return [];
     const next = all.slice(index).find(({ faces }) => faces);
-    return next ? [next.endMs - endMs] : [];
+    return next ? [next.endMs - frame.endMs] : [];
   });
 }
 
