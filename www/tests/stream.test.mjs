@@ -1,7 +1,7 @@
 // A webcam for long, GPUs that go away in the middle of a stream, and many lenses one after the other.
 //
 // Short by default. For the long run:
-//   AFFECTLENS_STREAM_SECONDS=1800 AFFECTLENS_GPU_CRASHES=50 AFFECTLENS_LENSES=1000 node --test tests/stream.test.mjs
+//   AFFECTLENS_STREAM_SECONDS=1800 AFFECTLENS_GPU_CRASHES=10 AFFECTLENS_LENSES=1000 node --test tests/stream.test.mjs
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -12,9 +12,9 @@ import { env } from "node:process";
 import { copyFolder, ffmpeg, makeSite, media, openBrowser, scratch, serve } from "./harness.mjs";
 
 /** Of each stream. */
-const SECONDS = Number(env.AFFECTLENS_STREAM_SECONDS ?? 30);
-const CRASHES = Number(env.AFFECTLENS_GPU_CRASHES ?? 10);
-const LENSES = Number(env.AFFECTLENS_LENSES ?? 100);
+const SECONDS = Number(env.AFFECTLENS_STREAM_SECONDS ?? 20);
+const CRASHES = Number(env.AFFECTLENS_GPU_CRASHES ?? 4);
+const LENSES = Number(env.AFFECTLENS_LENSES ?? 25);
 const START_MS = 120_000;
 const TASKS = ["expression", "valence-arousal", "action-units"];
 /** Pools and the tracked face's window have their size after so many frames. */
