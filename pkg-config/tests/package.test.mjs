@@ -236,3 +236,14 @@ test("publint has nothing to say about the manifests", async () => {
     assert.deepEqual(messages, [], name);
   }
 });
+
+test("every way to import the packages finds the right types", () => {
+  const attw = join(www, "node_modules/.bin/attw");
+  // What is no script has none.
+  const files = ["affectlens_bg.wasm", "affectlens_cpu_relaxed.wasm", "affectlens_cpu_simd.wasm", "*.safetensors", "NOTICE.md"];
+  for (const tarball of Object.values(tarballs)) {
+    const options = ["--profile", "esm-only", "--format", "ascii", "--exclude-entrypoints", ...files];
+    const { stdout, stderr, status } = spawnSync(attw, [tarball, ...options], { encoding: "utf8", timeout: 180_000 });
+    assert.equal(status, 0, stdout + stderr);
+  }
+});
