@@ -61,7 +61,7 @@ pub use networks::{
 };
 pub(crate) use numbers::probability;
 pub use numbers::{
-    baseline, calibration, circumplex, facs, filtering, fusion, gaps, metrics, skeleton, smoothing,
-    tracking, windowing,
+    baseline, calibration, circumplex, facs, filtering, fusion, gaps, metrics, optical_flow,
+    skeleton, smoothing, tracking, windowing,
 };
 pub use words::{face, frame, label, name, person, report, role, task};

@@ -8,6 +8,7 @@ pub mod filtering;
 pub mod fusion;
 pub mod gaps;
 pub mod metrics;
+pub mod optical_flow;
 pub(crate) mod probability;
 pub mod skeleton;
 pub mod smoothing;

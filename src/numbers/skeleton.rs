@@ -6,6 +6,9 @@
 
 use crate::person::{KEYPOINTS, Person};
 
+/// People of a frame that count.
+pub const PEOPLE: usize = 2;
+
 /// Numbers of a frame.
 pub const WIDTH: usize = 4 * PERSON + PAIR;
 
@@ -44,14 +47,14 @@ type Places = [f32; PERSON];
 #[derive(Clone, Debug)]
 pub struct Skeletons {
     /// The two people of the frame before.
-    before: [Places; 2],
+    before: [Places; PEOPLE],
 }
 
 impl Default for Skeletons {
     /// Before the first frame nobody is anywhere: its changes are the places themselves.
     fn default() -> Self {
         Self {
-            before: [[0.0; PERSON]; 2],
+            before: [[0.0; PERSON]; PEOPLE],
         }
     }
 }
@@ -255,5 +258,61 @@ mod tests {
         let people = [0.2, 0.9, 0.5].map(|it| person([200.0 * it, 1.0, 0.0], it));
         let numbers = Skeletons::default().push(&people, SIZE);
         assert!(near(&part(&numbers, 0)[..1], &[0.9]) && near(&part(&numbers, 1)[..1], &[0.5]));
+    }
+
+    /// Somebody whose points lie somewhere in and around a frame.
+    fn somebody(seed: u32) -> Person {
+        let mut person = person([0.0; 3], 0.0);
+        for (index, point) in (0_u32..).zip(&mut person.keypoints) {
+            let value = |part: u32| {
+                let mixed = (seed * 33 + index) * 3 + part;
+                (mixed.wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 24) as f32
+            };
+            point.place = [
+                300.0 * value(0) - 50.0,
+                200.0 * value(1) - 50.0,
+                value(2) - 0.5,
+            ];
+            point.visibility = value(1);
+        }
+        person
+    }
+
+    #[test]
+    fn of_twenty_people_the_two_who_are_seen_best_count_in_any_order() {
+        let mut people: Vec<_> = (0..20).map(somebody).collect();
+        let numbers = Skeletons::default().push(&people, SIZE);
+        people.reverse();
+        assert_eq!(Skeletons::default().push(&people, SIZE), numbers);
+        people.sort_by(|a, b| b.visibility().total_cmp(&a.visibility()));
+        assert_eq!(Skeletons::default().push(&people[..2], SIZE), numbers);
+    }
+
+    #[test]
+    fn people_beyond_the_border_and_upside_down_keep_their_distances() {
+        let pair = [somebody(3), somebody(4)];
+        let numbers = Skeletons::default().push(&pair, SIZE);
+        let outside = part(&numbers, 0)
+            .iter()
+            .filter(|it| !(0.0..=1.0).contains(*it));
+        assert!(outside.count() > 0, "points beyond the border stay there");
+        let turned = pair.clone().map(|mut person| {
+            for point in &mut person.keypoints {
+                point.place[0] = 200.0 - point.place[0];
+                point.place[1] = 100.0 - point.place[1];
+            }
+            person
+        });
+        let turned = Skeletons::default().push(&turned, SIZE);
+        assert!(near(distances(&turned), distances(&numbers)));
+        let moved = part(&numbers, 0).iter().zip(part(&turned, 0));
+        for (place, (before, after)) in moved.enumerate() {
+            let expected = if place % 3 == 2 {
+                *before
+            } else {
+                1.0 - before
+            };
+            assert!((after - expected).abs() < 1e-6);
+        }
     }
 }

@@ -20,7 +20,7 @@ const CRATES: [(&str, &str); 6] = [
 ];
 
 /// The engine's modules from the bottom to the top, each with its room; a module may use those before it.
-const MODULES: [(&str, &str); 47] = [
+const MODULES: [(&str, &str); 48] = [
     ("label", "words"),
     ("face", "words"),
     ("person", "words"),
@@ -42,6 +42,7 @@ const MODULES: [(&str, &str); 47] = [
     ("smoothing", "numbers"),
     ("tracking", "numbers"),
     ("skeleton", "numbers"),
+    ("optical_flow", "numbers"),
     ("weights", "networks"),
     ("device", "networks"),
     ("kernel", "networks"),

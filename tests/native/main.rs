@@ -16,6 +16,7 @@ mod layering;
 mod lens;
 mod mobilevit;
 mod names;
+mod optical_flow;
 mod pipeline;
 mod pose;
 #[path = "../seeded/mod.rs"]

@@ -212,7 +212,8 @@ impl InstalledWeights {
         })
     }
 
-    fn people(&self, pose: PoseOption) -> Result<PeopleWeights> {
+    /// What finds people and the points of their bodies.
+    pub(crate) fn people(&self, pose: PoseOption) -> Result<PeopleWeights> {
         Ok(PeopleWeights {
             detector: self.read(Role::PoseDetector.file())?,
             landmarks: self.read(pose.version().name)?,

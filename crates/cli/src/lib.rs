@@ -9,6 +9,7 @@ mod convert;
 mod detector;
 mod embed;
 mod evaluate;
+mod extract;
 mod folders;
 mod installed;
 mod options;
@@ -45,6 +46,8 @@ enum Command {
     Analyze(analyze::Args),
     /// Prints the embedding that a backbone computes for each picture.
     Embed(embed::Args),
+    /// Writes what violence heads with two inputs read beside the frames: skeleton features or optical flow.
+    Extract(extract::Args),
     /// Converts a published weights file to the format that affectlens reads.
     Convert(convert::Args),
     /// Trains a head for expressions, valence and arousal, action units or violence.
@@ -66,6 +69,7 @@ pub fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Analyze(args) => analyze::run(&args),
         Command::Embed(args) => embed::run(args),
+        Command::Extract(args) => extract::run(&args),
         Command::Convert(args) => convert::run(args),
         Command::Train(args) => train::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),

@@ -19,6 +19,7 @@ mod observer;
 mod part;
 pub mod picture;
 mod process;
+mod second_stream;
 mod skeletons;
 mod sound;
 mod video;
@@ -58,7 +59,11 @@ pub use folder::FolderError;
 pub use input::{Content, FrameFolder, Input, InputError, PassedOver, Unwanted};
 pub use observer::Observer;
 pub use part::Part;
-pub use skeletons::{SkeletonError, SkeletonRows};
+pub use second_stream::{
+    Extracted, FrameSource, StreamExtractionError, StreamVideo, clips_of, dvd_videos, encode_flow,
+    extract_flow, extract_skeletons, named_videos,
+};
+pub use skeletons::{SkeletonError, SkeletonRows, SkeletonWriter};
 pub use sound::{Pictures, SAMPLE_RATE, Sound, SoundError, normalise};
 pub use video::{Decoder, Video, VideoError, VideoFrame};
 pub use videos::{

@@ -2,6 +2,8 @@
 //!
 //! The format is NumPy's (NEP 1): a magic word, a version, the length of a header, a Python dictionary, then the numbers.
 
+mod writer;
+
 use std::{
     fs::File,
     io::{BufReader, Read},
@@ -11,17 +13,19 @@ use std::{
 use affectlens::skeleton::WIDTH;
 use thiserror::Error;
 
+pub use writer::SkeletonWriter;
+
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
 /// Longest header that is read; those of two axes have 128 bytes.
 const MAX_HEADER: usize = 4096;
 /// Most frames of a video: a day at 50 a second. They bound the memory that a file can ask for.
 const MAX_ROWS: usize = 50 * 60 * 60 * 24;
 
-/// Why a file of skeleton features cannot be read.
+/// Why a file of skeleton features cannot be read or written.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SkeletonError {
-    /// The file cannot be opened or read.
+    /// The file cannot be opened, read or written.
     #[error("`{}`: {source}", path.display())]
     Io {
         /// The file.
@@ -29,7 +33,7 @@ pub enum SkeletonError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The file holds something else.
+    /// The file holds something else, or would.
     #[error("`{}`: {reason}", path.display())]
     Malformed {
         /// The file.
@@ -220,6 +224,40 @@ mod tests {
         assert_eq!(rows.row(99), rows.row(1));
     }
 
+    /// The same in a later version of the format, for headers that are long or not ASCII: their length has four bytes.
+    fn file_of_version(version: u8, header: &str, values: &[f32]) -> Vec<u8> {
+        let mut bytes = file(header, values);
+        bytes[6] = version;
+        bytes.splice(10..10, [0, 0]);
+        bytes
+    }
+
+    #[test]
+    fn later_versions_and_other_headers_are_read() {
+        let zeros = vec![0.0; 2 * WIDTH];
+        let plain = read(&file(&header(2), &zeros)).expect("two rows");
+        for version in [2, 3] {
+            assert_eq!(
+                read(&file_of_version(version, &header(2), &zeros)),
+                Ok(plain.clone())
+            );
+        }
+        // As other writers order and space it.
+        let other = "{'shape':(2,406,),'fortran_order':False,'descr':'<f4'}";
+        assert_eq!(read(&file(other, &zeros)), Ok(plain));
+    }
+
+    #[test]
+    fn a_file_that_is_cut_anywhere_is_refused() {
+        let whole = file(&header(1), &[0.0; WIDTH]);
+        for length in [0, 6, 7, 9, 10, 64, 127, 128, 129, whole.len() - 1] {
+            assert_eq!(read(&whole[..length]), Err("file is truncated".to_owned()));
+        }
+        // Nothing is set aside for what a header only promises.
+        let promise = file(&header(MAX_ROWS), &[0.0; WIDTH]);
+        assert_eq!(read(&promise), Err("file is truncated".to_owned()));
+    }
+
     #[test]
     fn other_files_are_refused() {
         let zeros = vec![0.0; 2 * WIDTH];
@@ -244,7 +282,37 @@ mod tests {
             refusal(&long),
             "header has 65535 bytes, expected at most 4096"
         );
+        let mut longer = file_of_version(2, &header(2), &zeros);
+        longer[8..12].fill(255);
+        assert_eq!(
+            refusal(&longer),
+            "header has 4294967295 bytes, expected at most 4096"
+        );
         for (header, expected) in [
+            (
+                header(2).replace("<f4", ">f4"),
+                "numbers are '>f4', expected '<f4'",
+            ),
+            (
+                header(2).replace("'<f4'", "[('x', '<f4')]"),
+                "numbers are [('x', expected '<f4'",
+            ),
+            (
+                header(2).replace("(2, 406)", "(2, 406"),
+                "header has no `shape`",
+            ),
+            (
+                header(2).replace("(2, 406)", "(812,)"),
+                "shape is (812,), expected (frames, 406) with 1 to 4320000 frames",
+            ),
+            (
+                header(2).replace("(2, 406)", "(-2, 406)"),
+                "shape is (-2, 406), expected (frames, 406) with 1 to 4320000 frames",
+            ),
+            (
+                header(2).replace("fortran_order", "order"),
+                "header has no `fortran_order`",
+            ),
             (
                 header(2).replace("<f4", "<f8"),
                 "numbers are '<f8', expected '<f4'",
