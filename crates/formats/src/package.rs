@@ -84,8 +84,12 @@ impl Registry {
         client
     }
 
-    /// The wanted files of an archive.
-    pub(crate) fn unpack(
+    /// The wanted files of an archive, in their order; their digests are not compared.
+    ///
+    /// # Errors
+    ///
+    /// [`WeightsError::Malformed`] if the bytes are no archive of this registry or one of the files is not in it.
+    pub fn unpack(
         self,
         archive: &[u8],
         wanted: &[PublishedFile],
