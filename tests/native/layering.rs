@@ -10,8 +10,9 @@ use std::{
 use syn::visit::{self, Visit};
 
 /// Crates from the bottom to the top, with their folder; a crate may depend on those before it.
-const CRATES: [(&str, &str); 6] = [
+const CRATES: [(&str, &str); 7] = [
     ("affectlens_cpu", "crates/cpu"),
+    ("affectlens_process", "crates/process"),
     ("affectlens_formats", "crates/formats"),
     ("affectlens", "."),
     ("affectlens_data", "crates/data"),

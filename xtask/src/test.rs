@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
 use crate::{
-    demo, paths, setup,
+    demo, fuzz, paths, setup,
     shell::{command, minutes, run, step},
 };
 
@@ -13,6 +13,9 @@ pub struct Options {
     /// Runs one part only.
     #[arg(long, value_enum)]
     only: Option<Part>,
+    /// How long `--only fuzz` damages files, minutes.
+    #[arg(long, default_value_t = 10, requires = "only")]
+    minutes: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -25,12 +28,17 @@ enum Part {
     Wasm,
     /// The npm packages and the real page, in Node and Chromium.
     Page,
+    /// Readers on damaged files, for as long as asked; the native tests do it for a second each.
+    Fuzz,
 }
 
 type Test = fn() -> Result<()>;
 
 /// Sets up and runs the tests; all parts run even if one fails.
 pub fn all(options: &Options) -> Result<()> {
+    if options.only == Some(Part::Fuzz) {
+        return fuzz::run_for(options.minutes);
+    }
     setup::for_tests()?;
     let parts: [(Part, &str, Test); 4] = [
         // The test runners come last, so that their summaries end the output.

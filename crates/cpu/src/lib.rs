@@ -88,5 +88,10 @@ pub use graph::{
     LineSums, Map, MapShape, Plan, Planner, Sequence, Shortcut, Step, Weighted, Window,
 };
 pub use instructions::InstructionSet;
+/// Damaged inputs are watched for what they take.
+#[cfg(test)]
+#[global_allocator]
+static MEMORY: affectlens_fuzz::CountedMemory = affectlens_fuzz::CountedMemory;
+
 #[cfg(feature = "std")]
 pub use {compile::Program, engine::Engine, error::CompileError};

@@ -5,6 +5,8 @@
 
 mod affwild2;
 mod clips;
+#[cfg(test)]
+mod damaged;
 mod dataset;
 mod delimited;
 mod dvd;

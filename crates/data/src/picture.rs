@@ -195,6 +195,7 @@ fn read(path: &Path) -> Result<Frame, PictureFault> {
     })?;
     ending::expect_whole(kind, &bytes)?;
     let stored = Stored::decode(kind, path, &bytes)?;
+    drop(bytes);
     to_frame(stored)
 }
 
@@ -203,8 +204,9 @@ fn to_frame(stored: Stored) -> Result<Frame, PictureFault> {
     let displayed = colour::to_srgb(stored.picture, stored.profile.as_ref());
     let mut displayed = match displayed {
         DynamicImage::ImageRgba8(picture) => {
-            let composed = compose_on_black(picture.as_raw());
-            let composed = RgbImage::from_raw(picture.width(), picture.height(), composed);
+            let (width, height) = picture.dimensions();
+            let composed = compose_on_black(picture.into_raw());
+            let composed = RgbImage::from_raw(width, height, composed);
             composed.expect("as many bytes as pixels").into()
         }
         opaque => opaque,
@@ -215,16 +217,21 @@ fn to_frame(stored: Stored) -> Result<Frame, PictureFault> {
     Ok(Frame::from_rgb(width, height, picture.into_raw())?)
 }
 
-/// RGB of RGBA bytes before a black ground, as a browser's canvas shows them.
-pub(crate) fn compose_on_black(rgba: &[u8]) -> Vec<u8> {
-    let mut composed = Vec::with_capacity(rgba.len() / 4 * 3);
-    for pixel in rgba.chunks_exact(4) {
-        let opacity = u16::from(pixel[3]);
-        let levels = pixel[..3].iter();
-        #[expect(clippy::cast_possible_truncation, reason = "at most 255")]
-        composed.extend(levels.map(|level| ((u16::from(*level) * opacity + 127) / 255) as u8));
+/// RGB of RGBA bytes before a black ground, as a browser's canvas shows them. In place: pictures are large.
+pub(crate) fn compose_on_black(mut pixels: Vec<u8>) -> Vec<u8> {
+    let count = pixels.len() / 4;
+    for pixel in 0..count {
+        let opacity = u16::from(pixels[4 * pixel + 3]);
+        for channel in 0..3 {
+            let level = u16::from(pixels[4 * pixel + channel]);
+            #[expect(clippy::cast_possible_truncation, reason = "at most 255")]
+            let composed = ((level * opacity + 127) / 255) as u8;
+            pixels[3 * pixel + channel] = composed;
+        }
     }
-    composed
+    pixels.truncate(3 * count);
+    pixels.shrink_to_fit();
+    pixels
 }
 
 fn read_bytes(path: &Path) -> Result<Vec<u8>, PictureFault> {

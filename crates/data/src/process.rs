@@ -1,7 +1,5 @@
 //! Child processes that can neither hang the caller nor fill its memory, and that do not outlive it.
 
-mod lifetime;
-
 use std::{
     io::{self, Read},
     process::{Child, Command, ExitStatus, Stdio},
@@ -35,7 +33,7 @@ impl Process {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        lifetime::spawn(command).map(Self)
+        affectlens_process::spawn(command).map(Self)
     }
 
     /// Both outputs; the caller reads them in threads of their own.

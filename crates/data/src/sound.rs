@@ -3,6 +3,8 @@
 //! A WAV file of one or two channels is read as it is; everything else is decoded by `ffmpeg` in a process of its own.
 //! Sound streams through a pipe: nothing is written to a file, and no more of it is in memory than was asked for.
 
+#[cfg(test)]
+mod damaged;
 mod decoded;
 mod pairing;
 mod probe;

@@ -19,6 +19,7 @@ use crate::metadata::{Metadata, Normalisation};
 use crate::package::{PublishedFile, Registry};
 use crate::published::PublishedWeights;
 use crate::safetensors_file::Precision;
+use crate::seal;
 use crate::tfjs::from_tfjs;
 use crate::tflite::{read_graph, read_task_member};
 use crate::torch::read_torch;
@@ -325,7 +326,7 @@ impl CatalogEntry {
             source_sha256: self.files[0].sha256.to_owned(),
             ..weights.metadata
         };
-        weights.to_safetensors(self.precision)
+        seal::seal(&weights.to_safetensors(self.precision)?)
     }
 
     fn published_folder(&self, cache: &Path) -> PathBuf {

@@ -12,12 +12,12 @@ const QUOTED_LINES: usize = 5;
 /// Bytes of the program's error output, at its end, that are looked at for a message.
 const QUOTED_BYTES: u64 = 1 << 16;
 
-/// Runs a program to its end, without input and without output on the terminal.
+/// Runs a program to its end, without input and without output on the terminal. It is ended with this process.
 ///
 /// # Errors
 ///
 /// [`WeightsError::Command`] if it cannot start, fails, or is not done after `limit`; then it is ended.
-pub(crate) fn run(program: &mut Command, limit: Duration) -> Result<(), WeightsError> {
+pub(crate) fn run(mut program: Command, limit: Duration) -> Result<(), WeightsError> {
     let words: Vec<_> = std::iter::once(program.get_program())
         .chain(program.get_args())
         .map(|word| word.to_string_lossy().into_owned())
@@ -32,18 +32,17 @@ pub(crate) fn run(program: &mut Command, limit: Duration) -> Result<(), WeightsE
     let stderr = errors
         .try_clone()
         .map_err(|error| failed(format!("cannot be started: {error}")))?;
-    let mut child = program
+    program
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(stderr)
-        .spawn()
-        .map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => {
-                let name = &words[0];
-                failed(format!("cannot be started: `{name}` is not installed"))
-            }
-            _ => failed(format!("cannot be started: {error}")),
-        })?;
+        .stderr(stderr);
+    let mut child = affectlens_process::spawn(program).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            let name = &words[0];
+            failed(format!("cannot be started: `{name}` is not installed"))
+        }
+        _ => failed(format!("cannot be started: {error}")),
+    })?;
     let start = Instant::now();
     let status = loop {
         match child.try_wait() {
@@ -95,7 +94,9 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(20);
 
     fn run(program: &str, arguments: &[&str], limit: Duration) -> Result<(), WeightsError> {
-        super::run(Command::new(program).args(arguments), limit)
+        let mut command = Command::new(program);
+        command.args(arguments);
+        super::run(command, limit)
     }
 
     #[test]

@@ -9,6 +9,7 @@ use tempfile::NamedTempFile;
 use crate::error::WeightsError;
 use crate::metadata::Metadata;
 use crate::safetensors_file::Precision;
+use crate::seal;
 use crate::weights::Weights;
 
 /// Largest file that is read into memory: twice the largest published one here.
@@ -17,14 +18,18 @@ pub(crate) const MAX_FILE_BYTES: u64 = 1 << 30;
 const PIECE_BYTES: usize = 1 << 18;
 
 impl Weights {
-    /// Reads a safetensors file.
+    /// Reads a safetensors file. One that [`write`](Self::write) has written names its digest, and is refused if a bit of it
+    /// has changed since.
     ///
     /// # Errors
     ///
     /// [`WeightsError::Io`] or [`WeightsError::File`] with what [`from_safetensors`](Self::from_safetensors) refuses.
     pub fn read(path: &Path) -> Result<Self, WeightsError> {
         let read = read_file(path, "safetensors");
-        let read = read.and_then(|bytes| Self::from_safetensors(&bytes));
+        let read = read.and_then(|bytes| {
+            seal::expect_unbroken(&bytes)?;
+            Self::from_safetensors(&bytes)
+        });
         read.map_err(|error| error.of_file(path))
     }
 
@@ -34,7 +39,7 @@ impl Weights {
     ///
     /// [`WeightsError::Io`], and what [`to_safetensors`](Self::to_safetensors) refuses.
     pub fn write(&self, path: &Path, precision: Precision) -> Result<(), WeightsError> {
-        replace_file(path, &self.to_safetensors(precision)?)
+        replace_file(path, &seal::seal(&self.to_safetensors(precision)?)?)
     }
 }
 
@@ -91,7 +96,7 @@ pub fn sha256(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
 }
 
-fn hexadecimal(digest: &[u8]) -> String {
+pub(crate) fn hexadecimal(digest: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

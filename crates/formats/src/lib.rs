@@ -36,6 +36,8 @@ mod open;
 #[cfg(not(target_family = "wasm"))]
 mod package;
 #[cfg(not(target_family = "wasm"))]
+mod seal;
+#[cfg(not(target_family = "wasm"))]
 mod tfjs;
 #[cfg(not(target_family = "wasm"))]
 mod tflite;

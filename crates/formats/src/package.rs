@@ -52,8 +52,8 @@ impl Registry {
         for folder in [&own, &target] {
             std::fs::create_dir(folder).map_err(|source| at(folder, source))?;
         }
-        let mut client = self.client(OsStr::new(self.program()), package, version, &target);
-        run_alone(&mut client, &own)?;
+        let client = self.client(OsStr::new(self.program()), package, version, &target);
+        run_alone(client, &own)?;
         only_file(&target, package)
     }
 
@@ -84,8 +84,12 @@ impl Registry {
         client
     }
 
-    /// The wanted files of an archive.
-    pub(crate) fn unpack(
+    /// The wanted files of an archive, in their order; their digests are not compared.
+    ///
+    /// # Errors
+    ///
+    /// [`WeightsError::Malformed`] if the bytes are no archive of this registry or one of the files is not in it.
+    pub fn unpack(
         self,
         archive: &[u8],
         wanted: &[PublishedFile],
@@ -129,7 +133,7 @@ impl PublishedFile {
 
 /// Runs a client in a folder of its own. npm takes settings and Python takes modules from the folder that they run in,
 /// which may have come with somebody's data; settings of the user and variables of the environment still count.
-fn run_alone(client: &mut Command, own: &Path) -> Result<(), WeightsError> {
+fn run_alone(mut client: Command, own: &Path) -> Result<(), WeightsError> {
     // npm looks for a project in the folders above as long as there is none here.
     let project = own.join("package.json");
     std::fs::write(&project, "{}").map_err(|source| at(&project, source))?;
@@ -298,7 +302,7 @@ mod tests {
         let script = "pwd > ../noted; ls -A >> ../noted";
         let mut client = Command::new("sh");
         client.args(["-c", script]).current_dir(&hostile);
-        run_alone(&mut client, &own).expect("runs");
+        run_alone(client, &own).expect("runs");
         let noted = std::fs::read_to_string(folder.path().join("noted")).expect("was noted");
         let own = own.canonicalize().expect("is there");
         assert_eq!(noted, format!("{}\npackage.json\n", own.display()));

@@ -1,8 +1,8 @@
 //! The canonical weights file: safetensors.
 //!
 //! The metadata keys are `architecture`, `input_side`, `mean`, `std` (of 0-255 pixels), `classes`, `licence`,
-//! `source` and `source_sha256`; every other key is kept word for word. The same table always gives the
-//! same bytes, so a converted file can be compared with a fresh conversion.
+//! `source` and `source_sha256`, and `file_sha256`, which is the file's alone; every other key is kept word for word. The
+//! same table always gives the same bytes, so a converted file can be compared with a fresh conversion.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -18,7 +18,9 @@ use crate::label::Expression;
 use crate::metadata::{Metadata, Normalisation};
 use crate::weights::{WeightTensor, Weights};
 
-const FORMAT: &str = "safetensors";
+pub(crate) const FORMAT: &str = "safetensors";
+/// Key of the digest of the file itself.
+pub(crate) const FILE_DIGEST: &str = "file_sha256";
 /// Largest header that is parsed. The largest real one here is under 100 kB.
 const MAX_HEADER_BYTES: u64 = 8 << 20;
 /// Most entries that a file may have. The largest network here has under 1,000.
@@ -204,6 +206,15 @@ fn check_header_size(bytes: &[u8]) -> Result<(), WeightsError> {
     Ok(())
 }
 
+/// Where the header of a file ends and its numbers begin.
+pub(crate) fn header_end(bytes: &[u8]) -> Result<usize, WeightsError> {
+    check_header_size(bytes)?;
+    let length = bytes.first_chunk().copied().map(u64::from_le_bytes);
+    let length = length.and_then(|length| usize::try_from(length).ok());
+    // No longer than the file, which was checked.
+    Ok(8 + length.unwrap_or_default())
+}
+
 /// What the bytes are instead, where that can be told.
 fn other_content(bytes: &[u8]) -> Option<String> {
     let head = &bytes[..bytes.len().min(HEAD_BYTES)];
@@ -280,6 +291,7 @@ fn read_metadata(entries: Option<&HashMap<String, String>>) -> Result<Metadata, 
         None => Vec::new(),
         Some(text) => classes(text)?,
     };
+    take(FILE_DIGEST);
     let mut text = |key: &str| take(key).cloned().unwrap_or_default();
     Ok(Metadata {
         architecture: text("architecture"),
@@ -346,7 +358,7 @@ fn write_metadata(metadata: &Metadata) -> Result<BTreeMap<String, String>, Weigh
     if !metadata.classes.is_empty() {
         put("classes", json(&metadata.classes)?);
     }
-    const KNOWN: [&str; 8] = [
+    const KNOWN: [&str; 9] = [
         "architecture",
         "input_side",
         "mean",
@@ -355,6 +367,7 @@ fn write_metadata(metadata: &Metadata) -> Result<BTreeMap<String, String>, Weigh
         "licence",
         "source",
         "source_sha256",
+        FILE_DIGEST,
     ];
     for (key, value) in &metadata.extra {
         if KNOWN.contains(&key.as_str()) {
@@ -375,10 +388,7 @@ fn json<T: serde::Serialize + ?Sized>(value: &T) -> Result<String, WeightsError>
 /// The safetensors crate writes the metadata in the random order of a hash map; this puts it in the order of
 /// its keys, in place.
 fn sort_header(mut bytes: Vec<u8>) -> Result<Vec<u8>, WeightsError> {
-    check_header_size(&bytes)?;
-    let mut length = [0; 8];
-    length.copy_from_slice(&bytes[..8]);
-    let end = usize::try_from(u64::from_le_bytes(length)).map_or(bytes.len(), |length| 8 + length);
+    let end = header_end(&bytes)?;
     let mut header: Map<String, Value> = serde_json::from_slice(&bytes[8..end])
         .map_err(|error| malformed(FORMAT, error.to_string()))?;
     if let Some(Value::Object(metadata)) = header.get_mut("__metadata__") {

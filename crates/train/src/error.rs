@@ -87,7 +87,21 @@ pub enum FitError {
     Weights(#[from] WeightsError),
 }
 
+/// Most epochs, examples of a batch and the like: a number beyond is a mistake, and sums and products of such numbers would
+/// leave those that there are.
+const MOST_COUNTED: usize = 1_000_000;
+
 impl FitError {
+    /// Confirms that each setting is a number that a run can have.
+    pub(crate) fn expect_counts(settings: &[(&'static str, usize)]) -> Result<(), Self> {
+        let wrong = |(_, count): &&(_, usize)| !(1..=MOST_COUNTED).contains(count);
+        match settings.iter().find(wrong) {
+            None => Ok(()),
+            Some((what, 0)) => Err(Self::setting(what, "at least 1", 0)),
+            Some((what, count)) => Err(Self::setting(what, "at most 1000000", count)),
+        }
+    }
+
     pub(crate) fn setting(
         what: &'static str,
         expected: &'static str,

@@ -91,11 +91,7 @@ impl Schedule {
     }
 
     pub(crate) fn check(&self) -> Result<(), FitError> {
-        for (what, value) in [("epochs", self.epochs), ("batch", self.batch)] {
-            if value == 0 {
-                return Err(FitError::setting(what, "at least 1", value));
-            }
-        }
+        FitError::expect_counts(&[("epochs", self.epochs), ("batch", self.batch)])?;
         if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
             return Err(FitError::setting(
                 "learning rate",

@@ -12,6 +12,7 @@ mod seeded;
 #[path = "../../../../tests/seeded/sound.rs"]
 mod sound;
 mod speech;
+mod together;
 mod train;
 mod usage;
 mod violence;

@@ -34,6 +34,11 @@ impl EmbeddingCache {
         self.folder.join(format!("{name}.safetensors"))
     }
 
+    /// The file of what is called `name` and was made of what has that digest: others may have its name in another folder.
+    pub(super) fn named_file(&self, name: &str, digest: &str) -> PathBuf {
+        self.file(&format!("{name}-{}", &digest[..16]))
+    }
+
     /// Digest of files and key: embeddings that were made of other ones are computed anew. A file that cannot be read
     /// counts as empty.
     pub(super) fn digest(&self, files: &[PathBuf]) -> String {

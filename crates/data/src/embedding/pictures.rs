@@ -67,8 +67,9 @@ pub fn extract_embeddings(
     Ok(all)
 }
 
-/// Embeds the pictures of one video into one cache file, `<folder>/<name>.safetensors`, readable elsewhere: tensor
-/// `embeddings` with a row a picture that could be read, and in the metadata the `pictures` by name.
+/// Embeds the pictures of one video into one cache file, `<folder>/<name>-<digest>.safetensors`, readable elsewhere: tensor
+/// `embeddings` with a row a picture that could be read, and in the metadata the `pictures` by name. The digest is that of
+/// the pictures' bytes and the cache's key, so that videos of one name in two parts are kept apart.
 ///
 /// As with [`extract_embeddings`] a file that is damaged or was made of other bytes or another network is made anew.
 ///
@@ -83,7 +84,8 @@ pub fn extract_video(
     progress: impl FnMut(usize),
 ) -> Result<EmbeddedPictures, ExtractionError> {
     let digest = cache.digest(paths);
-    kept_or_computed(&cache.file(name), &digest, paths, network, progress)
+    let file = cache.named_file(name, &digest);
+    kept_or_computed(&file, &digest, paths, network, progress)
 }
 
 fn kept_or_computed(
@@ -312,7 +314,7 @@ mod tests {
             (embedded.rows, device.embedded.get())
         };
         assert_eq!(run().1, 1);
-        let file = cache.folder.join("video1_left.safetensors");
+        let file = cache.named_file("video1_left", &cache.digest(&paths));
         let mut bytes = std::fs::read(&file).expect("was written");
         *bytes.last_mut().expect("not empty") ^= 1;
         std::fs::write(&file, bytes).expect("writable");

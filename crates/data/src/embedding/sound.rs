@@ -195,8 +195,9 @@ impl SoundEmbedder {
     }
 }
 
-/// Keeps the vectors of a file's sound in one cache file, `<folder>/<stem>.safetensors`, readable elsewhere: tensor
-/// `embeddings` with a row a vector, and in the metadata the number of `samples` at 16 kHz and of `frames` beside them.
+/// Keeps the vectors of a file's sound in one cache file, `<folder>/<stem>-<digest>.safetensors`, readable elsewhere: tensor
+/// `embeddings` with a row a vector, and in the metadata the number of `samples` at 16 kHz and of `frames` beside them. The
+/// digest is that of the file's bytes and the cache's key, so that files of one name in two folders are kept apart.
 ///
 /// The sound goes through the network in blocks of 360 seconds, each brought to a mean of 0 and a variance of 1 by itself
 /// (HSEmotion team at ABAW-10, notebook); a last block that is too short for a vector is dropped. A cache file that is
@@ -216,7 +217,7 @@ pub fn extract_sound<'a>(
     }
     let digest = cache.digest(&[PathBuf::from(path)]);
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    let file = cache.file(&stem);
+    let file = cache.named_file(&stem, &digest);
     // A cache file that cannot be read is as good as none.
     let kept = || unpack_sound(&digest, &Weights::read(&file).ok()?);
     if let Some(sound) = kept() {
@@ -462,7 +463,8 @@ mod tests {
         let mut embedder = SoundEmbedder::new("ears", "made up", &cache, never);
         assert_eq!(embedder.extract(&path).expect("kept"), first);
 
-        let file = embedder.folder().join("talk.safetensors");
+        let mut kept = std::fs::read_dir(embedder.folder()).expect("was made");
+        let file = kept.next().expect("one file").expect("readable").path();
         let mut bytes = std::fs::read(&file).expect("was written");
         *bytes.last_mut().expect("not empty") ^= 1;
         std::fs::write(&file, bytes).expect("writable");
@@ -473,6 +475,22 @@ mod tests {
         assert_eq!(lab.run(&path), (first, vec![1_600]), "computed anew");
         let path = lab.wav(2_000, |_| 7);
         assert_eq!(lab.run(&path).1, [2_000], "another sound");
+    }
+
+    #[test]
+    fn sounds_of_one_name_in_two_folders_are_kept_apart() {
+        let lab = Lab::new();
+        let first = lab.wav(1_600, |place| i16::try_from(place).expect("small"));
+        let folder = lab.folder.path().join("other");
+        let second = folder.join(first.file_name().expect("has one"));
+        std::fs::create_dir(folder).expect("temporary folder");
+        std::fs::copy(&first, &second).expect("temporary file");
+        lab.wav(2_000, |_| 7);
+        assert_eq!(lab.run(&first).1, [2_000], "computed");
+        assert_eq!(lab.run(&second).1, [1_600], "computed");
+        for path in [first, second] {
+            assert_eq!(lab.run(&path).1, [0; 0], "kept");
+        }
     }
 
     #[test]

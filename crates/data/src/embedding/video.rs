@@ -40,7 +40,7 @@ pub fn extract_video_file<E: From<ExtractionError>>(
     }
     let digest = cache.digest(&[PathBuf::from(path)]);
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    let file = cache.file(&format!("{stem}-{}", &digest[..16]));
+    let file = cache.named_file(&stem, &digest);
     // A cache file that cannot be read is as good as none.
     let kept = || unpack_video(&digest, &Weights::read(&file).ok()?);
     if let Some(video) = kept() {

@@ -5,6 +5,9 @@ use std::sync::LazyLock;
 use image::{DynamicImage, RgbImage, RgbaImage};
 use moxcms::{ColorProfile, DataColorSpace, Layout, Transform8BitExecutor, TransformOptions};
 
+/// Bytes of a picture that are converted together; whole pixels of three and of four channels.
+const PIECE_BYTES: usize = 3 << 14;
+
 static SRGB: LazyLock<ColorProfile> = LazyLock::new(ColorProfile::new_srgb);
 
 /// Reads an ICC profile; one that is broken is none.
@@ -17,21 +20,24 @@ pub(super) fn read_profile(bytes: &[u8]) -> Option<ColorProfile> {
 /// A profile that is broken, or made for another number of channels, is passed over: such a picture is taken as sRGB, as
 /// browsers do.
 pub(super) fn to_srgb(picture: DynamicImage, profile: Option<&ColorProfile>) -> DynamicImage {
-    let converted = profile.and_then(|profile| {
-        let is_grey = !picture.color().has_color();
-        match profile.color_space {
-            DataColorSpace::Gray if is_grey => convert_grey(&picture, profile),
-            DataColorSpace::Rgb => convert_rgb(&picture, profile),
-            _ => None,
-        }
-    });
-    converted.unwrap_or_else(|| {
-        if picture.color().has_alpha() {
-            picture.into_rgba8().into()
-        } else {
-            picture.into_rgb8().into()
-        }
-    })
+    let space = profile.map(|profile| (profile, profile.color_space));
+    if let Some((profile, DataColorSpace::Gray)) = space
+        && !picture.color().has_color()
+        && let Some(converted) = convert_grey(&picture, profile)
+    {
+        return converted;
+    }
+    let mut displayed = if picture.color().has_alpha() {
+        DynamicImage::ImageRgba8(picture.into_rgba8())
+    } else {
+        DynamicImage::ImageRgb8(picture.into_rgb8())
+    };
+    if let Some((profile, DataColorSpace::Rgb)) = space
+        && !is_srgb(profile)
+    {
+        convert_rgb(&mut displayed, profile);
+    }
+    displayed
 }
 
 /// The way from shares of ink (cyan, magenta, yellow, black; 255 is all of it) to RGB, if this is a profile of inks.
@@ -46,19 +52,24 @@ pub(super) fn inks_to_srgb(profile: &[u8]) -> Option<impl Fn(&[u8]) -> Vec<u8>> 
     Some(move |inks: &[u8]| apply(&*transform, inks, 4, 3).unwrap_or_default())
 }
 
-fn convert_rgb(picture: &DynamicImage, profile: &ColorProfile) -> Option<DynamicImage> {
-    if is_srgb(profile) {
-        return None;
-    }
-    let (width, height) = (picture.width(), picture.height());
-    if picture.color().has_alpha() {
-        let transform = transform(profile, Layout::Rgba, Layout::Rgba)?;
-        let pixels = apply(&*transform, &picture.to_rgba8(), 4, 4)?;
-        RgbaImage::from_raw(width, height, pixels).map(Into::into)
-    } else {
-        let transform = transform(profile, Layout::Rgb, Layout::Rgb)?;
-        let pixels = apply(&*transform, &picture.to_rgb8(), 3, 3)?;
-        RgbImage::from_raw(width, height, pixels).map(Into::into)
+/// In place: another copy of a large picture is much.
+fn convert_rgb(picture: &mut DynamicImage, profile: &ColorProfile) {
+    let (layout, pixels): (_, &mut [u8]) = match picture {
+        DynamicImage::ImageRgba8(picture) => (Layout::Rgba, picture),
+        DynamicImage::ImageRgb8(picture) => (Layout::Rgb, picture),
+        _ => return,
+    };
+    let Some(transform) = transform(profile, layout, layout) else {
+        return;
+    };
+    let mut stored = Vec::with_capacity(PIECE_BYTES);
+    for piece in pixels.chunks_mut(PIECE_BYTES) {
+        stored.clear();
+        stored.extend_from_slice(piece);
+        // Both hold the same whole pixels, which is all that it asks for.
+        if transform.transform(&stored, piece).is_err() {
+            return;
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod colours;
 mod containers;
+mod damaged;
 mod orientations;
 mod refusals;
 

@@ -33,7 +33,7 @@ pub(super) fn read_pam(reader: &mut impl BufRead) -> Result<Option<Frame>, Video
             _ => VideoError::Pipe(error),
         })?;
     if depth == 4 {
-        pixels = compose_on_black(&pixels);
+        pixels = compose_on_black(pixels);
     }
     Ok(Some(Frame::from_rgb(width, height, pixels)?))
 }

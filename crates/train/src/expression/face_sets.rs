@@ -8,9 +8,6 @@ use super::{RecipeError, picture::GreyPicture};
 use crate::{ClassifierScore, EpochScore, FitError};
 use affectlens::{label::Expression, weights::sha256};
 
-/// Sides that can be trained on: the strides divide by 32.
-const SIDES: RangeInclusive<u32> = 32..=512;
-
 /// How a backbone is trained with its classifiers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EndToEndRecipe {
@@ -101,23 +98,22 @@ impl fmt::Display for FaceScore {
 }
 
 impl EndToEndRecipe {
+    /// Sides that can be trained on: the strides divide by 32.
+    pub const SIDES: RangeInclusive<u32> = 32..=512;
+
     pub(super) fn check(&self) -> Result<(), FitError> {
-        if !SIDES.contains(&self.side) {
+        if !Self::SIDES.contains(&self.side) {
             return Err(FitError::setting(
                 "side",
                 "from 32 to 512 pixels",
                 self.side,
             ));
         }
-        for (what, value) in [
+        FitError::expect_counts(&[
             ("epochs", self.epochs),
             ("batch", self.batch),
             ("batch of a further set", self.further_batch),
-        ] {
-            if value == 0 {
-                return Err(FitError::setting(what, "at least 1", value));
-            }
-        }
+        ])?;
         if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
             let rate = self.learning_rate;
             return Err(FitError::setting("learning rate", "a number above 0", rate));

@@ -210,17 +210,14 @@ impl ViolenceRecipe {
     }
 
     fn check_counts(&self) -> Result<(), FitError> {
-        let counts = [
+        FitError::expect_counts(&[
             ("length of clips", self.length),
             ("step of clips", self.step),
             ("epochs", self.epochs),
             ("batch", self.batch),
             ("accumulated batches", self.accumulate),
             ("validation clips", self.validation_clips),
-        ];
-        if let Some((what, count)) = counts.into_iter().find(|(_, count)| *count == 0) {
-            return Err(FitError::setting(what, "at least 1", count));
-        }
+        ])?;
         match self.head.longest_window() {
             Some(longest) if self.length > longest => Err(FitError::setting(
                 "length of clips",
@@ -335,6 +332,16 @@ mod tests {
             refuse(|it| it.step = 0),
             "step of clips is 0, expected at least 1"
         );
+        let changes: [fn(&mut ViolenceRecipe); 4] = [
+            |it| it.epochs = usize::MAX,
+            |it| it.batch = usize::MAX,
+            |it| it.accumulate = usize::MAX,
+            |it| it.validation_clips = 1_000_001,
+        ];
+        for change in changes {
+            let refusal = refuse(change);
+            assert!(refusal.ends_with("expected at most 1000000"), "{refusal}");
+        }
         assert!(refuse(|it| it.learning_rate = f64::NAN).starts_with("learning rate is NaN"));
     }
 }

@@ -44,7 +44,13 @@ pub(super) struct EndToEndOptions {
     #[arg(long, value_name = "FILE", requires = "end_to_end")]
     backbone_out: Option<PathBuf>,
     /// Side of the pictures that the trained backbone takes, pixels.
-    #[arg(long, value_name = "PIXELS", default_value_t = EndToEndRecipe::default().side, requires = "end_to_end")]
+    #[arg(
+        long,
+        value_name = "PIXELS",
+        default_value_t = EndToEndRecipe::default().side,
+        value_parser = side,
+        requires = "end_to_end"
+    )]
     side: u32,
     /// Folder with training pictures DIR/LABEL/*.jpg of a second, adapted head over the same backbone; can be repeated.
     #[arg(long, value_name = "DIR", requires_all = ["end_to_end", "adapted_validation", "adapted_out"])]
@@ -248,6 +254,19 @@ fn read(parts: &[LabelledPictures; 2], side: u32, skipped: &mut usize) -> Result
         classes: classes.clone(),
         training,
         validation,
+    })
+}
+
+/// Reads a side that can be trained on.
+fn side(text: &str) -> Result<u32, String> {
+    let sides = EndToEndRecipe::SIDES;
+    let side = text.parse().ok().filter(|side| sides.contains(side));
+    side.ok_or_else(|| {
+        format!(
+            "expected a whole number from {} to {}",
+            sides.start(),
+            sides.end()
+        )
     })
 }
 

@@ -1,13 +1,17 @@
-//! Children that die with this process, however it ends: a decoder of a file that never ends would go on for ever.
+//! Children that die with this process, however it ends: a decoder of a file that never ends, or a download, would go on.
 //!
 //! Linux can do it; elsewhere a child ends when it writes into a pipe that nobody reads.
 
 #[cfg(target_os = "linux")]
-pub(super) use linux::spawn;
+pub use linux::spawn;
 
 /// Starts a process.
+///
+/// # Errors
+///
+/// If it cannot be started.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn spawn(mut command: std::process::Command) -> std::io::Result<std::process::Child> {
+pub fn spawn(mut command: std::process::Command) -> std::io::Result<std::process::Child> {
     command.spawn()
 }
 
@@ -35,7 +39,11 @@ mod linux {
 
     /// Starts a process that is ended with this one. A child dies with the thread that started it, so one thread that never
     /// ends starts them all.
-    pub(in crate::process) fn spawn(mut command: Command) -> io::Result<Child> {
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be started.
+    pub fn spawn(mut command: Command) -> io::Result<Child> {
         static NURSERY: OnceLock<Sender<Order>> = OnceLock::new();
         bind(&mut command);
         let nursery = NURSERY.get_or_init(|| {
@@ -109,7 +117,7 @@ mod tests {
         let status = Command::new(this)
             .args([
                 "--exact",
-                "process::lifetime::tests::a_child_dies_with_its_parent_and_not_with_a_thread",
+                "tests::a_child_dies_with_its_parent_and_not_with_a_thread",
             ])
             .env(ROLE, &file)
             .stdout(Stdio::null())
