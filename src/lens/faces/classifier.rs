@@ -41,6 +41,13 @@ pub struct FaceScores {
     pub sound: Option<SoundScores>,
 }
 
+impl FaceScores {
+    /// What sound gives, where the controls let it count.
+    fn heard(&self, controls: &FaceControls) -> Option<&SoundScores> {
+        self.sound.as_ref().filter(|sound| sound.counts(controls))
+    }
+}
+
 /// What a head over sound gives at one time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SoundScores {
@@ -308,14 +315,12 @@ impl FaceClassifier {
 
     /// Whether sound has a part in what [`Self::combine`] makes of the scores.
     pub(super) fn hears(&self, scores: &FaceScores, controls: &FaceControls) -> bool {
-        let sound = scores.sound.as_ref();
-        self.has_head() && sound.is_some_and(|sound| sound.counts(controls))
+        self.has_head() && scores.heard(controls).is_some()
     }
 
     fn blend(&self, scores: &FaceScores, controls: &FaceControls) -> Vec<f32> {
         let seen = self.blend_seen(scores, controls);
-        let sound = scores.sound.as_ref();
-        match sound.filter(|sound| sound.counts(controls)) {
+        match scores.heard(controls) {
             Some(SoundScores { probabilities, .. }) => {
                 let (classes, sound): (Vec<_>, Vec<_>) = probabilities.iter().copied().unzip();
                 blend_with_sound(&seen, &self.classes, &sound, &classes, controls.face_weight)
