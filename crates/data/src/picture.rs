@@ -34,6 +34,8 @@ const EXTENSIONS: [&str; 13] = [
 const MAX_SIDE: u32 = 16_384;
 /// Most bytes of a picture's pixels: four channels of 8 bits at the longest sides.
 const MAX_DECODED_BYTES: u64 = 1 << 30;
+/// Bytes that the decoder of any picture may take.
+const LEAST_DECODING_BYTES: u64 = 16 << 20;
 /// Most bytes of a file.
 const MAX_FILE_BYTES: u64 = 1 << 29;
 
@@ -168,7 +170,7 @@ pub(crate) fn is_animation(path: &Path) -> bool {
         return false;
     };
     let decoder = GifDecoder::new(Cursor::new(bytes)).and_then(|mut decoder| {
-        decoder.set_limits(limits())?;
+        decoder.set_limits(limits_of(decoder.total_bytes()))?;
         Ok(decoder)
     });
     decoder.is_ok_and(|decoder| decoder.into_frames().take(2).flatten().count() == 2)
@@ -267,6 +269,17 @@ fn expect_side(width: u64, height: u64) -> Result<(u32, u32), PictureFault> {
     side(width)
         .zip(side(height))
         .ok_or(PictureFault::Side { width, height })
+}
+
+/// Limits of the decoder of a picture with so many bytes of pixels: it may hold them a few times, however much memory other
+/// numbers in the file ask for.
+fn limits_of(total_bytes: u64) -> Limits {
+    let most = total_bytes
+        .saturating_mul(4)
+        .saturating_add(LEAST_DECODING_BYTES);
+    let mut limits = limits();
+    limits.max_alloc = Some(most.min(MAX_DECODED_BYTES + LEAST_DECODING_BYTES));
+    limits
 }
 
 fn limits() -> Limits {

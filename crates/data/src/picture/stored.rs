@@ -12,7 +12,7 @@ use super::{
     Kind, MAX_DECODED_BYTES, PictureFault, colour, expect_side,
     ffmpeg::{self, FfmpegError},
     heif::Display,
-    jpeg, limits, png,
+    jpeg, limits, limits_of, png,
 };
 
 /// A picture as it is stored, and what its file says of how it is displayed.
@@ -51,7 +51,12 @@ fn decode(
     }
 }
 
-fn decode_natively(kind: Kind, format: ImageFormat, bytes: &[u8]) -> Result<Stored, PictureFault> {
+/// Decodes a picture without ffmpeg.
+pub(super) fn decode_natively(
+    kind: Kind,
+    format: ImageFormat,
+    bytes: &[u8],
+) -> Result<Stored, PictureFault> {
     let refuse = |error: ImageError| {
         let kind = kind.name();
         match error {
@@ -79,6 +84,8 @@ fn decode_natively(kind: Kind, format: ImageFormat, bytes: &[u8]) -> Result<Stor
             ),
         });
     }
+    let limits = limits_of(decoder.total_bytes());
+    decoder.set_limits(limits).map_err(refuse)?;
     let profile = match kind {
         Kind::Png => png::read_profile(bytes),
         // Its limits, once set, leave no room for the profile of a small picture.

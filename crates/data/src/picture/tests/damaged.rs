@@ -31,9 +31,11 @@ fn decode(bytes: &[u8]) -> Result<(), String> {
     }
     let fault = |fault: PictureFault| fault.to_string();
     ending::expect_whole(kind, bytes).map_err(fault)?;
-    // What this does not decode is left to ffmpeg, which finds no such file.
-    let stored = Stored::decode(kind, Path::new("no such file"), bytes).map_err(fault)?;
-    to_frame(stored).map(drop).map_err(fault)
+    let stored = match kind {
+        Kind::Jpeg => jpeg::decode(bytes),
+        _ => stored::decode_natively(kind, format, bytes),
+    };
+    to_frame(stored.map_err(fault)?).map(drop).map_err(fault)
 }
 
 fn run(name: &'static str, format: ImageFormat, words: &[&[u8]]) {
@@ -143,4 +145,18 @@ fn fuzz_webp() {
             b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANMF", b"EXIF", b"ICCP",
         ],
     );
+}
+
+#[test]
+fn a_frame_that_is_larger_than_its_animation_takes_no_memory() {
+    let [picture, ..] = pictures();
+    let mut bytes = encoded(&picture, ImageFormat::Gif);
+    let descriptor = [b"\x2c\0\0\0\0", &[9, 0, 7, 0][..]].concat();
+    let place = bytes
+        .windows(descriptor.len())
+        .position(|window| window == descriptor);
+    let place = place.expect("the frame has the picture's sides") + 5;
+    bytes[place..place + 4].copy_from_slice(&[0, 64, 0, 64]);
+    let fault = decode(&bytes).expect_err("16,384 pixels a side in a picture of 9x7");
+    assert!(fault.starts_with("damaged GIF: "), "{fault}");
 }
