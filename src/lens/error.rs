@@ -87,6 +87,19 @@ pub enum LensError {
         /// What it is.
         got: usize,
     },
+    /// A violence head reads more than frames.
+    #[error(
+        "violence head `{head}` also needs {stream}, {width} numbers a frame, which streams of frames do not have; expected a \
+         head that reads frames alone"
+    )]
+    SecondStream {
+        /// Architecture of the head.
+        head: String,
+        /// What it needs beside the frames.
+        stream: &'static str,
+        /// Numbers of it a frame.
+        width: usize,
+    },
     /// The time of a frame is no number of milliseconds.
     #[error("time of the frame is {got} ms, expected a finite number")]
     Time {
@@ -168,6 +181,7 @@ impl LensError {
             | Self::Inputs { .. }
             | Self::Audio(AudioError::Weights(_))
             | Self::ViolenceHead { .. }
+            | Self::SecondStream { .. }
             | Self::Calibration(_) => "weights-malformed",
             Self::MissingWeights { .. } | Self::NoActionUnits => "weights-missing",
             Self::Control(_)

@@ -15,7 +15,7 @@ use crate::{
     device::OpenedDevice,
     error::LensError,
     frame::Frame,
-    head::TemporalHead,
+    head::{TemporalHead, TemporalKind},
     part::{Found, expect_embedding, warm_up},
     report::{LiveViolence, ViolenceReport, ViolenceUpdate},
     role::Role,
@@ -74,6 +74,7 @@ impl ViolenceLens {
     pub async fn load(weights: &ViolenceWeights, device: &OpenedDevice) -> Result<Self, LensError> {
         let backbone = Backbone::load(&weights.backbone, device)
             .map_err(LensError::weights(Role::ViolenceBackbone))?;
+        expect_one_stream(&weights.head)?;
         let head = TemporalHead::load(&weights.head, &OpenedDevice::cpu().device)
             .map_err(LensError::weights(Role::ViolenceHead))?;
         let settings = ViolenceSettings::read(&weights.head.metadata.extra)?;
@@ -210,6 +211,19 @@ impl ViolenceLens {
             stream.score(&self.head, start)?;
         }
         Ok(stream.complete(self.controls.threshold))
+    }
+}
+
+/// Confirms that a head reads frames alone.
+fn expect_one_stream(weights: &Weights) -> Result<(), LensError> {
+    let head = &weights.metadata.architecture;
+    match TemporalKind::from_architecture(head).and_then(TemporalKind::fusion) {
+        None => Ok(()),
+        Some(fusion) => Err(LensError::SecondStream {
+            head: head.clone(),
+            stream: fusion.stream().name(),
+            width: fusion.stream().width(),
+        }),
     }
 }
 

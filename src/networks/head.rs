@@ -11,7 +11,7 @@ mod valence_arousal;
 pub use action_units::{ActionUnits, ActionUnitsConfig, EmbeddingNetwork, LogitsNetwork};
 pub use mlp::{Mlp, MlpConfig};
 pub use temporal::{
-    MotionStatistics, TemporalConfig, TemporalHead, TemporalKind, kind_of_checkpoint,
-    temporal_from_checkpoint, write_motion_blend,
+    FusionKind, Joining, MotionStatistics, OverTime, SecondStream, TemporalConfig, TemporalHead,
+    TemporalKind, kind_of_checkpoint, temporal_from_checkpoint, write_motion_blend,
 };
 pub use valence_arousal::{ValenceArousal, ValenceArousalConfig};

@@ -1,14 +1,15 @@
 """Goldens for temporal heads: seeded weights through PyTorch, and a checkpoint in the published layout.
 
-    pip install torch==2.8.0 numpy==2.4.6
-    python tests/goldens/temporal.py           # writes tests/goldens/temporal.json and temporal.pt
+    pip install torch==2.15.0 numpy==2.4.6
+    python tests/goldens/temporal.py           # writes tests/goldens/temporal.json, temporal.pt and fusion.pt
 
 The heads are built here from PyTorch's own layers under the names of the published checkpoints, with small sizes. Weights
 and inputs are not in the file: both sides draw them from the same hash of name and index (`uniform` here, `uniform` in
 the tests of src/head/temporal.rs). The JSON has, for each head, the shapes of its parameters, its logits in inference,
 and, with dropout off, a training step's loss, its gradients and the running statistics after it. The loss is the sum of the
 logits multiplied with seeded numbers; for the conditional random field, whose likelihood is summed here over all
-sequences, it is the negative log-likelihood.
+sequences, it is the negative log-likelihood. Heads over two streams take the last numbers of a frame for the second one, in
+which negative numbers are 0; those with `+blocks` have the optional blocks for skeletons.
 """
 
 import itertools
@@ -22,6 +23,8 @@ from torch import nn
 HERE = pathlib.Path(__file__).parent
 BATCH, TIME, FEATURES = 2, 9, 12
 HIDDEN = 4
+# Of the features, those of the second stream; a skeleton after its projection; both streams when they are joined.
+SECOND, PROJECTED, JOINED = 5, 3, 8
 
 
 def uniform(name: str, count: int) -> np.ndarray:
@@ -129,9 +132,9 @@ class Conv1d(nn.Module):
 
 
 class BiLstm(nn.Module):
-    def __init__(self):
+    def __init__(self, features=FEATURES):
         super().__init__()
-        self.lstm = nn.LSTM(FEATURES, HIDDEN, num_layers=2, batch_first=True, bidirectional=True)
+        self.lstm = nn.LSTM(features, HIDDEN, num_layers=2, batch_first=True, bidirectional=True)
         self.head = nn.Linear(2 * HIDDEN, 2)
 
     def forward(self, x):
@@ -173,6 +176,95 @@ class Crf(BiLstm):
         return max(paths, key=lambda path: self.crf.score(emissions, path).item())
 
 
+class Concat(nn.Module):
+    def __init__(self, frames, second):
+        super().__init__()
+        self.proj = nn.Sequential(nn.Linear(frames + second, JOINED), nn.LayerNorm(JOINED), nn.GELU())
+
+    def forward(self, r, k):
+        return self.proj(torch.cat([r, k], 2))
+
+
+class Gated(nn.Module):
+    def __init__(self, frames, second):
+        super().__init__()
+        self.rgb_proj, self.flow_proj = nn.Linear(frames, JOINED), nn.Linear(second, JOINED)
+        self.gate = nn.Sequential(nn.Linear(frames + second, JOINED), nn.Sigmoid())
+        self.norm = nn.LayerNorm(JOINED)
+
+    def forward(self, r, k):
+        g = self.gate(torch.cat([r, k], 2))
+        return self.norm(g * self.rgb_proj(r) + (1 - g) * self.flow_proj(k))
+
+
+class CrossAttention(nn.Module):
+    def __init__(self, frames, second):
+        super().__init__()
+        self.rgb_proj, self.flow_proj = nn.Linear(frames, JOINED), nn.Linear(second, JOINED)
+        self.cross_attn_rgb = nn.MultiheadAttention(JOINED, 4, batch_first=True)
+        self.cross_attn_flow = nn.MultiheadAttention(JOINED, 4, batch_first=True)
+        self.norm1, self.norm2, self.out_norm = (nn.LayerNorm(JOINED) for _ in range(3))
+        self.ffn = nn.Sequential(nn.Linear(2 * JOINED, JOINED), nn.GELU())
+
+    def forward(self, r, k):
+        r, k = self.rgb_proj(r), self.flow_proj(k)
+        a, b = self.cross_attn_rgb(r, k, k)[0], self.cross_attn_flow(k, r, r)[0]
+        return self.out_norm(self.ffn(torch.cat([self.norm1(r + a), self.norm2(k + b)], 2)))
+
+
+class Denoise(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm, self.conv = nn.LayerNorm(SECOND), nn.Conv1d(SECOND, SECOND, 3, padding=1)
+
+    def forward(self, k):
+        return k + nn.functional.gelu(self.conv(self.norm(k).transpose(1, 2))).transpose(1, 2)
+
+
+class Reliability(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.mlp = nn.Sequential(nn.Linear(3, 4), nn.GELU(), nn.Linear(4, 1), nn.Sigmoid())
+
+    def forward(self, k):
+        there = (k.abs() > 1e-6).float()
+        return self.mlp(torch.stack([k.abs().mean(2), k.square().mean(2).sqrt(), there.mean(2)], 2))
+
+
+class TwoStreams(nn.Module):
+    def __init__(self, name):
+        super().__init__()
+        stream, joining, over_time = name.removesuffix("+blocks").split("-")
+        frames, second = FEATURES - SECOND, SECOND
+        self.skeleton_proj = self.skeleton_denoise = self.skeleton_reliability_gate = self.fusion = None
+        if stream == "skeleton" and joining == "early":
+            self.skeleton_proj = nn.Sequential(nn.Linear(SECOND, SECOND), nn.ReLU())
+        elif stream == "skeleton":
+            second = PROJECTED
+            self.skeleton_proj = nn.Sequential(nn.LayerNorm(SECOND), nn.Linear(SECOND, PROJECTED), nn.GELU())
+        if name.endswith("+blocks"):
+            self.skeleton_denoise, self.skeleton_reliability_gate = Denoise(), Reliability()
+        joined = frames + second
+        if joining != "early":
+            joined = JOINED
+            self.fusion = {"concat": Concat, "gated": Gated, "attention": CrossAttention}[joining](frames, second)
+        if over_time == "tcn":
+            self.temporal_head = Tcn(layers=2, features=joined)
+        else:
+            of = BiLstm(joined)
+            self.lstm, self.head = of.lstm, of.head
+
+    def forward(self, x):
+        r, k = x[..., :-SECOND], x[..., -SECOND:].clamp(min=0)
+        gate = self.skeleton_reliability_gate(k) if self.skeleton_reliability_gate else 1
+        if self.skeleton_denoise:
+            k = self.skeleton_denoise(k)
+        if self.skeleton_proj:
+            k = self.skeleton_proj(k) * gate
+        x = self.fusion(r, k) if self.fusion else torch.cat([r, k], 2)
+        return self.temporal_head(x) if hasattr(self, "temporal_head") else self.head(self.lstm(x)[0])
+
+
 def parameter(name, shape):
     u = seeded(name, shape)
     if name.endswith(("running_var", "_scale")):
@@ -197,6 +289,11 @@ heads = {
     "motion": Motion(),
     "motion-linear": Motion(has_network=False),
 }
+two_streams = ["skeleton-early-bilstm", "flow-early-bilstm", "skeleton-early-bilstm+blocks", "skeleton-attention-tcn+blocks"]
+for stream in ("skeleton", "flow"):
+    for joining in ("concat", "gated", "attention"):
+        two_streams += [f"{stream}-{joining}-{over_time}" for over_time in ("bilstm", "tcn")]
+heads |= {name: TwoStreams(name) for name in two_streams}
 golden = {"made_by": f"tests/goldens/temporal.py, torch {torch.__version__}"}
 x = seeded("features", (BATCH, TIME, FEATURES))
 for kind, head in heads.items():
@@ -223,8 +320,11 @@ for kind, head in heads.items():
         name: numbers(value) for name, value in head.state_dict().items() if name.endswith(("running_mean", "running_var"))
     }
     golden[kind] = entry
+    # As the training script saves them, over encoders of one layer.
     if kind == "tcn":
-        # As the training script saves it, over an encoder of one layer.
         checkpoint = {"encoder.stem.0.weight": torch.ones(2, 3), **checkpoint}
         torch.save({"model": checkpoint, "epoch": 3, "best": 0.5}, HERE / "temporal.pt")
+    if kind == "skeleton-attention-bilstm":
+        checkpoint = {"rgb_encoder.stem.0.weight": torch.ones(2, 3), **checkpoint}
+        torch.save({"model": checkpoint, "epoch": 3, "best": 0.5}, HERE / "fusion.pt")
 (HERE / "temporal.json").write_text(json.dumps(golden, separators=(",", ":")) + "\n")

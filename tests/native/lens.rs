@@ -308,6 +308,12 @@ fn heads_that_do_not_fit_are_refused() {
         }),
         "violence head: length of the embeddings is 512, expected 1024, as `faceres` has"
     );
+    assert_eq!(
+        refusal(TemporalKind::Tcn, |head| head.metadata.architecture =
+            "temporal-skeleton-attention-tcn".to_owned()),
+        "violence head `temporal-skeleton-attention-tcn` also needs skeletons, 406 numbers a frame, which streams of frames \
+         do not have; expected a head that reads frames alone"
+    );
     assert!(
         refusal(TemporalKind::Tcn, |head| head.metadata.architecture =
             "mlp".to_owned())

@@ -9,10 +9,11 @@ use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 
 use crate::outputs::{expect_other_file, expect_outputs};
+use crate::second_stream::{FLOW_BACKBONE, stamp_flow, stream_of};
 use affectlens::audio::SPEECH_NAMES;
 use affectlens::backbone;
 use affectlens::calibration::ViolenceSettings;
-use affectlens::head::{kind_of_checkpoint, temporal_from_checkpoint};
+use affectlens::head::{SecondStream, kind_of_checkpoint, temporal_from_checkpoint};
 use affectlens::weights::{
     EMBEDDING, Metadata, Precision, PublishedWeights, TASK_MEMBERS, TaskMember, Weights,
     file_sha256,
@@ -29,7 +30,7 @@ pub(super) struct Args {
     /// Network that the weights are for.
     #[arg(long, value_name = "NAME")]
     backbone: String,
-    /// File to write for the temporal head of a violence checkpoint.
+    /// File to write for the temporal head of a violence checkpoint; of one with two backbones, beside that for frames.
     #[arg(long, value_name = "HEAD.safetensors", value_parser = safetensors_file)]
     head: Option<PathBuf>,
     /// Precision of the stored numbers.
@@ -62,6 +63,16 @@ pub(super) fn run(args: Args) -> Result<()> {
         expect_other_file(("--head", head), &args.input)?;
     }
     let published = read(&args.input, member)?;
+    let kind = kind_of_checkpoint(&published);
+    if args.head.is_some()
+        && kind.and_then(stream_of) == Some(SecondStream::Flow)
+        && args.backbone == FLOW_BACKBONE
+    {
+        bail!(
+            "--head: `{FLOW_BACKBONE}` is the backbone for optical flow here, expected --head beside that for frames, which the \
+             head reads first"
+        );
+    }
     let place = args.input.display();
     let head = match &args.head {
         None => None,
@@ -108,10 +119,13 @@ pub(super) fn run(args: Args) -> Result<()> {
                 extra,
                 ..head.metadata
             };
+            if let Some(kind) = kind {
+                stamp_flow(kind, FLOW_BACKBONE, &mut head);
+            }
             write(path, &head, precision)?;
         }
         None => {
-            if let Some(kind) = kind_of_checkpoint(&published) {
+            if let Some(kind) = kind {
                 let kind = kind.name();
                 complain!("`{place}` has a temporal head too ({kind}); --head FILE writes it");
             }

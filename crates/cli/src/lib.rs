@@ -17,6 +17,7 @@ mod outputs;
 mod pose;
 mod progress;
 mod readers;
+mod second_stream;
 mod tables;
 mod train;
 mod tune;

@@ -25,7 +25,7 @@ pub(crate) fn picture_cache() -> PathBuf {
 }
 
 /// Where the features of videos are kept.
-fn feature_cache() -> PathBuf {
+pub(crate) fn feature_cache() -> PathBuf {
     cache_dir().join("features")
 }
 

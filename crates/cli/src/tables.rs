@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 
 use super::{
-    DeviceOption, options::VideosOption, outputs::expect_output_folder, terminal, train::stamp,
+    DeviceOption, options::VideosOption, outputs::expect_output_folder,
+    second_stream::SecondStreamOptions, terminal, train::stamp,
 };
 use affectlens::weights::{Precision, Weights};
 
@@ -27,6 +28,8 @@ pub(super) struct Args {
     /// .pt (NAME such as convnext-tiny); slow without a GPU.
     #[arg(long, value_name = "DIR", requires = "dvd")]
     end_to_end: Option<PathBuf>,
+    #[command(flatten)]
+    second_stream: SecondStreamOptions,
     /// Epochs of training on DVD [default: from the recipes].
     #[arg(long, requires = "dvd")]
     epochs: Option<usize>,

@@ -183,7 +183,8 @@ impl DvdVideo {
     }
 }
 
-fn frame_files(folder: &Path) -> Result<Vec<(usize, PathBuf)>, DvdError> {
+/// Number, from 1, and file of the pictures in a folder, ascending; none if it does not exist.
+pub(crate) fn frame_files(folder: &Path) -> Result<Vec<(usize, PathBuf)>, DvdError> {
     let number = |path: PathBuf| {
         let extension = path.extension()?.to_str()?.to_ascii_lowercase();
         let number: usize = path.file_stem()?.to_str()?.parse().ok()?;

@@ -145,6 +145,11 @@ impl Embedder {
         self.backbone.facts()
     }
 
+    /// Where embeddings are kept.
+    pub fn folder(&self) -> &Path {
+        &self.cache.folder
+    }
+
     /// Embeddings of the readable pictures of a part with their labels.
     ///
     /// # Errors

@@ -69,6 +69,6 @@ pub use skeletons::{SkeletonError, SkeletonRows, SkeletonWriter};
 pub use sound::{Pictures, SAMPLE_RATE, Sound, SoundError, normalise};
 pub use video::{Decoder, Video, VideoError, VideoFrame};
 pub use videos::{
-    FrameFeatures, LabelledVideo, VideoData, VideoDataError, VideoPictures, VideoReader,
-    VideoReaderError, VideoSource, Videos, repair_clip,
+    FrameFeatures, LabelledVideo, SecondFeatures, SecondReader, SecondStreamError, VideoData,
+    VideoDataError, VideoPictures, VideoReader, VideoReaderError, VideoSource, Videos, repair_clip,
 };

@@ -62,7 +62,8 @@ impl Part {
         })
     }
 
-    const fn purpose(self) -> &'static str {
+    /// What it is for, in a word.
+    pub(crate) const fn purpose(self) -> &'static str {
         match self {
             Self::Training => "training",
             Self::Validation => "validation",

@@ -48,6 +48,11 @@ pub enum SkeletonError {
 pub struct SkeletonRows(Vec<[f32; WIDTH]>);
 
 impl SkeletonRows {
+    /// One frame without anybody: all numbers are 0.
+    pub fn nobody() -> Self {
+        Self(vec![[0.0; WIDTH]])
+    }
+
     /// Reads a `.npy` file of 32-bit floats, `[frames, 406]`.
     ///
     /// # Errors
@@ -183,11 +188,11 @@ fn rows_of(header: &str) -> Result<usize, String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// A file as NumPy writes it.
-    fn file(header: &str, values: &[f32]) -> Vec<u8> {
+    pub(crate) fn file(header: &str, values: &[f32]) -> Vec<u8> {
         let mut header = header.to_owned();
         while !(10 + header.len() + 1).is_multiple_of(64) {
             header.push(' ');
@@ -200,7 +205,7 @@ mod tests {
         bytes
     }
 
-    fn header(rows: usize) -> String {
+    pub(crate) fn header(rows: usize) -> String {
         format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, 406), }}")
     }
 

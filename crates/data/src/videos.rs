@@ -1,13 +1,18 @@
 //! Videos with labels, as features of a backbone's frames or as pictures.
 
+mod embedded;
 mod features;
 mod labelled;
 mod pictures;
 mod reader;
+mod second;
+mod second_reader;
 mod source;
 
 pub use features::{FrameFeatures, repair_clip};
 pub use labelled::{LabelledVideo, VideoData, VideoDataError};
 pub use pictures::VideoPictures;
 pub use reader::{VideoReader, VideoReaderError, Videos};
+pub use second::SecondFeatures;
+pub use second_reader::{SecondReader, SecondStreamError};
 pub use source::VideoSource;

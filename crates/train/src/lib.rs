@@ -52,7 +52,7 @@ pub use sampling::Sampling;
 pub use schedule::{EarlyStop, Plateau, Schedule};
 pub use tables::{
     Available, HeadWithRows, HeardExpressions, Table, TableRow, action_unit_table,
-    expression_table, valence_arousal_table, violence_table,
+    expression_table, valence_arousal_table, violence_presets, violence_table,
 };
 pub use tuning::{
     Combination, CombinationScore, Spread, Temperature, Tuning, TuningError, TuningFace,

@@ -17,7 +17,7 @@ use affectlens_data::VideoFeatures;
 pub use action_units::action_unit_table;
 pub use expression::{HeardExpressions, expression_table};
 pub use valence_arousal::valence_arousal_table;
-pub use violence::violence_table;
+pub use violence::{violence_presets, violence_table};
 
 /// One table: rows of systems, columns of scores.
 #[derive(Clone, Debug, PartialEq, Serialize)]

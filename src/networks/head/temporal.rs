@@ -7,9 +7,13 @@
 //! Dropout and batch norm follow the device: on a device with gradients a head trains, on another
 //! ([`Module::valid`](burn::module::Module::valid)) it predicts.
 
+mod attention;
 mod checkpoint;
 mod convolution;
 mod crf;
+#[cfg(not(target_family = "wasm"))]
+mod fusion;
+mod fusion_kind;
 mod kind;
 mod lstm;
 mod motion;
@@ -26,6 +30,7 @@ use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::{Device, Int, Tensor};
 
 pub use checkpoint::{kind_of_checkpoint, temporal_from_checkpoint};
+pub use fusion_kind::{FusionKind, Joining, OverTime, SecondStream};
 pub use kind::TemporalKind;
 pub use motion::{MotionStatistics, write_motion_blend};
 use network::Network;
@@ -44,13 +49,17 @@ const DROPOUT: f64 = 0.3;
 pub struct TemporalConfig {
     /// Architecture.
     pub kind: TemporalKind,
-    /// Length of the embedding of a frame.
+    /// Length of the embedding of a frame; with a second stream, of both together: the embedding, then its numbers.
     pub features: usize,
 }
 
 impl TemporalConfig {
     /// Creates a head of the published sizes with random weights, the same for the same seed on every device; PyTorch's
-    /// default distributions.
+    /// default distributions. A second stream has its [published width](SecondStream::width).
+    ///
+    /// # Panics
+    ///
+    /// If there are not more features than the second stream has.
     ///
     /// ```
     /// use affectlens::head::{TemporalConfig, TemporalKind};
@@ -61,6 +70,13 @@ impl TemporalConfig {
     /// assert_eq!(head.forward(Tensor::zeros([1, 32, 8], &device)).dims(), [1, 32, 2]);
     /// ```
     pub fn init(&self, seed: u64, device: &Device) -> TemporalHead {
+        if let Some(fusion) = self.kind.fusion() {
+            let (features, second) = (self.features, fusion.stream().width());
+            assert!(
+                features > second,
+                "{features} features with {second} of a second stream"
+            );
+        }
         let mut source = Source::seeded(seed, self.features, device);
         let network = Network::build(self.kind, &mut source);
         TemporalHead::new(network.expect("a seed gives every parameter"))

@@ -9,6 +9,7 @@ use super::print;
 use crate::{
     DeviceOption, folders::clip_folders, installed::InstalledWeights, options::frames,
     outputs::expect_outputs, probability, progress::Terminal, readers::open_videos,
+    second_stream::SecondStreamOptions,
 };
 use affectlens::{
     calibration::ViolenceSettings,
@@ -49,6 +50,8 @@ pub(crate) struct Args {
     /// Weights file of the head [default: violence-head.safetensors in --weights, otherwise the built-in head].
     #[arg(long, value_name = "FILE")]
     head: Option<PathBuf>,
+    #[command(flatten)]
+    second_stream: SecondStreamOptions,
     /// Distance between the starts of windows, as in the published systems; frames that no window covers count as not
     /// violent [default: windows overlap by half and cover every frame].
     #[arg(long, value_name = "N", value_parser = frames)]
@@ -157,6 +160,11 @@ impl Args {
         let windows = Windows::new(settings.length, step)?;
         let mut reader = open_videos(backbone, self.weights.clone(), self.device)?;
         reader.frames_per_second = settings.frames_per_second;
+        let (kind, folder) = (head.config().kind, self.weights.as_deref());
+        let second = self
+            .second_stream
+            .open(kind, Some(&weights), folder, self.device);
+        reader.second = second?;
         let scorer = ViolenceScorer {
             head,
             windows: match self.stride {

@@ -7,56 +7,116 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use burn::tensor::Device;
+use serde::Serialize;
 
 use super::Args;
 use crate::{
     progress::Terminal,
     readers::open_videos,
+    second_stream::stream_of,
     train::{show_training, violence::train_on_pictures},
 };
 use affectlens::{
-    head::TemporalHead,
+    head::{SecondStream, TemporalHead},
     metrics::Confusion,
     weights::{Precision, Weights},
     windowing::Windows,
 };
-use affectlens_data::{Dvd, Part, VideoSource, Videos, add_frames, score_video};
-use affectlens_train::{Augmentation, ViolenceRecipe, head_recipe, violence_table};
+use affectlens_data::{Dvd, Part, VideoReader, VideoSource, Videos, add_frames, score_video};
+use affectlens_train::{
+    Augmentation, Table, ViolenceRecipe, head_recipe, violence_presets, violence_table,
+};
 
 /// Published: what is at least as probable is violent.
 const THRESHOLD: f32 = 0.5;
+/// The preset whose backbone heads over two streams take when it is trained here.
+const ENCODER: &str = "convnext_tiny_clip32";
+
+/// The table, and what a second computation needs.
+#[derive(Serialize)]
+struct Report {
+    #[serde(flatten)]
+    table: Table,
+    /// Folders of the cached features, by preset: of the frames, and of the optical flow.
+    features: BTreeMap<&'static str, Vec<PathBuf>>,
+}
+
+/// Presets on the same features.
+struct Group {
+    backbone: &'static str,
+    stream: Option<SecondStream>,
+    presets: Vec<&'static str>,
+}
+
+impl Group {
+    /// All presets that have a row; those over one stream come first.
+    fn all() -> Vec<Self> {
+        let mut groups: Vec<Self> = Vec::new();
+        for preset in violence_presets() {
+            let backbones = ViolenceRecipe::PRESETS.into_iter();
+            let backbone = backbones.filter(|(name, _)| *name == preset);
+            let stream = ViolenceRecipe::preset(preset).and_then(|it| stream_of(it.head));
+            for (_, backbone) in backbone {
+                let mut found = groups.iter_mut();
+                let found = found.find(|it| (it.backbone, it.stream) == (backbone, stream));
+                match found {
+                    Some(group) => group.presets.push(preset),
+                    None => groups.push(Self {
+                        backbone,
+                        stream,
+                        presets: vec![preset],
+                    }),
+                }
+            }
+        }
+        groups.sort_by_key(|group| group.stream.is_some());
+        groups
+    }
+}
 
 impl Args {
-    /// Trains the presets and scores whole validation videos with every frame in a window; presets whose weights are not
-    /// there are left out. Gives the table as Markdown and JSON.
+    /// Trains the presets and scores whole validation videos with every frame in a window; presets whose weights or second
+    /// stream are not there are left out. Gives the table as Markdown and JSON.
     pub(super) fn violence(&self) -> Result<(String, String)> {
         let root = self.dvd.as_deref().context("--dvd ROOT is missing")?;
-        let mut backbones: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for (preset, backbone) in ViolenceRecipe::PRESETS {
-            backbones.entry(backbone).or_default().push(preset);
-        }
+        self.second_stream.expect_folders()?;
+        let streams = [SecondStream::Skeletons, SecondStream::Flow].into_iter();
+        let given: Vec<_> = streams.filter(|it| self.second_stream.has(*it)).collect();
         let mut ours: BTreeMap<&str, Confusion> = BTreeMap::new();
-        for (backbone, presets) in backbones {
-            match &self.end_to_end {
-                Some(folder) => {
-                    let Some(published) = state_dict(folder, backbone) else {
+        let mut features = BTreeMap::new();
+        for group in Group::all() {
+            match (&self.end_to_end, group.stream) {
+                (_, Some(stream)) if !given.contains(&stream) => {}
+                (Some(folder), None) => {
+                    let Some(published) = state_dict(folder, group.backbone) else {
                         complain!(
-                            "affectlens: no rows of {backbone}: `{}` has no state dict of it",
+                            "affectlens: no rows of {}: `{}` has no state dict of it",
+                            group.backbone,
                             folder.display()
                         );
                         continue;
                     };
-                    for preset in presets {
-                        let confusion = self.whole_network(root, preset, backbone, &published)?;
+                    for preset in group.presets {
+                        let confusion =
+                            self.whole_network(root, preset, group.backbone, &published)?;
                         ours.insert(preset, confusion);
                     }
                 }
-                None => self.frozen(root, backbone, &presets, &mut ours)?,
+                // As published, on the backbone of an earlier run.
+                (Some(_), Some(_)) => {
+                    let folder = self.out.join(ENCODER);
+                    self.frozen(root, &group, Some(folder), &mut ours, &mut features)?;
+                }
+                (None, _) => {
+                    let folder = self.weights.clone();
+                    self.frozen(root, &group, folder, &mut ours, &mut features)?;
+                }
             }
         }
-        let table = violence_table(&ours);
+        let table = violence_table(&ours, &given);
         let markdown = format!("## {}\n\n{}\n", table.task, table.markdown());
-        Ok((markdown, serde_json::to_string_pretty(&table)?))
+        let report = Report { table, features };
+        Ok((markdown, serde_json::to_string_pretty(&report)?))
     }
 
     fn recipe(&self, preset: &str) -> Result<ViolenceRecipe> {
@@ -67,22 +127,39 @@ impl Args {
         })
     }
 
+    /// What reads the group's features, with the weights of a folder.
+    fn reader(&self, group: &Group, weights: Option<PathBuf>) -> Result<VideoReader> {
+        let mut reader = open_videos(group.backbone, weights, self.device)?;
+        let weights = self.weights.as_deref();
+        let open = |stream| {
+            let options = &self.second_stream;
+            options.reader(stream, None, weights, self.device)
+        };
+        reader.second = group.stream.map(open).transpose()?;
+        Ok(reader)
+    }
+
     fn frozen(
         &self,
         root: &Path,
-        backbone: &str,
-        presets: &[&'static str],
+        group: &Group,
+        weights: Option<PathBuf>,
         ours: &mut BTreeMap<&str, Confusion>,
+        features: &mut BTreeMap<&'static str, Vec<PathBuf>>,
     ) -> Result<()> {
-        let reader = match open_videos(backbone, self.weights.clone(), self.device) {
+        let reader = match self.reader(group, weights) {
             Ok(reader) => reader,
             Err(error) => {
-                complain!("affectlens: no rows of {backbone}: {error:#}");
+                let presets = group.presets.join(", ");
+                complain!(
+                    "affectlens: no rows of {} ({presets}): {error:#}",
+                    group.backbone
+                );
                 return Ok(());
             }
         };
         let [training, validation] = VideoSource::Dvd(Dvd::new(root)).parts(&reader)?;
-        for preset in presets {
+        for &preset in &group.presets {
             let recipe = ViolenceRecipe {
                 // Features of frames are there once, as they are.
                 augmentation: Augmentation::None,
@@ -93,11 +170,15 @@ impl Args {
             let videos = training.places.len();
             let trained_on = format!("{made_of} {videos} videos, {frames} frames, {recipe:?}");
             let length = recipe.length;
+            let head = recipe.head;
             let weights = self.head(preset, reader.weights(), trained_on, || {
                 let data = [&training.data, &validation.data];
                 let recipe = head_recipe(recipe);
-                Ok(recipe.train(data, &[], None, &mut show_training())?.weights)
+                let mut trained = recipe.train(data, &[], None, &mut show_training())?.weights;
+                self.second_stream.stamp(head, &mut trained);
+                Ok(trained)
             })?;
+            features.insert(preset, reader.folders());
             ours.insert(preset, score(&weights, length, &validation)?);
         }
         Ok(())

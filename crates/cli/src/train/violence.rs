@@ -24,10 +24,11 @@ use crate::{
     probability,
     progress::Terminal,
     readers::{open_source, open_videos},
+    second_stream::SecondStreamOptions,
 };
 use affectlens::{
     calibration::ViolenceSettings,
-    head::TemporalKind,
+    head::{FusionKind, TemporalKind},
     weights::{Precision, Weights, file_sha256},
 };
 use affectlens_data::{ClipFolders, VideoSource, read_folds};
@@ -60,9 +61,12 @@ pub(crate) struct Args {
     /// Backbone for frames [default: that of the preset, otherwise efficientnet-lite0].
     #[arg(long, value_name = "NAME")]
     backbone: Option<String>,
-    /// Kind of head, which reads the embeddings of a clip's frames [default: tcn].
+    /// Kind of head, which reads the embeddings of a clip's frames [default: tcn]. Those named skeleton- and flow- read a
+    /// second stream too.
     #[arg(long, value_name = "NAME", value_parser = kind)]
     head: Option<TemporalKind>,
+    #[command(flatten)]
+    second_stream: SecondStreamOptions,
     /// Epochs; each takes one clip of every training video [default: 18].
     #[arg(long)]
     epochs: Option<usize>,
@@ -109,7 +113,8 @@ pub(crate) struct Args {
     /// Factor on the weight of the violent class in the loss [default: 1.15].
     #[arg(long, value_name = "FACTOR")]
     violent_weight: Option<f64>,
-    /// Boundary-aware loss: adds a term in which frames near a change of label have this weight; 2 as published.
+    /// Boundary-aware loss: adds a term in which frames near a change of label have this weight; 2 as published [default:
+    /// from the preset, otherwise none].
     #[arg(long, value_name = "WEIGHT")]
     boundary: Option<f32>,
     /// Frames before and after a change of label that count as near.
@@ -167,8 +172,9 @@ pub(crate) struct Args {
 }
 
 fn kind(name: &str) -> Result<TemporalKind, String> {
-    let known = || TemporalKind::ALL.map(TemporalKind::name).join(", ");
-    TemporalKind::from_name(name).ok_or_else(|| format!("expected one of {}", known()))
+    let fusions = FusionKind::ALL.map(FusionKind::name);
+    let known = || [&TemporalKind::ALL.map(TemporalKind::name)[..], &fusions].concat();
+    TemporalKind::from_name(name).ok_or_else(|| format!("expected one of {}", known().join(", ")))
 }
 
 fn positive(text: &str) -> Result<f32, String> {
@@ -193,6 +199,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let recipe = head_recipe(args.settings()?);
     // The file's own reader decides, before anything is computed.
     args.head_settings(recipe.as_ref()).check()?;
+    args.second_stream.expect_read(recipe.settings().head)?;
     let source = open_source(args.data.as_deref(), args.dvd.as_deref())?;
     match (&args.published, &args.backbone_out) {
         (Some(published), Some(out)) => args.end_to_end(&source, recipe.as_ref(), published, out),
@@ -206,6 +213,9 @@ impl Args {
         let mut reader = open_videos(self.backbone(), self.weights.clone(), self.device)?;
         reader.frames_per_second = self.frames_per_second(recipe);
         reader.mirrored = self.mirror;
+        let head = recipe.settings().head;
+        let (weights, second) = (self.weights.as_deref(), &self.second_stream);
+        reader.second = second.open(head, None, weights, self.device)?;
         let [training, validation] = source.parts(&reader)?;
         let (mut scores, mut folds) = (BTreeMap::new(), Vec::new());
         if let Some(list) = &self.folds {
@@ -218,7 +228,7 @@ impl Args {
             bail!("--head {name} needs --folds: it is scored on clips that it was not trained on");
         }
         let Some(out) = &self.out else { return Ok(()) };
-        let checkpoint = self.checkpoint(recipe, reader.key());
+        let checkpoint = self.checkpoint(recipe, &reader.key());
         let trained = recipe.train(
             [&training.data, &validation.data],
             &folds,
@@ -321,6 +331,7 @@ impl Args {
     ) -> Result<()> {
         if let Some(out) = &self.out {
             stamp(&mut head, backbone);
+            self.second_stream.stamp(recipe.settings().head, &mut head);
             head.metadata.licence.clone_from(&self.licence);
             head.metadata.source = command_line();
             let extra = &mut head.metadata.extra;
@@ -371,10 +382,13 @@ impl Args {
                 None => published.weighting,
             },
             violent_weight: self.violent_weight.unwrap_or(published.violent_weight),
-            boundary: self.boundary.map(|weight| Boundary {
-                weight,
-                radius: self.boundary_radius,
-            }),
+            boundary: match self.boundary {
+                Some(weight) => Some(Boundary {
+                    weight,
+                    radius: self.boundary_radius,
+                }),
+                None => published.boundary,
+            },
             positive_clips: self.positive_clips.unwrap_or(published.positive_clips),
             // Features of frames are there once, as they are.
             augmentation: match self.mirror {

@@ -14,6 +14,7 @@ mod sound;
 mod speech;
 mod together;
 mod train;
+mod two_streams;
 mod usage;
 mod violence;
 mod weights;

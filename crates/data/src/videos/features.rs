@@ -1,5 +1,6 @@
 //! Features of the frames of a video.
 
+use super::SecondFeatures;
 use crate::{FeatureError, FeatureRows};
 
 /// Features of a video's frames.
@@ -13,6 +14,8 @@ pub struct FrameFeatures {
     places: Vec<Option<usize>>,
     /// Features of a black frame: what a clip without any readable frame is made of.
     black: Vec<f32>,
+    /// What lies behind these features in each frame.
+    second: Option<SecondFeatures>,
 }
 
 impl FrameFeatures {
@@ -23,6 +26,7 @@ impl FrameFeatures {
             black: vec![0.0; rows.width()],
             rows,
             mirrored: None,
+            second: None,
         }
     }
 
@@ -55,7 +59,17 @@ impl FrameFeatures {
             mirrored: None,
             places,
             black,
+            second: None,
         })
+    }
+
+    /// The same with a second stream behind the features of each frame; frames beyond its end have its last numbers.
+    #[must_use]
+    pub fn with_second(self, second: SecondFeatures) -> Self {
+        Self {
+            second: Some(second),
+            ..self
+        }
     }
 
     /// The same with the features of mirror images, one a row.
@@ -88,9 +102,10 @@ impl FrameFeatures {
         self.places.is_empty()
     }
 
-    /// Numbers of a frame.
+    /// Numbers of a frame, with those of the second stream.
     pub fn width(&self) -> usize {
-        self.black.len()
+        let second = self.second.as_ref().map_or(0, SecondFeatures::width);
+        self.black.len() + second
     }
 
     /// The features of some frames, in that order; beyond the end the last frame repeats.
@@ -99,6 +114,7 @@ impl FrameFeatures {
         let place = |frame: &usize| self.places.get((*frame).min(last)).copied().flatten();
         Self {
             places: frames.iter().map(place).collect(),
+            second: self.second.map(|second| second.select(frames)),
             ..self
         }
     }
@@ -124,6 +140,19 @@ impl FrameFeatures {
         frames: &[usize],
         mut is_mirrored: impl FnMut() -> bool,
     ) -> Vec<f32> {
+        let own = self.own_clip(frames, &mut is_mirrored);
+        let Some(second) = &self.second else {
+            return own;
+        };
+        let beside = second.clip(frames, &mut is_mirrored);
+        let widths = [self.black.len(), second.width()];
+        let rows = own.chunks(widths[0]).zip(beside.chunks(widths[1]));
+        rows.flat_map(|(own, beside)| [own, beside].concat())
+            .collect()
+    }
+
+    /// The clip without the second stream.
+    fn own_clip(&self, frames: &[usize], is_mirrored: &mut dyn FnMut() -> bool) -> Vec<f32> {
         let is_readable = |frame: usize| self.places[frame].is_some();
         let Some(frames) = repair_clip(frames, is_readable) else {
             return self.black.repeat(frames.len());
@@ -166,6 +195,25 @@ mod tests {
             [3.0; 3],
             "the last frame repeats"
         );
+    }
+
+    #[test]
+    fn a_second_stream_is_repaired_and_prolonged_on_its_own() {
+        let rows = |values: &[f32]| {
+            let rows = values.iter().map(|value| [*value]);
+            FeatureRows::from_rows(rows).expect("finite")
+        };
+        let places = vec![None, Some(0), Some(1), Some(1)];
+        let frames = FrameFeatures::with_places(rows(&[1.0, 2.0]), places, vec![9.0]);
+        let places = vec![Some(0), None];
+        let flow = FrameFeatures::with_places(rows(&[5.0]), places, vec![8.0]);
+        let flow = SecondFeatures::Flow(Box::new(flow.expect("one value")));
+        let features = frames.expect("one value").with_second(flow);
+        assert_eq!((features.len(), features.width()), (4, 2));
+        assert_eq!(features.clip(&[0, 1, 2]), [1.0, 5.0, 1.0, 5.0, 2.0, 5.0]);
+        assert_eq!(features.clip(&[1, 3]), [1.0, 8.0, 2.0, 8.0], "black");
+        let features = features.select(&[3, 1, 0]);
+        assert_eq!(features.clip(&[0, 2]), [2.0, 5.0, 2.0, 5.0]);
     }
 
     #[test]

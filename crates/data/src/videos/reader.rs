@@ -1,33 +1,31 @@
 //! Reads videos as features of their frames.
 
-use std::{
-    collections::HashMap,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::{FrameFeatures, LabelledVideo, VideoData, VideoDataError};
+use super::{
+    FrameFeatures, LabelledVideo, SecondReader, SecondStreamError, VideoData, VideoDataError,
+    embedded::{CachingEmbedder, PictureReader},
+    second_reader::Of,
+};
 use crate::{
-    ClipFile, DvdError, DvdVideo, EmbedError, EmbedVideoError, Embedder, EmbedderError,
-    ExtractionError, FeatureError, FeatureRows, FoldError, Observer, expect_both_classes,
+    ClipFile, DvdError, DvdVideo, EmbedError, EmbedVideoError, EmbedderError, ExtractionError,
+    FeatureError, FoldError, Observer, expect_both_classes,
 };
-use affectlens::{
-    device::OpenedDevice,
-    weights::{Weights, sha256},
-    windowing::sampled_frames,
-};
+use affectlens::{device::OpenedDevice, weights::Weights, windowing::sampled_frames};
 
 /// Reads videos as features of a backbone's frames.
 pub struct VideoReader {
-    embedder: Embedder,
+    network: CachingEmbedder,
     weights: Weights,
-    key: String,
     observer: Box<dyn Observer>,
     /// Frames per second that are read; all without.
     pub frames_per_second: Option<f32>,
     /// Whether features of mirror images are read too.
     pub mirrored: bool,
+    /// What is read beside the frames.
+    pub second: Option<SecondReader>,
 }
 
 /// Videos that could be read.
@@ -71,6 +69,9 @@ pub enum VideoReaderError {
         /// Which part.
         part: String,
     },
+    /// The second stream of a video cannot be read.
+    #[error(transparent)]
+    Second(#[from] SecondStreamError),
     /// Clips of a class cannot be read.
     #[error(transparent)]
     Clips(#[from] FoldError),
@@ -92,7 +93,7 @@ struct Read {
 
 /// Why one video is skipped.
 #[derive(Debug, Error)]
-enum SkipError {
+pub(super) enum SkipError {
     #[error("`{}`: {error}", path.display())]
     File {
         path: PathBuf,
@@ -104,11 +105,13 @@ enum SkipError {
     NoFrames { name: String },
     #[error(transparent)]
     Feature(#[from] FeatureError),
+    #[error(transparent)]
+    Second(#[from] SecondStreamError),
 }
 
 impl SkipError {
-    /// The failure of the network, which is no fault of the video.
-    fn into_network_failure(self) -> Result<EmbedError, Self> {
+    /// What ends everything: a failure of the network, or a second stream that must not be missing.
+    fn into_failure(self) -> Result<VideoReaderError, Self> {
         match self {
             Self::File {
                 error:
@@ -116,7 +119,8 @@ impl SkipError {
                     | EmbedVideoError::Extraction(ExtractionError::Embed(error)),
                 ..
             }
-            | Self::Pictures(ExtractionError::Embed(error)) => Ok(error),
+            | Self::Pictures(ExtractionError::Embed(error)) => Ok(error.into()),
+            Self::Second(error) => Ok(error.into()),
             other => Err(other),
         }
     }
@@ -135,16 +139,13 @@ impl VideoReader {
         cache: &Path,
         observer: Box<dyn Observer>,
     ) -> Result<Self, EmbedderError> {
-        let metadata = &weights.metadata;
-        let key = format!("{} {}", metadata.architecture, weights.digest());
-        let folder = cache.join(format!("{backbone}-{}", &sha256(key.as_bytes())[..12]));
         Ok(Self {
-            embedder: Embedder::load(backbone, &weights, device, folder)?,
+            network: CachingEmbedder::open(backbone, &weights, device, cache)?,
             weights,
-            key,
             observer,
             frames_per_second: None,
             mirrored: false,
+            second: None,
         })
     }
 
@@ -153,9 +154,21 @@ impl VideoReader {
         &self.weights
     }
 
-    /// All that features depend on besides the videos: the network and its parameters.
-    pub fn key(&self) -> &str {
-        &self.key
+    /// All that features depend on besides the videos: the network and its parameters, and where a second stream is read.
+    pub fn key(&self) -> String {
+        match &self.second {
+            Some(second) => format!("{} {}", self.network.key, second.key()),
+            None => self.network.key.clone(),
+        }
+    }
+
+    /// Folders that features are kept in: of the frames, and of pictures of the optical flow if they are read.
+    pub fn folders(&self) -> Vec<PathBuf> {
+        let flow = self.second.as_ref().and_then(SecondReader::network);
+        let networks = [Some(&self.network), flow].into_iter().flatten();
+        networks
+            .map(|network| network.embedder.folder().to_owned())
+            .collect()
     }
 
     /// Clips that are labelled as a whole; those that cannot be read are complaints.
@@ -166,6 +179,7 @@ impl VideoReader {
     pub fn clips(&self, clips: &[ClipFile], part: &str) -> Result<Videos, VideoReaderError> {
         let videos = self.read(clips, part, |clip| {
             let (features, times_ms) = self.file(&clip.path)?;
+            let features = self.with_second(features, part, &clip.name)?;
             Ok(Read {
                 name: clip.name.clone(),
                 labels: vec![Some(clip.violent); features.len()],
@@ -184,7 +198,7 @@ impl VideoReader {
     ///
     /// [`VideoReaderError`] if the network fails or no video can be read.
     pub fn dvd(&self, videos: &[DvdVideo], part: &str) -> Result<Videos, VideoReaderError> {
-        let black = self.embedder.embed_black()?;
+        let black = self.network.embedder.embed_black()?;
         self.read(videos, part, |video| {
             let (features, times_ms) = match (&video.video, video.files.is_empty()) {
                 (Some(file), true) => {
@@ -194,9 +208,11 @@ impl VideoReader {
                 // Videos of several parts may have one name.
                 _ => {
                     let kept_as = format!("{part}-{}", video.id);
-                    (self.pictures(video, &kept_as, &black)?, None)
+                    let pictures = self.pictures().read(video, video.len(), &kept_as, &black)?;
+                    (pictures, None)
                 }
             };
+            let features = self.with_second(features, part, &video.id)?;
             let labels = match video.labels.is_empty() {
                 true => vec![None; features.len()],
                 false => video.labels.clone(),
@@ -219,11 +235,14 @@ impl VideoReader {
         let total = Some(items.len() as u64);
         self.observer
             .begin(&format!("features of {part}"), "videos", total);
+        if let Some(second) = &self.second {
+            second.warn(&*self.observer);
+        }
         let mut videos = Videos::default();
         for (place, item) in items.iter().enumerate() {
-            match read(item).map_err(SkipError::into_network_failure) {
+            match read(item).map_err(SkipError::into_failure) {
                 Ok(video) => videos.push(place, video, self.frames_per_second)?,
-                Err(Ok(failure)) => return Err(failure.into()),
+                Err(Ok(failure)) => return Err(failure),
                 Err(Err(error)) => {
                     self.observer.complain(&format_args!("skipped {error}"));
                     videos.skipped += 1;
@@ -243,7 +262,7 @@ impl VideoReader {
 
     fn file(&self, path: &Path) -> Result<(FrameFeatures, Vec<f64>), SkipError> {
         let embed = |mirrored| {
-            let video = self.embedder.embed_video(path, mirrored);
+            let video = self.network.embedder.embed_video(path, mirrored);
             video.map_err(|error| SkipError::File {
                 path: path.to_owned(),
                 error,
@@ -262,55 +281,28 @@ impl VideoReader {
         Ok((features, video.times_ms))
     }
 
-    /// Every picture once: a frame without one of its own takes the nearest.
-    fn pictures(
-        &self,
-        video: &DvdVideo,
-        kept_as: &str,
-        black: &[f32],
-    ) -> Result<FrameFeatures, SkipError> {
-        let paths: Vec<PathBuf> = video.files.iter().map(|(_, path)| path.clone()).collect();
-        let (rows, places) = self.picture_rows(kept_as, &paths, false)?;
-        if video.is_empty() {
-            return Err(SkipError::NoFrames {
-                name: video.id.clone(),
-            });
-        }
-        let place_of: HashMap<&Path, Option<usize>> =
-            paths.iter().map(PathBuf::as_path).zip(places).collect();
-        let place = |frame| *place_of.get(video.file(frame)?)?;
-        let places = (0..video.len()).map(place).collect();
-        let features = FrameFeatures::with_places(rows, places, black.to_vec())?;
-        match self.mirrored {
-            true => Ok(features.with_mirrored(self.picture_rows(kept_as, &paths, true)?.0)?),
-            false => Ok(features),
+    fn pictures(&self) -> PictureReader<'_> {
+        PictureReader {
+            embedder: &self.network.embedder,
+            observer: &*self.observer,
+            mirrored: self.mirrored,
         }
     }
 
-    /// Rows of the pictures that can be read, and the row of each picture.
-    fn picture_rows(
+    /// The features with a second stream behind them, where one is read.
+    fn with_second(
         &self,
-        video: &str,
-        paths: &[PathBuf],
-        mirrored: bool,
-    ) -> Result<(FeatureRows, Vec<Option<usize>>), SkipError> {
-        let embedded = self.embedder.embed_video_pictures(video, paths, mirrored)?;
-        if !mirrored {
-            for failure in &embedded.failures {
-                let (path, reason) = (failure.path.display(), &failure.reason);
-                self.observer
-                    .complain(&format_args!("frame `{path}` cannot be read: {reason}"));
-            }
-        }
-        let mut rows = FeatureRows::new(self.embedder.facts().width);
-        let mut places = Vec::with_capacity(paths.len());
-        for row in embedded.rows {
-            places.push(row.is_some().then_some(rows.len()));
-            if let Some(row) = row {
-                rows.push(&row)?;
-            }
-        }
-        Ok((rows, places))
+        features: FrameFeatures,
+        part: &str,
+        name: &str,
+    ) -> Result<FrameFeatures, SkipError> {
+        let Some(reader) = &self.second else {
+            return Ok(features);
+        };
+        let frames = features.len();
+        let video = Of { name, part, frames };
+        let second = reader.read(video, self.mirrored, &*self.observer)?;
+        Ok(features.with_second(second))
     }
 }
 

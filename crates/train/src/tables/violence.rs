@@ -7,12 +7,13 @@ use super::{
     Source::{Needs, Ours},
     Table,
 };
-use crate::ViolenceScore;
-use affectlens::metrics::Confusion;
+use crate::{ViolenceRecipe, ViolenceScore};
+use affectlens::{
+    head::{FusionKind, SecondStream},
+    metrics::Confusion,
+};
 
 const VIDEO: &str = "a video backbone";
-const SKELETONS: &str = "skeletons";
-const FLOW: &str = "optical flow";
 
 const fn figures(violent: f64, calm: f64, mean: f64) -> [Option<f64>; 3] {
     [Some(violent), Some(calm), Some(mean)]
@@ -39,26 +40,44 @@ const TABLE: Published<&str, 3> = Published {
         PublishedRow("D9", "ResNet-18 + Conv1d", Ours("resnet18_best_reference_06626"), figures(0.556, 0.769, 0.663)),
         PublishedRow("D10", "Video Swin-T", Needs(VIDEO), figures(0.530, 0.812, 0.671)),
         PublishedRow("D11", "EfficientNet-B0 + BiLSTM", Ours("efficientnet_best_reference_07186"), figures(0.681, 0.757, 0.719)),
-        PublishedRow("D12", "two streams, concatenated, BiLSTM", Needs(FLOW), figures(0.658, 0.801, 0.730)),
-        PublishedRow("D13", "two streams, gated, BiLSTM", Needs(SKELETONS), figures(0.669, 0.800, 0.735)),
-        PublishedRow("D14", "ConvNeXt-T + skeletons, early", Needs(SKELETONS), figures(0.692, 0.810, 0.751)),
-        PublishedRow("D15", "skeleton attention + TCN", Needs(SKELETONS), figures(0.723, 0.797, 0.760)),
-        PublishedRow("D16", "skeleton attention + BiLSTM", Needs(SKELETONS), figures(0.715, 0.828, 0.772)),
+        PublishedRow("D12", "two streams, concatenated, BiLSTM", Ours("twostream_concat_pretrained_rgb"), figures(0.658, 0.801, 0.730)),
+        PublishedRow("D13", "two streams, gated, BiLSTM", Ours("skeleton_gated_bilstm_clip32_frozen_rgb"), figures(0.669, 0.800, 0.735)),
+        PublishedRow("D14", "ConvNeXt-T + skeletons, early", Ours("skeleton_convnext_tiny_clip32"), figures(0.692, 0.810, 0.751)),
+        PublishedRow("D15", "skeleton attention + TCN", Ours("skeleton_attention_tcn_clip32_frozen_rgb"), figures(0.723, 0.797, 0.760)),
+        PublishedRow("D16", "skeleton attention + BiLSTM", Ours("skeleton_attention_bilstm_clip32_frozen_rgb"), figures(0.715, 0.828, 0.772)),
         PublishedRow("D17", "ConvNeXt-T + BiLSTM", Ours("convnext_tiny_clip32"), mean_alone(0.782)),
         PublishedRow("D18", "ConvNeXt-T + TCN", Ours("convnext_tiny_tcn_clip32"), mean_alone(0.783)),
     ],
 };
 
+/// The presets that have a row.
+pub fn violence_presets() -> impl Iterator<Item = &'static str> {
+    let source = |row: &PublishedRow<&'static str, 3>| match &row.2 {
+        Ours(preset) => Some(*preset),
+        Needs(_) => None,
+    };
+    TABLE.rows.iter().filter_map(source)
+}
+
 /// Table 4. `ours` are the frames of the validation videos by preset, class 1 violent; rows without are named with what
-/// they need.
-pub fn violence_table(ours: &BTreeMap<&str, Confusion>) -> Table {
+/// they need. `given` are the second streams that there were.
+pub fn violence_table(ours: &BTreeMap<&str, Confusion>, given: &[SecondStream]) -> Table {
     TABLE.fill(|preset| {
-        let confusion = ours
-            .get(preset)
-            .ok_or_else(|| "its backbone's weights".to_owned())?;
+        let confusion = ours.get(preset).ok_or_else(|| needs(preset, given))?;
         let score = ViolenceScore::new(confusion);
         Ok([score.violent_f1, score.calm_f1, score.macro_f1])
     })
+}
+
+/// What the row of a preset needs.
+fn needs(preset: &str, given: &[SecondStream]) -> String {
+    let recipe = ViolenceRecipe::preset(preset);
+    let fusion = recipe.and_then(|recipe| recipe.head.fusion());
+    match fusion.map(FusionKind::stream) {
+        Some(stream) if !given.contains(&stream) => stream.name().to_owned(),
+        Some(SecondStream::Flow) => "the weights of its backbones".to_owned(),
+        _ => "its backbone's weights".to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -68,21 +87,25 @@ mod tests {
     #[test]
     fn presets_have_their_rows_and_others_say_what_they_need() {
         let confusion = Confusion::from_pairs(2, &[0, 1], &[0, 1]);
-        let presets = crate::ViolenceRecipe::PRESETS.map(|(name, _)| name);
-        let ours = presets.map(|name| (name, confusion.clone()));
-        let table = violence_table(&ours.into_iter().collect());
+        let ours = violence_presets().map(|name| (name, confusion.clone()));
+        let table = violence_table(&ours.collect(), &[]);
         let computed: Vec<_> = table
             .rows
             .iter()
             .filter(|row| row.needs.is_none())
             .collect();
         let ids: Vec<_> = computed.iter().map(|row| row.id).collect();
-        assert_eq!(ids, ["D9", "D11", "D17", "D18"]);
+        assert_eq!(
+            ids,
+            ["D9", "D11", "D12", "D13", "D14", "D15", "D16", "D17", "D18"]
+        );
         assert!(computed.iter().all(|row| row.ours == [1.0; 3]));
         assert_eq!(table.rows.len(), 18);
-        let text = violence_table(&BTreeMap::new()).markdown();
-        assert!(
-            text.contains("| D14 | ConvNeXt-T + skeletons, early | needs skeletons | 0.6920 |")
-        );
+        let text = |given: &[SecondStream]| violence_table(&BTreeMap::new(), given).markdown();
+        let row = "| D14 | ConvNeXt-T + skeletons, early | needs";
+        assert!(text(&[]).contains(&format!("{row} skeletons | 0.6920 |")));
+        let given = text(&[SecondStream::Skeletons]);
+        assert!(given.contains(&format!("{row} its backbone's weights | 0.6920 |")));
+        assert!(given.contains("concatenated, BiLSTM | needs optical flow |"));
     }
 }

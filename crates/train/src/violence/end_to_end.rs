@@ -98,7 +98,8 @@ pub struct TrainedNetwork {
 ///
 /// # Errors
 ///
-/// [`ViolenceError`] as [`HeadRecipe::train`](super::HeadRecipe::train), those of `frames`, and for frames of another size.
+/// [`ViolenceError`] as [`HeadRecipe::train`](super::HeadRecipe::train), those of `frames`, for frames of another size, and
+/// for a head that reads a second stream.
 pub fn train_end_to_end(
     network: ViolenceNetwork,
     device: &Device,
@@ -108,6 +109,10 @@ pub fn train_end_to_end(
     checkpoint: Option<&Path>,
     on_event: impl FnMut(TrainingEvent<'_, ViolenceScore>),
 ) -> Result<TrainedNetwork, ViolenceError> {
+    let head = network.head.config().kind;
+    if head.fusion().is_some() {
+        return Err(ViolenceError::FrozenOnly { head: head.name() });
+    }
     check_window_length(&network.head, recipe.length)?;
     let windows = Windows::new(recipe.length.max(1), recipe.step.max(1))?;
     let facts = network.encoder.facts();

@@ -43,6 +43,26 @@ pub enum ViolenceError {
         /// Values that came.
         got: usize,
     },
+    /// A head reads a second stream, and the features cannot have one.
+    #[error(
+        "head `{head}` reads {stream} behind the features of frames, expected more than {second} values a frame, got {got}"
+    )]
+    SecondStream {
+        /// Name of the kind of head.
+        head: &'static str,
+        /// The second stream.
+        stream: &'static str,
+        /// Its values a frame.
+        second: usize,
+        /// Values that came.
+        got: usize,
+    },
+    /// A head over two streams cannot be trained together with its backbone.
+    #[error("head `{head}` is trained on features of frozen backbones, not together with one")]
+    FrozenOnly {
+        /// Name of the kind of head.
+        head: &'static str,
+    },
     /// Frames of a clip cannot be read or do not fit.
     #[error("frames of a clip: {0}")]
     Frames(String),

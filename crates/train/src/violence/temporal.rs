@@ -8,8 +8,8 @@ use super::{
     Fold, HeadRecipe, TrainedViolence, VideoData, ViolenceError, ViolenceRecipe, ViolenceScore,
     features::fit_head,
 };
-use crate::TrainingEvent;
-use affectlens::head::TemporalConfig;
+use crate::{FitError, TrainingEvent};
+use affectlens::head::{FusionKind, TemporalConfig};
 
 /// The published recipe: a network over the frames of a clip.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +22,10 @@ impl HeadRecipe for TemporalRecipe {
         &self.settings
     }
 
+    fn trains_backbone(&self) -> bool {
+        self.settings.head.fusion().is_none()
+    }
+
     fn train(
         &self,
         data: [&VideoData; 2],
@@ -29,12 +33,31 @@ impl HeadRecipe for TemporalRecipe {
         checkpoint: Option<&Path>,
         on_event: &mut dyn FnMut(TrainingEvent<'_, ViolenceScore>),
     ) -> Result<TrainedViolence, ViolenceError> {
+        self.expect_second_stream(data[0])?;
         let config = TemporalConfig {
             kind: self.settings.head,
             features: data[0].width(),
         };
         let head = config.init(self.settings.seed, &Device::flex().autodiff());
         fit_head(head, data, &self.settings, checkpoint, on_event)
+    }
+}
+
+impl TemporalRecipe {
+    /// Confirms that there can be a second stream in the features, if the head reads one.
+    fn expect_second_stream(&self, data: &VideoData) -> Result<(), ViolenceError> {
+        let head = self.settings.head;
+        let stream = head.fusion().map(FusionKind::stream);
+        match stream {
+            Some(_) if data.width() == 0 => Err(FitError::Empty("training").into()),
+            Some(stream) if data.width() <= stream.width() => Err(ViolenceError::SecondStream {
+                head: head.name(),
+                stream: stream.name(),
+                second: stream.width(),
+                got: data.width(),
+            }),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -112,6 +135,45 @@ mod tests {
     }
 
     #[test]
+    fn a_second_stream_is_learned_where_frames_tell_nothing() {
+        // One number of the skeletons tells violence; the frames all look the same.
+        let data = |count: usize, seed: u64| {
+            let mut random = StdRng::seed_from_u64(seed);
+            let mut data = VideoData::default();
+            for number in 0..count {
+                let label = |frame: usize| (frame >= 10) == number.is_multiple_of(2);
+                let rows = (0..20).map(|frame| {
+                    let mut row = vec![0.25; 2 + 406];
+                    row[2..].fill_with(|| random.random_range(-1.0..1.0));
+                    row[9] = if label(frame) { 4.0 } else { -4.0 };
+                    row
+                });
+                let features = FrameFeatures::new(FeatureRows::from_rows(rows).expect("finite"));
+                let video = LabelledVideo {
+                    name: number.to_string(),
+                    labels: (0..20).map(|frame| Some(label(frame))).collect(),
+                };
+                data.push(video, features).expect("fits");
+            }
+            data
+        };
+        let (training, validation) = (data(8, 1), data(2, 2));
+        let recipe = ViolenceRecipe {
+            head: TemporalKind::from_name("skeleton-gated-tcn").expect("is one"),
+            learning_rate: 1e-3,
+            backbone_multiplier: 1.0,
+            epochs: 6,
+            ..recipe()
+        };
+        let trained = head_recipe(recipe).train([&training, &validation], &[], None, &mut |_| {});
+        let report = trained.expect("valid data").report;
+        assert!(
+            report.validation.expect("has some").macro_f1 > 0.8,
+            "{report:?}"
+        );
+    }
+
+    #[test]
     fn data_that_cannot_be_trained_is_refused() {
         let data = videos(4, 1);
         let refuse = |training: &VideoData, validation: &VideoData, recipe: ViolenceRecipe| {
@@ -126,6 +188,19 @@ mod tests {
             "training data has no examples, expected at least one"
         );
         assert!(refuse(&data.select(&[0]), &none, recipe()).starts_with("batch is 2 of 1"));
+        let fusion = ViolenceRecipe {
+            head: TemporalKind::from_name("skeleton-attention-bilstm").expect("is one"),
+            ..recipe()
+        };
+        assert_eq!(
+            refuse(&none, &none, fusion.clone()),
+            "training data has no examples, expected at least one"
+        );
+        assert_eq!(
+            refuse(&data, &none, fusion),
+            "head `skeleton-attention-bilstm` reads skeletons behind the features of frames, expected more than 406 values a \
+             frame, got 3"
+        );
         let long = ViolenceRecipe {
             head: TemporalKind::Transformer { layers: 1 },
             length: 1000,

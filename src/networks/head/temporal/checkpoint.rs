@@ -4,21 +4,21 @@
 
 use burn::tensor::Device;
 
-use super::{TemporalHead, TemporalKind};
+use super::{FusionKind, Joining, OverTime, SecondStream, TemporalHead, TemporalKind};
 use crate::weights::{Metadata, PublishedWeights, WeightTensor, Weights, WeightsError};
 
-/// Prefixes of the backbone's parameters.
-const BACKBONES: [&str; 2] = ["encoder.", "backbone."];
+/// Prefixes of the backbones' parameters.
+const BACKBONES: [&str; 4] = ["encoder.", "backbone.", "rgb_encoder.", FLOW];
+/// Prefix of the backbone for optical flow.
+const FLOW: &str = "flow_encoder.";
 /// Prefixes of the head's parameters.
 const HEADS: [&str; 5] = ["temporal_head.", "lstm.", "head.", "cls_head.", "crf."];
-/// Prefixes of a second stream of features and its fusion with the first.
-const STREAMS: [&str; 5] = [
-    "skeleton_",
-    "fusion.",
-    "flow_encoder.",
-    "rgb_encoder.",
-    "flow_proj.",
-];
+/// Prefix of what skeletons go through.
+const SKELETONS: &str = "skeleton_";
+/// Prefix of the layers that join two streams.
+const FUSION: &str = "fusion.";
+/// Prefixes of the parameters of a head over two streams.
+const TWO_STREAMS: [&str; 5] = [SKELETONS, FUSION, "temporal_head.", "lstm.", "head."];
 /// Published prefixes that differ, with their canonical form: Video Swin's classifier, a classifier after dropout in a
 /// `Sequential`, and the encoder layers in modules that name them differently.
 const ALIASES: [(&str, &str); 4] = [
@@ -38,8 +38,8 @@ const ALIASES: [(&str, &str); 4] = [
 ///
 /// # Errors
 ///
-/// [`WeightsError::Missing`] for a checkpoint without a temporal head, [`WeightsError::Unsupported`] for one with a
-/// second stream of features, and the errors of [`TemporalHead::load`].
+/// [`WeightsError::Missing`] for a checkpoint without a temporal head, [`WeightsError::Unsupported`] for one that joins
+/// streams of features in another way than the published ones, and the errors of [`TemporalHead::load`].
 ///
 /// ```
 /// use affectlens::head::{TemporalConfig, TemporalKind, temporal_from_checkpoint};
@@ -60,10 +60,18 @@ pub fn temporal_from_checkpoint(published: &PublishedWeights) -> Result<Weights,
     })?;
     let has_prefix =
         |name: &str, prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
-    if let Some((name, _)) = named.iter().find(|(name, _)| has_prefix(name, &STREAMS)) {
+    let heads: &[&str] = match kind {
+        TemporalKind::Fusion(_) => &TWO_STREAMS,
+        _ => &HEADS,
+    };
+    let stream = [SKELETONS, FUSION, FLOW];
+    let mut names = named.iter().map(|(name, _)| name);
+    if !matches!(kind, TemporalKind::Fusion(_))
+        && let Some(name) = names.find(|name| has_prefix(name, &stream))
+    {
         return Err(WeightsError::Unsupported {
             format: "checkpoint",
-            what: format!("a second stream of features (`{name}`)"),
+            what: format!("a second stream of features in an unknown way (`{name}`)"),
         });
     }
     let mut weights = Weights::new(Metadata {
@@ -71,7 +79,7 @@ pub fn temporal_from_checkpoint(published: &PublishedWeights) -> Result<Weights,
         ..Metadata::default()
     });
     for (name, tensor) in named.iter() {
-        if has_prefix(name, &HEADS) && !name.ends_with(".num_batches_tracked") {
+        if has_prefix(name, heads) && !name.ends_with(".num_batches_tracked") {
             let name = canonical_name(name, kind);
             let WeightTensor { shape, values } = tensor.clone();
             let shape = canonical_shape(&name, shape, kind);
@@ -87,6 +95,7 @@ pub fn kind_of_checkpoint(published: &PublishedWeights) -> Option<TemporalKind> 
     let named = published.named();
     let has = |prefix: &str| named.iter().any(|(name, _)| name.starts_with(prefix));
     let has_backbone = BACKBONES.iter().any(|prefix| has(prefix));
+    let has_linear = has_backbone && (has("head.") || has("cls_head."));
     let kinds = [
         (has("temporal_head.lstm."), TemporalKind::BiLstmConv),
         (
@@ -96,20 +105,42 @@ pub fn kind_of_checkpoint(published: &PublishedWeights) -> Option<TemporalKind> 
         (has("temporal_head."), TemporalKind::Tcn),
         (has("lstm.") && has("crf."), TemporalKind::Crf),
         (has("lstm."), TemporalKind::BiLstm),
-        (
-            has_backbone && (has("head.") || has("cls_head.")),
-            TemporalKind::Conv1d,
-        ),
+        (has_linear, TemporalKind::Conv1d),
     ];
     let found = kinds.into_iter().find(|(is_there, _)| *is_there);
-    found.map(|(_, kind)| kind)
+    found.map(|(_, kind)| fusion_of(kind, has).map_or(kind, TemporalKind::Fusion))
+}
+
+/// The kind of head over two streams, if there are two; `over_time` is recognised already.
+fn fusion_of(over_time: TemporalKind, has: impl Fn(&str) -> bool) -> Option<FusionKind> {
+    let over_time = match over_time {
+        TemporalKind::Tcn => OverTime::Tcn,
+        TemporalKind::BiLstm => OverTime::BiLstm,
+        _ => return None,
+    };
+    let first = |kinds: &[(&str, Joining)]| {
+        let found = kinds.iter().find(|(prefix, _)| has(prefix));
+        found.map_or(Joining::Early, |(_, joining)| *joining)
+    };
+    let joining = first(&[
+        ("fusion.proj.", Joining::Concat),
+        ("fusion.gate.", Joining::Gated),
+        ("fusion.cross_attn_", Joining::Attention),
+    ]);
+    let stream = match (has("skeleton_proj."), has(FLOW)) {
+        (true, false) => SecondStream::Skeletons,
+        (false, true) => SecondStream::Flow,
+        _ => return None,
+    };
+    FusionKind::find(stream, joining, over_time)
 }
 
 fn canonical_name(name: &str, kind: TemporalKind) -> String {
     // In a convolutional network `temporal_head.layers` is canonical.
+    let is_transformer = matches!(kind, TemporalKind::Transformer { .. });
     let aliases = ALIASES
         .iter()
-        .filter(|(_, canonical)| kind != TemporalKind::Tcn || !canonical.contains("transformer"));
+        .filter(|(_, canonical)| is_transformer || !canonical.contains("transformer"));
     let renamed = aliases
         .into_iter()
         .find_map(|(alias, canonical)| Some(format!("{canonical}{}", name.strip_prefix(alias)?)));
@@ -120,7 +151,7 @@ fn canonical_name(name: &str, kind: TemporalKind) -> String {
 fn canonical_shape(name: &str, mut shape: Vec<usize>, kind: TemporalKind) -> Vec<usize> {
     match (name, kind) {
         ("head.weight", TemporalKind::Conv1d) if shape.len() == 2 => shape.push(1),
-        ("head.weight", TemporalKind::BiLstm | TemporalKind::Crf)
+        ("head.weight", TemporalKind::BiLstm | TemporalKind::Crf | TemporalKind::Fusion(_))
             if shape.len() == 3 && shape[2] == 1 =>
         {
             shape.truncate(2);
@@ -136,7 +167,9 @@ mod tests {
     use crate::head::TemporalConfig;
 
     fn canonical(kind: TemporalKind) -> Weights {
-        let config = TemporalConfig { kind, features: 3 };
+        let second = kind.fusion().map_or(0, |fusion| fusion.stream().width());
+        let features = 3 + second;
+        let config = TemporalConfig { kind, features };
         config.init(0, &Device::flex()).to_weights()
     }
 
@@ -173,6 +206,25 @@ mod tests {
         for kind in published {
             let found = temporal_from_checkpoint(&checkpoint(kind, &[])).expect("a head");
             assert_eq!(found, canonical(kind));
+        }
+    }
+
+    #[test]
+    fn every_head_over_two_streams_is_recognised_by_its_names() {
+        for kind in FusionKind::ALL {
+            let encoders: &[&str] = match (kind.stream(), kind.joining()) {
+                (SecondStream::Skeletons, Joining::Early) => &["encoder"],
+                (SecondStream::Skeletons, _) => &["rgb_encoder"],
+                (SecondStream::Flow, _) => &["rgb_encoder", "flow_encoder"],
+            };
+            let kind = TemporalKind::Fusion(kind);
+            let mut weights = canonical(kind);
+            for encoder in encoders {
+                let name = format!("{encoder}.head.norm.weight");
+                weights.insert(name, vec![1], vec![1.0]).expect("one value");
+            }
+            let found = temporal_from_checkpoint(&PublishedWeights::Named(weights));
+            assert_eq!(found.expect("a head"), canonical(kind));
         }
     }
 
@@ -229,7 +281,8 @@ mod tests {
             refusal(|weights| weights
                 .insert("fusion.norm.bias", vec![0], vec![])
                 .expect("empty")),
-            "checkpoint file uses a second stream of features (`fusion.norm.bias`), which is not supported"
+            "checkpoint file uses a second stream of features in an unknown way (`fusion.norm.bias`), which is not \
+             supported"
         );
         assert_eq!(
             refusal(|weights| weights

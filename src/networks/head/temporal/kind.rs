@@ -1,5 +1,7 @@
 //! Kinds of temporal heads and their names.
 
+use super::fusion_kind::FusionKind;
+
 /// Prefix of the kind's name in the architecture of a weights file.
 const PREFIX: &str = "temporal-";
 
@@ -30,10 +32,13 @@ pub enum TemporalKind {
     Motion,
     /// Linear model of [`Motion`](Self::Motion) alone: logistic regression on mean absolute changes.
     MotionLinear,
+    /// Two streams of features, joined in each frame, then a network over time.
+    Fusion(FusionKind),
 }
 
 impl TemporalKind {
-    /// All kinds, the transformer with its default number of layers.
+    /// All kinds that read one stream of features, the transformer with its default number of layers; those that read two
+    /// are in [`FusionKind::ALL`].
     pub const ALL: [Self; 8] = [
         Self::Tcn,
         Self::BiLstm,
@@ -56,12 +61,23 @@ impl TemporalKind {
             Self::Crf => "crf",
             Self::Motion => "motion",
             Self::MotionLinear => "motion-linear",
+            Self::Fusion(kind) => kind.name(),
         }
     }
 
     /// Parses a name; a transformer gets two layers.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
+        let fusions = FusionKind::ALL.into_iter().map(Self::Fusion);
+        let mut kinds = Self::ALL.into_iter().chain(fusions);
+        kinds.find(|kind| kind.name() == name)
+    }
+
+    /// How it joins a second stream of features to that of the frames; `None` if it reads one stream.
+    pub fn fusion(self) -> Option<FusionKind> {
+        match self {
+            Self::Fusion(kind) => Some(kind),
+            _ => None,
+        }
     }
 
     /// Largest number of frames in a window of a new head, the number of positions of a transformer; `None` without a limit.
@@ -77,7 +93,8 @@ impl TemporalKind {
         format!("{PREFIX}{}", self.name())
     }
 
-    pub(super) fn from_architecture(architecture: &str) -> Option<Self> {
+    /// Parses the architecture in a weights file; a transformer gets two layers.
+    pub fn from_architecture(architecture: &str) -> Option<Self> {
         Self::from_name(architecture.strip_prefix(PREFIX)?)
     }
 }

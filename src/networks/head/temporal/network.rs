@@ -7,6 +7,8 @@ use burn::tensor::Tensor;
 use super::TemporalKind;
 use super::convolution::Pointwise;
 use super::crf::Crf;
+#[cfg(not(target_family = "wasm"))]
+use super::fusion::Fusion;
 use super::lstm::{self, BiLstm, BiLstmConv};
 use super::motion::Motion;
 use super::parameters::{Names, Source};
@@ -28,6 +30,9 @@ pub(super) enum Network {
     Transformer(Transformer),
     Crf(Crf),
     Motion(Motion),
+    // A page has no second stream, and its download no room for one.
+    #[cfg(not(target_family = "wasm"))]
+    Fusion(Fusion),
 }
 
 impl Network {
@@ -64,6 +69,15 @@ impl Network {
                 Self::Motion(Motion::build(Some(sizes), source)?)
             }
             TemporalKind::MotionLinear => Self::Motion(Motion::build(None, source)?),
+            #[cfg(not(target_family = "wasm"))]
+            TemporalKind::Fusion(kind) => Self::Fusion(Fusion::build(kind, source)?),
+            #[cfg(target_family = "wasm")]
+            TemporalKind::Fusion(kind) => {
+                return Err(WeightsError::Unsupported {
+                    format: "weights",
+                    what: format!("a second stream of features ({})", kind.stream().name()),
+                });
+            }
         })
     }
 
@@ -79,6 +93,8 @@ impl Network {
             Self::Crf(_) => TemporalKind::Crf,
             Self::Motion(network) if network.has_network() => TemporalKind::Motion,
             Self::Motion(_) => TemporalKind::MotionLinear,
+            #[cfg(not(target_family = "wasm"))]
+            Self::Fusion(network) => TemporalKind::Fusion(network.kind()),
         }
     }
 
@@ -91,6 +107,8 @@ impl Network {
             Self::Transformer(network) => network,
             Self::Crf(network) => network,
             Self::Motion(network) => network,
+            #[cfg(not(target_family = "wasm"))]
+            Self::Fusion(network) => network,
         }
     }
 }

@@ -1,5 +1,8 @@
 //! Parameters of temporal heads, random or from a file, in PyTorch's layout and with their published names.
 
+#[cfg(not(target_family = "wasm"))]
+use std::ops::Range;
+
 use burn::module::{Module, Param, ParamId, RunningState};
 use burn::nn::{BatchNorm, BatchNormConfig, Dropout, LayerNorm, LayerNormConfig};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -8,6 +11,9 @@ use crate::head::batch_norm;
 use crate::head::linear::{self, Uniform};
 use crate::kernel::product;
 use crate::weights::{OnDevice, Weights, WeightsError, expect_units};
+
+/// Longest kernel of a convolution over time, frames; published ones have 3. Every tap is a matrix product.
+const MAX_KERNEL: usize = 63;
 
 /// Source of parameters and sizes.
 pub(super) struct Source<'a> {
@@ -70,6 +76,12 @@ impl<'a> Source<'a> {
             Origin::Seed { features, .. } => Ok(published(features)),
             Origin::File(weights) => stored(weights),
         }
+    }
+
+    /// Whether a file has a parameter of that name; random parameters have no optional ones.
+    #[cfg(not(target_family = "wasm"))]
+    pub(super) fn has(&self, name: &str) -> bool {
+        matches!(self.origin, Origin::File(weights) if weights.get(name).is_some())
     }
 
     pub(super) fn parameter<const D: usize>(
@@ -220,12 +232,24 @@ pub(super) struct Affine {
 impl Affine {
     /// Maps `[batch, time, inputs]` to `[batch, time, outputs]`.
     pub(super) fn forward(&self, input: Tensor<3>) -> Tensor<3> {
-        let [batch, time, inputs] = input.dims();
-        let [outputs, _] = self.weight.dims();
-        let input = input.reshape([batch * time, inputs]);
-        let product = product(input, self.weight.val().transpose());
-        (product + self.bias.val().unsqueeze()).reshape([batch, time, outputs])
+        affine(input, self.weight.val(), self.bias.val())
     }
+
+    /// The same for some of the outputs.
+    #[cfg(not(target_family = "wasm"))]
+    pub(super) fn forward_rows(&self, input: Tensor<3>, rows: Range<usize>) -> Tensor<3> {
+        let (start, count) = (rows.start, rows.len());
+        let weight = self.weight.val().narrow(0, start, count);
+        affine(input, weight, self.bias.val().narrow(0, start, count))
+    }
+}
+
+fn affine(input: Tensor<3>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<3> {
+    let [batch, time, inputs] = input.dims();
+    let [outputs, _] = weight.dims();
+    let input = input.reshape([batch * time, inputs]);
+    let product = product(input, weight.transpose());
+    (product + bias.unsqueeze()).reshape([batch, time, outputs])
 }
 
 /// Parameter or statistic of a head that is stored in weights files.
@@ -323,6 +347,22 @@ pub(super) fn axes<const D: usize>(
             tensor.shape
         ))),
     }
+}
+
+/// Frames that a stored convolution over time spans, an odd number.
+pub(super) fn stored_kernel(weights: &Weights, name: &str) -> Result<usize, WeightsError> {
+    let [_, _, kernel] = axes(weights, name)?;
+    if kernel % 2 == 0 {
+        return Err(malformed(format!(
+            "`{name}` has a kernel of {kernel}, expected an odd one"
+        )));
+    }
+    if kernel > MAX_KERNEL {
+        return Err(malformed(format!(
+            "`{name}` has a kernel of {kernel}, expected at most {MAX_KERNEL}"
+        )));
+    }
+    Ok(kernel)
 }
 
 /// Number of consecutive layers in the file, `most` at most; `parameter` names one parameter of a layer by its number.

@@ -8,7 +8,7 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 
 use super::CLASSES;
-use super::parameters::{Convolution, Names, Source, axes, count_layers, dropped, malformed};
+use super::parameters::{Convolution, Names, Source, axes, count_layers, dropped, stored_kernel};
 use super::sequence::TemporalNetwork;
 use crate::head::batch_norm;
 use crate::weights::{Weights, WeightsError};
@@ -17,8 +17,6 @@ const INPUT: &str = "temporal_head.input_proj";
 const OUTPUT: &str = "temporal_head.proj";
 /// Largest number of layers; with more, the dilation exceeds the length of any window.
 const MAX_LAYERS: usize = 12;
-/// Longest kernel, frames; published ones have 3. Every tap is a matrix product.
-const MAX_KERNEL: usize = 63;
 
 #[derive(Clone, Copy)]
 pub(super) struct Sizes {
@@ -58,17 +56,7 @@ impl Sizes {
     pub(super) fn from_weights(weights: &Weights) -> Result<Self, WeightsError> {
         let [hidden, features, _] = axes(weights, &format!("{INPUT}.weight"))?;
         let first = format!("{}.weight", convolution_key(0));
-        let [_, _, kernel] = axes(weights, &first)?;
-        if kernel % 2 == 0 {
-            return Err(malformed(format!(
-                "`{first}` has a kernel of {kernel}, expected an odd one"
-            )));
-        }
-        if kernel > MAX_KERNEL {
-            return Err(malformed(format!(
-                "`{first}` has a kernel of {kernel}, expected at most {MAX_KERNEL}"
-            )));
-        }
+        let kernel = stored_kernel(weights, &first)?;
         let network = "temporal convolutional network";
         let layers = count_layers(weights, network, MAX_LAYERS, |number| {
             format!("{}.weight", convolution_key(number))

@@ -14,6 +14,8 @@ use crate::weights::PublishedWeights;
 /// Against PyTorch: f32 sums in another order over two layers of nine steps.
 const TOLERANCE: f32 = 1e-5;
 const WINDOW: [usize; 3] = [2, 9, 12];
+/// Numbers of a frame in the second stream of the goldens.
+const SECOND: usize = 5;
 
 /// Output of `tests/goldens/temporal.py` for one kind.
 #[derive(Deserialize)]
@@ -28,9 +30,36 @@ struct Golden {
 }
 
 fn golden(kind: TemporalKind) -> Golden {
+    golden_named(kind.name())
+}
+
+fn golden_named(name: &str) -> Golden {
     let text = include_str!("../../../../tests/goldens/temporal.json");
     let mut golden: serde_json::Value = serde_json::from_str(text).expect("generated");
-    serde_json::from_value(golden[kind.name()].take()).expect("generated")
+    serde_json::from_value(golden[name].take()).expect("generated")
+}
+
+/// Every kind, and its name among the goldens; with `+blocks` a head has the optional blocks for skeletons.
+fn goldens() -> Vec<(TemporalKind, String)> {
+    let fusions = FusionKind::ALL.into_iter().map(TemporalKind::Fusion);
+    let kinds = TemporalKind::ALL.into_iter().chain(fusions);
+    let plain = kinds.map(|kind| (kind, kind.name().to_owned()));
+    let blocks = ["skeleton-early-bilstm", "skeleton-attention-tcn"].map(|name| {
+        let kind = TemporalKind::from_name(name).expect("is one");
+        (kind, format!("{name}+blocks"))
+    });
+    plain.chain(blocks).collect()
+}
+
+/// Seeded embeddings; a second stream, the last numbers of a frame, has zeros in the place of negative numbers.
+fn features(kind: TemporalKind, device: &Device) -> Tensor<3> {
+    let features = seeded("features", WINDOW, device);
+    if kind.fusion().is_none() {
+        return features;
+    }
+    let frames = WINDOW[2] - SECOND;
+    let second = features.clone().narrow(2, frames, SECOND).clamp_min(0.0);
+    Tensor::cat(vec![features.narrow(2, 0, frames), second], 2)
 }
 
 /// `uniform` of the generator script: `count` numbers in [-1, 1).
@@ -100,13 +129,13 @@ impl ModuleVisitor for ById<'_> {
 #[test]
 fn heads_give_what_pytorch_gives() {
     let device = Device::flex();
-    for kind in TemporalKind::ALL {
-        let golden = golden(kind);
+    for (kind, name) in goldens() {
+        let golden = golden_named(&name);
         let head = TemporalHead::load(&golden.weights(kind), &device).expect("loads");
         assert_eq!(head.config(), TemporalConfig { kind, features: 12 });
         assert_eq!(head.to_weights(), golden.weights(kind), "the round trip");
-        let logits = read(head.forward(seeded("features", WINDOW, &device)));
-        assert_close(kind.name(), &logits, &golden.logits);
+        let logits = read(head.forward(features(kind, &device)));
+        assert_close(&name, &logits, &golden.logits);
         let best = logits.chunks(18).filter_map(|window| head.decode(window));
         let best: Vec<Vec<u8>> = best
             .map(|path| path.into_iter().map(u8::from).collect())
@@ -118,16 +147,16 @@ fn heads_give_what_pytorch_gives() {
 #[test]
 fn heads_learn_what_pytorch_learns() {
     let device = Device::flex().autodiff();
-    for kind in TemporalKind::ALL {
-        let golden = golden(kind);
+    for (kind, name) in goldens() {
+        let golden = golden_named(&name);
         let mut head = TemporalHead::load(&golden.weights(kind), &device).expect("loads");
         head.dropout.prob = 0.0;
-        let logits = head.forward(seeded("features", WINDOW, &device));
+        let logits = head.forward(features(kind, &device));
         let labels = seeded("labels", [2, 9], &device).greater_elem(0.0).int();
         let loss = head
             .crf_loss(logits.clone(), labels)
             .unwrap_or_else(|| (logits * seeded("loss", [2, 9, 2], &device)).sum());
-        assert_close(kind.name(), &read(loss.clone()), &[golden.loss]);
+        assert_close(&name, &read(loss.clone()), &[golden.loss]);
         if golden.gradients.is_empty() {
             assert_eq!(
                 kind,
@@ -140,7 +169,7 @@ fn heads_learn_what_pytorch_learns() {
         let mut by_id = ById(&gradients, BTreeMap::new());
         head.visit(&mut by_id);
         let parameters = head.parameters();
-        assert_eq!(parameters.len(), golden.gradients.len(), "{}", kind.name());
+        assert_eq!(parameters.len(), golden.gradients.len(), "{name}");
         for (name, id) in parameters {
             assert_close(&name, &by_id.1[&id], &golden.gradients[&name]);
         }
@@ -155,13 +184,17 @@ fn heads_learn_what_pytorch_learns() {
 #[cfg(not(target_family = "wasm"))]
 #[test]
 fn a_checkpoint_gives_its_head() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/temporal.pt");
-    let published = PublishedWeights::read(std::path::Path::new(path)).expect("torch");
-    let weights = temporal_from_checkpoint(&published).expect("a head");
-    assert_eq!(
-        weights,
-        golden(TemporalKind::Tcn).weights(TemporalKind::Tcn)
-    );
+    for (file, name) in [
+        ("temporal.pt", "tcn"),
+        ("fusion.pt", "skeleton-attention-bilstm"),
+    ] {
+        let goldens = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens");
+        let path = std::path::Path::new(goldens).join(file);
+        let published = PublishedWeights::read(&path).expect("torch");
+        let weights = temporal_from_checkpoint(&published).expect("a head");
+        let kind = TemporalKind::from_name(name).expect("is one");
+        assert_eq!(weights, golden(kind).weights(kind));
+    }
 }
 
 #[test]
@@ -182,17 +215,51 @@ fn parameter_counts_are_the_published_ones() {
     assert_eq!(count(TemporalKind::Conv1d), 1_538);
 }
 
-/// Kinds with random weights and dropout.
+#[test]
+fn fusions_have_as_many_parameters_as_published() {
+    let count = |name: &str| -> usize {
+        let kind = TemporalKind::from_name(name).expect("is one");
+        let stream = kind.fusion().expect("reads two streams").stream();
+        let config = TemporalConfig {
+            kind,
+            features: 768 + stream.width(),
+        };
+        let head = config.init(0, &Device::flex());
+        assert_eq!(head.config(), config);
+        let weights = head.to_weights();
+        let trained = weights.iter().filter(|(name, _)| !name.contains("running"));
+        trained.map(|(_, tensor)| tensor.values.len()).sum()
+    };
+    // With ConvNeXt-T; of the head, projection, cross-attention, LSTM and linear layer.
+    assert_eq!(count("skeleton-attention-bilstm") + 27_820_128, 34_234_510);
+    let [lstm, tcn] = [3_154_946, 1_184_258 - 256 * (768 - 512)];
+    assert_eq!(
+        count("skeleton-attention-bilstm"),
+        105_004 + 3_154_432 + lstm
+    );
+    assert_eq!(count("skeleton-attention-tcn"), 105_004 + 3_154_432 + tcn);
+    assert_eq!(count("flow-concat-bilstm"), (2048 + 1 + 2) * 512 + lstm);
+}
+
+/// Kinds with random weights and dropout, the last one over two streams.
 fn random() -> impl Iterator<Item = TemporalKind> {
     let all = TemporalKind::ALL.into_iter();
+    let fusion = TemporalKind::from_name("skeleton-attention-bilstm");
     all.filter(|kind| *kind != TemporalKind::MotionLinear)
+        .chain(fusion)
+}
+
+/// Five features, and those of a second stream.
+fn few_features(kind: TemporalKind) -> usize {
+    5 + kind.fusion().map_or(0, |fusion| fusion.stream().width())
 }
 
 #[test]
 fn the_seed_decides_the_weights() {
     for kind in random() {
         let init = |seed| {
-            let config = TemporalConfig { kind, features: 5 };
+            let features = few_features(kind);
+            let config = TemporalConfig { kind, features };
             config.init(seed, &Device::flex()).to_weights()
         };
         assert_eq!(init(3), init(3));
@@ -223,8 +290,11 @@ fn the_seed_decides_the_weights() {
 fn dropout_is_for_training_only() {
     let device = Device::flex().autodiff();
     for kind in random() {
-        let head = TemporalConfig { kind, features: 6 }.init(1, &device);
-        let run = |head: &TemporalHead, device| read(head.forward(Tensor::ones([1, 4, 6], device)));
+        let features = few_features(kind);
+        let head = TemporalConfig { kind, features }.init(1, &device);
+        let run = |head: &TemporalHead, device| {
+            read(head.forward(Tensor::ones([1, 4, features], device)))
+        };
         assert_ne!(run(&head, &device), run(&head, &device));
         let (plain, head) = (Device::flex(), head.valid());
         assert_eq!(run(&head, &plain), run(&head, &plain));
@@ -375,6 +445,48 @@ fn foreign_weights_are_refused() {
             },
             "weights file is malformed: `temporal_head.input_proj.weight` has 3 outputs, expected a multiple of 4, \
              the number of attention heads",
+        ),
+    ] {
+        assert_eq!(refusal(kind, change), expected);
+    }
+    let fusion = |name: &str| TemporalKind::from_name(name).expect("is one");
+    fn zeros<const D: usize>(weights: &mut Weights, name: &str, shape: [usize; D]) {
+        let values = vec![0.0; shape.iter().product()];
+        weights
+            .insert(name, shape.to_vec(), values)
+            .expect("as many");
+    }
+    for (kind, change, expected) in [
+        (
+            fusion("skeleton-concat-bilstm"),
+            (|weights| zeros(weights, "fusion.proj.0.weight", [8, 3])) as fn(&mut Weights),
+            "weights file is malformed: fusion takes 3 values per frame, expected more than the 3 of its second stream",
+        ),
+        (
+            fusion("skeleton-attention-bilstm"),
+            |weights| {
+                zeros(weights, "skeleton_proj.1.weight", [4, 5]);
+                zeros(weights, "skeleton_proj.1.bias", [4]);
+            },
+            "weights file is malformed: fusion takes 3 values of the second stream, expected 4, as its projection gives",
+        ),
+        (
+            fusion("flow-gated-tcn"),
+            |weights| {
+                zeros(weights, "fusion.flow_proj.weight", [6, 5]);
+                zeros(weights, "fusion.flow_proj.bias", [6]);
+            },
+            "weights file is malformed: `fusion.flow_proj.weight` has 6 outputs, expected 8, as `fusion.rgb_proj.weight` has",
+        ),
+        (
+            fusion("flow-concat-tcn"),
+            |weights| zeros(weights, "temporal_head.input_proj.weight", [4, 9, 1]),
+            "weights file is malformed: network over time takes 9 values per frame, expected 8, as the fusion gives",
+        ),
+        (
+            fusion("skeleton-gated-tcn"),
+            |weights| zeros(weights, "skeleton_denoise.conv.weight", [5, 5, 2]),
+            "weights file is malformed: `skeleton_denoise.conv.weight` has a kernel of 2, expected an odd one",
         ),
     ] {
         assert_eq!(refusal(kind, change), expected);

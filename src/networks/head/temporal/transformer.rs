@@ -4,22 +4,20 @@
 
 use burn::module::{Module, Param};
 use burn::nn::{Dropout, LayerNorm};
-use burn::tensor::activation::{gelu, softmax};
+use burn::tensor::activation::gelu;
 use burn::tensor::{Tensor, s};
 
 use super::CLASSES;
+use super::attention::{Attention, HEADS, packed_weight};
 use super::kind::LONGEST_WINDOW;
 use super::parameters::{Affine, Initial, Names, Source, axes, count_layers, dropped, malformed};
 use super::sequence::TemporalNetwork;
-use crate::kernel::product;
 use crate::weights::{Weights, WeightsError};
 
 const INPUT: &str = "temporal_head.input_proj";
 const POSITIONS: &str = "temporal_head.pos_embed";
 const NORM: &str = "temporal_head.norm";
 const OUTPUT: &str = "temporal_head.proj";
-/// Number of attention heads per layer.
-const HEADS: usize = 4;
 /// Most layers; published ones have 2 or 3.
 const MAX_LAYERS: usize = 24;
 
@@ -45,9 +43,7 @@ pub(super) struct Transformer {
 
 #[derive(Module, Debug)]
 struct Layer {
-    /// Queries, keys and values, stacked in one matrix.
-    attention_input: Affine,
-    attention_output: Affine,
+    attention: Attention,
     attention_norm: LayerNorm,
     hidden: Affine,
     output: Affine,
@@ -74,7 +70,7 @@ impl Sizes {
         }
         let [_, positions, _] = axes(weights, POSITIONS)?;
         let layers = count_layers(weights, "transformer", MAX_LAYERS, |number| {
-            layer_key(number, "self_attn.in_proj_weight")
+            packed_weight(&attention_key(number))
         })?;
         let hidden = match layers {
             0 => 0,
@@ -94,8 +90,8 @@ fn layer_key(layer: usize, part: &str) -> String {
     format!("temporal_head.transformer.layers.{layer}.{part}")
 }
 
-fn attention_names(layer: usize) -> [String; 2] {
-    ["self_attn.in_proj_weight", "self_attn.in_proj_bias"].map(|part| layer_key(layer, part))
+fn attention_key(layer: usize) -> String {
+    layer_key(layer, "self_attn")
 }
 
 impl Transformer {
@@ -136,11 +132,10 @@ impl TemporalNetwork for Transformer {
         names.affine(INPUT, &self.input);
         names.add(POSITIONS, &self.positions);
         for (number, layer) in self.layers.iter().enumerate() {
-            let [weight, bias] = attention_names(number);
-            names.add(weight, &layer.attention_input.weight);
-            names.add(bias, &layer.attention_input.bias);
+            layer
+                .attention
+                .add_names(&attention_key(number), &mut names);
             let key = |part| layer_key(number, part);
-            names.affine(&key("self_attn.out_proj"), &layer.attention_output);
             names.layer_norm(&key("norm1"), &layer.attention_norm);
             names.affine(&key("linear1"), &layer.hidden);
             names.affine(&key("linear2"), &layer.output);
@@ -170,20 +165,8 @@ impl Layer {
         source: &mut Source,
     ) -> Result<Self, WeightsError> {
         let key = |part| layer_key(number, part);
-        // PyTorch's Xavier initialisation of the stacked matrix.
-        let packed = Initial::Uniform((6.0 / (4 * width) as f32).sqrt());
-        let projection = ["self_attn.out_proj.weight", "self_attn.out_proj.bias"].map(key);
         Ok(Self {
-            attention_input: source.affine_named(
-                &attention_names(number),
-                [3 * width, width],
-                [packed, Initial::Zero],
-            )?,
-            attention_output: source.affine_named(
-                &projection,
-                [width, width],
-                [Initial::for_inputs(width), Initial::Zero],
-            )?,
+            attention: Attention::build(&attention_key(number), width, source)?,
             attention_norm: source.layer_norm(&key("norm1"), width)?,
             hidden: source.affine(&key("linear1"), [hidden, width])?,
             output: source.affine(&key("linear2"), [width, hidden])?,
@@ -192,28 +175,11 @@ impl Layer {
     }
 
     fn forward(&self, frames: Tensor<3>, dropout: &Dropout) -> Tensor<3> {
-        let attended = dropped(dropout, self.attend(frames.clone(), dropout));
+        let attended = self.attention.to_itself(frames.clone(), dropout);
+        let attended = dropped(dropout, attended);
         let frames = self.attention_norm.forward(frames + attended);
         let hidden = dropped(dropout, gelu(self.hidden.forward(frames.clone())));
         let output = dropped(dropout, self.output.forward(hidden));
         self.output_norm.forward(frames + output)
-    }
-
-    fn attend(&self, frames: Tensor<3>, dropout: &Dropout) -> Tensor<3> {
-        let [batch, time, width] = frames.dims();
-        let packed = self.attention_input.forward(frames);
-        let heads = |index: usize| {
-            packed
-                .clone()
-                .narrow(2, index * width, width)
-                .reshape([batch, time, HEADS, width / HEADS])
-                .swap_dims(1, 2)
-        };
-        let [queries, keys, values] = [0, 1, 2].map(heads);
-        let scale = ((width / HEADS) as f32).sqrt();
-        let scores = softmax(product(queries, keys.transpose()) / scale, 3);
-        let attended = product(dropped(dropout, scores), values);
-        let attended = attended.swap_dims(1, 2).reshape([batch, time, width]);
-        self.attention_output.forward(attended)
     }
 }
