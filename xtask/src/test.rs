@@ -145,6 +145,6 @@ fn page() -> Result<()> {
             .env("AFFECTLENS_TARBALL", &packages.library)
             .env("AFFECTLENS_WEIGHTS_TARBALL", &packages.weights)
             .env("AFFECTLENS_MEDIA", paths::cache().join("media")),
-        minutes(20),
+        minutes(30),
     )
 }
