@@ -56,7 +56,7 @@ async function visit(context, address, visitor = browser) {
   context.after(() => own.close());
   const page = await own.newPage();
   const trouble = watchTrouble(page);
-  await page.goto(address);
+  await page.goto(address, LOADED);
   return { page, trouble };
 }
 
