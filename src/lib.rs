@@ -58,11 +58,11 @@ mod words;
 pub use lens::people;
 pub use lens::{controls, error, faces, part, sound, violence};
 pub use networks::audio;
-#[cfg(not(target_family = "wasm"))]
-pub use networks::pose;
 pub use networks::{
     backbone, crop, detect, device, head, kernel, landmarks, network, voice, weights,
 };
+#[cfg(not(target_family = "wasm"))]
+pub use networks::{clip, pose};
 pub(crate) use numbers::probability;
 pub use numbers::{
     baseline, calibration, circumplex, facs, filtering, fusion, gaps, metrics, skeleton, smoothing,

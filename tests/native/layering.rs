@@ -49,6 +49,7 @@ const MODULES: [(&str, &str); 47] = [
     ("head", "networks"),
     ("backbone", "networks"),
     ("crop", "networks"),
+    ("clip", "networks"),
     ("detect", "networks"),
     ("landmarks", "networks"),
     ("pose", "networks"),
