@@ -2,6 +2,8 @@
 
 pub mod audio;
 pub mod backbone;
+#[cfg(not(target_family = "wasm"))]
+pub mod clip;
 pub mod crop;
 pub mod detect;
 pub mod device;

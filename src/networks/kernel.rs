@@ -14,8 +14,8 @@ use std::ops::Range;
 use burn::tensor::{Device, ExecutionError, Tensor};
 
 pub use affectlens_cpu::{
-    Activation, CompileError, LineSums, Map, MapShape, Plan, Planner, Sequence, Shortcut, Step,
-    Weighted, Window,
+    Activation, Clip, CompileError, LineSums, Map, MapShape, Plan, Planner, Sequence, Shortcut,
+    Span, Step, Weighted, Window,
 };
 pub use counters::Counters;
 pub(crate) use product::product;

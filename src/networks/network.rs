@@ -6,6 +6,8 @@ use burn::tensor::{Tensor, TensorData};
 use serde::Serialize;
 use thiserror::Error;
 
+#[cfg(not(target_family = "wasm"))]
+use crate::clip::{ClipConfig, plan_clip};
 use crate::{
     backbone::{self, Facts},
     detect::{self, DetectorRange},
@@ -25,10 +27,12 @@ pub enum NetworkError {
     #[error(transparent)]
     Weights(#[from] WeightsError),
     /// As many values as `batch` pictures do not have.
-    #[error("input has {got} values, expected {batch} x 3 x {side} x {side}")]
+    #[error("input has {got} values, expected {batch} x 3 x {}{side} x {side}", of_frames(*frames))]
     Input {
         /// Pictures, at least one.
         batch: usize,
+        /// Frames of each; one of a picture.
+        frames: usize,
         /// Side of the network's input, pixels.
         side: u32,
         /// Values that came.
@@ -50,7 +54,7 @@ pub enum NetworkError {
 /// What a part of the output holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct OutputPart {
-    /// `embedding`, `logits`, `anchors`, `boxes`, `scores`, `landmarks`, `presence`, `points` or `heatmaps`.
+    /// `embedding`, `logits`, `features`, `anchors`, `boxes`, `scores`, `landmarks`, `presence`, `points` or `heatmaps`.
     pub name: &'static str,
     /// Shape for one picture.
     pub shape: Vec<usize>,
@@ -63,8 +67,26 @@ pub struct NetworkFacts {
     pub name: &'static str,
     /// Side of the square input, pixels.
     pub side: u32,
+    /// Frames of a clip; one for networks that look at pictures, as all do in browsers.
+    #[serde(skip)]
+    pub frames: usize,
     /// What the values of one picture are, in order.
     pub outputs: Vec<OutputPart>,
+}
+
+impl NetworkFacts {
+    /// Values of one picture or clip.
+    pub fn input_len(&self) -> usize {
+        let side = self.side as usize;
+        3 * self.frames * side * side
+    }
+}
+
+fn of_frames(frames: usize) -> String {
+    match frames {
+        1 => String::new(),
+        frames => format!("{frames} x "),
+    }
 }
 
 /// A network with its weights, on its device.
@@ -112,25 +134,29 @@ impl Network {
     ///
     /// # Shapes
     ///
-    /// - input: `[batch, 3, side, side]`, RGB, normalised as the weights' metadata says
+    /// - input: `[batch, 3, side, side]`, over clips `[batch, 3, frames, side, side]`, RGB, normalised as the weights' metadata
+    ///   says
     ///
     /// # Errors
     ///
     /// [`NetworkError::Input`] for another number of values, others if the device fails.
     pub async fn run(&mut self, input: &[f32], batch: usize) -> Result<Vec<f32>, NetworkError> {
-        let NetworkFacts { name, side, .. } = self.facts;
-        let pixels = side as usize;
-        if batch == 0 || input.len() != batch * 3 * pixels * pixels {
+        let NetworkFacts {
+            name, side, frames, ..
+        } = self.facts;
+        if batch == 0 || input.len() != batch * self.facts.input_len() {
             return Err(NetworkError::Input {
                 batch,
+                frames,
                 side,
                 got: input.len(),
             });
         }
         let before = Counters::of_this_thread();
+        let side = side as usize;
         let input = TensorData::new(
-            channels_last(input, pixels * pixels),
-            [batch, pixels, pixels, 3],
+            channels_last(input, frames * side * side),
+            [batch, frames * side, side, 3],
         );
         let output = self
             .network
@@ -158,6 +184,7 @@ fn plan(weights: &Weights) -> Result<(Plan, NetworkFacts), WeightsError> {
         let facts = NetworkFacts {
             name: range.architecture(),
             side: range.input_side(),
+            frames: 1,
             outputs: match range {
                 DetectorRange::Short => vec![part("anchors", &[anchors, detect::ANCHOR_VALUES])],
                 DetectorRange::Full => vec![
@@ -172,6 +199,7 @@ fn plan(weights: &Weights) -> Result<(Plan, NetworkFacts), WeightsError> {
         let facts = NetworkFacts {
             name: landmarks::MESH_ARCHITECTURE,
             side: landmarks::MESH_INPUT_SIDE,
+            frames: 1,
             outputs: vec![
                 part("landmarks", &[Landmarks::COUNT, 3]),
                 part("presence", &[1]),
@@ -183,6 +211,7 @@ fn plan(weights: &Weights) -> Result<(Plan, NetworkFacts), WeightsError> {
         let facts = NetworkFacts {
             name: pose::DETECTOR_ARCHITECTURE,
             side: pose::DETECTOR_SIDE,
+            frames: 1,
             outputs: vec![
                 part("boxes", &[pose::ANCHORS, pose::BOX_VALUES]),
                 part("scores", &[pose::ANCHORS, 1]),
@@ -194,6 +223,7 @@ fn plan(weights: &Weights) -> Result<(Plan, NetworkFacts), WeightsError> {
         let facts = NetworkFacts {
             name: version.name,
             side: pose::LANDMARKS_SIDE,
+            frames: 1,
             outputs: vec![
                 part("points", &[pose::POINTS, pose::POINT_VALUES]),
                 part("presence", &[1]),
@@ -204,6 +234,10 @@ fn plan(weights: &Weights) -> Result<(Plan, NetworkFacts), WeightsError> {
             ],
         };
         return Ok((pose::landmarks_plan(weights)?, facts));
+    }
+    #[cfg(not(target_family = "wasm"))]
+    if let Some(config) = ClipConfig::from_name(&weights.metadata.architecture) {
+        return plan_over_clips(config, weights);
     }
     let Facts {
         name, input_side, ..
@@ -220,9 +254,30 @@ fn plan(weights: &Weights) -> Result<(Plan, NetworkFacts), WeightsError> {
     let facts = NetworkFacts {
         name,
         side: input_side,
+        frames: 1,
         outputs,
     };
     Ok((planner.finish(&maps), facts))
+}
+
+#[cfg(not(target_family = "wasm"))]
+fn plan_over_clips(
+    config: ClipConfig,
+    weights: &Weights,
+) -> Result<(Plan, NetworkFacts), WeightsError> {
+    let plan = plan_clip(config, weights)?;
+    let moments = plan.outputs().iter().map(|map| plan.shape(*map).pixels());
+    let outputs = vec![OutputPart {
+        name: "features",
+        shape: vec![moments.sum(), config.width()],
+    }];
+    let facts = NetworkFacts {
+        name: config.name,
+        side: config.side,
+        frames: config.frames,
+        outputs,
+    };
+    Ok((plan, facts))
 }
 
 /// `[batch, 3, pixels]` to `[batch, pixels, 3]`.

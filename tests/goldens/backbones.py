@@ -3,7 +3,7 @@
     pip install torch==2.8.0 torchvision==0.23.0 timm==1.0.20 onnx==1.17.0
     python tests/goldens/backbones.py [NAME...]          # writes tests/goldens/backbones/
 
-timm has the EfficientNets and ConvNeXt, torchvision ResNet-18 and ConvNeXt in another layout. The goldens of two scales
+timm has the EfficientNets and ConvNeXt, torchvision the ResNets and ConvNeXt in another layout. The goldens of two scales
 wrap timm's networks as violence detectors do: the network under `encoder`, a head beside it. MobileFaceNet and MT-DDAMFN are built here from their tables in the manner of
 EmotiEffLib's and DDAMFN's checkpoints: same parameter names, those that the forward pass does not use included.
 
@@ -381,8 +381,8 @@ def torchvision_convnext():
     return model, lambda model, frames: model.classifier[:2](model.avgpool(model.features(frames))).flatten(1)
 
 
-def torchvision_resnet():
-    model = torchvision.models.resnet18(num_classes=5)
+def torchvision_resnet(name: str = "resnet18"):
+    model = torchvision.models.get_model(name, num_classes=5)
     trunk = torch.nn.Sequential(*list(model.children())[:-1])
     return model, lambda model, frames: trunk(frames).flatten(1)
 
@@ -467,6 +467,7 @@ if __name__ == "__main__":
         ("efficientnet-b0-multiscale", (TwoScales("efficientnet_b0", (3, 4)), embed), 224, False),
         ("efficientnet-lite0", timm_network("tf_efficientnet_lite0", 5), 224, False, lite_name),
         ("resnet18", torchvision_resnet(), 224, False),
+        ("resnet50", torchvision_resnet("resnet50"), 224, False),
     ]:
         if name in (sys.argv[1:] or [name]):
             golden(name, model.eval(), embed, side, exports, *more)
@@ -474,6 +475,7 @@ if __name__ == "__main__":
         ("convnext-tiny", timm_network("convnext_tiny")),
         ("efficientnet-b0", timm_network("efficientnet_b0")),
         ("resnet18", torchvision_resnet()),
+        ("resnet50", torchvision_resnet("resnet50")),
     ]:
         if f"{name}-training" in (sys.argv[1:] or [f"{name}-training"]):
             training_golden(name, *network)

@@ -199,13 +199,14 @@ fn plain(weights: &Weights, faces: Tensor<4>) -> (Tensor<2>, Option<Tensor<2>>) 
 }
 
 /// Networks that describe whole frames.
-const FRAME_NETWORKS: [&str; 6] = [
+const FRAME_NETWORKS: [&str; 7] = [
     "convnext-tiny",
     "convnext-tiny-multiscale",
     "efficientnet-b0",
     "efficientnet-b0-multiscale",
     "efficientnet-lite0",
     "resnet18",
+    "resnet50",
 ];
 
 /// Both forms of the network `name` from its published layout against the published implementation.
@@ -277,8 +278,9 @@ fn efficientnet_lite0_equals_timm() {
 }
 
 #[test]
-fn resnet18_equals_torchvision() {
+fn resnets_equal_torchvision() {
     assert_golden("resnet18");
+    assert_golden("resnet50");
 }
 
 /// Out of a violence detector's checkpoint with a head.
@@ -352,6 +354,7 @@ fn published_layouts_have_the_published_parameter_counts() {
         ("efficientnet-b0", 8 * 1281, 4_007_548),
         ("efficientnet-lite0", 5 * 1281, 3_371_008),
         ("resnet18", 5 * 513, 11_176_512),
+        ("resnet50", 5 * 2049, 23_508_032),
     ] {
         let golden = golden(name);
         let parameters = golden.shapes.iter();
@@ -484,7 +487,7 @@ fn published_weights_of_another_network_are_refused() {
     );
     assert_eq!(
         refusal("resnet-152", |_| ()),
-        "weights are for architecture `resnet-152`, expected `expression-mobilenet`, `faceres`, `emotieffnet-b0`, `emotieffnet-b2`, `mobilefacenet`, `mt-ddamfn`, `mobilevit-s`, `mobilevit-xs`, `mobilevit-xxs`, `convnext-tiny`, `convnext-tiny-multiscale`, `efficientnet-b0`, `efficientnet-b0-multiscale`, `efficientnet-lite0`, `resnet18`"
+        "weights are for architecture `resnet-152`, expected `expression-mobilenet`, `faceres`, `emotieffnet-b0`, `emotieffnet-b2`, `mobilefacenet`, `mt-ddamfn`, `mobilevit-s`, `mobilevit-xs`, `mobilevit-xxs`, `convnext-tiny`, `convnext-tiny-multiscale`, `efficientnet-b0`, `efficientnet-b0-multiscale`, `efficientnet-lite0`, `resnet18`, `resnet50`"
     );
 }
 
@@ -616,7 +619,8 @@ fn names_lead_to_the_network() {
             "efficientnet-b0",
             "efficientnet-b0-multiscale",
             "efficientnet-lite0",
-            "resnet18"
+            "resnet18",
+            "resnet50"
         ]
     );
     assert_eq!(
@@ -793,6 +797,7 @@ fn networks_take_few_dispatches() {
         ("convnext-tiny", 90),
         ("efficientnet-lite0", 55),
         ("resnet18", 25),
+        ("resnet50", 60),
     ] {
         let network = Backbone::load(&seeded(name), &device).expect("canonical");
         let dispatches = network.network().dispatches();

@@ -2,7 +2,7 @@
 
 use affectlens::device::{self, DeviceChoice, KernelForm, OpenedDevice};
 use affectlens::kernel::{
-    Activation, LineSums, Map, MapShape, Network, Plan, Planner, Shortcut, Weighted, Window,
+    Activation, LineSums, Map, MapShape, Network, Plan, Planner, Shortcut, Span, Weighted, Window,
     read_back,
 };
 use burn::tensor::{Tensor, TensorData};
@@ -87,6 +87,7 @@ fn plans() -> Vec<(String, Plan)> {
     plans.push(("enlarged maps".to_owned(), enlarged(&mut noise)));
     plans.push(("rows".to_owned(), rows(&mut noise)));
     plans.push(("patches".to_owned(), patches(&mut noise)));
+    plans.push(("clips".to_owned(), clips(&mut noise)));
     plans
 }
 
@@ -250,6 +251,35 @@ fn patches(noise: &mut Noise) -> Plan {
     let halved = planner.max_pool(input, window);
     let even = attend(&mut planner, halved, 1);
     planner.finish(&[odd, thirds, even])
+}
+
+/// Kernels over several frames, within frames and along time, the largest of them, means of frames, and maps joined.
+fn clips(noise: &mut Noise) -> Plan {
+    let mut planner = Plan::of_input(6 * 9, 7, 3);
+    let input = planner.input();
+    let frame = MapShape {
+        height: 9,
+        width: 7,
+        channels: 3,
+    };
+    let window = |shape, kernel, stride| Window::symmetric(shape, kernel, stride, kernel / 2);
+    let spans = |frames, kernel, stride| Span::symmetric(frames, kernel, stride, kernel / 2);
+    let stem = noise.weighted(3 * 9 * 3 * 10, 10, Activation::Relu);
+    let maps = planner.clip_convolution(input, spans(6, 3, 2), window(frame, 3, 2), stem, None);
+    let frame = MapShape {
+        height: 5,
+        width: 4,
+        channels: 10,
+    };
+    let (whole, pixels) = (window(frame, 3, 1), window(frame, 1, 1));
+    let along = noise.weighted(3 * 10 * 10, 10, Activation::Prelu);
+    let along = planner.clip_convolution(maps, spans(3, 3, 1), pixels, along, Some(maps));
+    let within = noise.weighted(9 * 10 * 9, 9, Activation::Silu);
+    let within = planner.clip_convolution(maps, spans(3, 1, 1), whole, within, None);
+    let largest = planner.clip_max_pool(along, spans(3, 3, 1), whole);
+    let joined = planner.join(&[along, within, largest]);
+    let means = planner.frame_average(joined, 3);
+    planner.finish(&[along, largest, joined, means])
 }
 
 fn run(plan: &Plan, device: &OpenedDevice, input: &[f32], batch: usize) -> Vec<f32> {

@@ -51,6 +51,7 @@ const MODULES: [(&str, &str); 48] = [
     ("head", "networks"),
     ("backbone", "networks"),
     ("crop", "networks"),
+    ("clip", "networks"),
     ("detect", "networks"),
     ("landmarks", "networks"),
     ("pose", "networks"),

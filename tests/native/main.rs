@@ -8,6 +8,7 @@
 mod audio;
 mod backbones;
 mod baseline;
+mod clips;
 mod crop;
 mod detect;
 mod kernels;

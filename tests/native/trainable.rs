@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::backbones::{RELATIVE, assert_close, channels_last, golden, seeded_faces, values};
 use crate::seeded::{golden_file, state_dict, uniform};
 
-const NETWORKS: [&str; 3] = ["convnext-tiny", "efficientnet-b0", "resnet18"];
+const NETWORKS: [&str; 4] = ["convnext-tiny", "efficientnet-b0", "resnet18", "resnet50"];
 /// Small, so that a training step takes a moment; every stage still has pixels.
 const SIDE: usize = 64;
 
@@ -188,7 +188,7 @@ fn other_networks_and_layouts_are_refused() {
     };
     assert_eq!(
         refusal("emotieffnet-b0", &Weights::default()),
-        "weights are for architecture `emotieffnet-b0`, expected `convnext-tiny`, `convnext-tiny-multiscale`, `efficientnet-b0`, `efficientnet-b0-multiscale`, `efficientnet-lite0`, `resnet18`"
+        "weights are for architecture `emotieffnet-b0`, expected `convnext-tiny`, `convnext-tiny-multiscale`, `efficientnet-b0`, `efficientnet-b0-multiscale`, `efficientnet-lite0`, `resnet18`, `resnet50`"
     );
     let mut weights = state_dict(&golden("resnet18").shapes);
     weights

@@ -17,13 +17,18 @@ pub(crate) fn golden_file(name: &str) -> PathBuf {
     files.find(|file| file.exists()).expect("committed")
 }
 
-/// Names and shapes of a network's published parameters.
+/// Names and shapes of a backbone's published parameters.
 pub(crate) fn shapes(name: &str) -> Shapes {
+    shapes_in("backbones", name)
+}
+
+/// The same of a network whose goldens lie in a folder of that name.
+pub(crate) fn shapes_in(folder: &str, name: &str) -> Shapes {
     #[derive(Deserialize)]
     struct Layout {
         shapes: Shapes,
     }
-    let file = golden_file(&format!("backbones/{name}.json"));
+    let file = golden_file(&format!("{folder}/{name}.json"));
     let text = std::fs::read_to_string(file).expect("committed");
     let layout: Layout = serde_json::from_str(&text).expect("generated");
     layout.shapes

@@ -19,6 +19,7 @@ use super::{
 use affectlens::{
     audio::SPEECH_NAMES,
     backbone,
+    clip::CLIP_NAMES,
     detect::DetectorRange,
     device::{DeviceKind, KernelForm, OpenedDevice},
     landmarks,
@@ -40,7 +41,7 @@ pub(super) struct Args {
     /// Folder with weights files [default: the cache that `affectlens weights fetch` fills].
     #[arg(long, value_name = "DIR")]
     weights: Option<PathBuf>,
-    /// Pictures per run; several numbers separated by commas.
+    /// Pictures, or clips, per run; several numbers separated by commas.
     #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1",
         value_parser = clap::value_parser!(u16).range(1..=64))]
     batch: Vec<u16>,
@@ -195,6 +196,7 @@ fn weights_files(folder: &Path, wanted: &str) -> Result<Vec<(&'static str, PathB
     let names: Vec<_> = backbone::NAMES
         .into_iter()
         .chain(SPEECH_NAMES)
+        .chain(CLIP_NAMES)
         .chain([
             DetectorRange::Short.architecture(),
             DetectorRange::Full.architecture(),

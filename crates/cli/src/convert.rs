@@ -13,6 +13,7 @@ use crate::second_stream::{FLOW_BACKBONE, stamp_flow, stream_of};
 use affectlens::audio::SPEECH_NAMES;
 use affectlens::backbone;
 use affectlens::calibration::ViolenceSettings;
+use affectlens::clip::CLIP_NAMES;
 use affectlens::head::{SecondStream, kind_of_checkpoint, temporal_from_checkpoint};
 use affectlens::weights::{
     EMBEDDING, Metadata, Precision, PublishedWeights, TASK_MEMBERS, TaskMember, Weights,
@@ -138,6 +139,7 @@ pub(super) fn run(args: Args) -> Result<()> {
 fn member(name: &str) -> Result<Option<&'static TaskMember>> {
     let member = TASK_MEMBERS.iter().find(|member| member.name == name);
     let backbones = backbone::NAMES.into_iter().chain(SPEECH_NAMES);
+    let backbones = backbones.chain(CLIP_NAMES);
     if member.is_none() && !backbones.clone().any(|known| known == name) {
         let known = TASK_MEMBERS.iter().map(|member| member.name);
         let known: Vec<_> = backbones.chain(known).collect();

@@ -1,5 +1,7 @@
-//! `affectlens embed`: whole pictures to embeddings, a JSON line each; of sound, a line for each vector.
+//! `affectlens embed`: whole pictures to embeddings, a JSON line each; of sound, a line for each vector, and of clips one for
+//! each moment.
 
+mod clip;
 mod sound;
 
 use std::{
@@ -12,10 +14,11 @@ use burn::tensor::Tensor;
 use clap::builder::PossibleValuesParser;
 use serde::Serialize;
 
-use super::{DeviceOption, installed::unusable, terminal::OutputError};
+use super::{DeviceOption, installed::unusable, options::frames, terminal::OutputError};
 use affectlens::{
     audio::SPEECH_NAMES,
     backbone::{Backbone, NAMES, canonical_weights},
+    clip::CLIP_NAMES,
     crop,
     frame::Frame,
     weights::{PublishedWeights, Weights, WeightsError},
@@ -25,7 +28,8 @@ use affectlens_data::{Content, Input, picture::read_picture};
 /// Options of `affectlens embed`.
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
-    /// Pictures; each whole picture is the network's input. For a network for sound, WAV files, mono at 16 kHz.
+    /// Pictures; each whole picture is the network's input. For a network for sound, WAV files, mono at 16 kHz; for one over
+    /// clips, videos and folders of frames.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Backbone: the network that computes the embedding.
@@ -34,6 +38,12 @@ pub(super) struct Args {
     /// Weights file of the backbone, converted or as published (.safetensors, .onnx, .pth, .bin, tfjs .json).
     #[arg(long, value_name = "FILE")]
     weights: PathBuf,
+    /// Distance between the starts of windows, for networks over clips [default: half a window].
+    #[arg(long, value_name = "N", value_parser = frames)]
+    stride: Option<usize>,
+    /// Distance between the frames of a window, for networks over clips [default: 1].
+    #[arg(long, value_name = "N", value_parser = frames)]
+    frame_step: Option<usize>,
     /// Device that runs the network.
     #[arg(long, value_enum, default_value_t)]
     device: DeviceOption,
@@ -49,6 +59,13 @@ struct Line<'a> {
 
 /// Runs `affectlens embed`.
 pub(super) fn run(args: Args) -> Result<()> {
+    if CLIP_NAMES.contains(&args.backbone.as_str()) {
+        return clip::run(&args);
+    }
+    if args.stride.is_some() || args.frame_step.is_some() {
+        let name = &args.backbone;
+        bail!("--stride and --frame-step are for networks over clips, which {name} is not");
+    }
     if SPEECH_NAMES.contains(&args.backbone.as_str()) {
         return sound::run(&args);
     }
@@ -88,9 +105,10 @@ pub(super) fn run(args: Args) -> Result<()> {
     Ok(())
 }
 
-/// Every backbone, for pictures and for sound.
+/// Every backbone, for pictures, for sound and for clips.
 fn names() -> PossibleValuesParser {
-    NAMES.into_iter().chain(SPEECH_NAMES).into()
+    let names = NAMES.into_iter().chain(SPEECH_NAMES).chain(CLIP_NAMES);
+    names.into()
 }
 
 /// A picture by its name, or what comes through a pipe.

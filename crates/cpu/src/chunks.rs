@@ -41,7 +41,7 @@ pub(crate) fn split(step: &mut PackedStep, set: InstructionSet) {
         Kind::Grouped => (GROUPED_ROWS, step.vectors),
         Kind::Keys => (step.source.width, step.vectors),
         Kind::Attention => (QUERIES, step.vectors),
-        Kind::Unfold | Kind::Fold => (height.div_ceil(wanted), step.vectors),
+        Kind::Unfold | Kind::Fold | Kind::Join => (height.div_ceil(wanted), step.vectors),
     };
     if step.kind == Kind::Product {
         step.block = narrow(block(step, set).min(step.chunk_rows as usize));
@@ -54,13 +54,14 @@ fn work(step: &PackedStep) -> usize {
         Kind::Product => step.depth as usize,
         // Loads weigh more than products here.
         Kind::Depthwise => 3 * (step.kernel[0] * step.kernel[1] * step.depth) as usize,
-        Kind::MaxPool => 3 * (step.kernel[0] * step.kernel[1]) as usize,
-        Kind::Average => step.source.pixels() * 2,
+        Kind::MaxPool => 3 * (step.kernel[0] * step.kernel[1] * step.span.kernel) as usize,
+        Kind::Average => step.source.pixels() * 2 / step.destination.pixels(),
         Kind::Lines => step.source.pixels() * 6 / step.destination.pixels(),
         Kind::LayerNorm | Kind::LineGate => 8,
         Kind::Enlarge => 12,
         Kind::Grouped | Kind::Keys | Kind::Attention => 0,
         Kind::Unfold | Kind::Fold => 8,
+        Kind::Join => 2,
     };
     let finish = if step.activation.is_clamp() {
         2
@@ -84,6 +85,11 @@ fn split_product(step: &PackedStep, set: InstructionSet, wanted: u32) -> (u32, u
     } else if step.destination.stride as usize > pixels {
         (narrow(pixels), step.panels.div_ceil(wanted))
     } else {
+        if step.gathers() && step.span.moves() && step.weights() > 2 * PANELS {
+            // The weights that one frame is seen with, for some panels.
+            let panel = step.weights() / (step.panels * step.span.kernel) as usize;
+            return (narrow(step.frame()), narrow((PANELS / panel).max(1)));
+        }
         if !step.gathers() && step.weights() > 2 * PANELS {
             let panel = step.weights() / step.panels as usize;
             let rows = PANEL_ROWS.next_multiple_of(rows);

@@ -7,7 +7,7 @@ use crate::instructions::InstructionSet;
 use crate::job::Parts;
 use crate::layout::{Layout, place};
 use crate::lower::{Buffer, Lowered, Operation, Roles, Sequenced, Task, column_gates, lower};
-use crate::packed::{Kind, NONE, PackedMap, PackedStep, Port, narrow};
+use crate::packed::{Kind, NONE, PackedMap, PackedSpan, PackedStep, Port, narrow};
 use crate::parameters::{Line, Parameters};
 
 /// A plan that is ready to run on the CPU.
@@ -152,6 +152,11 @@ impl Lowered<'_> {
                 step.bias = parameters.row(&operation.bias, 0.0);
             }
             Task::MaxPool => step.kind = Kind::MaxPool,
+            Task::Join { first } => {
+                step.kind = Kind::Join;
+                step.depth = narrow(first);
+                step.channels = narrow(inputs);
+            }
             Task::Enlarge { .. } => step.kind = Kind::Enlarge,
             Task::Lines => {
                 step.kind = Kind::Lines;
@@ -188,7 +193,7 @@ impl Operation<'_> {
             }
             Task::Enlarge { addend } => is_source || addend == buffer,
             Task::Sequence(Sequenced::Unfold { .. } | Sequenced::Fold { .. }) => is_source,
-            Task::Sequence(_) => false,
+            Task::Sequence(_) | Task::Join { .. } => false,
             _ => is_source,
         }
     }
@@ -223,7 +228,14 @@ impl PackedStep {
             epsilon: 0.0,
             groups: 1,
             advance: 0,
-            rest: [0; 7],
+            span: PackedSpan {
+                frames: narrow(operation.span.frames),
+                kernel: narrow(operation.span.kernel),
+                stride: narrow(operation.span.stride),
+                padding: narrow(operation.span.padding),
+                output: narrow(operation.span.output),
+            },
+            rest: [0; 2],
         };
         step.take_maps(&operation.roles(), maps);
         step
@@ -258,7 +270,8 @@ impl PackedStep {
         } else {
             inputs
         };
-        let taps = operation.window.kernel * operation.window.kernel;
+        let window = operation.window;
+        let taps = operation.span.kernel * window.kernel * window.kernel;
         self.depth = narrow(taps * pixel);
         self.panels = self.vectors.div_ceil(narrow(parameters.panel()));
         self.weight = parameters.panels(self, &operation.weight, [inputs, outputs, pixel, taps]);

@@ -3,6 +3,7 @@
 //! Batch norm is folded into the convolutions, so each step has weights, a bias and an activation. The same [`Plan`]
 //! runs on the loops of this crate and on the kernels of a GPU. The number of pictures is open until it runs.
 
+mod clip;
 mod planner;
 mod sequence;
 mod step;
@@ -12,6 +13,7 @@ mod window;
 use alloc::vec::Vec;
 use core::ops::Range;
 
+pub use clip::{Clip, Span};
 pub use planner::Planner;
 pub use sequence::Sequence;
 pub use step::{Shortcut, Step};

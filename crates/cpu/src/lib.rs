@@ -45,6 +45,7 @@ mod grouped;
 mod image;
 mod instructions;
 mod job;
+mod join;
 mod lanes;
 mod memory;
 mod packed;
@@ -85,7 +86,7 @@ mod team;
 pub use activation::Activation;
 #[cfg(feature = "alloc")]
 pub use graph::{
-    LineSums, Map, MapShape, Plan, Planner, Sequence, Shortcut, Step, Weighted, Window,
+    Clip, LineSums, Map, MapShape, Plan, Planner, Sequence, Shortcut, Span, Step, Weighted, Window,
 };
 pub use instructions::InstructionSet;
 /// Damaged inputs are watched for what they take.

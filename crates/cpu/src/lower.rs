@@ -1,12 +1,15 @@
 //! Breaks the steps of a plan down into operations that there are loops for.
 
+mod clips;
 mod sequences;
 
 use std::borrow::Cow;
 
 use crate::activation::Activation;
 use crate::error::CompileError;
-use crate::graph::{LONGEST_SIDE, LineSums, Map, MapShape, Plan, Shortcut, Step, Weighted, Window};
+use crate::graph::{
+    LONGEST_SIDE, LineSums, Map, MapShape, Plan, Shortcut, Span, Step, Weighted, Window,
+};
 pub(crate) use sequences::Sequenced;
 
 /// A plan as operations.
@@ -30,7 +33,9 @@ pub(crate) struct Operation<'a> {
     pub(crate) source: Buffer,
     pub(crate) destination: Buffer,
     pub(crate) window: Window,
-    /// `[kernel, kernel, inputs, outputs]` for a product, `[kernel, kernel, group, channels]` for a depthwise operation.
+    /// Frames that are read with the window.
+    pub(crate) span: Span,
+    /// `[kernel of the span, kernel, kernel, inputs, outputs]` for a product, `[kernel, kernel, group, channels]` for a depthwise operation.
     pub(crate) weight: Cow<'a, [f32]>,
     pub(crate) bias: Cow<'a, [f32]>,
     pub(crate) slopes: &'a [f32],
@@ -67,6 +72,10 @@ pub(crate) enum Task {
         others: Option<Buffer>,
     },
     Sequence(Sequenced),
+    /// Brings the source into some channels of the destination, from `first` on.
+    Join {
+        first: usize,
+    },
 }
 
 impl Task {
@@ -196,6 +205,7 @@ impl<'a> Lowering<'a> {
                 ..
             } => self.layer_norm(*input, scale, bias, *epsilon),
             Step::Sequence(sequence) => self.sequence(sequence),
+            Step::Clip(clip) => self.clip(clip),
         }
     }
 
@@ -479,6 +489,7 @@ impl Operation<'_> {
             source,
             destination,
             window,
+            span: Span::PICTURE,
             weight: Cow::default(),
             bias: Cow::default(),
             slopes: &[],

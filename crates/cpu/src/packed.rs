@@ -36,6 +36,8 @@ pub(crate) enum Kind {
     Unfold,
     /// The picture of such rows.
     Fold,
+    /// A map as some of the channels of another.
+    Join,
 }
 
 /// Keys of attention are filled up with zeros to a multiple of this: whole panels of every instruction set.
@@ -82,6 +84,44 @@ impl PackedMap {
     }
 }
 
+/// Frames that a step over a clip reads; the frames of a map stand below each other. Pictures are clips of one frame.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub(crate) struct PackedSpan {
+    /// Frames of the source.
+    pub(crate) frames: u32,
+    pub(crate) kernel: u32,
+    pub(crate) stride: u32,
+    /// Frames of padding before the clip.
+    pub(crate) padding: u32,
+    /// Frames of the destination.
+    pub(crate) output: u32,
+}
+
+impl PackedSpan {
+    /// Whether an output sees other frames than that of its own place.
+    pub(crate) fn moves(self) -> bool {
+        self.kernel != 1 || self.stride != 1
+    }
+
+    /// The frame of the source that a tap of an output frame sees; none in the padding.
+    pub(crate) fn seen(self, frame: usize, tap: usize) -> Option<usize> {
+        let seen = (frame * self.stride as usize + tap).checked_sub(self.padding as usize)?;
+        (seen < self.frames as usize).then_some(seen)
+    }
+
+    /// The first tap of an output frame that sees a frame of the source, and the one after the last.
+    pub(crate) fn taps(self, frame: usize) -> [usize; 2] {
+        let start = frame * self.stride as usize;
+        let [frames, padding, kernel] =
+            [self.frames, self.padding, self.kernel].map(|it| it as usize);
+        [
+            padding.saturating_sub(start),
+            kernel.min((frames + padding).saturating_sub(start)),
+        ]
+    }
+}
+
 /// One step. Offsets of parameters count floats from the program's first parameter; an absent one is
 /// [`NONE`].
 #[derive(Clone, Copy, Debug)]
@@ -106,12 +146,13 @@ pub(crate) struct PackedStep {
     pub(crate) stride: u32,
     /// Pixels of padding above and to the left.
     pub(crate) padding: [u32; 2],
-    /// Inputs of one output of a convolution; for a line gate, the position where gates of columns begin.
+    /// Inputs of one output of a convolution; for a line gate, the position where gates of columns begin; for a join, the
+    /// first channel of the destination that is written.
     pub(crate) depth: u32,
     /// Vectors of outputs, and the panels that they are split into.
     pub(crate) vectors: u32,
     pub(crate) panels: u32,
-    /// Channels that are real.
+    /// Channels that are real; for a join, those that are written.
     pub(crate) channels: u32,
     /// Output rows of a chunk; for a product, output pixels.
     pub(crate) chunk_rows: u32,
@@ -127,8 +168,10 @@ pub(crate) struct PackedStep {
     pub(crate) groups: u32,
     /// Pixels from one row of a product to the next, where rows are lines of the source that overlap; else zero.
     pub(crate) advance: u32,
+    /// Frames that a product or a pooling reads.
+    pub(crate) span: PackedSpan,
     /// Zeros to the end of the cache line: every byte of a step is a byte of a word.
-    pub(crate) rest: [u32; 7],
+    pub(crate) rest: [u32; 2],
 }
 
 /// A map that is written or read from outside.
@@ -233,10 +276,12 @@ impl PackedStep {
             Kind::Depthwise | Kind::MaxPool | Kind::LineGate | Kind::Enlarge => {
                 batch * (self.destination.height as usize).div_ceil(chunk_rows)
             }
-            Kind::Unfold | Kind::Fold => {
+            Kind::Unfold | Kind::Fold | Kind::Join => {
                 batch * (self.destination.height as usize).div_ceil(chunk_rows)
             }
-            Kind::Average | Kind::Lines => batch,
+            // A part of the picture for each pixel that is written.
+            Kind::Average => batch * self.destination.pixels(),
+            Kind::Lines => batch,
             Kind::Grouped | Kind::Keys | Kind::Attention => {
                 let blocks = (self.source.width as usize).div_ceil(chunk_rows);
                 let rows = batch * self.source.height as usize;
@@ -274,7 +319,10 @@ impl PackedStep {
             let [height, width] = self.band(self.block as usize);
             length += height * width * self.source.stride as usize;
         }
-        length
+        match self.span.kernel {
+            1 => length,
+            _ => length + ZEROS,
+        }
     }
 
     /// A band of the source, sums, and zeros.
@@ -316,7 +364,12 @@ impl PackedStep {
         self.depth as usize * self.destination.stride as usize
     }
 
-    /// Runs of neighbouring inputs that one output of a product sees.
+    /// Pixels of one frame of the destination.
+    pub(crate) fn frame(&self) -> usize {
+        self.destination.pixels() / self.span.output as usize
+    }
+
+    /// Runs of neighbouring inputs of a frame that one output of a product sees.
     pub(crate) fn runs(&self) -> usize {
         match self.gathers() {
             true => self.kernel[0] as usize,

@@ -26,7 +26,7 @@ pub(crate) unsafe fn run<L: Lanes>(memory: &Memory, step: &PackedStep, chunk: us
         match step.kind {
             Kind::Average => L::enter(Average {
                 step,
-                source: source.add(row * step.source.len()),
+                source: source.add(row * step.source.len() / step.destination.pixels()),
                 output: output.add(row * pixel),
                 columns,
             }),
@@ -105,7 +105,7 @@ struct Average<'a> {
 impl Kernel for Average<'_> {
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) {
-        let pixels = self.step.source.pixels();
+        let pixels = self.step.source.pixels() / self.step.destination.pixels();
         let pixel = self.step.source.stride as usize;
         for column in (self.columns[0]..self.columns[1]).step_by(L::WIDTH) {
             // SAFETY: columns lie in the pixels.
@@ -356,9 +356,15 @@ impl Kernel for MaxPool<'_> {
             kernel,
             stride,
             padding,
+            span,
             ..
         } = *self.step;
         let pixel = source.stride as usize;
+        let [height, seen_height] = [
+            destination.height / span.output,
+            source.height / span.frames,
+        ]
+        .map(|it| it as usize);
         let clip = |index: usize, padding: u32, kernel: u32, end: u32| {
             let start = index as isize * stride as isize - padding as isize;
             let first = start.max(0) as usize;
@@ -366,18 +372,29 @@ impl Kernel for MaxPool<'_> {
             [first, last]
         };
         for y in self.rows[0]..self.rows[1] {
-            let rows = clip(y, padding[0], kernel[0], source.height);
+            let (frame, y_of_frame) = (y / height, y % height);
+            let [first, last] = span.taps(frame);
+            let frames = first..last;
+            let rows = clip(
+                y_of_frame,
+                padding[0],
+                kernel[0],
+                source.height / span.frames,
+            );
             for x in 0..destination.width as usize {
                 let columns = clip(x, padding[1], kernel[1], source.width);
                 for channel in (self.columns[0]..self.columns[1]).step_by(L::WIDTH) {
                     // SAFETY: only pixels inside of the picture are read.
                     unsafe {
                         let mut largest = L::splat(f32::NEG_INFINITY);
-                        for row in rows[0]..rows[1] {
-                            for column in columns[0]..columns[1] {
-                                let index = row * source.width as usize + column;
-                                largest =
-                                    largest.max(L::load(self.source.add(index * pixel + channel)));
+                        for seen in frames.clone().filter_map(|tap| span.seen(frame, tap)) {
+                            for row in rows[0]..rows[1] {
+                                for column in columns[0]..columns[1] {
+                                    let row = seen * seen_height + row;
+                                    let index = row * source.width as usize + column;
+                                    largest = largest
+                                        .max(L::load(self.source.add(index * pixel + channel)));
+                                }
                             }
                         }
                         let index = y * destination.width as usize + x;

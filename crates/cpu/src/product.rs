@@ -3,7 +3,7 @@
 use crate::activation::{Activate, Activation};
 use crate::lanes::{Kernel, Lanes};
 use crate::memory::Memory;
-use crate::packed::{NONE, PackedStep, scratch_row};
+use crate::packed::{NONE, PackedStep, ZEROS, scratch_row};
 use crate::tile::{self, Tile};
 
 /// Runs one chunk.
@@ -20,23 +20,42 @@ pub(crate) unsafe fn run<L: Lanes>(memory: &Memory, step: &PackedStep, chunk: us
     let last = (first + step.chunk_rows as usize).min(rows);
     let first_panel = chunk_column * step.chunk_columns as usize;
     let last_panel = (first_panel + step.chunk_columns as usize).min(step.panels as usize);
+    let frame = step.frame();
     let mut start = first;
     while start < last {
-        let rest = match step.gathers() || step.advance().is_some() {
-            // A band of lines, or of overlapping rows, lies in one picture.
-            true => pixels - start % pixels,
+        let rest = match step.gathers() || step.advance().is_some() || step.span.moves() {
+            // A band of lines, or of overlapping rows, lies in one frame.
+            true => frame - start % frame,
             false => last,
         };
         let block = Block {
             start,
             rows: (last - start).min(step.block as usize).min(rest),
         };
-        // SAFETY: the block is inside of the maps, and no other chunk writes its rows of these panels.
-        unsafe {
-            let source = gather::<L>(memory, step, block);
-            let shortcut = pool::<L>(memory, step, block);
-            for panel in first_panel..last_panel {
-                multiply::<L>(memory, step, block, panel, source, shortcut);
+        let [first_tap, end] = step.span.taps(start % pixels / frame);
+        for tap in first_tap..end {
+            let tap = Tap {
+                tap,
+                is_first: tap == first_tap,
+                is_last: tap + 1 == end,
+            };
+            // SAFETY: the block is inside of the maps, and no other chunk writes its rows of these panels.
+            unsafe {
+                let source = gather::<L>(memory, step, block, tap);
+                let shortcut = match tap.is_first {
+                    true => pool::<L>(memory, step, block),
+                    false => so_far(memory, step, block),
+                };
+                for panel in first_panel..last_panel {
+                    multiply::<L>(
+                        memory,
+                        step,
+                        [block.start, block.rows, panel],
+                        tap,
+                        source,
+                        shortcut,
+                    );
+                }
             }
         }
         start += block.rows;
@@ -48,6 +67,15 @@ pub(crate) unsafe fn run<L: Lanes>(memory: &Memory, step: &PackedStep, chunk: us
 struct Block {
     start: usize,
     rows: usize,
+}
+
+/// One of the frames that outputs see. Its products are added to those of the frames before it, in the output's memory: the
+/// weights of a frame at a time stay in the second cache.
+#[derive(Clone, Copy)]
+struct Tap {
+    tap: usize,
+    is_first: bool,
+    is_last: bool,
 }
 
 /// A matrix, row by row.
@@ -82,8 +110,8 @@ impl Source {
 unsafe fn multiply<L: Lanes>(
     memory: &Memory,
     step: &PackedStep,
-    block: Block,
-    panel: usize,
+    [start, rows, panel]: [usize; 3],
+    tap: Tap,
     source: Source,
     shortcut: Rows,
 ) {
@@ -94,30 +122,37 @@ unsafe fn multiply<L: Lanes>(
     let shortcut_vectors = (shortcut.stride / L::WIDTH)
         .saturating_sub(vector)
         .min(vectors);
-    // SAFETY: panels, biases and slopes are as long as the step says; the block lies in the maps.
+    let activation = match tap.is_last {
+        true => step.activation,
+        false => Activation::Identity,
+    };
+    // SAFETY: panels, biases and slopes are as long as the step says, and so are zeros; the block lies in the maps.
     unsafe {
         let weights = memory.parameters.add(step.weight as usize);
-        let output = memory
-            .map(step.destination)
-            .add(block.start * stride + column);
+        let output = memory.map(step.destination).add(start * stride + column);
         let runs = step.runs();
+        let depth = step.depth as usize / step.span.kernel as usize;
+        let inputs_before = column * step.depth as usize + tap.tap * depth * vectors * L::WIDTH;
         let tile = Tile {
             runs,
             run_stride: source.run_stride,
-            depth: step.depth as usize / runs,
+            depth: depth / runs,
             rows: source.pixels.first,
             row_stride: source.pixels.stride,
-            panel: weights.add(column * step.depth as usize),
-            bias: memory.parameters.add(step.bias as usize + column),
+            panel: weights.add(inputs_before),
+            bias: match tap.is_first {
+                true => memory.parameters.add(step.bias as usize + column),
+                false => zeros(memory, step),
+            },
             output,
             output_stride: stride,
             shortcut: shortcut.first.wrapping_add(column),
             shortcut_stride: shortcut.stride,
             shortcut_vectors,
-            limits: step.activation.limits(),
-            is_silu: step.activation == Activation::Silu,
+            limits: activation.limits(),
+            is_silu: activation == Activation::Silu,
         };
-        for line in 0..block.rows / source.line {
+        for line in 0..rows / source.line {
             // Tiles of nearly equal height, rather than a last one of a few rows.
             let tiles = source.line.div_ceil(L::ROWS[vectors]);
             for index in 0..tiles {
@@ -133,9 +168,9 @@ unsafe fn multiply<L: Lanes>(
                     ..tile
                 };
                 tile::multiply::<L>(rows, vectors, tile);
-                if !step.activation.is_clamp() && !tile.is_silu {
+                if !activation.is_clamp() && !tile.is_silu {
                     L::enter(Activate {
-                        activation: step.activation,
+                        activation,
                         values: output,
                         rows,
                         row_stride: stride,
@@ -151,8 +186,18 @@ unsafe fn multiply<L: Lanes>(
     }
 }
 
+/// Zeros at the end of scratch memory: the bias of all frames but the first.
+unsafe fn zeros(memory: &Memory, step: &PackedStep) -> *const f32 {
+    // SAFETY: a step that sees several frames has room for them.
+    unsafe {
+        let zeros = memory.scratch.add(step.scratch() - ZEROS);
+        zeros.write_bytes(0, ZEROS);
+        zeros
+    }
+}
+
 /// The rows of the product, in scratch memory where they are not pixels of the source.
-unsafe fn gather<L: Lanes>(memory: &Memory, step: &PackedStep, block: Block) -> Source {
+unsafe fn gather<L: Lanes>(memory: &Memory, step: &PackedStep, block: Block, tap: Tap) -> Source {
     let pixel = step.source.stride as usize;
     // SAFETY: the block lies in the maps, and scratch memory holds a block of rows.
     unsafe {
@@ -193,10 +238,12 @@ unsafe fn gather<L: Lanes>(memory: &Memory, step: &PackedStep, block: Block) -> 
             rows
         } else if step.gathers() {
             let [_, width] = step.band(block.rows);
+            let frame = step.frame();
             L::enter(Band {
                 step,
-                source,
-                block,
+                source: source.add(seen_frame(step, block, tap)),
+                first: block.start % frame / step.destination.width as usize,
+                rows: block.rows,
                 output: memory.scratch,
             });
             Source {
@@ -213,8 +260,34 @@ unsafe fn gather<L: Lanes>(memory: &Memory, step: &PackedStep, block: Block) -> 
             let (picture, first) = (block.start / pixels, block.start % pixels);
             let first = source.add(picture * step.source.len() + first * advance * pixel);
             Source::of_pixels(first, advance * pixel, block.rows)
+        } else if step.span.moves() {
+            let first = block.start % step.frame() * pixel;
+            let source = source.add(seen_frame(step, block, tap) + first);
+            Source::of_pixels(source, pixel, block.rows)
         } else {
             Source::of_pixels(source.add(block.start * pixel), pixel, block.rows)
+        }
+    }
+}
+
+/// Place in the source of the frame that a tap of the block's frame sees.
+fn seen_frame(step: &PackedStep, block: Block, tap: Tap) -> usize {
+    let pixels = step.destination.pixels();
+    let (picture, frame) = (block.start / pixels, block.start % pixels / step.frame());
+    let seen = step.span.seen(frame, tap.tap);
+    let seen = seen.expect("taps in the padding are left out");
+    let frames = step.span.frames as usize;
+    (picture * frames + seen) * (step.source.len() / frames)
+}
+
+/// What the output has of the frames before.
+unsafe fn so_far(memory: &Memory, step: &PackedStep, block: Block) -> Rows {
+    let stride = step.destination.stride as usize;
+    // SAFETY: the block lies in the map.
+    unsafe {
+        Rows {
+            first: memory.map(step.destination).add(block.start * stride),
+            stride,
         }
     }
 }
@@ -305,11 +378,15 @@ impl Kernel for Gate {
     }
 }
 
-/// The part of a picture that some lines of output see, with its padding.
+/// The part of a frame that some lines of output see, with its padding.
 struct Band<'a> {
     step: &'a PackedStep,
+    /// The frame.
     source: *const f32,
-    block: Block,
+    /// First line of the output.
+    first: usize,
+    /// Pixels of the output.
+    rows: usize,
     output: *mut f32,
 }
 
@@ -318,27 +395,26 @@ impl Kernel for Band<'_> {
     unsafe fn run<L: Lanes>(self) {
         let PackedStep {
             source,
-            destination,
             stride,
             padding,
+            span,
             ..
         } = *self.step;
         let pixel = source.stride as usize;
-        let picture = self.block.start / destination.pixels();
-        let first = self.block.start % destination.pixels() / destination.width as usize;
-        let [height, width] = self.step.band(self.block.rows);
+        let end = (source.height / span.frames) as isize;
+        let [height, width] = self.step.band(self.rows);
         let left = padding[1] as usize;
         let real = (source.width as usize).min(width - left);
         for row in 0..height {
-            let y = (first * stride as usize + row) as isize - padding[0] as isize;
-            // SAFETY: only rows inside of the picture are read; the output has room for the band.
+            let y = (self.first * stride as usize + row) as isize - padding[0] as isize;
+            // SAFETY: only rows inside of the frame are read; the output has room for the band.
             unsafe {
                 let output = self.output.add(row * width * pixel);
-                if y < 0 || y >= source.height as isize {
+                if y < 0 || y >= end {
                     fill::<L>(output, width * pixel);
                     continue;
                 }
-                let start = picture * source.len() + y as usize * source.width as usize * pixel;
+                let start = y as usize * source.width as usize * pixel;
                 fill::<L>(output, left * pixel);
                 let output = output.add(left * pixel);
                 copy::<L>(self.source.add(start), output, real * pixel);

@@ -1,5 +1,6 @@
 //! Every step against a naive reference in f64, with every instruction set that this processor has.
 
+mod clips;
 mod reference;
 mod sequences;
 

@@ -8,6 +8,8 @@ pub mod blazeface;
 pub mod blazeface_full_range;
 pub mod blazepose;
 pub mod blendshapes;
+#[cfg(not(target_family = "wasm"))]
+mod clip;
 mod convnext;
 mod ddamfn;
 mod efficientnet;
@@ -26,6 +28,8 @@ mod wav2vec2;
 
 pub use affectlens_cpu::Activation;
 pub use blazepose::landmarks::PoseLandmarksConfig;
+#[cfg(not(target_family = "wasm"))]
+pub use clip::{CLIP_NAMES, ClipConfig, ClipConvolution, ClipConvolutionConfig, ClipPool};
 pub use convnext::ConvNextConfig;
 pub use efficientnet::EfficientNetConfig;
 pub use layer::{
@@ -36,6 +40,7 @@ pub use list::{Layer, Layers};
 pub use mobilenet_v1::MobileNetConfig;
 #[cfg(not(target_family = "wasm"))]
 pub use mobilevit::MobileVitConfig;
+pub use resnet::ResNetConfig;
 #[cfg(not(target_family = "wasm"))]
 pub use walk::SelfAttention;
 pub use walk::{Beside, CoordinateAttention, MaxPool, Shortcut, Walk};
@@ -58,7 +63,7 @@ use crate::weights::Weights;
 pub const SPEECH_NAMES: [&str; 1] = [Wav2Vec2Config::BASE.name];
 
 /// Backbones for pictures; those with attention are not in browsers.
-const COUNT: usize = if cfg!(target_family = "wasm") { 12 } else { 15 };
+const COUNT: usize = if cfg!(target_family = "wasm") { 13 } else { 16 };
 
 /// Every backbone for pictures, as weights files and the command line name it.
 pub const NAMES: [&str; COUNT] = [
@@ -79,7 +84,8 @@ pub const NAMES: [&str; COUNT] = [
     EfficientNetConfig::FRAME_B0.name,
     EfficientNetConfig::FRAME_B0_MULTISCALE.name,
     EfficientNetConfig::LITE0.name,
-    resnet::NAME,
+    ResNetConfig::RESNET_18.name,
+    ResNetConfig::RESNET_50.name,
 ];
 
 /// A network over feature maps.
@@ -98,8 +104,11 @@ pub enum Architecture {
     MobileVit(MobileVitConfig),
     /// ConvNeXt: embeds whole frames.
     ConvNext(ConvNextConfig),
-    /// ResNet-18: embeds whole frames.
-    ResNet18,
+    /// ResNet: embeds whole frames.
+    ResNet(ResNetConfig),
+    /// A network over clips of frames. Not in browsers yet.
+    #[cfg(not(target_family = "wasm"))]
+    Clip(ClipConfig),
     /// BlazeFace, short range: finds faces.
     BlazeFace,
     /// BlazeFace, full range: finds smaller faces.
@@ -164,12 +173,12 @@ impl Architecture {
         Ok(match name {
             mobilefacenet::NAME => Self::MobileFaceNet,
             ddamfn::NAME => Self::Ddamfn,
-            resnet::NAME => Self::ResNet18,
             _ => {
                 let found = MobileNetConfig::from_name(name)
                     .map(Self::MobileNetV1)
                     .or_else(|| EfficientNetConfig::from_name(name).map(Self::EfficientNet))
-                    .or_else(|| ConvNextConfig::from_name(name).map(Self::ConvNext));
+                    .or_else(|| ConvNextConfig::from_name(name).map(Self::ConvNext))
+                    .or_else(|| ResNetConfig::from_name(name).map(Self::ResNet));
                 #[cfg(not(target_family = "wasm"))]
                 let found = found.or_else(|| MobileVitConfig::from_name(name).map(Self::MobileVit));
                 return found.ok_or_else(|| WeightsError::Architecture {
@@ -190,7 +199,9 @@ impl Architecture {
             #[cfg(not(target_family = "wasm"))]
             Self::MobileVit(config) => config.name,
             Self::ConvNext(config) => config.name,
-            Self::ResNet18 => resnet::NAME,
+            Self::ResNet(config) => config.name,
+            #[cfg(not(target_family = "wasm"))]
+            Self::Clip(config) => config.name,
             Self::BlazeFace => blazeface::NAME,
             Self::BlazeFaceFullRange => blazeface_full_range::NAME,
             Self::FaceMesh => face_mesh::NAME,
@@ -199,7 +210,7 @@ impl Architecture {
         }
     }
 
-    /// Input and embedding of a backbone; none for the others.
+    /// Input and embedding of a backbone for pictures, or of a network over clips; none for the others.
     pub fn facts(self) -> Option<Facts> {
         let (input_side, normalisation, width) = match self {
             Self::MobileNetV1(config) => (
@@ -217,7 +228,9 @@ impl Architecture {
             #[cfg(not(target_family = "wasm"))]
             Self::MobileVit(config) => (mobilevit::SIDE, normalisation::IMAGENET, config.features),
             Self::ConvNext(config) => (config.side, normalisation::IMAGENET, config.width()),
-            Self::ResNet18 => (resnet::SIDE, normalisation::IMAGENET, resnet::WIDTH),
+            Self::ResNet(config) => (resnet::SIDE, normalisation::IMAGENET, config.width()),
+            #[cfg(not(target_family = "wasm"))]
+            Self::Clip(config) => (config.side, normalisation::IMAGENET, config.width()),
             Self::BlazeFace
             | Self::BlazeFaceFullRange
             | Self::FaceMesh
@@ -236,7 +249,9 @@ impl Architecture {
     pub fn describes_frames(self) -> bool {
         match self {
             Self::EfficientNet(config) => config.describes_frames,
-            Self::ConvNext(_) | Self::ResNet18 => true,
+            Self::ConvNext(_) | Self::ResNet(_) => true,
+            #[cfg(not(target_family = "wasm"))]
+            Self::Clip(_) => true,
             _ => false,
         }
     }
@@ -256,7 +271,9 @@ impl Architecture {
             #[cfg(not(target_family = "wasm"))]
             Self::MobileVit(config) => config.describe(walk, &input),
             Self::ConvNext(config) => config.describe(walk, &input),
-            Self::ResNet18 => resnet::describe(walk, &input),
+            Self::ResNet(config) => config.describe(walk, &input),
+            #[cfg(not(target_family = "wasm"))]
+            Self::Clip(config) => config.describe(walk, &input),
             Self::BlazeFace => blazeface::describe(walk, &input),
             Self::BlazeFaceFullRange => blazeface_full_range::describe(walk, &input),
             Self::FaceMesh => face_mesh::describe(walk, &input),

@@ -17,7 +17,7 @@ pub use landmarker::{TASK_MEMBERS, TaskMember};
 pub use state_dict::StateDict;
 pub use stored::{Parameter, ParameterFill};
 
-use crate::architecture::{Architecture, Facts, MobileNetConfig, Wav2Vec2Config};
+use crate::architecture::{Architecture, ClipConfig, MobileNetConfig, Wav2Vec2Config};
 use crate::error::WeightsError;
 use crate::metadata::{Metadata, Normalisation};
 use crate::published::PublishedWeights;
@@ -28,7 +28,8 @@ use crate::weights::Weights;
 ///
 /// `faceres` is read from tfjs; the EmotiEffNets, MobileFaceNet and MobileViT from a state dict or from EmotiEffLib's ONNX
 /// files; MT-DDAMFN from a state dict. Networks for whole frames are read from timm's or torchvision's state dict, or out of a
-/// violence detector's, under `encoder`; its other parameters are left aside. wav2vec 2.0 is read from Hugging Face's
+/// violence detector's, under `encoder`; its other parameters are left aside. Networks over clips are read from torchvision's
+/// state dict or likewise, without the classes of Kinetics. wav2vec 2.0 is read from Hugging Face's
 /// checkpoints, with or without a classifier.
 ///
 /// # Errors
@@ -45,14 +46,20 @@ pub fn canonical_weights(
         };
         return wav2vec2::canonical(config, published.named(), metadata);
     }
-    let facts = Facts::of(name)?;
+    let architecture = match ClipConfig::from_name(name) {
+        Some(config) => {
+            expect_state_dict(name, published)?;
+            Architecture::Clip(config)
+        }
+        None => Architecture::backbone(name)?,
+    };
+    let facts = architecture.facts().expect("a backbone has facts");
     let metadata = Metadata {
         architecture: name.to_owned(),
         input_side: Some(facts.input_side),
         normalisation: Some(facts.normalisation),
         ..published.named().metadata.clone()
     };
-    let architecture = Architecture::backbone(name)?;
     if let Architecture::MobileVit(config) = architecture {
         mobilevit::expect_variant(config, published.named())?;
     }
@@ -67,6 +74,17 @@ pub fn canonical_weights(
             weights.metadata = metadata;
             Ok(weights)
         }
+    }
+}
+
+/// Confirms that a file names its parameters.
+fn expect_state_dict(name: &str, published: &PublishedWeights) -> Result<(), WeightsError> {
+    match published {
+        PublishedWeights::Named(_) => Ok(()),
+        PublishedWeights::Graph { .. } => Err(WeightsError::Malformed {
+            format: "published",
+            reason: format!("`{name}` is read from a state dict, the file is a graph (ONNX)"),
+        }),
     }
 }
 

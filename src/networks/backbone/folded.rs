@@ -1,13 +1,17 @@
 //! The folded form: a network's description as a plan with the parameters of canonical weights.
 
-#[cfg(not(target_family = "wasm"))]
-use affectlens_formats::architecture::SelfAttention;
 use affectlens_formats::architecture::{
     Architecture, Beside, ChannelNorm, Classifier, Convolution, ConvolutionConfig,
     CoordinateAttention, Coupling, MaxPool, Padding, Shortcut, Walk,
 };
+#[cfg(not(target_family = "wasm"))]
+use affectlens_formats::architecture::{
+    ClipConvolution, ClipConvolutionConfig, ClipPool, SelfAttention,
+};
 
 use super::parameters::Parameters;
+#[cfg(not(target_family = "wasm"))]
+use crate::kernel::Span;
 use crate::kernel::{self, Activation, LineSums, Map, MapShape, Planner, Weighted, Window};
 use crate::weights::{Weights, WeightsError};
 
@@ -39,6 +43,20 @@ pub(super) fn window(config: &ConvolutionConfig, maps: MapShape) -> Window {
         Padding::Half => Window::symmetric(maps, kernel, stride, kernel / 2),
         Padding::None => Window::symmetric(maps, kernel, stride, 0),
     }
+}
+
+/// Where the kernel of a convolution over a clip looks: frames, and pixels of each of them.
+#[cfg(not(target_family = "wasm"))]
+pub(super) fn clip_window(config: &ClipConvolutionConfig, maps: MapShape) -> (Span, Window) {
+    let ClipConvolutionConfig {
+        frames,
+        kernel: [kernel, side],
+        stride: [stride, step],
+        ..
+    } = *config;
+    let span = Span::symmetric(frames, kernel, stride, kernel / 2);
+    let window = Window::symmetric(span.frame_of(maps), side, step, side / 2);
+    (span, window)
 }
 
 struct Folded<'a, 'b> {
@@ -435,6 +453,56 @@ impl Walk for Folded<'_, '_> {
         Ok(self
             .planner
             .gated_pointwise(attended, output, None, Some(addend)))
+    }
+
+    /// One of single pixels is the same for pictures.
+    #[cfg(not(target_family = "wasm"))]
+    fn clip_convolution(
+        &mut self,
+        layer: &ClipConvolution,
+        input: &Map,
+        shortcut: Option<&Map>,
+    ) -> Result<Map, WeightsError> {
+        let ClipConvolution { name, config, .. } = layer;
+        let (weight, bias) = self.weight_and_bias(name, &config.weight_shape())?;
+        let [frames, side] = config.kernel;
+        let weighted = Weighted::from_taps(weight, bias, frames * side * side, config.activation);
+        if (config.kernel, config.stride) == ([1, 1], [1, 1]) {
+            let pooled = false;
+            let shortcut = shortcut.map(|map| kernel::Shortcut { map: *map, pooled });
+            return Ok(self
+                .planner
+                .gated_pointwise(*input, weighted, None, shortcut));
+        }
+        let (span, window) = clip_window(config, self.planner.shape(*input));
+        let shortcut = shortcut.copied();
+        Ok(self
+            .planner
+            .clip_convolution(*input, span, window, weighted, shortcut))
+    }
+
+    #[cfg(not(target_family = "wasm"))]
+    fn clip_max_pool(&mut self, pool: ClipPool, input: &Map) -> Map {
+        let ClipPool {
+            frames,
+            kernel: [kernel, side],
+            stride: [stride, step],
+            padding: [before, around],
+        } = pool;
+        let span = Span::symmetric(frames, kernel, stride, before);
+        let frame = span.frame_of(self.planner.shape(*input));
+        let window = Window::symmetric(frame, side, step, around);
+        self.planner.clip_max_pool(*input, span, window)
+    }
+
+    #[cfg(not(target_family = "wasm"))]
+    fn frame_average(&mut self, frames: usize, input: &Map) -> Map {
+        self.planner.frame_average(*input, frames)
+    }
+
+    #[cfg(not(target_family = "wasm"))]
+    fn join(&mut self, inputs: &[Map]) -> Map {
+        self.planner.join(inputs)
     }
 
     fn concatenate(&mut self, first: &Map, second: &Map) -> Map {

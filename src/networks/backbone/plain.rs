@@ -124,11 +124,12 @@ impl<'a> Loader<'a> {
 
     fn layer(&mut self, layer: &Layer) -> Result<PlainLayer, WeightsError> {
         Ok(match layer {
-            Layer::Convolution(layer) => PlainLayer::Convolution(if self.is_trained {
-                PlainConvolution::unfolded(layer, self)?
-            } else {
-                PlainConvolution::load(layer, self)?
-            }),
+            Layer::Convolution(layer) => {
+                PlainLayer::Convolution(PlainConvolution::load(layer, self)?)
+            }
+            Layer::Clip(layer) => {
+                PlainLayer::Convolution(PlainConvolution::load_clip(layer, self)?)
+            }
             Layer::Norm(norm) => PlainLayer::Norm(PlainNorm::load(norm, self)?),
             Layer::LineSum(sum) => PlainLayer::LineSum(PlainLineSum::load(sum, self)?),
         })
@@ -153,7 +154,19 @@ impl<'a> Loader<'a> {
         name: &str,
         shape: [usize; D],
     ) -> Result<Param<Tensor<D>>, WeightsError> {
-        let parameter = Param::from_tensor(self.tensor(name, shape)?);
+        self.take_reshaped(name, &shape, shape)
+    }
+
+    /// The same with another shape in memory than in the table.
+    fn take_reshaped<const D: usize>(
+        &mut self,
+        name: &str,
+        stored: &[usize],
+        shape: [usize; D],
+    ) -> Result<Param<Tensor<D>>, WeightsError> {
+        let values = self.parameters.values(name, stored)?.to_vec();
+        let tensor = Tensor::from_data(TensorData::new(values, shape), self.device);
+        let parameter = Param::from_tensor(tensor);
         let parameter = parameter.set_require_grad(self.is_trained);
         self.ids.push((name.to_owned(), parameter.id));
         Ok(parameter)

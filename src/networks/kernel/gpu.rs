@@ -2,6 +2,7 @@
 
 mod builder;
 mod channels;
+mod clips;
 mod context;
 mod padding;
 mod pointwise;

@@ -28,7 +28,7 @@ pub(super) fn answer(file: &Path, input: &Path, batch: usize, args: &Args) -> Re
         batch,
         || args.open(),
         |facts, batch| {
-            let wanted = batch * 3 * (facts.side * facts.side) as usize;
+            let wanted = batch * facts.input_len();
             read_floats(input, wanted)
         },
     )?;

@@ -87,7 +87,7 @@ impl Started {
 pub(super) fn time(file: &Path, batch: usize, opened: &OpenedDevice, rounds: u32) -> Result<Run> {
     let open = || Ok(opened.clone());
     let (mut started, _) = Started::new(file, batch, open, |facts, batch| {
-        Ok(pattern(batch * 3 * (facts.side * facts.side) as usize))
+        Ok(pattern(batch * facts.input_len()))
     })?;
     for _ in 0..2 + rounds / 10 {
         started.run()?;

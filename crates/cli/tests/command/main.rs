@@ -3,6 +3,7 @@
 mod affwild2;
 mod attacks;
 mod audio;
+mod clips;
 mod extract;
 mod folders;
 mod pictures;

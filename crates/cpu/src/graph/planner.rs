@@ -1,3 +1,4 @@
+mod clips;
 mod sequences;
 
 use alloc::vec;

@@ -1,6 +1,6 @@
 use alloc::vec::Vec;
 
-use super::{LineSums, Map, Sequence, Weighted, Window};
+use super::{Clip, LineSums, Map, Sequence, Weighted, Window};
 use crate::Activation;
 
 /// A map that is added before the activation. Channels that it does not have count as zero.
@@ -137,6 +137,8 @@ pub enum Step {
     /// An operation over pixels in their order. Not in browsers yet: no network there has one, and it would cost them the
     /// download of its loops.
     Sequence(Sequence),
+    /// An operation over the frames of a clip.
+    Clip(Clip),
 }
 
 impl Step {
@@ -154,12 +156,14 @@ impl Step {
             | Self::Enlarge { output, .. }
             | Self::LayerNorm { output, .. } => *output,
             Self::Sequence(sequence) => sequence.output(),
+            Self::Clip(clip) => clip.output(),
         }
     }
 
     /// The maps that the step reads.
     pub fn inputs(&self) -> Vec<Map> {
         let (input, others) = match *self {
+            Self::Clip(ref clip) => return clip.inputs(),
             Self::Sequence(ref sequence) => {
                 let (input, addend) = sequence.inputs();
                 (input, [addend, None])

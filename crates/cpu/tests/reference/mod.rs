@@ -1,6 +1,6 @@
 //! The steps written down plainly, in f64.
 
-use affectlens_cpu::{Activation, MapShape, Weighted, Window};
+use affectlens_cpu::{Activation, MapShape, Span, Weighted, Window};
 
 /// Numbers that look random and are the same each time.
 pub(crate) struct Numbers(pub(crate) u64);
@@ -423,4 +423,92 @@ pub(crate) fn folded(maps: &Maps, patch: usize, [height, width]: [usize; 2]) -> 
         maps.get(picture, place, number, channel).expect("inside")
     });
     resized(&whole, [height, width])
+}
+
+/// Values of the pixels that a window over some frames sees, with the number of their tap; none in the padding. Frames
+/// stand below each other.
+fn clip_taps(
+    maps: &Maps,
+    span: Span,
+    window: Window,
+    [picture, row, x, channel]: [usize; 4],
+) -> impl Iterator<Item = (usize, f64)> {
+    let height = maps.shape[0] / span.frames;
+    let (frame, y) = (row / window.output[0], row % window.output[0]);
+    let of_frame = window.kernel * window.kernel;
+    let pixels = (0..span.kernel).flat_map(move |tap| {
+        let frame = (frame * span.stride + tap) as isize - span.padding as isize;
+        taps(window, y as isize, x as isize)
+            .filter(move |(_, y, _)| {
+                (0..span.frames as isize).contains(&frame) && (0..height as isize).contains(y)
+            })
+            .map(move |(pixel, y, x)| (tap * of_frame + pixel, frame * height as isize + y, x))
+    });
+    pixels.filter_map(move |(tap, y, x)| Some((tap, maps.get(picture, y, x, channel)?)))
+}
+
+/// A convolution in three dimensions.
+pub(crate) fn clip_convolution(
+    maps: &Maps,
+    span: Span,
+    window: Window,
+    layer: &Weighted,
+    shortcut: Option<&Maps>,
+) -> Maps {
+    let (inputs, outputs) = (maps.shape[2], layer.bias.len());
+    let [height, width] = window.output;
+    let shape = [span.output * height, width, outputs];
+    maps.each(shape, |picture, y, x, output| {
+        let mut sum = f64::from(layer.bias[output]);
+        for input in 0..inputs {
+            let place = [picture, y as usize, x as usize, input];
+            for (tap, value) in clip_taps(maps, span, window, place) {
+                let weight = layer.weight[(tap * inputs + input) * outputs + output];
+                sum += value * f64::from(weight);
+            }
+        }
+        if let Some(shortcut) = shortcut {
+            sum += shortcut.get(picture, y, x, output).expect("inside");
+        }
+        activate(layer, output, sum)
+    })
+}
+
+pub(crate) fn clip_max_pool(maps: &Maps, span: Span, window: Window) -> Maps {
+    let [height, width] = window.output;
+    let shape = [span.output * height, width, maps.shape[2]];
+    maps.each(shape, |picture, y, x, channel| {
+        let place = [picture, y as usize, x as usize, channel];
+        let values = clip_taps(maps, span, window, place).map(|(_, value)| value);
+        values.fold(f64::NEG_INFINITY, f64::max)
+    })
+}
+
+/// The mean of each frame.
+pub(crate) fn frame_average(maps: &Maps, frames: usize) -> Maps {
+    let [height, width, channels] = maps.shape;
+    let pixels = height / frames * width;
+    maps.each([frames, 1, channels], |picture, frame, _, channel| {
+        let first = (picture * frames + frame as usize) * pixels;
+        let values = (first..first + pixels).map(|pixel| maps.values[pixel * channels + channel]);
+        values.sum::<f64>() / pixels as f64
+    })
+}
+
+/// The channels of maps after each other.
+pub(crate) fn joined(maps: &[&Maps]) -> Maps {
+    let [height, width, _] = maps[0].shape;
+    let channels = maps.iter().map(|maps| maps.shape[2]).sum();
+    let mut values = Vec::new();
+    for pixel in 0..maps[0].batch * height * width {
+        for maps in maps {
+            let channels = maps.shape[2];
+            values.extend_from_slice(&maps.values[pixel * channels..][..channels]);
+        }
+    }
+    Maps {
+        batch: maps[0].batch,
+        shape: [height, width, channels],
+        values,
+    }
 }

@@ -5,6 +5,8 @@ use std::convert::Infallible;
 use affectlens_cpu::Activation;
 
 use super::Architecture;
+#[cfg(not(target_family = "wasm"))]
+use super::clip::{ClipConvolution, ClipPool};
 use super::layer::{ChannelNorm, Classifier, Convolution, LineSum};
 #[cfg(not(target_family = "wasm"))]
 use super::walk::SelfAttention;
@@ -19,6 +21,9 @@ pub enum Layer {
     LineSum(LineSum),
     /// A layer norm.
     Norm(ChannelNorm),
+    /// A convolution over a clip.
+    #[cfg(not(target_family = "wasm"))]
+    Clip(ClipConvolution),
 }
 
 /// All layers of a network with weights.
@@ -44,6 +49,8 @@ impl Layers {
         let convolutions = layers.filter_map(|layer| match layer {
             Layer::Convolution(layer) => Some(layer),
             Layer::LineSum(_) | Layer::Norm(_) => None,
+            #[cfg(not(target_family = "wasm"))]
+            Layer::Clip(_) => None,
         });
         convolutions.collect()
     }
@@ -167,6 +174,26 @@ impl Walk for Layers {
         self.add_layers([&layers.all, &layers.output]);
         Ok(())
     }
+
+    #[cfg(not(target_family = "wasm"))]
+    fn clip_convolution(
+        &mut self,
+        layer: &ClipConvolution,
+        _input: &(),
+        _shortcut: Option<&()>,
+    ) -> Result<(), Infallible> {
+        self.layers.push(Layer::Clip(layer.clone()));
+        Ok(())
+    }
+
+    #[cfg(not(target_family = "wasm"))]
+    fn clip_max_pool(&mut self, _pool: ClipPool, _input: &()) {}
+
+    #[cfg(not(target_family = "wasm"))]
+    fn frame_average(&mut self, _frames: usize, _input: &()) {}
+
+    #[cfg(not(target_family = "wasm"))]
+    fn join(&mut self, _inputs: &[()]) {}
 
     fn concatenate(&mut self, _first: &(), _second: &()) {}
 

@@ -228,7 +228,7 @@ mod tests {
                 shape.iter().product::<usize>() + vectors * shape[0]
             }
             Layer::Norm(norm) => 2 * norm.channels,
-            Layer::LineSum(_) => unreachable!("no lines"),
+            Layer::LineSum(_) | Layer::Clip(_) => unreachable!("no such layer"),
         });
         counts.sum()
     }

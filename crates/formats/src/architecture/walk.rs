@@ -2,6 +2,8 @@
 
 use affectlens_cpu::Activation;
 
+#[cfg(not(target_family = "wasm"))]
+use super::clip::{ClipConvolution, ClipPool};
 use super::layer::{ChannelNorm, Classifier, Convolution, LineSum};
 
 /// Lists, reads, plans or carries out a network, depending on what a map is.
@@ -186,6 +188,31 @@ pub trait Walk {
         input: &Self::Map,
         addend: &Self::Map,
     ) -> Result<Self::Map, Self::Error>;
+
+    /// A convolution over a clip, and a map that is added before its activation.
+    ///
+    /// # Errors
+    ///
+    /// As [`convolution_beside`](Self::convolution_beside).
+    #[cfg(not(target_family = "wasm"))]
+    fn clip_convolution(
+        &mut self,
+        layer: &ClipConvolution,
+        input: &Self::Map,
+        shortcut: Option<&Self::Map>,
+    ) -> Result<Self::Map, Self::Error>;
+
+    /// Largest pixel of each window over some frames; padding never wins.
+    #[cfg(not(target_family = "wasm"))]
+    fn clip_max_pool(&mut self, pool: ClipPool, input: &Self::Map) -> Self::Map;
+
+    /// Mean of each channel over the pixels of each frame: a map of one column.
+    #[cfg(not(target_family = "wasm"))]
+    fn frame_average(&mut self, frames: usize, input: &Self::Map) -> Self::Map;
+
+    /// The channels of maps of one size after each other.
+    #[cfg(not(target_family = "wasm"))]
+    fn join(&mut self, inputs: &[Self::Map]) -> Self::Map;
 
     /// The channels of two maps of one pixel after each other.
     fn concatenate(&mut self, first: &Self::Map, second: &Self::Map) -> Self::Map;

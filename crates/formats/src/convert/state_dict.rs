@@ -325,12 +325,13 @@ impl<'a> Untaken<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::architecture::EfficientNetConfig;
+    use crate::architecture::{EfficientNetConfig, ResNetConfig};
     use crate::published::GraphConvolution;
 
     /// ResNet-18 as it is before training, each name with a prefix.
     fn resnet(prefix: &str) -> Weights {
-        let layout = StateDict::new(Architecture::ResNet18).expect("has a state dict");
+        let layout = StateDict::new(Architecture::ResNet(ResNetConfig::RESNET_18))
+            .expect("has a state dict");
         let mut weights = Weights::default();
         for (Parameter { name, shape, .. }, number) in layout.parameters().zip(1_u8..) {
             let values = vec![f32::from(number); shape.iter().product()];
@@ -342,7 +343,7 @@ mod tests {
     }
 
     fn canonical(weights: Weights) -> Result<Weights, String> {
-        StateDict::new(Architecture::ResNet18)
+        StateDict::new(Architecture::ResNet(ResNetConfig::RESNET_18))
             .expect("has a state dict")
             .canonical(&PublishedWeights::Named(weights), Metadata::default())
             .map_err(|error| error.to_string())

@@ -84,6 +84,17 @@ impl From<Layer> for StoredLayer {
                 },
                 published: Some(layer.published),
             },
+            #[cfg(not(target_family = "wasm"))]
+            Layer::Clip(layer) => Self {
+                name: layer.name,
+                shape: layer.config.weight_shape().to_vec(),
+                canonical_shape: layer.config.weight_shape().to_vec(),
+                operation: Operation::Convolution {
+                    groups: 1,
+                    stride: layer.config.stride[1],
+                },
+                published: Some(layer.published),
+            },
             Layer::Norm(norm) => Self {
                 name: norm.name,
                 shape: vec![norm.channels],

@@ -1,17 +1,18 @@
 //! Layers with weights in Burn's own operations.
 
 use affectlens_formats::architecture::{
-    self, ChannelNorm, Convolution, ConvolutionConfig, LineSum,
+    self, ChannelNorm, ClipConvolution, ClipConvolutionConfig, Convolution, ConvolutionConfig,
+    LineSum, Published,
 };
 use burn::module::{Module, Param, ParamId, RunningState};
 use burn::nn::BatchNormConfig;
 use burn::tensor::Tensor;
 use burn::tensor::activation::{gelu, relu, sigmoid, silu};
-use burn::tensor::module::{batch_norm_train, conv2d};
+use burn::tensor::module::{batch_norm_train, conv2d, conv3d};
 use burn::tensor::ops::ConvOptions;
 
 use super::Loader;
-use crate::backbone::folded::window;
+use crate::backbone::folded::{clip_window, window};
 use crate::kernel::{Activation, MapShape};
 use crate::weights::WeightsError;
 
@@ -30,43 +31,101 @@ pub(super) enum PlainLayer {
 /// `activation(convolve(x, weight) + bias)`; in training with batch norm or a layer scale before the activation.
 #[derive(Module, Debug)]
 pub(super) struct PlainConvolution {
+    /// Over a clip `[outputs, inputs, frames of the kernel, pixels of the kernel]`.
     weight: Param<Tensor<4>>,
     bias: Option<Param<Tensor<1>>>,
     batch_norm: Option<BatchNorm>,
     scale: Option<Param<Tensor<1>>>,
     slopes: Option<Param<Tensor<1>>>,
     #[module(skip)]
-    config: ConvolutionConfig,
+    kernel: Kernel,
+}
+
+/// What a convolution goes over.
+#[derive(Clone, Copy, Debug)]
+enum Kernel {
+    Picture(ConvolutionConfig),
+    /// The frames of a clip, which stand below each other.
+    Clip(ClipConvolutionConfig),
+}
+
+impl Kernel {
+    /// Shape of the weight in a file, and in memory.
+    fn shapes(self) -> (Vec<usize>, [usize; 4]) {
+        match self {
+            Self::Picture(config) => {
+                let shape = config.weight_shape();
+                (shape.to_vec(), shape)
+            }
+            Self::Clip(config) => {
+                let shape = config.weight_shape();
+                let [outputs, inputs, frames, height, width] = shape;
+                (shape.to_vec(), [outputs, inputs, frames, height * width])
+            }
+        }
+    }
+
+    fn activation(self) -> Activation {
+        match self {
+            Self::Picture(config) => config.activation,
+            Self::Clip(config) => config.activation,
+        }
+    }
 }
 
 impl PlainConvolution {
     /// Takes `name.weight`, `name.bias` and for PReLU `name.slopes` of canonical weights.
     pub(super) fn load(layer: &Convolution, from: &mut Loader<'_>) -> Result<Self, WeightsError> {
-        let Convolution { name, config, .. } = layer;
-        let shape = config.weight_shape();
-        let slopes = match config.activation {
+        let kernel = Kernel::Picture(layer.config);
+        Self::read(&layer.name, &layer.published, kernel, from)
+    }
+
+    /// The same of a convolution over a clip.
+    pub(super) fn load_clip(
+        layer: &ClipConvolution,
+        from: &mut Loader<'_>,
+    ) -> Result<Self, WeightsError> {
+        Self::read(
+            &layer.name,
+            &layer.published,
+            Kernel::Clip(layer.config),
+            from,
+        )
+    }
+
+    fn read(
+        name: &str,
+        published: &Published,
+        kernel: Kernel,
+        from: &mut Loader<'_>,
+    ) -> Result<Self, WeightsError> {
+        if from.is_trained {
+            return Self::unfolded(published, kernel, from);
+        }
+        let (stored, shape) = kernel.shapes();
+        let slopes = match kernel.activation() {
             Activation::Prelu => Some(from.take(&format!("{name}.slopes"), [shape[0]])?),
             _ => None,
         };
         Ok(Self {
-            weight: from.take(&format!("{name}.weight"), shape)?,
+            weight: from.take_reshaped(&format!("{name}.weight"), &stored, shape)?,
             bias: Some(from.take(&format!("{name}.bias"), [shape[0]])?),
             batch_norm: None,
             scale: None,
             slopes,
-            config: *config,
+            kernel,
         })
     }
 
     /// Takes what a state dict has for it.
-    pub(super) fn unfolded(
-        layer: &Convolution,
+    fn unfolded(
+        names: &Published,
+        kernel: Kernel,
         from: &mut Loader<'_>,
     ) -> Result<Self, WeightsError> {
-        let names = &layer.published;
-        let shape = layer.config.weight_shape();
+        let (stored, shape) = kernel.shapes();
         let outputs = [shape[0]];
-        let weight = from.take(&format!("{}.weight", names.layer), shape)?;
+        let weight = from.take_reshaped(&format!("{}.weight", names.layer), &stored, shape)?;
         let bias = names
             .has_bias
             .then(|| from.take(&format!("{}.bias", names.layer), outputs));
@@ -86,7 +145,7 @@ impl PlainConvolution {
             batch_norm,
             scale,
             slopes: slopes.transpose()?,
-            config: layer.config,
+            kernel,
         })
     }
 
@@ -110,7 +169,7 @@ impl PlainConvolution {
             batch_norm: None,
             scale: None,
             slopes: None,
-            config,
+            kernel: Kernel::Picture(config),
         };
         let maps = layer.convolve(maps);
         let batch_norm = BatchNorm::undoing(maps.clone(), bias.clone(), momentum);
@@ -142,7 +201,7 @@ impl PlainConvolution {
 
     /// Output channels.
     pub(super) fn outputs(&self) -> usize {
-        self.config.outputs()
+        self.weight.dims()[0]
     }
 
     /// Convolves feature maps and adds a shortcut, where there is one, before the activation.
@@ -160,24 +219,11 @@ impl PlainConvolution {
     }
 
     fn convolve(&self, maps: Tensor<4>) -> Tensor<4> {
-        let [_, channels, height, width] = maps.dims();
-        let ConvolutionConfig { kernel, stride, .. } = self.config;
-        let shape = MapShape {
-            height,
-            width,
-            channels,
-        };
-        let window = window(&self.config, shape);
-        let padding = |axis: usize, side: usize| {
-            let reach = (window.output[axis] - 1) * stride + kernel;
-            let before = window.padding[axis];
-            (before, reach.saturating_sub(side + before))
-        };
-        let padding = [padding(0, height), padding(1, width)];
-        let groups = self.config.groups();
-        let options = ConvOptions::new_with_padding([stride; 2], padding, [1; 2], groups);
         let bias = self.bias.as_ref().map(Param::val);
-        let mut maps = conv2d(maps, self.weight.val(), bias, options);
+        let mut maps = match self.kernel {
+            Kernel::Picture(config) => over_pictures(maps, self.weight.val(), bias, &config),
+            Kernel::Clip(config) => over_clips(maps, self.weight.val(), bias, &config),
+        };
         if let Some(batch_norm) = &self.batch_norm {
             maps = batch_norm.forward(maps);
         }
@@ -188,7 +234,7 @@ impl PlainConvolution {
     }
 
     fn activate(&self, maps: Tensor<4>) -> Tensor<4> {
-        match self.config.activation {
+        match self.kernel.activation() {
             Activation::Identity => maps,
             Activation::Silu => silu(maps),
             Activation::Relu => relu(maps),
@@ -202,6 +248,56 @@ impl PlainConvolution {
             }
         }
     }
+}
+
+fn over_pictures(
+    maps: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    config: &ConvolutionConfig,
+) -> Tensor<4> {
+    let [_, channels, height, width] = maps.dims();
+    let ConvolutionConfig { kernel, stride, .. } = *config;
+    let shape = MapShape {
+        height,
+        width,
+        channels,
+    };
+    let window = window(config, shape);
+    let padding = |axis: usize, side: usize| {
+        let reach = (window.output[axis] - 1) * stride + kernel;
+        let before = window.padding[axis];
+        (before, reach.saturating_sub(side + before))
+    };
+    let padding = [padding(0, height), padding(1, width)];
+    let options = ConvOptions::new_with_padding([stride; 2], padding, [1; 2], config.groups());
+    conv2d(maps, weight, bias, options)
+}
+
+/// `[batch, inputs, frames * height, width]` to `[batch, outputs, frames * height, width]`
+fn over_clips(
+    maps: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    config: &ClipConvolutionConfig,
+) -> Tensor<4> {
+    let [batch, channels, height, width] = maps.dims();
+    let shape = MapShape {
+        height,
+        width,
+        channels,
+    };
+    let (span, window) = clip_window(config, shape);
+    let frame = span.frame_of(shape);
+    let clip: Tensor<5> = maps.reshape([batch, channels, span.frames, frame.height, width]);
+    let weight: Tensor<5> = weight.reshape(config.weight_shape());
+    let stride = [span.stride, window.stride, window.stride];
+    let [above, left] = window.padding;
+    let padding = [span.padding, above, left].map(|pixels| (pixels, pixels));
+    let options = ConvOptions::new_with_padding(stride, padding, [1; 3], 1);
+    let clip = conv3d(clip, weight, bias, options);
+    let [batch, outputs, frames, height, width] = clip.dims();
+    clip.reshape([batch, outputs, frames * height, width])
 }
 
 /// `(x - mean) / sqrt(variance + epsilon) * weight + bias`, mean and variance over channels.

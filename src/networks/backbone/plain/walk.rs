@@ -4,8 +4,8 @@ use std::convert::Infallible;
 use std::slice::Iter;
 
 use affectlens_formats::architecture::{
-    Activation, Beside, ChannelNorm, Classifier, Convolution, CoordinateAttention, MaxPool,
-    SelfAttention, Shortcut, Walk,
+    Activation, Beside, ChannelNorm, Classifier, ClipConvolution, ClipPool, Convolution,
+    CoordinateAttention, MaxPool, SelfAttention, Shortcut, Walk,
 };
 use burn::tensor::activation::{relu, softmax};
 use burn::tensor::module::max_pool2d;
@@ -255,6 +255,50 @@ impl Walk for Forward<'_> {
             .permute([0, 1, 4, 2, 3])
             .reshape([batch, channels, rows, pixels]);
         Ok(output.forward(attended, Some(addend.clone())))
+    }
+
+    fn clip_convolution(
+        &mut self,
+        _layer: &ClipConvolution,
+        input: &Tensor<4>,
+        shortcut: Option<&Tensor<4>>,
+    ) -> Result<Tensor<4>, Infallible> {
+        Ok(self.next().forward(input.clone(), shortcut.cloned()))
+    }
+
+    /// The largest of each frame, and of those along time.
+    fn clip_max_pool(&mut self, pool: ClipPool, input: &Tensor<4>) -> Tensor<4> {
+        let ClipPool {
+            frames,
+            kernel: [kernel, side],
+            stride: [stride, step],
+            padding: [before, around],
+        } = pool;
+        let [batch, channels, height, width] = input.dims();
+        let options = MaxPoolOptions::new([side; 2])
+            .with_stride([step; 2])
+            .with_padding([around; 2]);
+        let pictures = [batch, channels * frames, height / frames, width];
+        let pooled = max_pool2d(input.clone().reshape(pictures), options);
+        let [.., height, width] = pooled.dims();
+        let options = MaxPoolOptions::new([kernel, 1])
+            .with_stride([stride, 1])
+            .with_padding([before, 0]);
+        let lines = pooled.reshape([batch, channels, frames, height * width]);
+        let pooled = max_pool2d(lines, options);
+        let frames = pooled.dims()[2];
+        pooled.reshape([batch, channels, frames * height, width])
+    }
+
+    fn frame_average(&mut self, frames: usize, input: &Tensor<4>) -> Tensor<4> {
+        let [batch, channels, height, width] = input.dims();
+        let pixels = height / frames * width;
+        let lines = input.clone().reshape([batch, channels, frames, pixels]);
+        lines.mean_dim(3)
+    }
+
+    fn join(&mut self, inputs: &[Tensor<4>]) -> Tensor<4> {
+        Tensor::cat(inputs.to_vec(), 1)
     }
 
     fn concatenate(&mut self, first: &Tensor<4>, second: &Tensor<4>) -> Tensor<4> {

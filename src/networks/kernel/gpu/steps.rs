@@ -7,7 +7,7 @@ use super::shader::Element;
 use super::windows::Windowed;
 use super::writer::Writer;
 use super::{Buffer, Read};
-use crate::kernel::{Activation, LineSums, Map, MapShape, Shortcut, Step, Weighted, Window};
+use crate::kernel::{Activation, LineSums, Map, MapShape, Shortcut, Span, Step, Weighted, Window};
 
 /// Above this number of pixels, means are taken in two dispatches: one group alone would leave the GPU idle.
 const ONE_GROUP_PIXELS: usize = 56 * 56;
@@ -27,7 +27,10 @@ impl Writer<'_> {
                 window,
                 weighted,
                 shortcut,
-            } => self.convolution(*input, *output, *window, weighted, *shortcut),
+            } => {
+                let windowed = self.windowed(*input, *output, *window, weighted.activation);
+                self.convolution(windowed, [*input, *output], weighted, *shortcut);
+            }
             Step::Depthwise {
                 input,
                 output,
@@ -39,7 +42,10 @@ impl Writer<'_> {
                 input,
                 output,
                 window,
-            } => self.max_pool(*input, *output, *window),
+            } => {
+                let windowed = self.windowed(*input, *output, *window, Activation::Identity);
+                self.max_pool(windowed, *input, *output);
+            }
             Step::Pointwise {
                 input,
                 output,
@@ -82,30 +88,31 @@ impl Writer<'_> {
                 epsilon,
             } => self.layer_norm(*input, *output, [scale, bias], *epsilon),
             Step::Sequence(sequence) => self.sequence(sequence),
+            Step::Clip(clip) => self.clip(clip),
         }
     }
 
-    fn convolution(
+    /// A dense convolution over a window.
+    pub(super) fn convolution(
         &mut self,
-        input: Map,
-        output: Map,
-        window: Window,
+        windowed: Windowed,
+        [input, output]: [Map; 2],
         weighted: &Weighted,
         shortcut: Option<Map>,
     ) {
-        let shape = self.plan.shape(input);
         // The network's input has as many channels in memory as it has.
         let stored = self.buffer(input).stored;
         let windowed = Windowed {
             from: MapShape {
                 channels: stored,
-                ..shape
+                ..windowed.from
             },
             shortcut: shortcut.map(|map| self.buffer(map).element),
-            ..self.windowed(input, output, window, weighted.activation)
+            ..windowed
         };
         let mut reads = vec![Read::Buffer(input.index())];
-        reads.extend(self.weight_and_bias(weighted, shape.channels, stored));
+        let inputs = self.plan.shape(input).channels;
+        reads.extend(self.weight_and_bias(weighted, inputs, stored));
         reads.extend(shortcut.map(|map| Read::Buffer(map.index())));
         reads.extend(self.slopes(weighted));
         self.push(
@@ -137,10 +144,11 @@ impl Writer<'_> {
         });
     }
 
-    fn max_pool(&mut self, input: Map, output: Map, window: Window) {
+    /// The largest of each window.
+    pub(super) fn max_pool(&mut self, windowed: Windowed, input: Map, output: Map) {
         let windowed = Windowed {
             pixels: 1,
-            ..self.windowed(input, output, window, Activation::Identity)
+            ..windowed
         };
         let reads = vec![Read::Buffer(input.index())];
         self.push(windowed.max_pool(), reads, output.index(), move |batch| {
@@ -148,7 +156,8 @@ impl Writer<'_> {
         });
     }
 
-    fn windowed(
+    /// A window over pictures.
+    pub(super) fn windowed(
         &self,
         input: Map,
         output: Map,
@@ -159,6 +168,7 @@ impl Writer<'_> {
             from: self.plan.shape(input),
             outputs: self.buffer(output).stored / 4,
             window,
+            span: Span::PICTURE,
             activation,
             input: self.buffer(input).element,
             output: self.buffer(output).element,

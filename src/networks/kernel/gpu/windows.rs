@@ -2,16 +2,19 @@
 
 use super::builder::ShaderBuilder;
 use super::shader::{Element, Shader};
-use crate::kernel::{Activation, MapShape, Window};
+use crate::kernel::{Activation, MapShape, Span, Window};
 
 const GROUP: usize = 64;
 
 /// A window over maps; channels of input and output in fours, but for the convolution over few channels.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Windowed {
+    /// A picture, or one frame of a clip.
     pub(super) from: MapShape,
     pub(super) outputs: usize,
     pub(super) window: Window,
+    /// Frames that are read with the window.
+    pub(super) span: Span,
     pub(super) activation: Activation,
     pub(super) input: Element,
     pub(super) output: Element,
@@ -29,7 +32,8 @@ impl Windowed {
             padding, output, ..
         } = self.window;
         let [height, width] = output;
-        let invocations = batch * height * width.div_ceil(self.pixels) * self.outputs;
+        let pictures = batch * self.span.output;
+        let invocations = pictures * height * width.div_ceil(self.pixels) * self.outputs;
         let numbers = vec![
             invocations,
             self.from.height,
@@ -117,10 +121,26 @@ impl Windowed {
             builder = builder.reads("slopes", Element::F32);
         }
         let Window { kernel, stride, .. } = self.window;
+        let Span {
+            frames,
+            padding,
+            output,
+            ..
+        } = self.span;
+        let is_clip = self.span != Span::PICTURE;
+        builder = builder.writes("output", self.output);
+        if is_clip {
+            builder = builder.counts(&[
+                ("FRAMES", output),
+                ("IN_FRAMES", frames),
+                ("FRAME_STRIDE", self.span.stride),
+                ("FRONT", padding),
+            ]);
+        }
         builder
-            .writes("output", self.output)
             .counts(&[
                 ("PIXELS", self.pixels),
+                ("TAPS", self.span.kernel),
                 ("KERNEL", kernel),
                 ("STRIDE", stride),
                 // Columns of the input that the pixels of an invocation see together.
@@ -128,6 +148,10 @@ impl Windowed {
             ])
             .activation("activate", self.activation)
             .source(include_str!("shaders/window.wgsl"))
+            .source(match is_clip {
+                true => include_str!("shaders/window-frames-several.wgsl"),
+                false => include_str!("shaders/window-frames-one.wgsl"),
+            })
     }
 }
 

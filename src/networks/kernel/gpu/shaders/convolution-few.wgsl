@@ -8,13 +8,15 @@ fn main(group: u32, local: u32) {
     var sum$pixel = bias[column];
     #end
     var seen: array<f32, COLUMNS>;
+    #for kt in TAPS
+    let frame$kt = frame_of(place, $ktu);
     #for ky in KERNEL
-    if (is_inside(place.top + $ky, launch.in_height)) {
-        let row = row_of(place, place.top + $ky);
+    if (frame$kt >= 0 && is_inside(place.top + $ky, launch.in_height)) {
+        let row = row_of(frame$kt, place.top + $ky);
         #for channel in INPUTS
         {
             #for kx in KERNEL
-            let w$kx = vec4<f32>(weight[(($kyu * KERNEL + $kxu) * launch.inputs + $channelu) * launch.outputs + column]);
+            let w$kx = vec4<f32>(weight[((($ktu * KERNEL + $kyu) * KERNEL + $kxu) * launch.inputs + $channelu) * launch.outputs + column]);
             #end
             #for at in COLUMNS
             seen[$at] = select(
@@ -31,6 +33,7 @@ fn main(group: u32, local: u32) {
         }
         #end
     }
+    #end
     #end
     let at = output_of(place);
     #for pixel in PIXELS

@@ -9,9 +9,11 @@ fn main(group: u32, local: u32) {
     var sum$pixel = bias[column];
     #end
     var seen: array<vec4<f32>, COLUMNS>;
+    #for kt in TAPS
+    let frame$kt = frame_of(place, $ktu);
     #for ky in KERNEL
-    if (is_inside(place.top + $ky, launch.in_height)) {
-        let row = row_of(place, place.top + $ky);
+    if (frame$kt >= 0 && is_inside(place.top + $ky, launch.in_height)) {
+        let row = row_of(frame$kt, place.top + $ky);
         for (var k = 0u; k < inputs; k++) {
             #for at in COLUMNS
             seen[$at] = select(
@@ -21,7 +23,7 @@ fn main(group: u32, local: u32) {
             );
             #end
             #for kx in KERNEL
-            let at$kx = (($kyu * KERNEL + $kxu) * launch.inputs + k * 4u) * launch.outputs + column;
+            let at$kx = ((($ktu * KERNEL + $kyu) * KERNEL + $kxu) * launch.inputs + k * 4u) * launch.outputs + column;
             #for part in PARTS
             let w$kx_$part = vec4<f32>(weight[at$kx + $partu * launch.outputs]);
             #for pixel in PIXELS
@@ -31,6 +33,7 @@ fn main(group: u32, local: u32) {
             #end
         }
     }
+    #end
     #end
     let at = output_of(place);
     #for pixel in PIXELS

@@ -11,7 +11,7 @@ fn main(group: u32, local: u32) {
     var seen: array<vec4<f32>, COLUMNS>;
     #for ky in KERNEL
     if (is_inside(place.top + $ky, launch.in_height)) {
-        let row = row_of(place, place.top + $ky);
+        let row = row_of(frame_of(place, 0u), place.top + $ky);
         #for kx in KERNEL
         let even$kx = vec4<f32>(weight[($kyu * KERNEL + $kxu) * 2u * launch.outputs + column]);
         let odd$kx = vec4<f32>(weight[(($kyu * KERNEL + $kxu) * 2u + 1u) * launch.outputs + column]);

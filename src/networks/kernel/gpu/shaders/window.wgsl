@@ -17,8 +17,8 @@ fn place_of(invocation: u32) -> Place {
     );
 }
 
-// First pixel of a row of the input.
-fn row_of(place: Place, y: i32) -> u32 { return (place.picture * launch.in_height + u32(y)) * launch.in_width; }
+// First pixel of a row of a picture of the input.
+fn row_of(picture: i32, y: i32) -> u32 { return (u32(picture) * launch.in_height + u32(y)) * launch.in_width; }
 
 // A pixel of a row; outside of it another one, which does not count.
 fn pixel_of(row: u32, x: i32) -> u32 { return row + min(u32(x), launch.in_width - 1u); }

@@ -1,0 +1,232 @@
+//! Networks over clips against torchvision, with seeded weights.
+
+use affectlens::backbone::{Architecture, PlainNetwork, canonical_weights};
+use affectlens::clip::{CLIP_NAMES, ClipBackbone, ClipConfig};
+use affectlens::device::OpenedDevice;
+use affectlens::frame::Frame;
+use affectlens::weights::{PublishedWeights, Weights};
+use burn::tensor::{Device, Tensor, TensorData};
+use serde::Deserialize;
+
+use crate::backbones::{RELATIVE, assert_close};
+use crate::seeded::{Shapes, golden_file, state_dict, uniform};
+
+/// Side of the small clips, pixels.
+const SMALL: u32 = 32;
+
+/// What `tests/goldens/clips.py` wrote.
+#[derive(Deserialize)]
+struct Golden {
+    shapes: Shapes,
+    /// Features of a clip of small frames, `[moments, width]`.
+    small: Vec<f32>,
+    /// The same of frames of the network's own size.
+    whole: Vec<f32>,
+}
+
+fn golden(name: &str) -> Golden {
+    let text = std::fs::read_to_string(golden_file(&format!("clips/{name}.json")));
+    serde_json::from_str(&text.expect("committed")).expect("generated")
+}
+
+fn canonical(name: &str, weights: Weights) -> Result<Weights, String> {
+    let converted = canonical_weights(name, &PublishedWeights::Named(weights));
+    converted.map_err(|error| error.to_string())
+}
+
+/// Canonical weights of a network from torchvision's layout.
+fn seeded(name: &str) -> Weights {
+    canonical(name, state_dict(&golden(name).shapes)).expect("the published layout")
+}
+
+/// The clip that the generator draws, `[channels, frames, side, side]` there, with frames below each other:
+/// `[1, 3, frames * side, side]`.
+fn clip(frames: usize, side: u32) -> Tensor<4> {
+    let side = side as usize;
+    let values = uniform("input", 3 * frames * side * side);
+    let values = values.into_iter().map(|value| 2.0 * value).collect();
+    let shape = [1, 3, frames * side, side];
+    Tensor::from_data(TensorData::new(values, shape), &Device::flex())
+}
+
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().try_into_vec().expect("f32")
+}
+
+fn features(network: &ClipBackbone, clips: Tensor<4>) -> Vec<f32> {
+    values(network.forward(clips.permute([0, 2, 3, 1])))
+}
+
+#[test]
+fn clip_networks_equal_torchvision() {
+    for name in CLIP_NAMES {
+        let (weights, golden) = (seeded(name), golden(name));
+        let config = ClipConfig::from_name(name).expect("a network over clips");
+        let config = config.of_size(config.frames, SMALL);
+        let network = ClipBackbone::of_size(config, &weights, &OpenedDevice::cpu());
+        let network = network.expect("canonical");
+        assert_eq!(network.moments(), 2, "{name}");
+        let clip = clip(config.frames, SMALL);
+        assert_close(&features(&network, clip.clone()), &golden.small, RELATIVE);
+        let architecture = Architecture::Clip(config);
+        let plain = PlainNetwork::load(architecture, &weights, &Device::flex());
+        let plain = plain.expect("canonical").forward(clip).remove(0);
+        assert_close(&values(plain), &golden.small, RELATIVE);
+    }
+}
+
+#[test]
+#[ignore = "takes seconds and a gigabyte: run cargo xtask test"]
+fn clip_networks_of_their_own_size_equal_torchvision() {
+    for name in CLIP_NAMES {
+        let weights = seeded(name);
+        let network = ClipBackbone::load(&weights, &OpenedDevice::cpu()).expect("canonical");
+        let ClipConfig { frames, side, .. } = *network.config();
+        let features = features(&network, clip(frames, side));
+        assert_close(&features, &golden(name).whole, RELATIVE);
+    }
+}
+
+#[test]
+fn published_layouts_have_the_published_parameter_counts() {
+    // Five classes in place of Kinetics' 400.
+    for (name, classes, expected) in [
+        ("r3d-18", 5 * 513, 33_166_272),
+        ("r2plus1d-18", 5 * 513, 31_300_125),
+        ("s3d", 5 * 1025, 7_910_048),
+    ] {
+        let shapes = golden(name).shapes;
+        let learned = shapes.iter().filter(|(name, _)| !name.contains("running_"));
+        let count: usize = learned
+            .map(|(_, shape)| shape.iter().product::<usize>())
+            .sum();
+        assert_eq!(count - classes, expected, "{name}");
+    }
+}
+
+/// Several clips at once are as each is alone, and prepared frames make the clip that they are.
+#[test]
+fn clips_do_not_see_each_other() {
+    let weights = seeded("s3d");
+    let config = ClipConfig::S3D.of_size(8, SMALL);
+    let network = ClipBackbone::of_size(config, &weights, &OpenedDevice::cpu());
+    let network = network.expect("canonical");
+    let first = clip(8, SMALL);
+    let second = first.clone() * -0.5;
+    let alone = [first.clone(), second.clone()].map(|clip| features(&network, clip));
+    let both = features(&network, Tensor::cat(vec![first, second], 0));
+    assert_close(&both, &alone.concat(), RELATIVE);
+
+    let frame = |number: u8| {
+        let pixels = (0..SMALL * SMALL * 3).map(|value| (value % 251) as u8 ^ (17 * number));
+        Frame::from_rgb(SMALL, SMALL, pixels.collect()).expect("a full picture")
+    };
+    let frames: Vec<Frame> = (0..8).map(frame).collect();
+    let prepared = network.prepare_clip(&frames).expect("eight small frames");
+    let once = network.embed(&prepared.iter().collect::<Vec<_>>());
+    let once = once.expect("eight frames");
+    assert_eq!(once.dims(), [1, 1024]);
+    let reversed = network.embed(&prepared.iter().rev().collect::<Vec<_>>());
+    let apart = values(once - reversed.expect("eight frames"));
+    assert!(
+        apart.iter().any(|value| value.abs() > 1e-3),
+        "time has a direction"
+    );
+}
+
+#[test]
+fn clips_of_another_size_are_refused() {
+    let weights = seeded("r3d-18");
+    let config = ClipConfig::R3D_18.of_size(16, SMALL);
+    let network = ClipBackbone::of_size(config, &weights, &OpenedDevice::cpu());
+    let network = network.expect("canonical");
+    let black = |side: u32| {
+        let pixels = vec![0; side as usize * side as usize * 3];
+        Frame::from_rgb(side, side, pixels).expect("a full picture")
+    };
+    let refusal = |frames: &[Frame]| {
+        let prepared = network.prepare_clip(frames);
+        prepared.expect_err("no clip").to_string()
+    };
+    assert_eq!(
+        refusal(&vec![black(SMALL); 15]),
+        "clip has 15 frames, `r3d-18` looks at 16 at a time"
+    );
+    let mut frames = vec![black(SMALL); 16];
+    frames[3] = black(180);
+    assert_eq!(
+        refusal(&frames),
+        "frame 3 of the clip has 180 x 180 pixels, `r3d-18` expects 32 x 32"
+    );
+    let frame = network.prepare(&black(180));
+    let error = network.embed(&[&frame; 15]).expect_err("no clip");
+    assert_eq!(
+        error.to_string(),
+        "clip has 15 frames, `r3d-18` looks at 16 at a time"
+    );
+}
+
+#[test]
+fn other_weights_are_refused() {
+    let load = |weights: &Weights| {
+        let loaded = ClipBackbone::load(weights, &OpenedDevice::cpu());
+        loaded.expect_err("must be refused").to_string()
+    };
+    let mut weights = Weights::default();
+    weights.metadata.architecture = "resnet50".to_owned();
+    assert_eq!(
+        load(&weights),
+        "weights are for architecture `resnet50`, expected `r3d-18`, `r2plus1d-18`, `s3d`"
+    );
+    weights.metadata.architecture = "s3d".to_owned();
+    weights.metadata.input_side = Some(180);
+    assert!(load(&weights).ends_with("input side is 180, expected 224 pixels"));
+    weights.metadata.input_side = Some(224);
+    let classes = weights.insert("classifier.weight", vec![400, 1024], vec![0.0; 400 * 1024]);
+    classes.expect("as many values");
+    let message = load(&weights);
+    assert!(
+        message.ends_with(
+            "`classifier.weight` gives classes, expected the layers of s3d that give features alone"
+        ),
+        "{message}"
+    );
+
+    let published = |change: &dyn Fn(&mut Weights)| {
+        let mut weights = state_dict(&golden("s3d").shapes);
+        change(&mut weights);
+        canonical("s3d", weights)
+    };
+    let whole = published(&|_| ()).expect("torchvision's layout");
+    let alone = published(&|weights| {
+        for part in ["weight", "bias"] {
+            weights.remove(&format!("classifier.1.{part}"));
+        }
+    });
+    assert!(
+        alone.expect("features alone") == whole,
+        "classes are left out"
+    );
+    let refusal = |change: &dyn Fn(&mut Weights)| published(change).expect_err("must be refused");
+    let missing = refusal(&|weights| _ = weights.remove("features.5.branch3.1.0.weight"));
+    assert!(
+        missing.starts_with("weight `features.5.branch3.1.0.weight` is missing"),
+        "{missing}"
+    );
+    let unknown = refusal(&|weights| {
+        let inserted = weights.insert("fc.bias", vec![1], vec![0.0]);
+        inserted.expect("one value");
+    });
+    assert_eq!(unknown, "weight `fc.bias` does not belong to s3d");
+    let graph = PublishedWeights::Graph {
+        named: Weights::default(),
+        convolutions: vec![],
+        operations: vec![],
+        classifier: None,
+    };
+    let error = canonical_weights("s3d", &graph);
+    assert_eq!(
+        error.expect_err("a graph").to_string(),
+        "published file is malformed: `s3d` is read from a state dict, the file is a graph (ONNX)"
+    );
+}

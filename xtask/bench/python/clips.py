@@ -1,0 +1,141 @@
+"""Times the networks over clips beside onnxruntime on this CPU: the same seeded weights, the same clip, taking turns.
+
+    python clips.py AFFECTLENS [--rounds 5] [--threads 2] [NAME...]
+
+AFFECTLENS is the program. torchvision builds each network and fills it with seeded weights; `affectlens convert` reads the
+checkpoint, torch.onnx writes the same network without its classifier for onnxruntime. Before anything is timed the outputs
+are compared. Prints milliseconds a clip of 16 frames of 224 pixels, ratios, and the most memory of each process.
+
+Needs numpy, onnx and onnxruntime (requirements.txt), and torch and torchvision.
+"""
+
+import argparse
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+import torch
+import torchvision
+from onnx_models import uniform
+
+SHAPE = (1, 3, 16, 224, 224)
+# Between the two programs: f32 sums in another order.
+TOLERANCE = 1e-3
+# An engine's threads may spin for a while after its turn.
+PAUSE_S = 0.1
+HERE = pathlib.Path(__file__).parent
+
+
+class Features(torch.nn.Module):
+    """Means over the pixels of the last maps, `[batch, moments, width]`."""
+
+    def __init__(self, name):
+        super().__init__()
+        self.network = torchvision.models.get_model(name)
+        is_resnet = hasattr(self.network, "stem")
+        layers = list(self.network.children())[:-2]
+        self.trunk = torch.nn.Sequential(*layers) if is_resnet else self.network.features
+
+    def forward(self, clip):
+        return self.trunk(clip).mean((3, 4)).transpose(1, 2)
+
+
+NETWORKS = {"r3d-18": "r3d_18", "r2plus1d-18": "r2plus1d_18", "s3d": "s3d"}
+
+
+def fill(network):
+    """Weights that keep activations of order one, and batch norms that do something."""
+    for name, parameter in network.state_dict().items():
+        if name.endswith("num_batches_tracked"):
+            continue
+        values = uniform(name, parameter.numel()).reshape(parameter.shape)
+        if name.endswith("running_var"):
+            values = 1 + 0.5 * values
+        elif name.endswith(("running_mean", "bias")):
+            values = 0.25 * values
+        elif parameter.dim() == 1:
+            values = 1 + 0.25 * values
+        else:
+            values = values * np.sqrt(4.5 / np.prod(parameter.shape[1:]))
+        parameter.copy_(torch.from_numpy(np.asarray(values, np.float32)))
+
+
+def write(name, program, folder):
+    """The network for both programs, and a clip."""
+    model = Features(NETWORKS[name]).eval()
+    with torch.no_grad():
+        fill(model.network)
+    torch.save(model.network.state_dict(), folder / f"{name}.pth")
+    weights = folder / f"{name}.safetensors"
+    subprocess.run([program, "convert", folder / f"{name}.pth", weights, "--backbone", name], check=True)
+    clip = uniform("clip", int(np.prod(SHAPE))).reshape(SHAPE) * np.float32(2)
+    clip.tofile(folder / "input")
+    with torch.no_grad():
+        torch.onnx.export(
+            model,
+            (torch.from_numpy(clip),),
+            folder / f"{name}.onnx",
+            input_names=["input"],
+            output_names=["output"],
+            opset_version=18,
+            dynamo=False,
+        )
+
+
+class Engine:
+    """A process that answers the lines of `affectlens bench --serve`."""
+
+    def __init__(self, command):
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.first_ms = json.loads(self.process.stdout.readline())["first_ms"]
+
+    def ask(self, line):
+        print(line, file=self.process.stdin, flush=True)
+        return json.loads(self.process.stdout.readline())
+
+
+def compare(name, program, folder, threads, rounds):
+    write(name, program, folder)
+    ours = [program, "bench", "--serve", "--network", name, "--device", "cpu", "--weights", folder]
+    theirs = [sys.executable, HERE / "serve_onnxruntime.py", "--model", folder / f"{name}.onnx"]
+    theirs += ["--shape", ",".join(map(str, SHAPE))]
+    more = ["--input", folder / "input", "--threads", str(threads)]
+    engines = {"affectlens": Engine(ours + more), "onnxruntime": Engine(theirs + more)}
+    outputs = [np.array(engine.ask("output")["output"], np.float32) for engine in engines.values()]
+    difference = np.abs(outputs[0] - outputs[1]).max() / np.abs(outputs[1]).max()
+    if not difference <= TOLERANCE:
+        raise SystemExit(f"{name}: outputs differ by {difference}, tolerated {TOLERANCE}")
+    times = {engine: [] for engine in engines}
+    for turn in range(rounds):
+        for engine in list(engines)[:: 1 if turn % 2 == 0 else -1]:
+            time.sleep(PAUSE_S)
+            times[engine] += engines[engine].ask("run 1")["times_ms"]
+    medians = {engine: float(np.median(values)) for engine, values in times.items()}
+    memory = {engine: process.ask("quit")["peak_memory_bytes"] / 1e6 for engine, process in engines.items()}
+    for engine, median in medians.items():
+        spread = f"{min(times[engine]):.0f} to {max(times[engine]):.0f}"
+        print(f"{name}, {threads} threads, {engine}: median {median:.0f} ms ({spread}), peak {memory[engine]:.0f} MB")
+    ratio = medians["affectlens"] / medians["onnxruntime"]
+    peak = memory["affectlens"] / memory["onnxruntime"]
+    print(f"{name}, {threads} threads: ratio {ratio:.2f}, of memory {peak:.2f}, outputs differ by {difference:.1e}", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("program")
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    for name in arguments.names or NETWORKS:
+        with tempfile.TemporaryDirectory() as folder:
+            compare(name, arguments.program, pathlib.Path(folder), arguments.threads, arguments.rounds)
+
+
+if __name__ == "__main__":
+    main()
