@@ -60,7 +60,7 @@ pub use networks::{
     backbone, crop, detect, device, head, kernel, landmarks, network, pose, voice, weights,
 };
 #[cfg(not(target_family = "wasm"))]
-pub use networks::{clip, pose};
+pub use networks::clip;
 pub(crate) use numbers::probability;
 pub use numbers::{
     baseline, calibration, circumplex, facs, filtering, fusion, gaps, metrics, optical_flow,
