@@ -7,7 +7,7 @@ import { draw } from "affectlens/draw";
  * @param {HTMLCanvasElement} canvas lies over the picture, of the same size
  * @param {{ width: number, height: number, isMirrored: boolean, hasMesh: boolean, hasSkeletons: boolean }} picture size in its
  *   own pixels
- * @param {import("./log.js").KeptReport | undefined} report
+ * @param {import("affectlens/draw").Drawable | undefined} report
  * @param {number | undefined} chosen id of the face that the timeline shows
  */
 export function drawReport(canvas, { isMirrored, hasMesh, hasSkeletons, ...size }, report, chosen) {

@@ -128,7 +128,7 @@ impl Args {
     }
 
     /// What reads the group's features, with the weights of a folder.
-    fn reader(&self, group: &Group, weights: Option<PathBuf>) -> Result<VideoReader> {
+    fn video_reader(&self, group: &Group, weights: Option<PathBuf>) -> Result<VideoReader> {
         let mut reader = open_videos(group.backbone, weights, self.device)?;
         let weights = self.weights.as_deref();
         let open = |stream| {
@@ -147,7 +147,7 @@ impl Args {
         ours: &mut BTreeMap<&str, Confusion>,
         features: &mut BTreeMap<&'static str, Vec<PathBuf>>,
     ) -> Result<()> {
-        let reader = match self.reader(group, weights) {
+        let reader = match self.video_reader(group, weights) {
             Ok(reader) => reader,
             Err(error) => {
                 let presets = group.presets.join(", ");
