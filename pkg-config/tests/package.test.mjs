@@ -186,7 +186,7 @@ test("both packages have the crate's version", () => {
 
 test("weights are what their manifest says", () => {
   const { files } = readJson(join(installed("affectlens-weights"), "manifest.json"));
-  const roles = ["backbone", "blendshapes", "detector", "fullRangeDetector", "head", "mesh", "pretrained", "violenceBackbone", "violenceHead", "voice"];
+  const roles = ["backbone", "blendshapes", "detector", "fullRangeDetector", "head", "mesh", "poseDetector", "poseLandmarks", "pretrained", "violenceBackbone", "violenceHead", "voice"];
   assert.deepEqual(Object.keys(files).sort(), roles);
   const exported = runModule(`
     import weights from "affectlens-weights";
