@@ -56,11 +56,11 @@ mod words;
 
 pub use lens::{controls, error, faces, part, people, sound, violence};
 pub use networks::audio;
+#[cfg(not(target_family = "wasm"))]
+pub use networks::clip;
 pub use networks::{
     backbone, crop, detect, device, head, kernel, landmarks, network, pose, voice, weights,
 };
-#[cfg(not(target_family = "wasm"))]
-pub use networks::clip;
 pub(crate) use numbers::probability;
 pub use numbers::{
     baseline, calibration, circumplex, facs, filtering, fusion, gaps, metrics, optical_flow,

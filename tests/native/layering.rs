@@ -21,7 +21,7 @@ const CRATES: [(&str, &str); 7] = [
 ];
 
 /// The engine's modules from the bottom to the top, each with its room; a module may use those before it.
-const MODULES: [(&str, &str); 48] = [
+const MODULES: [(&str, &str); 49] = [
     ("label", "words"),
     ("face", "words"),
     ("person", "words"),
