@@ -129,13 +129,13 @@ function spoilWeights() {
 describe("options", LIMIT, () => {
   const REFUSED = [
     [{ device: "gpu" }, 'device is "gpu", expected one of auto, webgpu, cpu'],
-    [{ tasks: ["gaze"] }, 'tasks is "gaze", expected one of expression, valence-arousal, action-units, violence'],
+    [{ tasks: ["gaze"] }, 'tasks is "gaze", expected one of expression, valence-arousal, action-units, violence, pose'],
     [{ tasks: "expression" }, 'tasks is "expression", expected an array of task names'],
     [{ weights: 7 }, "weights is 7, expected a URL, a manifest or bytes"],
     [
       { weights: { face: {} } },
       'weights is "face", expected files named detector, fullRangeDetector, backbone, pretrained, head, valenceArousalHead, ' +
-        "actionUnitsHead, mesh, blendshapes, violenceBackbone, violenceHead, voice, audioEncoder, audioExpressionHead",
+        "actionUnitsHead, mesh, blendshapes, violenceBackbone, violenceHead, voice, audioEncoder, audioExpressionHead, poseDetector, poseLandmarks, poseLandmarksFull, poseLandmarksHeavy",
     ],
     [{ weights: { detector: "x" } }, 'weights.detector is "x", expected an ArrayBuffer, Uint8Array, Blob or File'],
     [{ wasmUrl: 1 }, "wasmUrl is 1, expected a string or URL"],
