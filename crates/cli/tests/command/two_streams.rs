@@ -81,6 +81,10 @@ fn people(video: usize, frame: usize) -> [Person; 2] {
     })
 }
 
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "held inside of the picture"
+)]
 fn draw(people: &[Person]) -> RgbImage {
     let mut picture = RgbImage::from_pixel(SIDE, SIDE, Rgb([30, 40, 50]));
     for (person, colour) in people.iter().zip([[240, 220, 40], [60, 200, 240]]) {

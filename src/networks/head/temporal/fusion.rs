@@ -36,10 +36,6 @@ pub(super) struct Fusion {
 
 /// What relates the frames.
 #[derive(Module, Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one per head, and it is rarely moved"
-)]
 enum Frames {
     BiLstm(BiLstm),
     Tcn(Tcn),

@@ -26,6 +26,10 @@ const OUTPUT_NORM: &str = "fusion.out_norm";
 
 /// Joins both streams, which lie behind each other, in each frame.
 #[derive(Module, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one per head, and it is rarely moved"
+)]
 pub(super) enum Join {
     Concat(Concat),
     Gated(Gated),
