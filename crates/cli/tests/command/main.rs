@@ -13,7 +13,6 @@ mod seeded;
 #[path = "../../../../tests/seeded/sound.rs"]
 mod sound;
 mod speech;
-mod together;
 mod train;
 mod two_streams;
 mod usage;

@@ -128,15 +128,6 @@ fn checksum(bytes: &[u8]) -> u32 {
 }
 
 #[test]
-fn fuzz_tiff() {
-    run(
-        "tiff",
-        ImageFormat::Tiff,
-        &[b"\x00\x01\x03\0", b"\x11\x01\x04\0", b"\x73\x87\x07\0"],
-    );
-}
-
-#[test]
 fn fuzz_webp() {
     run(
         "webp",
