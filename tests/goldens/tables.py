@@ -7,6 +7,7 @@ code: labels, gaps, windows, biases, filter, thresholds and scores are all its o
 """
 
 import csv
+import glob
 import json
 import sys
 from pathlib import Path
@@ -22,6 +23,16 @@ TREES = {
     "action-units": "AU_Detection_Challenge",
 }
 INVALID_BELOW = {"expression": 0, "valence-arousal": -1, "action-units": 0}
+
+
+def stored(folder, name):
+    """The cached file of a video or sound; the digest of what it was made from follows its name."""
+    digest = "[0-9a-f]" * 16
+    plain = folder / f"{name}.safetensors"
+    found = [plain] if plain.exists() else sorted(folder.glob(f"{glob.escape(name)}-{digest}.safetensors"))
+    if len(found) != 1:
+        raise SystemExit(f"{folder} has {len(found)} files for {name}, expected one")
+    return found[0]
 
 
 def read_safetensors(path):
@@ -71,7 +82,7 @@ class Video:
     @classmethod
     def seen(cls, root, features, task, annotation):
         """Rows of the crops that exist."""
-        tensors, metadata = read_safetensors(features / f"{annotation.stem}.safetensors")
+        tensors, metadata = read_safetensors(stored(features, annotation.stem))
         frames = [int(name.split(".")[0]) for name in metadata["pictures"].split()]
         assert sorted(frames) == crops(root, annotation), "all crops can be read"
         return cls(frames, tensors["embeddings"], valid_labels(task, annotation))
@@ -83,7 +94,7 @@ class Video:
         name = annotation.stem.removesuffix("_left").removesuffix("_right")
         if not list((root / "videos").glob(f"{name}.*")):
             return cls([], np.zeros((0, 1)), labels)
-        tensors, metadata = read_safetensors(features / f"{name}.safetensors")
+        tensors, metadata = read_safetensors(stored(features, name))
         vectors, count = tensors["embeddings"], int(metadata["frames"]) + 1
         index = {f + 1: int(f * len(vectors) / count) for f in range(count)}
         if training:

@@ -7,6 +7,7 @@ windows, networks and scores are all its own.
 """
 
 import csv
+import glob
 import json
 import math
 import sys
@@ -27,6 +28,16 @@ ROWS = {
 }
 ATTENTION_HEADS = 4
 ERF = np.vectorize(math.erf)
+
+
+def stored(folder, name):
+    """The cached file of a video or sound; the digest of what it was made from follows its name."""
+    digest = "[0-9a-f]" * 16
+    plain = folder / f"{name}.safetensors"
+    found = [plain] if plain.exists() else sorted(folder.glob(f"{glob.escape(name)}-{digest}.safetensors"))
+    if len(found) != 1:
+        raise SystemExit(f"{folder} has {len(found)} files for {name}, expected one")
+    return found[0]
 
 
 def read_safetensors(path):
@@ -199,12 +210,12 @@ def main(root, heads, skeletons, flow):
         truth, predicted = [], []
         for annotation in sorted((root / "Validation/annotations").glob("*.csv")):
             video, labels = annotation.stem, labels_of(annotation)
-            r = Pictures(folders[0] / f"validation-{video}.safetensors")
+            r = Pictures(stored(folders[0], f"validation-{video}"))
             k = None
             if stream == "skeletons":
                 k = Skeletons(skeletons / f"Validation/{video}.npy")
             elif stream == "flow":
-                k = Pictures(folders[1] / f"flow-validation-{video}.safetensors")
+                k = Pictures(stored(folders[1], f"flow-validation-{video}"))
             chances = score(head, length, r, k, len(labels))
             truth.append(labels[labels >= 0] == 1)
             predicted.append(chances[labels >= 0] >= 0.5)

@@ -277,7 +277,9 @@ fn a_head_that_reads_optical_flow_is_trained_and_scored() {
     assert_eq!((count(&with), count(&without)), (22.into(), 22.into()));
     let message = fail(
         folder,
-        &format!("{evaluate} --flow flow --flow-backbone convnext-test --flow-weights ."),
+        &format!(
+            "evaluate violence {COMMON} --flow flow --flow-backbone convnext-test --flow-weights ."
+        ),
     );
     assert!(
         message.contains("backbone `convnext-test` gives"),
