@@ -12,6 +12,7 @@ mod displacement;
 mod expansion;
 mod grey;
 mod picture;
+mod plane;
 mod pyramid;
 
 use thiserror::Error;

@@ -6,7 +6,9 @@ mod labelled;
 mod pictures;
 mod reader;
 mod second;
+mod second_error;
 mod second_reader;
+mod skip;
 mod source;
 
 pub use features::{FrameFeatures, repair_clip};
@@ -14,5 +16,6 @@ pub use labelled::{LabelledVideo, VideoData, VideoDataError};
 pub use pictures::VideoPictures;
 pub use reader::{VideoReader, VideoReaderError, Videos};
 pub use second::SecondFeatures;
-pub use second_reader::{SecondReader, SecondStreamError};
+pub use second_error::SecondStreamError;
+pub use second_reader::SecondReader;
 pub use source::VideoSource;

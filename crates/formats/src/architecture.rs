@@ -10,6 +10,8 @@ pub mod blazepose;
 pub mod blendshapes;
 #[cfg(not(target_family = "wasm"))]
 mod clip;
+#[cfg(not(target_family = "wasm"))]
+mod clip_layer;
 mod convnext;
 mod ddamfn;
 mod efficientnet;

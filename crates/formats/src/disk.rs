@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
 use crate::error::WeightsError;
+use crate::hexadecimal::hexadecimal;
 use crate::metadata::Metadata;
 use crate::safetensors_file::Precision;
 use crate::seal;
@@ -94,10 +95,6 @@ pub(crate) fn stream_sha256(path: &Path) -> Result<String, WeightsError> {
 /// The sha256 of bytes, hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
-}
-
-pub(crate) fn hexadecimal(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The bytes of a file of bounded size.

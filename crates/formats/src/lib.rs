@@ -28,6 +28,8 @@ mod convert;
 #[cfg(not(target_family = "wasm"))]
 mod disk;
 #[cfg(not(target_family = "wasm"))]
+mod hexadecimal;
+#[cfg(not(target_family = "wasm"))]
 mod layout;
 #[cfg(not(target_family = "wasm"))]
 mod onnx;

@@ -7,9 +7,9 @@ use std::ops::Range;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use crate::disk::hexadecimal;
 use crate::element::malformed;
 use crate::error::WeightsError;
+use crate::hexadecimal::hexadecimal;
 use crate::safetensors_file::{FILE_DIGEST, FORMAT, header_end};
 
 const METADATA: &str = "__metadata__";

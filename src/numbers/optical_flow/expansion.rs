@@ -4,7 +4,7 @@
 //! Weights are a product of one in x and one in y, and so are the sums of the fit: each coefficient takes a pass down the
 //! columns and one along the rows.
 
-use super::pyramid::Plane;
+use super::plane::Plane;
 
 /// Pixels to each side.
 const REACH: usize = 5;

@@ -2,6 +2,7 @@
 
 use super::{
     Flow, FlowError, GreyPicture, displacement::improve, expansion::Expansion, grey::between,
+    plane::Plane,
 };
 
 /// Sizes besides the picture's own, each half of the one before.
@@ -29,13 +30,6 @@ const ROUNDS: usize = 3;
 pub struct FlowPyramid {
     /// The picture's own size first.
     sizes: Vec<Expansion>,
-}
-
-/// Levels as numbers, row by row.
-pub(super) struct Plane {
-    pub(super) width: usize,
-    pub(super) height: usize,
-    pub(super) levels: Vec<f32>,
 }
 
 impl FlowPyramid {

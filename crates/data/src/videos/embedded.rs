@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{FrameFeatures, reader::SkipError};
+use super::{FrameFeatures, skip::SkipError};
 use crate::{DvdVideo, Embedder, EmbedderError, FeatureRows, Observer};
 use affectlens::{
     device::OpenedDevice,

@@ -8,10 +8,11 @@ use super::{
     FrameFeatures, LabelledVideo, SecondReader, SecondStreamError, VideoData, VideoDataError,
     embedded::{CachingEmbedder, PictureReader},
     second_reader::Of,
+    skip::SkipError,
 };
 use crate::{
     ClipFile, DvdError, DvdVideo, EmbedError, EmbedVideoError, EmbedderError, ExtractionError,
-    FeatureError, FoldError, Observer, expect_both_classes,
+    FoldError, Observer, expect_both_classes,
 };
 use affectlens::{device::OpenedDevice, weights::Weights, windowing::sampled_frames};
 
@@ -89,24 +90,6 @@ struct Read {
     labels: Vec<Option<bool>>,
     features: FrameFeatures,
     times_ms: Option<Vec<f64>>,
-}
-
-/// Why one video is skipped.
-#[derive(Debug, Error)]
-pub(super) enum SkipError {
-    #[error("`{}`: {error}", path.display())]
-    File {
-        path: PathBuf,
-        error: EmbedVideoError,
-    },
-    #[error(transparent)]
-    Pictures(#[from] ExtractionError),
-    #[error("video `{name}` has no frames")]
-    NoFrames { name: String },
-    #[error(transparent)]
-    Feature(#[from] FeatureError),
-    #[error(transparent)]
-    Second(#[from] SecondStreamError),
 }
 
 impl SkipError {

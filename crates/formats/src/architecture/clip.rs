@@ -3,13 +3,12 @@
 //! The frames of a clip stand below each other in a map. The networks give features of several moments: one map of
 //! `[moments, 1, width]`, before any interpolation to the clip's frames.
 
-mod layer;
 mod resnet;
 mod s3d;
 
 use super::walk::Walk;
 
-pub use layer::{ClipConvolution, ClipConvolutionConfig, ClipPool};
+pub use super::clip_layer::{ClipConvolution, ClipConvolutionConfig, ClipPool};
 
 /// Side of the input, pixels.
 const SIDE: u32 = 224;

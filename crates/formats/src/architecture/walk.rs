@@ -3,7 +3,7 @@
 use affectlens_cpu::Activation;
 
 #[cfg(not(target_family = "wasm"))]
-use super::clip::{ClipConvolution, ClipPool};
+use super::clip_layer::{ClipConvolution, ClipPool};
 use super::layer::{ChannelNorm, Classifier, Convolution, LineSum};
 
 /// Lists, reads, plans or carries out a network, depending on what a map is.

@@ -6,7 +6,7 @@
 
 use affectlens_cpu::Activation;
 
-use super::layer::{ClipConvolution, ClipConvolutionConfig};
+use crate::architecture::clip_layer::{ClipConvolution, ClipConvolutionConfig};
 use crate::architecture::layer::Place;
 use crate::architecture::walk::Walk;
 
