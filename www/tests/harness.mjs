@@ -122,7 +122,11 @@ class Results {
 export function watchTrouble(page) {
   const trouble = [];
   page.on("pageerror", (error) => trouble.push(error.message));
-  page.on("console", (message) => message.type() === "error" && trouble.push(message.text()));
+  page.on("console", (message) => {
+    const { url } = message.location();
+    // Pages without an icon are asked for one.
+    if (message.type() === "error" && !url.endsWith("/favicon.ico")) trouble.push(`${message.text()} ${url}`.trim());
+  });
   return trouble;
 }
 
