@@ -63,6 +63,9 @@ impl FlowPyramid {
 
     /// How far each pixel of this picture moves to be where it is in another one.
     ///
+    /// As in OpenCV, pixels at the right and the lower border have nothing to be compared with: near them even equal pictures
+    /// have vectors of about a tenth of a pixel, unless they are of one colour.
+    ///
     /// # Errors
     ///
     /// [`FlowError`] if the pictures are of different sizes.
