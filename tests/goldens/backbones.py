@@ -475,7 +475,6 @@ if __name__ == "__main__":
         ("convnext-tiny", timm_network("convnext_tiny")),
         ("efficientnet-b0", timm_network("efficientnet_b0")),
         ("resnet18", torchvision_resnet()),
-        ("resnet50", torchvision_resnet("resnet50")),
     ]:
         if f"{name}-training" in (sys.argv[1:] or [f"{name}-training"]):
             training_golden(name, *network)
