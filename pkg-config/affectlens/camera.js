@@ -3,8 +3,9 @@
 
 import { listDevices, lost, openDevice, stopTracks } from "./devices.js";
 import { DISPOSE } from "./disposal.js";
-import { AffectLensError } from "./errors.js";
+import { AffectLensError, tagOf, textOf } from "./errors.js";
 import { A_SIGNAL, A_TEXT, oneOf, readFields, wholeNumber } from "./fields.js";
+import { within } from "./time-limit.js";
 
 /**
  * @typedef {import("./camera.js").CameraOptions} CameraOptions
@@ -16,7 +17,7 @@ const PATIENCE_MS = 20_000;
 const MOST_PIXELS = 16_384;
 const A_VIDEO = {
   expected: "an HTMLVideoElement",
-  accepts: (/** @type {unknown} */ value) => Object.prototype.toString.call(value) === "[object HTMLVideoElement]",
+  accepts: (/** @type {unknown} */ value) => tagOf(value) === "HTMLVideoElement",
 };
 /** @type {Record<keyof CameraOptions, import("./fields.js").Field>} */
 const OPTIONS = {
@@ -158,18 +159,11 @@ async function show(video, stream) {
   video.srcObject = stream;
   video.muted = true;
   video.playsInline = true;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let timer;
-  const gaveUp = new Promise((_, reject) => {
-    const message = `the camera gave no picture within ${PATIENCE_MS / 1000} s: another program may be using it`;
-    timer = setTimeout(() => reject(new AffectLensError("camera-in-use", message)), PATIENCE_MS);
-  });
+  const message = `the camera gave no picture within ${PATIENCE_MS / 1000} s: another program may be using it`;
   try {
-    await Promise.race([video.play(), gaveUp]);
+    await within(PATIENCE_MS, video.play(), () => new AffectLensError("camera-in-use", message));
   } catch (cause) {
     if (cause instanceof AffectLensError) throw cause;
-    throw new AffectLensError("picture-empty", `the video element does not play the camera: ${/** @type {Error} */ (cause).message}`, { cause });
-  } finally {
-    clearTimeout(timer);
+    throw new AffectLensError("picture-empty", `the video element does not play the camera: ${textOf(cause)}`, { cause });
   }
 }

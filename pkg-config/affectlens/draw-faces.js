@@ -1,6 +1,8 @@
 // @ts-check
 // Boxes, labels and meshes of faces.
 
+import { DEFAULT_FONT } from "./draw-surface.js";
+
 /**
  * @typedef {import("./draw.js").Surface} Surface
  * @typedef {import("./draw.js").FaceStyle} FaceStyle
@@ -19,7 +21,6 @@ const COLOURS = {
   other: "#d9cfc2",
   contempt: "#ff9dce",
 };
-const DEFAULT_FONT = "600 14px system-ui, sans-serif";
 /** CSS pixels. */
 const [LABEL_HEIGHT, LABEL_PADDING] = [22, 6];
 

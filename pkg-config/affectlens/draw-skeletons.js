@@ -2,6 +2,7 @@
 // Skeletons of people. Left and right are the person's, and differ by more than their colour: left is drawn in whole lines and
 // round joints, right in broken lines and square joints.
 
+import { DEFAULT_FONT } from "./draw-surface.js";
 import { CONNECTIONS, KEYPOINTS } from "./names.js";
 
 /**
@@ -28,7 +29,6 @@ const EDGE = "rgb(0 0 0 / 0.65)";
 /** Radius of a joint in widths of a line; the points of the face, which are those before the shoulders, lie close together. */
 const [JOINT, FACE_POINT] = [1.5, 0.9];
 const FIRST_JOINT = KEYPOINTS.indexOf("left_shoulder");
-const DEFAULT_FONT = "600 14px system-ui, sans-serif";
 
 /** The side of each point, and of each connection: one that begins in the middle belongs to the side where it ends. */
 const POINT_SIDES = KEYPOINTS.map(sideOf);

@@ -9,6 +9,9 @@ import { fitPicture } from "./draw-fit.js";
  * @typedef {import("./draw.js").SurfaceOptions} SurfaceOptions
  */
 
+/** Of labels. */
+export const DEFAULT_FONT = "600 14px system-ui, sans-serif";
+
 /**
  * Clears a canvas, after giving it as many pixels as the screen has where it lies.
  *

@@ -3,7 +3,7 @@
 
 import { openCamera } from "./camera.js";
 import { draw } from "./draw.js";
-import { AffectLensError, badArgument } from "./errors.js";
+import { AffectLensError, badArgument, textOf } from "./errors.js";
 import { load } from "./index.js";
 import { watch } from "./watch.js";
 
@@ -138,7 +138,7 @@ export class AffectLensElement extends Base {
     } catch (error) {
       if (run.signal.aborted) return;
       this.#close();
-      this.#say(error instanceof Error ? error.message : String(error));
+      this.#say(textOf(error));
       this.dispatchEvent(new CustomEvent("error", { detail: error }));
     }
   }

@@ -2,7 +2,7 @@
 // Follows a video or a stream with a lens: one frame in flight, those that come meanwhile dropped, the last one never.
 
 import { DISPOSE } from "./disposal.js";
-import { AffectLensError, badArgument } from "./errors.js";
+import { AffectLensError, badArgument, tagOf } from "./errors.js";
 import { Failures } from "./failures.js";
 import { A_FUNCTION, A_SIGNAL, readFields } from "./fields.js";
 import { VideoFrames } from "./video-frames.js";
@@ -29,8 +29,7 @@ const NEAR_MS = 100;
 export function watch(lens, source, options = {}) {
   const plan = readFields(options, OPTIONS);
   if (typeof lens?.analyze !== "function") throw badArgument("lens", lens, "what `load` resolves to");
-  // By tag, not `instanceof`: elements of an iframe count too.
-  const kind = Object.prototype.toString.call(source).slice(8, -1);
+  const kind = tagOf(source);
   if (kind !== "HTMLVideoElement" && kind !== "MediaStream") throw badArgument("source", source, ACCEPTED);
   return new Watching(lens, /** @type {any} */ (source), kind === "MediaStream", plan);
 }
