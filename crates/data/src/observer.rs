@@ -33,3 +33,23 @@ impl Observer for () {
 
     fn note(&self, _: &dyn Display) {}
 }
+
+/// Collects complaints, for tests.
+#[cfg(test)]
+#[derive(Default)]
+pub(crate) struct Complaints(pub(crate) std::cell::RefCell<Vec<String>>);
+
+#[cfg(test)]
+impl Observer for Complaints {
+    fn begin(&self, _: &str, _: &str, _: Option<u64>) {}
+
+    fn reach(&self, _: u64) {}
+
+    fn end(&self) {}
+
+    fn complain(&self, complaint: &dyn Display) {
+        self.0.borrow_mut().push(complaint.to_string());
+    }
+
+    fn note(&self, _: &dyn Display) {}
+}

@@ -1,10 +1,6 @@
 //! `affectlens convert` and `embed` with a network over clips, on made-up frames and weights.
 
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Output},
-};
+use std::{fs, path::Path};
 
 use affectlens::{
     backbone::canonical_weights,
@@ -16,31 +12,12 @@ use affectlens_data::picture::read_picture;
 use image::{Rgb, RgbImage};
 use serde_json::Value;
 
+use crate::run::{affectlens, fail, text};
 use crate::seeded;
 
 const NETWORK: &str = "s3d";
 /// Features of a moment.
 const WIDTH: usize = 1024;
-
-fn affectlens(folder: &Path, arguments: &str) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_affectlens"))
-        .args(arguments.split_whitespace())
-        .env("AFFECTLENS_CACHE", folder.join("cache"))
-        .current_dir(folder)
-        .output()
-        .expect("the command line starts")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn refusal(folder: &Path, arguments: &str) -> String {
-    let output = affectlens(folder, arguments);
-    let message = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{arguments}: {message}");
-    message
-}
 
 /// Numbered frames, each of another colour.
 fn paint(folder: &Path, frames: u8) {
@@ -145,27 +122,27 @@ fn what_is_no_clip_is_refused() {
     publish(folder);
     paint(&folder.join("frames"), 2);
     let options = format!("--backbone {NETWORK} --device cpu --weights published.safetensors");
-    let message = refusal(folder, &format!("embed frames/1.png {options}"));
+    let message = fail(folder, &format!("embed frames/1.png {options}"));
     assert!(
         message.contains(
             "`frames/1.png` is a picture; s3d looks at clips: a video or a folder of frames"
         ),
         "{message}"
     );
-    let message = refusal(folder, &format!("embed frames --frame-step 65 {options}"));
+    let message = fail(folder, &format!("embed frames --frame-step 65 {options}"));
     assert!(
         message.contains("--frame-step is 65, expected 1 to 64 for networks over clips"),
         "{message}"
     );
     let others = "--backbone resnet18 --weights published.safetensors --stride 2";
-    let message = refusal(folder, &format!("embed frames {others}"));
+    let message = fail(folder, &format!("embed frames {others}"));
     assert!(
         message.contains(
             "--stride and --frame-step are for networks over clips, which resnet18 is not"
         ),
         "{message}"
     );
-    let message = refusal(
+    let message = fail(
         folder,
         "convert published.safetensors out.safetensors --backbone r3d-18",
     );
@@ -176,7 +153,7 @@ fn what_is_no_clip_is_refused() {
     for frame in ["1", "2"] {
         fs::write(folder.join(format!("frames/{frame}.png")), b"none").expect("temporary file");
     }
-    let message = refusal(folder, &format!("embed frames {options}"));
+    let message = fail(folder, &format!("embed frames {options}"));
     assert!(
         message.contains("none of the 2 pictures of `frames` can be read"),
         "{message}"

@@ -1,37 +1,23 @@
 //! `affectlens extract` as a user calls it.
 
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Output},
-};
+use std::{fs, path::Path};
 
 use affectlens::weights::cache_dir;
 use affectlens_data::SkeletonRows;
 use image::{Rgb, RgbImage};
 
-fn affectlens(folder: &Path, arguments: &str) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_affectlens"))
-        .args(arguments.split_whitespace())
-        .current_dir(folder)
-        .output()
-        .expect("the command line starts")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
+use crate::run::{installed, text};
 
 #[track_caller]
 fn succeeds(folder: &Path, arguments: &str) -> String {
-    let output = affectlens(folder, arguments);
+    let output = installed(folder, arguments);
     assert!(output.status.success(), "{}", text(&output.stderr));
     text(&output.stdout)
 }
 
 #[track_caller]
 fn fails(folder: &Path, arguments: &str, code: i32) -> (String, String) {
-    let output = affectlens(folder, arguments);
+    let output = installed(folder, arguments);
     let error = text(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{error}");
     (text(&output.stdout), error)

@@ -1,27 +1,16 @@
 //! Folders, outputs and weights files as people have them, and what the commands say of those that do not fit.
 
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Output},
-};
+use std::{fs, path::Path};
 
 use affectlens::weights::{Metadata, Precision, Weights};
 use image::{Rgb, RgbImage};
 
-fn affectlens(folder: &Path, arguments: &str) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_affectlens"))
-        .args(arguments.split_whitespace())
-        .env("AFFECTLENS_CACHE", folder.join("cache"))
-        .current_dir(folder)
-        .output()
-        .expect("the command line starts")
-}
+use crate::run::{affectlens, text};
 
 /// The one line that a refused command says.
 fn refusal(folder: &Path, arguments: &str) -> String {
     let output = affectlens(folder, arguments);
-    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    let message = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{arguments}: {message}");
     assert_eq!(message.lines().count(), 1, "{arguments}: {message}");
     assert!(output.stdout.is_empty(), "{arguments}");

@@ -8,6 +8,7 @@ mod extract;
 mod folders;
 mod pictures;
 mod pose;
+mod run;
 #[path = "../../../../tests/seeded/mod.rs"]
 mod seeded;
 #[path = "../../../../tests/seeded/sound.rs"]

@@ -1,25 +1,11 @@
 //! `affectlens analyze --tasks pose` as a user calls it.
 
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Output},
-};
+use std::{fs, process::Output};
 
 use image::RgbImage;
 use serde_json::Value;
 
-fn affectlens(folder: &Path, arguments: &str) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_affectlens"))
-        .args(arguments.split_whitespace())
-        .current_dir(folder)
-        .output()
-        .expect("the command line starts")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
+use crate::run::{installed, text};
 
 #[track_caller]
 fn fails(output: &Output, code: i32, message: &str) {
@@ -46,7 +32,7 @@ fn pictures() -> tempfile::TempDir {
 fn missing_and_damaged_weights_are_named() {
     let folder = pictures();
     let analyze = "analyze black.png --tasks pose --device cpu --weights .";
-    let output = affectlens(folder.path(), analyze);
+    let output = installed(folder.path(), analyze);
     fails(&output, 1, "weights `pose-detector` are not installed");
     fails(&output, 1, "affectlens weights fetch pose-detector");
     fs::write(
@@ -54,7 +40,7 @@ fn missing_and_damaged_weights_are_named() {
         b"no weights",
     )
     .expect("written");
-    let output = affectlens(folder.path(), analyze);
+    let output = installed(folder.path(), analyze);
     fails(&output, 1, "pose-detector.safetensors");
     assert_eq!(text(&output.stderr).lines().count(), 1);
 }
@@ -63,7 +49,7 @@ fn missing_and_damaged_weights_are_named() {
 fn a_count_of_nobody_is_wrong_usage() {
     let folder = pictures();
     for wrong in ["--people 0", "--people 101", "--people many", "--pose tiny"] {
-        let output = affectlens(
+        let output = installed(
             folder.path(),
             &format!("analyze black.png --tasks pose {wrong}"),
         );
@@ -78,7 +64,7 @@ fn people_are_reported_as_json_and_as_a_table() {
     let media = affectlens::weights::cache_dir().join("media/franck_02159.jpg");
     let analyze = |input: &str, options: &str| {
         let common = "--tasks pose --device cpu";
-        lines(&affectlens(
+        lines(&installed(
             folder.path(),
             &format!("analyze {input} {common} {options}"),
         ))
@@ -120,7 +106,7 @@ fn a_table_of_faces_and_people_says_which_a_line_is() {
     let media = affectlens::weights::cache_dir().join("media/franck_02159.jpg");
     let media = media.display();
     let options = "--tasks expression,pose --device cpu --format csv";
-    let table = lines(&affectlens(
+    let table = lines(&installed(
         folder.path(),
         &format!("analyze {media} {options}"),
     ));

@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::Command,
 };
 
 use affectlens::{
@@ -17,6 +17,7 @@ use burn::tensor::Device;
 use image::{Rgb, RgbImage};
 use serde_json::Value;
 
+use crate::run::{fail, succeed, text};
 use crate::seeded::{golden_file, seeded, shapes, state_dict};
 
 /// Between f32 and the f64 of the second computation, on scores of some 40 frames.
@@ -24,33 +25,6 @@ const TOLERANCE: f64 = 1e-9;
 
 const FRAMES: usize = 10;
 const SIDE: u32 = 48;
-
-fn affectlens(folder: &Path, arguments: &str) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_affectlens"))
-        .args(arguments.split_whitespace())
-        .env("AFFECTLENS_CACHE", folder.join("cache"))
-        .current_dir(folder)
-        .output()
-        .expect("the command line starts")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn succeed(folder: &Path, arguments: &str) -> (String, String) {
-    let output = affectlens(folder, arguments);
-    let (out, error) = (text(&output.stdout), text(&output.stderr));
-    assert!(output.status.success(), "{arguments}: {error}");
-    (out, error)
-}
-
-fn fail(folder: &Path, arguments: &str) -> String {
-    let output = affectlens(folder, arguments);
-    let message = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{arguments}: {message}");
-    message
-}
 
 fn is_violent(video: usize, frame: usize) -> bool {
     (frame > 5) == video.is_multiple_of(2)

@@ -1,12 +1,7 @@
 //! `affectlens train violence`, `evaluate violence` and `tables --dvd` as a user calls them, on a made-up DVD: violence
 //! is red.
 
-use std::{
-    fs,
-    io::Read as _,
-    path::Path,
-    process::{Command, Output},
-};
+use std::{fs, io::Read as _, path::Path, process::Command};
 
 use affectlens::{
     backbone::{TrainableBackbone, canonical_weights},
@@ -16,29 +11,7 @@ use burn::tensor::Device;
 use image::{Rgb, RgbImage};
 use serde_json::Value;
 
-fn affectlens(folder: &Path, arguments: &str) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_affectlens"))
-        .args(arguments.split_whitespace())
-        .env("AFFECTLENS_CACHE", folder.join("cache"))
-        .current_dir(folder)
-        .output()
-        .expect("the command line starts")
-}
-
-fn succeed(folder: &Path, arguments: &str) -> (String, String) {
-    let output = affectlens(folder, arguments);
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let (out, error) = (text(&output.stdout), text(&output.stderr));
-    assert!(output.status.success(), "{arguments}: {error}");
-    (out, error)
-}
-
-fn fail(folder: &Path, arguments: &str) -> String {
-    let output = affectlens(folder, arguments);
-    let message = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(1), "{arguments}: {message}");
-    message
-}
+use crate::run::{affectlens, fail, succeed};
 
 fn is_violent(video: usize, frame: usize) -> bool {
     (frame > 8) == video.is_multiple_of(2)

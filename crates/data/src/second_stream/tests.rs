@@ -1,32 +1,12 @@
 //! Flow pictures and lists of videos; skeletons need weights and are tested with the command.
 
 use std::{
-    cell::RefCell,
-    fmt::Display,
     fs,
     path::{Path, PathBuf},
 };
 
 use super::*;
-use crate::{Observer, picture::read_picture};
-
-/// Collects complaints.
-#[derive(Default)]
-struct Listener(RefCell<Vec<String>>);
-
-impl Observer for Listener {
-    fn begin(&self, _: &str, _: &str, _: Option<u64>) {}
-
-    fn reach(&self, _: u64) {}
-
-    fn end(&self) {}
-
-    fn complain(&self, complaint: &dyn Display) {
-        self.0.borrow_mut().push(complaint.to_string());
-    }
-
-    fn note(&self, _: &dyn Display) {}
-}
+use crate::{observer::Complaints, picture::read_picture};
 
 /// A frame with a bright box that far from the left.
 fn paint(path: &Path, left: u32) {
@@ -70,7 +50,7 @@ fn flow_pictures_have_the_numbers_of_the_frames_and_appear_when_all_are_made() {
     // What a run that was ended has left.
     fs::create_dir_all(out.join("Training/.v1.part")).expect("temporary folder");
     fs::write(out.join("Training/.v1.part/99.jpg"), b"half").expect("temporary file");
-    let listener = Listener::default();
+    let listener = Complaints::default();
     let made = extract_flow(&video, &out, &listener).expect("three frames can be read");
     let expected = Extracted::Made {
         frames: 4,

@@ -232,28 +232,13 @@ fn without_extension(name: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use std::{cell::RefCell, fmt::Display, fs};
+    use std::fs;
 
     use super::*;
-    use crate::skeletons::tests::{file, header};
-
-    /// Collects complaints.
-    #[derive(Default)]
-    struct Complaints(RefCell<Vec<String>>);
-
-    impl Observer for Complaints {
-        fn begin(&self, _: &str, _: &str, _: Option<u64>) {}
-
-        fn reach(&self, _: u64) {}
-
-        fn end(&self) {}
-
-        fn complain(&self, complaint: &dyn Display) {
-            self.0.borrow_mut().push(complaint.to_string());
-        }
-
-        fn note(&self, _: &dyn Display) {}
-    }
+    use crate::{
+        observer::Complaints,
+        skeletons::tests::{file, header},
+    };
 
     fn first(second: &SecondFeatures) -> f32 {
         second.clip(&[0], &mut || false)[0]
