@@ -1,4 +1,4 @@
-//! Networks over clips against torchvision, with seeded weights.
+//! Networks over clips against torchvision and PyTorch, with seeded weights.
 
 use affectlens::backbone::{Architecture, PlainNetwork, canonical_weights};
 use affectlens::clip::{CLIP_NAMES, ClipBackbone, ClipConfig};
@@ -18,7 +18,7 @@ const SMALL: u32 = 32;
 #[derive(Deserialize)]
 struct Golden {
     shapes: Shapes,
-    /// Features of a clip of small frames, `[moments, width]`.
+    /// Features of a clip of small frames, `[moments, width]`; of many moments every ninth feature.
     small: Vec<f32>,
     /// The same of frames of the network's own size.
     whole: Vec<f32>,
@@ -34,19 +34,23 @@ fn canonical(name: &str, weights: Weights) -> Result<Weights, String> {
     converted.map_err(|error| error.to_string())
 }
 
-/// Canonical weights of a network from torchvision's layout.
+/// Canonical weights of a network from its published layout.
 fn seeded(name: &str) -> Weights {
     canonical(name, state_dict(&golden(name).shapes)).expect("the published layout")
 }
 
-/// The clip that the generator draws, `[channels, frames, side, side]` there, with frames below each other:
-/// `[1, 3, frames * side, side]`.
-fn clip(frames: usize, side: u32) -> Tensor<4> {
-    let side = side as usize;
-    let values = uniform("input", 3 * frames * side * side);
+/// The clips that the generator draws, `[count, channels, frames, side, side]` there, with frames below each other:
+/// `[count, 3, frames * side, side]`.
+pub(crate) fn clips(count: usize, frames: usize, side: usize, device: &Device) -> Tensor<4> {
+    let shape = [count, 3, frames * side, side];
+    let values = uniform("input", shape.iter().product());
     let values = values.into_iter().map(|value| 2.0 * value).collect();
-    let shape = [1, 3, frames * side, side];
-    Tensor::from_data(TensorData::new(values, shape), &Device::flex())
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+/// The first of them.
+fn clip(frames: usize, side: u32) -> Tensor<4> {
+    clips(1, frames, side as usize, &Device::flex())
 }
 
 fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
@@ -57,32 +61,50 @@ fn features(network: &ClipBackbone, clips: Tensor<4>) -> Vec<f32> {
     values(network.forward(clips.permute([0, 2, 3, 1])))
 }
 
+/// Of many moments every ninth feature.
+pub(crate) fn some(moments: usize, features: &[f32]) -> Vec<f32> {
+    let width = features.len() / moments;
+    let every = if moments > 2 { 9 } else { 1 };
+    let moments = features.chunks_exact(width);
+    moments
+        .flat_map(|it| it.iter().step_by(every))
+        .copied()
+        .collect()
+}
+
 #[test]
-fn clip_networks_equal_torchvision() {
-    for name in CLIP_NAMES {
+fn clip_networks_equal_pytorch() {
+    for (name, moments) in [
+        ("r3d-18", 2),
+        ("r2plus1d-18", 2),
+        ("s3d", 2),
+        ("slowfast-r50", 16),
+    ] {
         let (weights, golden) = (seeded(name), golden(name));
         let config = ClipConfig::from_name(name).expect("a network over clips");
         let config = config.of_size(config.frames, SMALL);
         let network = ClipBackbone::of_size(config, &weights, &OpenedDevice::cpu());
         let network = network.expect("canonical");
-        assert_eq!(network.moments(), 2, "{name}");
+        assert_eq!(network.moments(), moments, "{name}");
         let clip = clip(config.frames, SMALL);
-        assert_close(&features(&network, clip.clone()), &golden.small, RELATIVE);
+        let folded = features(&network, clip.clone());
+        assert_close(&some(moments, &folded), &golden.small, RELATIVE);
         let architecture = Architecture::Clip(config);
         let plain = PlainNetwork::load(architecture, &weights, &Device::flex());
         let plain = plain.expect("canonical").forward(clip).remove(0);
-        assert_close(&values(plain), &golden.small, RELATIVE);
+        assert_close(&some(moments, &values(plain)), &golden.small, RELATIVE);
     }
 }
 
 #[test]
 #[ignore = "takes seconds and a gigabyte: run cargo xtask test"]
-fn clip_networks_of_their_own_size_equal_torchvision() {
+fn clip_networks_of_their_own_size_equal_pytorch() {
     for name in CLIP_NAMES {
         let weights = seeded(name);
         let network = ClipBackbone::load(&weights, &OpenedDevice::cpu()).expect("canonical");
         let ClipConfig { frames, side, .. } = *network.config();
         let features = features(&network, clip(frames, side));
+        let features = some(network.moments(), &features);
         assert_close(&features, &golden(name).whole, RELATIVE);
     }
 }
@@ -94,6 +116,7 @@ fn published_layouts_have_the_published_parameter_counts() {
         ("r3d-18", 5 * 513, 33_166_272),
         ("r2plus1d-18", 5 * 513, 31_300_125),
         ("s3d", 5 * 1025, 7_910_048),
+        ("slowfast-r50", 5 * 2305, 33_644_488),
     ] {
         let shapes = golden(name).shapes;
         let learned = shapes.iter().filter(|(name, _)| !name.contains("running_"));
@@ -176,7 +199,7 @@ fn other_weights_are_refused() {
     weights.metadata.architecture = "resnet50".to_owned();
     assert_eq!(
         load(&weights),
-        "weights are for architecture `resnet50`, expected `r3d-18`, `r2plus1d-18`, `s3d`"
+        "weights are for architecture `resnet50`, expected `r3d-18`, `r2plus1d-18`, `s3d`, `slowfast-r50`"
     );
     weights.metadata.architecture = "s3d".to_owned();
     weights.metadata.input_side = Some(180);
@@ -228,5 +251,50 @@ fn other_weights_are_refused() {
     assert_eq!(
         error.expect_err("a graph").to_string(),
         "published file is malformed: `s3d` is read from a state dict, the file is a graph (ONNX)"
+    );
+}
+
+/// Both pathways and what joins them are named where they are not as published.
+#[test]
+fn malformed_pathways_are_refused() {
+    let name = "slowfast-r50";
+    let whole = state_dict(&golden(name).shapes);
+    let refusal = |change: &dyn Fn(&mut Weights)| {
+        let mut weights = whole.clone();
+        change(&mut weights);
+        canonical(name, weights).expect_err("must be refused")
+    };
+    let lateral = "blocks.2.multipathway_fusion";
+    let missing = refusal(&|weights| {
+        weights.remove(&format!("{lateral}.norm.running_var"));
+    });
+    assert!(
+        missing.starts_with(&format!("weight `{lateral}.norm.running_var` is missing")),
+        "{missing}"
+    );
+    let insert = |weights: &mut Weights, name: &str, shape: &[usize]| {
+        let values = vec![0.0; shape.iter().product()];
+        let inserted = weights.insert(name, shape.to_vec(), values);
+        inserted.expect("as many values");
+    };
+    // That of SlowFast-R101.
+    let lateral = format!("{lateral}.conv_fast_to_slow.weight");
+    let misshapen = refusal(&|weights| insert(weights, &lateral, &[128, 64, 5, 1, 1]));
+    assert_eq!(
+        misshapen,
+        format!("weight `{lateral}` has shape [128, 64, 5, 1, 1], expected [128, 64, 7, 1, 1]")
+    );
+    let unknown = refusal(&|weights| insert(weights, "blocks.5.pool.weight", &[1]));
+    assert_eq!(
+        unknown,
+        "weight `blocks.5.pool.weight` does not belong to slowfast-r50"
+    );
+    let mut alone = whole.clone();
+    for part in ["weight", "bias"] {
+        alone.remove(&format!("blocks.6.proj.{part}"));
+    }
+    assert!(
+        canonical(name, alone) == canonical(name, whole),
+        "classes are left out"
     );
 }

@@ -253,7 +253,8 @@ fn patches(noise: &mut Noise) -> Plan {
     planner.finish(&[odd, thirds, even])
 }
 
-/// Kernels over several frames, within frames and along time, the largest of them, means of frames, and maps joined.
+/// Kernels over several frames, within frames and along time, the largest of them, means of frames, maps joined, other
+/// numbers of frames, and some frames left out.
 fn clips(noise: &mut Noise) -> Plan {
     let mut planner = Plan::of_input(6 * 9, 7, 3);
     let input = planner.input();
@@ -279,7 +280,17 @@ fn clips(noise: &mut Noise) -> Plan {
     let largest = planner.clip_max_pool(along, spans(3, 3, 1), whole);
     let joined = planner.join(&[along, within, largest]);
     let means = planner.frame_average(joined, 3);
-    planner.finish(&[along, largest, joined, means])
+    let more = planner.interpolate_frames(along, [3, 7]);
+    let fewer = planner.interpolate_frames(means, [3, 2]);
+    // Every third frame.
+    let frame = MapShape {
+        height: 9,
+        width: 7,
+        channels: 3,
+    };
+    let sparse = noise.weighted(49 * 3 * 10, 10, Activation::Relu);
+    let sparse = planner.clip_convolution(input, spans(6, 1, 3), window(frame, 7, 2), sparse, None);
+    planner.finish(&[along, largest, joined, means, more, fewer, sparse])
 }
 
 fn run(plan: &Plan, device: &OpenedDevice, input: &[f32], batch: usize) -> Vec<f32> {

@@ -10,7 +10,8 @@ use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use serde::Deserialize;
 
 use crate::backbones::{RELATIVE, assert_close, channels_last, golden, seeded_faces, values};
-use crate::seeded::{golden_file, state_dict, uniform};
+use crate::clips::{clips, some};
+use crate::seeded::{golden_file, shapes_in, state_dict, uniform};
 
 const NETWORKS: [&str; 3] = ["convnext-tiny", "efficientnet-b0", "resnet18"];
 /// Small, so that a training step takes a moment; every stage still has pixels.
@@ -18,10 +19,12 @@ const SIDE: usize = 64;
 
 /// Of gradients: sums over two pictures' pixels and back through all layers.
 const RELATIVE_GRADIENT: f32 = 1e-3;
+/// The same of networks over clips.
+const RELATIVE_CLIP_GRADIENT: f32 = 1e-4;
 /// What counts as no gradient, relative to the largest: a bias before a batch norm has none but for rounding.
 const NO_GRADIENT: f32 = 1e-5;
 
-/// What `tests/goldens/backbones.py` wrote of a training step.
+/// What `tests/goldens/backbones.py` or `clips.py` wrote of a training step.
 #[derive(Deserialize)]
 struct Training {
     embedding: Vec<Vec<f32>>,
@@ -70,14 +73,15 @@ impl ModuleVisitor for Gradient<'_> {
     }
 }
 
-/// The gradient of each parameter after a pass over two pictures, and their embeddings.
+/// The gradient of each parameter after a pass over two pictures or clips, and their embeddings.
 fn training_pass(
     network: &TrainableBackbone,
-    device: &Device,
+    pictures: Tensor<4>,
 ) -> (BTreeMap<ParamId, Vec<f32>>, Vec<f32>) {
-    let embedding = network.forward(seeded_faces(2, SIDE, device));
+    let device = pictures.device();
+    let embedding = network.forward(pictures);
     let wanted = uniform("wanted", embedding.dims().iter().product());
-    let wanted = Tensor::from_data(TensorData::new(wanted, embedding.dims()), device);
+    let wanted = Tensor::from_data(TensorData::new(wanted, embedding.dims()), &device);
     let loss = (embedding.clone() * wanted).sum();
     let mut gradient = Gradient {
         gradients: &loss.backward(),
@@ -87,50 +91,86 @@ fn training_pass(
     (gradient.found, values(embedding))
 }
 
+/// Compares the gradients of a pass, and what batch norms remember of it; gives the embeddings, and the expected ones.
+fn compare_training_pass(
+    golden: &str,
+    network: &TrainableBackbone,
+    pictures: Tensor<4>,
+    relative: f32,
+) -> [Vec<f32>; 2] {
+    let text = std::fs::read_to_string(golden_file(&format!("{golden}-training.json")));
+    let expected: Training = serde_json::from_str(&text.expect("committed")).expect("generated");
+    let (gradients, embedding) = training_pass(network, pictures);
+    let weights = network.to_weights();
+    for (name, statistic) in &expected.statistics {
+        assert_close(
+            &weights.get(name).expect("kept").values,
+            statistic,
+            RELATIVE,
+        );
+    }
+    let largest = expected
+        .gradients
+        .values()
+        .fold(0.0_f32, |largest, [norm, _]| largest.max(*norm));
+    let parameters = network.parameters();
+    // All but the classifier's two.
+    assert_eq!(parameters.len(), expected.gradients.len());
+    for (parameter, id) in parameters {
+        let gradient = gradients[&id].iter().map(|value| f64::from(*value));
+        let norm = gradient
+            .clone()
+            .map(|value| value * value)
+            .sum::<f64>()
+            .sqrt() as f32;
+        let seeded = uniform(&format!("gradient {parameter}"), gradient.len());
+        let product = gradient
+            .zip(seeded)
+            .map(|(value, seeded)| value * f64::from(seeded));
+        let product = product.sum::<f64>() as f32;
+        let [expected_norm, expected_product] = expected.gradients[&parameter];
+        let most = relative * expected_norm + NO_GRADIENT * largest;
+        assert!(
+            (norm - expected_norm).abs() < most && (product - expected_product).abs() < most,
+            "{golden}: {parameter} has gradient {norm}, {product}; expected {expected_norm}, {expected_product}"
+        );
+    }
+    [embedding, expected.embedding.concat()]
+}
+
 #[test]
 fn a_training_pass_equals_pytorch() {
     let device = Device::flex().autodiff();
     for name in NETWORKS {
-        let text = std::fs::read_to_string(golden_file(&format!("backbones/{name}-training.json")));
-        let expected: Training =
-            serde_json::from_str(&text.expect("committed")).expect("generated");
         let network = loaded(name, &device);
-        let (gradients, embedding) = training_pass(&network, &device);
-        assert_close(&embedding, &expected.embedding.concat(), RELATIVE);
-        let weights = network.to_weights();
-        for (name, statistic) in &expected.statistics {
-            assert_close(
-                &weights.get(name).expect("kept").values,
-                statistic,
-                RELATIVE,
-            );
-        }
-        let largest = expected
-            .gradients
-            .values()
-            .fold(0.0_f32, |largest, [norm, _]| largest.max(*norm));
-        let parameters = network.parameters();
-        // All but the classifier's two.
-        assert_eq!(parameters.len(), expected.gradients.len());
-        for (parameter, id) in parameters {
-            let gradient = gradients[&id].iter().map(|value| f64::from(*value));
-            let norm = gradient
-                .clone()
-                .map(|value| value * value)
-                .sum::<f64>()
-                .sqrt() as f32;
-            let seeded = uniform(&format!("gradient {parameter}"), gradient.len());
-            let product = gradient
-                .zip(seeded)
-                .map(|(value, seeded)| value * f64::from(seeded));
-            let product = product.sum::<f64>() as f32;
-            let [expected_norm, expected_product] = expected.gradients[&parameter];
-            let most = RELATIVE_GRADIENT * expected_norm + NO_GRADIENT * largest;
-            assert!(
-                (norm - expected_norm).abs() < most && (product - expected_product).abs() < most,
-                "{name}: {parameter} has gradient {norm}, {product}; expected {expected_norm}, {expected_product}"
-            );
-        }
+        let golden = format!("backbones/{name}");
+        let frames = seeded_faces(2, SIDE, &device);
+        let [embedding, expected] =
+            compare_training_pass(&golden, &network, frames, RELATIVE_GRADIENT);
+        assert_close(&embedding, &expected, RELATIVE);
+    }
+}
+
+#[test]
+fn a_training_pass_over_clips_equals_pytorch() {
+    let device = Device::flex().autodiff();
+    for (name, moments) in [
+        ("r3d-18", 2),
+        ("r2plus1d-18", 2),
+        ("s3d", 2),
+        ("slowfast-r50", 16),
+    ] {
+        let published = state_dict(&shapes_in("clips", name));
+        let network = TrainableBackbone::load(name, &published, &device);
+        let network = network.expect("the published layout");
+        let golden = format!("clips/{name}");
+        let clips = clips(2, 16, 32, &device);
+        let [features, expected] =
+            compare_training_pass(&golden, &network, clips, RELATIVE_CLIP_GRADIENT);
+        // Of each clip.
+        let features = features.chunks_exact(features.len() / 2);
+        let features: Vec<f32> = features.flat_map(|clip| some(moments, clip)).collect();
+        assert_close(&features, &expected, RELATIVE);
     }
 }
 
@@ -138,7 +178,7 @@ fn a_training_pass_equals_pytorch() {
 fn gradients_reach_every_named_parameter() {
     let device = Device::flex().autodiff();
     let network = TrainableBackbone::init("convnext-test", 5, &device).expect("a network");
-    let (gradients, _) = training_pass(&network, &device);
+    let (gradients, _) = training_pass(&network, seeded_faces(2, SIDE, &device));
     let parameters = network.parameters();
     for (name, id) in &parameters {
         let gradient = gradients
@@ -188,7 +228,7 @@ fn other_networks_and_layouts_are_refused() {
     };
     assert_eq!(
         refusal("emotieffnet-b0", &Weights::default()),
-        "weights are for architecture `emotieffnet-b0`, expected `convnext-tiny`, `convnext-tiny-multiscale`, `efficientnet-b0`, `efficientnet-b0-multiscale`, `efficientnet-lite0`, `resnet18`, `resnet50`"
+        "weights are for architecture `emotieffnet-b0`, expected `convnext-tiny`, `convnext-tiny-multiscale`, `efficientnet-b0`, `efficientnet-b0-multiscale`, `efficientnet-lite0`, `resnet18`, `resnet50`, `r3d-18`, `r2plus1d-18`, `s3d`, `slowfast-r50`"
     );
     let mut weights = state_dict(&golden("resnet18").shapes);
     weights

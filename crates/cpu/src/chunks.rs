@@ -41,7 +41,9 @@ pub(crate) fn split(step: &mut PackedStep, set: InstructionSet) {
         Kind::Grouped => (GROUPED_ROWS, step.vectors),
         Kind::Keys => (step.source.width, step.vectors),
         Kind::Attention => (QUERIES, step.vectors),
-        Kind::Unfold | Kind::Fold | Kind::Join => (height.div_ceil(wanted), step.vectors),
+        Kind::Unfold | Kind::Fold | Kind::Interpolate | Kind::Join => {
+            (height.div_ceil(wanted), step.vectors)
+        }
     };
     if step.kind == Kind::Product {
         step.block = narrow(block(step, set).min(step.chunk_rows as usize));
@@ -61,6 +63,7 @@ fn work(step: &PackedStep) -> usize {
         Kind::Enlarge => 12,
         Kind::Grouped | Kind::Keys | Kind::Attention => 0,
         Kind::Unfold | Kind::Fold => 8,
+        Kind::Interpolate => 4,
         Kind::Join => 2,
     };
     let finish = if step.activation.is_clamp() {

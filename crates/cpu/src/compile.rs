@@ -152,6 +152,7 @@ impl Lowered<'_> {
                 step.bias = parameters.row(&operation.bias, 0.0);
             }
             Task::MaxPool => step.kind = Kind::MaxPool,
+            Task::Interpolate => step.kind = Kind::Interpolate,
             Task::Join { first } => {
                 step.kind = Kind::Join;
                 step.depth = narrow(first);

@@ -44,6 +44,7 @@ mod depthwise;
 mod grouped;
 mod image;
 mod instructions;
+mod interpolation;
 mod job;
 mod join;
 mod lanes;

@@ -72,6 +72,8 @@ pub(crate) enum Task {
         others: Option<Buffer>,
     },
     Sequence(Sequenced),
+    /// As many frames as the span says.
+    Interpolate,
     /// Brings the source into some channels of the destination, from `first` on.
     Join {
         first: usize,

@@ -36,6 +36,8 @@ pub(crate) enum Kind {
     Unfold,
     /// The picture of such rows.
     Fold,
+    /// More or fewer frames, linear between their centres.
+    Interpolate,
     /// A map as some of the channels of another.
     Join,
 }
@@ -276,7 +278,7 @@ impl PackedStep {
             Kind::Depthwise | Kind::MaxPool | Kind::LineGate | Kind::Enlarge => {
                 batch * (self.destination.height as usize).div_ceil(chunk_rows)
             }
-            Kind::Unfold | Kind::Fold | Kind::Join => {
+            Kind::Unfold | Kind::Fold | Kind::Interpolate | Kind::Join => {
                 batch * (self.destination.height as usize).div_ceil(chunk_rows)
             }
             // A part of the picture for each pixel that is written.

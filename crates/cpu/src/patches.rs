@@ -3,6 +3,7 @@
 //! A picture whose sides are not whole patches is brought to whole ones on the way and back, bilinear between the centres of
 //! pixels, as MobileViT does it (Mehta and Rastegari 2021).
 
+use crate::interpolation::between;
 use crate::lanes::{Kernel, Lanes};
 use crate::memory::Memory;
 use crate::packed::{Kind, PackedMap, PackedStep};
@@ -95,55 +96,6 @@ impl Kernel for Patches<'_> {
                     }
                 }
             }
-        }
-    }
-}
-
-/// The pixels before and after a place, and their shares in it.
-#[derive(Debug, PartialEq)]
-struct Between {
-    pixels: [usize; 2],
-    shares: [f32; 2],
-}
-
-/// Where the centre of an output lies among the centres of the inputs, of which there are `inputs` to `outputs` of these.
-fn between(output: usize, inputs: usize, outputs: usize) -> Between {
-    // In units of half an output.
-    let place = ((2 * output + 1) * inputs).saturating_sub(outputs);
-    let before = place / (2 * outputs);
-    let share = (place % (2 * outputs)) as f32 / (2 * outputs) as f32;
-    Between {
-        pixels: [before, (before + 1).min(inputs - 1)],
-        shares: [1.0 - share, share],
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// PyTorch's `interpolate([0, 1, .., n - 1], mode="linear")` gives the places themselves, but for the ends.
-    #[test]
-    fn places_are_those_of_pytorch() {
-        let place = |output, inputs, outputs| {
-            let Between { pixels, shares } = between(output, inputs, outputs);
-            let products = pixels.iter().zip(shares);
-            products
-                .map(|(&pixel, share)| pixel as f32 * share)
-                .sum::<f32>()
-        };
-        let enlarged: [f32; 4] = core::array::from_fn(|output| place(output, 3, 4));
-        assert_eq!(enlarged, [0.0, 0.625, 1.375, 2.0]);
-        let reduced: [f32; 3] = core::array::from_fn(|output| place(output, 4, 3));
-        for (got, expected) in reduced.into_iter().zip([1.0 / 6.0, 1.5, 17.0 / 6.0]) {
-            assert!((got - expected).abs() < 1e-6, "{reduced:?}");
-        }
-        for output in 0..5 {
-            let expected = Between {
-                pixels: [output, (output + 1).min(4)],
-                shares: [1.0, 0.0],
-            };
-            assert_eq!(between(output, 5, 5), expected);
         }
     }
 }

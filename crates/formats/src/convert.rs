@@ -29,7 +29,7 @@ use crate::weights::Weights;
 /// `faceres` is read from tfjs; the EmotiEffNets, MobileFaceNet and MobileViT from a state dict or from EmotiEffLib's ONNX
 /// files; MT-DDAMFN from a state dict. Networks for whole frames are read from timm's or torchvision's state dict, or out of a
 /// violence detector's, under `encoder`; its other parameters are left aside. Networks over clips are read from torchvision's
-/// state dict or likewise, without the classes of Kinetics. wav2vec 2.0 is read from Hugging Face's
+/// or PyTorchVideo's state dict or likewise, without the classes of Kinetics. wav2vec 2.0 is read from Hugging Face's
 /// checkpoints, with or without a classifier.
 ///
 /// # Errors

@@ -16,12 +16,13 @@ const WRAPPERS: [&str; 4] = [
 ];
 /// Keys and attributes that the parameters of the network stand under. The first that is there is taken alone: averaged
 /// parameters before those that they are an average of, as timm takes them.
-const NESTS: [&str; 9] = [
+const NESTS: [&str; 10] = [
     "state_dict_ema",
     "model_ema",
     "ema_model",
     "ema",
     "model_state_dict",
+    "model_state",
     "state_dict",
     "model",
     "net",
@@ -119,6 +120,7 @@ mod tests {
             "state_dict.model._orig_mod.",
             "state_dict.net.module.",
             "model_state_dict.module.",
+            "model_state.",
             "state_dict_ema.module.",
             "module.model.",
         ] {

@@ -501,6 +501,11 @@ impl Walk for Folded<'_, '_> {
     }
 
     #[cfg(not(target_family = "wasm"))]
+    fn interpolate_frames(&mut self, frames: [usize; 2], input: &Map) -> Map {
+        self.planner.interpolate_frames(*input, frames)
+    }
+
+    #[cfg(not(target_family = "wasm"))]
     fn join(&mut self, inputs: &[Map]) -> Map {
         self.planner.join(inputs)
     }

@@ -1,8 +1,8 @@
-//! Backbones for whole frames whose parameters can be trained.
+//! Backbones for whole frames or clips of them whose parameters can be trained.
 
 use std::collections::{BTreeMap, HashMap};
 
-use affectlens_formats::architecture::{Architecture, Facts, NAMES};
+use affectlens_formats::architecture::{Architecture, CLIP_NAMES, ClipConfig, Facts, NAMES};
 use affectlens_formats::{ParameterFill, StateDict};
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Device, Tensor};
@@ -14,7 +14,7 @@ use crate::weights::{Metadata, Weights, WeightsError};
 /// Layer scale before training, as ConvNeXt's authors set it.
 const LAYER_SCALE: f32 = 1e-6;
 
-/// A backbone for whole frames in its published layout, batch norm and layer scale not folded.
+/// A backbone for whole frames or clips of them in its published layout, batch norm and layer scale not folded.
 ///
 /// On a device with gradients batch norms take the batch's statistics and remember them as PyTorch's do; elsewhere, and
 /// after [`Module::valid`], they use what they remember.
@@ -47,7 +47,7 @@ impl TrainableBackbone {
     ///
     /// # Errors
     ///
-    /// [`WeightsError::Architecture`] for a network that does not describe whole frames; other [`WeightsError`]s for a
+    /// [`WeightsError::Architecture`] for a network that does not describe whole frames or clips; other [`WeightsError`]s for a
     /// missing, misshapen or unexpected parameter.
     pub fn load(name: &str, published: &Weights, device: &Device) -> Result<Self, WeightsError> {
         let architecture = architecture(name)?;
@@ -75,7 +75,7 @@ impl TrainableBackbone {
     ///
     /// # Errors
     ///
-    /// [`WeightsError::Architecture`] for a network that does not describe whole frames.
+    /// [`WeightsError::Architecture`] for a network that does not describe whole frames or clips.
     pub fn init(name: &str, seed: u64, device: &Device) -> Result<Self, WeightsError> {
         let layout = StateDict::new(architecture(name)?).expect("has a state dict");
         let mut random = StdRng::seed_from_u64(seed);
@@ -147,13 +147,17 @@ impl TrainableBackbone {
 }
 
 fn architecture(name: &str) -> Result<Architecture, WeightsError> {
+    if let Some(config) = ClipConfig::from_name(name) {
+        return Ok(Architecture::Clip(config));
+    }
     match Architecture::backbone(name) {
         Ok(architecture) if architecture.describes_frames() => Ok(architecture),
         _ => {
             let frames = |name: &&str| {
                 Architecture::backbone(name).is_ok_and(Architecture::describes_frames)
             };
-            let names: Vec<_> = NAMES.into_iter().filter(frames).collect();
+            let names = NAMES.into_iter().filter(frames);
+            let names: Vec<_> = names.chain(CLIP_NAMES).collect();
             Err(WeightsError::Architecture {
                 expected: names.join("`, `"),
                 got: name.to_owned(),

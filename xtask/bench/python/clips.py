@@ -1,10 +1,11 @@
-"""Times the networks over clips beside onnxruntime on this CPU: the same seeded weights, the same clip, taking turns.
+"""Times the networks over clips, and ResNet-50, beside onnxruntime on this CPU: the same seeded weights, the same clip, taking
+turns.
 
     python clips.py AFFECTLENS [--rounds 5] [--threads 2] [NAME...]
 
-AFFECTLENS is the program. torchvision builds each network and fills it with seeded weights; `affectlens convert` reads the
+AFFECTLENS is the program. torchvision builds each network, tests/goldens/slowfast.py SlowFast, and seeded weights fill it; `affectlens convert` reads the
 checkpoint, torch.onnx writes the same network without its classifier for onnxruntime. Before anything is timed the outputs
-are compared. Prints milliseconds a clip of 16 frames of 224 pixels, ratios, and the most memory of each process.
+are compared. Prints milliseconds a clip of 16 frames of 224 pixels, or a picture, ratios, and the most memory of each process.
 
 Needs numpy, onnx and onnxruntime (requirements.txt), and torch and torchvision.
 """
@@ -22,29 +23,41 @@ import torch
 import torchvision
 from onnx_models import uniform
 
-SHAPE = (1, 3, 16, 224, 224)
+HERE = pathlib.Path(__file__).parent
+sys.path.append(str(HERE.parents[2] / "tests/goldens"))
+from slowfast import SlowFast  # noqa: E402
+
+PICTURE = (1, 3, 224, 224)
+CLIP = (1, 3, 16, 224, 224)
 # Between the two programs: f32 sums in another order.
 TOLERANCE = 1e-3
 # An engine's threads may spin for a while after its turn.
 PAUSE_S = 0.1
-HERE = pathlib.Path(__file__).parent
 
 
 class Features(torch.nn.Module):
-    """Means over the pixels of the last maps, `[batch, moments, width]`."""
+    """Means over the pixels of the last maps, `[batch, moments, width]`; of pictures `[batch, width]`."""
 
     def __init__(self, name):
         super().__init__()
-        self.network = torchvision.models.get_model(name)
-        is_resnet = hasattr(self.network, "stem")
-        layers = list(self.network.children())[:-2]
-        self.trunk = torch.nn.Sequential(*layers) if is_resnet else self.network.features
+        self.network = SlowFast(400) if name == "slowfast" else torchvision.models.get_model(name)
+        layers = {"s3d": ["features"], "slowfast": []}.get(name)
+        if layers is None:
+            layers = [part for part, _ in self.network.named_children()][:-2]
+        self.trunk = torch.nn.Sequential(*map(self.network.get_submodule, layers)) if layers else self.network
 
     def forward(self, clip):
-        return self.trunk(clip).mean((3, 4)).transpose(1, 2)
+        means = self.trunk(clip).mean((-2, -1))
+        return means.transpose(1, 2) if clip.dim() == 5 else means
 
 
-NETWORKS = {"r3d-18": "r3d_18", "r2plus1d-18": "r2plus1d_18", "s3d": "s3d"}
+NETWORKS = {
+    "resnet50": ("resnet50", PICTURE),
+    "r3d-18": ("r3d_18", CLIP),
+    "r2plus1d-18": ("r2plus1d_18", CLIP),
+    "s3d": ("s3d", CLIP),
+    "slowfast-r50": ("slowfast", CLIP),
+}
 
 
 def fill(network):
@@ -66,13 +79,16 @@ def fill(network):
 
 def write(name, program, folder):
     """The network for both programs, and a clip."""
-    model = Features(NETWORKS[name]).eval()
+    architecture, shape = NETWORKS[name]
+    model = Features(architecture).eval()
     with torch.no_grad():
         fill(model.network)
-    torch.save(model.network.state_dict(), folder / f"{name}.pth")
+    # Without the classes of pictures, which are part of the network there.
+    parameters = {key: value for key, value in model.network.state_dict().items() if not key.startswith("fc.")}
+    torch.save(parameters, folder / f"{name}.pth")
     weights = folder / f"{name}.safetensors"
     subprocess.run([program, "convert", folder / f"{name}.pth", weights, "--backbone", name], check=True)
-    clip = uniform("clip", int(np.prod(SHAPE))).reshape(SHAPE) * np.float32(2)
+    clip = uniform("clip", int(np.prod(shape))).reshape(shape) * np.float32(2)
     clip.tofile(folder / "input")
     with torch.no_grad():
         torch.onnx.export(
@@ -102,7 +118,7 @@ def compare(name, program, folder, threads, rounds):
     write(name, program, folder)
     ours = [program, "bench", "--serve", "--network", name, "--device", "cpu", "--weights", folder]
     theirs = [sys.executable, HERE / "serve_onnxruntime.py", "--model", folder / f"{name}.onnx"]
-    theirs += ["--shape", ",".join(map(str, SHAPE))]
+    theirs += ["--shape", ",".join(map(str, NETWORKS[name][1]))]
     more = ["--input", folder / "input", "--threads", str(threads)]
     engines = {"affectlens": Engine(ours + more), "onnxruntime": Engine(theirs + more)}
     outputs = [np.array(engine.ask("output")["output"], np.float32) for engine in engines.values()]

@@ -32,13 +32,13 @@ fn paint(folder: &Path, frames: u8) {
     }
 }
 
-/// The seeded network as published; gives it in its canonical form, too.
-fn publish(folder: &Path) -> Weights {
-    let published = seeded::state_dict(&seeded::shapes_in("clips", NETWORK));
+/// A seeded network as published; gives it in its canonical form, too.
+fn publish(folder: &Path, network: &str) -> Weights {
+    let published = seeded::state_dict(&seeded::shapes_in("clips", network));
     let path = folder.join("published.safetensors");
     published.write(&path, Precision::Single).expect("writable");
     let published = PublishedWeights::Named(published);
-    canonical_weights(NETWORK, &published).expect("the published layout")
+    canonical_weights(network, &published).expect("the published layout")
 }
 
 /// What the network makes of some pictures of a folder.
@@ -53,11 +53,41 @@ fn expected(network: &ClipBackbone, folder: &Path, frames: &[usize]) -> Vec<f32>
     features.try_into_vec().expect("f32")
 }
 
+/// Runs `embed`; gives its lines and what it complains of.
+fn embed(folder: &Path, inputs: &str, options: &str) -> (Vec<Value>, String) {
+    let output = affectlens(folder, &format!("embed {inputs} {options}"));
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let lines = text(&output.stdout);
+    let lines = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"));
+    (lines.collect(), text(&output.stderr))
+}
+
+/// Compares the lines of one window with the features of its moments.
+fn compare(lines: &[Value], name: &str, features: &[f32]) {
+    let largest = features
+        .iter()
+        .fold(0.0_f32, |most, value| most.max(value.abs()));
+    let moments = features.chunks_exact(features.len() / lines.len());
+    for (moment, (line, expected)) in lines.iter().zip(moments).enumerate() {
+        assert_eq!(line["file"], *name);
+        assert_eq!(line["moment"], moment);
+        let embedding = line["embedding"].as_array().expect("numbers");
+        assert_eq!(embedding.len(), expected.len());
+        for (got, expected) in embedding.iter().zip(expected) {
+            let apart = got.as_f64().expect("a number") - f64::from(*expected);
+            // The file may hold its numbers in 16 bits where that loses nothing.
+            assert!(apart.abs() < 1e-5 * f64::from(largest), "{apart}");
+        }
+    }
+}
+
 #[test]
 fn clips_give_a_line_for_each_moment_of_each_window() {
     let folder = tempfile::tempdir().expect("temporary folder");
     let folder = folder.path();
-    let weights = publish(folder);
+    let weights = publish(folder, NETWORK);
     let network = ClipBackbone::load(&weights, &OpenedDevice::cpu()).expect("canonical");
     paint(&folder.join("frames"), 20);
     fs::write(folder.join("frames/7.png"), b"no picture").expect("temporary file");
@@ -68,17 +98,7 @@ fn clips_give_a_line_for_each_moment_of_each_window() {
     let converted = affectlens(folder, &convert);
     assert!(converted.status.success(), "{}", text(&converted.stderr));
     let options = format!("--backbone {NETWORK} --device cpu --weights {NETWORK}.safetensors");
-    let embed = |inputs: &str| {
-        let output = affectlens(folder, &format!("embed {inputs} {options}"));
-        assert!(output.status.success(), "{}", text(&output.stderr));
-        let lines = text(&output.stdout);
-        let lines: Vec<Value> = lines
-            .lines()
-            .map(|line| serde_json::from_str(line).expect("JSON"))
-            .collect();
-        (lines, text(&output.stderr))
-    };
-    let (lines, complaints) = embed("frames short");
+    let (lines, complaints) = embed(folder, "frames short", &options);
     assert!(complaints.contains("7.png"), "{complaints}");
     let starts = lines.iter().map(|line| &line["frame"]);
     assert_eq!(starts.collect::<Vec<_>>(), [0, 0, 4, 4, 0, 0]);
@@ -93,33 +113,40 @@ fn clips_give_a_line_for_each_moment_of_each_window() {
     let windows = [("frames", read(1)), ("frames", read(5)), ("short", short)];
     for (window, (name, frames)) in windows.iter().enumerate() {
         let expected = expected(&network, &folder.join(name), frames);
-        let largest = expected
-            .iter()
-            .fold(0.0_f32, |most, value| most.max(value.abs()));
-        for (moment, expected) in expected.chunks_exact(WIDTH).enumerate() {
-            let line = &lines[2 * window + moment];
-            assert_eq!(line["file"], *name);
-            assert_eq!(line["moment"], moment);
-            let embedding = line["embedding"].as_array().expect("numbers");
-            assert_eq!(embedding.len(), WIDTH);
-            for (got, expected) in embedding.iter().zip(expected) {
-                let apart = got.as_f64().expect("a number") - f64::from(*expected);
-                // The file may hold its numbers in 16 bits where that loses nothing.
-                assert!(apart.abs() < 1e-5 * f64::from(largest), "{apart}");
-            }
-        }
+        assert_eq!(expected.len(), 2 * WIDTH);
+        compare(&lines[2 * window..][..2], name, &expected);
     }
-    let (lines, _) = embed("frames --stride 2");
+    let (lines, _) = embed(folder, "frames --stride 2", &options);
     assert_eq!(lines.len(), 3 * 2);
-    let (lines, _) = embed("frames --frame-step 2");
+    let (lines, _) = embed(folder, "frames --frame-step 2", &options);
     assert_eq!(lines.len(), 2, "one window of 31 frames");
+}
+
+/// A network of two pathways gives a moment for each frame that the fast one sees.
+#[test]
+fn two_pathways_give_a_line_for_each_frame() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let folder = folder.path();
+    let weights = publish(folder, "slowfast-r50");
+    let network = ClipBackbone::load(&weights, &OpenedDevice::cpu()).expect("canonical");
+    paint(&folder.join("frames"), 3);
+    let convert = "convert published.safetensors slowfast.safetensors --backbone slowfast-r50";
+    let converted = affectlens(folder, convert);
+    assert!(converted.status.success(), "{}", text(&converted.stderr));
+    let options = "--backbone slowfast-r50 --device cpu --weights slowfast.safetensors";
+    let (lines, _) = embed(folder, "frames", options);
+    assert_eq!(lines.len(), 16);
+    let frames: Vec<usize> = (1..=16).map(|frame: usize| frame.min(3)).collect();
+    let expected = expected(&network, &folder.join("frames"), &frames);
+    assert_eq!(expected.len(), 16 * 2304);
+    compare(&lines, "frames", &expected);
 }
 
 #[test]
 fn what_is_no_clip_is_refused() {
     let folder = tempfile::tempdir().expect("temporary folder");
     let folder = folder.path();
-    publish(folder);
+    publish(folder, NETWORK);
     paint(&folder.join("frames"), 2);
     let options = format!("--backbone {NETWORK} --device cpu --weights published.safetensors");
     let message = fail(folder, &format!("embed frames/1.png {options}"));

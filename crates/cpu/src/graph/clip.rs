@@ -137,6 +137,15 @@ pub enum Clip {
         /// Frames of the clip.
         frames: usize,
     },
+    /// As many frames as wanted, linear between the centres of frames and flat beyond them.
+    Interpolate {
+        /// Map that is read.
+        input: Map,
+        /// Map that is written.
+        output: Map,
+        /// Frames of the input, and of the output.
+        frames: [usize; 2],
+    },
     /// The channels of several maps of one size after each other.
     Join {
         /// Maps that are read.
@@ -153,6 +162,7 @@ impl Clip {
             Self::Convolution { output, .. }
             | Self::MaxPool { output, .. }
             | Self::Average { output, .. }
+            | Self::Interpolate { output, .. }
             | Self::Join { output, .. } => *output,
         }
     }
@@ -163,7 +173,9 @@ impl Clip {
             Self::Convolution {
                 input, shortcut, ..
             } => [Some(*input), *shortcut].into_iter().flatten().collect(),
-            Self::MaxPool { input, .. } | Self::Average { input, .. } => [*input].into(),
+            Self::MaxPool { input, .. }
+            | Self::Average { input, .. }
+            | Self::Interpolate { input, .. } => [*input].into(),
             Self::Join { inputs, .. } => inputs.clone(),
         }
     }

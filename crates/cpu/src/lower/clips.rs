@@ -42,6 +42,22 @@ impl<'a> Lowering<'a> {
                 let average = Operation::plain(Task::Average, source, destination, PIXEL);
                 self.operations.push(average);
             }
+            Clip::Interpolate {
+                input,
+                frames: [frames, output],
+                ..
+            } => {
+                let source = self.find(*input);
+                let window = Window::pixels(self.shape(destination));
+                self.operations.push(Operation {
+                    span: Span {
+                        frames: *frames,
+                        output: *output,
+                        ..Span::PICTURE
+                    },
+                    ..Operation::plain(Task::Interpolate, source, destination, window)
+                });
+            }
             Clip::Join { inputs, .. } => self.join(inputs, destination),
         }
         Ok(destination)

@@ -25,6 +25,7 @@ fn convolutions_over_clips_agree_with_the_reference() {
         ([6, 5, 5], [10, 7], [1, 1], [3, 2]),
         ([7, 4, 6], [21, 40], [3, 1], [1, 1]),
         ([8, 3, 3], [8, 16], [7, 4], [1, 1]),
+        ([9, 8, 6], [3, 17], [1, 4], [7, 2]),
         ([6, 4, 4], [5, 9], [1, 2], [1, 2]),
         ([1, 5, 5], [6, 8], [3, 1], [3, 1]),
         ([2, 4, 4], [9, 6], [5, 1], [5, 1]),
@@ -130,6 +131,30 @@ fn means_of_frames_agree_with_the_reference() {
 }
 
 #[test]
+fn interpolated_frames_agree_with_the_reference() {
+    let mut numbers = Numbers(27);
+    for (frames, shape) in [
+        ([4, 16], [4, 1, 40]),
+        ([3, 7], [6, 5, 16]),
+        ([5, 2], [15, 2, 9]),
+        ([1, 3], [2, 2, 3]),
+        ([4, 4], [4, 3, 8]),
+    ] {
+        let maps = Maps::noise(&mut numbers, 2, shape);
+        let expected = reference::interpolated_frames(&maps, frames);
+        let plan = plan(shape, |planner, input| {
+            planner.interpolate_frames(input, frames)
+        });
+        check(
+            &format!("{frames:?} frames of {shape:?}"),
+            &plan,
+            &maps,
+            &expected,
+        );
+    }
+}
+
+#[test]
 fn joined_maps_follow_each_other() {
     let mut numbers = Numbers(26);
     for (channels, others) in [(16, [32, 16]), (5, [7, 1]), (30, [3, 14])] {
@@ -195,6 +220,15 @@ fn malformed_clips_are_refused() {
     }
     let message = refusal(|planner, input| planner.frame_average(input, 0));
     assert_eq!(message, "a map of 8 rows is no clip of 0 frames");
+    let message = refusal(|planner, input| planner.interpolate_frames(input, [3, 4]));
+    assert_eq!(message, "a map of 8 rows is no clip of 3 frames");
+    for frames in [0, 20_000] {
+        let message = refusal(|planner, input| planner.interpolate_frames(input, [2, frames]));
+        assert_eq!(
+            message,
+            format!("{frames} frames of 4 rows, expected 1 to 65536 rows")
+        );
+    }
     let message = refusal(|planner, input| {
         let mean = planner.average(input);
         planner.join(&[input, mean])

@@ -495,6 +495,24 @@ pub(crate) fn frame_average(maps: &Maps, frames: usize) -> Maps {
     })
 }
 
+/// As many frames as wanted, linear between their centres.
+pub(crate) fn interpolated_frames(maps: &Maps, [from, to]: [usize; 2]) -> Maps {
+    let [height, width, channels] = maps.shape;
+    let rows = height / from;
+    maps.each([to * rows, width, channels], |picture, y, x, channel| {
+        let (frame, row) = (y as usize / rows, y as usize % rows);
+        let place = (frame as f64 + 0.5) * from as f64 / to as f64 - 0.5;
+        let place = place.clamp(0.0, (from - 1) as f64);
+        let at = |frame: usize| {
+            let y = (frame.min(from - 1) * rows + row) as isize;
+            maps.get(picture, y, x, channel).expect("inside")
+        };
+        let before = place.floor() as usize;
+        let share = place.fract();
+        at(before) * (1.0 - share) + at(before + 1) * share
+    })
+}
+
 /// The channels of maps after each other.
 pub(crate) fn joined(maps: &[&Maps]) -> Maps {
     let [height, width, _] = maps[0].shape;

@@ -5,6 +5,7 @@
 
 mod resnet;
 mod s3d;
+mod slowfast;
 
 use super::walk::Walk;
 
@@ -14,10 +15,11 @@ pub use super::clip_layer::{ClipConvolution, ClipConvolutionConfig, ClipPool};
 const SIDE: u32 = 224;
 
 /// Clip networks, as weights files and the command line name them.
-pub const CLIP_NAMES: [&str; 3] = [
+pub const CLIP_NAMES: [&str; 4] = [
     ClipConfig::R3D_18.name,
     ClipConfig::R2PLUS1D_18.name,
     ClipConfig::S3D.name,
+    ClipConfig::SLOWFAST_R50.name,
 ];
 
 /// Which network over clips, and of how many frames.
@@ -36,6 +38,7 @@ pub struct ClipConfig {
 enum Kind {
     ResNet { is_factored: bool },
     S3d,
+    SlowFast,
 }
 
 impl ClipConfig {
@@ -58,12 +61,23 @@ impl ClipConfig {
         kind: Kind::S3d,
         ..Self::R3D_18
     };
+    /// SlowFast-R50 over 16 frames: 16 moments of 2304 features.
+    pub const SLOWFAST_R50: Self = Self {
+        name: "slowfast-r50",
+        kind: Kind::SlowFast,
+        ..Self::R3D_18
+    };
 
     /// The network of that architecture name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::R3D_18, Self::R2PLUS1D_18, Self::S3D]
-            .into_iter()
-            .find(|config| config.name == name)
+        [
+            Self::R3D_18,
+            Self::R2PLUS1D_18,
+            Self::S3D,
+            Self::SLOWFAST_R50,
+        ]
+        .into_iter()
+        .find(|config| config.name == name)
     }
 
     /// The same over clips of another size.
@@ -81,6 +95,7 @@ impl ClipConfig {
         match self.kind {
             Kind::ResNet { .. } => resnet::WIDTH,
             Kind::S3d => s3d::WIDTH,
+            Kind::SlowFast => slowfast::WIDTH,
         }
     }
 
@@ -95,6 +110,7 @@ impl ClipConfig {
                 resnet::describe(walk, is_factored, self.frames, input)?
             }
             Kind::S3d => s3d::describe(walk, self.frames, input)?,
+            Kind::SlowFast => slowfast::describe(walk, self.frames, input)?,
         };
         Ok(vec![features])
     }
@@ -119,10 +135,13 @@ mod tests {
     }
 
     #[test]
-    fn parameter_counts_are_torchvisions() {
+    fn parameter_counts_are_the_published_ones() {
         // Without the 400 classes of Kinetics.
         assert_eq!(parameters(ClipConfig::R3D_18), 33_371_472 - 400 * 513);
         assert_eq!(parameters(ClipConfig::R2PLUS1D_18), 31_505_325 - 400 * 513);
         assert_eq!(parameters(ClipConfig::S3D), 8_320_048 - 400 * 1025);
+        // PyTorchVideo's 34.57 million.
+        let slowfast = parameters(ClipConfig::SLOWFAST_R50) + 400 * 2305;
+        assert_eq!(slowfast, 34_566_488);
     }
 }

@@ -193,6 +193,9 @@ impl Walk for Layers {
     fn frame_average(&mut self, _frames: usize, _input: &()) {}
 
     #[cfg(not(target_family = "wasm"))]
+    fn interpolate_frames(&mut self, _frames: [usize; 2], _input: &()) {}
+
+    #[cfg(not(target_family = "wasm"))]
     fn join(&mut self, _inputs: &[()]) {}
 
     fn concatenate(&mut self, _first: &(), _second: &()) {}

@@ -210,6 +210,10 @@ pub trait Walk {
     #[cfg(not(target_family = "wasm"))]
     fn frame_average(&mut self, frames: usize, input: &Self::Map) -> Self::Map;
 
+    /// As many frames as wanted, `[frames, wanted]`, linear between the centres of frames and flat beyond them.
+    #[cfg(not(target_family = "wasm"))]
+    fn interpolate_frames(&mut self, frames: [usize; 2], input: &Self::Map) -> Self::Map;
+
     /// The channels of maps of one size after each other.
     #[cfg(not(target_family = "wasm"))]
     fn join(&mut self, inputs: &[Self::Map]) -> Self::Map;

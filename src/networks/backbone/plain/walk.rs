@@ -297,6 +297,16 @@ impl Walk for Forward<'_> {
         lines.mean_dim(3)
     }
 
+    fn interpolate_frames(&mut self, [frames, wanted]: [usize; 2], input: &Tensor<4>) -> Tensor<4> {
+        let [batch, channels, height, width] = input.dims();
+        let height = height / frames;
+        let clip = input.clone();
+        let clip = clip.reshape([batch, channels, frames, height * width]);
+        let shares = shares(frames, wanted, &clip.device()).swap_dims(2, 3);
+        let shape = [batch, channels, wanted * height, width];
+        shares.matmul(clip).reshape(shape)
+    }
+
     fn join(&mut self, inputs: &[Tensor<4>]) -> Tensor<4> {
         Tensor::cat(inputs.to_vec(), 1)
     }

@@ -41,6 +41,11 @@ impl Writer<'_> {
                 output,
                 frames,
             } => self.frame_average(*input, *output, *frames),
+            Clip::Interpolate {
+                input,
+                output,
+                frames,
+            } => self.interpolate_frames(*input, *output, *frames),
             Clip::Join { inputs, output } => self.join(inputs, *output),
         }
     }
@@ -76,6 +81,25 @@ impl Writer<'_> {
         let reads = vec![Read::Buffer(input.index())];
         self.push(sums.shader(), reads, output.index(), move |batch| {
             sums.launch(batch * frames)
+        });
+    }
+
+    fn interpolate_frames(&mut self, input: Map, output: Map, [frames, wanted]: [usize; 2]) {
+        let (from, to) = (self.buffer(input), self.buffer(output));
+        assert_eq!(from.stored, to.stored, "channels of a clip come in fours");
+        let shader = ShaderBuilder::new("interpolate-frames", GROUP)
+            .numbers(&["invocations", "length", "frames", "wanted"])
+            .reads("input", from.element)
+            .writes("output", to.element)
+            .source(include_str!("shaders/between.wgsl"))
+            .source(include_str!("shaders/interpolate-frames.wgsl"))
+            .finish();
+        let reads = vec![Read::Buffer(input.index())];
+        let length = to.pixels / wanted * to.stored / 4;
+        self.push(shader, reads, output.index(), move |batch| {
+            let invocations = batch * wanted * length;
+            let numbers = vec![invocations, length, frames, wanted];
+            (invocations.div_ceil(GROUP), numbers)
         });
     }
 

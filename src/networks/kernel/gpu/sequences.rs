@@ -197,6 +197,7 @@ impl Writer<'_> {
             .numbers(&["invocations", "height", "width", "channels", "side"])
             .reads("input", from.element)
             .writes("output", to.element)
+            .source(include_str!("shaders/between.wgsl"))
             .source(include_str!("shaders/patches.wgsl"))
             .source(match is_unfolded {
                 true => include_str!("shaders/unfold.wgsl"),

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::Planner;
 use crate::graph::clip::frame_of;
-use crate::graph::{Clip, Map, MapShape, Span, Step, Weighted, Window, expect};
+use crate::graph::{Clip, LONGEST_SIDE, Map, MapShape, Span, Step, Weighted, Window, expect};
 
 impl Planner {
     /// Adds a [`Clip::Convolution`].
@@ -73,6 +73,30 @@ impl Planner {
             channels: frame.channels,
         });
         self.steps.push(Step::Clip(Clip::Average {
+            input,
+            output,
+            frames,
+        }));
+        output
+    }
+
+    /// Adds a [`Clip::Interpolate`] from one number of frames to another.
+    ///
+    /// # Panics
+    ///
+    /// If the map is no clip of so many frames, or no frame is wanted, or too many are.
+    #[track_caller]
+    pub fn interpolate_frames(&mut self, input: Map, frames: [usize; 2]) -> Map {
+        let frame = frame_of(self.read(input), frames[0]);
+        let height = frame.height.saturating_mul(frames[1]);
+        assert!(
+            (1..=LONGEST_SIDE).contains(&height),
+            "{} frames of {} rows, expected 1 to {LONGEST_SIDE} rows",
+            frames[1],
+            frame.height
+        );
+        let output = self.add(MapShape { height, ..frame });
+        self.steps.push(Step::Clip(Clip::Interpolate {
             input,
             output,
             frames,
