@@ -42,6 +42,7 @@ pub(crate) fn split(step: &mut PackedStep, set: InstructionSet) {
         Kind::Keys => (step.source.width, step.vectors),
         Kind::Attention => (QUERIES, step.vectors),
         Kind::Unfold | Kind::Fold | Kind::Join => (height.div_ceil(wanted), step.vectors),
+        Kind::Transpose => (height, step.vectors),
     };
     if step.kind == Kind::Product {
         step.block = narrow(block(step, set).min(step.chunk_rows as usize));
@@ -61,7 +62,7 @@ fn work(step: &PackedStep) -> usize {
         Kind::Enlarge => 12,
         Kind::Grouped | Kind::Keys | Kind::Attention => 0,
         Kind::Unfold | Kind::Fold => 8,
-        Kind::Join => 2,
+        Kind::Join | Kind::Transpose => 2,
     };
     let finish = if step.activation.is_clamp() {
         2
