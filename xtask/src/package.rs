@@ -53,12 +53,27 @@ pub struct Packages {
 /// Builds wasm, manifests and tarballs; what has not changed is kept.
 pub fn build() -> Result<Packages> {
     let version = crate_version()?;
-    let wasm = build_wasm()?;
-    let modules = build_cpu_modules()?;
+    let Modules { wasm, cpu } = build_modules()?;
     step("packing the npm packages");
     Ok(Packages {
-        library: pack_library(&wasm, &modules, &version)?,
+        library: pack_library(&wasm, &cpu, &version)?,
         weights: pack_weights(&version)?,
+    })
+}
+
+/// What the library runs in a browser.
+pub struct Modules {
+    /// Folder of the module and its JavaScript.
+    wasm: PathBuf,
+    /// The small modules for the CPU, and their names in the package.
+    cpu: Vec<(PathBuf, &'static str)>,
+}
+
+/// Builds wasm; what has not changed is kept.
+pub fn build_modules() -> Result<Modules> {
+    Ok(Modules {
+        wasm: build_wasm()?,
+        cpu: build_cpu_modules()?,
     })
 }
 
