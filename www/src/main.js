@@ -70,7 +70,7 @@ const model = new Model(devicePanel, notices, () => sources.fetchSampleClip(), {
   onLoaded: (lens) => {
     requests.start();
     settings.show(lens.settings, lens.sound?.expression ?? false);
-    if (standsStill) void session.analysePausedFrame();
+    if (standsStill && stage.video.paused) session.analysePausedFrame();
     else session.begin();
     sound.follow();
   },
