@@ -4,7 +4,7 @@
 import { toCsv, toJsonLines } from "affectlens/export";
 
 import { byId } from "./elements.js";
-import { TASKS } from "./model.js";
+import { tasksOf } from "./model.js";
 
 /** @typedef {{ log: import("./log.js").ReportLog, sourceName: string, threshold: number }} Saved `threshold` of violence */
 
@@ -22,7 +22,9 @@ export class SavePanel {
     });
     csv.addEventListener("click", () => {
       const { log, sourceName, threshold } = read();
-      saveFile("affectlens.csv", "text/csv", toCsv(log.reports, { file: sourceName, tasks: TASKS, threshold }));
+      // Rows of people stand beside those of faces only where bodies were looked for.
+      const tasks = tasksOf(log.reports.some(({ people }) => people));
+      saveFile("affectlens.csv", "text/csv", toCsv(log.reports, { file: sourceName, tasks, threshold }));
     });
   }
 
