@@ -75,7 +75,6 @@ export class Model {
       this.#panel.showFailure();
       this.#notices.report("model", `The model cannot be loaded: ${messageOf(error)}`);
     } finally {
-      if (attempt === this.#attempt) this.#panel.hideProgress();
       this.#listeners.onEnd();
     }
   }

@@ -99,7 +99,7 @@ export class Session {
   /** A clip pauses while the page is hidden, and goes on when it is shown again; nothing is analysed meanwhile. */
   followVisibility() {
     const { showing, video } = this.#sources;
-    if (showing !== "camera" && showing !== "clip") return;
+    if (showing === "nothing" || showing === "still") return;
     if (!document.hidden) return this.begin();
     if (showing === "clip") video.pause();
   }
