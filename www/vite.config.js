@@ -65,6 +65,6 @@ export default defineConfig({
   worker: { format: "es" },
   // Pre-bundling would part the worker and the wasm from the modules that look for them beside themselves.
   optimizeDeps: { exclude: ["affectlens", "affectlens-weights"] },
-  server: { fs: { allow: [".", media] }, headers: ISOLATION },
+  server: { fs: { allow: [".", "../docs", "../pkg-config", media] }, headers: ISOLATION },
   plugins: [answerWith(HEADERS)],
 });

@@ -108,11 +108,11 @@ export type WeightsBytes = { [role in WeightsRole]?: ArrayBuffer | Uint8Array | 
 
 export interface Progress {
   stage: "weights" | "device" | "warm-up";
-  /** Bytes so far, in the stage `weights`. */
+  /** Bytes so far, in the stage `weights`: of the weights and the wasm module. */
   loadedBytes?: number;
   /** All bytes, in the stage `weights`; 0 until known. */
   totalBytes?: number;
-  /** Whether all files so far came from the Cache API. */
+  /** Whether all weights so far came from the Cache API. */
   cached?: boolean;
 }
 

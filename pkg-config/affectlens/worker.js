@@ -4,6 +4,7 @@
 
 import initialise, { Lens, lastPanic } from "./affectlens.js";
 import { CpuWorkers } from "./cpu.js";
+import { Downloads } from "./downloads.js";
 import { AffectLensError, ERROR_CODES, textOf } from "./errors.js";
 import { findAdapter, guardGpu } from "./gpu.js";
 import { FACE_TASKS } from "./names.js";
@@ -114,16 +115,11 @@ async function load({ device, detector, tasks, audio, people, pose, weights, was
   // Nothing is fetched for a device that is not there.
   const missing = device === "webgpu" ? (await looking)?.obstacle : undefined;
   if (missing) throw new AffectLensError("webgpu-unavailable", missing);
+  const downloads = new Downloads(({ loadedBytes, totalBytes, cached }) => progress("weights", loadedBytes, totalBytes, cached));
+  if (weights.kind === "bytes") downloads.meetWeights({ loadedBytes: 0, totalBytes: 0, cached: false });
   const [files, moduleMs] = await Promise.all([
-    gatherWeights(
-      weights,
-      tasks,
-      detector,
-      audio,
-      ({ loadedBytes, totalBytes, cached }) => progress("weights", loadedBytes, totalBytes, cached),
-      pose,
-    ),
-    startModule(wasmUrl),
+    gatherWeights(weights, tasks, detector, audio, (bytes) => downloads.meetWeights(bytes), pose),
+    startModule(wasmUrl, downloads),
   ]);
   if (detector !== "short-range" && tasks.some((task) => FACE_TASKS.includes(task)) && !files.fullRangeDetector) {
     throw new AffectLensError("weights-missing", `weights have no \`fullRangeDetector\`, which the detector \`${detector}\` needs`);
@@ -173,8 +169,11 @@ function configure(lens, change) {
   lens.configure({ faces: { ...faces, ...change.faces }, violence: { ...violence, ...change.violence } });
 }
 
-/** @param {string | undefined} wasmUrl */
-async function startModule(wasmUrl) {
+/**
+ * @param {string | undefined} wasmUrl
+ * @param {Downloads} downloads
+ */
+async function startModule(wasmUrl, downloads) {
   const started = performance.now();
   const ended = new AbortController();
   const late = () => new Error("its address gives no answer");
@@ -183,7 +182,8 @@ async function startModule(wasmUrl) {
     const url = wasmUrl ?? new URL("./affectlens_bg.wasm", import.meta.url);
     const response = await within(MODULE_ANSWER_MS, fetch(url, { signal: ended.signal }), late);
     if (!response.ok) throw new Error(`\`${url}\` answered ${response.status}`);
-    await within(MODULE_MS, initialise({ module_or_path: response }), late);
+    const counting = downloads.countModule(response);
+    await within(MODULE_MS, Promise.all([initialise({ module_or_path: response }), counting]), late);
   } catch (cause) {
     ended.abort();
     throw new AffectLensError("module-failed", `the wasm module does not start: ${textOf(cause)}`, { cause });

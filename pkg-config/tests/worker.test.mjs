@@ -146,3 +146,26 @@ test("a module that never comes is given up", async (context) => {
   await clock.pass(31_000);
   assert.deepEqual(codeOf(reply()), ["module-failed", "the wasm module does not start: its address gives no answer"]);
 });
+
+test("progress counts the module with the weights, and its total is known from the start", async (context) => {
+  const piece = new Uint8Array(500);
+  const fetch = async () =>
+    new Response(new ReadableStream({ start: (out) => ([out.enqueue(piece), out.enqueue(piece)], out.close()) }), { headers: { "content-length": "1000" } });
+  const worker = await startWorkerScript(context, { fetch });
+  const reply = worker.load({});
+  await settle();
+  assert.equal(reply().kind, "done");
+  const told = worker.replies.flatMap(({ progress }) => (progress?.stage === "weights" && progress.totalBytes > 0 ? [progress] : []));
+  assert.deepEqual(told.at(-1), { stage: "weights", loadedBytes: 1000, totalBytes: 1000, cached: false });
+  const bytes = told.map(({ loadedBytes }) => loadedBytes);
+  assert.deepEqual(bytes, [...bytes].sort((a, b) => a - b));
+});
+
+test("a compressed module does not tell its size, and is never more than all of it", async (context) => {
+  const headers = { "content-length": "10", "content-encoding": "br" };
+  const worker = await startWorkerScript(context, { fetch: async () => new Response(new Uint8Array(1000), { headers }) });
+  const reply = worker.load({});
+  await settle();
+  assert.equal(reply().kind, "done");
+  for (const { progress } of worker.replies) if (progress?.totalBytes > 0) assert.ok(progress.loadedBytes <= progress.totalBytes);
+});

@@ -250,7 +250,11 @@ fn patches(noise: &mut Noise) -> Plan {
     let window = Window::same(planner.shape(input), 2, 2);
     let halved = planner.max_pool(input, window);
     let even = attend(&mut planner, halved, 1);
-    planner.finish(&[odd, thirds, even])
+    let turned = planner.transpose(odd);
+    let mixed = noise.weighted(70 * 9, 9, Activation::Relu);
+    let mixed = planner.pointwise(turned, mixed);
+    let mixed = planner.transpose(mixed);
+    planner.finish(&[odd, thirds, even, turned, mixed])
 }
 
 /// Kernels over several frames, within frames and along time, the largest of them, means of frames, maps joined, other

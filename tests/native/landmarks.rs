@@ -224,7 +224,8 @@ fn a_region_without_a_face_has_no_landmarks() {
 #[test]
 #[ignore = "needs fetched weights: run cargo xtask test"]
 fn blendshapes_of_the_published_landmarks_equal_tflite() {
-    let network = Blendshapes::load(&weights("face-blendshapes")).expect("its weights");
+    let network =
+        Blendshapes::load(&weights("face-blendshapes"), &OpenedDevice::cpu()).expect("its weights");
     let goldens = goldens();
     let golden = |name: &str, part: &str| {
         let golden = goldens.get(&format!("{name}.{part}"));

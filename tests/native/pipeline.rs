@@ -85,8 +85,12 @@ fn tilted(frame: &Frame, roll: f32) -> Frame {
 const ALL_TASKS: Tasks = Tasks::new(&Task::FACES);
 
 fn load(tasks: Tasks, device: &OpenedDevice) -> Lens {
+    load_faces(weights(), tasks, device)
+}
+
+fn load_faces(faces: FaceWeights, tasks: Tasks, device: &OpenedDevice) -> Lens {
     let weights = LensWeights {
-        faces: Some(weights()),
+        faces: Some(faces),
         violence: None,
         people: None,
     };
@@ -330,6 +334,35 @@ fn a_smile_is_told_by_every_task() {
         assert_eq!(action_units.proxies, [ActionUnit::Au6]);
         assert!(face.landmarks.is_none(), "they were not asked for");
     }
+}
+
+/// What no task reads is not computed: a head that gives no numbers fails the task that asks for it, and no other.
+#[test]
+#[ignore = "needs fetched weights and media: run cargo xtask test"]
+fn action_units_alone_run_no_classifier() {
+    let picture = picture("franck_02159.jpg");
+    let device = OpenedDevice::cpu();
+    let mut broken = weights();
+    let head = broken.classifier.head.as_mut().expect("is shipped");
+    let names: Vec<String> = head.iter().map(|(name, _)| name.to_owned()).collect();
+    for name in names {
+        let mut tensor = head.remove(&name).expect("is listed");
+        tensor.values.fill(f32::NAN);
+        head.put(name, tensor);
+    }
+    let mut all = load_faces(broken.clone(), ALL_TASKS, &device);
+    let error = pollster::block_on(all.analyze(&picture, 0.0)).expect_err("expressions are read");
+    assert!(error.to_string().contains("not a number"), "{error}");
+    let units = |lens: &mut Lens| {
+        let (report, _) = analyze(lens, &picture);
+        let [face] = report.faces.try_into().expect("one face");
+        face.action_units.expect("were asked for")
+    };
+    let alone = Tasks::new(&[Task::ActionUnits]);
+    assert_eq!(
+        units(&mut load_faces(broken, alone, &device)),
+        units(&mut load(ALL_TASKS, &device))
+    );
 }
 
 fn of_backbone(backbone: Weights) -> ClassifierWeights {

@@ -26,6 +26,7 @@ export function exposeCounters({ model, sources, session, sound, notices, countR
       trouble: notices.state,
       device: model.lens?.device,
       violence: model.lens?.violence,
+      settings: model.lens && { ...model.lens.settings },
       timings: model.lens?.timings,
       latencyMs: { p50: session.stats.latency(0.5), p95: session.stats.latency(0.95) },
       requests: countRequests(),

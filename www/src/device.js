@@ -17,6 +17,7 @@ export class DevicePanel {
   #loading = byId("loading");
   #step = byId("progress-text");
   #bar = byId("progress", HTMLProgressElement);
+  #ready = byId("ready");
 
   /**
    * @param {string | null} wanted the device to begin with; `auto` where there is none of that name
@@ -34,8 +35,8 @@ export class DevicePanel {
 
   showLoading() {
     this.#showBadge("loading", "loading");
-    this.#fallback.hidden = true;
-    this.#loading.hidden = false;
+    this.#fallback.textContent = "";
+    this.#showStatus(true, "");
   }
 
   /** @param {Progress} progress */
@@ -54,15 +55,22 @@ export class DevicePanel {
   showDevice({ kind, adapter, fallback }) {
     this.#showBadge(kind, kind === "cpu" ? "CPU" : `WebGPU · ${adapter}`);
     this.#fallback.textContent = fallback ? `Not on WebGPU: ${fallback}.` : "";
-    this.#fallback.hidden = !fallback;
+    this.#showStatus(false, "The model is loaded: from here on nothing is fetched, and nothing is sent.");
   }
 
   showFailure() {
     this.#showBadge("none", "not loaded");
+    this.#showStatus(false, "The model is not loaded.");
   }
 
-  hideProgress() {
-    this.#loading.hidden = true;
+  /**
+   * @param {boolean} isLoading
+   * @param {string} text what stands where the progress was
+   */
+  #showStatus(isLoading, text) {
+    this.#loading.hidden = !isLoading;
+    this.#ready.hidden = isLoading;
+    this.#ready.textContent = text;
   }
 
   /**

@@ -1,19 +1,28 @@
 // @ts-check
-// The cards beside the picture, one for each face.
+// The faces beside the picture: one of them in full, and where there are several, a line for each to choose it.
 
 import { Bars } from "./bars.js";
-import { makeElement } from "./elements.js";
+import { byId, makeElement, setText } from "./elements.js";
 import { percent } from "./format.js";
+
+/** @typedef {import("affectlens").FaceReport} FaceReport */
 
 /** The classifier that decided. */
 const SOURCES = { head: "adapted head", pretrained: "pretrained classifier", blend: "picture and the voice together" };
 
-/** Cards that follow the faces of the latest report. */
-export class FaceCards {
-  #holder;
-  /** @type {Map<number, ReturnType<typeof makeCard>>} */
-  #cards = new Map();
+/** The panel that follows the faces of the latest report. */
+export class FacesPanel {
+  #none = byId("no-faces");
+  #count = byId("faces-count");
+  #detail = makeDetail();
+  #list = makeElement("ul", "face-rows");
+  /** @type {Map<number, ReturnType<typeof makeRow>>} */
+  #rows = new Map();
+  /** Lines that there were at once: their room stays. */
+  #most = 0;
   #onChoose;
+  /** @type {readonly FaceReport[]} */
+  #faces = [];
   /** @type {number | undefined} */
   chosen;
 
@@ -22,34 +31,53 @@ export class FaceCards {
    * @param {(id: number) => void} onChoose
    */
   constructor(holder, onChoose) {
-    this.#holder = holder;
     this.#onChoose = onChoose;
+    this.#detail.root.hidden = true;
+    this.#list.setAttribute("aria-label", "Faces to choose from");
+    holder.append(this.#detail.root, this.#list);
   }
 
-  /** @param {readonly import("affectlens").FaceReport[]} faces */
+  /** @param {readonly FaceReport[]} faces */
   show(faces) {
-    for (const [id, card] of this.#cards) {
-      if (faces.some((face) => face.id === id)) continue;
-      card.root.remove();
-      this.#cards.delete(id);
-    }
+    this.#faces = faces;
     if (faces.length > 0 && !faces.some(({ id }) => id === this.chosen)) this.#choose(faces[0].id);
-    for (const face of faces) {
-      let card = this.#cards.get(face.id);
-      if (!card) {
-        card = makeCard(face.id, () => this.#choose(face.id));
-        this.#cards.set(face.id, card);
-        this.#holder.append(card.root);
-      }
-      card.radio.checked = face.id === this.chosen;
-      card.show(face);
-    }
-    this.#holder.classList.toggle("single", faces.length < 2);
+    const chosen = faces.find(({ id }) => id === this.chosen);
+    this.#none.hidden = chosen !== undefined;
+    this.#detail.root.hidden = chosen === undefined;
+    if (chosen) this.#detail.show(chosen);
+    setText(this.#count, faces.length > 1 ? `${faces.length} in the picture` : "");
+    this.#showRows(faces.length > 1 ? faces : []);
   }
 
-  clear() {
-    this.show([]);
+  /** @param {boolean} isNewSource whether the room of lines is given up too */
+  clear(isNewSource) {
     this.chosen = undefined;
+    if (isNewSource) this.#most = 0;
+    this.show([]);
+  }
+
+  /** @param {readonly FaceReport[]} faces */
+  #showRows(faces) {
+    for (const [id, row] of this.#rows) {
+      if (faces.some((face) => face.id === id)) continue;
+      row.root.remove();
+      this.#rows.delete(id);
+    }
+    for (const face of faces) {
+      let row = this.#rows.get(face.id);
+      if (!row) {
+        row = makeRow(face.id, () => {
+          this.#choose(face.id);
+          // A picture brings no other report.
+          this.show(this.#faces);
+        });
+        this.#rows.set(face.id, row);
+        this.#list.append(row.root);
+      }
+      row.show(face, face.id === this.chosen);
+    }
+    this.#most = Math.max(this.#most, faces.length);
+    this.#list.style.setProperty("--most", String(this.#most));
   }
 
   /** @param {number} id */
@@ -59,34 +87,60 @@ export class FaceCards {
   }
 }
 
-/**
- * @param {number} id
- * @param {() => void} onChoose
- */
-function makeCard(id, onChoose) {
+/** A face in full: its label, who decided, and a bar for each expression. */
+function makeDetail() {
   const root = makeElement("article", "face");
-  const radio = Object.assign(document.createElement("input"), { type: "radio", name: "face", value: String(id) });
-  radio.addEventListener("change", onChoose);
-  const pick = makeElement("label", "pick");
-  pick.append(radio, `Face ${id}`);
+  const name = makeElement("span", "name");
   const label = makeElement("strong", "label");
   const confidence = makeElement("span", "confidence");
   const source = makeElement("span", "source");
   const head = makeElement("header");
-  head.append(pick, label, confidence, source);
+  head.append(name, label, confidence, source);
   const bars = new Bars();
   root.append(head, bars.root);
 
-  /** @param {import("affectlens").FaceReport} face */
-  function show({ expression }) {
-    label.textContent = expression?.label ?? "no expression";
-    confidence.textContent = expression ? percent(expression.confidence) : "";
-    source.textContent = expression ? `decided by the ${SOURCES[expression.source]}` : "";
+  /** @param {FaceReport} face */
+  function show({ id, expression }) {
+    setText(name, `Face ${id}`);
+    setText(label, expression?.label ?? "no expression");
+    setText(confidence, expression ? percent(expression.confidence) : "");
+    setText(source, expression ? `decided by the ${SOURCES[expression.source]}` : "");
     const shares = Object.entries(expression?.probabilities ?? {});
     bars.show(
       shares.map(([name, share]) => ({ key: name, name, share, text: percent(share), isMarked: name === expression?.label })),
     );
   }
 
-  return { root, radio, show };
+  return { root, show };
+}
+
+/**
+ * A face in a line.
+ *
+ * @param {number} id
+ * @param {() => void} onChoose
+ */
+function makeRow(id, onChoose) {
+  const root = makeElement("li");
+  const radio = Object.assign(document.createElement("input"), { type: "radio", name: "face", value: String(id) });
+  radio.addEventListener("change", onChoose);
+  const label = makeElement("span");
+  const confidence = makeElement("span", "confidence");
+  const line = makeElement("label", "face-row");
+  const name = makeElement("span");
+  name.append(radio, ` Face ${id}`);
+  line.append(name, label, confidence);
+  root.append(line);
+
+  /**
+   * @param {FaceReport} face
+   * @param {boolean} isChosen
+   */
+  function show({ expression }, isChosen) {
+    radio.checked = isChosen;
+    setText(label, expression?.label ?? "no expression");
+    setText(confidence, expression ? percent(expression.confidence) : "");
+  }
+
+  return { root, show };
 }

@@ -1,25 +1,31 @@
 // @ts-check
 // The demo page: opens a source, hands its frames to the lens, draws the reports. It decides nothing about affect.
 //
-// Query: ?device=auto|webgpu|cpu  &source=camera|clip  &autostart=1
+// Query: see `choices.js` and `address.js`.
 
 import { version } from "affectlens/package.json";
 import noticeUrl from "affectlens-weights/NOTICE.md?url";
 import clipLicenceUrl from "@media/LICENSE.txt?url";
 
+import { Choices } from "./choices.js";
 import { exposeCounters } from "./counters.js";
 import { DevicePanel } from "./device.js";
 import { byId, setText } from "./elements.js";
 import { acceptFiles } from "./files.js";
-import { Model } from "./model.js";
+import { offerFullScreen } from "./full-screen.js";
+import { showLinks } from "./links.js";
+import { MarkedPanel } from "./marked.js";
+import { Model, tasksOf } from "./model.js";
 import { NeutralLook } from "./neutral.js";
 import { Notices, describeAloud } from "./notices.js";
 import { NumbersPanel } from "./numbers.js";
 import { REDRAW_EVERY_MS, Readings } from "./readings.js";
 import { RequestCounter } from "./requests.js";
+import { SampleFiles } from "./samples.js";
 import { SavePanel } from "./save.js";
 import { Session } from "./session.js";
 import { SettingsForm } from "./settings.js";
+import { SharePanel } from "./share.js";
 import { Sound } from "./sound.js";
 import { Sources } from "./sources.js";
 import { Stage } from "./stage.js";
@@ -28,9 +34,6 @@ import { Transport } from "./transport.js";
 /** A screen reader reads out a summary at most this often. */
 const SPOKEN_EVERY_MS = 4000;
 
-const query = new URLSearchParams(location.search);
-const meshChoice = byId("show-mesh", HTMLInputElement);
-const skeletonChoice = byId("show-skeletons", HTMLInputElement);
 const skeletonKey = byId("skeleton-key");
 const spoken = byId("spoken");
 /** Whether a clip stood still when the model was loaded anew: it is looked at where it stands then. */
@@ -41,7 +44,9 @@ const numbers = new NumbersPanel();
 const savePanel = new SavePanel(reading);
 const requests = new RequestCounter(showNumbers);
 const settings = new SettingsForm(byId("settings", HTMLFormElement), configure);
-const devicePanel = new DevicePanel(query.get("device"), loadModel);
+const choices = new Choices(settings, notices);
+const devicePanel = new DevicePanel(choices.device, loadModel);
+const sharePanel = new SharePanel();
 const neutralLook = new NeutralLook((options) => session.calibrate(options));
 const readings = new Readings({ onChoose: redraw, onSeek: (seconds) => sources.seek(seconds) });
 const stage = new Stage({
@@ -49,7 +54,8 @@ const stage = new Stage({
   onCamera: (deviceId) => sources.useCamera(deviceId),
   onResize: () => readings.drawOverlay(reading()),
 });
-const sources = new Sources(stage, notices, {
+const samples = new SampleFiles((fetching) => requests.leaveOut(fetching));
+const sources = new Sources(stage, notices, samples, {
   onOpen: (name) => {
     standsStill = false;
     session.open(name);
@@ -61,7 +67,7 @@ const sources = new Sources(stage, notices, {
   },
 });
 const transport = new Transport(stage.video, (seconds) => sources.seek(seconds));
-const model = new Model(devicePanel, notices, () => sources.fetchSampleClip(), {
+const model = new Model(devicePanel, notices, () => samples.fetchFirst(), {
   onStart: () => {
     requests.stop();
     neutralLook.forget();
@@ -70,7 +76,8 @@ const model = new Model(devicePanel, notices, () => sources.fetchSampleClip(), {
   onLoaded: (lens) => {
     requests.start();
     settings.show(lens.settings, lens.sound?.expression ?? false);
-    if (standsStill) void session.analysePausedFrame();
+    showSnippet();
+    if (standsStill && stage.video.paused) session.analysePausedFrame();
     else session.begin();
     sound.follow();
   },
@@ -87,13 +94,24 @@ const sound = new Sound(model, sources, notices, {
   onChange: redraw,
 });
 
+const markedPanel = new MarkedPanel(() => {
+  const { showing, size, picture } = sources;
+  return {
+    picture: picture ?? stage.video,
+    size: showing === "nothing" ? undefined : size,
+    isMirrored: showing === "camera",
+    isMoving: showing !== "nothing" && showing !== "still",
+    drawMarks: (canvas) => readings.drawMarks(canvas, reading()),
+  };
+});
+
 /** @returns {import("./readings.js").Reading} */
 function reading() {
   const { latest, log, sourceName } = session;
   const { showing, size, clip } = sources;
   const facts = model.lens?.violence ?? null;
   const threshold = settings.violenceThreshold;
-  const [hasMesh, hasSkeletons, isListening] = [meshChoice.checked, skeletonChoice.checked, sound.isOn];
+  const [hasMesh, hasSkeletons, isListening] = [choices.mesh.checked, choices.skeletons.checked, sound.isOn];
   return { showing, size, clip, latest, log, sourceName, facts, threshold, hasMesh, hasSkeletons, isListening };
 }
 
@@ -101,7 +119,14 @@ function redraw() {
   readings.redraw(reading());
   neutralLook.show(reading(), model.lens !== undefined);
   if (sources.showing === "clip") transport.show();
+  markedPanel.show();
   showNumbers();
+}
+
+/** Keeps the code on the page up with its settings. */
+function showSnippet() {
+  const tasks = tasksOf(choices.skeletons.checked);
+  sharePanel.show({ tasks, device: devicePanel.chosen, isListening: sound.isWanted, settings: choices.settings });
 }
 
 function showNumbers() {
@@ -118,25 +143,33 @@ function countRequests() {
 function loadModel() {
   if (model.lens) standsStill = sources.showing === "clip" && stage.video.paused;
   session.forget();
-  skeletonKey.hidden = !skeletonChoice.checked;
+  skeletonKey.hidden = !choices.skeletons.checked;
   redraw();
-  void model.load(devicePanel.chosen, skeletonChoice.checked);
+  void model.load(devicePanel.chosen, choices.skeletons.checked);
 }
 
 /** @param {Partial<import("affectlens").Settings>} [changed] */
 function configure(changed) {
-  return session.configure({ ...changed, landmarks: meshChoice.checked });
+  return session.configure({ ...changed, landmarks: choices.mesh.checked });
 }
 
 byId("use-camera").addEventListener("click", () => sources.useCamera());
-byId("use-clip").addEventListener("click", () => sources.useClip());
+byId("use-clip").addEventListener("click", () => sources.useSample(choices.sample));
 acceptFiles((file) => sources.useFile(file));
-meshChoice.addEventListener("change", async () => {
+choices.mesh.addEventListener("change", async () => {
   readings.drawOverlay(reading());
   await configure();
-  if (meshChoice.checked) session.analysePausedFrame();
+  if (choices.mesh.checked) session.analysePausedFrame();
 });
-skeletonChoice.addEventListener("change", loadModel);
+choices.skeletons.addEventListener("change", loadModel);
+// "change" comes once for a drag of a slider: browsers limit how often an address changes.
+for (const event of ["change", "reset"]) {
+  document.addEventListener(event, () => {
+    notices.clear("address");
+    choices.keep(devicePanel.chosen);
+    showSnippet();
+  });
+}
 stage.video.addEventListener("seeking", () => session.jump());
 for (const event of ["play", "pause", "ended", "seeked"]) stage.video.addEventListener(event, redraw);
 document.addEventListener("visibilitychange", () => session.followVisibility());
@@ -147,9 +180,12 @@ addEventListener("pagehide", () => {
 setInterval(redraw, REDRAW_EVERY_MS);
 setInterval(() => setText(spoken, describeAloud(reading())), SPOKEN_EVERY_MS);
 
+offerFullScreen();
+showLinks();
+showSnippet();
 exposeCounters({ model, sources, session, sound, notices, countRequests });
 setText(byId("version"), version);
 byId("clip-licence", HTMLAnchorElement).href = clipLicenceUrl;
 byId("weights-notice", HTMLAnchorElement).href = noticeUrl;
 loadModel();
-if (query.get("autostart") === "1") void (query.get("source") === "clip" ? sources.useClip() : sources.useCamera());
+if (choices.opened) void (choices.opened === "clip" ? sources.useSample(choices.sample) : sources.useCamera());

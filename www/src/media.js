@@ -11,8 +11,8 @@ const PATIENCE_MS = 20_000;
 /** Where devices fail, in words for the visitor. @type {Partial<Record<import("affectlens").ErrorCode, [SourceState, string]>>} */
 const DEVICE_FAILURES = {
   "insecure-context": ["insecure", "Browsers give cameras and microphones to secure pages only. Open this page over https or on localhost."],
-  "camera-denied": ["denied", "The camera is not allowed for this page. Allow it beside the address, then try again, or play the sample clip."],
-  "camera-none": ["none", "No camera was found. Plug one in, play the sample clip or open a file."],
+  "camera-denied": ["denied", "The camera is not allowed for this page. Allow it beside the address, then try again, or show a sample."],
+  "camera-none": ["none", "No camera was found. Plug one in, show a sample or open a file."],
   "camera-in-use": ["in-use", "The camera does not answer. Another program may be using it: close that and try again."],
   "camera-lost": ["gone", "That camera is no longer there. Choose another one."],
   "microphone-denied": ["denied", "The microphone is not allowed for this page. Allow it beside the address, then try again."],
@@ -60,6 +60,19 @@ export async function showVideo(video, url, name) {
 }
 
 /**
+ * Shows a stream and waits until there is a picture.
+ *
+ * @param {HTMLVideoElement} video
+ * @param {MediaStream} stream
+ * @param {string} name
+ */
+export async function showStream(video, stream, name) {
+  video.srcObject = stream;
+  video.play().catch(() => {});
+  if ((await outcomeOf(video)) !== "loadeddata") throw new SourceError("unreadable", `This browser cannot show ${name}.`);
+}
+
+/**
  * The first of the events that end the wait for a picture; `nothing` if none comes.
  *
  * @param {HTMLVideoElement} video
@@ -90,5 +103,6 @@ export function releaseVideo(video) {
   const { src } = video;
   if (src.startsWith("blob:")) URL.revokeObjectURL(src);
   video.removeAttribute("src");
+  video.srcObject = null;
   video.load();
 }

@@ -18,6 +18,14 @@ import { messageOf } from "./notices.js";
 /** Sound is loaded with the rest: 1.2 MB, and to load it later would end the stream. @type {import("affectlens").Task[]} */
 export const TASKS = ["expression", "valence-arousal", "action-units", "violence"];
 
+/**
+ * @param {boolean} hasPoses whether people's bodies are looked for too
+ * @returns {import("affectlens").Task[]}
+ */
+export function tasksOf(hasPoses) {
+  return hasPoses ? [...TASKS, "pose"] : TASKS;
+}
+
 /** The lens of the page. */
 export class Model {
   /** None while it loads, and after it failed to. @type {Lens | undefined} */
@@ -67,7 +75,6 @@ export class Model {
       this.#panel.showFailure();
       this.#notices.report("model", `The model cannot be loaded: ${messageOf(error)}`);
     } finally {
-      if (attempt === this.#attempt) this.#panel.hideProgress();
       this.#listeners.onEnd();
     }
   }
@@ -85,9 +92,7 @@ export class Model {
   async #fetch(device, hasPoses, signal) {
     /** @param {import("affectlens").Progress} progress */
     const onProgress = (progress) => this.#panel.showProgress(progress);
-    /** @type {import("affectlens").Task[]} */
-    const tasks = hasPoses ? [...TASKS, "pose"] : TASKS;
-    const loading = load({ tasks, audio: true, weights, device, signal, onProgress });
+    const loading = load({ tasks: tasksOf(hasPoses), audio: true, weights, device, signal, onProgress });
     try {
       const [lens] = await Promise.all([loading, this.#alsoFetch()]);
       return lens;

@@ -38,7 +38,7 @@ export class NeutralLook {
    * @param {boolean} isLoaded
    */
   show({ showing, latest }, isLoaded) {
-    const isMoving = showing === "camera" || showing === "clip";
+    const isMoving = showing !== "nothing" && showing !== "still";
     this.#button.disabled = !isLoaded || !isMoving;
     setText(this.#button, this.#isOn ? "Forget the neutral look" : "Set the neutral look");
     setText(this.#says, this.#isOn && isMoving ? this.#describe(latest) : "takes off what a face shows at rest");

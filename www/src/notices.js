@@ -5,7 +5,7 @@ import { byId } from "./elements.js";
 import { percent } from "./format.js";
 import { isViolent } from "./stretches.js";
 
-/** @typedef {"model" | "source" | "sound" | "look"} Subject `look` is the analysis of a frame */
+/** @typedef {"address" | "model" | "source" | "sound" | "look"} Subject `look` is the analysis of a frame */
 
 /** The notice over the picture: at most one problem for each subject, oldest first. */
 export class Notices {

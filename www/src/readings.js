@@ -2,7 +2,7 @@
 // Everything on the page that shows reports: the overlay and the panels.
 
 import { byId } from "./elements.js";
-import { FaceCards } from "./faces.js";
+import { FacesPanel } from "./faces.js";
 import { drawReport } from "./overlay.js";
 import { PeoplePanel } from "./people.js";
 import { TRAIL_MS, ValenceArousalPanel, trailOf } from "./plane.js";
@@ -36,9 +36,8 @@ const UNKNOWN_SIZE = { width: 4, height: 3 };
 /** The overlay and the panels. */
 export class Readings {
   #overlay = byId("overlay", HTMLCanvasElement);
-  #noFaces = byId("no-faces");
   #faceTitles = document.querySelectorAll(".of-face");
-  #cards;
+  #faces;
   #plane = new ValenceArousalPanel(byId("plane"));
   #units = new ActionUnitPanel(byId("units"));
   #violence = new ViolencePanel(byId("violence"));
@@ -48,15 +47,13 @@ export class Readings {
 
   /** @param {{ onChoose: () => void, onSeek: (seconds: number) => void }} listeners `onChoose`: of a face or a view */
   constructor({ onChoose, onSeek }) {
-    this.#cards = new FaceCards(byId("faces"), onChoose);
+    this.#faces = new FacesPanel(byId("faces"), onChoose);
     this.#timeline = new TimelinePanel(onChoose, onSeek);
   }
 
   /** Shows a new report. @param {Reading} reading */
   follow(reading) {
-    const faces = reading.latest?.faces ?? [];
-    this.#cards.show(faces);
-    this.#noFaces.hidden = faces.length > 0;
+    this.#faces.show(reading.latest?.faces ?? []);
     this.drawOverlay(reading);
     if (!IS_CALM) this.#showPanels(reading);
   }
@@ -64,19 +61,28 @@ export class Readings {
   /** Shows everything anew. @param {Reading} reading */
   redraw(reading) {
     const { latest, log, threshold, clip } = reading;
-    if (!latest) this.#cards.clear();
-    this.#noFaces.hidden = Boolean(latest?.faces.length);
+    if (!latest) this.#faces.clear(log.reports.length === 0);
     this.drawOverlay(reading);
     this.#showPanels(reading);
-    const face = this.#cards.chosen;
+    const face = this.#faces.chosen;
     this.#timeline.show({ reports: log.reports, face, threshold, clip });
     for (const title of this.#faceTitles) title.textContent = describeFace(face);
   }
 
   /** @param {Reading} reading */
-  drawOverlay({ showing, size = UNKNOWN_SIZE, latest, hasMesh, hasSkeletons }) {
+  drawOverlay(reading) {
+    this.drawMarks(this.#overlay, reading);
+  }
+
+  /**
+   * What lies over the picture, on any canvas of its shape.
+   *
+   * @param {HTMLCanvasElement} canvas
+   * @param {Reading} reading
+   */
+  drawMarks(canvas, { showing, size = UNKNOWN_SIZE, latest, hasMesh, hasSkeletons }) {
     const picture = { ...size, isMirrored: showing === "camera", hasMesh, hasSkeletons };
-    drawReport(this.#overlay, picture, latest, this.#cards.chosen);
+    drawReport(canvas, picture, latest, this.#faces.chosen);
   }
 
   /**
@@ -86,7 +92,7 @@ export class Readings {
    */
   #showPanels({ showing, latest, log, facts, threshold, hasSkeletons, isListening }) {
     const { faces, time_ms } = latest ?? { faces: [], time_ms: 0 };
-    const { chosen } = this.#cards;
+    const { chosen } = this.#faces;
     this.#plane.show(faces, chosen, trailOf(log.between(time_ms - TRAIL_MS, time_ms), chosen, time_ms));
     this.#units.show(faces.find(({ id }) => id === chosen));
     this.#people.isWanted = hasSkeletons;

@@ -4,7 +4,7 @@
 import { toCsv, toJsonLines } from "affectlens/export";
 
 import { byId } from "./elements.js";
-import { TASKS } from "./model.js";
+import { tasksOf } from "./model.js";
 
 /** @typedef {{ log: import("./log.js").ReportLog, sourceName: string, threshold: number }} Saved `threshold` of violence */
 
@@ -18,11 +18,13 @@ export class SavePanel {
     const [json, csv] = this.#buttons;
     json.addEventListener("click", () => {
       const { log, threshold } = read();
-      saveFile("affectlens.jsonl", "application/jsonl", toJsonLines(log.reports, { threshold }));
+      saveText("affectlens.jsonl", "application/jsonl", toJsonLines(log.reports, { threshold }));
     });
     csv.addEventListener("click", () => {
       const { log, sourceName, threshold } = read();
-      saveFile("affectlens.csv", "text/csv", toCsv(log.reports, { file: sourceName, tasks: TASKS, threshold }));
+      // Rows of people stand beside those of faces only where bodies were looked for.
+      const tasks = tasksOf(log.reports.some(({ people }) => people));
+      saveText("affectlens.csv", "text/csv", toCsv(log.reports, { file: sourceName, tasks, threshold }));
     });
   }
 
@@ -30,8 +32,13 @@ export class SavePanel {
   show({ reports, forgotten }) {
     for (const button of this.#buttons) button.disabled = reports.length === 0;
     const dropped = forgotten > 0 ? `, the oldest ${forgotten} were dropped` : "";
-    this.#kept.textContent = reports.length === 0 ? "No reports to save yet." : `${reports.length} reports kept in this tab${dropped}.`;
+    this.#kept.textContent = reports.length === 0 ? "No reports to save yet." : `${describeCount(reports.length)} kept in this tab${dropped}.`;
   }
+}
+
+/** @param {number} reports */
+function describeCount(reports) {
+  return reports === 1 ? "1 report" : `${reports} reports`;
 }
 
 /**
@@ -39,8 +46,16 @@ export class SavePanel {
  * @param {string} type
  * @param {string} text
  */
-function saveFile(name, type, text) {
-  const url = URL.createObjectURL(new Blob([text], { type }));
+function saveText(name, type, text) {
+  saveFile(name, new Blob([text], { type }));
+}
+
+/**
+ * @param {string} name
+ * @param {Blob} content
+ */
+export function saveFile(name, content) {
+  const url = URL.createObjectURL(content);
   Object.assign(document.createElement("a"), { href: url, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }

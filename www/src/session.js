@@ -99,7 +99,7 @@ export class Session {
   /** A clip pauses while the page is hidden, and goes on when it is shown again; nothing is analysed meanwhile. */
   followVisibility() {
     const { showing, video } = this.#sources;
-    if (showing !== "camera" && showing !== "clip") return;
+    if (showing === "nothing" || showing === "still") return;
     if (!document.hidden) return this.begin();
     if (showing === "clip") video.pause();
   }
@@ -147,11 +147,13 @@ export class Session {
     }
   }
 
-  /** Analyses the frame of a clip that stands still once more: no new frame comes by itself. */
+  /** Analyses the frame of a clip that stands still once more, with the model of now: no new frame comes by itself. */
   analysePausedFrame() {
     const { showing, video } = this.#sources;
-    if (showing !== "clip" || !(video.paused || video.ended)) return;
+    const { lens } = this.#model;
+    if (!lens || showing !== "clip" || !(video.paused || video.ended)) return;
     this.forget();
+    this.#follow(lens, video);
     this.#watching?.lookAgain();
   }
 

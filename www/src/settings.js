@@ -20,6 +20,10 @@ export class SettingsForm {
   #faceWeightRow = byId("face-weight");
   /** @type {Settings | undefined} */
   #tuned;
+  /** What the form gives for the tuned settings: sliders have steps. @type {Partial<Settings>} */
+  #defaults = {};
+  /** What the visitor wanted before the model was there. @type {Partial<Settings>} */
+  #wanted = {};
 
   /**
    * @param {HTMLFormElement} form
@@ -29,8 +33,9 @@ export class SettingsForm {
     this.#form = form;
     this.#onChange = onChange;
     form.addEventListener("submit", (event) => event.preventDefault());
-    form.addEventListener("input", () => {
+    form.addEventListener("input", ({ target }) => {
       this.#showValues();
+      if (!this.#tuned) this.#remember(/** @type {HTMLInputElement} */ (target).name);
       onChange(this.#read());
     });
     form.addEventListener("reset", (event) => {
@@ -52,8 +57,40 @@ export class SettingsForm {
     this.#faceWeightRow.hidden = !hasVoice;
     const isFirst = this.#tuned === undefined;
     this.#tuned = tuned;
-    if (isFirst) this.#write(this.#tuned);
+    if (isFirst) {
+      this.#write(this.#tuned);
+      this.#defaults = this.#read();
+      this.#write({ ...this.#tuned, ...this.#wanted });
+    }
     this.#onChange(this.#read());
+  }
+
+  /** @param {Partial<Settings>} wanted in place of those that the model starts with */
+  begin(wanted) {
+    this.#wanted = wanted;
+  }
+
+  /** @param {string} changed name of what the visitor has changed before the model was there */
+  #remember(changed) {
+    const name = /** @type {keyof Settings} */ (changed === "filter" ? "confidence" : changed);
+    this.#wanted = { ...this.#wanted, [name]: this.#read()[name] };
+  }
+
+  /** The settings that are not the defaults. @returns {Partial<Settings>} */
+  get changed() {
+    if (!this.#tuned) return this.#wanted;
+    const defaults = /** @type {Record<string, unknown>} */ (this.#defaults);
+    return Object.fromEntries(Object.entries(this.#read()).filter(([name, value]) => value !== defaults[name]));
+  }
+
+  /** What the settings can be. @returns {import("./address.js").Controls} */
+  get controls() {
+    const rangeOf = (/** @type {string} */ name) => {
+      const { min, max, step } = this.#input(name);
+      return { least: Number(min), most: Number(max), step: Number(step) };
+    };
+    const ranges = [...WINDOWS, "blend", "faceWeight", "violenceThreshold"].map((name) => [name, rangeOf(name)]);
+    return { gla: "switch", ...Object.fromEntries(ranges), confidence: { ...rangeOf("confidence"), most: OFF } };
   }
 
   /** The threshold of violence that the form shows. */

@@ -55,6 +55,11 @@ export class Sound {
     document.addEventListener("visibilitychange", () => this.#muteWhileHidden());
   }
 
+  /** Whether the visitor wants to listen. */
+  get isWanted() {
+    return this.#switch.checked;
+  }
+
   get isOn() {
     return this.#state === "on";
   }
@@ -186,6 +191,7 @@ export function describeSound(state, showing) {
       return showing === "clip" ? "plays its sound, and tells whether somebody speaks" : "tells whether somebody speaks; no sound leaves this tab";
     case "waiting":
       if (showing === "still") return "a picture has no sound";
+      if (showing === "scene") return "this sample has no sound";
       return showing === "nothing" ? "waits for the camera or a clip" : "waits for the model";
     case "opening":
       return showing === "camera" ? "allow the microphone where the browser asks" : "opening";

@@ -1,15 +1,15 @@
 // @ts-check
-// What the page analyses: a camera, a clip or a picture, one at a time.
+// What the page analyses: a camera, a clip, a scene that it draws or a picture, one at a time.
 
-import clipUrl from "@media/cap12_edit.webm?url";
 import { listCameras, openCamera } from "affectlens/camera";
 
-import { SourceError, explainDevice, releaseVideo, showVideo } from "./media.js";
+import { SourceError, explainDevice, releaseVideo, showStream, showVideo } from "./media.js";
 import { messageOf } from "./notices.js";
+import { Scene } from "./scene.js";
 import { decodePicture } from "./still.js";
 
 /**
- * @typedef {"nothing" | "camera" | "clip" | "still"} Showing
+ * @typedef {"nothing" | "camera" | "clip" | "scene" | "still"} Showing
  * @typedef {{ onOpen: (name: string) => void, onClose: () => void }} Listeners
  */
 
@@ -26,16 +26,19 @@ export class Sources {
   #opening = new AbortController();
   /** While one is shown. @type {import("affectlens/camera").Camera | undefined} */
   #camera;
-  /** @type {Promise<Blob> | undefined} */
-  #sampleClip;
+  /** While one is shown. @type {Scene | undefined} */
+  #scene;
+  #samples;
 
   /**
    * @param {import("./stage.js").Stage} stage
    * @param {import("./notices.js").Notices} notices
+   * @param {import("./samples.js").SampleFiles} samples
    * @param {Listeners} listeners
    */
-  constructor(stage, notices, listeners) {
+  constructor(stage, notices, samples, listeners) {
     this.#stage = stage;
+    this.#samples = samples;
     this.#notices = notices;
     this.#listeners = listeners;
     navigator.mediaDevices?.addEventListener("devicechange", () => {
@@ -60,17 +63,6 @@ export class Sources {
     return { durationSeconds: this.video.duration || 1, positionSeconds: this.video.currentTime };
   }
 
-  /** Fetches the sample clip, once: playing it later makes no request. One that failed is fetched again. */
-  fetchSampleClip() {
-    this.#sampleClip ??= fetch(clipUrl)
-      .then((response) => response.blob())
-      .catch((error) => {
-        this.#sampleClip = undefined;
-        throw error;
-      });
-    return this.#sampleClip;
-  }
-
   /** @param {string} [deviceId] */
   async useCamera(deviceId) {
     await this.#open("camera", "camera", async (signal) => {
@@ -85,10 +77,18 @@ export class Sources {
     });
   }
 
-  async useClip() {
-    await this.#open("clip", "cap12_edit.webm", async (signal) => {
-      const clip = await this.fetchSampleClip();
-      if (!signal.aborted) await showVideo(this.video, URL.createObjectURL(clip), "the sample clip");
+  /** @param {import("./samples.js").Sample} sample */
+  async useSample({ name, content }) {
+    await this.#open(content.kind, name, async (signal) => {
+      const urls = content.kind === "scene" ? content.urls : [content.url];
+      const files = await Promise.all(urls.map((url) => this.#samples.fetch(url)));
+      if (signal.aborted) return;
+      if (content.kind === "clip") return showVideo(this.video, URL.createObjectURL(files[0]), "the sample clip");
+      if (content.kind === "still") return this.#showPicture(files[0], name, signal);
+      const scene = await Scene.open(files, content.draw);
+      if (signal.aborted) return scene.stop();
+      this.#scene = scene;
+      await showStream(this.video, scene.stream, name);
     });
   }
 
@@ -96,13 +96,21 @@ export class Sources {
   async useFile(file) {
     const isPicture = file.type.startsWith("image/");
     await this.#open(isPicture ? "still" : "clip", file.name, async (signal) => {
-      const url = URL.createObjectURL(file);
-      if (!isPicture) return showVideo(this.video, url, file.name);
-      this.#stage.still.src = url;
-      const picture = await decodePicture(file);
-      if (signal.aborted) return picture.close();
-      this.picture = picture;
+      if (isPicture) return this.#showPicture(file, file.name, signal);
+      return showVideo(this.video, URL.createObjectURL(file), file.name);
     });
+  }
+
+  /**
+   * @param {Blob} file
+   * @param {string} name
+   * @param {AbortSignal} signal
+   */
+  async #showPicture(file, name, signal) {
+    this.#stage.still.src = URL.createObjectURL(file);
+    const picture = await decodePicture(file, name);
+    if (signal.aborted) return picture.close();
+    this.picture = picture;
   }
 
   /** Releases whatever is open. */
@@ -110,13 +118,15 @@ export class Sources {
     // A camera closes with it.
     this.#opening.abort();
     this.#camera = undefined;
+    this.#scene?.stop();
+    this.#scene = undefined;
     releaseVideo(this.video);
     const { still } = this.#stage;
     if (still.src) URL.revokeObjectURL(still.src);
     still.removeAttribute("src");
     this.picture?.close();
     this.picture = undefined;
-    this.#show("nothing");
+    this.#show("nothing", "");
     this.#listeners.onClose();
   }
 
@@ -145,14 +155,17 @@ export class Sources {
     }
     // Another source was chosen while this one opened; it has released the elements already.
     if (signal.aborted) return;
-    this.#show(showing);
+    this.#show(showing, name);
     this.#listeners.onOpen(name);
   }
 
-  /** @param {Showing} showing */
-  #show(showing) {
+  /**
+   * @param {Showing} showing
+   * @param {string} name
+   */
+  #show(showing, name) {
     this.showing = showing;
-    this.#stage.show(showing, this.size);
+    this.#stage.show(showing, name);
   }
 
   /** @param {import("affectlens/camera").Camera} camera the one that is shown */

@@ -1,7 +1,7 @@
 // @ts-check
 // The place of the picture: the video or still itself, and the controls that belong to what is shown.
 
-import { byId } from "./elements.js";
+import { byId, setText } from "./elements.js";
 
 /**
  * @typedef {import("./sources.js").Showing} Showing
@@ -15,29 +15,33 @@ export class Stage {
   #stage = byId("stage");
   #intro = byId("intro");
   #transport = byId("transport");
+  #shown = byId("shown");
   #stop = byId("stop", HTMLButtonElement);
   #cameraChoice = byId("camera", HTMLSelectElement);
   #cameraLabel = byId("camera-choice");
 
   /** @param {{ onStop: () => void, onCamera: (deviceId: string) => void, onResize: () => void }} listeners */
   constructor({ onStop, onCamera, onResize }) {
-    this.#stop.addEventListener("click", onStop);
+    // Not disabled: it would lose the focus of whoever has just used it.
+    this.#stop.addEventListener("click", () => {
+      if (this.#stop.getAttribute("aria-disabled") === "false") onStop();
+    });
     this.#cameraChoice.addEventListener("change", () => onCamera(this.#cameraChoice.value));
     new ResizeObserver(onResize).observe(this.#stage);
   }
 
   /**
    * @param {Showing} showing
-   * @param {Size | undefined} size
+   * @param {string} name of what is shown
    */
-  show(showing, size) {
+  show(showing, name) {
     this.#stage.dataset.showing = showing;
-    this.#stage.style.setProperty("--ratio", showing === "nothing" || !size ? "4 / 3" : `${size.width} / ${size.height}`);
     this.#intro.hidden = showing !== "nothing";
     this.still.hidden = showing !== "still";
     this.#transport.hidden = showing !== "clip";
     this.#cameraLabel.hidden = showing !== "camera" || this.#cameraChoice.options.length < 2;
-    this.#stop.disabled = showing === "nothing";
+    setText(this.#shown, showing === "nothing" ? "Nothing is open." : name);
+    this.#stop.setAttribute("aria-disabled", String(showing === "nothing"));
   }
 
   /**

@@ -7,10 +7,11 @@ import { SourceError } from "./media.js";
 const MOST_PIXELS = 2 ** 25;
 
 /**
- * @param {File} file
+ * @param {Blob} file
+ * @param {string} name that a failure tells
  * @returns {Promise<ImageBitmap>} smaller than in the file, if that is very large
  */
-export async function decodePicture(file) {
+export async function decodePicture(file, name) {
   try {
     const picture = await createImageBitmap(file);
     const { width, height } = picture;
@@ -23,6 +24,6 @@ export async function decodePicture(file) {
       picture.close();
     }
   } catch (cause) {
-    throw new SourceError("unreadable", `This browser cannot read ${file.name}.`, { cause });
+    throw new SourceError("unreadable", `This browser cannot read ${name}.`, { cause });
   }
 }

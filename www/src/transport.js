@@ -1,7 +1,7 @@
 // @ts-check
 // Play, pause and the position of a clip.
 
-import { byId } from "./elements.js";
+import { byId, setText } from "./elements.js";
 import { clock } from "./format.js";
 
 /** The controls under a clip. */
@@ -28,9 +28,7 @@ export class Transport {
     this.#scrub.max = String(this.#video.duration || 1);
     this.#scrub.value = String(currentTime);
     this.#scrub.setAttribute("aria-valuetext", `${position} of ${duration}`);
-    this.#clock.textContent = `${position} / ${duration}`;
-    const isPlaying = !paused && !ended;
-    this.#play.textContent = isPlaying ? "Pause" : "Play";
-    this.#play.setAttribute("aria-pressed", String(isPlaying));
+    setText(this.#clock, `${position} / ${duration}`);
+    setText(this.#play, paused || ended ? "Play" : "Pause");
   }
 }

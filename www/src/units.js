@@ -46,6 +46,8 @@ const SOURCES = {
 export class ActionUnitPanel {
   #source;
   #bars = new Bars();
+  /** The units of the last face; before the first one, all that have names. */
+  #names = /** @type {ActionUnitName[]} */ (Object.keys(UNIT_WORDS));
 
   /** @param {HTMLElement} panel */
   constructor(panel) {
@@ -57,9 +59,20 @@ export class ActionUnitPanel {
   /** @param {FaceReport | undefined} face */
   show(face) {
     const { source, rows } = describeUnits(face);
+    if (rows.length > 0) this.#names = rows.map(({ name }) => /** @type {ActionUnitName} */ (name));
     setText(this.#source, source);
-    this.#bars.show(rows);
+    this.#bars.show(rows.length > 0 ? rows : this.#names.map(emptyRow));
   }
+}
+
+/**
+ * The row of a unit while there is no face: the panel keeps its height.
+ *
+ * @param {ActionUnitName} name
+ * @returns {import("./bars.js").Row}
+ */
+function emptyRow(name) {
+  return { key: name, name, words: UNIT_WORDS[name], share: 0, text: "–" };
 }
 
 /**

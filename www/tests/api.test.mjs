@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { cpSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, beforeEach, describe, test } from "node:test";
 
@@ -298,6 +298,10 @@ describe("weights", LIMIT, () => {
     assert.equal(asked().length, 5);
     assert.equal(first.cached, false);
     assert.equal(first.loadedBytes, first.totalBytes);
+    const { size: moduleBytes } = statSync(join(folder, "library/affectlens_bg.wasm"));
+    const sizes = asked().map((url) => statSync(join(folder, url)).size);
+    assert.equal(first.totalBytes, sizes.reduce((sum, size) => sum + size, moduleBytes), "the module is counted too");
+    assert.match(readFileSync(join(folder, "library/module-size.js"), "utf8"), new RegExp(`MODULE_BYTES = ${moduleBytes};`));
 
     server.requests.length = 0;
     assert.equal((await progress()).cached, true);

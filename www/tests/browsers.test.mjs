@@ -1,12 +1,13 @@
-// Firefox and WebKitGTK say what Chromium says about a picture and sixty frames, on the CPU.
+// Firefox and WebKitGTK say what Chromium says about a picture and sixty frames, on the CPU and where they have it on WebGPU,
+// and the page does in them what it does in Chromium.
 
 import assert from "node:assert/strict";
-import { cpSync, writeFileSync } from "node:fs";
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 
-import { ffmpeg, makeSite, media, openBrowser, serve } from "./harness.mjs";
-import { BROWSERS, visitWith, whyNot } from "./other-browsers.mjs";
+import { builtPage, copyFolder, ffmpeg, makeSite, media, openBrowser, scratch, serve } from "./harness.mjs";
+import { BROWSERS, FIREFOX_WEBGPU, visitWith, whyNot } from "./other-browsers.mjs";
 
 const LIMIT = { timeout: 120_000 };
 /** Browsers may fuse relaxed multiplications and additions or not. */
@@ -15,6 +16,10 @@ const RELAXED_TOLERANCE = 1e-4;
 const PICTURE_TOLERANCE = 2e-3;
 /** Plain SIMD is the same everywhere. */
 const EXACT = 0;
+/** Frames on WebGPU, which software computes here. */
+const GPU_FRAMES = 4;
+/** Sums in another order. */
+const GPU_TOLERANCE = 1e-3;
 
 const folder = makeSite();
 /** Pages that are cross-origin isolated, and pages that are not. */
@@ -32,6 +37,7 @@ before(async () => {
   ffmpeg("-i", join(media, "cap12_edit.webm"), "-t", "1", "-c", "copy", join(folder, "face.webm"));
   servers.isolated = await serve(folder);
   servers.open = await serve(folder, { isolated: false });
+  servers.page = await serve(pageWithVisitor());
   if (Object.keys(BROWSERS).every(whyNot)) return;
   const browser = await openBrowser();
   const results = ["", "&workerUrl=/plain.js"].map(async (query) => {
@@ -44,6 +50,16 @@ before(async () => {
   await Promise.all(results);
   await browser.close();
 }, LIMIT);
+
+/** The built page, with a script beside it that uses it. */
+function pageWithVisitor() {
+  const site = scratch();
+  copyFolder(builtPage, site);
+  cpSync(join(import.meta.dirname, "visitor.js"), join(site, "visitor.js"));
+  const html = readFileSync(join(site, "index.html"), "utf8");
+  writeFileSync(join(site, "index.html"), html.replace("</head>", `<script type="module" src="/visitor.js"></script></head>`));
+  return site;
+}
 
 after(async () => {
   for (const server of Object.values(servers)) await server.close();
@@ -78,6 +94,29 @@ for (const name of Object.keys(BROWSERS)) {
     compare(seen.reports, expected[likeness].reports.slice(0, 12), relaxedSimd ? RELAXED_TOLERANCE : EXACT);
   });
 }
+
+for (const name of Object.keys(BROWSERS)) {
+  test(`the page in ${name} shows the sample, and says that there is no camera`, { ...LIMIT, skip: whyNot(name) }, async (context) => {
+    const seen = await visitWith(name, servers.page, { path: "?device=cpu" });
+    assert.equal(seen.failure, undefined);
+    context.diagnostic(`${name}: ${seen.shown}, ${seen.notice}`);
+    assert.equal(seen.shown, seen.latest.faces[0].expression.label);
+    assert.equal(seen.requests, 0);
+    assert.deepEqual([seen.showing, seen.state], ["nothing", "none"], seen.notice);
+    assert.match(seen.notice, /^No camera was found\. /);
+    assert.deepEqual(seen.trouble, []);
+  });
+}
+
+test("Firefox computes on WebGPU where it is built in", { ...LIMIT, skip: whyNot("Firefox") }, async (context) => {
+  const seen = await visitWith("Firefox", servers.open, { path: `?device=webgpu&frames=${GPU_FRAMES}`, ...FIREFOX_WEBGPU });
+  // What this Firefox lacks is no fault of the package; what goes wrong on its GPU is.
+  if (seen.failure?.code === "webgpu-unavailable") return context.skip(seen.failure.message);
+  assert.equal(seen.failure, undefined, JSON.stringify(seen.failure));
+  assert.equal(seen.device.kind, "webgpu");
+  context.diagnostic(`${seen.device.adapter}: load ${Math.round(seen.loadMs)} ms, ${seen.frameMs.toFixed(1)} ms a frame`);
+  compare(seen.reports, expected.relaxed.reports.slice(0, GPU_FRAMES), GPU_TOLERANCE);
+});
 
 /** Compares every number of reports, and every name in them. */
 function compare(reports, wanted, tolerance) {

@@ -23,6 +23,7 @@ const www = resolve(import.meta.dirname, "..");
 const dist = resolve(www, "../pkg-config/dist");
 const cache = env.AFFECTLENS_CACHE ?? join(env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "affectlens");
 
+export const builtPage = join(www, "dist");
 export const media = env.AFFECTLENS_MEDIA ?? join(cache, "media");
 export const commandLine =
   env.AFFECTLENS_BIN ?? join(env.CARGO_TARGET_DIR ?? resolve(www, "../target"), "debug/affectlens");
@@ -66,6 +67,42 @@ export async function openBrowser({ webgpu = false, crashes = false, camera = "n
   });
 }
 
+/** Browsers that the tests of a file share: one for each set of flags, and in it one profile that keeps the weights. */
+export class Browsers {
+  /** @type {Map<string, Promise<{ browser: import("playwright-core").Browser, shared: import("playwright-core").BrowserContext }>>} */
+  #open = new Map();
+
+  /**
+   * A page that is closed with its test.
+   *
+   * @param {import("node:test").TestContext} context
+   * @param {Parameters<typeof openBrowser>[0]} [wanted]
+   * @param {import("playwright-core").BrowserContextOptions} [profile] a new one; without it the shared one, free of permissions
+   */
+  async newPage(context, wanted = {}, profile) {
+    const key = JSON.stringify(wanted);
+    if (!this.#open.has(key)) this.#open.set(key, start(wanted));
+    const { browser, shared } = await this.#open.get(key);
+    const visitor = profile ? await browser.newContext(profile) : shared;
+    const page = await visitor.newPage();
+    context.after(async () => {
+      await (profile ? visitor.close() : page.close());
+      if (!profile) await shared.clearPermissions();
+    });
+    return { browser, page };
+  }
+
+  async close() {
+    for (const started of this.#open.values()) await (await started).browser.close();
+  }
+}
+
+/** @param {Parameters<typeof openBrowser>[0]} wanted */
+async function start(wanted) {
+  const browser = await openBrowser(wanted);
+  return { browser, shared: await browser.newContext() };
+}
+
 /**
  * Serves a folder (by default the built page) with the page's own headers, and remembers what was asked for.
  *
@@ -73,7 +110,7 @@ export async function openBrowser({ webgpu = false, crashes = false, camera = "n
  * @param {{ isolated?: boolean, headers?: Record<string, string> }} [wanted] `isolated`: whether the page is cross-origin
  *   isolated, as the page's headers make it; `headers` stand in for the page's
  */
-export async function serve(folder = join(www, "dist"), { isolated = true, headers } = {}) {
+export async function serve(folder = builtPage, { isolated = true, headers } = {}) {
   const { "Cross-Origin-Embedder-Policy": _, ...open } = HEADERS;
   const results = new Results();
   const server = await preview({

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 
-import { ffmpeg, media, openBrowser, scratch, serve, watchTrouble } from "./harness.mjs";
+import { Browsers, ffmpeg, media, scratch, serve, watchTrouble } from "./harness.mjs";
 import { voice, writeWav } from "./wav.mjs";
 
 /** Of a whole suite, on a machine that is busy with other things. */
@@ -18,6 +18,7 @@ const webcam = join(folder, "webcam.mjpeg");
 const spoken = join(folder, "voice.wav");
 const clip = join(folder, "clip.webm");
 const silent = join(folder, "silent.webm");
+const browsers = new Browsers();
 let server;
 
 before(async () => {
@@ -28,7 +29,10 @@ before(async () => {
   ffmpeg("-i", film, "-t", "3", "-an", "-c:v", "libvpx", "-deadline", "realtime", silent);
   server = await serve();
 }, LIMIT);
-after(() => server?.close());
+after(async () => {
+  await browsers.close();
+  await server?.close();
+});
 
 /** Keeps the streams that the page opens. */
 const KEEP_STREAMS = `
@@ -52,17 +56,17 @@ const refusing = (name) => `
 /**
  * Opens the page and waits for the model.
  *
- * @param {import("node:test").TestContext} context closes the browser at its end
+ * @param {import("node:test").TestContext} context closes the page at its end
  * @param {Parameters<typeof openBrowser>[0] & { script?: string }} [wanted] `script` runs before the page's own
  */
 async function visit(context, { script = KEEP_STREAMS, ...wanted } = {}) {
-  const browser = await openBrowser({ camera: webcam, microphone: spoken, ...wanted });
-  context.after(() => browser.close());
-  const page = await browser.newPage();
+  const { page } = await browsers.newPage(context, { camera: webcam, microphone: spoken, ...wanted });
   await page.addInitScript(script);
   const trouble = watchTrouble(page);
   const requests = [];
-  page.context().on("request", (request) => /^https?:/.test(request.url()) && requests.push(request.url()));
+  const count = (request) => void (/^https?:/.test(request.url()) && requests.push(request.url()));
+  page.context().on("request", count);
+  context.after(() => page.context().off("request", count));
   await page.goto(`${server.url}?device=cpu`);
   await page.waitForFunction(() => window.__affectlens?.counters.isLoaded, undefined, LOADED);
   requests.length = 0;

@@ -12,7 +12,15 @@ const FIREFOX = env.AFFECTLENS_FIREFOX ?? "/usr/bin/firefox-esr";
 const WEBKIT = env.AFFECTLENS_WEBKIT ?? "/usr/lib/x86_64-linux-gnu/webkit2gtk-4.1/MiniBrowser";
 const XVFB = "/usr/bin/xvfb-run";
 
-/** No requests of the browser's own, no page in front of ours. */
+/** The driver that computes Vulkan in software. */
+const SOFTWARE_VULKAN = "/usr/share/vulkan/icd.d/lvp_icd.x86_64.json";
+/** What has Firefox offer WebGPU wherever it is built in. */
+export const FIREFOX_WEBGPU = {
+  settings: { "dom.webgpu.enabled": true, "dom.webgpu.workers.enabled": true, "gfx.webgpu.ignore-blocklist": true },
+  environment: { VK_ICD_FILENAMES: SOFTWARE_VULKAN, VK_DRIVER_FILES: SOFTWARE_VULKAN },
+};
+
+/** No requests of the browser's own, no page in front of ours, and no question before a camera. */
 const FIREFOX_SETTINGS = {
   "app.normandy.enabled": false,
   "app.update.disabledForTesting": true,
@@ -24,6 +32,7 @@ const FIREFOX_SETTINGS = {
   "datareporting.policy.dataSubmissionEnabled": false,
   "extensions.getAddons.cache.enabled": false,
   "media.autoplay.default": 0,
+  "media.navigator.permission.disabled": true,
   "network.captive-portal-service.enabled": false,
   "network.connectivity-service.enabled": false,
   "services.settings.server": "data:,",
@@ -31,19 +40,19 @@ const FIREFOX_SETTINGS = {
   "trailhead.firstrun.didSeeAboutWelcome": true,
 };
 
-/** @type {Record<string, { needs: string[], start: (url: string, home: string) => string[] }>} */
+/** @type {Record<string, { needs: string[], start: (url: string, home: string, settings: Record<string, unknown>) => string[] }>} */
 export const BROWSERS = {
   Firefox: {
     needs: [FIREFOX],
-    start(url, home) {
-      const lines = Object.entries(FIREFOX_SETTINGS).map(([name, value]) => `user_pref("${name}", ${JSON.stringify(value)});`);
+    start(url, home, settings) {
+      const lines = Object.entries({ ...FIREFOX_SETTINGS, ...settings }).map(([name, value]) => `user_pref("${name}", ${JSON.stringify(value)});`);
       writeFileSync(join(home, "user.js"), lines.join("\n"));
       return [FIREFOX, "--headless", "--no-remote", "--profile", home, url];
     },
   },
   WebKitGTK: {
     needs: [WEBKIT, XVFB],
-    start: (url) => [XVFB, "--auto-servernum", WEBKIT, "--private", url],
+    start: (url) => [XVFB, "--auto-servernum", WEBKIT, "--private", "--autoplay-policy=allow", "--enable-media-stream=true", url],
   },
 };
 
@@ -58,16 +67,17 @@ export function whyNot(name) {
  *
  * @param {string} name
  * @param {{ url: string, takeResult: () => Promise<string> }} server
- * @param {{ path?: string, limitMs?: number }} [options]
+ * @param {{ path?: string, limitMs?: number, settings?: Record<string, unknown>, environment?: Record<string, string> }} [options]
+ *   `settings`: of Firefox, in place of its defaults
  */
-export async function visitWith(name, server, { path = "", limitMs = 90_000 } = {}) {
+export async function visitWith(name, server, { path = "", limitMs = 90_000, settings = {}, environment = {} } = {}) {
   const home = join(scratch(), "home");
   mkdirSync(home);
-  const [program, ...parameters] = BROWSERS[name].start(server.url + path, home);
+  const [program, ...parameters] = BROWSERS[name].start(server.url + path, home, settings);
   const browser = spawn(program, parameters, {
     detached: true,
     stdio: ["ignore", "ignore", "pipe"],
-    env: { ...env, HOME: home, XDG_CACHE_HOME: home, XDG_CONFIG_HOME: home, XDG_DATA_HOME: home, XDG_RUNTIME_DIR: home },
+    env: { ...env, ...environment, HOME: home, XDG_CACHE_HOME: home, XDG_CONFIG_HOME: home, XDG_DATA_HOME: home, XDG_RUNTIME_DIR: home },
   });
   let said = "";
   browser.stderr.on("data", (text) => (said = (said + text).slice(-2_000)));

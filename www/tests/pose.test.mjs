@@ -6,7 +6,7 @@ import { copyFileSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 
-import { commandLine, ffmpeg, makeSite, media, openBrowser, readJson, serve, watchTrouble } from "./harness.mjs";
+import { Browsers, commandLine, ffmpeg, makeSite, media, openBrowser, readJson, serve, watchTrouble } from "./harness.mjs";
 
 const LIMIT = { timeout: 300_000 };
 const LOADED = { timeout: 90_000 };
@@ -212,18 +212,21 @@ describe("the package", LIMIT, () => {
 });
 
 describe("the page", LIMIT, () => {
+  const browsers = new Browsers();
   let site;
 
   before(async () => {
     site = await serve();
   });
-  after(() => site?.close());
+  after(async () => {
+    await browsers.close();
+    await site?.close();
+  });
 
   /** Opens the page with the sample clip at hand and waits for the model. */
   async function visit(context, wanted) {
-    const browser = await openBrowser(wanted);
-    context.after(() => browser.close());
-    const page = await browser.newPage();
+    // A profile of its own: no weights are kept in it.
+    const { page } = await browsers.newPage(context, wanted, {});
     const trouble = watchTrouble(page);
     site.requests.length = 0;
     await page.goto(`${site.url}?device=cpu`);

@@ -1,5 +1,5 @@
-// Runs in a page of any browser: loads the package, analyses a picture and sixty frames on the CPU, and sends what it found
-// to the page's server. The address says how: ?threads=1&frames=60&workerUrl=/plain.js&video=1&again=1
+// Runs in a page of any browser: loads the package, analyses a picture and sixty frames, and sends what it found
+// to the page's server. The address says how: ?device=cpu&threads=1&frames=60&workerUrl=/plain.js&video=1&again=1
 
 const TASKS = ["expression", "action-units"];
 const [WIDTH, HEIGHT] = [320, 240];
@@ -11,7 +11,8 @@ async function look() {
   const { load } = await import("/library/index.js");
   const threads = Number(query.get("threads") ?? 1);
   const workerUrl = query.get("workerUrl") ?? undefined;
-  const lens = await load({ device: "cpu", tasks: TASKS, weights: "/weights/", threads, workerUrl });
+  const device = query.get("device") ?? "cpu";
+  const lens = await load({ device, tasks: TASKS, weights: "/weights/", threads, workerUrl });
   const picture = await lens.analyze(Object.assign(new Image(), { src: "/face.png" }), { timeMs: 0 });
   await lens.reset();
   const bytes = new Uint8ClampedArray(await (await fetch("/frames.rgba")).arrayBuffer());
@@ -25,11 +26,11 @@ async function look() {
   const frameMs = (performance.now() - started) / frames;
   await lens.reset();
   const video = query.has("video") ? await lookAtVideo(lens) : undefined;
-  const { device, requestsAfterLoad, timings } = lens;
+  const { requestsAfterLoad, timings } = lens;
   lens.dispose();
   // After one lens another one starts, from scripts that the browser has kept.
-  if (query.has("again")) (await load({ device: "cpu", weights: "/weights/", threads, workerUrl, warmUp: false })).dispose();
-  return { picture, reports, frameMs, video, device, requestsAfterLoad, loadMs: timings.loadMs, isolated: crossOriginIsolated };
+  if (query.has("again")) (await load({ device, weights: "/weights/", threads, workerUrl, warmUp: false })).dispose();
+  return { picture, reports, frameMs, video, device: lens.device, requestsAfterLoad, loadMs: timings.loadMs, isolated: crossOriginIsolated };
 }
 
 /** @param {import("affectlens").Lens} lens */

@@ -21,18 +21,18 @@ function browserOf(context, size) {
 
 test("a picture is as large as in its file", async (context) => {
   browserOf(context, [4000, 3000]);
-  const { width, height } = await decodePicture({ name: "photo.jpg" });
+  const { width, height } = await decodePicture({}, "photo.jpg");
   assert.deepEqual([width, height], [4000, 3000]);
 });
 
 test("a very large one is made smaller, and the large one is closed", async (context) => {
   const pictures = browserOf(context, [12_000, 9_000]);
-  const { width, height } = await decodePicture({ name: "photo.jpg" });
+  const { width, height } = await decodePicture({}, "photo.jpg");
   assert.deepEqual([width, height], [6688, 5016]);
   assert.deepEqual(pictures.map(({ isClosed }) => isClosed), [true, false]);
 });
 
 test("what the browser cannot decode is named", async (context) => {
   browserOf(context, undefined);
-  await assert.rejects(decodePicture({ name: "notes.txt" }), { message: "This browser cannot read notes.txt." });
+  await assert.rejects(decodePicture({}, "notes.txt"), { message: "This browser cannot read notes.txt." });
 });

@@ -53,12 +53,27 @@ pub struct Packages {
 /// Builds wasm, manifests and tarballs; what has not changed is kept.
 pub fn build() -> Result<Packages> {
     let version = crate_version()?;
-    let wasm = build_wasm()?;
-    let modules = build_cpu_modules()?;
+    let Modules { wasm, cpu } = build_modules()?;
     step("packing the npm packages");
     Ok(Packages {
-        library: pack_library(&wasm, &modules, &version)?,
+        library: pack_library(&wasm, &cpu, &version)?,
         weights: pack_weights(&version)?,
+    })
+}
+
+/// What the library runs in a browser.
+pub struct Modules {
+    /// Folder of the module and its JavaScript.
+    wasm: PathBuf,
+    /// The small modules for the CPU, and their names in the package.
+    cpu: Vec<(PathBuf, &'static str)>,
+}
+
+/// Builds wasm; what has not changed is kept.
+pub fn build_modules() -> Result<Modules> {
+    Ok(Modules {
+        wasm: build_wasm()?,
+        cpu: build_cpu_modules()?,
     })
 }
 
@@ -168,10 +183,23 @@ fn pack_library(wasm: &Path, modules: &[(PathBuf, &str)], version: &str) -> Resu
         fs::copy(wasm.join(file), folder.join(file))
             .with_context(|| format!("wasm-bindgen made no {file}"))?;
     }
+    write_module_size(&folder)?;
     for (module, name) in modules {
         fs::copy(module, folder.join(name)).with_context(|| module.display().to_string())?;
     }
     finish(&folder, version)
+}
+
+/// Tells the package how large its module is, so that it can tell how far loading has come.
+fn write_module_size(folder: &Path) -> Result<()> {
+    let bytes = fs::metadata(folder.join("affectlens_bg.wasm"))?.len();
+    let file = folder.join("module-size.js");
+    let text = fs::read_to_string(&file)?;
+    let told = text.replace("MODULE_BYTES = 0;", &format!("MODULE_BYTES = {bytes};"));
+    if told == text {
+        bail!("`module-size.js` has no `MODULE_BYTES = 0;` to be replaced");
+    }
+    Ok(fs::write(file, told)?)
 }
 
 fn pack_weights(version: &str) -> Result<PathBuf> {

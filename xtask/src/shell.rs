@@ -1,10 +1,13 @@
 //! Runs other programs: visibly, and never for ever.
 
 use std::{
+    cell::RefCell,
     ffi::OsStr,
     fmt::Write as _,
+    fs::{self, File},
+    io::Write as _,
     os::unix::process::CommandExt as _,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
@@ -14,9 +17,58 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::paths;
 
+thread_local! {
+    /// Where this thread's words and its programs' output go instead of ours.
+    static LOG: RefCell<Option<File>> = const { RefCell::new(None) };
+}
+
 /// Says what is about to happen.
 pub fn step(what: &str) {
-    eprintln!("\n==> {what}");
+    say(&format!("\n==> {what}"));
+}
+
+fn say(line: &str) {
+    LOG.with_borrow_mut(|log| match log {
+        // A log that cannot be written is no reason to stop.
+        Some(log) => drop(writeln!(log, "{line}")),
+        None => eprintln!("{line}"),
+    });
+}
+
+/// Work that goes on beside other work, its output kept until it is asked for.
+pub struct Beside {
+    thread: thread::JoinHandle<Result<()>>,
+    log: PathBuf,
+}
+
+impl Beside {
+    /// Starts it; `name` is that of its log.
+    ///
+    /// # Errors
+    ///
+    /// If there is no place for the log.
+    pub fn start(name: &str, work: impl FnOnce() -> Result<()> + Send + 'static) -> Result<Self> {
+        let folder = paths::target().join("beside");
+        fs::create_dir_all(&folder)?;
+        let log = folder.join(format!("{name}.log"));
+        let file = File::create(&log).with_context(|| log.display().to_string())?;
+        let thread = thread::spawn(move || {
+            LOG.set(Some(file));
+            work()
+        });
+        Ok(Self { thread, log })
+    }
+
+    /// Waits for its end and shows its output.
+    ///
+    /// # Errors
+    ///
+    /// That of the work.
+    pub fn finish(self) -> Result<()> {
+        let result = self.thread.join();
+        eprint!("{}", fs::read_to_string(&self.log).unwrap_or_default());
+        result.unwrap_or_else(|_| bail!("the work beside stopped"))
+    }
 }
 
 /// A program with arguments, in the checkout, with cargo's output directory set.
@@ -38,7 +90,13 @@ pub fn command<A: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item
 /// If it cannot start, fails, or takes longer than `limit`.
 pub fn run(command: &mut Command, limit: Duration) -> Result<()> {
     let shown = show(command);
-    eprintln!("    {shown}");
+    say(&format!("    {shown}"));
+    LOG.with_borrow(|log| -> Result<()> {
+        if let Some(log) = log {
+            command.stdout(log.try_clone()?).stderr(log.try_clone()?);
+        }
+        Ok(())
+    })?;
     let child = command
         .process_group(0)
         .spawn()
@@ -50,7 +108,7 @@ pub fn run(command: &mut Command, limit: Duration) -> Result<()> {
     }
     let seconds = started.elapsed().as_secs();
     if seconds > 5 {
-        eprintln!("    done in {seconds} s");
+        say(&format!("    done in {seconds} s"));
     }
     Ok(())
 }
@@ -83,7 +141,7 @@ fn wait(mut child: Child, limit: Duration) -> Result<ExitStatus> {
             );
         }
         if started.elapsed().as_secs() / 60 >= announced {
-            eprintln!("    ... still at it after {announced} min");
+            say(&format!("    ... still at it after {announced} min"));
             announced += 1;
         }
         thread::sleep(Duration::from_millis(50));
@@ -129,15 +187,14 @@ pub const fn minutes(count: u64) -> Duration {
 ///
 /// If the file system refuses.
 pub fn copy_folder(from: &Path, to: &Path) -> Result<()> {
-    std::fs::create_dir_all(to).with_context(|| to.display().to_string())?;
-    for entry in std::fs::read_dir(from).with_context(|| from.display().to_string())? {
+    fs::create_dir_all(to).with_context(|| to.display().to_string())?;
+    for entry in fs::read_dir(from).with_context(|| from.display().to_string())? {
         let entry = entry?;
         let target = to.join(entry.file_name());
         if entry.file_type()?.is_dir() {
             copy_folder(&entry.path(), &target)?;
         } else {
-            std::fs::copy(entry.path(), &target)
-                .with_context(|| entry.path().display().to_string())?;
+            fs::copy(entry.path(), &target).with_context(|| entry.path().display().to_string())?;
         }
     }
     Ok(())

@@ -4,8 +4,8 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
 use crate::{
-    demo, fuzz, paths, setup,
-    shell::{command, minutes, run, step},
+    demo, fuzz, package, paths, setup,
+    shell::{Beside, command, minutes, run, step},
 };
 
 #[derive(Args)]
@@ -40,6 +40,11 @@ pub fn all(options: &Options) -> Result<()> {
         return fuzz::run_for(options.minutes);
     }
     setup::for_tests()?;
+    // Linking the modules for the browser takes one core for minutes, which the other tests need not wait for.
+    let is_whole = options.only.is_none();
+    let mut modules = is_whole
+        .then(|| Beside::start("wasm", modules))
+        .transpose()?;
     let parts: [(Part, &str, Test); 4] = [
         // The test runners come last, so that their summaries end the output.
         (Part::Lint, "lint", lint),
@@ -52,7 +57,11 @@ pub fn all(options: &Options) -> Result<()> {
         if options.only.is_some_and(|only| only != part) {
             continue;
         }
-        if let Err(error) = test() {
+        let built = match part {
+            Part::Wasm => modules.take().map_or(Ok(()), Beside::finish),
+            _ => Ok(()),
+        };
+        if let Err(error) = built.and_then(|()| test()) {
             eprintln!("    {name}: {error:#}");
             failed.push(name);
         }
@@ -106,24 +115,33 @@ fn native() -> Result<()> {
     )
 }
 
+/// Tests of the pipeline in wasm.
+const WASM_TESTS: [&str; 11] = [
+    "test",
+    "--package",
+    "affectlens",
+    "--release",
+    "--target",
+    "wasm32-unknown-unknown",
+    "--no-default-features",
+    "--features",
+    "web",
+    "--test",
+    "pipeline",
+];
+
+/// Builds what the last two parts run.
+fn modules() -> Result<()> {
+    step("meanwhile, the modules for the browser and their tests");
+    drop(package::build_modules()?);
+    run(command("cargo", WASM_TESTS).arg("--no-run"), minutes(45))
+}
+
 fn wasm() -> Result<()> {
     step("wasm tests in headless Chromium (WebGPU in software, and CPU)");
-    let arguments = [
-        "test",
-        "--package",
-        "affectlens",
-        "--release",
-        "--target",
-        "wasm32-unknown-unknown",
-        "--no-default-features",
-        "--features",
-        "web",
-        "--test",
-        "pipeline",
-    ];
     let path = std::env::var("PATH").unwrap_or_default();
     run(
-        command("cargo", arguments)
+        command("cargo", WASM_TESTS)
             .env(
                 "PATH",
                 format!("{}:{path}", paths::tools().join("bin").display()),

@@ -44,6 +44,7 @@ pub(crate) fn split(step: &mut PackedStep, set: InstructionSet) {
         Kind::Unfold | Kind::Fold | Kind::Interpolate | Kind::Join => {
             (height.div_ceil(wanted), step.vectors)
         }
+        Kind::Transpose => (height, step.vectors),
     };
     if step.kind == Kind::Product {
         step.block = narrow(block(step, set).min(step.chunk_rows as usize));
@@ -64,7 +65,7 @@ fn work(step: &PackedStep) -> usize {
         Kind::Grouped | Kind::Keys | Kind::Attention => 0,
         Kind::Unfold | Kind::Fold => 8,
         Kind::Interpolate => 4,
-        Kind::Join => 2,
+        Kind::Join | Kind::Transpose => 2,
     };
     let finish = if step.activation.is_clamp() {
         2

@@ -338,6 +338,7 @@ impl PackedStep {
                 self.kind = Kind::Fold;
                 self.groups = narrow(patch);
             }
+            Sequenced::Transpose => self.kind = Kind::Transpose,
         }
     }
 }

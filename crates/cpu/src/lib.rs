@@ -56,6 +56,7 @@ mod product;
 mod queue;
 mod run;
 mod tile;
+mod transpose;
 
 #[cfg(feature = "alloc")]
 mod graph;

@@ -40,6 +40,8 @@ pub(crate) enum Kind {
     Interpolate,
     /// A map as some of the channels of another.
     Join,
+    /// Channels as pixels, and pixels as channels.
+    Transpose,
 }
 
 /// Keys of attention are filled up with zeros to a multiple of this: whole panels of every instruction set.
@@ -281,6 +283,7 @@ impl PackedStep {
             Kind::Unfold | Kind::Fold | Kind::Interpolate | Kind::Join => {
                 batch * (self.destination.height as usize).div_ceil(chunk_rows)
             }
+            Kind::Transpose => return (batch, 1),
             // A part of the picture for each pixel that is written.
             Kind::Average => batch * self.destination.pixels(),
             Kind::Lines => batch,

@@ -4,7 +4,9 @@ use crate::instructions::InstructionSet;
 use crate::lanes::Lanes;
 use crate::memory::Memory;
 use crate::packed::{Kind, PackedStep};
-use crate::{attention, depthwise, grouped, interpolation, join, patches, pixelwise, product};
+use crate::{
+    attention, depthwise, grouped, interpolation, join, patches, pixelwise, product, transpose,
+};
 
 /// Runs one chunk of a step.
 ///
@@ -41,6 +43,7 @@ unsafe fn with<L: Lanes>(memory: &Memory, step: &PackedStep, chunk: usize) {
             Kind::Unfold | Kind::Fold => patches::run::<L>(memory, step, chunk),
             Kind::Interpolate => interpolation::run::<L>(memory, step, chunk),
             Kind::Join => join::run::<L>(memory, step, chunk),
+            Kind::Transpose => transpose::run::<L>(memory, step, chunk),
             _ => pixelwise::run::<L>(memory, step, chunk),
         }
     }

@@ -8,6 +8,7 @@ mod jpeg;
 mod kind;
 mod png;
 mod stored;
+mod tiff;
 
 use std::{
     fs::{self, File},

@@ -76,7 +76,7 @@ impl ActionUnitReader {
             (false, ..) => Model::Off,
             (true, Some(settings), _) => Model::Head(settings.clone()),
             (true, None, Some(blendshapes)) if mesh.is_some() => {
-                let network = Blendshapes::load(blendshapes)
+                let network = Blendshapes::load(blendshapes, device)
                     .map_err(LensError::weights(Role::Blendshapes))?;
                 Model::Blendshapes(Box::new(network))
             }

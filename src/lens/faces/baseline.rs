@@ -45,8 +45,10 @@ impl Baseline {
         let probabilities = |row: &[f32], rest: &RowMean, classes: &[Expression]| {
             let neutral = classes.iter().position(|it| *it == Expression::Neutral);
             match (rest.mean(), neutral) {
-                (Some(rest), Some(neutral)) => remove_from_probabilities(row, &rest, neutral),
-                // Nothing is known of rest where no class stands for it.
+                (Some(rest), Some(neutral)) if !row.is_empty() => {
+                    remove_from_probabilities(row, &rest, neutral)
+                }
+                // Nothing is known of rest where no class stands for it, or no task reads expressions.
                 _ => row.to_vec(),
             }
         };

@@ -25,8 +25,8 @@ use crate::{
     weights::WeightsError,
 };
 
-/// Probabilities of one face in one frame, before calibration.
-#[derive(Clone, Debug, PartialEq)]
+/// Probabilities of one face in one frame, before calibration; none where no task reads them.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct FaceScores {
     /// Probabilities of the adapted head, over its classes; empty without a head.
     pub head: Vec<f32>,

@@ -14,7 +14,7 @@ use crate::{
     frame::Frame,
     part::warm_up,
     role::Role,
-    task::Tasks,
+    task::{Task, Tasks},
 };
 
 /// Finds and scores the faces of a frame.
@@ -23,6 +23,8 @@ pub(super) struct FaceFinder {
     pub(super) search: FaceSearch,
     pub(super) classifier: FaceClassifier,
     pub(super) action_units: ActionUnitReader,
+    /// Whether anything reads what the classifier gives.
+    classifies: bool,
     /// Number of faces in the frame before: as many are cropped on the GPU before it is known how many there are.
     expected_faces: usize,
 }
@@ -60,11 +62,15 @@ impl FaceFinder {
         let far = far.map(|far| load(far, Role::FullRangeDetector));
         let classifier = FaceClassifier::load(&weights.classifier, device)?;
         let head = classifier.action_unit_settings();
+        let reads_classifier = tasks.contains(Task::Expression)
+            || tasks.contains(Task::ValenceArousal)
+            || head.is_some();
         let action_units = ActionUnitReader::load(weights, tasks, head, device)?;
         let finder = Self {
             search: FaceSearch::new(detector, far.transpose()?),
             classifier,
             action_units,
+            classifies: reads_classifier,
             expected_faces: 1,
         };
         warm_up(device, async |blank| {
@@ -116,7 +122,9 @@ impl FaceFinder {
             let found = self.search.search_turned(frame).await?;
             return self.classify(frame, found).await;
         }
-        if let Some(found) = self.search.detector().find_on_gpu(frame) {
+        if self.classifies
+            && let Some(found) = self.search.detector().find_on_gpu(frame)
+        {
             return self.classify_on_gpu(frame, &found).await;
         }
         let found = self.search.detector().detect(frame).await?;
@@ -128,6 +136,14 @@ impl FaceFinder {
         frame: &Frame,
         found: Vec<Detection>,
     ) -> Result<(Vec<Detection>, Vec<FaceScores>), LensError> {
+        if !self.classifies {
+            let faces: Vec<_> = found
+                .into_iter()
+                .filter(|face| self.is_in(frame, face))
+                .collect();
+            let scores = vec![FaceScores::default(); faces.len()];
+            return Ok((faces, scores));
+        }
         let mut faces = Vec::new();
         let mut crops = Vec::new();
         for detection in found {
@@ -177,11 +193,15 @@ impl FaceFinder {
         for (place, upright) in places.into_iter().zip(self.classifier.score(&crops).await?) {
             scores[place] = upright;
         }
-        let region = |face: &Detection| self.classifier.region(&face.bounding_box);
         Ok(faces
             .into_iter()
             .zip(scores)
-            .filter(|(face, _)| crop::covers(frame, &region(face)))
+            .filter(|(face, _)| self.is_in(frame, face))
             .unzip())
+    }
+
+    /// Whether the frame shows something of a face.
+    fn is_in(&self, frame: &Frame, face: &Detection) -> bool {
+        crop::covers(frame, &self.classifier.region(&face.bounding_box))
     }
 }

@@ -2,21 +2,19 @@
 //!
 //! MediaPipe's `face_blendshapes.tflite`: an MLP-Mixer (Tolstikhin et al., "MLP-Mixer: An all-MLP Architecture for
 //! Vision", 2021) over 146 landmarks, after Grishchenko et al., "Blendshapes GHUM: Real-time Monocular Facial
-//! Blendshape Prediction", 2023. It is small enough to stay on the CPU, in Burn's own operations, whatever the device of
-//! the mesh.
+//! Blendshape Prediction", 2023. It is small enough to stay on the CPU whatever the device of the mesh.
 
 use affectlens_formats::architecture::Convolution;
 pub use affectlens_formats::architecture::blendshapes::NAME as BLENDSHAPES_ARCHITECTURE;
 use affectlens_formats::architecture::blendshapes::{
-    BLOCKS, CHANNELS, POINTS, TOKEN, layers, norm,
+    BLOCKS, CHANNELS, POINTS, TOKEN, TOKENS, layers, norm,
 };
-use burn::module::{Module, Param};
-use burn::tensor::activation::{relu, sigmoid};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 
 use crate::backbone::Parameters;
+use crate::device::OpenedDevice;
 use crate::face::Landmarks;
-use crate::kernel::product;
+use crate::kernel::{Activation, Map, Network, Plan, Planner, Shortcut, Weighted};
 use crate::label::BLENDSHAPES;
 use crate::weights::{Weights, WeightsError};
 
@@ -31,21 +29,31 @@ const EPSILON: f32 = 1.013_279e-6;
 /// Distance of the landmarks from their mean, on average, as the network expects it.
 const SPREAD: f32 = 0.5;
 
+/// Rows of the input beside those of landmarks: one carries the biases, the other marks the gathering token.
+const MARKS: usize = 2;
+/// x, y, and the mark of the gathering token.
+const AXES: usize = 3;
+
 /// Computes blendshapes from landmarks.
 #[derive(Debug)]
 pub struct Blendshapes {
-    mixer: Mixer,
+    network: Network,
+    device: OpenedDevice,
 }
 
 impl Blendshapes {
-    /// Takes the parameters by their canonical names.
+    /// Takes the parameters by their canonical names. Where the device is a GPU, the network runs on the CPU.
     ///
     /// # Errors
     ///
     /// [`WeightsError`] for weights of another architecture, a missing, misshapen or unknown parameter.
-    pub fn load(weights: &Weights) -> Result<Self, WeightsError> {
-        let mixer = Mixer::load(weights, &Device::flex())?;
-        Ok(Self { mixer })
+    pub fn load(weights: &Weights, device: &OpenedDevice) -> Result<Self, WeightsError> {
+        let device = match device.has_gpu() {
+            true => OpenedDevice::cpu(),
+            false => device.clone(),
+        };
+        let network = Network::build(&plan(weights)?, &device).map_err(WeightsError::Network)?;
+        Ok(Self { network, device })
     }
 
     /// Gives the scores of each face, in `[0, 1]`, in the order of [`BLENDSHAPES`].
@@ -55,12 +63,10 @@ impl Blendshapes {
         if faces.is_empty() {
             return Vec::new();
         }
-        let values: Vec<f32> = faces.iter().flat_map(|face| normalised(face)).collect();
-        let points = TensorData::new(values, [faces.len(), POINTS, 2]);
-        let scores = self
-            .mixer
-            .forward(Tensor::from_data(points, &Device::flex()));
-        let scores = scores.into_data();
+        let values = faces.iter().flat_map(|face| marked(&normalised(face)));
+        let values = TensorData::new(values.collect(), [faces.len(), 1, AXES, POINTS + MARKS]);
+        let points = Tensor::from_data(values, &self.device.device);
+        let scores = self.network.forward(points).into_data();
         let scores = scores.as_slice::<f32>().expect("networks compute in f32");
         scores.as_chunks().0.to_vec()
     }
@@ -82,147 +88,165 @@ fn normalised(face: &Landmarks) -> Vec<f32> {
         .collect()
 }
 
-/// The network.
-#[derive(Module, Debug)]
-struct Mixer {
-    condense: Linear,
-    embed: Linear,
-    token: Param<Tensor<3>>,
-    blocks: Vec<Block>,
-    output: Linear,
-}
-
-/// Mixes tokens, then channels.
-#[derive(Module, Debug)]
-struct Block {
-    token_norm: Param<Tensor<3>>,
-    tokens: [Linear; 2],
-    channel_norm: Param<Tensor<3>>,
-    channels: [Linear; 2],
-}
-
-/// Weight `[1, outputs, inputs]`; bias `[1, outputs, 1]`.
-#[derive(Module, Debug)]
-struct Linear {
-    weight: Param<Tensor<3>>,
-    bias: Param<Tensor<3>>,
-}
-
-impl Mixer {
-    fn load(weights: &Weights, device: &Device) -> Result<Self, WeightsError> {
-        weights.expect_architecture(BLENDSHAPES_ARCHITECTURE)?;
-        let mut parameters = Parameters::new(weights);
-        let mut linears = layers()
-            .iter()
-            .map(|layer| Linear::load(layer, &mut parameters, device))
-            .collect::<Result<Vec<_>, _>>()?
-            .into_iter();
-        let mut next = || linears.next().expect("a layer for each row of the table");
-        let (condense, embed) = (next(), next());
-        let token = row(TOKEN, &mut parameters, device)?;
-        let blocks = (0..BLOCKS)
-            .map(|index| {
-                Ok(Block {
-                    token_norm: row(&norm(index, "token"), &mut parameters, device)?,
-                    tokens: [next(), next()],
-                    channel_norm: row(&norm(index, "channel"), &mut parameters, device)?,
-                    channels: [next(), next()],
-                })
-            })
-            .collect::<Result<Vec<_>, WeightsError>>()?;
-        let output = next();
-        parameters.finish(BLENDSHAPES_ARCHITECTURE)?;
-        Ok(Self {
-            condense,
-            embed,
-            token,
-            blocks,
-            output,
-        })
+/// The input of the network: x of all points, y of all points, and marks.
+fn marked(points: &[f32]) -> Vec<f32> {
+    let along = |axis: usize| points.iter().skip(axis).step_by(2).copied();
+    let mut values = Vec::with_capacity(AXES * (POINTS + MARKS));
+    for axis in 0..2 {
+        values.extend(along(axis));
+        values.extend([1.0, 0.0]);
     }
+    values.extend([0.0; POINTS]);
+    values.extend([0.0, 1.0]);
+    values
+}
 
-    /// # Shapes
-    ///
-    /// - points: `[batch, 146, 2]`
-    /// - output: `[batch, 1, 52]`, in `[0, 1]`
-    fn forward(&self, points: Tensor<3>) -> Tensor<3> {
-        let [batch, ..] = points.dims();
-        let x = self.embed.over_channels(self.condense.over_tokens(points));
-        let token = self.token.val().repeat_dim(0, batch);
-        let x = Tensor::cat(vec![token, x], 1);
-        let (last, blocks) = self.blocks.split_last().expect("a table of blocks");
-        let x = blocks
-            .iter()
-            .fold(x, |x, block| block.mix_channels(block.mix_tokens(x)));
+/// The network as a plan. Layers over tokens see them as channels, and the numbers of a token as pixels.
+///
+/// # Shapes
+///
+/// - input: `[batch, 1, 3, 148]`, as [`marked`] gives it
+/// - output: `[batch, 52]`, in `[0, 1]`
+fn plan(weights: &Weights) -> Result<Plan, WeightsError> {
+    weights.expect_architecture(BLENDSHAPES_ARCHITECTURE)?;
+    let mut parameters = Parameters::new(weights);
+    let linears = layers()
+        .iter()
+        .map(|layer| Linear::load(layer, &mut parameters))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut linears = linears.into_iter();
+    let mut next = || linears.next().expect("a layer for each row of the table");
+    let (condense, embed) = (next(), next());
+    let token = parameters.values(TOKEN, &[CHANNELS])?;
+    let mut planner = Plan::of_input(1, AXES, POINTS + MARKS);
+    let input = planner.input();
+    let x = planner.pointwise(input, condense.with_gathering_token());
+    let x = planner.transpose(x);
+    let mut x = planner.pointwise(x, embed.with_token(token));
+    for block in 0..BLOCKS {
+        let mut normalise = |planner: &mut Planner, part: &str, x: Map| {
+            let scale = parameters.values(&norm(block, part), &[CHANNELS])?.to_vec();
+            let bias = vec![0.0; CHANNELS];
+            Ok::<_, WeightsError>(planner.layer_norm(x, scale, bias, EPSILON))
+        };
+        let (first, second) = (next(), next());
+        let y = normalise(&mut planner, "token", x)?;
+        let y = planner.transpose(y);
+        let y = planner.pointwise(y, first.weighted(Activation::Relu));
+        let tokens = planner.transpose(x);
         // Only the gathering token of the last block is looked at.
-        let x = last.mix_channels(last.mix_tokens(x).narrow(1, 0, 1));
-        sigmoid(self.output.over_channels(x))
+        let (tokens, second) = match block + 1 == BLOCKS {
+            true => {
+                let gathering = planner.pointwise(tokens, gathering_token());
+                (gathering, second.first())
+            }
+            false => (tokens, second),
+        };
+        let y = add(&mut planner, y, &second, tokens);
+        x = planner.transpose(y);
+        let (first, second) = (next(), next());
+        let y = normalise(&mut planner, "channel", x)?;
+        let y = planner.pointwise(y, first.weighted(Activation::Relu));
+        x = add(&mut planner, y, &second, x);
+    }
+    let scores = planner.pointwise(x, next().weighted(Activation::Sigmoid));
+    parameters.finish(BLENDSHAPES_ARCHITECTURE)?;
+    Ok(planner.finish(&[scores]))
+}
+
+/// A layer whose result is added to a map.
+fn add(planner: &mut Planner, input: Map, layer: &Linear, map: Map) -> Map {
+    let shortcut = Shortcut { map, pooled: false };
+    planner.gated_pointwise(
+        input,
+        layer.weighted(Activation::Identity),
+        None,
+        Some(shortcut),
+    )
+}
+
+/// Of all tokens, the first.
+fn gathering_token() -> Weighted {
+    let mut weight = vec![0.0; TOKENS];
+    weight[0] = 1.0;
+    linear(weight, vec![0.0], Activation::Identity)
+}
+
+fn linear(weight: Vec<f32>, bias: Vec<f32>, activation: Activation) -> Weighted {
+    Weighted {
+        weight,
+        bias,
+        activation,
+        slopes: Vec::new(),
     }
 }
 
-impl Block {
-    fn mix_tokens(&self, x: Tensor<3>) -> Tensor<3> {
-        let [first, second] = &self.tokens;
-        let y = normalise(x.clone(), &self.token_norm);
-        x + second.over_tokens(relu(first.over_tokens(y)))
-    }
-
-    fn mix_channels(&self, x: Tensor<3>) -> Tensor<3> {
-        let [first, second] = &self.channels;
-        let y = normalise(x.clone(), &self.channel_norm);
-        x + second.over_channels(relu(first.over_channels(y)))
-    }
+/// A fully connected layer, its weight `[outputs, inputs]`.
+struct Linear<'a> {
+    weight: &'a [f32],
+    bias: &'a [f32],
 }
 
-impl Linear {
-    fn load(
-        layer: &Convolution,
-        parameters: &mut Parameters<'_>,
-        device: &Device,
-    ) -> Result<Self, WeightsError> {
+impl<'a> Linear<'a> {
+    fn load(layer: &Convolution, parameters: &mut Parameters<'a>) -> Result<Self, WeightsError> {
         let shape = layer.config.weight_shape();
-        let [outputs, inputs, ..] = shape;
-        let mut load = |part: &str, shape: &[usize], as_shape: [usize; 3]| {
-            let values = parameters.values(&format!("{}.{part}", layer.name), shape)?;
-            Ok(parameter(values, as_shape, device))
+        let mut load = |part: &str, shape: &[usize]| {
+            parameters.values(&format!("{}.{part}", layer.name), shape)
         };
         Ok(Self {
-            weight: load("weight", &shape, [1, outputs, inputs])?,
-            bias: load("bias", &[outputs], [1, outputs, 1])?,
+            weight: load("weight", &shape)?,
+            bias: load("bias", &shape[..1])?,
         })
     }
 
-    /// `[batch, inputs, channels]` to `[batch, outputs, channels]`.
-    fn over_tokens(&self, x: Tensor<3>) -> Tensor<3> {
-        product(self.weight.val(), x) + self.bias.val()
+    fn inputs(&self) -> usize {
+        self.weight.len() / self.bias.len()
     }
 
-    /// `[batch, tokens, inputs]` to `[batch, tokens, outputs]`.
-    fn over_channels(&self, x: Tensor<3>) -> Tensor<3> {
-        product(x, self.weight.val().swap_dims(1, 2)) + self.bias.val().swap_dims(1, 2)
+    /// `[inputs, outputs]`
+    fn turned(&self) -> Vec<f32> {
+        let inputs = self.inputs();
+        let input = |input: usize| self.weight.iter().skip(input).step_by(inputs);
+        (0..inputs).flat_map(input).copied().collect()
     }
-}
 
-/// Layer norm over the channels of each token, without a shift.
-fn normalise(x: Tensor<3>, scale: &Param<Tensor<3>>) -> Tensor<3> {
-    let x = x.clone() - x.mean_dim(2);
-    let variance = x.clone().powi_scalar(2).mean_dim(2);
-    x / (variance + EPSILON).sqrt() * scale.val()
-}
+    fn weighted(&self, activation: Activation) -> Weighted {
+        linear(self.turned(), self.bias.to_vec(), activation)
+    }
 
-/// One number a channel.
-fn row(
-    name: &str,
-    parameters: &mut Parameters<'_>,
-    device: &Device,
-) -> Result<Param<Tensor<3>>, WeightsError> {
-    let values = parameters.values(name, &[CHANNELS])?;
-    Ok(parameter(values, [1, 1, CHANNELS], device))
-}
+    /// The layer that gives the first output alone.
+    fn first(&self) -> Self {
+        Self {
+            weight: &self.weight[..self.inputs()],
+            bias: &self.bias[..1],
+        }
+    }
 
-fn parameter(values: &[f32], shape: [usize; 3], device: &Device) -> Param<Tensor<3>> {
-    let values = TensorData::new(values.to_vec(), shape);
-    Param::from_tensor(Tensor::from_data(values, device)).set_require_grad(false)
+    /// As an input of [`marked`] takes it: biases come from the row of ones, where they do not meet the mark, and the mark of
+    /// the gathering token becomes a token before the others.
+    fn with_gathering_token(&self) -> Weighted {
+        let outputs = self.bias.len();
+        let mut weight = Vec::with_capacity((POINTS + MARKS) * (outputs + 1));
+        for row in self.turned().chunks_exact(outputs).chain([self.bias]) {
+            weight.push(0.0);
+            weight.extend(row);
+        }
+        weight.push(1.0);
+        weight.resize(weight.len() + outputs, 0.0);
+        linear(weight, vec![0.0; outputs + 1], Activation::Identity)
+    }
+
+    /// The mark becomes the gathering token, which is no sum with a bias.
+    fn with_token(&self, token: &[f32]) -> Weighted {
+        let mut weight = self.turned();
+        weight.extend(
+            token
+                .iter()
+                .zip(self.bias)
+                .map(|(token, bias)| token - bias),
+        );
+        linear(weight, self.bias.to_vec(), Activation::Identity)
+    }
 }
 
 #[cfg(test)]
@@ -282,7 +306,7 @@ mod tests {
     #[test]
     fn place_and_size_of_a_face_do_not_matter() {
         let weights = seeded();
-        let network = Blendshapes::load(&weights).expect("canonical weights");
+        let network = Blendshapes::load(&weights, &OpenedDevice::cpu()).expect("canonical weights");
         let (near, far) = (face(4000.0, 900.0), face(100.0, 50.0));
         let [a, b] = network.scores(&[&near, &far])[..] else {
             panic!("two faces")
@@ -300,7 +324,7 @@ mod tests {
     #[test]
     fn points_in_one_place_give_finite_scores() {
         let weights = seeded();
-        let network = Blendshapes::load(&weights).expect("canonical weights");
+        let network = Blendshapes::load(&weights, &OpenedDevice::cpu()).expect("canonical weights");
         let scores = network.scores(&[&face(0.0, 7.0)]);
         assert!(scores[0].iter().all(|score| score.is_finite()));
     }
@@ -311,14 +335,15 @@ mod tests {
         weights
             .insert("extra", vec![1], vec![0.0])
             .expect("one value");
-        let error = Blendshapes::load(&weights).expect_err("a weight too many");
+        let error =
+            Blendshapes::load(&weights, &OpenedDevice::cpu()).expect_err("a weight too many");
         assert_eq!(
             error.to_string(),
             "weight `extra` does not belong to face-blendshapes"
         );
         weights.metadata.architecture = "faceres".to_owned();
         assert!(matches!(
-            Blendshapes::load(&weights),
+            Blendshapes::load(&weights, &OpenedDevice::cpu()),
             Err(WeightsError::Architecture { .. })
         ));
     }

@@ -111,7 +111,7 @@ fn load(args: &FaceOptions) -> Result<BlendshapeUnits> {
     Ok(BlendshapeUnits {
         detector: FaceDetector::load(&installed.read(detect::ARCHITECTURE)?, &device)?,
         mesh: FaceMesh::load(&installed.read(MESH_ARCHITECTURE)?, &device)?,
-        blendshapes: Blendshapes::load(&installed.read(BLENDSHAPES_ARCHITECTURE)?)?,
+        blendshapes: Blendshapes::load(&installed.read(BLENDSHAPES_ARCHITECTURE)?, &device)?,
     })
 }
 

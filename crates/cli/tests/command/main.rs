@@ -14,6 +14,7 @@ mod seeded;
 #[path = "../../../../tests/seeded/sound.rs"]
 mod sound;
 mod speech;
+mod together;
 mod train;
 mod two_streams;
 mod usage;

@@ -5,7 +5,8 @@ use std::{
     process::{Command, Output},
 };
 
-fn command(folder: &Path, arguments: &str) -> Command {
+/// The command, not started yet.
+pub(crate) fn command(folder: &Path, arguments: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_affectlens"));
     command
         .args(arguments.split_whitespace())

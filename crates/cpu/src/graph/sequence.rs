@@ -65,6 +65,13 @@ pub enum Sequence {
         /// Side of a patch, pixels.
         patch: usize,
     },
+    /// Channels as pixels of one row, and pixels as channels: what mixes channels then mixes pixels.
+    Transpose {
+        /// Map that is read.
+        input: Map,
+        /// Map that is written: `[1, channels, pixels]`.
+        output: Map,
+    },
 }
 
 impl Sequence {
@@ -75,7 +82,8 @@ impl Sequence {
             | Self::GroupedConvolution { output, .. }
             | Self::Attention { output, .. }
             | Self::Unfold { output, .. }
-            | Self::Fold { output, .. } => *output,
+            | Self::Fold { output, .. }
+            | Self::Transpose { output, .. } => *output,
         }
     }
 
@@ -85,7 +93,8 @@ impl Sequence {
             Self::Convolution { input, .. }
             | Self::Attention { input, .. }
             | Self::Unfold { input, .. }
-            | Self::Fold { input, .. } => (*input, None),
+            | Self::Fold { input, .. }
+            | Self::Transpose { input, .. } => (*input, None),
             Self::GroupedConvolution { input, addend, .. } => (*input, *addend),
         }
     }

@@ -134,8 +134,7 @@ pub enum Step {
         /// Number that is added to the variance.
         epsilon: f32,
     },
-    /// An operation over pixels in their order. Not in browsers yet: no network there has one, and it would cost them the
-    /// download of its loops.
+    /// An operation over pixels in their order.
     Sequence(Sequence),
     /// An operation over the frames of a clip.
     Clip(Clip),

@@ -27,13 +27,19 @@ pub(crate) enum Sequenced {
     Unfold { patch: usize },
     /// The picture of such rows.
     Fold { patch: usize },
+    /// Channels as pixels, and pixels as channels.
+    Transpose,
 }
 
 impl Sequenced {
     /// What is read beside the source.
     pub(crate) fn other(self) -> Option<Buffer> {
         match self {
-            Self::Line { .. } | Self::Keys { .. } | Self::Unfold { .. } | Self::Fold { .. } => None,
+            Self::Line { .. }
+            | Self::Keys { .. }
+            | Self::Unfold { .. }
+            | Self::Fold { .. }
+            | Self::Transpose => None,
             Self::Grouped { addend, .. } => addend,
             Self::Attention { keys, .. } => Some(keys),
         }
@@ -80,12 +86,15 @@ impl<'a> Lowering<'a> {
                 input,
                 output,
                 patch,
-            } => self.patches(Sequenced::Unfold { patch: *patch }, *input, *output),
+            } => self.moved(Sequenced::Unfold { patch: *patch }, *input, *output),
             Sequence::Fold {
                 input,
                 output,
                 patch,
-            } => self.patches(Sequenced::Fold { patch: *patch }, *input, *output),
+            } => self.moved(Sequenced::Fold { patch: *patch }, *input, *output),
+            Sequence::Transpose { input, output } => {
+                self.moved(Sequenced::Transpose, *input, *output)
+            }
         }
     }
 
@@ -128,12 +137,8 @@ impl<'a> Lowering<'a> {
         Ok(destination)
     }
 
-    fn patches(
-        &mut self,
-        task: Sequenced,
-        input: Map,
-        output: Map,
-    ) -> Result<Buffer, CompileError> {
+    /// Pixels in another order.
+    fn moved(&mut self, task: Sequenced, input: Map, output: Map) -> Result<Buffer, CompileError> {
         let source = self.find(input);
         let shape = self.planned[output.index()];
         let destination = self.buffer(shape)?;

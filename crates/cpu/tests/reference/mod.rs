@@ -425,6 +425,20 @@ pub(crate) fn folded(maps: &Maps, patch: usize, [height, width]: [usize; 2]) -> 
     resized(&whole, [height, width])
 }
 
+/// Channels as pixels of one row, and pixels as channels.
+pub(crate) fn transposed(maps: &Maps) -> Maps {
+    let [height, width, channels] = maps.shape;
+    let columns = width as isize;
+    maps.each(
+        [1, channels, height * width],
+        |picture, _, channel, pixel| {
+            let pixel = pixel as isize;
+            let value = maps.get(picture, pixel / columns, pixel % columns, channel as usize);
+            value.expect("inside")
+        },
+    )
+}
+
 /// Values of the pixels that a window over some frames sees, with the number of their tap; none in the padding. Frames
 /// stand below each other.
 fn clip_taps(

@@ -1,6 +1,6 @@
 //! Steps over pixels in their order, and programs whose length changes.
 
-use affectlens_cpu::{Activation, CompileError, Engine, InstructionSet, Plan};
+use affectlens_cpu::{Activation, CompileError, Engine, InstructionSet, Plan, Planner};
 
 use super::reference::{self, Maps, Numbers};
 use super::{TOLERANCE, blank, check, layer, plan, refusal};
@@ -127,6 +127,29 @@ fn patches_agree_with_the_reference() {
         );
         let is_whole = sides.iter().all(|side| side.is_multiple_of(patch));
         assert!(!is_whole || folded.values == maps.values, "{shape:?}");
+    }
+}
+
+#[test]
+fn channels_become_pixels_and_pixels_channels() {
+    let mut numbers = Numbers(19);
+    for (index, shape) in [[1, 97, 64], [3, 5, 2], [1, 1, 7], [2, 8, 16]]
+        .into_iter()
+        .enumerate()
+    {
+        let maps = Maps::noise(&mut numbers, 1 + index % 2, shape);
+        let transposed = reference::transposed(&maps);
+        let rows = plan(shape, Planner::transpose);
+        check(&format!("channels of {shape:?}"), &rows, &maps, &transposed);
+        let back = plan(shape, |planner, input| {
+            let turned = planner.transpose(input);
+            planner.transpose(turned)
+        });
+        let rows = Maps {
+            shape: [1, shape[0] * shape[1], shape[2]],
+            ..maps.clone()
+        };
+        check(&format!("there and back, {shape:?}"), &back, &maps, &rows);
     }
 }
 

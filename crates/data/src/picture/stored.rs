@@ -12,7 +12,7 @@ use super::{
     Kind, MAX_DECODED_BYTES, PictureFault, colour, expect_side,
     ffmpeg::{self, FfmpegError},
     heif::Display,
-    jpeg, limits, limits_of, png,
+    jpeg, limits, limits_of, png, tiff,
 };
 
 /// A picture as it is stored, and what its file says of how it is displayed.
@@ -70,6 +70,9 @@ pub(super) fn decode_natively(
             },
         }
     };
+    if kind == Kind::Tiff {
+        tiff::expect_values_within(bytes)?;
+    }
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(limits());
     let mut decoder = reader.into_decoder().map_err(refuse)?;

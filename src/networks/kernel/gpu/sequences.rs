@@ -54,6 +54,7 @@ impl Writer<'_> {
                 output,
                 patch,
             } => self.patches("fold", *input, *output, *patch),
+            Sequence::Transpose { input, output } => self.transpose(*input, *output),
         }
     }
 
@@ -210,6 +211,24 @@ impl Writer<'_> {
             let invocations = batch * pixels * channels;
             let numbers = vec![invocations, height, width, channels, patch];
             (invocations.div_ceil(GROUP), numbers)
+        });
+    }
+    /// Channels as pixels, and pixels as channels.
+    fn transpose(&mut self, input: Map, output: Map) {
+        let (from, to) = (self.buffer(input), self.buffer(output));
+        let shader = ShaderBuilder::new("transpose", GROUP)
+            .numbers(&["values", "rows", "pixels", "read", "written"])
+            .reads_scalars("input", from.element)
+            .writes_scalars("output", to.element)
+            .source(include_str!("shaders/transpose.wgsl"))
+            .finish();
+        let reads = vec![Read::Buffer(input.index())];
+        let (rows, pixels) = (to.pixels, from.pixels);
+        let (read, written) = (from.stored, to.stored);
+        self.push(shader, reads, output.index(), move |batch| {
+            let values = batch * rows * written;
+            let numbers = vec![values, rows, pixels, read, written];
+            (values.div_ceil(GROUP), numbers)
         });
     }
 }

@@ -153,6 +153,20 @@ impl Planner {
         output
     }
 
+    /// Adds a [`Sequence::Transpose`].
+    #[track_caller]
+    pub fn transpose(&mut self, input: Map) -> Map {
+        let from = self.read(input);
+        let output = self.add(MapShape {
+            height: 1,
+            width: from.channels,
+            channels: from.height * from.width,
+        });
+        self.steps
+            .push(Step::Sequence(Sequence::Transpose { input, output }));
+        output
+    }
+
     /// Size of a map of one row.
     #[track_caller]
     fn row(&self, map: Map) -> MapShape {

@@ -25,6 +25,9 @@ fn decode(bytes: &[u8]) -> Result<(), String> {
     else {
         return Err("a picture for ffmpeg".to_owned());
     };
+    if kind == Kind::Tiff {
+        tiff::expect_values_within(bytes).map_err(|fault| fault.to_string())?;
+    }
     let size = image::ImageReader::with_format(Cursor::new(bytes), format).into_dimensions();
     if size.is_ok_and(|(width, height)| u64::from(width) * u64::from(height) > MOST_PIXELS) {
         return Err("a large picture".to_owned());
@@ -128,6 +131,20 @@ fn checksum(bytes: &[u8]) -> u32 {
 }
 
 #[test]
+fn fuzz_tiff() {
+    run(
+        "tiff",
+        ImageFormat::Tiff,
+        &[
+            b"\x11\x01\x04\0",
+            b"\x73\x87\x07\0",
+            b"II+\0\x08\0\0\0",
+            b"MM\0*",
+        ],
+    );
+}
+
+#[test]
 fn fuzz_webp() {
     run(
         "webp",
@@ -150,4 +167,24 @@ fn a_frame_that_is_larger_than_its_animation_takes_no_memory() {
     bytes[place..place + 4].copy_from_slice(&[0, 64, 0, 64]);
     let fault = decode(&bytes).expect_err("16,384 pixels a side in a picture of 9x7");
     assert!(fault.starts_with("damaged GIF: "), "{fault}");
+}
+
+/// Its decoder makes room for the values of a tag before it reads them.
+#[test]
+fn tags_of_a_tiff_promise_no_more_values_than_the_file_has_bytes() {
+    let [picture, ..] = pictures();
+    let whole = encoded(&picture, ImageFormat::Tiff);
+    decode(&whole).expect("whole");
+    for tag in [258_u16, 273, 279] {
+        let start = [&tag.to_le_bytes()[..]].concat();
+        let entry = whole.windows(2).rposition(|window| window == start);
+        let entry = entry.expect("every picture has the tag");
+        for count in [10_000_000_u32, u32::MAX] {
+            let mut bytes = whole.clone();
+            bytes[entry + 4..entry + 8].copy_from_slice(&count.to_le_bytes());
+            let fault = decode(&bytes).expect_err("no file of its size has so many");
+            let named = format!("damaged TIFF: its tag {tag} has {count} values, expected at most");
+            assert!(fault.starts_with(&named), "{fault}");
+        }
+    }
 }

@@ -1,0 +1,57 @@
+// @ts-check
+// How far loading has come, in bytes: the weights and the wasm module together.
+
+import { MODULE_BYTES } from "./module-size.js";
+
+/** @typedef {import("./weights.js").OnBytes} OnBytes */
+
+/** Downloads that are told as one. */
+export class Downloads {
+  /** Nothing before their sizes are known. @type {Parameters<OnBytes>[0] | undefined} */
+  #weights;
+  #module = { loadedBytes: 0, totalBytes: MODULE_BYTES };
+  #onBytes;
+
+  /** @param {OnBytes} onBytes called whenever there are more; the total is 0 until that of the weights is known */
+  constructor(onBytes) {
+    this.#onBytes = onBytes;
+  }
+
+  /** @param {Parameters<OnBytes>[0]} progress of the weights */
+  meetWeights(progress) {
+    this.#weights = progress;
+    this.#tell();
+  }
+
+  /**
+   * Counts what comes of the module, beside whoever reads it: browsers keep the compiled code of a response that is theirs.
+   *
+   * @param {Response} response
+   */
+  async countModule(response) {
+    const length = Number(response.headers.get("content-length"));
+    if (length > 0 && !response.headers.has("content-encoding")) this.#module.totalBytes = length;
+    try {
+      const reader = response.clone().body?.getReader();
+      for (;;) {
+        const { done = true, value } = (await reader?.read()) ?? {};
+        if (done) break;
+        this.#module.loadedBytes += value?.length ?? 0;
+        this.#tell();
+      }
+    } catch {
+      // Whoever reads the module meets the same failure, and tells it.
+    }
+  }
+
+  #tell() {
+    const { loadedBytes, totalBytes } = this.#module;
+    const weights = this.#weights;
+    this.#onBytes({
+      loadedBytes: (weights?.loadedBytes ?? 0) + loadedBytes,
+      // A module from another address may be larger than ours.
+      totalBytes: weights ? weights.totalBytes + Math.max(totalBytes, loadedBytes) : 0,
+      cached: weights?.cached ?? false,
+    });
+  }
+}
