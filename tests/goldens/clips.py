@@ -5,7 +5,8 @@
 
 Weights and clips are drawn as `backbones.py` draws them. Committed are names and shapes of the parameters, and the features
 of two clips of 16 frames: one of 32 pixels a side, which every test looks at, and one of 224, the networks' own size.
-Features are `[moments, width]`: means over the pixels of the last maps.
+Features are `[moments, width]`: means over the pixels of the last maps. `NAME-training.json` is a pass of two small clips in training
+mode and back: features, what batch norms remember, and of each gradient its norm and its product with seeded numbers.
 """
 
 import json
@@ -40,6 +41,30 @@ def features(trunk: torch.nn.Module, side: int) -> list[float]:
     return rounded(maps.mean((3, 4))[0].T.flatten())
 
 
+def training(name: str, model: torch.nn.Module, trunk: torch.nn.Module) -> None:
+    seed(model)
+    clips = 2 * uniform("input", 2 * 3 * FRAMES * 32 * 32).reshape(2, 3, FRAMES, 32, 32)
+    model.train()
+    moments = trunk(torch.from_numpy(clips)).mean((3, 4)).transpose(1, 2)
+    wanted = torch.from_numpy(uniform("wanted", moments.numel())).reshape(moments.shape)
+    (moments * wanted).sum().backward()
+    gradients = {}
+    for parameter, p in model.named_parameters():
+        if p.grad is not None:
+            product = (p.grad.flatten() * torch.from_numpy(uniform(f"gradient {parameter}", p.numel()))).sum()
+            gradients[parameter] = rounded(torch.stack([p.grad.norm(), product]))
+    state = model.state_dict()
+    norms = ["stem.1", "layer2.0.downsample.1", "layer4.1.conv2.1"]
+    statistics = [f"{norm}.{part}" for norm in norms for part in ["running_mean", "running_var"]]
+    golden = {
+        "made_by": f"tests/goldens/clips.py, torch {torch.__version__}, torchvision {torchvision.__version__}",
+        "embedding": [rounded(clip.flatten()) for clip in moments],
+        "statistics": {key: rounded(state[key]) for key in statistics},
+        "gradients": gradients,
+    }
+    (HERE / f"{name}-training.json").write_text(json.dumps(golden))
+
+
 if __name__ == "__main__":
     HERE.mkdir(exist_ok=True)
     torch.set_num_threads(1)
@@ -58,3 +83,5 @@ if __name__ == "__main__":
                 "whole": features(trunk, 224),
             }
             (HERE / f"{name}.json").write_text(json.dumps(golden))
+    if "r3d-18-training" in (sys.argv[1:] or ["r3d-18-training"]):
+        training("r3d-18", *resnet("r3d_18"))

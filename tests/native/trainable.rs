@@ -10,9 +10,12 @@ use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use serde::Deserialize;
 
 use crate::backbones::{RELATIVE, assert_close, channels_last, golden, seeded_faces, values};
-use crate::seeded::{golden_file, state_dict, uniform};
+use crate::seeded::{golden_file, shapes_in, state_dict, uniform};
 
 const NETWORKS: [&str; 3] = ["convnext-tiny", "efficientnet-b0", "resnet18"];
+/// A network over clips, of 32 pixels here.
+const OVER_CLIPS: &str = "r3d-18";
+const CLIP_SIDE: usize = 32;
 /// Small, so that a training step takes a moment; every stage still has pixels.
 const SIDE: usize = 64;
 
@@ -21,7 +24,7 @@ const RELATIVE_GRADIENT: f32 = 1e-3;
 /// What counts as no gradient, relative to the largest: a bias before a batch norm has none but for rounding.
 const NO_GRADIENT: f32 = 1e-5;
 
-/// What `tests/goldens/backbones.py` wrote of a training step.
+/// What `tests/goldens/backbones.py` and `clips.py` wrote of a training step.
 #[derive(Deserialize)]
 struct Training {
     embedding: Vec<Vec<f32>>,
@@ -70,12 +73,28 @@ impl ModuleVisitor for Gradient<'_> {
     }
 }
 
-/// The gradient of each parameter after a pass over two pictures, and their embeddings.
+/// The clips that the generator draws, `[clips, channels, frames, side, side]` there, as frames one after another.
+fn seeded_clips(clips: usize, frames: usize, device: &Device) -> Tensor<4> {
+    let shape = [clips, 3, frames, CLIP_SIDE, CLIP_SIDE];
+    let values = uniform("input", shape.iter().product()).into_iter();
+    let values: Vec<f32> = values.map(|value| 2.0 * value).collect();
+    let clip: Tensor<5> = Tensor::from_data(TensorData::new(values, shape), device);
+    clip.swap_dims(1, 2)
+        .reshape([clips * frames, 3, CLIP_SIDE, CLIP_SIDE])
+}
+
+/// The gradient of each parameter after a pass over two pictures or clips, and their embeddings.
 fn training_pass(
     network: &TrainableBackbone,
     device: &Device,
 ) -> (BTreeMap<ParamId, Vec<f32>>, Vec<f32>) {
-    let embedding = network.forward(seeded_faces(2, SIDE, device));
+    let embedding = match network.clip() {
+        None => network.forward(seeded_faces(2, SIDE, device)),
+        Some(clip) => {
+            let frames = seeded_clips(2, clip.frames, device);
+            network.forward_clips(frames, 2).flatten(1, 2)
+        }
+    };
     let wanted = uniform("wanted", embedding.dims().iter().product());
     let wanted = Tensor::from_data(TensorData::new(wanted, embedding.dims()), device);
     let loss = (embedding.clone() * wanted).sum();
@@ -90,11 +109,14 @@ fn training_pass(
 #[test]
 fn a_training_pass_equals_pytorch() {
     let device = Device::flex().autodiff();
-    for name in NETWORKS {
-        let text = std::fs::read_to_string(golden_file(&format!("backbones/{name}-training.json")));
+    let networks = NETWORKS.map(|name| ("backbones", name));
+    for (folder, name) in networks.into_iter().chain([("clips", OVER_CLIPS)]) {
+        let text = std::fs::read_to_string(golden_file(&format!("{folder}/{name}-training.json")));
         let expected: Training =
             serde_json::from_str(&text.expect("committed")).expect("generated");
-        let network = loaded(name, &device);
+        let published = state_dict(&shapes_in(folder, name));
+        let network = TrainableBackbone::load(name, &published, &device);
+        let network = network.expect("the published layout");
         let (gradients, embedding) = training_pass(&network, &device);
         assert_close(&embedding, &expected.embedding.concat(), RELATIVE);
         let weights = network.to_weights();
@@ -188,7 +210,7 @@ fn other_networks_and_layouts_are_refused() {
     };
     assert_eq!(
         refusal("emotieffnet-b0", &Weights::default()),
-        "weights are for architecture `emotieffnet-b0`, expected `convnext-tiny`, `convnext-tiny-multiscale`, `efficientnet-b0`, `efficientnet-b0-multiscale`, `efficientnet-lite0`, `resnet18`, `resnet50`"
+        "weights are for architecture `emotieffnet-b0`, expected `convnext-tiny`, `convnext-tiny-multiscale`, `efficientnet-b0`, `efficientnet-b0-multiscale`, `efficientnet-lite0`, `resnet18`, `resnet50`, `r3d-18`, `r2plus1d-18`, `s3d`"
     );
     let mut weights = state_dict(&golden("resnet18").shapes);
     weights

@@ -1,8 +1,8 @@
-//! Backbones for whole frames whose parameters can be trained.
+//! Backbones for whole frames or clips of them whose parameters can be trained.
 
 use std::collections::{BTreeMap, HashMap};
 
-use affectlens_formats::architecture::{Architecture, Facts, NAMES};
+use affectlens_formats::architecture::{Architecture, CLIP_NAMES, ClipConfig, Facts, NAMES};
 use affectlens_formats::{ParameterFill, StateDict};
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Device, Tensor};
@@ -14,7 +14,7 @@ use crate::weights::{Metadata, Weights, WeightsError};
 /// Layer scale before training, as ConvNeXt's authors set it.
 const LAYER_SCALE: f32 = 1e-6;
 
-/// A backbone for whole frames in its published layout, batch norm and layer scale not folded.
+/// A backbone for whole frames or clips of them in its published layout, batch norm and layer scale not folded.
 ///
 /// On a device with gradients batch norms take the batch's statistics and remember them as PyTorch's do; elsewhere, and
 /// after [`Module::valid`], they use what they remember.
@@ -23,6 +23,9 @@ pub struct TrainableBackbone {
     network: PlainNetwork,
     #[module(skip)]
     facts: Facts,
+    /// The clips that it looks at; `None` if it looks at frames one by one.
+    #[module(skip)]
+    clip: Option<ClipConfig>,
     #[module(skip)]
     parameters: Vec<Named>,
 }
@@ -47,7 +50,7 @@ impl TrainableBackbone {
     ///
     /// # Errors
     ///
-    /// [`WeightsError::Architecture`] for a network that does not describe whole frames; other [`WeightsError`]s for a
+    /// [`WeightsError::Architecture`] for a network that does not describe whole frames or clips; other [`WeightsError`]s for a
     /// missing, misshapen or unexpected parameter.
     pub fn load(name: &str, published: &Weights, device: &Device) -> Result<Self, WeightsError> {
         let architecture = architecture(name)?;
@@ -66,6 +69,7 @@ impl TrainableBackbone {
         Ok(Self {
             network,
             facts: architecture.facts().expect("a backbone has facts"),
+            clip: ClipConfig::from_name(name),
             parameters: parameters.collect(),
         })
     }
@@ -75,7 +79,7 @@ impl TrainableBackbone {
     ///
     /// # Errors
     ///
-    /// [`WeightsError::Architecture`] for a network that does not describe whole frames.
+    /// [`WeightsError::Architecture`] for a network that does not describe whole frames or clips.
     pub fn init(name: &str, seed: u64, device: &Device) -> Result<Self, WeightsError> {
         let layout = StateDict::new(architecture(name)?).expect("has a state dict");
         let mut random = StdRng::seed_from_u64(seed);
@@ -104,6 +108,11 @@ impl TrainableBackbone {
         self.facts
     }
 
+    /// The clips that it looks at; `None` if it looks at frames one by one.
+    pub fn clip(&self) -> Option<ClipConfig> {
+        self.clip
+    }
+
     /// Embeds frames.
     ///
     /// # Shapes
@@ -112,6 +121,33 @@ impl TrainableBackbone {
     /// - output: `[batch, width]`, not unit length
     pub fn forward(&self, frames: Tensor<4>) -> Tensor<2> {
         self.network.forward(frames).swap_remove(0)
+    }
+
+    /// Gives the features of the moments of clips: of every frame, or of as many as a network over clips has.
+    ///
+    /// # Shapes
+    ///
+    /// - frames: `[clips * time, 3, side, side]`, RGB, normalised as [`Facts::normalisation`] says, clip after clip
+    /// - output: `[clips, moments, width]`
+    ///
+    /// # Panics
+    ///
+    /// If clips have another number of frames than [`clip`](Self::clip) says.
+    pub fn forward_clips(&self, frames: Tensor<4>, clips: usize) -> Tensor<3> {
+        let [count, channels, height, width] = frames.dims();
+        let time = count / clips.max(1);
+        let features = match self.clip {
+            None => self.forward(frames),
+            Some(config) => {
+                assert_eq!(time, config.frames, "frames of a clip");
+                let clip: Tensor<5> = frames.reshape([clips, time, channels, height, width]);
+                let below = [clips, channels, time * height, width];
+                self.forward(clip.swap_dims(1, 2).reshape(below))
+            }
+        };
+        let width = self.facts.width;
+        let [rows, values] = features.dims();
+        features.reshape([clips, rows * values / (clips.max(1) * width), width])
     }
 
     /// Published names of all that is trained, each tensor once; running statistics are not.
@@ -147,13 +183,17 @@ impl TrainableBackbone {
 }
 
 fn architecture(name: &str) -> Result<Architecture, WeightsError> {
+    if let Some(config) = ClipConfig::from_name(name) {
+        return Ok(Architecture::Clip(config));
+    }
     match Architecture::backbone(name) {
         Ok(architecture) if architecture.describes_frames() => Ok(architecture),
         _ => {
             let frames = |name: &&str| {
                 Architecture::backbone(name).is_ok_and(Architecture::describes_frames)
             };
-            let names: Vec<_> = NAMES.into_iter().filter(frames).collect();
+            let names = NAMES.into_iter().filter(frames);
+            let names: Vec<_> = names.chain(CLIP_NAMES).collect();
             Err(WeightsError::Architecture {
                 expected: names.join("`, `"),
                 got: name.to_owned(),

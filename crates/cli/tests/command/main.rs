@@ -18,4 +18,5 @@ mod train;
 mod two_streams;
 mod usage;
 mod violence;
+mod violence_clips;
 mod weights;
