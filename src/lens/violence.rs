@@ -1,16 +1,16 @@
-//! Violence in streams of frames: embed each frame once, score windows of them, average where windows overlap.
+//! Violence in streams of frames: embed or prepare each frame once, score windows of them, average where windows overlap.
 //!
 //! The published systems take every frame in windows of 32 (HSEmotion team at ABAW-10, section 3.3). A head
 //! that was trained at a rate of its own gets the frames nearest to that rate; the frames between them have the
 //! probability of the one before.
 
+mod embedder;
 mod stream;
 
 use serde::Serialize;
 
 pub use crate::controls::ViolenceControls;
 use crate::{
-    backbone::Backbone,
     calibration::ViolenceSettings,
     device::OpenedDevice,
     error::LensError,
@@ -22,12 +22,16 @@ use crate::{
     weights::Weights,
     windowing::{Sampler, StreamingWindows, Windows},
 };
-use stream::{Embedder, Stream, USUAL_INTERVAL_MS, scored};
+use embedder::Embedder;
+use stream::{Stream, USUAL_INTERVAL_MS, scored};
+
+/// Longest step between the frames of a network over windows: what is kept of them stays below a gigabyte.
+const MOST_STEP: usize = 32;
 
 /// Files that violence is detected with.
 #[derive(Clone, Debug)]
 pub struct ViolenceWeights {
-    /// Backbone that embeds whole frames.
+    /// Backbone that embeds whole frames, or looks at windows of them.
     pub backbone: Weights,
     /// Temporal head over its embeddings; its metadata carries the settings.
     pub head: Weights,
@@ -72,18 +76,21 @@ impl ViolenceLens {
     ///
     /// [`LensError`] if the weights do not fit or the GPU refuses a kernel.
     pub async fn load(weights: &ViolenceWeights, device: &OpenedDevice) -> Result<Self, LensError> {
-        let backbone = Backbone::load(&weights.backbone, device)
-            .map_err(LensError::weights(Role::ViolenceBackbone))?;
+        let embedder = Embedder::load(&weights.backbone, device)?;
         expect_one_stream(&weights.head)?;
         let head = TemporalHead::load(&weights.head, &OpenedDevice::cpu().device)
             .map_err(LensError::weights(Role::ViolenceHead))?;
         let settings = ViolenceSettings::read(&weights.head.metadata.extra)?;
-        check_fit(&weights.head, &head, &settings, &backbone)?;
+        check_fit(&weights.head, &head, &settings, &embedder)?;
         let windows = Windows::new(settings.length, settings.step)?;
+        let windows = match settings.stride {
+            Some(stride) => windows.with_stride(stride)?,
+            None => windows,
+        };
         let interval = Sampler::new(settings.frames_per_second).interval_ms();
         let lens = Self {
             facts: ViolenceFacts {
-                backbone: backbone.facts().name.to_owned(),
+                backbone: embedder.name().to_owned(),
                 head: weights.head.metadata.architecture.clone(),
                 length: settings.length,
                 frames_per_second: settings.frames_per_second,
@@ -93,17 +100,16 @@ impl ViolenceLens {
                 threshold: settings.threshold,
                 ..ViolenceControls::default()
             },
-            embedder: Embedder {
-                device: device.clone(),
-                backbone,
-            },
+            embedder,
             head,
             windows,
             stream: None,
         };
         let embedder = &lens.embedder;
         warm_up(device, async |blank| {
-            embedder.embed(blank).await.map(|_| ())
+            let seen = embedder.see(blank).await?;
+            let window = vec![&seen; embedder.length().unwrap_or(1)];
+            embedder.window(&window).map(drop)
         })
         .await?;
         Ok(lens)
@@ -208,7 +214,7 @@ impl ViolenceLens {
             return Ok(Vec::new());
         };
         for start in stream.windows.finish() {
-            stream.score(&self.head, start)?;
+            stream.score(&self.embedder, &self.head, start)?;
         }
         Ok(stream.complete(self.controls.threshold))
     }
@@ -232,9 +238,9 @@ fn check_fit(
     weights: &Weights,
     head: &TemporalHead,
     settings: &ViolenceSettings,
-    backbone: &Backbone,
+    embedder: &Embedder,
 ) -> Result<(), LensError> {
-    let name = backbone.facts().name;
+    let name = embedder.name();
     expect_embedding(Role::ViolenceHead, &weights.metadata, name)?;
     let misfit = |what, expected, got| {
         Err(LensError::ViolenceHead {
@@ -243,10 +249,25 @@ fn check_fit(
             got,
         })
     };
-    let (width, features) = (backbone.facts().width, head.config().features);
+    let (width, features) = (embedder.width(), head.config().features);
     if width != features {
         let expected = format!("{width}, as `{name}` has");
         return misfit("length of the embeddings", expected, features);
+    }
+    match embedder.length() {
+        Some(length) if length != settings.length => {
+            let expected = format!("{length}, as `{name}` looks at");
+            return misfit("number of frames in a window", expected, settings.length);
+        }
+        Some(_) if settings.step > MOST_STEP => {
+            let expected = format!("at most {MOST_STEP}, as `{name}` reads frames again");
+            return misfit(
+                "step between the frames of a window",
+                expected,
+                settings.step,
+            );
+        }
+        _ => {}
     }
     match head.longest_window() {
         Some(longest) if longest < settings.length => {

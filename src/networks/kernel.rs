@@ -7,6 +7,7 @@ mod counters;
 mod cpu;
 mod gpu;
 mod product;
+mod shares;
 mod tuning;
 
 use std::ops::Range;
@@ -19,6 +20,7 @@ pub use affectlens_cpu::{
 };
 pub use counters::Counters;
 pub(crate) use product::product;
+pub(crate) use shares::linear_shares;
 pub use tuning::tuned;
 
 pub(crate) use gpu::{Element, Gpu, GpuBuffer, Shader, ShaderBuilder};

@@ -9,7 +9,8 @@ the tests of src/head/temporal.rs). The JSON has, for each head, the shapes of i
 and, with dropout off, a training step's loss, its gradients and the running statistics after it. The loss is the sum of the
 logits multiplied with seeded numbers; for the conditional random field, whose likelihood is summed here over all
 sequences, it is the negative log-likelihood. Heads over two streams take the last numbers of a frame for the second one, in
-which negative numbers are 0; those with `+blocks` have the optional blocks for skeletons.
+which negative numbers are 0; those with `+blocks` have the optional blocks for skeletons. Heads with `+moments` read features
+of three moments, which are interpolated to the frames first.
 """
 
 import itertools
@@ -22,6 +23,8 @@ from torch import nn
 
 HERE = pathlib.Path(__file__).parent
 BATCH, TIME, FEATURES = 2, 9, 12
+# Moments that a network over clips gives features of.
+MOMENTS = 3
 HIDDEN = 4
 # Of the features, those of the second stream; a skeleton after its projection; both streams when they are joined.
 SECOND, PROJECTED, JOINED = 5, 3, 8
@@ -231,6 +234,22 @@ class Reliability(nn.Module):
         return self.mlp(torch.stack([k.abs().mean(2), k.square().mean(2).sqrt(), there.mean(2)], 2))
 
 
+class OverMoments(nn.Module):
+    """A head over a network for clips: features of few moments become those of all frames."""
+
+    def forward(self, x):
+        x = nn.functional.interpolate(x.transpose(1, 2), size=TIME, mode="linear", align_corners=False)
+        return super().forward(x.transpose(1, 2))
+
+
+class NestedOverMoments(OverMoments, Nested):
+    pass
+
+
+class Conv1dOverMoments(OverMoments, Conv1d):
+    pass
+
+
 class TwoStreams(nn.Module):
     def __init__(self, name):
         super().__init__()
@@ -288,6 +307,8 @@ heads = {
     "crf": Crf(),
     "motion": Motion(),
     "motion-linear": Motion(has_network=False),
+    "conv1d+moments": Conv1dOverMoments(),
+    "bilstm-conv+moments": NestedOverMoments(BiLstmConv()),
 }
 two_streams = ["skeleton-early-bilstm", "flow-early-bilstm", "skeleton-early-bilstm+blocks", "skeleton-attention-tcn+blocks"]
 for stream in ("skeleton", "flow"):
@@ -295,8 +316,8 @@ for stream in ("skeleton", "flow"):
         two_streams += [f"{stream}-{joining}-{over_time}" for over_time in ("bilstm", "tcn")]
 heads |= {name: TwoStreams(name) for name in two_streams}
 golden = {"made_by": f"tests/goldens/temporal.py, torch {torch.__version__}"}
-x = seeded("features", (BATCH, TIME, FEATURES))
 for kind, head in heads.items():
+    x = seeded("features", (BATCH, MOMENTS if kind.endswith("+moments") else TIME, FEATURES))
     state = {name: value for name, value in head.state_dict().items() if not name.endswith("num_batches_tracked")}
     head.load_state_dict({name: parameter(name, tuple(value.shape)) for name, value in state.items()}, strict=False)
     entry = {"shapes": {name: list(value.shape) for name, value in state.items()}}

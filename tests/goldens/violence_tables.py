@@ -15,8 +15,18 @@ from pathlib import Path
 
 import numpy as np
 
-# Preset, frames of a window, optical flow or skeletons beside the frames.
+# Preset, frames of a window, optical flow or skeletons beside the frames, or features of clips in place of those of frames.
 ROWS = {
+    "D0": ("resnet50_bilstm", 32, None),
+    "D1": ("slowfast_r50_v2", 16, "clips"),
+    "D2": ("r3d_18_temporal", 16, "clips"),
+    "D3": ("s3d_temporal", 16, "clips"),
+    "D4": ("r2plus1d_18_temporal", 16, "clips"),
+    "D5": ("videomae_crime_v2", 16, "clips"),
+    "D6": ("videomae_small_v2_improved", 16, "clips"),
+    "D7": ("s3d_v2", 16, "clips"),
+    "D8": ("r2plus1d_18_v2", 16, "clips"),
+    "D10": ("swin_v2_improved", 16, "clips"),
     "D11": ("efficientnet_best_reference_07186", 16, None),
     "D12": ("twostream_concat_pretrained_rgb", 32, "flow"),
     "D13": ("skeleton_gated_bilstm_clip32_frozen_rgb", 32, "skeletons"),
@@ -79,11 +89,11 @@ class Head:
         x = (x - x.mean(1, keepdims=True)) / np.sqrt(x.var(1, keepdims=True) + 1e-5)
         return x * self.state[f"{key}.weight"] + self.state[f"{key}.bias"]
 
-    def lstm(self, x):
+    def lstm(self, x, key, head):
         for layer in range(2):
             both = []
             for suffix, order in (("", 1), ("_reverse", -1)):
-                of = lambda part: self.state[f"lstm.{part}_l{layer}{suffix}"]
+                of = lambda part: self.state[f"{key}.{part}_l{layer}{suffix}"]
                 hidden = of("weight_hh").shape[1]
                 h = c = np.zeros(hidden)
                 out = np.zeros((len(x), hidden))
@@ -95,7 +105,7 @@ class Head:
                     out[t] = h
                 both.append(out)
             x = np.concatenate(both, 1)
-        return self.linear("head", x)
+        return self.linear(head, x)
 
     def tcn(self, x):
         x = self.linear("temporal_head.input_proj", x)
@@ -146,7 +156,12 @@ class Head:
             elif "skeleton_proj." in self:
                 k = np.maximum(self.linear("skeleton_proj.0", k), 0)
             r = self.join(r, k)
-        logits = self.lstm(r) if "lstm." in self else self.tcn(r)
+        if "temporal_head.lstm." in self:
+            logits = self.lstm(r, "temporal_head.lstm", "temporal_head.proj")
+        elif "temporal_head." in self:
+            logits = self.tcn(r)
+        else:
+            logits = self.lstm(r, "lstm", "head") if "lstm." in self else self.linear("head", r)
         return sigmoid(logits[:, 1] - logits[:, 0])
 
 
@@ -165,6 +180,21 @@ class Pictures:
         rows = [self.rows[nearest(frame)] for frame in frames]
         readable = [row for row in rows if row is not None]
         return np.array([readable[0] if row is None else row for row in rows])
+
+
+class Clips:
+    """Cached features of the moments of clips by the clip's frames, spread over the frames."""
+
+    def __init__(self, path):
+        tensors, metadata = read_safetensors(path)
+        clips = [tuple(map(int, clip.split())) for clip in metadata["clips"].split(",")]
+        rows = tensors["embeddings"]
+        self.rows = dict(zip(clips, rows.reshape(len(clips), -1, rows.shape[1])))
+
+    def clip(self, frames):
+        rows = self.rows[tuple(int(frame) for frame in frames)]
+        places = (np.arange(len(frames)) + 0.5) * len(rows) / len(frames) - 0.5
+        return np.array([np.interp(places, np.arange(len(rows)), column) for column in rows.T]).T
 
 
 class Skeletons:
@@ -210,7 +240,7 @@ def main(root, heads, skeletons, flow):
         truth, predicted = [], []
         for annotation in sorted((root / "Validation/annotations").glob("*.csv")):
             video, labels = annotation.stem, labels_of(annotation)
-            r = Pictures(stored(folders[0], f"validation-{video}"))
+            r = (Clips if stream == "clips" else Pictures)(stored(folders[0], f"validation-{video}"))
             k = None
             if stream == "skeletons":
                 k = Skeletons(skeletons / f"Validation/{video}.npy")

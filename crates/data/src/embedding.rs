@@ -1,6 +1,7 @@
 //! Embeddings of pictures and videos, computed once and kept.
 
 mod cache;
+mod clips;
 mod expressions;
 mod file;
 mod pictures;
@@ -15,6 +16,7 @@ use crate::FeatureError;
 use affectlens::{crop::CropError, device::DeviceError, frame::Frame};
 
 pub use cache::EmbeddingCache;
+pub use clips::KeptClips;
 pub use expressions::HeardExpressions;
 pub use pictures::{EmbeddedPictures, Failure, extract_embeddings, extract_video};
 pub use sound::{

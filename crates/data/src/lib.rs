@@ -43,8 +43,8 @@ pub use dvd::{
 pub use embedder::{EmbedVideoError, EmbeddedExamples, Embedder, EmbedderError, ScoringEmbedder};
 pub use embedding::{
     BLOCK_SECONDS, Embed, EmbedError, EmbedSound, EmbedSoundError, EmbeddedPictures, EmbeddedSound,
-    EmbeddedVideo, EmbeddingCache, ExtractionError, Failure, HeardExpressions, SoundEmbedder,
-    extract_embeddings, extract_sound, extract_video, extract_video_file,
+    EmbeddedVideo, EmbeddingCache, ExtractionError, Failure, HeardExpressions, KeptClips,
+    SoundEmbedder, extract_embeddings, extract_sound, extract_video, extract_video_file,
 };
 pub use evaluation::{
     ActionUnitPair, ActionUnitPairs, ActionUnitPredictor, AgeAndGender, AgeAndGenderReader,
@@ -69,6 +69,7 @@ pub use skeletons::{SkeletonError, SkeletonRows, SkeletonWriter};
 pub use sound::{Pictures, SAMPLE_RATE, Sound, SoundError, normalise};
 pub use video::{Decoder, Video, VideoError, VideoFrame};
 pub use videos::{
-    FrameFeatures, LabelledVideo, SecondFeatures, SecondReader, SecondStreamError, VideoData,
-    VideoDataError, VideoPictures, VideoReader, VideoReaderError, VideoSource, Videos, repair_clip,
+    ClipFeatureError, ClipFeatures, FrameFeatures, LabelledVideo, SecondFeatures, SecondReader,
+    SecondStreamError, VideoData, VideoDataError, VideoPictures, VideoReader, VideoReaderError,
+    VideoSource, Videos, WindowFeatures, repair_clip,
 };

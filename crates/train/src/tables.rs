@@ -58,7 +58,7 @@ pub struct HeadWithRows<'a, L, H> {
 /// What a row is computed from besides the faces, or what is missing: the file, as a user would look for it.
 pub type Available<T> = Result<T, String>;
 
-/// A published table; `S` names the systems that can be computed.
+/// A published table; `S` names how its systems are computed.
 struct Published<S: 'static, const SCORES: usize> {
     task: &'static str,
     scores: [&'static str; SCORES],
@@ -66,20 +66,7 @@ struct Published<S: 'static, const SCORES: usize> {
 }
 
 /// A system of a publication: its id, its name, how it is computed, and its figures.
-struct PublishedRow<S, const SCORES: usize>(
-    &'static str,
-    &'static str,
-    Source<S>,
-    [Option<f64>; SCORES],
-);
-
-/// Where our figures of a row come from.
-enum Source<S> {
-    /// This system.
-    Ours(S),
-    /// Nowhere; the row needs what is not there.
-    Needs(&'static str),
-}
+struct PublishedRow<S, const SCORES: usize>(&'static str, &'static str, S, [Option<f64>; SCORES]);
 
 /// Our scores of a row, or what it needs.
 type Computed<const SCORES: usize> = Result<[f64; SCORES], String>;
@@ -87,11 +74,8 @@ type Computed<const SCORES: usize> = Result<[f64; SCORES], String>;
 impl<S: Copy, const SCORES: usize> Published<S, SCORES> {
     /// The table with our scores of the systems that can be computed.
     fn fill(&self, mut compute: impl FnMut(S) -> Computed<SCORES>) -> Table {
-        let row = |PublishedRow(id, system, source, published): &PublishedRow<S, SCORES>| {
-            let computed = match source {
-                Source::Ours(system) => compute(*system),
-                Source::Needs(needs) => Err((*needs).to_owned()),
-            };
+        let row = |PublishedRow(id, system, computes, published): &PublishedRow<S, SCORES>| {
+            let computed = compute(*computes);
             TableRow {
                 id,
                 system,

@@ -3,11 +3,13 @@
 
 mod augmentation;
 mod clips;
+mod coherent;
 mod criterion;
 mod end_to_end;
 mod error;
 mod features;
 mod head;
+mod layers;
 mod motion;
 mod presets;
 mod recipe;
@@ -23,4 +25,4 @@ pub use recipe::{Augmentation, Boundary, ClassWeighting, FrameLoss, ViolenceReci
 pub use report::{TrainedViolence, ViolenceReport};
 pub use scores::{ViolenceScore, mean_and_spread};
 
-use affectlens_data::{FrameFeatures, LabelledVideo, VideoData};
+use affectlens_data::{LabelledVideo, VideoData, WindowFeatures};

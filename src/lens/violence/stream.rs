@@ -2,16 +2,11 @@
 
 use std::collections::VecDeque;
 
-use burn::tensor::{Tensor, TensorData};
-
+use super::embedder::{Embedder, Seen};
 use crate::{
-    backbone::Backbone,
-    crop,
-    device::OpenedDevice,
     error::LensError,
     frame::Frame,
     head::TemporalHead,
-    kernel::read_back,
     part::Found,
     report::{LiveViolence, ViolenceReport, ViolenceWindow},
     windowing::{Sampler, StreamingWindows},
@@ -24,13 +19,6 @@ pub(super) const USUAL_INTERVAL_MS: f64 = 40.0;
 /// rate. Of 45 clips of fights the default head found 31 at its own rate, 27 at three quarters of it and 11 at half.
 const SLOWEST_SHARE: f64 = 0.75;
 
-/// Embeds whole frames.
-#[derive(Debug)]
-pub(super) struct Embedder {
-    pub(super) device: OpenedDevice,
-    pub(super) backbone: Backbone,
-}
-
 /// A stream of frames, as far as later windows need it.
 #[derive(Debug)]
 pub(super) struct Stream {
@@ -42,12 +30,12 @@ pub(super) struct Stream {
     pending: VecDeque<(u64, usize)>,
 }
 
-/// An embedded frame.
+/// A frame that was embedded, or prepared for a network over windows.
 #[derive(Debug)]
 pub(super) struct Sample {
     pub(super) frame: u64,
     pub(super) time_ms: f64,
-    embedding: Vec<f32>,
+    seen: Seen,
     /// The longest window that has covered it.
     window: Option<ViolenceWindow>,
 }
@@ -64,19 +52,6 @@ pub(super) fn scored(
         violent: probability >= threshold,
         live,
         window,
-    }
-}
-
-impl Embedder {
-    pub(super) async fn embed(&self, frame: &Frame) -> Result<Vec<f32>, LensError> {
-        let facts = self.backbone.facts();
-        let squashed = crop::resize(frame, facts.input_side);
-        let batch = crop::batch(&[squashed], &facts.normalisation, &self.device.device)?;
-        let embedding = self.backbone.forward(batch).embedding;
-        let read = read_back(vec![embedding]).await;
-        let mut read = read.map_err(LensError::read_back)?;
-        self.device.check()?;
-        Ok(read.swap_remove(0))
     }
 }
 
@@ -102,22 +77,22 @@ impl Stream {
     ) -> Result<Option<usize>, LensError> {
         // A frame that cannot be embedded leaves its place to the next one.
         let mut sampler = self.sampler;
-        let embedding = match sampler.takes(time_ms) {
-            true => Some(embedder.embed(frame).await?),
+        let seen = match sampler.takes(time_ms) {
+            true => Some(embedder.see(frame).await?),
             false => None,
         };
         self.sampler = sampler;
-        let Some(embedding) = embedding else {
+        let Some(seen) = seen else {
             return Ok(None);
         };
         let due = self.push(Sample {
             frame: number,
             time_ms,
-            embedding,
+            seen,
             window: None,
         });
         if let Some(start) = due {
-            self.score(head, start)?;
+            self.score(embedder, head, start)?;
         }
         Ok(due)
     }
@@ -143,15 +118,17 @@ impl Stream {
     }
 
     /// Runs the head on a window.
-    pub(super) fn score(&mut self, head: &TemporalHead, start: usize) -> Result<(), LensError> {
+    pub(super) fn score(
+        &mut self,
+        embedder: &Embedder,
+        head: &TemporalHead,
+        start: usize,
+    ) -> Result<(), LensError> {
         let frames = self.windows.frames(start);
         let samples = frames.iter().filter_map(|index| self.sample(*index));
-        let values: Vec<f32> = samples
-            .flat_map(|sample| sample.embedding.iter().copied())
-            .collect();
-        let shape = [1, frames.len(), head.config().features];
-        let window = Tensor::from_data(TensorData::new(values, shape), &OpenedDevice::cpu().device);
-        let logits = head.forward(window).into_data();
+        let seen: Vec<&Seen> = samples.map(|sample| &sample.seen).collect();
+        let window = embedder.window(&seen)?;
+        let logits = head.forward_moments(window, frames.len()).into_data();
         let logits: Vec<f32> = logits.iter().collect();
         self.windows.add(start, &head.probabilities(&logits))?;
         self.remember_window(&frames);
@@ -229,7 +206,7 @@ impl Stream {
         while let Some(&(frame, index)) = self.pending.front()
             && self.windows.is_final(index)
         {
-            // Every frame is covered: the windows are never forced apart.
+            // Only a stride from the head's file leaves frames out; they count as not violent.
             let probability = self.windows.probability(index).unwrap_or_default();
             let window = self.sample(index).and_then(|sample| sample.window);
             let window = window.filter(|window| window.too_slow);

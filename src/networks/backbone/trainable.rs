@@ -23,6 +23,9 @@ pub struct TrainableBackbone {
     network: PlainNetwork,
     #[module(skip)]
     facts: Facts,
+    /// The clips that it looks at; `None` if it looks at frames one by one.
+    #[module(skip)]
+    clip: Option<ClipConfig>,
     #[module(skip)]
     parameters: Vec<Named>,
 }
@@ -66,6 +69,7 @@ impl TrainableBackbone {
         Ok(Self {
             network,
             facts: architecture.facts().expect("a backbone has facts"),
+            clip: ClipConfig::from_name(name),
             parameters: parameters.collect(),
         })
     }
@@ -104,6 +108,11 @@ impl TrainableBackbone {
         self.facts
     }
 
+    /// The clips that it looks at; `None` if it looks at frames one by one.
+    pub fn clip(&self) -> Option<ClipConfig> {
+        self.clip
+    }
+
     /// Embeds frames.
     ///
     /// # Shapes
@@ -112,6 +121,33 @@ impl TrainableBackbone {
     /// - output: `[batch, width]`, not unit length
     pub fn forward(&self, frames: Tensor<4>) -> Tensor<2> {
         self.network.forward(frames).swap_remove(0)
+    }
+
+    /// Gives the features of the moments of clips: of every frame, or of as many as a network over clips has.
+    ///
+    /// # Shapes
+    ///
+    /// - frames: `[clips * time, 3, side, side]`, RGB, normalised as [`Facts::normalisation`] says, clip after clip
+    /// - output: `[clips, moments, width]`
+    ///
+    /// # Panics
+    ///
+    /// If clips have another number of frames than [`clip`](Self::clip) says.
+    pub fn forward_clips(&self, frames: Tensor<4>, clips: usize) -> Tensor<3> {
+        let [count, channels, height, width] = frames.dims();
+        let time = count / clips.max(1);
+        let features = match self.clip {
+            None => self.forward(frames),
+            Some(config) => {
+                assert_eq!(time, config.frames, "frames of a clip");
+                let clip: Tensor<5> = frames.reshape([clips, time, channels, height, width]);
+                let below = [clips, channels, time * height, width];
+                self.forward(clip.swap_dims(1, 2).reshape(below))
+            }
+        };
+        let width = self.facts.width;
+        let [rows, values] = features.dims();
+        features.reshape([clips, rows * values / (clips.max(1) * width), width])
     }
 
     /// Published names of all that is trained, each tensor once; running statistics are not.

@@ -1,7 +1,8 @@
 //! Temporal heads: the probability of violence in each frame of a window, from the frames' embeddings.
 //!
 //! The heads that the HSEmotion team at ABAW-10 (section 3.3 and its published code) trained on the embeddings of a
-//! network that sees one frame at a time, and a motion head of our own. Parameters have the names of the published
+//! network that sees one frame at a time, or on what a network over clips tells of some moments of a window, and a motion
+//! head of our own. Parameters have the names of the published
 //! checkpoints and PyTorch's layout.
 //!
 //! Dropout and batch norm follow the device: on a device with gradients a head trains, on another
@@ -14,6 +15,7 @@ mod crf;
 #[cfg(not(target_family = "wasm"))]
 mod fusion;
 mod fusion_kind;
+mod interpolation;
 mod kind;
 mod lstm;
 mod motion;
@@ -184,6 +186,31 @@ impl TemporalHead {
     /// [`longest_window`](Self::longest_window).
     pub fn forward(&self, features: Tensor<3>) -> Tensor<3> {
         self.network.forward(features, &self.dropout)
+    }
+
+    /// Computes the logits of the frames of windows from features of fewer moments, as networks over clips give them: these
+    /// are interpolated linearly to the frames first, as in the published systems.
+    ///
+    /// # Shapes
+    ///
+    /// - features: `[batch, moments, features]`, at equal distances; at least one moment
+    /// - output: `[batch, frames, 2]`, not violent and violent, before softmax
+    ///
+    /// # Panics
+    ///
+    /// As [`forward`](Self::forward).
+    ///
+    /// ```
+    /// use affectlens::head::{TemporalConfig, TemporalKind};
+    /// use burn::tensor::{Device, Tensor};
+    ///
+    /// let device = Device::flex();
+    /// let head = TemporalConfig { kind: TemporalKind::BiLstmConv, features: 8 }.init(7, &device);
+    /// let moments = Tensor::zeros([1, 2, 8], &device);
+    /// assert_eq!(head.forward_moments(moments, 16).dims(), [1, 16, 2]);
+    /// ```
+    pub fn forward_moments(&self, features: Tensor<3>, frames: usize) -> Tensor<3> {
+        self.forward(interpolation::over_frames(features, frames))
     }
 
     /// Converts the logits of one window, two per frame, to the probability of violence in each frame.

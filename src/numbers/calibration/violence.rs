@@ -14,6 +14,8 @@ pub struct ViolenceSettings {
     pub length: usize,
     /// Frames from one frame of a window to the next; 1 takes every frame.
     pub step: usize,
+    /// Frames from the start of a window to that of the next; without, windows overlap by half and cover every frame.
+    pub stride: Option<usize>,
     /// Frames a second of the videos that the head was trained on; `None` takes videos at their own rate.
     pub frames_per_second: Option<f32>,
     /// A frame is violent if its probability is at or above it.
@@ -22,6 +24,7 @@ pub struct ViolenceSettings {
 
 const LENGTH: &str = "window_length";
 const STEP: &str = "window_step";
+const STRIDE: &str = "window_stride";
 const FRAMES_PER_SECOND: &str = "frames_per_second";
 const THRESHOLD: &str = "threshold";
 impl Default for ViolenceSettings {
@@ -30,6 +33,7 @@ impl Default for ViolenceSettings {
         Self {
             length: 32,
             step: 1,
+            stride: None,
             frames_per_second: None,
             threshold: 0.5,
         }
@@ -46,6 +50,7 @@ impl ViolenceSettings {
         for (key, value) in [
             (LENGTH, Some(self.length.to_string())),
             (STEP, Some(self.step.to_string())),
+            (STRIDE, self.stride.map(|stride| stride.to_string())),
             (
                 FRAMES_PER_SECOND,
                 self.frames_per_second.map(|rate| rate.to_string()),
@@ -91,6 +96,10 @@ impl ViolenceSettings {
         Ok(Self {
             length: count(extra, LENGTH, default.length)?,
             step: count(extra, STEP, default.step)?,
+            stride: match extra.contains_key(STRIDE) {
+                true => Some(count(extra, STRIDE, 1)?),
+                false => default.stride,
+            },
             frames_per_second,
             threshold: number(
                 extra,
@@ -128,6 +137,7 @@ mod tests {
         let settings = ViolenceSettings {
             length: 16,
             step: 2,
+            stride: Some(24),
             frames_per_second: Some(12.5),
             threshold: 0.36,
         };
@@ -138,7 +148,7 @@ mod tests {
         );
         settings.write(&mut extra);
         assert_eq!(ViolenceSettings::read(&extra), Ok(settings));
-        // A rate from an earlier writing does not stay.
+        // A rate or stride from an earlier writing does not stay.
         ViolenceSettings::default().write(&mut extra);
         assert_eq!(
             ViolenceSettings::read(&extra),
@@ -175,6 +185,7 @@ mod tests {
             ("window_length", "0", "a whole number from 1 to 4096"),
             ("window_length", "99999", "a whole number from 1 to 4096"),
             ("window_step", "-1", "a whole number from 1 to 4096"),
+            ("window_stride", "0", "a whole number from 1 to 4096"),
             ("frames_per_second", "0", "a number from 0.01 to 1000"),
             ("frames_per_second", "inf", "a number from 0.01 to 1000"),
             ("threshold", "NaN", "a number from 0 to 1"),

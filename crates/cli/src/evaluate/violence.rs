@@ -53,7 +53,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     second_stream: SecondStreamOptions,
     /// Distance between the starts of windows, as in the published systems; frames that no window covers count as not
-    /// violent [default: windows overlap by half and cover every frame].
+    /// violent [default: from the head's file, otherwise windows overlap by half and cover every frame].
     #[arg(long, value_name = "N", value_parser = frames)]
     stride: Option<usize>,
     /// Distance between the frames of a window [default: from the head's file].
@@ -167,7 +167,7 @@ impl Args {
         reader.second = second?;
         let scorer = ViolenceScorer {
             head,
-            windows: match self.stride {
+            windows: match self.stride.or(settings.stride) {
                 Some(stride) => windows.with_stride(stride)?,
                 None => windows,
             },

@@ -161,7 +161,7 @@ impl Args {
         let [training, validation] = VideoSource::Dvd(Dvd::new(root)).parts(&reader)?;
         for &preset in &group.presets {
             let recipe = ViolenceRecipe {
-                // Features of frames are there once, as they are.
+                // Features of frames and clips are there once, as they are.
                 augmentation: Augmentation::None,
                 ..self.recipe(preset)?
             };

@@ -28,6 +28,7 @@ use crate::{
 };
 use affectlens::{
     calibration::ViolenceSettings,
+    clip::ClipConfig,
     head::{FusionKind, TemporalKind},
     weights::{Precision, Weights, file_sha256},
 };
@@ -58,10 +59,10 @@ pub(crate) struct Args {
     /// Published recipe to start from; the other options override parts of it.
     #[arg(long, value_name = "NAME", value_parser = ViolenceRecipe::PRESETS.map(|(name, _)| name))]
     preset: Option<String>,
-    /// Backbone for frames [default: that of the preset, otherwise efficientnet-lite0].
+    /// Backbone for frames or clips of them [default: that of the preset, otherwise efficientnet-lite0].
     #[arg(long, value_name = "NAME")]
     backbone: Option<String>,
-    /// Kind of head, which reads the embeddings of a clip's frames [default: tcn]. Those named skeleton- and flow- read a
+    /// Kind of head, which reads the embeddings of a clip's frames, or what a network over clips tells of it [default: tcn]. Those named skeleton- and flow- read a
     /// second stream too.
     #[arg(long, value_name = "NAME", value_parser = kind)]
     head: Option<TemporalKind>,
@@ -70,7 +71,7 @@ pub(crate) struct Args {
     /// Epochs; each takes one clip of every training video [default: 18].
     #[arg(long)]
     epochs: Option<usize>,
-    /// Frames per clip [default: 32].
+    /// Frames per clip [default: 32, or those of a network over clips].
     #[arg(long, value_name = "FRAMES", value_parser = frames)]
     length: Option<usize>,
     /// Distance between the frames of a training clip [default: 2].
@@ -79,6 +80,10 @@ pub(crate) struct Args {
     /// Distance between the frames of a window when the head is used; stored in the file.
     #[arg(long, value_name = "FRAMES", value_parser = frames, default_value_t = 1)]
     frame_step: usize,
+    /// Distance between the starts of windows when the head is used; stored in the file [default: windows overlap by half and
+    /// cover every frame].
+    #[arg(long, value_name = "FRAMES", value_parser = frames)]
+    stride: Option<usize>,
     /// Frames per second to use, in training and afterwards [default: all; 8 for the heads of movement].
     #[arg(long, value_name = "RATE", value_parser = positive)]
     frames_per_second: Option<f32>,
@@ -98,6 +103,9 @@ pub(crate) struct Args {
     /// Learning rate at the start; the schedule rises to six times as much [default: 0.00006].
     #[arg(long)]
     learning_rate: Option<f64>,
+    /// Factor on the step size of the backbone for each layer towards the input [default: from the preset, otherwise 1].
+    #[arg(long, value_name = "FACTOR", requires = "end_to_end")]
+    layer_decay: Option<f64>,
     /// Weight decay [default: 0.0005].
     #[arg(long)]
     weight_decay: Option<f64>,
@@ -200,6 +208,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     // The file's own reader decides, before anything is computed.
     args.head_settings(recipe.as_ref()).check()?;
     args.second_stream.expect_read(recipe.settings().head)?;
+    args.expect_clip_length(recipe.settings().length)?;
     let source = open_source(args.data.as_deref(), args.dvd.as_deref())?;
     match (&args.published, &args.backbone_out) {
         (Some(published), Some(out)) => args.end_to_end(&source, recipe.as_ref(), published, out),
@@ -301,6 +310,18 @@ impl Args {
         self.backbone.as_deref().or(published).unwrap_or(BACKBONE)
     }
 
+    /// Confirms that a network over clips looks at as many frames as clips have.
+    fn expect_clip_length(&self, length: usize) -> Result<()> {
+        match ClipConfig::from_name(self.backbone()) {
+            Some(clip) if clip.frames != length => bail!(
+                "clips have {length} frames, `{}` looks at {} at a time",
+                clip.name,
+                clip.frames
+            ),
+            _ => Ok(()),
+        }
+    }
+
     /// The checkpoint of a backbone that goes by that digest.
     fn checkpoint(&self, recipe: &dyn HeadRecipe, backbone: &str) -> Option<PathBuf> {
         let frames_per_second = self.frames_per_second(recipe);
@@ -316,6 +337,7 @@ impl Args {
         ViolenceSettings {
             length: recipe.settings().length,
             step: self.frame_step,
+            stride: self.stride,
             frames_per_second: self.frames_per_second(recipe),
             threshold: self.threshold,
         }
@@ -361,6 +383,10 @@ impl Args {
             (None, Some(head)) => settings_for(head),
             (None, None) => ViolenceRecipe::default(),
         };
+        let length = match (&self.preset, ClipConfig::from_name(self.backbone())) {
+            (None, Some(clip)) => clip.frames,
+            _ => published.length,
+        };
         let loss = match (self.focal, self.label_smoothing) {
             (Some(gamma), _) => FrameLoss::Focal { gamma },
             (None, Some(smoothing)) => FrameLoss::CrossEntropy { smoothing },
@@ -368,13 +394,14 @@ impl Args {
         };
         Ok(ViolenceRecipe {
             head: self.head.unwrap_or(published.head),
-            length: self.length.unwrap_or(published.length),
+            length: self.length.unwrap_or(length),
             step: self.step.unwrap_or(published.step),
             epochs: self.epochs.unwrap_or(published.epochs),
             batch: self.batch.unwrap_or(published.batch),
             accumulate: self.accumulate.unwrap_or(published.accumulate),
             keeps_partial_step: self.keep_partial_step,
             learning_rate: self.learning_rate.unwrap_or(published.learning_rate),
+            layer_decay: self.layer_decay.or(published.layer_decay),
             weight_decay: self.weight_decay.unwrap_or(published.weight_decay),
             loss,
             weighting: match self.class_balanced {
@@ -390,7 +417,7 @@ impl Args {
                 None => published.boundary,
             },
             positive_clips: self.positive_clips.unwrap_or(published.positive_clips),
-            // Features of frames are there once, as they are.
+            // Features of frames and clips are there once, as they are.
             augmentation: match self.mirror {
                 true => Augmentation::Flip,
                 false if self.end_to_end => published.augmentation,

@@ -19,4 +19,5 @@ mod train;
 mod two_streams;
 mod usage;
 mod violence;
+mod violence_clips;
 mod weights;

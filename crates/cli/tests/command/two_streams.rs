@@ -18,7 +18,7 @@ use image::{Rgb, RgbImage};
 use serde_json::Value;
 
 use crate::run::{fail, succeed, text};
-use crate::seeded::{golden_file, seeded, shapes, state_dict};
+use crate::seeded::{golden_file, seeded, shapes, shapes_in, state_dict};
 
 /// Between f32 and the f64 of the second computation, on scores of some 40 frames.
 const TOLERANCE: f64 = 1e-9;
@@ -262,13 +262,16 @@ fn a_head_that_reads_optical_flow_is_trained_and_scored() {
 }
 
 #[test]
-#[ignore = "needs numpy and runs ConvNeXt-T: run cargo xtask test"]
+#[ignore = "needs numpy and runs four backbones: run cargo xtask test"]
 fn rows_of_dvd_equal_a_second_computation_with_numpy() {
     let folder = filmed();
     let folder = folder.path();
-    for name in ["convnext-tiny", "efficientnet-b0"] {
+    for name in ["convnext-tiny", "efficientnet-b0", "resnet50"] {
         install(folder, seeded(name), name);
     }
+    let published = PublishedWeights::Named(state_dict(&shapes_in("clips", "s3d")));
+    let weights = canonical_weights("s3d", &published).expect("the published layout");
+    install(folder, weights, "s3d");
     let tables =
         format!("tables {COMMON} --epochs 1 --out heads --json --skeleton skeleton --flow flow");
     let (out, _) = succeed(folder, &tables);
@@ -301,7 +304,9 @@ fn rows_of_dvd_equal_a_second_computation_with_numpy() {
     }
     assert_eq!(
         computed,
-        ["D11", "D12", "D13", "D14", "D15", "D16", "D17", "D18"]
+        [
+            "D0", "D3", "D7", "D11", "D12", "D13", "D14", "D15", "D16", "D17", "D18"
+        ]
     );
     let (again, said) = succeed(folder, &tables);
     assert_eq!(again, out);

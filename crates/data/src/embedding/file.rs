@@ -1,6 +1,6 @@
 //! Cache files: rows, a digest of what they were made of, and a digest of the rows themselves.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use super::{EmbeddedPictures, EmbeddedSound, EmbeddedVideo, Failure, cache::rows_digest};
 use crate::{FeatureRows, sound::Pictures};
@@ -22,6 +22,8 @@ const TIMES: &str = "times_ms";
 const SAMPLES: &str = "samples";
 /// Key of the number of a video's frames, and of pictures beside a sound.
 const FRAMES: &str = "frames";
+/// Key of the frames of each clip: numbers with spaces, clips behind each other with commas.
+const CLIPS: &str = "clips";
 /// Key of how long they are shown, in seconds.
 const SECONDS: &str = "seconds";
 /// Key of what a video's decoder complained about.
@@ -133,6 +135,49 @@ pub(super) fn unpack_video(digest: &str, weights: &Weights) -> Option<EmbeddedVi
         complaint: extra.get(COMPLAINT).cloned(),
         is_whole: true,
     })
+}
+
+/// The file of features of a video's clips, a row a moment.
+pub(super) fn pack_clips(
+    digest: &str,
+    clips: &BTreeMap<Vec<usize>, FeatureRows>,
+) -> Result<Weights, WeightsError> {
+    let rows: usize = clips.values().map(FeatureRows::len).sum();
+    let width = clips.values().next().map_or(0, FeatureRows::width);
+    let mut values = Vec::with_capacity(rows * width);
+    clips
+        .values()
+        .flat_map(FeatureRows::iter)
+        .for_each(|row| values.extend(row));
+    let mut weights = pack(digest, [rows, width], values)?;
+    let words = |frames: &Vec<usize>| {
+        let words: Vec<_> = frames.iter().map(usize::to_string).collect();
+        words.join(" ")
+    };
+    let frames: Vec<_> = clips.keys().map(words).collect();
+    let extra = &mut weights.metadata.extra;
+    extra.insert(CLIPS.to_owned(), frames.join(","));
+    Ok(weights)
+}
+
+/// What [`pack_clips`] packed; `None` if the file is damaged or was made of something else.
+pub(super) fn unpack_clips(
+    digest: &str,
+    weights: &Weights,
+) -> Option<BTreeMap<Vec<usize>, FeatureRows>> {
+    let (count, width, values) = unpack(digest, weights)?;
+    let lists = weights.metadata.extra.get(CLIPS)?.split(',');
+    let lists: Vec<Vec<usize>> = lists
+        .map(|list| list.split(' ').map(|frame| frame.parse().ok()).collect())
+        .collect::<Option<_>>()?;
+    let moments = count / lists.len();
+    (moments > 0 && moments * lists.len() == count && width > 0).then_some(())?;
+    let clips = lists.into_iter().zip(values.chunks(moments * width));
+    let clips = clips.map(|(frames, values)| {
+        let rows = FeatureRows::from_rows(values.chunks(width)).ok()?;
+        Some((frames, rows))
+    });
+    clips.collect()
 }
 
 /// The file of a sound's vectors.

@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use thiserror::Error;
 
-use crate::FrameFeatures;
+use crate::{ClipFeatureError, WindowFeatures};
 use affectlens::{
     head::TemporalHead,
     kernel::read_back,
@@ -36,6 +36,9 @@ pub enum ScoreError {
     /// Windows do not fit.
     #[error(transparent)]
     Windows(#[from] WindowError),
+    /// A window has no features.
+    #[error(transparent)]
+    Features(#[from] ClipFeatureError),
     /// The head's output cannot be read.
     #[error("scores cannot be read from the device: {reason}")]
     ReadBack {
@@ -64,7 +67,7 @@ pub fn check_window_length(head: &TemporalHead, length: usize) -> Result<(), Sco
 /// [`ScoreError`] if the head takes other features or shorter windows.
 pub fn score_video(
     head: &TemporalHead,
-    features: &FrameFeatures,
+    features: &WindowFeatures,
     windows: &Windows,
     viterbi: bool,
 ) -> Result<Vec<f32>, ScoreError> {
@@ -77,12 +80,18 @@ pub fn score_video(
     }
     check_window_length(head, windows.length())?;
     let frames = features.len();
+    let starts = windows.starts(frames).into_iter();
+    let clips: Vec<Vec<usize>> = starts.map(|start| windows.frames(start, frames)).collect();
+    features.prepare(&clips)?;
+    let moments = features.moments(windows.length());
     let mut probabilities = Vec::new();
-    for starts in windows.starts(frames).chunks(WINDOWS) {
-        let clip = |start: &usize| features.clip(&windows.frames(*start, frames));
-        let rows: Vec<f32> = starts.iter().flat_map(clip).collect();
-        let shape = [starts.len(), windows.length(), expected];
-        let logits = logits(head, TensorData::new(rows, shape))?;
+    for clips in clips.chunks(WINDOWS) {
+        let mut rows = Vec::with_capacity(clips.len() * moments * expected);
+        for clip in clips {
+            rows.extend(features.clip(clip)?);
+        }
+        let rows = TensorData::new(rows, [clips.len(), moments, expected]);
+        let logits = logits(head, rows, windows.length())?;
         let rows = logits.chunks(windows.length() * 2);
         let most_likely = |row: &[f32]| head.decode(row).filter(|_| viterbi);
         probabilities.extend(rows.map(|row| match most_likely(row) {
@@ -94,8 +103,8 @@ pub fn score_video(
 }
 
 /// Two logits a frame, window after window, on the CPU.
-fn logits(head: &TemporalHead, windows: TensorData) -> Result<Vec<f32>, ScoreError> {
-    let logits = head.forward(Tensor::from_data(windows, &Device::flex()));
+fn logits(head: &TemporalHead, windows: TensorData, length: usize) -> Result<Vec<f32>, ScoreError> {
+    let logits = head.forward_moments(Tensor::from_data(windows, &Device::flex()), length);
     let [count, frames, classes] = logits.dims();
     let logits = logits.reshape([count, frames * classes]);
     let read = pollster::block_on(read_back(vec![logits]));

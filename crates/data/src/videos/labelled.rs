@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::FrameFeatures;
+use super::WindowFeatures;
 
 /// What is known of a video's frames.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub enum VideoDataError {
 pub struct VideoData {
     videos: Vec<LabelledVideo>,
     /// The features of each video.
-    features: Vec<Arc<FrameFeatures>>,
+    features: Vec<Arc<WindowFeatures>>,
 }
 
 impl VideoData {
@@ -55,8 +55,9 @@ impl VideoData {
     pub fn push(
         &mut self,
         video: LabelledVideo,
-        features: FrameFeatures,
+        features: impl Into<WindowFeatures>,
     ) -> Result<(), VideoDataError> {
+        let features = features.into();
         if video.labels.is_empty() || features.is_empty() {
             return Err(VideoDataError::NoFrames { video: video.name });
         }
@@ -89,14 +90,21 @@ impl VideoData {
     }
 
     /// Labels and features of the videos, in order; there are as many of both.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&LabelledVideo, &FrameFeatures)> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&LabelledVideo, &WindowFeatures)> {
         let features = self.features.iter().map(AsRef::as_ref);
         self.videos.iter().zip(features)
     }
 
-    /// Values of a frame; 0 without videos.
+    /// Values of a frame or moment; 0 without videos.
     pub fn width(&self) -> usize {
         self.features.first().map_or(0, |features| features.width())
+    }
+
+    /// Whether there are features of clips, not of frames one by one.
+    pub fn is_over_clips(&self) -> bool {
+        self.features
+            .iter()
+            .any(|features| features.frames().is_none())
     }
 
     /// The labels of all videos, in order.
@@ -109,7 +117,7 @@ impl VideoData {
     /// # Panics
     ///
     /// If there is no such video.
-    pub fn features(&self, video: usize) -> &FrameFeatures {
+    pub fn features(&self, video: usize) -> &WindowFeatures {
         &self.features[video]
     }
 }
@@ -117,7 +125,7 @@ impl VideoData {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::FeatureRows;
+    use crate::{FeatureRows, FrameFeatures};
 
     #[test]
     fn videos_without_frames_and_of_other_widths_are_refused() {

@@ -147,7 +147,7 @@ fn skipped(path: &Path, reason: &dyn std::fmt::Display) -> String {
 }
 
 /// When each frame of a video is displayed, and why there may be more than could be read.
-fn read_times(path: &Path) -> Result<(Vec<f64>, Option<String>), VideoError> {
+pub(super) fn read_times(path: &Path) -> Result<(Vec<f64>, Option<String>), VideoError> {
     let mut video = Video::open(path)?;
     let mut times_ms = Vec::new();
     let broken = loop {

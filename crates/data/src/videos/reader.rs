@@ -1,12 +1,19 @@
 //! Reads videos as features of their frames.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use thiserror::Error;
 
 use super::{
-    FrameFeatures, LabelledVideo, SecondReader, SecondStreamError, VideoData, VideoDataError,
+    ClipFeatures, FrameFeatures, LabelledVideo, SecondReader, SecondStreamError, VideoData,
+    VideoDataError, WindowFeatures,
+    clip_features::ClipEmbedder,
+    clip_frames::ClipSource,
     embedded::{CachingEmbedder, PictureReader},
+    pictures::read_times,
     second_reader::Of,
     skip::SkipError,
 };
@@ -14,11 +21,13 @@ use crate::{
     ClipFile, DvdError, DvdVideo, EmbedError, EmbedVideoError, EmbedderError, ExtractionError,
     FoldError, Observer, expect_both_classes,
 };
-use affectlens::{device::OpenedDevice, weights::Weights, windowing::sampled_frames};
+use affectlens::{
+    clip::ClipConfig, device::OpenedDevice, weights::Weights, windowing::sampled_frames,
+};
 
-/// Reads videos as features of a backbone's frames.
+/// Reads videos as features of a backbone's frames or clips.
 pub struct VideoReader {
-    network: CachingEmbedder,
+    network: Network,
     weights: Weights,
     observer: Box<dyn Observer>,
     /// Frames per second that are read; all without.
@@ -27,6 +36,14 @@ pub struct VideoReader {
     pub mirrored: bool,
     /// What is read beside the frames.
     pub second: Option<SecondReader>,
+}
+
+/// What gives the features.
+enum Network {
+    /// Of each frame.
+    Frames(Box<CachingEmbedder>),
+    /// Of clips, when they are asked for.
+    Clips(Arc<ClipEmbedder>),
 }
 
 /// Videos that could be read.
@@ -59,6 +76,16 @@ pub enum VideoReaderError {
         /// Name of the video.
         name: String,
     },
+    /// A network over clips gives nothing of single frames.
+    #[error(
+        "`{backbone}` looks at clips of frames, expected a backbone for single frames to read {what}"
+    )]
+    OverClips {
+        /// Name of the network.
+        backbone: &'static str,
+        /// What was asked for.
+        what: &'static str,
+    },
     /// Features do not go together.
     #[error(transparent)]
     Data(#[from] VideoDataError),
@@ -88,7 +115,7 @@ const USUAL_INTERVAL_MS: f64 = 40.0;
 struct Read {
     name: String,
     labels: Vec<Option<bool>>,
-    features: FrameFeatures,
+    features: WindowFeatures,
     times_ms: Option<Vec<f64>>,
 }
 
@@ -122,8 +149,15 @@ impl VideoReader {
         cache: &Path,
         observer: Box<dyn Observer>,
     ) -> Result<Self, EmbedderError> {
+        let network = match ClipConfig::from_name(&weights.metadata.architecture) {
+            Some(_) => Network::Clips(Arc::new(ClipEmbedder::open(&weights, device, cache)?)),
+            None => {
+                let embedder = CachingEmbedder::open(backbone, &weights, device, cache)?;
+                Network::Frames(Box::new(embedder))
+            }
+        };
         Ok(Self {
-            network: CachingEmbedder::open(backbone, &weights, device, cache)?,
+            network,
             weights,
             observer,
             frames_per_second: None,
@@ -139,19 +173,26 @@ impl VideoReader {
 
     /// All that features depend on besides the videos: the network and its parameters, and where a second stream is read.
     pub fn key(&self) -> String {
+        let key = match &self.network {
+            Network::Frames(network) => network.key.as_str(),
+            Network::Clips(network) => network.key(),
+        };
         match &self.second {
-            Some(second) => format!("{} {}", self.network.key, second.key()),
-            None => self.network.key.clone(),
+            Some(second) => format!("{key} {}", second.key()),
+            None => key.to_owned(),
         }
     }
 
     /// Folders that features are kept in: of the frames, and of pictures of the optical flow if they are read.
     pub fn folders(&self) -> Vec<PathBuf> {
         let flow = self.second.as_ref().and_then(SecondReader::network);
-        let networks = [Some(&self.network), flow].into_iter().flatten();
-        networks
-            .map(|network| network.embedder.folder().to_owned())
-            .collect()
+        let own = match &self.network {
+            Network::Frames(network) => network.embedder.folder(),
+            Network::Clips(network) => network.folder(),
+        };
+        let flow = flow.map(|network| network.embedder.folder());
+        let folders = [Some(own), flow].into_iter().flatten();
+        folders.map(Path::to_owned).collect()
     }
 
     /// Clips that are labelled as a whole; those that cannot be read are complaints.
@@ -181,7 +222,10 @@ impl VideoReader {
     ///
     /// [`VideoReaderError`] if the network fails or no video can be read.
     pub fn dvd(&self, videos: &[DvdVideo], part: &str) -> Result<Videos, VideoReaderError> {
-        let black = self.network.embedder.embed_black()?;
+        let black = match &self.network {
+            Network::Frames(network) => network.embedder.embed_black()?,
+            Network::Clips(_) => Vec::new(),
+        };
         self.read(videos, part, |video| {
             let (features, times_ms) = match (&video.video, video.files.is_empty()) {
                 (Some(file), true) => {
@@ -191,8 +235,7 @@ impl VideoReader {
                 // Videos of several parts may have one name.
                 _ => {
                     let kept_as = format!("{part}-{}", video.id);
-                    let pictures = self.pictures().read(video, video.len(), &kept_as, &black)?;
-                    (pictures, None)
+                    (self.pictures(video, &kept_as, &black)?, None)
                 }
             };
             let features = self.with_second(features, part, &video.id)?;
@@ -215,6 +258,7 @@ impl VideoReader {
         part: &str,
         read: impl Fn(&T) -> Result<Read, SkipError>,
     ) -> Result<Videos, VideoReaderError> {
+        self.expect_readable()?;
         let total = Some(items.len() as u64);
         self.observer
             .begin(&format!("features of {part}"), "videos", total);
@@ -243,9 +287,27 @@ impl VideoReader {
         Ok(videos)
     }
 
-    fn file(&self, path: &Path) -> Result<(FrameFeatures, Vec<f64>), SkipError> {
+    /// Confirms that the network gives what is to be read.
+    fn expect_readable(&self) -> Result<(), VideoReaderError> {
+        let Network::Clips(network) = &self.network else {
+            return Ok(());
+        };
+        let what = match (&self.second, self.mirrored) {
+            (Some(_), _) => "a second stream beside them",
+            (None, true) => "their mirror images",
+            (None, false) => return Ok(()),
+        };
+        let backbone = network.name();
+        Err(VideoReaderError::OverClips { backbone, what })
+    }
+
+    fn file(&self, path: &Path) -> Result<(WindowFeatures, Vec<f64>), SkipError> {
+        let network = match &self.network {
+            Network::Frames(network) => network,
+            Network::Clips(network) => return self.clips_of_file(network, path),
+        };
         let embed = |mirrored| {
-            let video = self.network.embedder.embed_video(path, mirrored);
+            let video = network.embedder.embed_video(path, mirrored);
             video.map_err(|error| SkipError::File {
                 path: path.to_owned(),
                 error,
@@ -253,39 +315,89 @@ impl VideoReader {
         };
         let video = embed(false)?;
         if let Some(complaint) = &video.complaint {
-            let path = path.display();
-            self.observer
-                .complain(&format_args!("`{path}`: {complaint}"));
+            self.complain_of(path, complaint);
         }
         let mut features = FrameFeatures::new(video.rows);
         if self.mirrored {
             features = features.with_mirrored(embed(true)?.rows)?;
         }
-        Ok((features, video.times_ms))
+        Ok((features.into(), video.times_ms))
     }
 
-    fn pictures(&self) -> PictureReader<'_> {
-        PictureReader {
-            embedder: &self.network.embedder,
-            observer: &*self.observer,
-            mirrored: self.mirrored,
+    /// Features of the clips of a video file, and when its frames are displayed.
+    fn clips_of_file(
+        &self,
+        network: &Arc<ClipEmbedder>,
+        path: &Path,
+    ) -> Result<(WindowFeatures, Vec<f64>), SkipError> {
+        let skip = |error| SkipError::File {
+            path: path.to_owned(),
+            error,
+        };
+        let (times_ms, complaint) = read_times(path).map_err(|error| skip(error.into()))?;
+        match (times_ms.is_empty(), complaint) {
+            (true, reason) => {
+                let reason = reason.unwrap_or_else(|| "the video is empty".to_owned());
+                return Err(skip(EmbedVideoError::Empty { reason }));
+            }
+            (false, Some(complaint)) => self.complain_of(path, &complaint),
+            (false, None) => {}
+        }
+        let source = ClipSource::Video(path.to_owned());
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let features = ClipFeatures::new(network.clone(), source, times_ms.len(), &stem);
+        Ok((features.into(), times_ms))
+    }
+
+    fn complain_of(&self, path: &Path, complaint: &str) {
+        let path = path.display();
+        self.observer
+            .complain(&format_args!("`{path}`: {complaint}"));
+    }
+
+    /// Features of the picture files of a video.
+    fn pictures(
+        &self,
+        video: &DvdVideo,
+        kept_as: &str,
+        black: &[f32],
+    ) -> Result<WindowFeatures, SkipError> {
+        match &self.network {
+            Network::Frames(network) => {
+                let reader = PictureReader {
+                    embedder: &network.embedder,
+                    observer: &*self.observer,
+                    mirrored: self.mirrored,
+                };
+                let features = reader.read(video, video.len(), kept_as, black)?;
+                Ok(features.into())
+            }
+            Network::Clips(_) if video.is_empty() => Err(SkipError::NoFrames {
+                name: video.id.clone(),
+            }),
+            Network::Clips(network) => {
+                let source = ClipSource::Pictures(video.clone());
+                let features = ClipFeatures::new(network.clone(), source, video.len(), kept_as);
+                Ok(features.into())
+            }
         }
     }
 
     /// The features with a second stream behind them, where one is read.
     fn with_second(
         &self,
-        features: FrameFeatures,
+        features: WindowFeatures,
         part: &str,
         name: &str,
-    ) -> Result<FrameFeatures, SkipError> {
-        let Some(reader) = &self.second else {
-            return Ok(features);
+    ) -> Result<WindowFeatures, SkipError> {
+        let (features, reader) = match (features, &self.second) {
+            (WindowFeatures::Frames(features), Some(reader)) => (features, reader),
+            (features, _) => return Ok(features),
         };
         let frames = features.len();
         let video = Of { name, part, frames };
         let second = reader.read(video, self.mirrored, &*self.observer)?;
-        Ok(features.with_second(second))
+        Ok(features.with_second(second).into())
     }
 }
 

@@ -36,7 +36,11 @@ pub struct ClipConfig {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    ResNet { is_factored: bool },
+    ResNet {
+        is_factored: bool,
+        /// Channels of the stem.
+        channels: usize,
+    },
     S3d,
     SlowFast,
 }
@@ -47,12 +51,18 @@ impl ClipConfig {
         name: "r3d-18",
         frames: 16,
         side: SIDE,
-        kind: Kind::ResNet { is_factored: false },
+        kind: Kind::ResNet {
+            is_factored: false,
+            channels: resnet::CHANNELS,
+        },
     };
     /// R(2+1)D-18 over 16 frames: 2 moments of 512 features.
     pub const R2PLUS1D_18: Self = Self {
         name: "r2plus1d-18",
-        kind: Kind::ResNet { is_factored: true },
+        kind: Kind::ResNet {
+            is_factored: true,
+            channels: resnet::CHANNELS,
+        },
         ..Self::R3D_18
     };
     /// S3D over 16 frames: 2 moments of 1024 features.
@@ -68,6 +78,19 @@ impl ClipConfig {
         ..Self::R3D_18
     };
 
+    /// R3D-18 with few channels, for tests of training: 32 pixels, 2 moments of 32 features. It has no published weights, so
+    /// it is not among [`CLIP_NAMES`].
+    #[doc(hidden)]
+    pub const TEST: Self = Self {
+        name: "r3d-test",
+        side: 32,
+        kind: Kind::ResNet {
+            is_factored: false,
+            channels: 4,
+        },
+        ..Self::R3D_18
+    };
+
     /// The network of that architecture name.
     pub fn from_name(name: &str) -> Option<Self> {
         [
@@ -75,6 +98,7 @@ impl ClipConfig {
             Self::R2PLUS1D_18,
             Self::S3D,
             Self::SLOWFAST_R50,
+            Self::TEST,
         ]
         .into_iter()
         .find(|config| config.name == name)
@@ -93,7 +117,7 @@ impl ClipConfig {
     /// Features of a moment.
     pub fn width(&self) -> usize {
         match self.kind {
-            Kind::ResNet { .. } => resnet::WIDTH,
+            Kind::ResNet { channels, .. } => resnet::width(channels),
             Kind::S3d => s3d::WIDTH,
             Kind::SlowFast => slowfast::WIDTH,
         }
@@ -106,9 +130,10 @@ impl ClipConfig {
         input: &W::Map,
     ) -> Result<Vec<W::Map>, W::Error> {
         let features = match self.kind {
-            Kind::ResNet { is_factored } => {
-                resnet::describe(walk, is_factored, self.frames, input)?
-            }
+            Kind::ResNet {
+                is_factored,
+                channels,
+            } => resnet::describe(walk, is_factored, channels, self.frames, input)?,
             Kind::S3d => s3d::describe(walk, self.frames, input)?,
             Kind::SlowFast => slowfast::describe(walk, self.frames, input)?,
         };

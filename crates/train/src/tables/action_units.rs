@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 
-use super::{Available, HeadWithRows, Published, PublishedRow, Source::Ours, Table};
+use super::{Available, HeadWithRows, Published, PublishedRow, Table};
 use crate::{RecipeError, action_units::tune_thresholds};
 use affectlens::{
     calibration::{ActionUnitScore, ActionUnitSettings, sigmoid},
@@ -60,19 +60,19 @@ const TABLE: Published<System, 2> = {
         scores: ["mean F1", "mean F1 on logits"],
         rows: &[
             // Of an older system, whose thresholds were tuned and compared with probabilities.
-            PublishedRow("A1", "wav2vec 2.0, tuned thresholds", Ours(system(Sound, true, 0)), [Some(0.313), None]),
-            PublishedRow("A2", "logits", Ours(system(Logits, false, 0)), [None, Some(0.475)]),
-            PublishedRow("A3", "logits, tuned thresholds", Ours(system(Logits, true, 0)), [None, Some(0.483)]),
-            PublishedRow("A4", "logits, smoothing", Ours(system(Logits, false, 7)), [None, Some(0.486)]),
-            PublishedRow("A5", "logits, smoothing, tuned thresholds", Ours(system(Logits, true, 7)), [None, Some(0.493)]),
-            PublishedRow("A6", "embeddings", Ours(system(Embeddings, false, 0)), [None, Some(0.527)]),
-            PublishedRow("A7", "embeddings, tuned thresholds", Ours(system(Embeddings, true, 0)), [None, Some(0.529)]),
-            PublishedRow("A8", "embeddings, smoothing", Ours(system(Embeddings, false, 5)), [None, Some(0.540)]),
-            PublishedRow("A9", "embeddings, smoothing, tuned thresholds", Ours(system(Embeddings, true, 5)), [None, Some(0.542)]),
-            PublishedRow("A10", "both", Ours(system(Both, false, 0)), [None, Some(0.537)]),
-            PublishedRow("A11", "both, tuned thresholds", Ours(system(Both, true, 0)), [None, Some(0.539)]),
-            PublishedRow("A12", "both, smoothing", Ours(system(Both, false, 7)), [None, Some(0.546)]),
-            PublishedRow("A13", "both, smoothing, tuned thresholds", Ours(system(Both, true, 5)), [None, Some(0.547)]),
+            PublishedRow("A1", "wav2vec 2.0, tuned thresholds", system(Sound, true, 0), [Some(0.313), None]),
+            PublishedRow("A2", "logits", system(Logits, false, 0), [None, Some(0.475)]),
+            PublishedRow("A3", "logits, tuned thresholds", system(Logits, true, 0), [None, Some(0.483)]),
+            PublishedRow("A4", "logits, smoothing", system(Logits, false, 7), [None, Some(0.486)]),
+            PublishedRow("A5", "logits, smoothing, tuned thresholds", system(Logits, true, 7), [None, Some(0.493)]),
+            PublishedRow("A6", "embeddings", system(Embeddings, false, 0), [None, Some(0.527)]),
+            PublishedRow("A7", "embeddings, tuned thresholds", system(Embeddings, true, 0), [None, Some(0.529)]),
+            PublishedRow("A8", "embeddings, smoothing", system(Embeddings, false, 5), [None, Some(0.540)]),
+            PublishedRow("A9", "embeddings, smoothing, tuned thresholds", system(Embeddings, true, 5), [None, Some(0.542)]),
+            PublishedRow("A10", "both", system(Both, false, 0), [None, Some(0.537)]),
+            PublishedRow("A11", "both, tuned thresholds", system(Both, true, 0), [None, Some(0.539)]),
+            PublishedRow("A12", "both, smoothing", system(Both, false, 7), [None, Some(0.546)]),
+            PublishedRow("A13", "both, smoothing, tuned thresholds", system(Both, true, 5), [None, Some(0.547)]),
         ],
     }
 };

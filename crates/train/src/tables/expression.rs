@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 
-use super::{Available, HeadWithRows, Published, PublishedRow, Source::Ours, Table};
+use super::{Available, HeadWithRows, Published, PublishedRow, Table};
 use crate::predict;
 use affectlens::{
     calibration::{CalibrationError, softmax, tune_gla},
@@ -66,19 +66,19 @@ const TABLE: Published<System, 2> = {
         task: "expression",
         scores: ["macro-F1", "accuracy"],
         rows: &[
-            PublishedRow("E1", "wav2vec 2.0, focal", Ours(system(Sound, false, false, None)), figures(0.3050, 0.4008)),
-            PublishedRow("E2", "E1, GLA", Ours(system(Sound, true, false, None)), figures(0.3233, 0.4215)),
-            PublishedRow("E3", "E2, smoothing", Ours(system(Sound, true, true, None)), figures(0.3875, 0.5174)),
-            PublishedRow("E4", "EmotiEffNet", Ours(system(CrossEntropy, false, false, None)), figures(0.3868, 0.4759)),
-            PublishedRow("E5", "E4, GLA", Ours(system(CrossEntropy, true, false, None)), figures(0.4140, 0.5162)),
-            PublishedRow("E6", "E5, filter", Ours(system(CrossEntropy, true, false, Some(0.9))), figures(0.4250, 0.5222)),
-            PublishedRow("E7", "EmotiEffNet, focal", Ours(system(Focal, false, false, None)), figures(0.3899, 0.5022)),
-            PublishedRow("E8", "E7, GLA", Ours(system(Focal, true, false, None)), figures(0.4018, 0.5190)),
-            PublishedRow("E9", "wav2vec 2.0 + EmotiEffNet, GLA", Ours(system(Pooled, true, false, None)), figures(0.4311, 0.5340)),
-            PublishedRow("E10", "E5, smoothing", Ours(system(CrossEntropy, true, true, None)), figures(0.4485, 0.5541)),
-            PublishedRow("E11", "E10, filter", Ours(system(CrossEntropy, true, true, Some(0.8))), figures(0.4579, 0.5569)),
-            PublishedRow("E12", "E10 + wav2vec 2.0", Ours(system(Blended, true, true, None)), figures(0.4604, 0.5750)),
-            PublishedRow("E13", "E12, filter", Ours(system(Blended, true, true, Some(0.8))), figures(0.4740, 0.5798)),
+            PublishedRow("E1", "wav2vec 2.0, focal", system(Sound, false, false, None), figures(0.3050, 0.4008)),
+            PublishedRow("E2", "E1, GLA", system(Sound, true, false, None), figures(0.3233, 0.4215)),
+            PublishedRow("E3", "E2, smoothing", system(Sound, true, true, None), figures(0.3875, 0.5174)),
+            PublishedRow("E4", "EmotiEffNet", system(CrossEntropy, false, false, None), figures(0.3868, 0.4759)),
+            PublishedRow("E5", "E4, GLA", system(CrossEntropy, true, false, None), figures(0.4140, 0.5162)),
+            PublishedRow("E6", "E5, filter", system(CrossEntropy, true, false, Some(0.9)), figures(0.4250, 0.5222)),
+            PublishedRow("E7", "EmotiEffNet, focal", system(Focal, false, false, None), figures(0.3899, 0.5022)),
+            PublishedRow("E8", "E7, GLA", system(Focal, true, false, None), figures(0.4018, 0.5190)),
+            PublishedRow("E9", "wav2vec 2.0 + EmotiEffNet, GLA", system(Pooled, true, false, None), figures(0.4311, 0.5340)),
+            PublishedRow("E10", "E5, smoothing", system(CrossEntropy, true, true, None), figures(0.4485, 0.5541)),
+            PublishedRow("E11", "E10, filter", system(CrossEntropy, true, true, Some(0.8)), figures(0.4579, 0.5569)),
+            PublishedRow("E12", "E10 + wav2vec 2.0", system(Blended, true, true, None), figures(0.4604, 0.5750)),
+            PublishedRow("E13", "E12, filter", system(Blended, true, true, Some(0.8)), figures(0.4740, 0.5798)),
         ],
     }
 };

@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 
-use super::{Available, HeadWithRows, Published, PublishedRow, Source::Ours, Table};
+use super::{Available, HeadWithRows, Published, PublishedRow, Table};
 use affectlens::{
     head::ValenceArousal,
     metrics::{Covariance, ValenceArousalScores},
@@ -35,13 +35,13 @@ const TABLE: Published<System, 3> = {
         task: "valence-arousal",
         scores: ["CCC valence", "CCC arousal", "mean"],
         rows: &[
-            PublishedRow("V1", "wav2vec 2.0", Ours(Sound), figures(-0.011, 0.244, 0.116)),
-            PublishedRow("V2", "LibreFace, MLP", Ours(LibreFace), figures(0.307, 0.418, 0.362)),
-            PublishedRow("V3", "MT-DDAMFN, pretrained", Ours(Pretrained), figures(0.413, 0.229, 0.321)),
-            PublishedRow("V4", "MT-DDAMFN, MLP", Ours(Head), figures(0.469, 0.538, 0.503)),
+            PublishedRow("V1", "wav2vec 2.0", Sound, figures(-0.011, 0.244, 0.116)),
+            PublishedRow("V2", "LibreFace, MLP", LibreFace, figures(0.307, 0.418, 0.362)),
+            PublishedRow("V3", "MT-DDAMFN, pretrained", Pretrained, figures(0.413, 0.229, 0.321)),
+            PublishedRow("V4", "MT-DDAMFN, MLP", Head, figures(0.469, 0.538, 0.503)),
             // The figures fit neither window: they lie between both.
-            PublishedRow("V5", "V4, smoothing over 25 frames to each side", Ours(Smoothed(25)), figures(0.510, 0.615, 0.562)),
-            PublishedRow("V5", "V4, smoothing over 50 frames to each side", Ours(Smoothed(50)), figures(0.510, 0.615, 0.562)),
+            PublishedRow("V5", "V4, smoothing over 25 frames to each side", Smoothed(25), figures(0.510, 0.615, 0.562)),
+            PublishedRow("V5", "V4, smoothing over 50 frames to each side", Smoothed(50), figures(0.510, 0.615, 0.562)),
         ],
     }
 };

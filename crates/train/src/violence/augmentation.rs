@@ -11,7 +11,7 @@ const BINS: u8 = 31;
 
 /// An operation of TrivialAugmentWide with its magnitude.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Operation {
+pub(super) enum Operation {
     /// Nothing.
     Identity,
     /// Pixels of a row move by this times its number.
@@ -86,7 +86,7 @@ impl Operation {
     }
 
     /// The picture after the operation, of the same size.
-    fn apply(self, picture: &Frame) -> Frame {
+    pub(super) fn apply(self, picture: &Frame) -> Frame {
         let centre = [picture.width(), picture.height()].map(|side| -0.5 * f64::from(side));
         let sampled = |linear, centre, shift| sample(picture, linear, centre, shift);
         match self {
@@ -140,10 +140,11 @@ fn linspace(start: f32, end: f32, bin: u8) -> f32 {
     }
 }
 
-/// What an augmentation makes of a frame.
+/// What an augmentation makes of a frame on its own.
 pub(super) fn augment(picture: Frame, augmentation: Augmentation, random: &mut StdRng) -> Frame {
     match augmentation {
-        Augmentation::None => picture,
+        // Clips are drawn as a whole.
+        Augmentation::None | Augmentation::Coherent { .. } => picture,
         Augmentation::Flip if random.random_bool(0.5) => picture.mirrored(),
         Augmentation::Flip => picture,
         Augmentation::TrivialWide => Operation::draw(random).apply(&picture),

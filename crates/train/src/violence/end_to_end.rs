@@ -10,8 +10,8 @@ use rand::rngs::StdRng;
 
 use super::{
     Augmentation, LabelledVideo, ViolenceError, ViolenceRecipe, ViolenceReport, ViolenceScore,
-    augmentation::augment,
     clips::Clip,
+    coherent::augment_clip,
     training::{ClipSource, fit_clips},
 };
 use crate::TrainingEvent;
@@ -28,7 +28,7 @@ use affectlens_data::{Part, check_window_length, repair_clip};
 /// Before the backbone's parameters, as in published checkpoints.
 const ENCODER: &str = "encoder.";
 
-/// A backbone for frames with a head over the frames of a clip.
+/// A backbone for frames or clips with a head over the frames of a clip.
 #[derive(Module, Debug)]
 pub struct ViolenceNetwork {
     encoder: TrainableBackbone,
@@ -56,10 +56,8 @@ impl ViolenceNetwork {
     /// - output: `[clips, time, 2]`, not violent and violent, before softmax
     pub fn forward(&self, frames: Tensor<4>, clips: usize) -> Tensor<3> {
         let [count, ..] = frames.dims();
-        let features = self.encoder.forward(frames);
-        let [_, width] = features.dims();
-        self.head
-            .forward(features.reshape([clips, count / clips.max(1), width]))
+        let features = self.encoder.forward_clips(frames, clips);
+        self.head.forward_moments(features, count / clips.max(1))
     }
 
     /// The backbone's state dict under published names.
@@ -114,6 +112,15 @@ pub fn train_end_to_end(
         return Err(ViolenceError::FrozenOnly { head: head.name() });
     }
     check_window_length(&network.head, recipe.length)?;
+    if let Some(clip) = network.encoder.clip()
+        && clip.frames != recipe.length
+    {
+        return Err(ViolenceError::ClipLength {
+            backbone: clip.name,
+            expected: clip.frames,
+            got: recipe.length,
+        });
+    }
     let windows = Windows::new(recipe.length.max(1), recipe.step.max(1))?;
     let facts = network.encoder.facts();
     let pictures = Pictures {
@@ -162,7 +169,7 @@ where
         &self,
         part: Part,
         clips: &[Clip],
-        random: Option<&mut StdRng>,
+        mut random: Option<&mut StdRng>,
     ) -> Result<Self::Frames, ViolenceError> {
         let (videos, device) = match part {
             Part::Training => (self.parts[0], self.device.clone()),
@@ -173,13 +180,11 @@ where
             let frames = videos[clip.video].labels.len();
             let frames = self.windows.frames(clip.start, frames);
             let read = (self.read)(part, clip.video, &frames)?;
-            pictures.extend(whole_clip(read, self.side));
-        }
-        if let Some(random) = random {
-            let frames = pictures.into_iter();
-            pictures = frames
-                .map(|frame| augment(frame, self.augmentation, random))
-                .collect();
+            let clip = whole_clip(read, self.side);
+            pictures.extend(match random.as_deref_mut() {
+                Some(random) => augment_clip(clip, self.augmentation, random),
+                None => clip,
+            });
         }
         let batch = crop::batch(&pictures, &self.normalisation, &device)
             .map_err(|error| ViolenceError::Frames(error.to_string()))?;
@@ -288,6 +293,60 @@ mod tests {
         let close = |a: f64, b: f64| (a - b).abs() < 0.3;
         let last = |it: &TrainedNetwork| it.report.epochs[3].loss;
         assert!(close(last(&again), last(&whole)));
+    }
+
+    #[test]
+    fn a_network_over_clips_learns_with_its_head() {
+        let device = Device::flex().autodiff();
+        let recipe = ViolenceRecipe {
+            head: TemporalKind::BiLstmConv,
+            length: 16,
+            step: 1,
+            epochs: 4,
+            accumulate: 1,
+            learning_rate: 5e-4,
+            layer_decay: Some(0.9),
+            augmentation: Augmentation::Coherent {
+                least_area: 0.75,
+                colour: 0.1,
+            },
+            ..ViolenceRecipe::default()
+        };
+        let videos: Vec<LabelledVideo> = (0..6)
+            .map(|number| LabelledVideo {
+                name: number.to_string(),
+                labels: (0..20)
+                    .map(|frame| Some((frame >= 10) == (number % 2 == 0)))
+                    .collect(),
+            })
+            .collect();
+        let frames = |_: Part, video: usize, frames: &[usize]| {
+            let label = |frame: usize| videos[video].labels[frame] == Some(true);
+            let frames = frames.iter();
+            Ok(frames
+                .map(|&frame| (frame != 1).then(|| picture(label(frame), frame)))
+                .collect())
+        };
+        let run = |recipe: &ViolenceRecipe| {
+            let encoder = TrainableBackbone::init("r3d-test", 1, &device).expect("is known");
+            let network = ViolenceNetwork::new(encoder, recipe, &device);
+            let parts = [videos.as_slice(), &[]];
+            train_end_to_end(network, &device, parts, frames, recipe, None, |_| {})
+        };
+        let trained = run(&recipe).expect("valid data");
+        let losses: Vec<f64> = trained.report.epochs.iter().map(|it| it.loss).collect();
+        assert!(losses[3] < 0.9 * losses[0], "{losses:?}");
+        let before = TrainableBackbone::init("r3d-test", 1, &device).expect("is known");
+        assert_ne!(trained.network.backbone_weights(), before.to_weights());
+
+        let short = ViolenceRecipe {
+            length: 8,
+            ..recipe
+        };
+        assert_eq!(
+            run(&short).expect_err("too short").to_string(),
+            "clips have 8 frames, `r3d-test` looks at 16 at a time"
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use crate::FitError;
 use affectlens::{weights::WeightsError, windowing::WindowError};
-use affectlens_data::{FeatureError, ScoreError};
+use affectlens_data::{ClipFeatureError, FeatureError, ScoreError};
 
 /// Why violence cannot be trained or scored.
 #[derive(Debug, Error)]
@@ -63,6 +63,28 @@ pub enum ViolenceError {
         /// Name of the kind of head.
         head: &'static str,
     },
+    /// A head reads features of every frame, and there are those of clips.
+    #[error(
+        "head `{head}` reads features of single frames, got those of a network over clips; expected a head such as \
+         `bilstm-conv` or `conv1d`"
+    )]
+    SingleFrames {
+        /// Name of the kind of head.
+        head: &'static str,
+    },
+    /// Clips have another length than the network over clips looks at.
+    #[error("clips have {got} frames, `{backbone}` looks at {expected} at a time")]
+    ClipLength {
+        /// Name of the network.
+        backbone: &'static str,
+        /// Frames that it looks at.
+        expected: usize,
+        /// Frames of the recipe's clips.
+        got: usize,
+    },
+    /// A clip has no features.
+    #[error(transparent)]
+    Features(#[from] ClipFeatureError),
     /// Frames of a clip cannot be read or do not fit.
     #[error("frames of a clip: {0}")]
     Frames(String),

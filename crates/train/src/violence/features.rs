@@ -29,6 +29,7 @@ struct Features<'a> {
 
 impl ClipSource for Features<'_> {
     type Network = TemporalHead;
+    /// Features of the moments of all clips.
     type Frames = Tensor<3>;
 
     fn parameters(head: &TemporalHead) -> Vec<(String, ParamId)> {
@@ -47,23 +48,25 @@ impl ClipSource for Features<'_> {
             Part::Validation => (self.validation, plain),
         };
         let mut mirror = random.filter(|_| self.mirrors);
-        let (frames, width) = (self.windows.length(), data.width());
-        let mut values = Vec::with_capacity(clips.len() * frames * width);
+        let width = data.width();
+        let mut moments = self.windows.length();
+        let mut values = Vec::with_capacity(clips.len() * moments * width);
         for clip in clips {
             let features = data.features(clip.video);
             let frames = self.windows.frames(clip.start, features.len());
+            moments = features.moments(frames.len());
             let is_mirrored = || {
                 let random = mirror.as_deref_mut();
                 random.is_some_and(|random| random.random_bool(0.5))
             };
-            values.extend(features.augmented_clip(&frames, is_mirrored));
+            values.extend(features.augmented_clip(&frames, is_mirrored)?);
         }
-        let values = TensorData::new(values, [clips.len(), frames, width]);
+        let values = TensorData::new(values, [clips.len(), moments, width]);
         Ok(Tensor::from_data(values, &device))
     }
 
     fn logits(&self, head: &TemporalHead, frames: Tensor<3>) -> Tensor<3> {
-        head.forward(frames)
+        head.forward_moments(frames, self.windows.length())
     }
 }
 

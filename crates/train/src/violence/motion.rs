@@ -6,8 +6,9 @@ use std::path::Path;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::{
-    Augmentation, Fold, FrameFeatures, FrameLoss, HeadRecipe, PartScores, TrainedViolence,
-    VideoData, ViolenceError, ViolenceRecipe, ViolenceReport, ViolenceScore, features::fit_head,
+    Augmentation, Fold, FrameLoss, HeadRecipe, PartScores, TrainedViolence, VideoData,
+    ViolenceError, ViolenceRecipe, ViolenceReport, ViolenceScore, WindowFeatures,
+    features::fit_head, temporal::expect_single_frames,
 };
 use crate::{TrainingEvent, logistic::logistic_regression, state::values};
 use affectlens::{
@@ -86,6 +87,7 @@ impl HeadRecipe for MotionRecipe {
         checkpoint: Option<&Path>,
         on_event: &mut dyn FnMut(TrainingEvent<'_, ViolenceScore>),
     ) -> Result<TrainedViolence, ViolenceError> {
+        expect_single_frames(&self.settings, data[0])?;
         // Statistics and linear model are there from the start, and training leaves them as they are.
         let mut trained = match self.has_network() {
             true => {
@@ -114,11 +116,14 @@ impl HeadRecipe for MotionRecipe {
             write_motion_blend(&mut alone, blend)?;
             heads.push(TemporalHead::load(&alone, &Device::flex())?);
         }
-        let scores = videos.iter().map(|(video, features)| PartScores {
-            violent: video.labels.contains(&Some(true)),
-            parts: [0, 1].map(|part: usize| mean_score(&heads[part], features, &windows)),
+        let scores = videos.iter().map(|(video, features)| {
+            let score = |part: usize| mean_score(&heads[part], features, &windows);
+            Ok(PartScores {
+                violent: video.labels.contains(&Some(true)),
+                parts: [score(0)?, score(1)?],
+            })
         });
-        Ok(scores.collect())
+        scores.collect()
     }
 
     fn head_of(&self, folds: &[Fold], number: usize) -> Result<TemporalHead, ViolenceError> {
@@ -183,17 +188,22 @@ fn blend(scores: &[PartScores]) -> [f32; 3] {
 }
 
 /// Mean over the windows of a video.
-fn mean_score(head: &TemporalHead, features: &FrameFeatures, windows: &Windows) -> f32 {
+fn mean_score(
+    head: &TemporalHead,
+    features: &WindowFeatures,
+    windows: &Windows,
+) -> Result<f32, ViolenceError> {
     let frames = features.len();
     let starts = windows.starts(frames);
-    let scores = starts.iter().map(|start| {
-        let rows = features.clip(&windows.frames(*start, frames));
+    let mut sum = 0.0;
+    for start in &starts {
+        let rows = features.clip(&windows.frames(*start, frames))?;
         let shape = [1, windows.length(), features.width()];
         let window = Tensor::from_data(TensorData::new(rows, shape), &Device::flex());
         let logits = values(head.forward(window));
-        logits[1] - logits[0]
-    });
-    scores.sum::<f32>() / starts.len() as f32
+        sum += logits[1] - logits[0];
+    }
+    Ok(sum / starts.len() as f32)
 }
 
 /// Means and scales of features and changes over all windows of the videos, and the linear model.
@@ -210,7 +220,7 @@ fn statistics(
     for (video, features) in data.iter() {
         let frames = features.len();
         for start in windows.starts(frames) {
-            let rows = features.clip(&windows.frames(start, frames));
+            let rows = features.clip(&windows.frames(start, frames))?;
             let rows: Vec<&[f32]> = rows.chunks(data.width()).collect();
             let [level, change] = mean_level_and_change(&rows);
             levels.push(level);
@@ -273,7 +283,7 @@ fn mean_and_scale(rows: &[Vec<f32>]) -> (Vec<f32>, Vec<f32>) {
 mod tests {
     use super::*;
     use crate::{head_recipe, settings_for};
-    use affectlens_data::{FeatureRows, LabelledVideo, score_video};
+    use affectlens_data::{FeatureRows, FrameFeatures, LabelledVideo, score_video};
 
     /// Violent videos jump from frame to frame, the others drift.
     fn videos() -> VideoData {

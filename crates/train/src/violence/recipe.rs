@@ -1,5 +1,6 @@
 //! How violence is trained.
 
+use super::layers::layer_of;
 use crate::{FitError, UpdateRule};
 use affectlens::{
     calibration::{CalibrationError, class_balanced_weights},
@@ -42,8 +43,8 @@ pub struct Boundary {
     pub radius: usize,
 }
 
-/// What is done to each training frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What is done to training frames.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Augmentation {
     /// Nothing.
     None,
@@ -52,6 +53,14 @@ pub enum Augmentation {
     /// One random operation of TrivialAugmentWide (Müller & Hutter 2021); on frozen features a mirror image stands for
     /// it, where there are features of mirror images.
     TrivialWide,
+    /// To all frames of a clip alike: a square part of the picture, a mirror image with probability one half, brightness,
+    /// contrast and saturation, and with probability .1 a black rectangle.
+    Coherent {
+        /// Least area of the part that is seen, above 0 to 1.
+        least_area: f64,
+        /// How far the factors of the colours go from 1, from 0 to below 1.
+        colour: f64,
+    },
 }
 
 /// How violence is trained.
@@ -84,6 +93,9 @@ pub struct ViolenceRecipe {
     pub momentum: [f64; 2],
     /// Multiplies the step size of parameters whose name has none of `head`, `lstm` and `drop`.
     pub backbone_multiplier: f64,
+    /// Multiplies the step size of the backbone once more for each layer that follows a parameter's own, by their numbers in
+    /// the published names; from above 0 to 1.
+    pub layer_decay: Option<f64>,
     /// Decay of parameters of two axes and more.
     pub weight_decay: f64,
     /// Largest norm of all gradients together.
@@ -123,6 +135,7 @@ impl Default for ViolenceRecipe {
             warm_up: 0.25,
             momentum: [0.85, 0.95],
             backbone_multiplier: 0.15,
+            layer_decay: None,
             weight_decay: 5e-4,
             gradient_norm: 1.0,
             loss: FrameLoss::CrossEntropy { smoothing: 0.02 },
@@ -138,11 +151,21 @@ impl Default for ViolenceRecipe {
 }
 
 impl ViolenceRecipe {
-    /// By what the step size of a parameter is multiplied, by its published name.
-    pub(super) fn multiplier(&self, name: &str) -> f64 {
-        match ["head", "lstm", "drop"].iter().any(|it| name.contains(it)) {
-            true => 1.0,
-            false => self.backbone_multiplier,
+    /// By what the step sizes of parameters are multiplied, by their published names.
+    pub(super) fn multipliers<'a>(
+        &self,
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> impl Fn(&str) -> f64 {
+        let of_backbone = |name: &&str| !is_of_head(name);
+        let layers = names.into_iter().filter(of_backbone).map(layer_of);
+        let deepest = layers.max().unwrap_or_default();
+        let (multiplier, decay) = (self.backbone_multiplier, self.layer_decay.unwrap_or(1.0));
+        move |name: &str| {
+            if is_of_head(name) {
+                return 1.0;
+            }
+            let behind = deepest.saturating_sub(layer_of(name));
+            multiplier * decay.powi(i32::try_from(behind).unwrap_or(i32::MAX))
         }
     }
 
@@ -239,10 +262,25 @@ impl ViolenceRecipe {
             ("weight decay", self.weight_decay, FROM_0),
             ("warm-up", self.warm_up, SHARE),
             ("share of violent clips", self.positive_clips, SHARE),
+            ("decay of layers", self.layer_decay.unwrap_or(1.0), SHARE),
             ("weight of violence", self.violent_weight, ABOVE_0),
         ] {
             if !(is_valid(value) && value.is_finite()) {
                 return Err(FitError::setting(what, expected, value));
+            }
+        }
+        if let Augmentation::Coherent { least_area, colour } = self.augmentation {
+            if !(least_area > 0.0 && least_area <= 1.0) {
+                let expected = "a number above 0 to 1";
+                return Err(FitError::setting(
+                    "least area of frames",
+                    expected,
+                    least_area,
+                ));
+            }
+            if !(0.0..1.0).contains(&colour) {
+                let expected = "a number from 0 to below 1";
+                return Err(FitError::setting("range of colours", expected, colour));
             }
         }
         match self.loss {
@@ -255,9 +293,37 @@ impl ViolenceRecipe {
     }
 }
 
+/// Whether a parameter trains at the full step size: published code looks for these parts of its name.
+fn is_of_head(name: &str) -> bool {
+    ["head", "lstm", "drop"].iter().any(|it| name.contains(it))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn step_sizes_of_layers_fall_towards_the_input() {
+        let recipe = ViolenceRecipe {
+            backbone_multiplier: 0.1,
+            layer_decay: Some(0.5),
+            ..ViolenceRecipe::default()
+        };
+        let names = [
+            "encoder.features.0.0.weight",
+            "encoder.features.6.1.norm1.weight",
+            "encoder.norm.weight",
+            "head.weight",
+            // Would be the deepest, were it not at the full step size.
+            "temporal_head.layers.9.0.weight",
+        ];
+        let multiplier = recipe.multipliers(names);
+        // Of layers 1, 7 and 0; layer 7 is the last.
+        let expected = [0.1 / 64.0, 0.1, 0.1 / 128.0, 1.0, 1.0];
+        for (name, expected) in names.into_iter().zip(expected) {
+            assert!((multiplier(name) - expected).abs() < 1e-12, "{name}");
+        }
+    }
 
     #[test]
     fn published_steps_and_groups() {
@@ -272,7 +338,7 @@ mod tests {
             ("temporal_head.input_proj.weight", 1.0),
             ("lstm.weight_ih_l0", 1.0),
         ] {
-            assert_eq!(recipe.multiplier(name), multiplier, "{name}");
+            assert_eq!(recipe.multipliers([name])(name), multiplier, "{name}");
         }
         for (name, _) in ViolenceRecipe::PRESETS {
             let preset = ViolenceRecipe::preset(name).expect("is one");

@@ -34,12 +34,27 @@ impl HeadRecipe for TemporalRecipe {
         on_event: &mut dyn FnMut(TrainingEvent<'_, ViolenceScore>),
     ) -> Result<TrainedViolence, ViolenceError> {
         self.expect_second_stream(data[0])?;
+        if self.settings.head.fusion().is_some() {
+            expect_single_frames(&self.settings, data[0])?;
+        }
         let config = TemporalConfig {
             kind: self.settings.head,
             features: data[0].width(),
         };
         let head = config.init(self.settings.seed, &Device::flex().autodiff());
         fit_head(head, data, &self.settings, checkpoint, on_event)
+    }
+}
+
+/// Confirms that there are features of every frame, for a head that reads those alone.
+pub(super) fn expect_single_frames(
+    settings: &ViolenceRecipe,
+    data: &VideoData,
+) -> Result<(), ViolenceError> {
+    let head = settings.head.name();
+    match data.is_over_clips() {
+        true => Err(ViolenceError::SingleFrames { head }),
+        false => Ok(()),
     }
 }
 

@@ -147,8 +147,10 @@ impl<S: ClipSource> Recipe for ClipRecipe<'_, S> {
         let ViolenceRecipe {
             rule, weight_decay, ..
         } = *self.recipe;
-        let multiplier = |name: &str| self.recipe.multiplier(name);
-        ParameterOptimizer::new(rule, weight_decay, &S::parameters(network), multiplier)
+        let parameters = S::parameters(network);
+        let names = parameters.iter().map(|(name, _)| name.as_str());
+        let multiplier = self.recipe.multipliers(names);
+        ParameterOptimizer::new(rule, weight_decay, &parameters, multiplier)
     }
 
     fn made_of(&self) -> String {

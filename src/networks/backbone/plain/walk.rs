@@ -14,6 +14,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::PlainClassifier;
 use super::layer::{PlainConvolution, PlainLayer};
+use crate::kernel::linear_shares;
 
 /// The layers that are still to come.
 pub(super) struct Forward<'a> {
@@ -364,17 +365,8 @@ fn resized(maps: Tensor<4>, [height, width]: [usize; 2]) -> Tensor<4> {
 
 /// Shares of the inputs in each output, `[1, 1, inputs, outputs]`.
 fn shares(inputs: usize, outputs: usize, device: &Device) -> Tensor<4> {
-    let mut shares = vec![0.0_f32; inputs * outputs];
-    for output in 0..outputs {
-        let place = (output as f32 + 0.5) * inputs as f32 / outputs as f32 - 0.5;
-        let place = place.max(0.0);
-        for (input, shares) in shares.chunks_exact_mut(outputs).enumerate() {
-            let distance = (place.min((inputs - 1) as f32) - input as f32).abs();
-            shares[output] = (1.0 - distance).max(0.0);
-        }
-    }
-    let shares = TensorData::new(shares, [1, 1, inputs, outputs]);
-    Tensor::from_data(shares, device)
+    let shares = TensorData::new(linear_shares(inputs, outputs), [1, 1, outputs, inputs]);
+    Tensor::<4>::from_data(shares, device).swap_dims(2, 3)
 }
 
 /// Means over pixels, `[batch, channels, 1, 1]`.

@@ -16,6 +16,10 @@ const TOLERANCE: f32 = 1e-5;
 const WINDOW: [usize; 3] = [2, 9, 12];
 /// Numbers of a frame in the second stream of the goldens.
 const SECOND: usize = 5;
+/// Moments that the goldens of a head over a network for clips have features of.
+const MOMENTS: usize = 3;
+/// Behind the names of these goldens.
+const OVER_MOMENTS: &str = "+moments";
 
 /// Output of `tests/goldens/temporal.py` for one kind.
 #[derive(Deserialize)]
@@ -39,7 +43,8 @@ fn golden_named(name: &str) -> Golden {
     serde_json::from_value(golden[name].take()).expect("generated")
 }
 
-/// Every kind, and its name among the goldens; with `+blocks` a head has the optional blocks for skeletons.
+/// Every kind, and its name among the goldens; with `+blocks` a head has the optional blocks for skeletons, with `+moments`
+/// it reads features of [`MOMENTS`] moments.
 fn goldens() -> Vec<(TemporalKind, String)> {
     let fusions = FusionKind::ALL.into_iter().map(TemporalKind::Fusion);
     let kinds = TemporalKind::ALL.into_iter().chain(fusions);
@@ -48,10 +53,21 @@ fn goldens() -> Vec<(TemporalKind, String)> {
         let kind = TemporalKind::from_name(name).expect("is one");
         (kind, format!("{name}+blocks"))
     });
-    plain.chain(blocks).collect()
+    let over_moments = [TemporalKind::Conv1d, TemporalKind::BiLstmConv]
+        .map(|kind| (kind, format!("{}{OVER_MOMENTS}", kind.name())));
+    plain.chain(blocks).chain(over_moments).collect()
 }
 
-/// Seeded embeddings; a second stream, the last numbers of a frame, has zeros in the place of negative numbers.
+/// Logits of seeded features; a second stream, the last numbers of a frame, has zeros in the place of negative numbers.
+fn logits(head: &TemporalHead, name: &str, device: &Device) -> Tensor<3> {
+    let [batch, frames, width] = WINDOW;
+    if name.ends_with(OVER_MOMENTS) {
+        let features = seeded("features", [batch, MOMENTS, width], device);
+        return head.forward_moments(features, frames);
+    }
+    head.forward(features(head.config().kind, device))
+}
+
 fn features(kind: TemporalKind, device: &Device) -> Tensor<3> {
     let features = seeded("features", WINDOW, device);
     if kind.fusion().is_none() {
@@ -134,7 +150,7 @@ fn heads_give_what_pytorch_gives() {
         let head = TemporalHead::load(&golden.weights(kind), &device).expect("loads");
         assert_eq!(head.config(), TemporalConfig { kind, features: 12 });
         assert_eq!(head.to_weights(), golden.weights(kind), "the round trip");
-        let logits = read(head.forward(features(kind, &device)));
+        let logits = read(logits(&head, &name, &device));
         assert_close(&name, &logits, &golden.logits);
         let best = logits.chunks(18).filter_map(|window| head.decode(window));
         let best: Vec<Vec<u8>> = best
@@ -151,7 +167,7 @@ fn heads_learn_what_pytorch_learns() {
         let golden = golden_named(&name);
         let mut head = TemporalHead::load(&golden.weights(kind), &device).expect("loads");
         head.dropout.prob = 0.0;
-        let logits = head.forward(features(kind, &device));
+        let logits = logits(&head, &name, &device);
         let labels = seeded("labels", [2, 9], &device).greater_elem(0.0).int();
         let loss = head
             .crf_loss(logits.clone(), labels)

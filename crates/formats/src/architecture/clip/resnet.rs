@@ -10,29 +10,36 @@ use crate::architecture::clip_layer::{ClipConvolution, ClipConvolutionConfig};
 use crate::architecture::layer::Place;
 use crate::architecture::walk::Walk;
 
-/// Features of a moment.
-pub(super) const WIDTH: usize = 512;
+/// Channels of the stem in the published networks.
+pub(super) const CHANNELS: usize = 64;
 
-const STEM_CHANNELS: usize = 64;
 /// Channels between the two convolutions of a factored stem.
 const FACTORED_STEM_CHANNELS: usize = 45;
 const BLOCKS_OF_A_STAGE: usize = 2;
-/// Channels of each stage, and the stride of its first block in frames and in pixels.
-const STAGES: [(usize, usize); 4] = [(64, 1), (128, 2), (256, 2), (512, 2)];
+/// Of each stage: its channels in multiples of the stem's, and the stride of its first block in frames and in pixels.
+const STAGES: [(usize, usize); 4] = [(1, 1), (2, 2), (4, 2), (8, 2)];
 /// Added to the variance of batch norms.
 const EPSILON: f64 = 1e-5;
 
-/// Walks the network; gives the means of the last frames.
+/// Features of a moment, for that many channels of the stem.
+pub(super) fn width(stem: usize) -> usize {
+    let [.., (last, _)] = STAGES;
+    last * stem
+}
+
+/// Walks the network, whose stem has `stem` channels; gives the means of the last frames.
 pub(super) fn describe<W: Walk>(
     walk: &mut W,
     is_factored: bool,
+    stem: usize,
     frames: usize,
     input: &W::Map,
 ) -> Result<W::Map, W::Error> {
     let mut frames = frames;
-    let mut maps = describe_stem(walk, is_factored, frames, input)?;
-    let mut inputs = STEM_CHANNELS;
-    for (stage, (channels, first_stride)) in STAGES.into_iter().enumerate() {
+    let mut maps = describe_stem(walk, is_factored, stem, frames, input)?;
+    let mut inputs = stem;
+    for (stage, (multiple, first_stride)) in STAGES.into_iter().enumerate() {
+        let channels = multiple * stem;
         for index in 0..BLOCKS_OF_A_STAGE {
             let block = Block {
                 place: Place::same(format!("layer{}.{index}", stage + 1)),
@@ -52,13 +59,14 @@ pub(super) fn describe<W: Walk>(
 fn describe_stem<W: Walk>(
     walk: &mut W,
     is_factored: bool,
+    outputs: usize,
     frames: usize,
     input: &W::Map,
 ) -> Result<W::Map, W::Error> {
     let stem = Place::same("stem");
     let (channels, kernel) = match is_factored {
         true => (FACTORED_STEM_CHANNELS, 1),
-        false => (STEM_CHANNELS, 3),
+        false => (outputs, 3),
     };
     let first = ClipConvolutionConfig {
         inputs: 3,
@@ -76,7 +84,7 @@ fn describe_stem<W: Walk>(
     }
     let second = ClipConvolutionConfig {
         inputs: channels,
-        outputs: STEM_CHANNELS,
+        outputs,
         kernel: [3, 1],
         stride: [1, 1],
         ..first
