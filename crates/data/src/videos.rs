@@ -12,6 +12,7 @@ mod second_error;
 mod second_reader;
 mod skip;
 mod source;
+mod times;
 mod window;
 
 pub use clip_features::{ClipFeatureError, ClipFeatures};

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{LabelledVideo, VideoReaderError, reader::sample};
+use super::{LabelledVideo, VideoReaderError, reader::sample, times::read_times};
 use crate::{ClipFile, DvdVideo, Observer, Video, VideoError, picture::read_picture};
 use affectlens::{crop::resize, frame::Frame};
 
@@ -144,20 +144,6 @@ impl VideoPictures {
 
 fn skipped(path: &Path, reason: &dyn std::fmt::Display) -> String {
     format!("skipped `{}`: {reason}", path.display())
-}
-
-/// When each frame of a video is displayed, and why there may be more than could be read.
-pub(super) fn read_times(path: &Path) -> Result<(Vec<f64>, Option<String>), VideoError> {
-    let mut video = Video::open(path)?;
-    let mut times_ms = Vec::new();
-    let broken = loop {
-        match video.next_frame() {
-            Ok(Some(frame)) => times_ms.push(frame.time_ms),
-            Ok(None) => break None,
-            Err(error) => break Some(error.to_string()),
-        }
-    };
-    Ok((times_ms, broken.or(video.close()?)))
 }
 
 fn read_frames(path: &Path, frames: &[usize], side: u32) -> Result<Vec<Option<Frame>>, VideoError> {

@@ -13,9 +13,9 @@ use super::{
     clip_features::ClipEmbedder,
     clip_frames::ClipSource,
     embedded::{CachingEmbedder, PictureReader},
-    pictures::read_times,
     second_reader::Of,
     skip::SkipError,
+    times::read_times,
 };
 use crate::{
     ClipFile, DvdError, DvdVideo, EmbedError, EmbedVideoError, EmbedderError, ExtractionError,
