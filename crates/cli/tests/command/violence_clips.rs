@@ -135,7 +135,9 @@ fn a_head_is_trained_on_a_frozen_network_over_clips_and_used() {
     assert!(scores["macro_f1"].as_f64() > Some(0.7), "{scores}");
 
     // Windows and their stride come from the file: two of them, at frames 0 and 4, and one that ends with the video.
-    let analyze = format!("analyze dvd/Validation/frames/v6 --tasks violence {COMMON}");
+    let frames = "dvd/Validation/frames/v6";
+    fs::remove_file(folder.join(frames).join("5.png")).expect("was painted");
+    let analyze = format!("analyze {frames} --tasks violence {COMMON}");
     let (out, _) = succeed(folder, &analyze);
     let reports = out.lines().map(|line| {
         let report: Value = serde_json::from_str(line).expect("JSON");
@@ -186,20 +188,22 @@ fn a_network_over_clips_is_trained_with_its_head_by_a_preset() {
     let folder = folder.path();
     let train = format!(
         "train violence --dvd dvd --preset r3d_18_v2 --backbone {NETWORK} --end-to-end --published published.safetensors \
-         --batch 2 --accumulate 1 --epochs 3 --learning-rate 2e-4 --layer-decay .9 --device cpu --weights ."
+         --batch 2 --accumulate 1 --epochs 8 --learning-rate 1e-3 --layer-decay .9 --device cpu --weights ."
     );
     let files = format!(
         "--backbone-out {NETWORK}.safetensors --out violence-head.safetensors --resume run"
     );
     let (out, _) = succeed(folder, &format!("{train} {files}"));
     let losses = losses(&out);
-    assert!(losses[2] < losses[0], "{losses:?}");
+    let least = losses.iter().copied().fold(f64::INFINITY, f64::min);
+    assert!(least < 0.9 * losses[0], "{losses:?}");
     let (out, _) = succeed(
         folder,
         &format!("evaluate violence --dvd dvd {COMMON} --json"),
     );
     let scores: Value = serde_json::from_str(&out).expect("one line of JSON");
     assert_eq!(scores["count"], 2 * FRAMES);
+    assert!(scores["macro_f1"].as_f64() > Some(0.7), "{scores}");
 }
 
 #[test]
