@@ -100,7 +100,8 @@ def training_golden(name: str) -> None:
             product = (p.grad.flatten() * torch.from_numpy(uniform(f"gradient {parameter}", p.numel()))).sum()
             gradients[parameter] = rounded(torch.stack([p.grad.norm(), product]))
     state = model.state_dict()
-    statistics = [key for key in state if ".running_" in key]
+    # torchvision's S3D remembers a thousandth of a batch, TrainableBackbone a tenth.
+    statistics = [key for key in state if ".running_" in key and name != "s3d"]
     text = {
         "made_by": made_by(),
         "embedding": [some(clip) for clip in embedding],

@@ -19,6 +19,8 @@ const SIDE: usize = 64;
 
 /// Of gradients: sums over two pictures' pixels and back through all layers.
 const RELATIVE_GRADIENT: f32 = 1e-3;
+/// The same of half of the parameters.
+const MEDIAN_GRADIENT: f32 = 1e-2;
 /// What counts as no gradient, relative to the largest: a bias before a batch norm has none but for rounding.
 const NO_GRADIENT: f32 = 1e-5;
 
@@ -114,6 +116,7 @@ fn compare_training_pass(
     let parameters = network.parameters();
     // All but the classifier's two.
     assert_eq!(parameters.len(), expected.gradients.len());
+    let mut apart = Vec::new();
     for (parameter, id) in parameters {
         let gradient = gradients[&id].iter().map(|value| f64::from(*value));
         let norm = gradient
@@ -127,12 +130,19 @@ fn compare_training_pass(
             .map(|(value, seeded)| value * f64::from(seeded));
         let product = product.sum::<f64>() as f32;
         let [expected_norm, expected_product] = expected.gradients[&parameter];
-        let most = relative * expected_norm + NO_GRADIENT * largest;
+        let distance = (norm - expected_norm)
+            .abs()
+            .max((product - expected_product).abs());
+        let distance = (distance - NO_GRADIENT * largest) / expected_norm;
         assert!(
-            (norm - expected_norm).abs() < most && (product - expected_product).abs() < most,
+            distance < relative,
             "{golden}: {parameter} has gradient {norm}, {product}; expected {expected_norm}, {expected_product}"
         );
+        apart.push(distance);
     }
+    apart.sort_by(f32::total_cmp);
+    let median = apart[apart.len() / 2];
+    assert!(median < MEDIAN_GRADIENT, "{golden}: {median}");
     [embedding, expected.embedding.concat()]
 }
 
@@ -152,24 +162,26 @@ fn a_training_pass_equals_pytorch() {
 #[test]
 fn a_training_pass_over_clips_equals_pytorch() {
     let device = Device::flex().autodiff();
-    // Of gradients twice how far PyTorch's own, of 32 bits, lie from those of 64: in small clips rounding moves values over
-    // the bends of activations and pools, and the last batch norms have few values.
-    for (name, moments, relative) in [
-        ("r3d-18", 2, 5e-3),
-        ("r2plus1d-18", 2, 1.6e-2),
-        ("s3d", 2, 0.11),
-        ("slowfast-r50", 16, 5.6e-2),
+    // Rounding moves values over the bends of activations and pools, and the last batch norms of small clips have few: with
+    // weights that differ by 3e-7 of themselves, or with 64 bits, PyTorch's own gradients change by half of the second number
+    // at most, its features by a fifth of the first.
+    for (name, moments, relative, relative_gradient) in [
+        ("r3d-18", 2, RELATIVE, 5e-3),
+        ("r2plus1d-18", 2, RELATIVE, 5e-2),
+        ("s3d", 2, 1.1e-2, 0.11),
+        ("slowfast-r50", 16, 1e-3, 5.6e-2),
     ] {
         let published = state_dict(&shapes_in("clips", name));
         let network = TrainableBackbone::load(name, &published, &device);
         let network = network.expect("the published layout");
         let golden = format!("clips/{name}");
         let clips = clips(2, 16, 32, &device);
-        let [features, expected] = compare_training_pass(&golden, &network, clips, relative);
+        let [features, expected] =
+            compare_training_pass(&golden, &network, clips, relative_gradient);
         // Of each clip.
         let features = features.chunks_exact(features.len() / 2);
         let features: Vec<f32> = features.flat_map(|clip| some(moments, clip)).collect();
-        assert_close(&features, &expected, RELATIVE);
+        assert_close(&features, &expected, relative);
     }
 }
 
