@@ -4,8 +4,10 @@
 
 import initialise, { Lens, lastPanic } from "./affectlens.js";
 import { CpuWorkers } from "./cpu.js";
+import { unpack } from "./engine.js";
 import { AffectLensError, ERROR_CODES, textOf } from "./errors.js";
 import { findAdapter, guardGpu } from "./gpu.js";
+import { isPage, leftBehind } from "./moved.js";
 import { FACE_TASKS } from "./names.js";
 import { readPixels } from "./pixels.js";
 import { within } from "./time-limit.js";
@@ -107,7 +109,7 @@ function noModel() {
 }
 
 /** @param {LoadRequest} request */
-async function load({ device, detector, tasks, audio, people, pose, weights, wasmUrl, threads, warmUp, settings, isRestart }) {
+async function load({ device, detector, tasks, audio, people, pose, weights, wasmUrl, engine, threads, warmUp, settings, isRestart }) {
   const started = performance.now();
   progress("weights", 0, 0, false);
   const looking = device === "cpu" ? undefined : findAdapter(isRestart);
@@ -123,7 +125,7 @@ async function load({ device, detector, tasks, audio, people, pose, weights, was
       ({ loadedBytes, totalBytes, cached }) => progress("weights", loadedBytes, totalBytes, cached),
       pose,
     ),
-    startModule(wasmUrl),
+    startModule(wasmUrl, engine),
   ]);
   if (detector !== "short-range" && tasks.some((task) => FACE_TASKS.includes(task)) && !files.fullRangeDetector) {
     throw new AffectLensError("weights-missing", `weights have no \`fullRangeDetector\`, which the detector \`${detector}\` needs`);
@@ -137,7 +139,7 @@ async function load({ device, detector, tasks, audio, people, pose, weights, was
   const adapter = await looking;
   usesGpu = adapter !== undefined && !adapter.obstacle;
   progress("device");
-  const cpu = new CpuWorkers(threads);
+  const cpu = new CpuWorkers(threads, engine);
   const opening = Lens.open(usesGpu ? device : "cpu", tasks, files, cpu, people);
   lens = await within(OPEN_MS, opening, () => tooLate("the networks were not built", OPEN_MS));
   if (settings) configure(lens, settings);
@@ -173,16 +175,24 @@ function configure(lens, change) {
   lens.configure({ faces: { ...faces, ...change.faces }, violence: { ...violence, ...change.violence } });
 }
 
-/** @param {string | undefined} wasmUrl */
-async function startModule(wasmUrl) {
+/**
+ * @param {string | undefined} wasmUrl
+ * @param {import("./engine.js").Engine} [engine]
+ */
+async function startModule(wasmUrl, engine) {
   const started = performance.now();
   const ended = new AbortController();
   const late = () => new Error("its address gives no answer");
-  try {
+  const fetchModule = async () => {
     // Bundlers find the file by this very expression.
     const url = wasmUrl ?? new URL("./affectlens_bg.wasm", import.meta.url);
     const response = await within(MODULE_ANSWER_MS, fetch(url, { signal: ended.signal }), late);
-    if (!response.ok) throw new Error(`\`${url}\` answered ${response.status}`);
+    if (!response.ok) throw new Error(`\`${url}\` answered ${response.status}; ${leftBehind("wasmUrl")}`);
+    if (isPage(response)) throw new Error(`\`${url}\` answered with a page; ${leftBehind("wasmUrl")}`);
+    return response;
+  };
+  try {
+    const response = wasmUrl === undefined && engine ? unpack(engine.wasm) : await fetchModule();
     await within(MODULE_MS, initialise({ module_or_path: response }), late);
   } catch (cause) {
     ended.abort();
