@@ -4,11 +4,8 @@
 
 import initialise, { Lens, lastPanic } from "./affectlens.js";
 import { CpuWorkers } from "./cpu.js";
-<<<<<<< HEAD
 import { Downloads } from "./downloads.js";
-=======
 import { unpack } from "./engine.js";
->>>>>>> 99f62b10a0720e378f8596b8ae63928a3400ec33
 import { AffectLensError, ERROR_CODES, textOf } from "./errors.js";
 import { findAdapter, guardGpu } from "./gpu.js";
 import { isPage, leftBehind } from "./moved.js";
@@ -123,20 +120,8 @@ async function load({ device, detector, tasks, audio, people, pose, weights, was
   const downloads = new Downloads(({ loadedBytes, totalBytes, cached }) => progress("weights", loadedBytes, totalBytes, cached));
   if (weights.kind === "bytes") downloads.meetWeights({ loadedBytes: 0, totalBytes: 0, cached: false });
   const [files, moduleMs] = await Promise.all([
-<<<<<<< HEAD
     gatherWeights(weights, tasks, detector, audio, (bytes) => downloads.meetWeights(bytes), pose),
-    startModule(wasmUrl, downloads),
-=======
-    gatherWeights(
-      weights,
-      tasks,
-      detector,
-      audio,
-      ({ loadedBytes, totalBytes, cached }) => progress("weights", loadedBytes, totalBytes, cached),
-      pose,
-    ),
-    startModule(wasmUrl, engine),
->>>>>>> 99f62b10a0720e378f8596b8ae63928a3400ec33
+    startModule(wasmUrl, engine, downloads),
   ]);
   if (detector !== "short-range" && tasks.some((task) => FACE_TASKS.includes(task)) && !files.fullRangeDetector) {
     throw new AffectLensError("weights-missing", `weights have no \`fullRangeDetector\`, which the detector \`${detector}\` needs`);
@@ -188,15 +173,10 @@ function configure(lens, change) {
 
 /**
  * @param {string | undefined} wasmUrl
-<<<<<<< HEAD
+ * @param {import("./engine.js").Engine | undefined} engine
  * @param {Downloads} downloads
  */
-async function startModule(wasmUrl, downloads) {
-=======
- * @param {import("./engine.js").Engine} [engine]
- */
-async function startModule(wasmUrl, engine) {
->>>>>>> 99f62b10a0720e378f8596b8ae63928a3400ec33
+async function startModule(wasmUrl, engine, downloads) {
   const started = performance.now();
   const ended = new AbortController();
   const late = () => new Error("its address gives no answer");
@@ -204,19 +184,14 @@ async function startModule(wasmUrl, engine) {
     // Bundlers find the file by this very expression.
     const url = wasmUrl ?? new URL("./affectlens_bg.wasm", import.meta.url);
     const response = await within(MODULE_ANSWER_MS, fetch(url, { signal: ended.signal }), late);
-<<<<<<< HEAD
-    if (!response.ok) throw new Error(`\`${url}\` answered ${response.status}`);
-    const counting = downloads.countModule(response);
-    await within(MODULE_MS, Promise.all([initialise({ module_or_path: response }), counting]), late);
-=======
     if (!response.ok) throw new Error(`\`${url}\` answered ${response.status}; ${leftBehind("wasmUrl")}`);
     if (isPage(response)) throw new Error(`\`${url}\` answered with a page; ${leftBehind("wasmUrl")}`);
     return response;
   };
   try {
     const response = wasmUrl === undefined && engine ? unpack(engine.wasm) : await fetchModule();
-    await within(MODULE_MS, initialise({ module_or_path: response }), late);
->>>>>>> 99f62b10a0720e378f8596b8ae63928a3400ec33
+    const counting = downloads.countModule(response);
+    await within(MODULE_MS, Promise.all([initialise({ module_or_path: response }), counting]), late);
   } catch (cause) {
     ended.abort();
     throw new AffectLensError("module-failed", `the wasm module does not start: ${textOf(cause)}`, { cause });

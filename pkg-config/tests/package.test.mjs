@@ -156,11 +156,8 @@ test("the library carries code, types and licence, and no weights", () => {
       "listen.js",
       "microphone.d.ts",
       "microphone.js",
-<<<<<<< HEAD
       "module-size.js",
-=======
       "moved.js",
->>>>>>> 99f62b10a0720e378f8596b8ae63928a3400ec33
       "names.d.ts",
       "names.js",
       "options.js",
