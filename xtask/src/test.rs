@@ -167,7 +167,7 @@ fn page() -> Result<()> {
     step("npm package and page tests in Node and headless Chromium");
     run(
         in_www(&mut command("npm", ["test"]), &packages).env("AFFECTLENS_BIN", paths::binary()),
-        minutes(30),
+        minutes(45),
     )
 }
 
