@@ -1,8 +1,10 @@
 // @ts-check
 // Takes the sound of a stream or a playing element, 16,000 samples a second, without changing what is heard of it.
 
+import { carriedEngine } from "./engine.js";
 import { AffectLensError, textOf } from "./errors.js";
-import { RATE } from "./listen-worklet.js";
+import { leftBehind, whereItLies } from "./moved.js";
+import { RATE } from "./resampler.js";
 import { within } from "./time-limit.js";
 
 /**
@@ -234,16 +236,25 @@ async function openContext(options, workletUrl) {
   let address;
   try {
     if (!context.audioWorklet) throw new AffectLensError("insecure-context", "sound is captured on secure pages only (https or localhost)");
-    // Bundlers find the file by this very expression.
-    address = workletUrl ?? new URL("./listen-worklet.js", import.meta.url).href;
+    address = workletUrl ?? (await findWorklet());
     await within(WORKLET_MS, context.audioWorklet.addModule(address), () => new Error(`nothing came within ${WORKLET_MS / 1000} s`));
     return context;
   } catch (cause) {
     void context.close();
     if (cause instanceof AffectLensError) throw cause;
-    const message = `the module that captures sound does not load from ${address ?? import.meta.url}: ${textOf(cause)}; \`workletUrl\` gives another address`;
+    const hint = workletUrl === undefined ? leftBehind("workletUrl", address) : "`workletUrl` gives another address";
+    const message = `the module that captures sound does not load from ${address ?? import.meta.url}: ${textOf(cause)}; ${hint}`;
     throw new AffectLensError("module-failed", message, { cause });
+  } finally {
+    if (address?.startsWith("blob:")) URL.revokeObjectURL(address);
   }
+}
+
+async function findWorklet() {
+  const engine = await carriedEngine();
+  if (engine) return URL.createObjectURL(new Blob([engine.listenWorklet], { type: "text/javascript" }));
+  // Bundlers find the file by this very expression.
+  return whereItLies(new URL("./listen-worklet.js", import.meta.url));
 }
 
 /** @param {AudioContext} context */

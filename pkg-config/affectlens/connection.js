@@ -3,7 +3,7 @@
 
 import { AffectLensError, textOf } from "./errors.js";
 import { explainTransfer } from "./picture.js";
-import { explainStart, startWorker } from "./start-worker.js";
+import { explainStart, startAt, startFound, startText } from "./start-worker.js";
 
 /**
  * @typedef {import("./messages.js").Request} Request
@@ -15,8 +15,6 @@ import { explainStart, startWorker } from "./start-worker.js";
  * }} Listeners `onEnd`: nothing can be asked any more
  */
 
-/** Not written where it is used: bundlers would take it for one more file, as it is. */
-const WORKER = "./worker.js";
 /** How often a worker that owes an answer is asked for a sign of life. */
 const KNOCK_MS = 5_000;
 /**
@@ -47,14 +45,15 @@ export class Connection {
 
   /**
    * @param {string | undefined} workerUrl
+   * @param {string | undefined} script of the worker, where it is carried
    * @param {Listeners} listeners
    */
-  constructor(workerUrl, { onProgress, onRequest, onEnd }) {
-    const address = workerUrl ?? besideThis();
-    this.#address = address;
+  constructor(workerUrl, script, { onProgress, onRequest, onEnd }) {
     this.#onEnd = onEnd;
     try {
-      this.#worker = openWorker(address, workerUrl);
+      const { worker, address } = openWorker(workerUrl, script);
+      this.#worker = worker;
+      this.#address = address;
     } catch (error) {
       onEnd(/** @type {Error} */ (error));
       throw error;
@@ -84,7 +83,7 @@ export class Connection {
       }
     });
     this.#worker.addEventListener("error", (event) => {
-      this.close(new AffectLensError("module-failed", explainStart(address, event.message)));
+      this.close(new AffectLensError("module-failed", explainStart(this.#address, event.message)));
     });
     this.#worker.addEventListener("messageerror", () => {
       this.close(new AffectLensError("crashed", "the worker sent a message that cannot be read"));
@@ -157,29 +156,14 @@ export class Connection {
   }
 }
 
-function besideThis() {
-  try {
-    return new URL(WORKER, import.meta.url).href;
-  } catch {
-    // A script that has been made into a blob has nothing beside itself.
-    return import.meta.url;
-  }
-}
-
 /**
- * @param {string} address
  * @param {string | undefined} workerUrl
+ * @param {string | undefined} script
  */
-function openWorker(address, workerUrl) {
-  try {
-    return startWorker(address, () => {
-      if (workerUrl !== undefined) return new Worker(workerUrl, { type: "module" });
-      // Bundlers find the worker by this very expression.
-      return new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
-    });
-  } catch (cause) {
-    throw new AffectLensError("module-failed", explainStart(address, textOf(cause)), { cause });
-  }
+function openWorker(workerUrl, script) {
+  if (workerUrl !== undefined) return startAt(workerUrl);
+  if (script !== undefined) return startText(script);
+  return startFound(() => new Worker(new URL("./worker.js", import.meta.url), { type: "module" }));
 }
 
 /**

@@ -5,7 +5,8 @@
 
 import { instantiate } from "./cpu-instance.js";
 import { textOf } from "./errors.js";
-import { startWorker } from "./start-worker.js";
+import { unpack } from "./engine.js";
+import { startFound, startText } from "./start-worker.js";
 import { within } from "./time-limit.js";
 
 /**
@@ -27,8 +28,6 @@ const STACK = 131_072;
 /** A helper that has not answered by then is given up, and so is a module that has not come. */
 const START_MS = 10_000;
 const MODULE_MS = 20_000;
-/** Not written where it is used: bundlers would take it for one more file, as it is. */
-const HELPER = "./cpu-worker.js";
 
 /** A module with `i8x16.relaxed_swizzle` in it. */
 // prettier-ignore
@@ -40,6 +39,7 @@ const RELAXED_SIMD = new Uint8Array([
 /** What the large module calls to run its networks; see `src/web/workers.rs`. */
 export class CpuWorkers {
   #wanted;
+  #engine;
   #report = { threads: 1, relaxedSimd: false, fallback: /** @type {string | null} */ (null) };
   /** @type {Worker[]} */
   #helpers = [];
@@ -47,9 +47,13 @@ export class CpuWorkers {
   #instance;
   #workspace = { start: 0, bytes: 0 };
 
-  /** @param {number | undefined} threads the one that calls included */
-  constructor(threads) {
+  /**
+   * @param {number | undefined} threads the one that calls included
+   * @param {import("./engine.js").Engine} [engine] files that are carried
+   */
+  constructor(threads, engine) {
     this.#wanted = threads;
+    this.#engine = engine;
   }
 
   /** How networks run on the CPU. */
@@ -124,15 +128,18 @@ export class CpuWorkers {
 
   /** The module for this browser; the one without relaxed SIMD runs everywhere. */
   async #compile() {
+    const { cpuRelaxed, cpuSimd } = this.#engine ?? {};
     // Bundlers find the files by these very expressions.
     if (WebAssembly.validate(RELAXED_SIMD)) {
       try {
-        return { module: await compile(new URL("./affectlens_cpu_relaxed.wasm", import.meta.url)), relaxedSimd: true };
+        const module = await compile(() => new URL("./affectlens_cpu_relaxed.wasm", import.meta.url), cpuRelaxed);
+        return { module, relaxedSimd: true };
       } catch (error) {
         this.#fallBack(`no relaxed SIMD: ${textOf(error)}`);
       }
     }
-    return { module: await compile(new URL("./affectlens_cpu_simd.wasm", import.meta.url)), relaxedSimd: false };
+    const module = await compile(() => new URL("./affectlens_cpu_simd.wasm", import.meta.url), cpuSimd);
+    return { module, relaxedSimd: false };
   }
 
   /** @param {WebAssembly.Module} module */
@@ -172,10 +179,11 @@ export class CpuWorkers {
 
   /** @param {Start} start */
   #startHelper(start) {
-    const helper = startWorker(new URL(HELPER, import.meta.url), () => {
-      // Bundlers find the worker by this very expression.
-      return new Worker(new URL("./cpu-worker.js", import.meta.url), { type: "module" });
-    });
+    const script = this.#engine?.cpuWorker;
+    const { worker: helper } =
+      script === undefined
+        ? startFound(() => new Worker(new URL("./cpu-worker.js", import.meta.url), { type: "module" }))
+        : startText(script);
     this.#helpers.push(helper);
     const started = /** @type {Promise<void>} */ (
       new Promise((resolve, reject) => {
@@ -263,8 +271,13 @@ function cores() {
   return Number.isInteger(hardwareConcurrency) && hardwareConcurrency >= 1 ? hardwareConcurrency : 1;
 }
 
-/** @param {URL} url */
-async function compile(url) {
+/**
+ * @param {() => URL} beside the address beside this module
+ * @param {string} [carried] the file itself
+ */
+async function compile(beside, carried) {
+  if (carried !== undefined) return WebAssembly.compileStreaming(unpack(carried));
+  const url = beside();
   const ended = new AbortController();
   const late = () => {
     ended.abort();

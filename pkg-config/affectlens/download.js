@@ -2,10 +2,15 @@
 // Reads what a server sends, piece by piece, and never waits for it without end. Runs in the worker.
 
 import { AffectLensError, textOf } from "./errors.js";
+import { isPage } from "./moved.js";
 import { within } from "./time-limit.js";
 
 /** A server that sends nothing for so long is given up; a slow one may take as long as it needs. */
 const SILENCE_MS = 30_000;
+/** About files that are not there. */
+const HINT =
+  "; where a bundler leaves them behind, copy node_modules/affectlens-weights to where the page can fetch it, and give the " +
+  'address: `load({ weights: "/affectlens-weights/" })`';
 
 /**
  * The pieces of a file, as they come. Whoever stops reading ends the download.
@@ -23,7 +28,8 @@ export async function* download(url, init) {
   try {
     const answer = fetch(url, { credentials: "same-origin", signal: ended.signal, ...init });
     const response = await within(SILENCE_MS, answer, late);
-    if (!response.ok) throw missing(url, `answered ${response.status}`);
+    if (!response.ok) throw missing(url, `answered ${response.status}${response.status === 404 ? HINT : ""}`);
+    if (isPage(response)) throw missing(url, `answered with a page instead of a file${HINT}`);
     const reader = response.body?.getReader();
     while (reader) {
       const { done, value } = await within(SILENCE_MS, reader.read(), late);

@@ -4,6 +4,7 @@
 import { Backoff, MOST_AT_ONCE } from "./backoff.js";
 import { Connection } from "./connection.js";
 import { DISPOSE } from "./disposal.js";
+import { carriedEngine } from "./engine.js";
 import { AffectLensError } from "./errors.js";
 import { Listening, kindOfSource, readListenOptions } from "./listen.js";
 import { CONNECTIONS, FACE_TASKS, KEYPOINTS } from "./names.js";
@@ -272,7 +273,10 @@ class Lens {
   async #connect(device) {
     const { detector, tasks, audio, people, pose, weights, wasmUrl, workerUrl, threads, warmUp, onProgress } = this.#plan;
     const isRestart = this.#device !== undefined;
-    const connection = new Connection(workerUrl, {
+    const carried = workerUrl === undefined ? carriedEngine() : undefined;
+    const engine = carried && (await carried);
+    this.#refuseDisposed();
+    const connection = new Connection(workerUrl, engine?.worker, {
       onProgress: (progress) => onProgress?.(progress),
       onRequest: () => this.#requests++,
       onEnd: (error) => {
@@ -285,7 +289,8 @@ class Lens {
       const chosen = { device, detector, tasks, audio, people, pose };
       // The first picture after a failure is waited for already: nothing is run before it.
       return await connection.ask({
-        kind: "load", ...chosen, weights, wasmUrl, threads, warmUp: warmUp && !isRestart, settings: this.#settings, isRestart,
+        kind: "load", ...chosen, weights, wasmUrl, engine: engine && { ...engine }, threads, warmUp: warmUp && !isRestart,
+        settings: this.#settings, isRestart,
       });
     } catch (error) {
       connection.close(/** @type {Error} */ (error));

@@ -1,5 +1,6 @@
 // Messages between the page and its worker. Private to the package; not published.
 
+import type { Engine } from "./engine.js";
 import type { DetectorChoice, DeviceChoice, ErrorCode, FaceSettings, PoseVersion, Progress, Task, ViolenceSettings } from "./index.js";
 import type { Picture } from "./picture.js";
 import type { WeightsSource } from "./weights.js";
@@ -19,6 +20,8 @@ export type LoadRequest = {
   pose: PoseVersion;
   weights: WeightsSource;
   wasmUrl: string | undefined;
+  /** The package's files, where they are carried. */
+  engine: Engine | undefined;
   threads: number | undefined;
   warmUp: boolean;
   settings: GroupedSettings | undefined;

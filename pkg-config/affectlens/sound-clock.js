@@ -1,7 +1,7 @@
 // @ts-check
 // When sound was heard, on the clock that pictures have their times from.
 
-import { RATE } from "./listen-worklet.js";
+import { RATE } from "./resampler.js";
 
 /** A picture's time further off than this from where the clock stands is the time of another clock. */
 const OTHER_CLOCK_MS = 1000;

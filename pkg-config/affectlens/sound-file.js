@@ -2,7 +2,7 @@
 // Sound that is there as a whole: decoded, brought to 16 kHz, and handed over as far as the pictures are.
 
 import { AffectLensError } from "./errors.js";
-import { RATE, Resampler, limit, mixToMono } from "./listen-worklet.js";
+import { RATE, Resampler, limit, mixToMono } from "./resampler.js";
 
 /** A larger file is better played: all of its sound would be in memory at once, ten times as large. */
 const MOST_BYTES = 2 ** 28;

@@ -1,7 +1,7 @@
 // @ts-check
 // Sound on its way to the worker: one message in flight and those before a picture, and what waits has a bound.
 
-import { RATE } from "./listen-worklet.js";
+import { RATE } from "./resampler.js";
 
 /** Sound that waits, two seconds; the oldest gives way to the newest. */
 const MOST_SAMPLES = 2 * RATE;

@@ -5,8 +5,10 @@
 import initialise, { Lens, lastPanic } from "./affectlens.js";
 import { CpuWorkers } from "./cpu.js";
 import { Downloads } from "./downloads.js";
+import { unpack } from "./engine.js";
 import { AffectLensError, ERROR_CODES, textOf } from "./errors.js";
 import { findAdapter, guardGpu } from "./gpu.js";
+import { isPage, leftBehind } from "./moved.js";
 import { FACE_TASKS } from "./names.js";
 import { readPixels } from "./pixels.js";
 import { within } from "./time-limit.js";
@@ -108,7 +110,7 @@ function noModel() {
 }
 
 /** @param {LoadRequest} request */
-async function load({ device, detector, tasks, audio, people, pose, weights, wasmUrl, threads, warmUp, settings, isRestart }) {
+async function load({ device, detector, tasks, audio, people, pose, weights, wasmUrl, engine, threads, warmUp, settings, isRestart }) {
   const started = performance.now();
   progress("weights", 0, 0, false);
   const looking = device === "cpu" ? undefined : findAdapter(isRestart);
@@ -119,7 +121,7 @@ async function load({ device, detector, tasks, audio, people, pose, weights, was
   if (weights.kind === "bytes") downloads.meetWeights({ loadedBytes: 0, totalBytes: 0, cached: false });
   const [files, moduleMs] = await Promise.all([
     gatherWeights(weights, tasks, detector, audio, (bytes) => downloads.meetWeights(bytes), pose),
-    startModule(wasmUrl, downloads),
+    startModule(wasmUrl, engine, downloads),
   ]);
   if (detector !== "short-range" && tasks.some((task) => FACE_TASKS.includes(task)) && !files.fullRangeDetector) {
     throw new AffectLensError("weights-missing", `weights have no \`fullRangeDetector\`, which the detector \`${detector}\` needs`);
@@ -133,7 +135,7 @@ async function load({ device, detector, tasks, audio, people, pose, weights, was
   const adapter = await looking;
   usesGpu = adapter !== undefined && !adapter.obstacle;
   progress("device");
-  const cpu = new CpuWorkers(threads);
+  const cpu = new CpuWorkers(threads, engine);
   const opening = Lens.open(usesGpu ? device : "cpu", tasks, files, cpu, people);
   lens = await within(OPEN_MS, opening, () => tooLate("the networks were not built", OPEN_MS));
   if (settings) configure(lens, settings);
@@ -171,17 +173,23 @@ function configure(lens, change) {
 
 /**
  * @param {string | undefined} wasmUrl
+ * @param {import("./engine.js").Engine | undefined} engine
  * @param {Downloads} downloads
  */
-async function startModule(wasmUrl, downloads) {
+async function startModule(wasmUrl, engine, downloads) {
   const started = performance.now();
   const ended = new AbortController();
   const late = () => new Error("its address gives no answer");
-  try {
+  const fetchModule = async () => {
     // Bundlers find the file by this very expression.
     const url = wasmUrl ?? new URL("./affectlens_bg.wasm", import.meta.url);
     const response = await within(MODULE_ANSWER_MS, fetch(url, { signal: ended.signal }), late);
-    if (!response.ok) throw new Error(`\`${url}\` answered ${response.status}`);
+    if (!response.ok) throw new Error(`\`${url}\` answered ${response.status}; ${leftBehind("wasmUrl")}`);
+    if (isPage(response)) throw new Error(`\`${url}\` answered with a page; ${leftBehind("wasmUrl")}`);
+    return response;
+  };
+  try {
+    const response = wasmUrl === undefined && engine ? unpack(engine.wasm) : await fetchModule();
     const counting = downloads.countModule(response);
     await within(MODULE_MS, Promise.all([initialise({ module_or_path: response }), counting]), late);
   } catch (cause) {

@@ -42,7 +42,7 @@ test("the package is imported by name in Node without a browser", () => {
 test("every module is imported by name in Node, and what it does needs no browser or says so", () => {
   const seen = runModule(`
     const names = {};
-    for (const name of ["camera", "draw", "element", "export", "microphone", "watch"]) {
+    for (const name of ["camera", "draw", "element", "export", "inline", "microphone", "watch"]) {
       names[name] = Object.keys(await import("affectlens/" + name)).sort();
     }
     const { toCsv } = await import("affectlens/export");
@@ -55,6 +55,7 @@ test("every module is imported by name in Node, and what it does needs no browse
     draw: ["draw", "drawBoxes", "drawLabels", "drawMesh", "drawSkeletons", "fitPicture", "openSurface"],
     element: ["AffectLensElement"],
     export: ["toCsv", "toJsonLines"],
+    inline: ["AffectLensError", "CONNECTIONS", "KEYPOINTS", "load"],
     microphone: ["openMicrophone"],
     watch: ["watch"],
   });
@@ -90,8 +91,8 @@ test("loading outside a browser is refused before anything else, and it is said 
 test("every published entry resolves to a file, and inner files do not", () => {
   const entries = [
     "affectlens",
-    ...["camera", "draw", "element", "export", "microphone", "watch"].map((name) => `affectlens/${name}`),
-    ...["worker", "cpu-worker", "listen-worklet"].map((name) => `affectlens/${name}`),
+    ...["camera", "draw", "element", "export", "inline", "microphone", "watch"].map((name) => `affectlens/${name}`),
+    ...["worker", "cpu-worker", "listen-worklet"].flatMap((name) => [`affectlens/${name}`, `affectlens/${name}.js`]),
     ...["bg", "cpu_relaxed", "cpu_simd"].map((name) => `affectlens/affectlens_${name}.wasm`),
     "affectlens/package.json",
     "affectlens-weights",
@@ -139,6 +140,7 @@ test("the library carries code, types and licence, and no weights", () => {
       "draw.js",
       "element.d.ts",
       "element.js",
+      "engine.js",
       "errors.js",
       "export.d.ts",
       "export.js",
@@ -147,11 +149,15 @@ test("the library carries code, types and licence, and no weights", () => {
       "gpu.js",
       "index.d.ts",
       "index.js",
+      "inline-engine.js",
+      "inline.d.ts",
+      "inline.js",
       "listen-worklet.js",
       "listen.js",
       "microphone.d.ts",
       "microphone.js",
       "module-size.js",
+      "moved.js",
       "names.d.ts",
       "names.js",
       "options.js",
@@ -160,6 +166,7 @@ test("the library carries code, types and licence, and no weights", () => {
       "picture.js",
       "pixels.js",
       "platform.js",
+      "resampler.js",
       "settings.js",
       "sound-clock.js",
       "sound-file.js",
@@ -178,12 +185,21 @@ test("the library carries code, types and licence, and no weights", () => {
   );
 });
 
+test("the worklet is one script, as bundlers that copy it need it", () => {
+  assert.doesNotMatch(readFileSync(join(installed("affectlens"), "listen-worklet.js"), "utf8"), /\bimport\b|\bexport\b/);
+});
+
 test("both packages have the crate's version", () => {
   const crate = /^version = "(.+)"$/m.exec(readFileSync(resolve(www, "../Cargo.toml"), "utf8"))?.[1];
   for (const name of ["affectlens", "affectlens-weights"]) {
     assert.equal(readJson(join(installed(name), "package.json")).version, crate);
   }
-  assert.deepEqual(readJson(join(installed("affectlens"), "package.json")).peerDependencies, { "affectlens-weights": `^${crate}` });
+  // Each names the other: the types of the weights are the library's.
+  for (const [name, other] of [["affectlens", "affectlens-weights"], ["affectlens-weights", "affectlens"]]) {
+    const { peerDependencies, peerDependenciesMeta } = readJson(join(installed(name), "package.json"));
+    assert.deepEqual(peerDependencies, { [other]: `^${crate}` });
+    assert.deepEqual(peerDependenciesMeta, { [other]: { optional: true } });
+  }
 });
 
 test("weights are what their manifest says", () => {

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { before, describe, test } from "node:test";
 
-import { BLOCK, RATE, Resampler, limit, mixToMono } from "../affectlens/listen-worklet.js";
+import { BLOCK, RATE, Resampler, limit, mixToMono } from "../affectlens/resampler.js";
 import { readListenOptions } from "../affectlens/listen.js";
 import { BlockTimes, PictureClock } from "../affectlens/sound-clock.js";
 import { SoundFile } from "../affectlens/sound-file.js";

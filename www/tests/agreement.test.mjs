@@ -6,7 +6,7 @@ import { cpSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 
-import { Resampler } from "../../pkg-config/affectlens/listen-worklet.js";
+import { Resampler } from "../../pkg-config/affectlens/resampler.js";
 import { commandLine, ffmpeg, media, openBrowser, scratch, serve, tarballs, unpack } from "./harness.mjs";
 import { voice, writeWav } from "./wav.mjs";
 

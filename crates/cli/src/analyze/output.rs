@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{self, Write},
+    mem,
     path::{Path, PathBuf},
 };
 
@@ -39,6 +40,8 @@ pub(super) struct Output {
     sink: Option<Sink>,
     format: Format,
     columns: Columns,
+    /// Reports of the input so far.
+    count: u64,
 }
 
 /// Where reports go.
@@ -70,6 +73,16 @@ struct NamedReport<'a> {
     report: &'a FrameReport,
 }
 
+/// The end of an input, for programs that wait for it.
+#[derive(Serialize)]
+struct InputEnd<'a> {
+    file: &'a str,
+    ended: bool,
+    frames: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
 impl Output {
     pub(super) fn new(path: Option<PathBuf>, format: Format, columns: Columns) -> Self {
         Self {
@@ -77,6 +90,7 @@ impl Output {
             sink: None,
             format,
             columns,
+            count: 0,
         }
     }
 
@@ -113,7 +127,25 @@ impl Output {
                 lines.concat()
             }
         };
+        self.count += 1;
         self.emit(&lines)
+    }
+
+    /// Ends an input: counts from 0 again, and with `told` writes a line of JSON with how many reports it has and what was
+    /// wrong with it.
+    pub(super) fn end(&mut self, told: bool, file: &str, error: Option<String>) -> Result<()> {
+        let frames = mem::take(&mut self.count);
+        if !told {
+            return Ok(());
+        }
+        let mut line = serde_json::to_vec(&InputEnd {
+            file,
+            ended: true,
+            frames,
+            error,
+        })?;
+        line.push(b'\n');
+        self.emit(&line)
     }
 
     fn emit(&mut self, bytes: &[u8]) -> Result<()> {

@@ -6,6 +6,7 @@ mod audio;
 mod clips;
 mod extract;
 mod folders;
+mod lists;
 mod pictures;
 mod pose;
 mod run;

@@ -1,0 +1,2 @@
+// As `affectlens`, with worker and wasm modules inside: see the README's section on bundlers.
+export * from "./index.js";

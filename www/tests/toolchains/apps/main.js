@@ -1,0 +1,3 @@
+import { look } from "./look.js";
+
+void look();
