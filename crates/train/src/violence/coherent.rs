@@ -164,7 +164,7 @@ mod tests {
         let mut again = StdRng::seed_from_u64(4);
         assert_eq!(
             augment_clip(vec![picture()], COHERENT, &mut again),
-            [first.clone()]
+            std::slice::from_ref(first)
         );
     }
 
