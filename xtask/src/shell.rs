@@ -199,3 +199,23 @@ pub fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_beside_keeps_its_output_and_its_error() {
+        let beside = Beside::start("test", || {
+            step("beside");
+            run(&mut command("sh", ["-c", "echo out; exit 3"]), minutes(1))
+        });
+        let beside = beside.expect("a place for the log");
+        let log = beside.log.clone();
+        let error = beside.finish().expect_err("the program fails");
+        assert!(error.to_string().contains("exit status: 3"), "{error}");
+        let said = fs::read_to_string(log).expect("was written");
+        assert!(said.contains("==> beside\n"), "{said}");
+        assert!(said.ends_with("\nout\n"), "{said}");
+    }
+}
