@@ -24,7 +24,7 @@ export class Downloads {
   }
 
   /**
-   * Counts what comes of the module, beside whoever reads it: browsers keep the compiled code of a response that is theirs.
+   * Counts what comes of the module, beside whoever reads it, who gets the browser's own response.
    *
    * @param {Response} response
    */
