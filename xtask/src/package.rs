@@ -26,6 +26,18 @@ const WASM_FEATURES: [&str; 7] = [
     "--enable-simd",
 ];
 
+/// How cargo builds the engine for browsers.
+pub const WASM_BUILD: [&str; 8] = [
+    "--package",
+    "affectlens",
+    "--release",
+    "--target",
+    "wasm32-unknown-unknown",
+    "--no-default-features",
+    "--features",
+    "web",
+];
+
 /// The small module for the CPU, once for browsers with and once for those without relaxed SIMD.
 const CPU_MODULES: [(&str, &str); 2] = [
     ("affectlens_cpu_relaxed.wasm", "+simd128,+relaxed-simd"),
@@ -89,21 +101,8 @@ pub fn build_modules() -> Result<Modules> {
 
 fn build_wasm() -> Result<PathBuf> {
     step("building the wasm module (the first build takes 10 to 20 minutes)");
-    let arguments = [
-        "rustc",
-        "--package",
-        "affectlens",
-        "--lib",
-        "--crate-type",
-        "cdylib",
-        "--release",
-        "--target",
-        "wasm32-unknown-unknown",
-        "--no-default-features",
-        "--features",
-        "web",
-    ];
-    run(&mut command("cargo", arguments), minutes(60))?;
+    let arguments = ["rustc", "--lib", "--crate-type", "cdylib"];
+    run(command("cargo", arguments).args(WASM_BUILD), minutes(60))?;
     let built = paths::target().join("wasm32-unknown-unknown/release/affectlens.wasm");
     let out = paths::target().join("package/wasm");
     let stamp = out.join("stamp");

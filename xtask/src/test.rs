@@ -125,32 +125,24 @@ fn native() -> Result<()> {
 }
 
 /// Tests of the pipeline in wasm.
-const WASM_TESTS: [&str; 11] = [
-    "test",
-    "--package",
-    "affectlens",
-    "--release",
-    "--target",
-    "wasm32-unknown-unknown",
-    "--no-default-features",
-    "--features",
-    "web",
-    "--test",
-    "pipeline",
-];
+fn wasm_tests() -> Command {
+    let mut tests = command("cargo", ["test", "--test", "pipeline"]);
+    tests.args(package::WASM_BUILD);
+    tests
+}
 
 /// Builds what the last two parts run.
 fn modules() -> Result<()> {
     step("meanwhile, the modules for the browser and their tests");
     drop(package::build_modules()?);
-    run(command("cargo", WASM_TESTS).arg("--no-run"), minutes(45))
+    run(wasm_tests().arg("--no-run"), minutes(45))
 }
 
 fn wasm() -> Result<()> {
     step("wasm tests in headless Chromium (WebGPU in software, and CPU)");
     let path = std::env::var("PATH").unwrap_or_default();
     run(
-        command("cargo", WASM_TESTS)
+        wasm_tests()
             .env(
                 "PATH",
                 format!("{}:{path}", paths::tools().join("bin").display()),
