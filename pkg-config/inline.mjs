@@ -1,16 +1,16 @@
 // Makes one script of the worklet of the package `affectlens`, and writes its `inline-engine.js`: worker and worklet as scripts, and
-// the wasm modules, as texts. Comments, which a page would fetch, are left out of the other modules.
+// the wasm modules, as texts.
 //
 // node inline.mjs PACKAGE TOOLS: the folder with the built package, and the one in whose node_modules esbuild lies.
 
-import { readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { argv } from "node:process";
 import { gzipSync } from "node:zlib";
 
 const [folder, tools] = argv.slice(2);
-const { buildSync, transformSync } = createRequire(join(tools, "package.json"))("esbuild");
+const { buildSync } = createRequire(join(tools, "package.json"))("esbuild");
 
 /** A script with all that it imports. */
 function asOneScript(name) {
@@ -31,20 +31,6 @@ function asText(name) {
   return gzipSync(readFileSync(join(folder, name)), { level: 9 }).toString("base64");
 }
 
-/** Bundlers read comments of modules that find files or load others; those keep theirs. */
-const SPEAKS_TO_BUNDLERS = /import\.meta|\bimport\(\s*["'`/]|webpack|@vite/;
-
-function leaveOutComments() {
-  for (const name of readdirSync(folder).filter((file) => file.endsWith(".js"))) {
-    const text = readFileSync(join(folder, name), "utf8");
-    // Types are imported in comments.
-    if (SPEAKS_TO_BUNDLERS.test(text.replace(/import\("[^"]*"\)\./g, ""))) continue;
-    const { code } = transformSync(text, { target: "esnext", charset: "utf8", legalComments: "none" });
-    writeFileSync(join(folder, name), code);
-  }
-}
-
-leaveOutComments();
 const listenWorklet = asOneScript("listen-worklet.js");
 writeFileSync(join(folder, "listen-worklet.js"), listenWorklet);
 
