@@ -33,6 +33,11 @@ export const HEADERS = {
   "X-Content-Type-Options": "nosniff",
 };
 
+/** The documentation's pages have one script of TypeDoc's within them, and styles on the cells of tables. */
+const DOCS_POLICY = HEADERS["Content-Security-Policy"]
+  .replace("script-src 'self'", "script-src 'self' 'sha256-10m9WSfFWWa1qM9Z5+4hPCEFJP7DRPogeAkaBk+dSEo='")
+  .concat("; style-src 'self' 'unsafe-inline'");
+
 /**
  * Gives every answer of the preview server these headers. Its own option leaves out `304 Not Modified`, after which WebKit
  * starts no worker on an isolated page.
@@ -44,9 +49,12 @@ export function answerWith(headers) {
   return {
     name: "headers",
     configurePreviewServer({ middlewares }) {
-      middlewares.use((_, response, next) => {
+      middlewares.use(({ url }, response, next) => {
         for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
-        next();
+        if (url?.startsWith("/docs/")) response.setHeader("Content-Security-Policy", DOCS_POLICY);
+        // Links of the documentation are relative.
+        if (url === "/docs") response.writeHead(301, { Location: "/docs/" }).end();
+        else next();
       });
     },
   };

@@ -2,9 +2,6 @@
 // Where to read more: the sources, the documents, the package.
 
 import about from "affectlens/package.json";
-import modelCardUrl from "../../docs/model-card.md?url";
-import weightsUrl from "../../docs/weights.md?url";
-import usageUrl from "../../pkg-config/affectlens/README.md?url";
 
 import { byId, makeElement } from "./elements.js";
 
@@ -17,9 +14,11 @@ export function showLinks() {
   /** @type {[string, string | undefined][]} */
   const links = [
     ["Source code", homepage],
-    ["How to use the package", usageUrl],
-    ["Model card", modelCardUrl],
-    ["Weights and where they come from", weightsUrl],
+    ["Documentation", "docs/"],
+    ["How to use the package", "docs/documents/The_package.html"],
+    ["Model card", "docs/documents/Model_card__the_built-in_heads.html"],
+    ["Weights and where they come from", "docs/documents/Weights.html"],
+    ["Privacy and law", "docs/documents/Guide__privacy_and_law.html"],
     [`The package (affectlens ${about.version}, for npm install)`, /** @type {string | undefined} */ (PACKAGES.at(-1))],
   ];
   byId("links").append(...links.flatMap(([text, url]) => (url ? [makeLink(text, url)] : [])));

@@ -42,7 +42,7 @@ pub fn start(options: &Options) -> Result<()> {
     bail!("the server ended: {status}")
 }
 
-/// Installs the packed packages into the page's project and bundles it into `www/dist`.
+/// Installs the packed packages into the page's project, bundles it into `www/dist` and writes the documentation beside it.
 pub fn build_page() -> Result<package::Packages> {
     let packages = package::build()?;
     let www = paths::root().join("www");
@@ -72,6 +72,11 @@ pub fn build_page() -> Result<package::Packages> {
     step("bundling the page");
     run(
         command("npx", ["--no-install", "vite", "build"]).current_dir(&www),
+        minutes(5),
+    )?;
+    step("making the documentation's pages");
+    run(
+        command("npx", ["--no-install", "typedoc"]).current_dir(paths::docs_site()),
         minutes(5),
     )?;
     Ok(packages)

@@ -47,6 +47,11 @@ pub fn dist() -> PathBuf {
     root().join("pkg-config/dist")
 }
 
+/// What makes the documentation's pages.
+pub fn docs_site() -> PathBuf {
+    root().join("docs/site")
+}
+
 /// The command line, once built.
 pub fn binary() -> PathBuf {
     target().join("debug/affectlens")

@@ -265,7 +265,8 @@ fn weights() -> Result<()> {
 }
 
 fn page_packages() -> Result<()> {
-    npm_packages("the page's npm packages", &paths::root().join("www"))
+    npm_packages("the page's npm packages", &paths::root().join("www"))?;
+    npm_packages("the documentation's npm packages", &paths::docs_site())
 }
 
 fn npm_packages(what: &str, folder: &Path) -> Result<()> {

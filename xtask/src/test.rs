@@ -24,7 +24,7 @@ pub struct Options {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// Formatting and lints.
+    /// Formatting, lints, Rust documentation, packages for Cargo.
     Lint,
     /// Native tests, those on software Vulkan included.
     Native,
@@ -83,7 +83,7 @@ pub fn all(options: &Options) -> Result<()> {
 }
 
 fn lint() -> Result<()> {
-    step("formatting and lints");
+    step("formatting, lints, documentation, packages for Cargo");
     run(
         &mut command("cargo", ["fmt", "--all", "--check"]),
         minutes(2),
@@ -101,8 +101,26 @@ fn lint() -> Result<()> {
             ],
         ),
         minutes(30),
-    )
+    )?;
+    run(
+        command("cargo", ["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"),
+        minutes(15),
+    )?;
+    // Without building what was packed: that would build Burn anew.
+    let mut package = command("cargo", ["package", "--no-verify", "--allow-dirty"]);
+    for name in PUBLISHED {
+        package.args(["--package", name]);
+    }
+    run(&mut package, minutes(5))
 }
+
+/// The library and what it stands on.
+const PUBLISHED: [&str; 4] = [
+    "affectlens",
+    "affectlens-cpu",
+    "affectlens-formats",
+    "affectlens-process",
+];
 
 fn native() -> Result<()> {
     step("native tests (CPU, software Vulkan, command line)");

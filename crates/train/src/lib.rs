@@ -1,7 +1,7 @@
 //! Trains heads on frozen features: expression, valence and arousal, action units, violence. Backbones for violence and
 //! expression can be trained with them.
 //!
-//! The recipes are those of the HSEmotion team at ABAW-10. One loop ([`fit`]) trains every network; a recipe gives what is
+//! The recipes are those of the HSEmotion team at ABAW-10. One loop (`fit`) trains every network; a recipe gives what is
 //! minimised, how an epoch's batches are drawn, and how the network is scored. Training takes rows and labels and gives
 //! weights; where they come from and go to is the caller's.
 
