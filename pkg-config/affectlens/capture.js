@@ -242,12 +242,19 @@ async function openContext(options, workletUrl) {
   } catch (cause) {
     void context.close();
     if (cause instanceof AffectLensError) throw cause;
-    const hint = workletUrl === undefined ? leftBehind("workletUrl", address) : "`workletUrl` gives another address";
+    const hint = workletUrl === undefined ? hintFor(address) : "`workletUrl` gives another address";
     const message = `the module that captures sound does not load from ${address ?? import.meta.url}: ${textOf(cause)}; ${hint}`;
     throw new AffectLensError("module-failed", message, { cause });
   } finally {
     if (address?.startsWith("blob:")) URL.revokeObjectURL(address);
   }
+}
+
+/** @param {string} [address] */
+function hintFor(address) {
+  if (!address?.startsWith("blob:")) return leftBehind("workletUrl", address);
+  const policy = "where the page has a Content-Security-Policy, `affectlens/inline` needs `blob:` in its `script-src` to hear";
+  return `${policy}, or in \`workletUrl\` the address of a copy of listen-worklet.js`;
 }
 
 async function findWorklet() {

@@ -60,6 +60,22 @@ const TOOLCHAINS = [
 const chosen = TOOLCHAINS.filter(({ isOrdinary }) => isOrdinary || env.AFFECTLENS_TOOLCHAINS === "all");
 const everything = { ...LIMIT, skip: env.AFFECTLENS_TOOLCHAINS !== "all" && "runs with AFFECTLENS_TOOLCHAINS=all" };
 
+/** Hears a tone from its own page, with what is carried. */
+const HEARS = `
+import { load } from "/library/inline.js";
+document.querySelector("button").onclick = async () => {
+  const context = new AudioContext();
+  const tone = context.createOscillator();
+  const { stream } = tone.connect(context.createMediaStreamDestination());
+  tone.start();
+  const workletUrl = new URL(location).searchParams.get("workletUrl") ?? undefined;
+  const lens = await load({ weights: "/weights/", audio: true, warmUp: false, device: "cpu", workletUrl });
+  const { code, message } = await lens.listen(stream).catch((error) => error);
+  lens.dispose();
+  document.documentElement.dataset.outcome = code ? code + ": " + message : "hears";
+};
+`;
+
 const site = makeSite();
 const files = { "face.png": join(site, "face.png") };
 const servers = {};
@@ -113,6 +129,24 @@ test("a plain page carries worker and wasm in one module", LIMIT, async (context
   agrees(await visit(`${server.url}inline.html`), true);
   const asked = server.requests.filter((url) => /\/(cpu-)?worker\.js|\.wasm/.test(url));
   assert.deepEqual(asked, []);
+});
+
+test("what it carries hears where the policy allows it or finds a copy, and says so elsewhere", LIMIT, async (context) => {
+  writeFileSync(join(site, "hears.html"), `<!doctype html><title>hears</title><button>Hear</button><script type="module" src="/hears.js"></script>`);
+  writeFileSync(join(site, "hears.js"), HEARS);
+  const allowed = { ...INLINE, "Content-Security-Policy": INLINE["Content-Security-Policy"].replace("script-src", "script-src blob:") };
+  const heard = async (headers, query = "") => {
+    const server = await serve(site, { headers });
+    context.after(() => server.close());
+    const page = await browser.newPage();
+    await page.goto(`${server.url}hears.html${query}`);
+    await page.click("button");
+    await page.waitForFunction(() => document.documentElement.dataset.outcome, undefined, { timeout: PAGE_MS });
+    return page.evaluate(() => document.documentElement.dataset.outcome);
+  };
+  assert.equal(await heard(allowed), "hears");
+  assert.equal(await heard(INLINE, "?workletUrl=/library/listen-worklet.js"), "hears");
+  assert.match(await heard(INLINE), /^module-failed: .*`affectlens\/inline` needs `blob:` in its `script-src` to hear, or in `workletUrl`/);
 });
 
 for (const { name, app, command, start, out, script, inline, headers } of chosen) {
