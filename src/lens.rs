@@ -13,7 +13,7 @@ pub mod sound;
 pub mod violence;
 
 use clock::{Passage, StreamClock};
-pub use files::{LensWeights, PeopleWeights};
+pub use files::LensWeights;
 pub use neutral::NeutralSpan;
 use neutral::Place;
 use pending::PendingFrames;
@@ -217,7 +217,12 @@ impl Lens {
             None => Vec::new(),
         };
         let violence = match &mut self.violence {
-            Some(violence) => Some(violence.analyze(frame, number, time_ms).await?),
+            Some(violence) => {
+                if let Some(people) = &people {
+                    violence.meet(people.iter().map(people::of_report).collect());
+                }
+                Some(violence.analyze(frame, number, time_ms).await?)
+            }
             None => None,
         };
         Ok(FrameReport {

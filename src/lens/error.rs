@@ -89,8 +89,8 @@ pub enum LensError {
     },
     /// A violence head reads more than frames.
     #[error(
-        "violence head `{head}` also needs {stream}, {width} numbers a frame, which streams of frames do not have; expected a \
-         head that reads frames alone"
+        "violence head `{head}` also needs {stream}, {width} numbers a frame, and nothing that tells them was given (a page has \
+         nothing); expected a head that reads frames alone"
     )]
     SecondStream {
         /// Architecture of the head.

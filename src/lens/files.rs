@@ -3,6 +3,7 @@
 use crate::{
     error::LensError,
     faces::{ClassifierWeights, FaceWeights},
+    people::PeopleWeights,
     role::Role,
     task::{Task, Tasks},
     violence::ViolenceWeights,
@@ -20,18 +21,10 @@ pub struct LensWeights {
     pub people: Option<PeopleWeights>,
 }
 
-/// Files that people are found with.
-#[derive(Clone, Debug)]
-pub struct PeopleWeights {
-    /// Detector, architecture `pose-detector`.
-    pub detector: Weights,
-    /// Points of a body, architecture `pose-landmarks`, `pose-landmarks-full` or `pose-landmarks-heavy`.
-    pub landmarks: Weights,
-}
-
 impl LensWeights {
     /// Reads the files that the tasks use: `find` gives the file of a role if it is there, `parse` reads it. What a part
-    /// cannot do without is looked for before anything of it is read.
+    /// cannot do without is looked for before anything of it is read. What tells a violence head's second stream has no role:
+    /// [`ViolenceWeights::second`] is `None`.
     ///
     /// # Errors
     ///
@@ -77,6 +70,7 @@ impl LensWeights {
             Ok(ViolenceWeights {
                 backbone: parse(Role::ViolenceBackbone, backbone)?,
                 head: parse(Role::ViolenceHead, head)?,
+                second: None,
             })
         };
         let read_people = || -> Result<PeopleWeights, E> {

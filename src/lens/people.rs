@@ -1,17 +1,17 @@
 //! People in streams of frames: their points, and numbers that stay with them.
 
-use super::files::PeopleWeights;
 use crate::{
     device::OpenedDevice,
     error::LensError,
     face::Detection,
     frame::Frame,
     part::warm_up,
-    person::{Keypoint, Person},
+    person::{KEYPOINTS, Keypoint, Person},
     pose::{Followed, PoseDetector, PoseLandmarker, PoseLandmarks},
     report::PersonReport,
     role::Role,
     tracking::{Tracker, TrackerConfig},
+    weights::Weights,
 };
 
 /// People that are looked for unless a caller says otherwise, as in the published violence systems.
@@ -19,6 +19,15 @@ pub const DEFAULT_MOST: usize = 2;
 
 /// People of a frame that can be asked for: each one takes a run of a network.
 pub const MOST: u16 = 100;
+
+/// Files that people are found with.
+#[derive(Clone, Debug)]
+pub struct PeopleWeights {
+    /// Detector, architecture `pose-detector`.
+    pub detector: Weights,
+    /// Points of a body, architecture `pose-landmarks`, `pose-landmarks-full` or `pose-landmarks-heavy`.
+    pub landmarks: Weights,
+}
 
 /// Finds the people in one stream of frames.
 ///
@@ -38,26 +47,12 @@ impl PeopleLens {
     ///
     /// [`LensError`] if the weights do not fit or the GPU refuses a kernel.
     pub async fn load(weights: &PeopleWeights, device: &OpenedDevice) -> Result<Self, LensError> {
-        let PeopleWeights {
-            detector,
-            landmarks,
-        } = weights;
-        let lens = Self {
-            landmarker: PoseLandmarker::new(
-                PoseDetector::load(detector, device)
-                    .map_err(LensError::weights(Role::PoseDetector))?,
-                PoseLandmarks::load(landmarks, device)
-                    .map_err(LensError::weights(Role::PoseLandmarks))?,
-            ),
+        Ok(Self {
+            landmarker: load_landmarker(weights, device).await?,
             most: DEFAULT_MOST,
             followed: Followed::default(),
             tracker: Tracker::new(TrackerConfig::default()),
-        };
-        warm_up(device, async |blank| {
-            Ok(lens.landmarker.warm_up(blank).await?)
         })
-        .await?;
-        Ok(lens)
     }
 
     /// Sets how many people are looked for in a frame at most, from the next frame on; everyone else is left aside.
@@ -113,6 +108,27 @@ impl PeopleLens {
     }
 }
 
+/// Puts both networks on the device; on a GPU all kernels are compiled and tried.
+///
+/// # Errors
+///
+/// [`LensError`] if the weights do not fit or the GPU refuses a kernel.
+pub(crate) async fn load_landmarker(
+    weights: &PeopleWeights,
+    device: &OpenedDevice,
+) -> Result<PoseLandmarker, LensError> {
+    let PeopleWeights {
+        detector,
+        landmarks,
+    } = weights;
+    let landmarker = PoseLandmarker::new(
+        PoseDetector::load(detector, device).map_err(LensError::weights(Role::PoseDetector))?,
+        PoseLandmarks::load(landmarks, device).map_err(LensError::weights(Role::PoseLandmarks))?,
+    );
+    warm_up(device, async |blank| Ok(landmarker.warm_up(blank).await?)).await?;
+    Ok(landmarker)
+}
+
 /// What the tracker goes by: the box alone.
 fn boxed(person: &Person) -> Detection {
     Detection {
@@ -132,5 +148,22 @@ fn report((id, person): (u64, Person)) -> PersonReport {
         bounding_box: person.bounding_box(),
         score: person.score,
         keypoints: person.keypoints.iter().map(keypoint).collect(),
+    }
+}
+
+/// The person that a report is about.
+pub(crate) fn of_report(report: &PersonReport) -> Person {
+    let mut keypoints = [Keypoint::default(); KEYPOINTS.len()];
+    for (keypoint, [x, y, z, visibility]) in keypoints.iter_mut().zip(&report.keypoints) {
+        *keypoint = Keypoint {
+            place: [*x, *y, *z],
+            visibility: *visibility,
+            // Reports do not hold it; what can be seen lies in the frame.
+            presence: *visibility,
+        };
+    }
+    Person {
+        keypoints,
+        score: report.score,
     }
 }

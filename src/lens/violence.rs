@@ -5,6 +5,10 @@
 //! probability of the one before.
 
 mod embedder;
+mod files;
+mod frames;
+#[cfg(not(target_family = "wasm"))]
+mod second;
 mod stream;
 
 use serde::Serialize;
@@ -15,27 +19,20 @@ use crate::{
     device::OpenedDevice,
     error::LensError,
     frame::Frame,
-    head::{TemporalHead, TemporalKind},
+    head::TemporalHead,
     part::{Found, expect_embedding, warm_up},
+    person::Person,
     report::{LiveViolence, ViolenceReport, ViolenceUpdate},
     role::Role,
     weights::Weights,
     windowing::{Sampler, StreamingWindows, Windows},
 };
-use embedder::Embedder;
+use embedder::{Before, Embedder};
+pub use files::{SecondWeights, ViolenceWeights};
 use stream::{Stream, USUAL_INTERVAL_MS, scored};
 
 /// Longest step between the frames of a network over windows: what is kept of them stays below a gigabyte.
 const MOST_STEP: usize = 32;
-
-/// Files that violence is detected with.
-#[derive(Clone, Debug)]
-pub struct ViolenceWeights {
-    /// Backbone that embeds whole frames, or looks at windows of them.
-    pub backbone: Weights,
-    /// Temporal head over its embeddings; its metadata carries the settings.
-    pub head: Weights,
-}
 
 /// The networks that detect violence, and how long their window is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -67,6 +64,8 @@ pub struct ViolenceLens {
     windows: Windows,
     controls: ViolenceControls,
     stream: Option<Stream>,
+    /// The people in the next frame, where somebody has looked for them.
+    people: Option<Vec<Person>>,
 }
 
 impl ViolenceLens {
@@ -76,8 +75,7 @@ impl ViolenceLens {
     ///
     /// [`LensError`] if the weights do not fit or the GPU refuses a kernel.
     pub async fn load(weights: &ViolenceWeights, device: &OpenedDevice) -> Result<Self, LensError> {
-        let embedder = Embedder::load(&weights.backbone, device)?;
-        expect_one_stream(&weights.head)?;
+        let embedder = Embedder::load(weights, device).await?;
         let head = TemporalHead::load(&weights.head, &OpenedDevice::cpu().device)
             .map_err(LensError::weights(Role::ViolenceHead))?;
         let settings = ViolenceSettings::read(&weights.head.metadata.extra)?;
@@ -104,10 +102,11 @@ impl ViolenceLens {
             head,
             windows,
             stream: None,
+            people: None,
         };
         let embedder = &lens.embedder;
         warm_up(device, async |blank| {
-            let seen = embedder.see(blank).await?;
+            let seen = embedder.see(blank, &mut Before::default()).await?;
             let window = vec![&seen; embedder.length().unwrap_or(1)];
             embedder.window(&window).map(drop)
         })
@@ -139,6 +138,12 @@ impl ViolenceLens {
     /// Forgets the stream.
     pub fn reset(&mut self) {
         self.stream = None;
+        self.people = None;
+    }
+
+    /// Tells who is in the next frame: where the head reads skeletons, nobody is looked for a second time.
+    pub fn meet(&mut self, people: Vec<Person>) {
+        self.people = Some(people);
     }
 
     /// Takes a frame of a live stream, and reports what is known so far.
@@ -154,7 +159,9 @@ impl ViolenceLens {
     ) -> Result<ViolenceReport, LensError> {
         let live = StreamingWindows::live(self.windows, self.controls.every)?;
         let rate = self.facts.frames_per_second;
+        let people = self.people.take();
         let stream = self.stream.get_or_insert_with(|| Stream::new(live, rate));
+        stream.before.people = people;
         let scored_window = stream
             .take(&self.embedder, &self.head, frame, number, time_ms)
             .await?;
@@ -196,7 +203,9 @@ impl ViolenceLens {
     ) -> Result<Vec<Found<ViolenceReport>>, LensError> {
         let rate = self.facts.frames_per_second;
         let clip = StreamingWindows::clip(self.windows);
+        let people = self.people.take();
         let stream = self.stream.get_or_insert_with(|| Stream::new(clip, rate));
+        stream.before.people = people;
         stream
             .take(&self.embedder, &self.head, frame, number, time_ms)
             .await?;
@@ -217,19 +226,6 @@ impl ViolenceLens {
             stream.score(&self.embedder, &self.head, start)?;
         }
         Ok(stream.complete(self.controls.threshold))
-    }
-}
-
-/// Confirms that a head reads frames alone.
-fn expect_one_stream(weights: &Weights) -> Result<(), LensError> {
-    let head = &weights.metadata.architecture;
-    match TemporalKind::from_architecture(head).and_then(TemporalKind::fusion) {
-        None => Ok(()),
-        Some(fusion) => Err(LensError::SecondStream {
-            head: head.clone(),
-            stream: fusion.stream().name(),
-            width: fusion.stream().width(),
-        }),
     }
 }
 

@@ -22,7 +22,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use crate::seeded::seeded;
 
 const BACKBONE: &str = "faceres";
-const WIDTH: usize = 1024;
+pub(super) const WIDTH: usize = 1024;
 const VIOLENCE: Tasks = Tasks::new(&[Task::Violence]);
 
 pub(super) fn settings(frames_per_second: Option<f32>) -> ViolenceSettings {
@@ -34,9 +34,10 @@ pub(super) fn settings(frames_per_second: Option<f32>) -> ViolenceSettings {
 }
 
 pub(super) fn weights(kind: TemporalKind, settings: &ViolenceSettings) -> ViolenceWeights {
+    let second = kind.fusion().map(|fusion| fusion.stream().width());
     let config = TemporalConfig {
         kind,
-        features: WIDTH,
+        features: WIDTH + second.unwrap_or_default(),
     };
     let mut head = config.init(3, &Device::flex()).to_weights();
     settings.write(&mut head.metadata.extra);
@@ -45,6 +46,7 @@ pub(super) fn weights(kind: TemporalKind, settings: &ViolenceSettings) -> Violen
     ViolenceWeights {
         backbone: seeded(BACKBONE),
         head,
+        second: None,
     }
 }
 
@@ -62,23 +64,35 @@ pub(super) fn frame(number: usize) -> Frame {
     Frame::from_rgb(64, 48, pixels.collect()).expect("whole rows")
 }
 
-fn time_ms(number: usize) -> f64 {
+pub(super) fn time_ms(number: usize) -> f64 {
     number as f64 * 40.0
 }
 
-/// The probabilities of a file, put together by hand.
+/// The probabilities of a film, put together by hand.
 fn expected(weights: &ViolenceWeights, settings: &ViolenceSettings, frames: usize) -> Vec<f32> {
+    let film: Vec<_> = (0..frames).map(frame).collect();
+    expected_beside(weights, settings, &film, |_| Vec::new())
+}
+
+/// The same for any frames; `second` gives what the head reads beside the embedding of a frame.
+pub(super) fn expected_beside(
+    weights: &ViolenceWeights,
+    settings: &ViolenceSettings,
+    film: &[Frame],
+    mut second: impl FnMut(&Frame) -> Vec<f32>,
+) -> Vec<f32> {
     let backbone = Backbone::load(&weights.backbone, &OpenedDevice::cpu()).expect("fits");
     let head = TemporalHead::load(&weights.head, &Device::flex()).expect("fits");
     let mut sampler = Sampler::new(settings.frames_per_second);
     let mut sample_of = Vec::new();
     let mut embeddings: Vec<Vec<f32>> = Vec::new();
-    for number in 0..frames {
+    for (number, frame) in film.iter().enumerate() {
         if sampler.takes(time_ms(number)) {
-            let picture = crop::resize(&frame(number), backbone.facts().input_side);
+            let picture = crop::resize(frame, backbone.facts().input_side);
             let batch = crop::batch(&[picture], &backbone.facts().normalisation, &Device::flex());
             let embedding = backbone.forward(batch.expect("one")).embedding;
-            embeddings.push(embedding.into_data().iter().collect());
+            let embedding = embedding.into_data();
+            embeddings.push(embedding.iter().chain(second(frame)).collect());
         }
         sample_of.push(embeddings.len() - 1);
     }
@@ -92,7 +106,8 @@ fn expected(weights: &ViolenceWeights, settings: &ViolenceSettings, frames: usiz
                 .iter()
                 .flat_map(|at| embeddings[*at].clone())
                 .collect();
-            let window = TensorData::new(values, [1, settings.length, WIDTH]);
+            let width = values.len() / settings.length;
+            let window = TensorData::new(values, [1, settings.length, width]);
             let logits = head.forward(Tensor::from_data(window, &Device::flex()));
             head.probabilities(&logits.into_data().iter().collect::<Vec<f32>>())
         })
@@ -112,7 +127,7 @@ fn file(lens: &mut Lens, frames: usize) -> Vec<FrameReport> {
     reports
 }
 
-fn probability(report: &FrameReport) -> f32 {
+pub(super) fn probability(report: &FrameReport) -> f32 {
     match &report.violence {
         Some(ViolenceReport::Scored {
             probability,
@@ -311,8 +326,8 @@ fn heads_that_do_not_fit_are_refused() {
     assert_eq!(
         refusal(TemporalKind::Tcn, |head| head.metadata.architecture =
             "temporal-skeleton-attention-tcn".to_owned()),
-        "violence head `temporal-skeleton-attention-tcn` also needs skeletons, 406 numbers a frame, which streams of frames \
-         do not have; expected a head that reads frames alone"
+        "violence head `temporal-skeleton-attention-tcn` also needs skeletons, 406 numbers a frame, and nothing that tells \
+         them was given (a page has nothing); expected a head that reads frames alone"
     );
     assert!(
         refusal(TemporalKind::Tcn, |head| head.metadata.architecture =

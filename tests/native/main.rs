@@ -20,6 +20,7 @@ mod names;
 mod optical_flow;
 mod pipeline;
 mod pose;
+mod second_stream;
 #[path = "../seeded/mod.rs"]
 mod seeded;
 #[path = "../seeded/sound.rs"]

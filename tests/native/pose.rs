@@ -8,8 +8,8 @@ use affectlens::device::OpenedDevice;
 use affectlens::face::RotatedBox;
 use affectlens::frame::Frame;
 use affectlens::kernel::{Network, read_back};
-use affectlens::lens::{Lens, LensWeights, PeopleWeights};
-use affectlens::people::DEFAULT_MOST;
+use affectlens::lens::{Lens, LensWeights};
+use affectlens::people::{DEFAULT_MOST, PeopleWeights};
 use affectlens::person::{KEYPOINTS, Person};
 use affectlens::pose::{
     self, Followed, LANDMARK_VALUES, PoseDetector, PoseLandmarker, PoseLandmarks, PoseVersion,
@@ -70,14 +70,14 @@ fn weights(name: &str) -> Weights {
         .expect("valid weights")
 }
 
-fn people_weights() -> PeopleWeights {
+pub(super) fn people_weights() -> PeopleWeights {
     PeopleWeights {
         detector: weights("pose-detector"),
         landmarks: weights(PoseVersion::LITE.name),
     }
 }
 
-fn landmarker(device: &OpenedDevice) -> PoseLandmarker {
+pub(super) fn landmarker(device: &OpenedDevice) -> PoseLandmarker {
     let PeopleWeights {
         detector,
         landmarks,

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 
 use crate::outputs::{expect_other_file, expect_outputs};
-use crate::second_stream::{FLOW_BACKBONE, stamp_flow, stream_of};
+use crate::two_streams::{FLOW_BACKBONE, stamp_flow, stream_of};
 use affectlens::audio::SPEECH_NAMES;
 use affectlens::backbone;
 use affectlens::calibration::ViolenceSettings;

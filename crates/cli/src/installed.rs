@@ -5,15 +5,20 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Error, Result, anyhow, bail};
 use burn::tensor::Device;
 
-use super::{detector::DetectorOption, pose::PoseOption};
+use super::{
+    detector::DetectorOption,
+    pose::PoseOption,
+    two_streams::{flow_backbone, stream_of},
+};
 use affectlens::{
     backbone::MobileNetConfig,
     faces::{ClassifierWeights, FaceWeights},
-    head::{ActionUnits, Mlp, TemporalHead, ValenceArousal},
-    lens::{LensWeights, PeopleWeights},
+    head::{ActionUnits, Mlp, SecondStream, TemporalHead, TemporalKind, ValenceArousal},
+    lens::LensWeights,
+    people::PeopleWeights,
     role::{Origin, Role},
     task::{Task, Tasks},
-    violence::ViolenceWeights,
+    violence::{SecondWeights, ViolenceWeights},
     weights::{CatalogEntry, Weights, WeightsError, cache_dir},
 };
 
@@ -203,7 +208,7 @@ impl InstalledWeights {
             faces: faces.transpose()?,
             violence: tasks
                 .contains(Task::Violence)
-                .then(|| self.violence())
+                .then(|| self.violence(pose))
                 .transpose()?,
             people: tasks
                 .contains(Task::Pose)
@@ -263,17 +268,24 @@ impl InstalledWeights {
         })
     }
 
-    /// The head of the folder, else the built-in one, and the backbone that it was trained on.
-    fn violence(&self) -> Result<ViolenceWeights> {
+    /// The head of the folder, else the built-in one, the backbone that it was trained on, and what tells its second stream.
+    fn violence(&self, pose: PoseOption) -> Result<ViolenceWeights> {
         let head = self.violence_head()?;
         let Some(backbone) = head.metadata.embedding() else {
             bail!(
                 "`violence-head` does not name its backbone, expected `embedding` in its metadata"
             );
         };
+        let kind = TemporalKind::from_architecture(&head.metadata.architecture);
+        let second = match kind.and_then(stream_of) {
+            None => None,
+            Some(SecondStream::Skeletons) => Some(SecondWeights::Skeletons(self.people(pose)?)),
+            Some(SecondStream::Flow) => Some(SecondWeights::Flow(self.read(flow_backbone(&head))?)),
+        };
         Ok(ViolenceWeights {
             backbone: self.read(backbone)?,
             head,
+            second,
         })
     }
 

@@ -21,6 +21,7 @@ mod second_stream;
 mod tables;
 mod train;
 mod tune;
+mod two_streams;
 mod weights;
 
 use std::process::ExitCode;

@@ -4,17 +4,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use super::{DeviceOption, installed::InstalledWeights, readers::feature_cache};
+use super::{
+    DeviceOption,
+    installed::InstalledWeights,
+    readers::feature_cache,
+    two_streams::{FLOW_BACKBONE, flow_backbone, stamp_flow, stream_of},
+};
 use affectlens::{
-    head::{FusionKind, SecondStream, TemporalKind},
+    head::{SecondStream, TemporalKind},
     weights::Weights,
 };
 use affectlens_data::SecondReader;
-
-/// Key, in the metadata of a head, of the backbone for pictures of the optical flow.
-const FLOW_EMBEDDING: &str = "flow_embedding";
-/// The published backbone for pictures of the optical flow.
-pub(crate) const FLOW_BACKBONE: &str = "efficientnet-b0";
 
 /// Where the second stream of videos is.
 #[derive(clap::Args, Debug)]
@@ -36,19 +36,6 @@ pub(crate) struct SecondStreamOptions {
     /// Refuse videos without skeletons or pictures of the flow that the head reads.
     #[arg(long)]
     strict: bool,
-}
-
-/// The second stream that a head reads.
-pub(crate) fn stream_of(head: TemporalKind) -> Option<SecondStream> {
-    head.fusion().map(FusionKind::stream)
-}
-
-/// Names the backbone for pictures of the optical flow in a head that reads them.
-pub(crate) fn stamp_flow(kind: TemporalKind, backbone: &str, head: &mut Weights) {
-    if stream_of(kind) == Some(SecondStream::Flow) {
-        let extra = &mut head.metadata.extra;
-        extra.insert(FLOW_EMBEDDING.to_owned(), backbone.to_owned());
-    }
 }
 
 fn expect_folder(option: &str, folder: &Path) -> Result<()> {
@@ -155,8 +142,9 @@ impl SecondStreamOptions {
     }
 
     fn flow_backbone<'a>(&'a self, trained: Option<&'a Weights>) -> &'a str {
-        let trained = trained.and_then(|head| head.metadata.extra.get(FLOW_EMBEDDING));
-        let name = self.flow_backbone.as_ref().or(trained);
-        name.map_or(FLOW_BACKBONE, String::as_str)
+        let named = self.flow_backbone.as_deref();
+        named
+            .or(trained.map(flow_backbone))
+            .unwrap_or(FLOW_BACKBONE)
     }
 }

@@ -1,25 +1,43 @@
-//! What the head reads of a window: an embedding of each frame, or features of a few moments of the window.
+//! What the head reads of a window: an embedding of each frame, with a second stream beside it where the head reads two, or
+//! features of a few moments of the window.
 
 use burn::tensor::{Tensor, TensorData};
 
 #[cfg(not(target_family = "wasm"))]
-use crate::clip::{ClipBackbone, ClipConfig, ClipFrame};
+use super::second::{self, SecondInput};
+use super::{files::ViolenceWeights, frames::embed};
 use crate::{
     backbone::Backbone,
-    crop,
     device::OpenedDevice,
     error::LensError,
     frame::Frame,
-    kernel::read_back,
+    head::{FusionKind, TemporalKind},
+    person::Person,
     role::Role,
     weights::{Weights, WeightsError},
 };
+#[cfg(not(target_family = "wasm"))]
+use crate::{
+    clip::{ClipBackbone, ClipConfig, ClipFrame},
+    kernel::read_back,
+};
 
-/// The network that looks at frames or windows, on its device.
+/// The networks that look at frames or windows, on their device.
 #[derive(Debug)]
 pub(super) struct Embedder {
     device: OpenedDevice,
     network: Network,
+    #[cfg(not(target_family = "wasm"))]
+    second: Option<SecondInput>,
+}
+
+/// What is known before a frame is looked at.
+#[derive(Debug, Default)]
+pub(super) struct Before {
+    /// The people in the frame, where somebody has looked for them.
+    pub(super) people: Option<Vec<Person>>,
+    #[cfg(not(target_family = "wasm"))]
+    frame: second::Before,
 }
 
 #[derive(Debug)]
@@ -34,20 +52,55 @@ enum Network {
 /// A frame as windows hold it: made once, however many windows hold it.
 #[derive(Debug)]
 pub(super) enum Seen {
-    /// What the network makes of it.
+    /// What the network makes of it, then the numbers of the second stream.
     Embedding(Vec<f32>),
     /// In the size and the numbers that the network reads.
     #[cfg(not(target_family = "wasm"))]
     Frame(ClipFrame),
 }
 
+impl Network {
+    /// Frames of a window, where the network looks at so many.
+    fn length(&self) -> Option<usize> {
+        match self {
+            Self::Frames(_) => None,
+            #[cfg(not(target_family = "wasm"))]
+            Self::Clips(network) => Some(network.config().frames),
+        }
+    }
+}
+
 impl Embedder {
-    /// Puts the network on the device.
-    pub(super) fn load(weights: &Weights, device: &OpenedDevice) -> Result<Self, LensError> {
-        let network = Self::network(weights, device);
+    /// Puts the networks on the device; those of a second stream where the head reads one.
+    pub(super) async fn load(
+        weights: &ViolenceWeights,
+        device: &OpenedDevice,
+    ) -> Result<Self, LensError> {
+        let network = Self::network(&weights.backbone, device);
+        let network = network.map_err(LensError::weights(Role::ViolenceBackbone))?;
+        let head = &weights.head.metadata.architecture;
+        let reads = TemporalKind::from_architecture(head).and_then(TemporalKind::fusion);
+        let reads = reads.map(FusionKind::stream);
+        let second = weights.second.as_ref();
+        let second = second.filter(|second| Some(second.stream()) == reads);
+        let is_beside_frames = !cfg!(target_family = "wasm") && network.length().is_none();
+        if let Some(stream) = reads
+            && (second.is_none() || !is_beside_frames)
+        {
+            return Err(LensError::SecondStream {
+                head: head.clone(),
+                stream: stream.name(),
+                width: stream.width(),
+            });
+        }
         Ok(Self {
             device: device.clone(),
-            network: network.map_err(LensError::weights(Role::ViolenceBackbone))?,
+            network,
+            #[cfg(not(target_family = "wasm"))]
+            second: match second {
+                Some(second) => Some(SecondInput::load(second, device).await?),
+                None => None,
+            },
         })
     }
 
@@ -68,10 +121,16 @@ impl Embedder {
         }
     }
 
-    /// Numbers of a frame or moment.
+    /// Numbers of a frame or moment, those of the second stream included.
     pub(super) fn width(&self) -> usize {
         match &self.network {
-            Network::Frames(backbone) => backbone.facts().width,
+            Network::Frames(backbone) => {
+                #[cfg(not(target_family = "wasm"))]
+                let second = self.second.as_ref().map_or(0, SecondInput::width);
+                #[cfg(target_family = "wasm")]
+                let second = 0;
+                backbone.facts().width + second
+            }
             #[cfg(not(target_family = "wasm"))]
             Network::Clips(network) => network.config().width(),
         }
@@ -79,28 +138,30 @@ impl Embedder {
 
     /// Frames of a window, where the network looks at so many.
     pub(super) fn length(&self) -> Option<usize> {
-        match &self.network {
-            Network::Frames(_) => None,
-            #[cfg(not(target_family = "wasm"))]
-            Network::Clips(network) => Some(network.config().frames),
-        }
+        self.network.length()
     }
 
     /// Embeds a frame, or prepares it for its windows.
-    pub(super) async fn see(&self, frame: &Frame) -> Result<Seen, LensError> {
+    pub(super) async fn see(&self, frame: &Frame, before: &mut Before) -> Result<Seen, LensError> {
+        let people = before.people.take();
         let backbone = match &self.network {
             Network::Frames(backbone) => backbone,
             #[cfg(not(target_family = "wasm"))]
             Network::Clips(network) => return Ok(Seen::Frame(network.prepare(frame))),
         };
-        let facts = backbone.facts();
-        let squashed = crop::resize(frame, facts.input_side);
-        let batch = crop::batch(&[squashed], &facts.normalisation, &self.device.device)?;
-        let embedding = backbone.forward(batch).embedding;
-        let read = read_back(vec![embedding]).await;
-        let mut read = read.map_err(LensError::read_back)?;
-        self.device.check()?;
-        Ok(Seen::Embedding(read.swap_remove(0)))
+        #[cfg_attr(
+            target_family = "wasm",
+            expect(unused_mut, reason = "a page reads one stream")
+        )]
+        let mut numbers = embed(backbone, frame, &self.device).await?;
+        #[cfg(not(target_family = "wasm"))]
+        if let Some(second) = &self.second {
+            let before = &mut before.frame;
+            numbers.extend(second.see(frame, people, before, &self.device).await?);
+        }
+        #[cfg(target_family = "wasm")]
+        drop(people);
+        Ok(Seen::Embedding(numbers))
     }
 
     /// What the head reads of a window, `[1, moments, width]` on the CPU; with embeddings each frame is a moment.

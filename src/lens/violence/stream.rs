@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::embedder::{Embedder, Seen};
+use super::embedder::{Before, Embedder, Seen};
 use crate::{
     error::LensError,
     frame::Frame,
@@ -26,6 +26,8 @@ pub(super) struct Stream {
     sampler: Sampler,
     /// The newest embedded frames; the last is number `windows.count() - 1`.
     samples: VecDeque<Sample>,
+    /// Of the frame before, for a second stream.
+    pub(super) before: Before,
     /// Frames of a file without a final probability, with the number of their sample.
     pending: VecDeque<(u64, usize)>,
 }
@@ -61,6 +63,7 @@ impl Stream {
             windows,
             sampler: Sampler::new(frames_per_second),
             samples: VecDeque::new(),
+            before: Before::default(),
             pending: VecDeque::new(),
         }
     }
@@ -78,7 +81,7 @@ impl Stream {
         // A frame that cannot be embedded leaves its place to the next one.
         let mut sampler = self.sampler;
         let seen = match sampler.takes(time_ms) {
-            true => Some(embedder.see(frame).await?),
+            true => Some(embedder.see(frame, &mut self.before).await?),
             false => None,
         };
         self.sampler = sampler;

@@ -13,8 +13,8 @@ use super::Args;
 use crate::{
     progress::Terminal,
     readers::open_videos,
-    second_stream::stream_of,
     train::{show_training, violence::train_on_pictures},
+    two_streams::stream_of,
 };
 use affectlens::{
     head::{SecondStream, TemporalHead},

@@ -221,7 +221,7 @@ fn a_head_that_reads_skeletons_is_trained_and_scored() {
         "analyze a.png --tasks violence --weights . --device cpu",
     );
     assert!(
-        message.contains("`temporal-skeleton-gated-tcn` also needs skeletons, 406 numbers a frame"),
+        message.contains("weights `pose-detector` are not installed"),
         "{message}"
     );
 }

@@ -1,0 +1,22 @@
+//! Embeds one frame.
+
+use crate::{
+    backbone::Backbone, crop, device::OpenedDevice, error::LensError, frame::Frame,
+    kernel::read_back,
+};
+
+/// What the network makes of a frame.
+pub(super) async fn embed(
+    backbone: &Backbone,
+    frame: &Frame,
+    device: &OpenedDevice,
+) -> Result<Vec<f32>, LensError> {
+    let facts = backbone.facts();
+    let squashed = crop::resize(frame, facts.input_side);
+    let batch = crop::batch(&[squashed], &facts.normalisation, &device.device)?;
+    let embedding = backbone.forward(batch).embedding;
+    let read = read_back(vec![embedding]).await;
+    let mut read = read.map_err(LensError::read_back)?;
+    device.check()?;
+    Ok(read.swap_remove(0))
+}
