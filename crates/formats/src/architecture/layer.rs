@@ -182,6 +182,16 @@ impl Place {
         }
     }
 
+    /// Numbers that attention adds to its scores, `[places, heads]`; they have their canonical name at the publisher too.
+    #[cfg(not(target_family = "wasm"))]
+    pub(super) fn table(&self, name: &str, places: usize, heads: usize) -> PositionTable {
+        PositionTable {
+            name: join(&self.canonical, name),
+            places,
+            heads,
+        }
+    }
+
     /// A layer norm, which has its canonical name at the publisher too.
     pub(super) fn norm(&self, name: &str, channels: usize) -> ChannelNorm {
         ChannelNorm {
@@ -224,6 +234,18 @@ pub struct LineSum {
     pub published: Published,
 }
 
+/// Numbers that attention adds to the scores of pairs of pixels, by how they lie to each other.
+#[cfg(not(target_family = "wasm"))]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PositionTable {
+    /// Whole name in canonical files and in a state dict, `[places, heads]`.
+    pub name: String,
+    /// Ways in which two pixels can lie to each other.
+    pub places: usize,
+    /// Heads of attention.
+    pub heads: usize,
+}
+
 /// A layer norm over the channels of each pixel: `(x - mean) / sqrt(variance + epsilon) * weight + bias`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChannelNorm {
@@ -250,6 +272,8 @@ pub struct Published {
     pub layer: String,
     /// Whether there is a bias beside the weight.
     pub has_bias: bool,
+    /// Whole name of the bias, where it is not that of the layer and `.bias`.
+    pub bias: Option<String>,
     /// Whether it is a fully connected layer there, with a weight of two axes.
     pub is_dense: bool,
     /// The batch norm that follows.
@@ -258,7 +282,7 @@ pub struct Published {
     pub slopes: Option<String>,
     /// Whole name of the layer scale that follows, `[outputs]`.
     pub scale: Option<String>,
-    /// Layers beside it that the forward pass does not use.
+    /// Layers, or whole parameters, beside it that the forward pass does not use.
     pub unused: Vec<String>,
     /// What all of these names begin with.
     part: String,
@@ -278,6 +302,7 @@ impl Published {
         Self {
             layer: join(part, name),
             has_bias: true,
+            bias: None,
             is_dense: false,
             batch_norm: None,
             slopes: None,
@@ -285,6 +310,13 @@ impl Published {
             unused: Vec::new(),
             part: part.to_owned(),
         }
+    }
+
+    /// Whole name of the bias, if there is one.
+    pub fn bias_name(&self) -> Option<String> {
+        let named = || format!("{}.bias", self.layer);
+        self.has_bias
+            .then(|| self.bias.clone().unwrap_or_else(named))
     }
 
     fn name(&mut self, name: &str) {
@@ -326,6 +358,13 @@ impl Convolution {
     /// The same without bias at the publisher.
     pub(super) fn unbiased(mut self) -> Self {
         self.published.has_bias = false;
+        self
+    }
+
+    /// The same with a bias of that whole name at the publisher.
+    #[cfg(not(target_family = "wasm"))]
+    pub(super) fn bias(mut self, name: &str) -> Self {
+        self.published.bias = Some(join(&self.published.part, name));
         self
     }
 

@@ -2,18 +2,18 @@
 
 use affectlens_formats::architecture::{
     self, ChannelNorm, ClipConvolution, ClipConvolutionConfig, Convolution, ConvolutionConfig,
-    LineSum, Published,
+    LineSum, PositionBias, PositionTable, Published,
 };
 use burn::module::{Module, Param, ParamId, RunningState};
 use burn::nn::BatchNormConfig;
-use burn::tensor::Tensor;
 use burn::tensor::activation::{gelu, relu, sigmoid, silu};
 use burn::tensor::module::{batch_norm_train, conv2d, conv3d};
 use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Int, Tensor, TensorData};
 
 use super::Loader;
 use crate::backbone::folded::{clip_window, window};
-use crate::kernel::{Activation, MapShape};
+use crate::kernel::{Activation, MapShape, ScoreBias};
 use crate::weights::WeightsError;
 
 /// A layer with weights.
@@ -26,6 +26,7 @@ pub(super) enum PlainLayer {
     Convolution(PlainConvolution),
     Norm(PlainNorm),
     LineSum(PlainLineSum),
+    Table(PlainTable),
 }
 
 /// `activation(convolve(x, weight) + bias)`; in training with batch norm or a layer scale before the activation.
@@ -126,9 +127,7 @@ impl PlainConvolution {
         let (stored, shape) = kernel.shapes();
         let outputs = [shape[0]];
         let weight = from.take_reshaped(&format!("{}.weight", names.layer), &stored, shape)?;
-        let bias = names
-            .has_bias
-            .then(|| from.take(&format!("{}.bias", names.layer), outputs));
+        let bias = names.bias_name().map(|name| from.take(&name, outputs));
         let bias = bias.transpose()?;
         let norm = names.batch_norm.as_ref();
         let norm = norm.map(|norm| BatchNorm::load(norm, outputs[0], from));
@@ -355,6 +354,53 @@ impl PlainLineSum {
     /// over axis 2.
     pub(super) fn forward(&self, maps: Tensor<4>, axis: usize) -> Tensor<4> {
         (maps * self.weight.val().swap_dims(0, 1)).sum_dim(axis) + channels_of(&self.bias)
+    }
+}
+
+/// What attention adds to its scores by how the pixels of a row lie to each other.
+#[derive(Module, Debug)]
+pub(super) struct PlainTable {
+    /// `[places, heads]`
+    values: Param<Tensor<2>>,
+}
+
+impl PlainTable {
+    pub(super) fn load(table: &PositionTable, from: &mut Loader<'_>) -> Result<Self, WeightsError> {
+        let shape = [table.places, table.heads];
+        Ok(Self {
+            values: from.take(&table.name, shape)?,
+        })
+    }
+
+    /// What is added to the scores of each row, `[rows or 1, heads, queries, keys]`.
+    pub(super) fn forward(&self, bias: &PositionBias) -> Tensor<4> {
+        let device = self.values.val().device();
+        let [places, heads] = self.values.dims();
+        let pixels = bias.codes.len();
+        let pairs = |of: &[u32], between: &dyn Fn(u32, u32) -> i64| -> Vec<i64> {
+            let keys = |query: u32| of.iter().map(move |key| between(query, *key));
+            of.iter().flat_map(|query| keys(*query)).collect()
+        };
+        let half = (places / 2) as i64;
+        let chosen = pairs(&bias.codes, &|query, key| {
+            i64::from(query) - i64::from(key) + half
+        });
+        let chosen = TensorData::new(chosen, [pixels * pixels]);
+        let chosen = Tensor::<1, Int>::from_data(chosen, &device);
+        let added = self.values.val().select(0, chosen).transpose();
+        let added: Tensor<4> = added.reshape([1, heads, pixels, pixels]);
+        if bias.regions.is_empty() {
+            return added;
+        }
+        let apart: Vec<f32> = bias
+            .regions
+            .chunks_exact(pixels)
+            .flat_map(|row| pairs(row, &|query, key| i64::from(query != key)))
+            .map(|is_apart| is_apart as f32 * ScoreBias::APART)
+            .collect();
+        let rows = bias.regions.len() / pixels;
+        let apart = TensorData::new(apart, [rows, 1, pixels, pixels]);
+        added + Tensor::<4>::from_data(apart, &device)
     }
 }
 
