@@ -20,6 +20,7 @@ import torchvision
 import transformers
 
 from backbones import parameter, rounded, uniform
+from clips import gradients
 
 HERE = pathlib.Path(__file__).parent / "clips"
 CLASSES = 5
@@ -110,18 +111,11 @@ if __name__ == "__main__":
         of_clip = network.features(model, clip(*sizes[0]))
         wanted = torch.from_numpy(uniform("wanted", of_clip.numel())).reshape(of_clip.shape)
         (of_clip * wanted).sum().backward()
-        gradients = {}
-        for key, values in model.named_parameters():
-            if values.grad is not None:
-                key = key.removeprefix("videomae.")
-                seeded = torch.from_numpy(uniform(f"gradient {key}", values.numel()))
-                product = (values.grad.flatten() * seeded).sum()
-                gradients[key] = rounded(torch.stack([values.grad.norm(), product]))
         golden = {
             "made_by": MADE_BY,
             "config": json.loads(model.config.to_json_string()) if name == "videomae-crime" else None,
             "shapes": shapes,
             "features": features,
-            "gradients": gradients,
+            "gradients": gradients(model, "videomae."),
         }
         (HERE / f"{name}.json").write_text(json.dumps(golden))

@@ -55,11 +55,7 @@ impl TrainableBackbone {
     /// [`WeightsError::Architecture`] for a network that does not describe whole frames or clips; other [`WeightsError`]s for a
     /// missing, misshapen or unexpected parameter.
     pub fn load(name: &str, published: &Weights, device: &Device) -> Result<Self, WeightsError> {
-        let sized = ClipConfig::of_metadata(&Metadata {
-            architecture: name.to_owned(),
-            ..published.metadata.clone()
-        });
-        match sized? {
+        match ClipConfig::of_published(name, &published.metadata)? {
             Some(config) => Self::of_clips(config, published, device),
             None => Self::of(architecture(name)?, published, device),
         }

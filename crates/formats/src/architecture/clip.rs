@@ -15,6 +15,7 @@ use super::walk::Walk;
 use crate::element::malformed;
 use crate::error::WeightsError;
 use crate::metadata::Metadata;
+use swin::SwinConfig;
 
 pub use super::clip_layer::{ClipConvolution, ClipConvolutionConfig, ClipPool};
 pub use videomae::VideoMaeConfig;
@@ -37,7 +38,7 @@ pub const CLIP_NAMES: [&str; 7] = [
 pub const CONFIG: &str = "config";
 
 /// Which network over clips, and of how many frames.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ClipConfig {
     /// Architecture name in weights files.
     pub name: &'static str,
@@ -48,7 +49,7 @@ pub struct ClipConfig {
     kind: Kind,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
     ResNet {
         is_factored: bool,
@@ -58,11 +59,11 @@ enum Kind {
     S3d,
     SlowFast,
     VideoMae(VideoMaeConfig),
-    Swin,
+    Swin(SwinConfig),
 }
 
 impl ClipConfig {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::R3D_18,
         Self::R2PLUS1D_18,
         Self::S3D,
@@ -71,6 +72,8 @@ impl ClipConfig {
         Self::VIDEOMAE_CRIME,
         Self::SWIN3D_T,
         Self::TEST,
+        Self::VIDEOMAE_TEST,
+        Self::SWIN3D_TEST,
     ];
 
     /// R3D-18 over 16 frames: 2 moments of 512 features.
@@ -119,7 +122,7 @@ impl ClipConfig {
     /// Video Swin-T over 16 frames: 8 moments of 768 features.
     pub const SWIN3D_T: Self = Self {
         name: "swin3d-t",
-        kind: Kind::Swin,
+        kind: Kind::Swin(SwinConfig::TINY),
         ..Self::R3D_18
     };
 
@@ -135,6 +138,28 @@ impl ClipConfig {
         },
         ..Self::R3D_18
     };
+    /// VideoMAE with few channels, for the same: 8 moments of 24 features.
+    #[doc(hidden)]
+    pub const VIDEOMAE_TEST: Self = Self {
+        name: "videomae-test",
+        kind: Kind::VideoMae(VideoMaeConfig {
+            patch: 8,
+            tubelet: 2,
+            width: 24,
+            layers: 2,
+            heads: 3,
+            hidden: 48,
+            has_norm: false,
+        }),
+        ..Self::TEST
+    };
+    /// Video Swin with few channels and layers, for the same: 8 moments of 64 features.
+    #[doc(hidden)]
+    pub const SWIN3D_TEST: Self = Self {
+        name: "swin3d-test",
+        kind: Kind::Swin(SwinConfig::TEST),
+        ..Self::TEST
+    };
 
     /// The network of that architecture name; of one whose sizes are in its file, with others than those maybe.
     pub fn from_name(name: &str) -> Option<Self> {
@@ -148,7 +173,16 @@ impl ClipConfig {
     ///
     /// [`WeightsError::Malformed`] for a file that should say the sizes and does not, or sizes that no network has.
     pub fn of_metadata(metadata: &Metadata) -> Result<Option<Self>, WeightsError> {
-        match Self::from_name(&metadata.architecture) {
+        Self::of_published(&metadata.architecture, metadata)
+    }
+
+    /// The same of a published file, which does not name its network.
+    ///
+    /// # Errors
+    ///
+    /// As [`of_metadata`](Self::of_metadata).
+    pub fn of_published(name: &str, metadata: &Metadata) -> Result<Option<Self>, WeightsError> {
+        match Self::from_name(name) {
             Some(config) if config.has_config() => {
                 let Some(json) = metadata.extra.get(CONFIG) else {
                     let name = config.name;
@@ -167,8 +201,8 @@ impl ClipConfig {
         }
     }
 
-    /// Whether the sizes are those of a config.
-    pub(crate) fn has_config(&self) -> bool {
+    /// Whether the sizes are those of a config, in a network's file or beside it.
+    pub fn has_config(&self) -> bool {
         self.name == Self::VIDEOMAE_CRIME.name
     }
 
@@ -192,6 +226,23 @@ impl ClipConfig {
         assert!(matches!(self.kind, Kind::VideoMae(_)), "a VideoMAE");
         Self {
             kind: Kind::VideoMae(config),
+            ..self
+        }
+    }
+
+    /// The same Video Swin whose layers are left out of samples with up to that probability in training.
+    ///
+    /// # Panics
+    ///
+    /// If it is none, or for a probability outside of [0, 1).
+    #[must_use]
+    pub fn of_stochastic_depth(self, most: f32) -> Self {
+        assert!((0.0..1.0).contains(&most), "probability {most}");
+        let Kind::Swin(config) = self.kind else {
+            panic!("`{}` is no Video Swin", self.name);
+        };
+        Self {
+            kind: Kind::Swin(config.stochastic_depth(most)),
             ..self
         }
     }
@@ -221,7 +272,7 @@ impl ClipConfig {
             Kind::S3d => s3d::WIDTH,
             Kind::SlowFast => slowfast::WIDTH,
             Kind::VideoMae(config) => config.width,
-            Kind::Swin => swin::WIDTH,
+            Kind::Swin(config) => config.width(),
         }
     }
 
@@ -239,7 +290,7 @@ impl ClipConfig {
             Kind::S3d => s3d::describe(walk, self.frames, input)?,
             Kind::SlowFast => slowfast::describe(walk, self.frames, input)?,
             Kind::VideoMae(config) => config.describe(walk, self.frames, self.side, input)?,
-            Kind::Swin => swin::describe(walk, self.frames, self.side, input)?,
+            Kind::Swin(config) => config.describe(walk, self.frames, self.side, input)?,
         };
         Ok(vec![features])
     }

@@ -87,6 +87,14 @@ pub struct ClipConvolution {
 }
 
 impl ClipConvolution {
+    /// The same before a batch norm that remembers that share of a batch.
+    pub(super) fn momentum(mut self, momentum: f64) -> Self {
+        if let Some(norm) = &mut self.published.batch_norm {
+            norm.momentum = momentum;
+        }
+        self
+    }
+
     /// The same beside layers that features do not depend on.
     pub(super) fn unused(mut self, names: &[&str]) -> Self {
         self.published.unused = names.iter().map(|name| (*name).to_owned()).collect();

@@ -4,6 +4,8 @@ use affectlens_cpu::Activation;
 
 /// Added to the variance by layer norms of ConvNeXt.
 const NORM_EPSILON: f32 = 1e-6;
+/// Share of a batch in what batch norms remember, unless a publisher has another: PyTorch's default.
+const MOMENTUM: f64 = 0.1;
 
 /// How a convolution couples channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,6 +168,7 @@ impl Place {
         Convolution {
             name: join(&self.canonical, name),
             config,
+            stochastic_depth: 0.0,
             published: Published::new(&self.published, name),
         }
     }
@@ -219,6 +222,9 @@ pub struct Convolution {
     pub name: String,
     /// Sizes and activation.
     pub config: ConvolutionConfig,
+    /// Probability that training leaves the layer out of a sample, so that only the map that is added to it remains; otherwise
+    /// its outputs are that much larger (Huang et al., "Deep Networks with Stochastic Depth", 2016).
+    pub stochastic_depth: f32,
     /// Where a state dict has it.
     pub published: Published,
 }
@@ -295,6 +301,8 @@ pub struct BatchNorm {
     pub name: String,
     /// Added to the variance.
     pub epsilon: f64,
+    /// Share of a batch in what is remembered of it and the batches before.
+    pub momentum: f64,
 }
 
 impl Published {
@@ -325,7 +333,11 @@ impl Published {
 
     fn batch_norm(&mut self, name: &str, epsilon: f64) {
         let name = join(&self.part, name);
-        self.batch_norm = Some(BatchNorm { name, epsilon });
+        self.batch_norm = Some(BatchNorm {
+            name,
+            epsilon,
+            momentum: MOMENTUM,
+        });
     }
 
     fn unused(&mut self, names: &[&str]) {
@@ -366,6 +378,15 @@ impl Convolution {
     pub(super) fn bias(mut self, name: &str) -> Self {
         self.published.bias = Some(join(&self.published.part, name));
         self
+    }
+
+    /// The same left out of samples with that probability in training.
+    #[cfg(not(target_family = "wasm"))]
+    pub(super) fn stochastic_depth(self, stochastic_depth: f32) -> Self {
+        Self {
+            stochastic_depth,
+            ..self
+        }
     }
 
     /// The same as a fully connected layer at the publisher.

@@ -9,7 +9,7 @@ use burn::nn::BatchNormConfig;
 use burn::tensor::activation::{gelu, relu, sigmoid, silu};
 use burn::tensor::module::{batch_norm_train, conv2d, conv3d};
 use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Distribution, Int, Tensor, TensorData};
 
 use super::Loader;
 use crate::backbone::folded::{clip_window, window};
@@ -40,6 +40,9 @@ pub(super) struct PlainConvolution {
     slopes: Option<Param<Tensor<1>>>,
     #[module(skip)]
     kernel: Kernel,
+    /// Probability that training leaves the layer out of a sample.
+    #[module(skip)]
+    stochastic_depth: f32,
 }
 
 /// What a convolution goes over.
@@ -78,7 +81,10 @@ impl PlainConvolution {
     /// Takes `name.weight`, `name.bias` and for PReLU `name.slopes` of canonical weights.
     pub(super) fn load(layer: &Convolution, from: &mut Loader<'_>) -> Result<Self, WeightsError> {
         let kernel = Kernel::Picture(layer.config);
-        Self::read(&layer.name, &layer.published, kernel, from)
+        Ok(Self {
+            stochastic_depth: layer.stochastic_depth,
+            ..Self::read(&layer.name, &layer.published, kernel, from)?
+        })
     }
 
     /// The same of a convolution over a clip.
@@ -115,6 +121,7 @@ impl PlainConvolution {
             scale: None,
             slopes,
             kernel,
+            stochastic_depth: 0.0,
         })
     }
 
@@ -145,6 +152,7 @@ impl PlainConvolution {
             scale,
             slopes: slopes.transpose()?,
             kernel,
+            stochastic_depth: 0.0,
         })
     }
 
@@ -169,6 +177,7 @@ impl PlainConvolution {
             scale: None,
             slopes: None,
             kernel: Kernel::Picture(config),
+            stochastic_depth: 0.0,
         };
         let maps = layer.convolve(maps);
         let batch_norm = BatchNorm::undoing(maps.clone(), bias.clone(), momentum);
@@ -212,7 +221,7 @@ impl PlainConvolution {
     pub(super) fn forward(&self, maps: Tensor<4>, shortcut: Option<Tensor<4>>) -> Tensor<4> {
         let maps = self.convolve(maps);
         self.activate(match shortcut {
-            Some(shortcut) => maps + shortcut,
+            Some(shortcut) => left_out(maps, self.stochastic_depth) + shortcut,
             None => maps,
         })
     }
@@ -247,6 +256,17 @@ impl PlainConvolution {
             }
         }
     }
+}
+
+/// Zeros for some of the samples on a device with gradients, and the others that much larger.
+fn left_out(maps: Tensor<4>, probability: f32) -> Tensor<4> {
+    if probability == 0.0 || !maps.device().is_autodiff() {
+        return maps;
+    }
+    let kept = 1.0 - f64::from(probability);
+    let shape = [maps.dims()[0], 1, 1, 1];
+    let samples = Tensor::random(shape, Distribution::Bernoulli(kept), &maps.device());
+    maps * (samples / kept)
 }
 
 fn over_pictures(
@@ -420,6 +440,7 @@ impl BatchNorm {
         let name = &norm.name;
         let mut inner = BatchNormConfig::new(channels)
             .with_epsilon(norm.epsilon)
+            .with_momentum(norm.momentum)
             .init(from.device);
         inner.gamma = from.take(&format!("{name}.weight"), [channels])?;
         inner.beta = from.take(&format!("{name}.bias"), [channels])?;
@@ -481,4 +502,40 @@ impl BatchNorm {
 fn channels_of(values: &Param<Tensor<1>>) -> Tensor<4> {
     let [channels] = values.dims();
     values.val().reshape([1, channels, 1, 1])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+
+    /// Every sample has all of a layer or nothing of it, and on average as much as without.
+    #[test]
+    fn training_leaves_a_layer_out_of_some_samples() {
+        let samples = 2000;
+        let device = Device::flex().autodiff();
+        let maps = |device: &Device| Tensor::<4>::ones([samples, 2, 1, 3], device);
+        let values = |maps: Tensor<4>| -> Vec<f32> { maps.into_data().iter().collect() };
+        let kept = values(left_out(maps(&device), 0.25));
+        let whole = kept.chunks_exact(6).filter(|sample| {
+            assert!(sample.iter().all(|value| *value == sample[0]), "{sample:?}");
+            sample[0] != 0.0
+        });
+        let whole: Vec<f32> = whole.map(|sample| sample[0]).collect();
+        assert!(whole.iter().all(|value| (value - 4.0 / 3.0).abs() < 1e-6));
+        // Five standard deviations.
+        let share = whole.len() as f32 / samples as f32;
+        assert!((share - 0.75).abs() < 0.05, "{share}");
+        assert!(
+            values(left_out(maps(&device), 0.0))
+                .iter()
+                .all(|it| *it == 1.0)
+        );
+        let elsewhere = Device::flex();
+        assert!(
+            values(left_out(maps(&elsewhere), 0.25))
+                .iter()
+                .all(|it| *it == 1.0)
+        );
+    }
 }

@@ -275,6 +275,7 @@ impl Writer<'_> {
             (invocations.div_ceil(GROUP), numbers)
         });
     }
+
     /// Channels as pixels, and pixels as channels.
     fn transpose(&mut self, input: Map, output: Map) {
         let (from, to) = (self.buffer(input), self.buffer(output));
