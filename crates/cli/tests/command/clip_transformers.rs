@@ -2,24 +2,44 @@
 
 use std::{fs, path::Path};
 
-use affectlens::weights::Precision;
+use affectlens::{
+    backbone::canonical_weights,
+    weights::{Precision, PublishedWeights, Weights},
+};
 use serde_json::Value;
 
 use crate::clips::paint;
 use crate::run::{fail, succeed};
 use crate::seeded;
+use crate::violence_clips::{assert_learned, painted};
 
 const NETWORK: &str = "videomae-crime";
 
-/// The seeded network as published, in a folder of its own; gives its config.
-fn publish(folder: &Path) -> Value {
+/// The seeded network as published, and its config, for clips of 8 frames.
+fn published() -> (Weights, Value) {
     let golden = seeded::golden_file(&format!("clips/{NETWORK}.json"));
     let golden = fs::read_to_string(golden).expect("committed");
     let golden: Value = serde_json::from_str(&golden).expect("generated");
     let weights = seeded::state_dict(&seeded::shapes_in("clips", NETWORK));
+    (weights, golden["config"].clone())
+}
+
+/// The same over clips of 16 frames, converted.
+pub(crate) fn of_sixteen_frames() -> Weights {
+    let (mut weights, mut config) = published();
+    config["num_frames"] = 16.into();
+    let extra = &mut weights.metadata.extra;
+    extra.insert("config".to_owned(), config.to_string());
+    let published = PublishedWeights::Named(weights);
+    canonical_weights(NETWORK, &published).expect("the published layout")
+}
+
+/// Writes the network as published; gives its config.
+fn publish(folder: &Path) -> Value {
+    let (weights, config) = published();
     let path = folder.join("model.safetensors");
     weights.write(&path, Precision::Single).expect("writable");
-    golden["config"].clone()
+    config
 }
 
 fn write_config(folder: &Path, config: &Value) {
@@ -58,6 +78,55 @@ fn a_videomae_has_the_sizes_of_the_config_beside_it() {
     );
     assert_eq!(lines[0]["embedding"].as_array().map(Vec::len), Some(40));
     assert_eq!(embed("model.safetensors"), lines, "as published");
+}
+
+/// By the preset of the published one, whose clips have 16 frames.
+#[test]
+fn a_videomae_with_a_config_tells_violence() {
+    let folder = painted();
+    let folder = folder.path();
+    let mut config = publish(folder);
+    config["num_frames"] = 16.into();
+    write_config(folder, &config);
+    let convert = format!("convert model.safetensors {NETWORK}.safetensors --backbone {NETWORK}");
+    succeed(folder, &convert);
+    let common = "train violence --dvd dvd --weights . --device cpu --batch 2 --accumulate 1 --learning-rate 1e-3";
+    let train = format!("{common} --preset videomae_crime_v2 --step 1 --epochs 8");
+    let head = "--out violence-head.safetensors";
+    succeed(folder, &format!("{train} {head}"));
+    assert_learned(folder);
+    let analyze = "analyze dvd/Validation/frames/v6 --tasks violence --weights . --device cpu";
+    fs::remove_file(folder.join("dvd/Validation/frames/v6/5.png")).expect("was painted");
+    let (reports, _) = succeed(folder, analyze);
+    let reports = reports.lines().map(|line| {
+        let report: Value = serde_json::from_str(line).expect("JSON");
+        report["violence"]["probability"].as_f64()
+    });
+    let reports: Vec<Option<f64>> = reports.collect();
+    assert!(
+        reports.len() == 22 && reports.iter().all(Option::is_some),
+        "{reports:?}"
+    );
+
+    let published = "--end-to-end --published model.safetensors";
+    let whole = format!("{train} {published} --backbone-out {NETWORK}.safetensors {head}");
+    succeed(folder, &whole);
+    assert_learned(folder);
+
+    // Of 8 frames: clips of the preset are too long, and without one they have as many.
+    config["num_frames"] = 8.into();
+    write_config(folder, &config);
+    succeed(folder, &convert);
+    let complaint = "clips have 16 frames, `videomae-crime` looks at 8 at a time";
+    for train in [format!("{train} {head}"), whole] {
+        let message = fail(folder, &train);
+        assert!(message.contains(complaint), "{message}");
+    }
+    let train = format!("{common} --backbone {NETWORK} --head conv1d --epochs 1 {head}");
+    succeed(folder, &train);
+    let weights = Weights::read(&folder.join("violence-head.safetensors"));
+    let weights = weights.expect("was written");
+    assert_eq!(weights.metadata.extra["window_length"], "8");
 }
 
 #[test]
