@@ -89,6 +89,7 @@ fn plans() -> Vec<(String, Plan)> {
     plans.push(("patches".to_owned(), patches(&mut noise)));
     plans.push(("clips".to_owned(), clips(&mut noise)));
     plans.push(("windows".to_owned(), score_biases(&mut noise)));
+    plans.push(("tubes".to_owned(), tubes(&mut noise)));
     plans
 }
 
@@ -282,6 +283,24 @@ fn score_biases(noise: &mut Noise) -> Plan {
     let apart = planner.biased_attention(all, 3, Some(bias));
     let together = planner.biased_attention(all, 3, Some(together));
     planner.finish(&[windows, plain, apart, together])
+}
+
+/// Large kernels that lie side by side, in two frames at a time.
+fn tubes(noise: &mut Noise) -> Plan {
+    let mut planner = Plan::of_input(5 * 33, 35, 3);
+    let input = planner.input();
+    let frame = MapShape {
+        height: 33,
+        width: 35,
+        channels: 3,
+    };
+    let (span, window) = (
+        Span::symmetric(5, 2, 2, 0),
+        Window::symmetric(frame, 16, 16, 0),
+    );
+    let weighted = noise.weighted(2 * 16 * 16 * 3 * 9, 9, Activation::Relu);
+    let tubes = planner.clip_convolution(input, span, window, weighted, None);
+    planner.finish(&[tubes])
 }
 
 /// Kernels over several frames, within frames and along time, the largest of them, means of frames, maps joined, other
