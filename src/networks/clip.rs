@@ -4,7 +4,7 @@ use affectlens_formats::architecture::{Architecture, Classifier};
 use burn::tensor::{Tensor, TensorData};
 use thiserror::Error;
 
-pub use affectlens_formats::architecture::{CLIP_NAMES, ClipConfig};
+pub use affectlens_formats::architecture::{CLIP_NAMES, ClipConfig, VideoMaeConfig};
 
 use crate::backbone::plan_network;
 use crate::crop::{normalise, resize};
@@ -68,7 +68,8 @@ impl ClipBackbone {
     /// another input side, or with a classifier; other [`WeightsError`]s for a missing, misshapen or unexpected parameter.
     pub fn load(weights: &Weights, device: &OpenedDevice) -> Result<Self, WeightsError> {
         let name = &weights.metadata.architecture;
-        let config = ClipConfig::from_name(name).ok_or_else(|| WeightsError::Architecture {
+        let config = ClipConfig::of_metadata(&weights.metadata)?;
+        let config = config.ok_or_else(|| WeightsError::Architecture {
             expected: CLIP_NAMES.join("`, `"),
             got: name.clone(),
         })?;

@@ -236,7 +236,7 @@ fn plan(weights: &Weights) -> Result<(Plan, NetworkFacts), WeightsError> {
         return Ok((pose::landmarks_plan(weights)?, facts));
     }
     #[cfg(not(target_family = "wasm"))]
-    if let Some(config) = ClipConfig::from_name(&weights.metadata.architecture) {
+    if let Some(config) = ClipConfig::of_metadata(&weights.metadata)? {
         return plan_over_clips(config, weights);
     }
     let Facts {

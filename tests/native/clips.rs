@@ -1,7 +1,7 @@
 //! Networks over clips against torchvision and PyTorch, with seeded weights.
 
 use affectlens::backbone::{Architecture, PlainNetwork, canonical_weights};
-use affectlens::clip::{CLIP_NAMES, ClipBackbone, ClipConfig};
+use affectlens::clip::{ClipBackbone, ClipConfig};
 use affectlens::device::OpenedDevice;
 use affectlens::frame::Frame;
 use affectlens::weights::{PublishedWeights, Weights};
@@ -11,6 +11,8 @@ use serde::Deserialize;
 use crate::backbones::{RELATIVE, assert_close};
 use crate::seeded::{Shapes, golden_file, state_dict, uniform};
 
+/// Those of this generator.
+const NAMES: [&str; 4] = ["r3d-18", "r2plus1d-18", "s3d", "slowfast-r50"];
 /// Side of the small clips, pixels.
 const SMALL: u32 = 32;
 
@@ -29,7 +31,7 @@ fn golden(name: &str) -> Golden {
     serde_json::from_str(&text.expect("committed")).expect("generated")
 }
 
-fn canonical(name: &str, weights: Weights) -> Result<Weights, String> {
+pub(crate) fn canonical(name: &str, weights: Weights) -> Result<Weights, String> {
     let converted = canonical_weights(name, &PublishedWeights::Named(weights));
     converted.map_err(|error| error.to_string())
 }
@@ -49,15 +51,15 @@ pub(crate) fn clips(count: usize, frames: usize, side: usize, device: &Device) -
 }
 
 /// The first of them.
-fn clip(frames: usize, side: u32) -> Tensor<4> {
+pub(crate) fn clip(frames: usize, side: u32) -> Tensor<4> {
     clips(1, frames, side as usize, &Device::flex())
 }
 
-fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+pub(crate) fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().try_into_vec().expect("f32")
 }
 
-fn features(network: &ClipBackbone, clips: Tensor<4>) -> Vec<f32> {
+pub(crate) fn features(network: &ClipBackbone, clips: Tensor<4>) -> Vec<f32> {
     values(network.forward(clips.permute([0, 2, 3, 1])))
 }
 
@@ -99,7 +101,7 @@ fn clip_networks_equal_pytorch() {
 #[test]
 #[ignore = "takes seconds and a gigabyte: run cargo xtask test"]
 fn clip_networks_of_their_own_size_equal_pytorch() {
-    for name in CLIP_NAMES {
+    for name in NAMES {
         let weights = seeded(name);
         let network = ClipBackbone::load(&weights, &OpenedDevice::cpu()).expect("canonical");
         let ClipConfig { frames, side, .. } = *network.config();
@@ -199,7 +201,7 @@ fn other_weights_are_refused() {
     weights.metadata.architecture = "resnet50".to_owned();
     assert_eq!(
         load(&weights),
-        "weights are for architecture `resnet50`, expected `r3d-18`, `r2plus1d-18`, `s3d`, `slowfast-r50`"
+        "weights are for architecture `resnet50`, expected `r3d-18`, `r2plus1d-18`, `s3d`, `slowfast-r50`, `videomae-small`, `videomae-crime`, `swin3d-t`"
     );
     weights.metadata.architecture = "s3d".to_owned();
     weights.metadata.input_side = Some(180);

@@ -2,8 +2,8 @@
 
 use affectlens::device::{self, DeviceChoice, KernelForm, OpenedDevice};
 use affectlens::kernel::{
-    Activation, LineSums, Map, MapShape, Network, Plan, Planner, Shortcut, Span, Weighted, Window,
-    read_back,
+    Activation, LineSums, Map, MapShape, Network, Plan, Planner, ScoreBias, Shortcut, Span,
+    Weighted, Window, read_back,
 };
 use burn::tensor::{Tensor, TensorData};
 
@@ -88,6 +88,8 @@ fn plans() -> Vec<(String, Plan)> {
     plans.push(("rows".to_owned(), rows(&mut noise)));
     plans.push(("patches".to_owned(), patches(&mut noise)));
     plans.push(("clips".to_owned(), clips(&mut noise)));
+    plans.push(("windows".to_owned(), score_biases(&mut noise)));
+    plans.push(("tubes".to_owned(), tubes(&mut noise)));
     plans
 }
 
@@ -255,6 +257,50 @@ fn patches(noise: &mut Noise) -> Plan {
     let mixed = planner.pointwise(turned, mixed);
     let mixed = planner.transpose(mixed);
     planner.finish(&[odd, thirds, even, turned, mixed])
+}
+
+/// Pixels in windows of another order, with attention that knows how they lie to each other, in one region and in several.
+fn score_biases(noise: &mut Noise) -> Plan {
+    let mut planner = Plan::of_input(6, 13, 8);
+    let input = planner.input();
+    let places: Vec<Option<u32>> = (0..81_u32)
+        .map(|pixel| (pixel % 10 != 3).then_some(pixel * 7 % 78))
+        .collect();
+    let addend = noise.take(81 * 8);
+    let windows = planner.arrange(input, [3, 27], places.clone(), addend);
+    let plain = planner.arrange(input, [27, 3], places, Vec::new());
+    let all = noise.weighted(8 * 72, 72, Activation::Identity);
+    let all = planner.pointwise(windows, all);
+    let bias = ScoreBias {
+        table: noise.take(3 * 39),
+        codes: (0..27).map(|pixel| pixel * 5 % 20).collect(),
+        regions: (0..81).map(|pixel| pixel / 27 * (pixel % 4)).collect(),
+    };
+    let together = ScoreBias {
+        regions: Vec::new(),
+        ..bias.clone()
+    };
+    let apart = planner.biased_attention(all, 3, Some(bias));
+    let together = planner.biased_attention(all, 3, Some(together));
+    planner.finish(&[windows, plain, apart, together])
+}
+
+/// Large kernels that lie side by side, in two frames at a time.
+fn tubes(noise: &mut Noise) -> Plan {
+    let mut planner = Plan::of_input(5 * 33, 35, 3);
+    let input = planner.input();
+    let frame = MapShape {
+        height: 33,
+        width: 35,
+        channels: 3,
+    };
+    let (span, window) = (
+        Span::symmetric(5, 2, 2, 0),
+        Window::symmetric(frame, 16, 16, 0),
+    );
+    let weighted = noise.weighted(2 * 16 * 16 * 3 * 9, 9, Activation::Relu);
+    let tubes = planner.clip_convolution(input, span, window, weighted, None);
+    planner.finish(&[tubes])
 }
 
 /// Kernels over several frames, within frames and along time, the largest of them, means of frames, maps joined, other

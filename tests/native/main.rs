@@ -8,6 +8,7 @@
 mod audio;
 mod backbones;
 mod baseline;
+mod clip_transformers;
 mod clips;
 mod crop;
 mod detect;

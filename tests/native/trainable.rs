@@ -29,9 +29,11 @@ const NO_GRADIENT: f32 = 1e-5;
 struct Training {
     embedding: Vec<Vec<f32>>,
     statistics: BTreeMap<String, Vec<f32>>,
-    /// Norm, and product with seeded numbers.
-    gradients: BTreeMap<String, [f32; 2]>,
+    gradients: Expected,
 }
+
+/// Of each parameter the norm of its gradient, and its product with seeded numbers.
+pub(crate) type Expected = BTreeMap<String, [f32; 2]>;
 
 fn loaded(name: &str, device: &Device) -> TrainableBackbone {
     let published = state_dict(&golden(name).shapes);
@@ -73,8 +75,8 @@ impl ModuleVisitor for Gradient<'_> {
     }
 }
 
-/// The gradient of each parameter after a pass over two pictures or clips, and their embeddings.
-fn training_pass(
+/// The gradient of each parameter after a pass over pictures or clips, and their embeddings.
+pub(crate) fn training_pass(
     network: &TrainableBackbone,
     pictures: Tensor<4>,
 ) -> (BTreeMap<ParamId, Vec<f32>>, Vec<f32>) {
@@ -109,13 +111,25 @@ fn compare_training_pass(
             RELATIVE,
         );
     }
+    assert_gradients(network, &gradients, &expected.gradients, relative);
+    [embedding, expected.embedding.concat()]
+}
+
+/// Compares the gradient of each parameter, and half of them more closely.
+#[track_caller]
+pub(crate) fn assert_gradients(
+    network: &TrainableBackbone,
+    gradients: &BTreeMap<ParamId, Vec<f32>>,
+    expected: &Expected,
+    relative: f32,
+) {
+    let name = network.facts().name;
     let largest = expected
-        .gradients
         .values()
         .fold(0.0_f32, |largest, [norm, _]| largest.max(*norm));
     let parameters = network.parameters();
     // All but the classifier's two.
-    assert_eq!(parameters.len(), expected.gradients.len());
+    assert_eq!(parameters.len(), expected.len());
     let mut apart = Vec::new();
     for (parameter, id) in parameters {
         let gradient = gradients[&id].iter().map(|value| f64::from(*value));
@@ -129,21 +143,20 @@ fn compare_training_pass(
             .zip(seeded)
             .map(|(value, seeded)| value * f64::from(seeded));
         let product = product.sum::<f64>() as f32;
-        let [expected_norm, expected_product] = expected.gradients[&parameter];
+        let [expected_norm, expected_product] = expected[&parameter];
         let distance = (norm - expected_norm)
             .abs()
             .max((product - expected_product).abs());
         let distance = (distance - NO_GRADIENT * largest) / expected_norm;
         assert!(
             distance < relative,
-            "{golden}: {parameter} has gradient {norm}, {product}; expected {expected_norm}, {expected_product}"
+            "{name}: {parameter} has gradient {norm}, {product}; expected {expected_norm}, {expected_product}"
         );
         apart.push(distance);
     }
     apart.sort_by(f32::total_cmp);
     let median = apart[apart.len() / 2];
-    assert!(median < MEDIAN_GRADIENT, "{golden}: {median}");
-    [embedding, expected.embedding.concat()]
+    assert!(median < MEDIAN_GRADIENT, "{name}: {median}");
 }
 
 #[test]
@@ -239,7 +252,7 @@ fn other_networks_and_layouts_are_refused() {
     };
     assert_eq!(
         refusal("emotieffnet-b0", &Weights::default()),
-        "weights are for architecture `emotieffnet-b0`, expected `convnext-tiny`, `convnext-tiny-multiscale`, `efficientnet-b0`, `efficientnet-b0-multiscale`, `efficientnet-lite0`, `resnet18`, `resnet50`, `r3d-18`, `r2plus1d-18`, `s3d`, `slowfast-r50`"
+        "weights are for architecture `emotieffnet-b0`, expected `convnext-tiny`, `convnext-tiny-multiscale`, `efficientnet-b0`, `efficientnet-b0-multiscale`, `efficientnet-lite0`, `resnet18`, `resnet50`, `r3d-18`, `r2plus1d-18`, `s3d`, `slowfast-r50`, `videomae-small`, `videomae-crime`, `swin3d-t`"
     );
     let mut weights = state_dict(&golden("resnet18").shapes);
     weights

@@ -63,7 +63,7 @@ pub(super) fn run(args: Args) -> Result<()> {
     if let Some(head) = &args.head {
         expect_other_file(("--head", head), &args.input)?;
     }
-    let published = read(&args.input, member)?;
+    let published = read(&args.backbone, &args.input, member)?;
     let kind = kind_of_checkpoint(&published);
     if args.head.is_some()
         && kind.and_then(stream_of) == Some(SecondStream::Flow)
@@ -148,13 +148,13 @@ fn member(name: &str) -> Result<Option<&'static TaskMember>> {
     Ok(member)
 }
 
-fn read(input: &Path, member: Option<&TaskMember>) -> Result<PublishedWeights> {
+fn read(backbone: &str, input: &Path, member: Option<&TaskMember>) -> Result<PublishedWeights> {
     let is_task = input
         .extension()
         .is_some_and(|extension| extension.eq_ignore_ascii_case("task"));
     Ok(match member {
         Some(member) if is_task => PublishedWeights::read_member(input, member.file)?,
-        _ => PublishedWeights::read(input)?,
+        _ => PublishedWeights::read_for(backbone, input)?,
     })
 }
 

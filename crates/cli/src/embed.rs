@@ -122,7 +122,7 @@ fn read_input(path: &Path) -> Result<Frame> {
 
 /// Canonical weights as they are, published ones converted.
 fn read_weights(backbone: &str, path: &Path) -> Result<Weights, WeightsError> {
-    let published = PublishedWeights::read(path)?;
+    let published = PublishedWeights::read_for(backbone, path)?;
     if let PublishedWeights::Named(named) = &published
         && !named.metadata.architecture.is_empty()
     {

@@ -7,7 +7,7 @@
 use crate::activation::{Activation, power_of_two};
 use crate::lanes::{Kernel, Lanes};
 use crate::memory::Memory;
-use crate::packed::{KEYS, PackedStep, ZEROS, packed_head};
+use crate::packed::{APART, KEYS, NONE, PackedStep, ZEROS, packed_head};
 use crate::tile::{self, Tile};
 
 /// One head of one row of pixels.
@@ -148,6 +148,8 @@ pub(crate) unsafe fn run<L: Lanes>(memory: &Memory, step: &PackedStep, chunk: us
     let first = block * chunk_rows;
     let rows = chunk_rows.min(pixels - first);
     let head = Head::new(step, step.shortcut.width, line, head);
+    // SAFETY: the caller has a step of attention.
+    let bias = unsafe { Bias::new(memory, step, &head) };
     let length = head.length;
     let stored = length.next_multiple_of(L::WIDTH);
     let stride = step.source.stride as usize;
@@ -198,6 +200,11 @@ pub(crate) unsafe fn run<L: Lanes>(memory: &Memory, step: &PackedStep, chunk: us
                 };
                 tile::multiply_rows::<L>(rows, L::PANEL, tile);
             }
+            if let Some(bias) = &bias {
+                for row in 0..rows {
+                    bias.add(scores.add(row * KEYS), first + row, key, count);
+                }
+            }
             L::enter(Weigh {
                 scores,
                 rows,
@@ -241,6 +248,63 @@ pub(crate) unsafe fn run<L: Lanes>(memory: &Memory, step: &PackedStep, chunk: us
             if head.head + 1 == heads {
                 let channels = heads * length;
                 output.add(channels).write_bytes(0, stride - channels);
+            }
+        }
+    }
+}
+
+/// What is added to scores, in their own measure.
+struct Bias {
+    /// For each place of two pixels to each other, from that of a pixel to itself on.
+    table: *const f32,
+    /// Codes of the pixels.
+    codes: *const u32,
+    /// Regions of the row's pixels; null where there is one.
+    regions: *const u32,
+    /// For scores between regions.
+    apart: f32,
+}
+
+impl Bias {
+    /// What is added for a head; none where that is nothing.
+    unsafe fn new(memory: &Memory, step: &PackedStep, head: &Head) -> Option<Self> {
+        if step.weight == NONE {
+            return None;
+        }
+        let places = step.advance as usize;
+        let row = head.row % step.source.height as usize;
+        // SAFETY: the caller has a step of attention, whose parameters are as many as compiling packed.
+        unsafe {
+            let parameter = |place: u32| memory.parameters.add(place as usize);
+            Some(Self {
+                table: parameter(step.weight).add(head.head * places + places / 2),
+                codes: parameter(step.bias).cast(),
+                regions: match step.slope {
+                    NONE => core::ptr::null(),
+                    place => parameter(place).add(row * head.pixels).cast(),
+                },
+                apart: APART * core::f32::consts::LOG2_E / step.epsilon,
+            })
+        }
+    }
+
+    /// Adds to the scores of a query with some keys.
+    #[inline]
+    unsafe fn add(&self, scores: *mut f32, query: usize, key: usize, count: usize) {
+        // SAFETY: the caller's promise; compiling checked that codes are no further apart than half of the table.
+        unsafe {
+            let table = self.table.add(*self.codes.add(query) as usize);
+            for index in 0..count {
+                *scores.add(index) += *table.sub(*self.codes.add(key + index) as usize);
+            }
+            if self.regions.is_null() {
+                return;
+            }
+            let region = *self.regions.add(query);
+            for index in 0..count {
+                if *self.regions.add(key + index) != region {
+                    *scores.add(index) += self.apart;
+                }
             }
         }
     }

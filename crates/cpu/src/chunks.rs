@@ -37,7 +37,7 @@ pub(crate) fn split(step: &mut PackedStep, set: InstructionSet) {
             }
         }
         Kind::Average | Kind::Lines => (1, step.vectors.div_ceil(wanted)),
-        Kind::LayerNorm => (narrow(pixels).div_ceil(wanted), step.vectors),
+        Kind::LayerNorm | Kind::Arrange => (narrow(pixels).div_ceil(wanted), step.vectors),
         Kind::Grouped => (GROUPED_ROWS, step.vectors),
         Kind::Keys => (step.source.width, step.vectors),
         Kind::Attention => (QUERIES, step.vectors),
@@ -65,7 +65,7 @@ fn work(step: &PackedStep) -> usize {
         Kind::Grouped | Kind::Keys | Kind::Attention => 0,
         Kind::Unfold | Kind::Fold => 8,
         Kind::Interpolate => 4,
-        Kind::Join | Kind::Transpose => 2,
+        Kind::Join | Kind::Transpose | Kind::Arrange => 2,
     };
     let finish = if step.activation.is_clamp() {
         2

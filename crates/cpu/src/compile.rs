@@ -193,7 +193,9 @@ impl Operation<'_> {
                 is_source || gates == buffer || others == Some(buffer)
             }
             Task::Enlarge { addend } => is_source || addend == buffer,
-            Task::Sequence(Sequenced::Unfold { .. } | Sequenced::Fold { .. }) => is_source,
+            Task::Sequence(
+                Sequenced::Arrange | Sequenced::Unfold { .. } | Sequenced::Fold { .. },
+            ) => is_source,
             Task::Sequence(_) | Task::Join { .. } => false,
             _ => is_source,
         }
@@ -329,6 +331,25 @@ impl PackedStep {
                 let length = inputs / (3 * heads);
                 self.depth = narrow(length);
                 self.epsilon = core::f32::consts::LOG2_E / (length as f32).sqrt();
+                if !operation.weight.is_empty() {
+                    // Scores are multiplied when all of them is added up.
+                    let scale = core::f32::consts::LOG2_E / self.epsilon;
+                    let table: Vec<f32> = operation.weight.iter().map(|it| scale * it).collect();
+                    let (codes, regions) = operation.bias.split_at(self.source.width as usize);
+                    self.advance = narrow(table.len() / heads);
+                    self.weight = parameters.row(&table, 0.0);
+                    self.bias = parameters.row(codes, 0.0);
+                    if !regions.is_empty() {
+                        self.slope = parameters.row(regions, 0.0);
+                    }
+                }
+            }
+            Sequenced::Arrange => {
+                self.kind = Kind::Arrange;
+                self.weight = parameters.row(&operation.weight, 0.0);
+                if !operation.bias.is_empty() {
+                    self.bias = parameters.taps(&operation.bias, outputs);
+                }
             }
             Sequenced::Unfold { patch } => {
                 self.kind = Kind::Unfold;

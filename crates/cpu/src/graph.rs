@@ -15,7 +15,7 @@ use core::ops::Range;
 
 pub use clip::{Clip, Span};
 pub use planner::Planner;
-pub use sequence::Sequence;
+pub use sequence::{ScoreBias, Sequence};
 pub use step::{Shortcut, Step};
 pub use weighted::{LineSums, Weighted};
 pub use window::Window;

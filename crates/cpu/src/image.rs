@@ -27,7 +27,7 @@ pub(crate) struct Header {
 }
 
 /// Changes with everything that the two sides of an image must agree on.
-pub(crate) const FORMAT: u32 = 0x0001_caf5;
+pub(crate) const FORMAT: u32 = 0x0001_caf6;
 
 const _: () = assert!(size_of::<Header>() == 4 * Header::WORDS);
 const _: () = assert!(size_of::<PackedStep>() == 4 * STEP);

@@ -39,6 +39,7 @@
 extern crate alloc;
 
 mod activation;
+mod arrange;
 mod attention;
 mod depthwise;
 mod grouped;
@@ -88,7 +89,8 @@ mod team;
 pub use activation::Activation;
 #[cfg(feature = "alloc")]
 pub use graph::{
-    Clip, LineSums, Map, MapShape, Plan, Planner, Sequence, Shortcut, Span, Step, Weighted, Window,
+    Clip, LineSums, Map, MapShape, Plan, Planner, ScoreBias, Sequence, Shortcut, Span, Step,
+    Weighted, Window,
 };
 pub use instructions::InstructionSet;
 /// Damaged inputs are watched for what they take.

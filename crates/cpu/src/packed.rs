@@ -42,6 +42,8 @@ pub(crate) enum Kind {
     Join,
     /// Channels as pixels, and pixels as channels.
     Transpose,
+    /// Pixels in another order.
+    Arrange,
 }
 
 /// Keys of attention are filled up with zeros to a multiple of this: whole panels of every instruction set.
@@ -50,6 +52,9 @@ pub(crate) const KEY_ROUNDING: usize = 48;
 
 /// Keys that attention works on at a time.
 pub(crate) const KEYS: usize = 96;
+
+/// What attention adds to scores between regions.
+pub(crate) const APART: f32 = -100.0;
 
 /// Floats of one pixel's key and value in panels, for heads of this length.
 pub(crate) fn packed_head(length: usize) -> usize {
@@ -143,8 +148,11 @@ pub(crate) struct PackedStep {
     /// Sums over each band of rows, `[batch, bands, 1, channels]`: a depthwise convolution writes them, and a product
     /// reads their mean as its source.
     pub(crate) sums: PackedMap,
+    /// For attention, what is added to scores, `[heads, places]`; for an arrangement, the number of each pixel and one, a word.
     pub(crate) weight: u32,
+    /// For attention, the code of each pixel of a row, a word.
     pub(crate) bias: u32,
+    /// For attention, the region of each pixel of all rows, a word.
     pub(crate) slope: u32,
     pub(crate) kernel: [u32; 2],
     pub(crate) stride: u32,
@@ -170,7 +178,8 @@ pub(crate) struct PackedStep {
     pub(crate) epsilon: f32,
     /// Groups of a convolution, heads of attention, or the side of a patch.
     pub(crate) groups: u32,
-    /// Pixels from one row of a product to the next, where rows are lines of the source that overlap; else zero.
+    /// Pixels from one row of a product to the next, where rows are lines of the source that overlap; for attention, places of
+    /// what is added to scores; else zero.
     pub(crate) advance: u32,
     /// Frames that a product or a pooling reads.
     pub(crate) span: PackedSpan,
@@ -274,7 +283,7 @@ impl PackedStep {
         };
         let columns = columns.div_ceil(self.chunk_columns) as usize;
         let rows = match self.kind {
-            Kind::Product | Kind::LayerNorm => {
+            Kind::Product | Kind::LayerNorm | Kind::Arrange => {
                 (batch * self.destination.pixels()).div_ceil(chunk_rows)
             }
             Kind::Depthwise | Kind::MaxPool | Kind::LineGate | Kind::Enlarge => {

@@ -5,7 +5,7 @@ use crate::compile::Program;
 use crate::error::CompileError;
 use crate::graph::LONGEST_SIDE;
 use crate::layout::place;
-use crate::packed::{KEY_ROUNDING, Kind, PackedStep, narrow};
+use crate::packed::{KEY_ROUNDING, Kind, NONE, PackedStep, narrow};
 
 impl Program {
     /// Changes the number of pixels of every map; parameters stay where they are. For plans that
@@ -48,7 +48,8 @@ impl PackedStep {
     /// Whether the step works on pixels one by one, or on the whole of a row, and gives as many.
     fn keeps_length(&self) -> bool {
         match self.kind {
-            Kind::LayerNorm | Kind::Grouped | Kind::Keys | Kind::Attention => true,
+            Kind::LayerNorm | Kind::Grouped | Kind::Keys => true,
+            Kind::Attention => self.weight == NONE,
             Kind::Product => {
                 !self.gathers()
                     && self.advance().is_none()

@@ -5,7 +5,8 @@ use crate::lanes::Lanes;
 use crate::memory::Memory;
 use crate::packed::{Kind, PackedStep};
 use crate::{
-    attention, depthwise, grouped, interpolation, join, patches, pixelwise, product, transpose,
+    arrange, attention, depthwise, grouped, interpolation, join, patches, pixelwise, product,
+    transpose,
 };
 
 /// Runs one chunk of a step.
@@ -44,6 +45,7 @@ unsafe fn with<L: Lanes>(memory: &Memory, step: &PackedStep, chunk: usize) {
             Kind::Interpolate => interpolation::run::<L>(memory, step, chunk),
             Kind::Join => join::run::<L>(memory, step, chunk),
             Kind::Transpose => transpose::run::<L>(memory, step, chunk),
+            Kind::Arrange => arrange::run::<L>(memory, step, chunk),
             _ => pixelwise::run::<L>(memory, step, chunk),
         }
     }

@@ -4,6 +4,8 @@
 //! canonical files and at the publisher. A walk that only lists ([`Layers`]) is what conversion needs; others plan the
 //! folded network or carry it out.
 
+#[cfg(not(target_family = "wasm"))]
+mod arrangement;
 pub mod blazeface;
 pub mod blazeface_full_range;
 pub mod blazepose;
@@ -29,11 +31,18 @@ mod walk;
 mod wav2vec2;
 
 pub use affectlens_cpu::Activation;
+#[cfg(not(target_family = "wasm"))]
+pub use arrangement::Arrangement;
 pub use blazepose::landmarks::PoseLandmarksConfig;
 #[cfg(not(target_family = "wasm"))]
-pub use clip::{CLIP_NAMES, ClipConfig, ClipConvolution, ClipConvolutionConfig, ClipPool};
+pub use clip::{
+    CLIP_NAMES, CONFIG, ClipConfig, ClipConvolution, ClipConvolutionConfig, ClipPool,
+    VideoMaeConfig,
+};
 pub use convnext::ConvNextConfig;
 pub use efficientnet::EfficientNetConfig;
+#[cfg(not(target_family = "wasm"))]
+pub use layer::PositionTable;
 pub use layer::{
     BatchNorm, ChannelNorm, Classifier, Convolution, ConvolutionConfig, Coupling, LineSum, Padding,
     Published,
@@ -43,9 +52,9 @@ pub use mobilenet_v1::MobileNetConfig;
 #[cfg(not(target_family = "wasm"))]
 pub use mobilevit::MobileVitConfig;
 pub use resnet::ResNetConfig;
-#[cfg(not(target_family = "wasm"))]
-pub use walk::SelfAttention;
 pub use walk::{Beside, CoordinateAttention, MaxPool, Shortcut, Walk};
+#[cfg(not(target_family = "wasm"))]
+pub use walk::{PositionBias, SelfAttention};
 pub use wav2vec2::{
     EPSILON as SPEECH_EPSILON, KERNELS as SPEECH_KERNELS, SAMPLE_RATE, STRIDES as SPEECH_STRIDES,
     SpeechParameter, Wav2Vec2Config, samples_of, vectors_of,

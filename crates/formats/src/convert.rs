@@ -9,6 +9,7 @@ mod mobilevit;
 mod pose;
 mod state_dict;
 mod stored;
+mod videomae;
 mod wav2vec2;
 
 pub use faceres::{age_and_gender_from_tfjs, faceres_from_tfjs};
@@ -17,7 +18,7 @@ pub use landmarker::{TASK_MEMBERS, TaskMember};
 pub use state_dict::StateDict;
 pub use stored::{Parameter, ParameterFill};
 
-use crate::architecture::{Architecture, ClipConfig, MobileNetConfig, Wav2Vec2Config};
+use crate::architecture::{Architecture, CONFIG, ClipConfig, MobileNetConfig, Wav2Vec2Config};
 use crate::error::WeightsError;
 use crate::metadata::{Metadata, Normalisation};
 use crate::published::PublishedWeights;
@@ -29,7 +30,8 @@ use crate::weights::Weights;
 /// `faceres` is read from tfjs; the EmotiEffNets, MobileFaceNet and MobileViT from a state dict or from EmotiEffLib's ONNX
 /// files; MT-DDAMFN from a state dict. Networks for whole frames are read from timm's or torchvision's state dict, or out of a
 /// violence detector's, under `encoder`; its other parameters are left aside. Networks over clips are read from torchvision's
-/// or PyTorchVideo's state dict or likewise, without the classes of Kinetics. wav2vec 2.0 is read from Hugging Face's
+/// or PyTorchVideo's state dict or likewise, without the classes of Kinetics; VideoMAE from Hugging Face's, `videomae-crime` with
+/// the sizes of the config that [`PublishedWeights::read_for`] finds. wav2vec 2.0 is read from Hugging Face's
 /// checkpoints, with or without a classifier.
 ///
 /// # Errors
@@ -46,20 +48,23 @@ pub fn canonical_weights(
         };
         return wav2vec2::canonical(config, published.named(), metadata);
     }
-    let architecture = match ClipConfig::from_name(name) {
+    let mut metadata = Metadata {
+        architecture: name.to_owned(),
+        ..published.named().metadata.clone()
+    };
+    let architecture = match ClipConfig::of_metadata(&metadata)? {
         Some(config) => {
             expect_state_dict(name, published)?;
+            videomae::expect_sizes(&config, published.named())?;
+            let stored = config.config().map(|json| (CONFIG.to_owned(), json));
+            metadata.extra.extend(stored);
             Architecture::Clip(config)
         }
         None => Architecture::backbone(name)?,
     };
     let facts = architecture.facts().expect("a backbone has facts");
-    let metadata = Metadata {
-        architecture: name.to_owned(),
-        input_side: Some(facts.input_side),
-        normalisation: Some(facts.normalisation),
-        ..published.named().metadata.clone()
-    };
+    metadata.input_side = Some(facts.input_side);
+    metadata.normalisation = Some(facts.normalisation);
     if let Architecture::MobileVit(config) = architecture {
         mobilevit::expect_variant(config, published.named())?;
     }

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
+use crate::architecture::{CONFIG, ClipConfig};
 use crate::content::{Format, HEAD_BYTES, impostor};
 use crate::disk::{at, read_file, stream_sha256};
 use crate::element::malformed;
@@ -12,6 +13,9 @@ use crate::error::WeightsError;
 use crate::published::PublishedWeights;
 use crate::weights::Weights;
 use crate::{onnx, tfjs, tflite, torch};
+
+/// Most bytes of a config.
+const CONFIG_BYTES: u64 = 1 << 20;
 
 impl PublishedWeights {
     /// Reads a file as its publisher made it: safetensors, tfjs, tflite, ONNX or torch. The bytes say which it is,
@@ -26,6 +30,27 @@ impl PublishedWeights {
     pub fn read(path: &Path) -> Result<Self, WeightsError> {
         let read = format_of(path).and_then(|format| Self::read_as(format, path));
         read.map_err(|error| error.of_file(path))
+    }
+
+    /// The same for the network `name`. The sizes of a VideoMAE that its name does not say are those of `config.json` beside
+    /// the file, as Hugging Face publishes them; what converts the weights then finds them in the metadata.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read), and those of a config that cannot be read or is larger than a megabyte.
+    pub fn read_for(name: &str, path: &Path) -> Result<Self, WeightsError> {
+        let mut published = Self::read(path)?;
+        if let Self::Named(weights) = &mut published
+            && weights.metadata.architecture.is_empty()
+            && ClipConfig::from_name(name).is_some_and(|config| config.has_config())
+        {
+            let path = path.with_file_name("config.json");
+            if path.exists() {
+                let config = read_config(&path).map_err(|error| error.of_file(&path))?;
+                weights.metadata.extra.insert(CONFIG.to_owned(), config);
+            }
+        }
+        Ok(published)
     }
 
     fn read_as(format: Format, path: &Path) -> Result<Self, WeightsError> {
@@ -63,6 +88,22 @@ impl PublishedWeights {
             .and_then(|bytes| tflite::read_task_member(&bytes, member))
             .and_then(|bytes| tflite::read_graph(&bytes));
         Ok(read.map_err(|error| error.of_file(archive))?.into())
+    }
+}
+
+/// The text of a config, which is short.
+fn read_config(path: &Path) -> Result<String, WeightsError> {
+    let file = File::open(path).map_err(|error| at(path, error))?;
+    let mut text = String::new();
+    file.take(CONFIG_BYTES + 1)
+        .read_to_string(&mut text)
+        .map_err(|error| at(path, error))?;
+    match text.len() as u64 {
+        ..=CONFIG_BYTES => Ok(text),
+        _ => Err(malformed(
+            "config",
+            format!("it has more than {CONFIG_BYTES} bytes"),
+        )),
     }
 }
 

@@ -43,10 +43,10 @@ pub(super) struct Before {
 #[derive(Debug)]
 enum Network {
     /// Sees one frame at a time.
-    Frames(Backbone),
+    Frames(Box<Backbone>),
     /// Sees a window as a whole. A page has none of these, and its download no room for them.
     #[cfg(not(target_family = "wasm"))]
-    Clips(ClipBackbone),
+    Clips(Box<ClipBackbone>),
 }
 
 /// A frame as windows hold it: made once, however many windows hold it.
@@ -107,9 +107,11 @@ impl Embedder {
     fn network(weights: &Weights, device: &OpenedDevice) -> Result<Network, WeightsError> {
         #[cfg(not(target_family = "wasm"))]
         if ClipConfig::from_name(&weights.metadata.architecture).is_some() {
-            return Ok(Network::Clips(ClipBackbone::load(weights, device)?));
+            let network = ClipBackbone::load(weights, device)?;
+            return Ok(Network::Clips(Box::new(network)));
         }
-        Ok(Network::Frames(Backbone::load(weights, device)?))
+        let network = Backbone::load(weights, device)?;
+        Ok(Network::Frames(Box::new(network)))
     }
 
     /// Name of the network.

@@ -6,13 +6,13 @@ use affectlens_formats::architecture::{
 };
 #[cfg(not(target_family = "wasm"))]
 use affectlens_formats::architecture::{
-    ClipConvolution, ClipConvolutionConfig, ClipPool, SelfAttention,
+    Arrangement, ClipConvolution, ClipConvolutionConfig, ClipPool, PositionBias, SelfAttention,
 };
 
 use super::parameters::Parameters;
-#[cfg(not(target_family = "wasm"))]
-use crate::kernel::Span;
 use crate::kernel::{self, Activation, LineSums, Map, MapShape, Planner, Weighted, Window};
+#[cfg(not(target_family = "wasm"))]
+use crate::kernel::{ScoreBias, Span};
 use crate::weights::{Weights, WeightsError};
 
 /// Adds a network to a plan whose map `input` is as large as the network's input; gives its outputs.
@@ -54,8 +54,9 @@ pub(super) fn clip_window(config: &ClipConvolutionConfig, maps: MapShape) -> (Sp
         stride: [stride, step],
         ..
     } = *config;
-    let span = Span::symmetric(frames, kernel, stride, kernel / 2);
-    let window = Window::symmetric(span.frame_of(maps), side, step, side / 2);
+    let [before, around] = config.padding();
+    let span = Span::symmetric(frames, kernel, stride, before);
+    let window = Window::symmetric(span.frame_of(maps), side, step, around);
     (span, window)
 }
 
@@ -76,6 +77,17 @@ impl<'a> Folded<'a, '_> {
             .parameters
             .values(&format!("{name}.bias"), &shape[..1])?;
         Ok((weight, bias))
+    }
+
+    #[cfg(not(target_family = "wasm"))]
+    fn score_bias(&mut self, bias: &PositionBias) -> Result<ScoreBias, WeightsError> {
+        let table = &bias.table;
+        let shape = [table.places, table.heads];
+        Ok(ScoreBias {
+            table: self.parameters.values(&table.name, &shape)?.to_vec(),
+            codes: bias.codes.clone(),
+            regions: bias.regions.clone(),
+        })
     }
 
     fn weighted(&mut self, layer: &Convolution) -> Result<Weighted, WeightsError> {
@@ -408,6 +420,18 @@ impl Walk for Folded<'_, '_> {
         self.planner.fold(*input, patch, [height, width])
     }
 
+    #[cfg(not(target_family = "wasm"))]
+    fn arrange(&mut self, arrangement: &Arrangement, input: &Map) -> Map {
+        let Arrangement {
+            height,
+            width,
+            places,
+            addend,
+        } = arrangement.clone();
+        self.planner
+            .arrange(*input, [height, width], places, addend)
+    }
+
     /// Heads whose channels do not come in fours are filled up with zeros: kernels of a GPU read four at a time. Queries are
     /// the larger for it, since scores are divided by the root of how many channels there are.
     #[cfg(not(target_family = "wasm"))]
@@ -417,8 +441,18 @@ impl Walk for Folded<'_, '_> {
         input: &Map,
         addend: &Map,
     ) -> Result<Map, WeightsError> {
-        let SelfAttention { all, output, heads } = layers;
-        let (weight, bias) = self.weight_and_bias(&all.name, &all.config.weight_shape())?;
+        let SelfAttention {
+            all,
+            output,
+            heads,
+            bias: score_bias,
+        } = layers;
+        let (mut weight, mut bias) = (Vec::new(), Vec::new());
+        for Convolution { name, config, .. } in all {
+            let (of_weight, of_bias) = self.weight_and_bias(name, &config.weight_shape())?;
+            weight.extend_from_slice(of_weight);
+            bias.extend_from_slice(of_bias);
+        }
         let shape = output.config.weight_shape();
         let (output_weight, output_bias) = self.weight_and_bias(&output.name, &shape)?;
         let [_, width, ..] = shape;
@@ -433,10 +467,10 @@ impl Walk for Folded<'_, '_> {
             fill_up(&values, length * numbers, filled * numbers)
         };
         let all = Weighted::from_outputs_first(
-            &fill(weight, width),
-            &fill(bias, 1),
+            &fill(&weight, width),
+            &fill(&bias, 1),
             1,
-            all.config.activation,
+            Activation::Identity,
         );
         let output = Weighted::from_outputs_first(
             &fill_up(output_weight, length, filled),
@@ -444,8 +478,10 @@ impl Walk for Folded<'_, '_> {
             1,
             output.config.activation,
         );
+        let score_bias = score_bias.as_ref().map(|bias| self.score_bias(bias));
+        let score_bias = score_bias.transpose()?;
         let all = self.planner.pointwise(*input, all);
-        let attended = self.planner.attention(all, *heads);
+        let attended = self.planner.biased_attention(all, *heads, score_bias);
         let addend = kernel::Shortcut {
             map: *addend,
             pooled: false,

@@ -15,7 +15,7 @@ pub use grey::GreyBackbone;
 
 use super::parameters::Parameters;
 use crate::weights::{Weights, WeightsError};
-use layer::{PlainConvolution, PlainLayer, PlainLineSum, PlainNorm};
+use layer::{PlainConvolution, PlainLayer, PlainLineSum, PlainNorm, PlainTable};
 use walk::Forward;
 
 /// A network in Burn's own operations.
@@ -132,6 +132,7 @@ impl<'a> Loader<'a> {
             }
             Layer::Norm(norm) => PlainLayer::Norm(PlainNorm::load(norm, self)?),
             Layer::LineSum(sum) => PlainLayer::LineSum(PlainLineSum::load(sum, self)?),
+            Layer::Table(table) => PlainLayer::Table(PlainTable::load(table, self)?),
         })
     }
 

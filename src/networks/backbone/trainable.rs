@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use affectlens_formats::architecture::{Architecture, CLIP_NAMES, ClipConfig, Facts, NAMES};
+use affectlens_formats::architecture::{
+    Architecture, CLIP_NAMES, CONFIG, ClipConfig, Facts, NAMES,
+};
 use affectlens_formats::{ParameterFill, StateDict};
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Device, Tensor};
@@ -53,7 +55,30 @@ impl TrainableBackbone {
     /// [`WeightsError::Architecture`] for a network that does not describe whole frames or clips; other [`WeightsError`]s for a
     /// missing, misshapen or unexpected parameter.
     pub fn load(name: &str, published: &Weights, device: &Device) -> Result<Self, WeightsError> {
-        let architecture = architecture(name)?;
+        match ClipConfig::of_published(name, &published.metadata)? {
+            Some(config) => Self::of_clips(config, published, device),
+            None => Self::of(architecture(name)?, published, device),
+        }
+    }
+
+    /// The same of a network over clips of another size than the published one.
+    ///
+    /// # Errors
+    ///
+    /// [`WeightsError`] for a missing, misshapen or unexpected parameter.
+    pub fn of_clips(
+        config: ClipConfig,
+        published: &Weights,
+        device: &Device,
+    ) -> Result<Self, WeightsError> {
+        Self::of(Architecture::Clip(config), published, device)
+    }
+
+    fn of(
+        architecture: Architecture,
+        published: &Weights,
+        device: &Device,
+    ) -> Result<Self, WeightsError> {
         let layout = StateDict::new(architecture).expect("has a state dict");
         let weights = layout.unfolded(published)?;
         let (network, ids) = PlainNetwork::unfolded(architecture, &weights, device)?;
@@ -69,7 +94,10 @@ impl TrainableBackbone {
         Ok(Self {
             network,
             facts: architecture.facts().expect("a backbone has facts"),
-            clip: ClipConfig::from_name(name),
+            clip: match architecture {
+                Architecture::Clip(config) => Some(config),
+                _ => None,
+            },
             parameters: parameters.collect(),
         })
     }
@@ -81,7 +109,8 @@ impl TrainableBackbone {
     ///
     /// [`WeightsError::Architecture`] for a network that does not describe whole frames or clips.
     pub fn init(name: &str, seed: u64, device: &Device) -> Result<Self, WeightsError> {
-        let layout = StateDict::new(architecture(name)?).expect("has a state dict");
+        let architecture = architecture(name)?;
+        let layout = StateDict::new(architecture).expect("has a state dict");
         let mut random = StdRng::seed_from_u64(seed);
         let mut weights = Weights::default();
         for parameter in layout.parameters() {
@@ -100,7 +129,7 @@ impl TrainableBackbone {
             };
             weights.insert(parameter.name, parameter.shape, values)?;
         }
-        Self::load(name, &weights, device)
+        Self::of(architecture, &weights, device)
     }
 
     /// Name, input and embedding.
@@ -171,7 +200,14 @@ impl TrainableBackbone {
         let mut values = Values::default();
         // Running statistics of the last batch are only in what this gives.
         self.network.valid().visit(&mut values);
-        let mut weights = Weights::new(Metadata::default());
+        let config = self.clip.and_then(|clip| clip.config());
+        let mut weights = Weights::new(Metadata {
+            extra: config
+                .map(|json| (CONFIG.to_owned(), json))
+                .into_iter()
+                .collect(),
+            ..Metadata::default()
+        });
         for Named { name, shape, id } in &self.parameters {
             let values = values.0.remove(id).expect("the network's own");
             weights

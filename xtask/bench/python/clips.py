@@ -3,11 +3,12 @@ turns.
 
     python clips.py AFFECTLENS [--rounds 5] [--threads 2] [NAME...]
 
-AFFECTLENS is the program. torchvision builds each network, tests/goldens/slowfast.py SlowFast, and seeded weights fill it; `affectlens convert` reads the
-checkpoint, torch.onnx writes the same network without its classifier for onnxruntime. Before anything is timed the outputs
-are compared. Prints milliseconds a clip of 16 frames of 224 pixels, or a picture, ratios, and the most memory of each process.
+AFFECTLENS is the program. torchvision builds each network, transformers VideoMAE (videomae-crime in the sizes of the base, which
+its config has), tests/goldens/slowfast.py SlowFast, and seeded weights fill it; `affectlens convert` reads the checkpoint,
+torch.onnx writes the same network without its classifier for onnxruntime. Before anything is timed the outputs are compared.
+Prints milliseconds a clip of 16 frames of 224 pixels, or a picture, ratios, and the most memory of each process.
 
-Needs numpy, onnx and onnxruntime (requirements.txt), and torch and torchvision.
+Needs numpy, onnx and onnxruntime (requirements.txt), torch, torchvision and transformers.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import time
 import numpy as np
 import torch
 import torchvision
+import transformers
 from onnx_models import uniform
 
 HERE = pathlib.Path(__file__).parent
@@ -51,19 +53,49 @@ class Features(torch.nn.Module):
         return means.transpose(1, 2) if clip.dim() == 5 else means
 
 
+class Swin(torch.nn.Module):
+    """The same of Video Swin-T."""
+
+    def __init__(self, name):
+        super().__init__()
+        self.network = torchvision.models.get_model(name)
+
+    def forward(self, clip):
+        maps = self.network.features(self.network.patch_embed(clip))
+        return self.network.norm(maps).mean((2, 3))
+
+
+class VideoMae(torch.nn.Module):
+    """The same of a VideoMAE."""
+
+    def __init__(self, sizes):
+        super().__init__()
+        config = transformers.VideoMAEConfig(**sizes, attn_implementation="eager")
+        self.network = transformers.VideoMAEModel(config)
+
+    def forward(self, clip):
+        tubes = self.network(clip.transpose(1, 2)).last_hidden_state
+        config = self.network.config
+        return tubes.unflatten(1, (config.num_frames // config.tubelet_size, -1)).mean(2)
+
+
+VIDEOMAE_SMALL = dict(hidden_size=384, num_attention_heads=6, intermediate_size=1536)
 NETWORKS = {
-    "resnet50": ("resnet50", PICTURE),
-    "r3d-18": ("r3d_18", CLIP),
-    "r2plus1d-18": ("r2plus1d_18", CLIP),
-    "s3d": ("s3d", CLIP),
-    "slowfast-r50": ("slowfast", CLIP),
+    "resnet50": (Features, "resnet50", PICTURE),
+    "r3d-18": (Features, "r3d_18", CLIP),
+    "r2plus1d-18": (Features, "r2plus1d_18", CLIP),
+    "s3d": (Features, "s3d", CLIP),
+    "slowfast-r50": (Features, "slowfast", CLIP),
+    "videomae-small": (VideoMae, VIDEOMAE_SMALL, CLIP),
+    "videomae-crime": (VideoMae, {}, CLIP),
+    "swin3d-t": (Swin, "swin3d_t", CLIP),
 }
 
 
 def fill(network):
     """Weights that keep activations of order one, and batch norms that do something."""
     for name, parameter in network.state_dict().items():
-        if name.endswith("num_batches_tracked"):
+        if not parameter.is_floating_point():
             continue
         values = uniform(name, parameter.numel()).reshape(parameter.shape)
         if name.endswith("running_var"):
@@ -79,13 +111,15 @@ def fill(network):
 
 def write(name, program, folder):
     """The network for both programs, and a clip."""
-    architecture, shape = NETWORKS[name]
-    model = Features(architecture).eval()
+    build, architecture, shape = NETWORKS[name]
+    model = build(architecture).eval()
     with torch.no_grad():
         fill(model.network)
     # Without the classes of pictures, which are part of the network there.
     parameters = {key: value for key, value in model.network.state_dict().items() if not key.startswith("fc.")}
     torch.save(parameters, folder / f"{name}.pth")
+    if name == "videomae-crime":
+        (folder / "config.json").write_text(model.network.config.to_json_string())
     weights = folder / f"{name}.safetensors"
     subprocess.run([program, "convert", folder / f"{name}.pth", weights, "--backbone", name], check=True)
     clip = uniform("clip", int(np.prod(shape))).reshape(shape) * np.float32(2)
@@ -118,7 +152,7 @@ def compare(name, program, folder, threads, rounds):
     write(name, program, folder)
     ours = [program, "bench", "--serve", "--network", name, "--device", "cpu", "--weights", folder]
     theirs = [sys.executable, HERE / "serve_onnxruntime.py", "--model", folder / f"{name}.onnx"]
-    theirs += ["--shape", ",".join(map(str, NETWORKS[name][1]))]
+    theirs += ["--shape", ",".join(map(str, NETWORKS[name][2]))]
     more = ["--input", folder / "input", "--threads", str(threads)]
     engines = {"affectlens": Engine(ours + more), "onnxruntime": Engine(theirs + more)}
     outputs = [np.array(engine.ask("output")["output"], np.float32) for engine in engines.values()]

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     folders::clip_folders,
+    installed::InstalledWeights,
     options::frames,
     outputs::{expect_other_file, expect_outputs},
     probability,
@@ -30,7 +31,7 @@ use affectlens::{
     calibration::ViolenceSettings,
     clip::ClipConfig,
     head::{FusionKind, TemporalKind},
-    weights::{Precision, Weights, file_sha256},
+    weights::{Precision, PublishedWeights, Weights, file_sha256},
 };
 use affectlens_data::{ClipFolders, VideoSource, read_folds};
 use affectlens_train::{
@@ -204,11 +205,12 @@ struct Summary<'a> {
 /// Trains a head, and with `--end-to-end` its backbone, and writes what it trained.
 pub(super) fn run(args: &Args) -> Result<()> {
     args.expect_writable()?;
-    let recipe = head_recipe(args.settings()?);
+    let clip = args.clip()?;
+    let recipe = head_recipe(args.settings(clip)?);
     // The file's own reader decides, before anything is computed.
     args.head_settings(recipe.as_ref()).check()?;
     args.second_stream.expect_read(recipe.settings().head)?;
-    args.expect_clip_length(recipe.settings().length)?;
+    expect_clip_length(clip, recipe.settings().length)?;
     let source = open_source(args.data.as_deref(), args.dvd.as_deref())?;
     match (&args.published, &args.backbone_out) {
         (Some(published), Some(out)) => args.end_to_end(&source, recipe.as_ref(), published, out),
@@ -310,16 +312,24 @@ impl Args {
         self.backbone.as_deref().or(published).unwrap_or(BACKBONE)
     }
 
-    /// Confirms that a network over clips looks at as many frames as clips have.
-    fn expect_clip_length(&self, length: usize) -> Result<()> {
-        match ClipConfig::from_name(self.backbone()) {
-            Some(clip) if clip.frames != length => bail!(
-                "clips have {length} frames, `{}` looks at {} at a time",
-                clip.name,
-                clip.frames
-            ),
-            _ => Ok(()),
+    /// The clips that the backbone looks at, as its file says where its name does not; none if it looks at single frames.
+    fn clip(&self) -> Result<Option<ClipConfig>> {
+        let name = self.backbone();
+        let known = ClipConfig::from_name(name);
+        if !known.is_some_and(|clip| clip.has_config()) {
+            return Ok(known);
         }
+        let metadata = match &self.published {
+            Some(published) => {
+                let read = PublishedWeights::read_for(name, published).context("--published")?;
+                read.named().metadata.clone()
+            }
+            None => {
+                let installed = InstalledWeights::new(self.weights.clone(), Some(name.to_owned()));
+                installed.backbone()?.metadata
+            }
+        };
+        Ok(ClipConfig::of_published(name, &metadata)?)
     }
 
     /// The checkpoint of a backbone that goes by that digest.
@@ -376,14 +386,14 @@ impl Args {
     }
 
     /// The published settings with what the options change.
-    fn settings(&self) -> Result<ViolenceRecipe> {
+    fn settings(&self, clip: Option<ClipConfig>) -> Result<ViolenceRecipe> {
         let published = match (&self.preset, self.head) {
             (Some(name), _) => ViolenceRecipe::preset(name)
                 .with_context(|| format!("there is no preset `{name}`"))?,
             (None, Some(head)) => settings_for(head),
             (None, None) => ViolenceRecipe::default(),
         };
-        let length = match (&self.preset, ClipConfig::from_name(self.backbone())) {
+        let length = match (&self.preset, clip) {
             (None, Some(clip)) => clip.frames,
             _ => published.length,
         };
@@ -426,6 +436,18 @@ impl Args {
             seed: self.seed.unwrap_or(published.seed),
             ..published
         })
+    }
+}
+
+/// Confirms that a network over clips looks at as many frames as clips have.
+fn expect_clip_length(clip: Option<ClipConfig>, length: usize) -> Result<()> {
+    match clip {
+        Some(clip) if clip.frames != length => bail!(
+            "clips have {length} frames, `{}` looks at {} at a time",
+            clip.name,
+            clip.frames
+        ),
+        _ => Ok(()),
     }
 }
 

@@ -20,7 +20,7 @@ const NETWORK: &str = "s3d";
 const WIDTH: usize = 1024;
 
 /// Numbered frames, each of another colour.
-fn paint(folder: &Path, frames: u8) {
+pub(crate) fn paint(folder: &Path, frames: u8) {
     fs::create_dir(folder).expect("temporary folder");
     for frame in 1..=frames {
         let picture = RgbImage::from_fn(24, 18, |x, y| {

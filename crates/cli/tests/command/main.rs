@@ -3,6 +3,7 @@
 mod affwild2;
 mod attacks;
 mod audio;
+mod clip_transformers;
 mod clips;
 mod extract;
 mod folders;

@@ -60,8 +60,8 @@ fn paint(part: &Path, video: usize) {
     fs::write(csv, lines).expect("temporary file");
 }
 
-/// Six training and two validation videos, and a tiny network over clips, published and converted.
-fn made_up() -> tempfile::TempDir {
+/// Six training and two validation videos.
+pub(crate) fn painted() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("temporary folder");
     for video in 0..6 {
         paint(&folder.path().join("dvd/Training"), video);
@@ -69,14 +69,20 @@ fn made_up() -> tempfile::TempDir {
     for video in 6..8 {
         paint(&folder.path().join("dvd/Validation"), video);
     }
-    let backbone = TrainableBackbone::init(NETWORK, 3, &Device::flex()).expect("is known");
+    folder
+}
+
+/// The same, and a tiny network over clips, published and converted.
+fn made_up(network: &str) -> tempfile::TempDir {
+    let folder = painted();
+    let backbone = TrainableBackbone::init(network, 3, &Device::flex()).expect("is known");
     let published = backbone.to_weights();
     let path = folder.path().join("published.safetensors");
     published.write(&path, Precision::Single).expect("writable");
     let published = PublishedWeights::Named(published);
-    let mut weights = canonical_weights(NETWORK, &published).expect("is whole");
+    let mut weights = canonical_weights(network, &published).expect("is whole");
     weights.metadata.source_sha256 = "made up".to_owned();
-    let path = folder.path().join(format!("{NETWORK}.safetensors"));
+    let path = folder.path().join(format!("{network}.safetensors"));
     weights.write(&path, Precision::Single).expect("writable");
     folder
 }
@@ -108,7 +114,7 @@ fn interrupt(folder: &Path, arguments: &str, epoch: &str) {
 
 /// The head in the folder tells most frames of the videos that it was not trained on.
 #[track_caller]
-fn assert_learned(folder: &Path) {
+pub(crate) fn assert_learned(folder: &Path) {
     let evaluate = format!("evaluate violence --dvd dvd {COMMON} --json");
     let (out, _) = succeed(folder, &evaluate);
     let scores: Value = serde_json::from_str(&out).expect("one line of JSON");
@@ -118,7 +124,7 @@ fn assert_learned(folder: &Path) {
 
 #[test]
 fn a_head_is_trained_on_a_frozen_network_over_clips_and_used() {
-    let folder = made_up();
+    let folder = made_up(NETWORK);
     let folder = folder.path();
     let train = format!("{TRAIN} {COMMON} --epochs 8 --learning-rate 1e-3 --stride 4");
     let (out, _) = succeed(folder, &format!("{train} --out violence-head.safetensors"));
@@ -186,27 +192,56 @@ fn probabilities(folder: &Path, head: &Weights) -> Vec<f64> {
     sums.into_iter().map(|(sum, count)| sum / count).collect()
 }
 
-#[test]
-fn a_network_over_clips_is_trained_with_its_head_by_a_preset() {
-    let folder = made_up();
+/// Trains a network with its head by a preset of one like it; the run that is ended goes on to the same parameters.
+fn train_by_a_preset(preset: &str, network: &str) {
+    let folder = made_up(network);
     let folder = folder.path();
     let train = format!(
-        "train violence --dvd dvd --preset r3d_18_v2 --backbone {NETWORK} --end-to-end --published published.safetensors \
+        "train violence --dvd dvd --preset {preset} --backbone {network} --end-to-end --published published.safetensors \
          --batch 2 --accumulate 1 --epochs 8 --learning-rate 1e-3 --layer-decay .9 --device cpu --weights ."
     );
-    let files = format!(
-        "--backbone-out {NETWORK}.safetensors --out violence-head.safetensors --resume run"
-    );
+    let files = format!("--backbone-out {network}.safetensors --out violence-head.safetensors");
     let (out, _) = succeed(folder, &format!("{train} {files}"));
     let losses = losses(&out);
     let least = losses.iter().copied().fold(f64::INFINITY, f64::min);
     assert!(least < 0.9 * losses[0], "{losses:?}");
     assert_learned(folder);
+
+    let resumed = format!(
+        "{train} --backbone-out again.safetensors --out again-head.safetensors --resume run"
+    );
+    interrupt(folder, &resumed, "epoch 3:");
+    let (again, said) = succeed(folder, &resumed);
+    assert!(!said.contains("epoch 1:"), "{said}");
+    assert_eq!(self::losses(&again), losses);
+    let read = |name: &str| {
+        let path = folder.join(format!("{name}.safetensors"));
+        Weights::read(&path).expect("was written")
+    };
+    for (name, again) in [(network, "again"), ("violence-head", "again-head")] {
+        assert!(read(name).iter().eq(read(again).iter()), "{name}");
+    }
+}
+
+#[test]
+fn a_network_over_clips_is_trained_with_its_head_by_a_preset() {
+    train_by_a_preset("r3d_18_v2", NETWORK);
+}
+
+/// Layers are left out of samples here, the same ones in the run that goes on.
+#[test]
+fn a_video_swin_is_trained_with_its_head_by_its_preset() {
+    train_by_a_preset("swin_v2_improved", "swin3d-test");
+}
+
+#[test]
+fn a_videomae_is_trained_with_its_head_by_its_preset() {
+    train_by_a_preset("videomae_small_v2_improved", "videomae-test");
 }
 
 #[test]
 fn what_does_not_go_with_clips_is_named() {
-    let folder = made_up();
+    let folder = made_up(NETWORK);
     let folder = folder.path();
     let train = format!("{TRAIN} {COMMON} --epochs 1 --out head.safetensors");
     for (option, complaint) in [

@@ -1,3 +1,5 @@
+use alloc::vec::Vec;
+
 use super::{Map, Weighted};
 
 /// An operation over the pixels of a map in their order: sound in time, patches of a picture.
@@ -43,6 +45,19 @@ pub enum Sequence {
         output: Map,
         /// Heads.
         heads: usize,
+        /// What is added to the scores before softmax.
+        bias: Option<ScoreBias>,
+    },
+    /// The pixels of a map in another order, and numbers added to them.
+    Arrange {
+        /// Map that is read.
+        input: Map,
+        /// Map that is written.
+        output: Map,
+        /// For each pixel that is written, row by row, the number of the one that is read; none for zeros.
+        places: Vec<Option<u32>>,
+        /// What is added, `[pixels, channels]`; empty for nothing.
+        addend: Vec<f32>,
     },
     /// Pixels in rows by their place in square patches that do not overlap, for attention between patches (MobileViT, Mehta
     /// and Rastegari 2021). Row `y * patch + x` has the pixels at column `x` and row `y` of all patches, in the order of the
@@ -81,6 +96,7 @@ impl Sequence {
             Self::Convolution { output, .. }
             | Self::GroupedConvolution { output, .. }
             | Self::Attention { output, .. }
+            | Self::Arrange { output, .. }
             | Self::Unfold { output, .. }
             | Self::Fold { output, .. }
             | Self::Transpose { output, .. } => *output,
@@ -92,6 +108,7 @@ impl Sequence {
         match self {
             Self::Convolution { input, .. }
             | Self::Attention { input, .. }
+            | Self::Arrange { input, .. }
             | Self::Unfold { input, .. }
             | Self::Fold { input, .. }
             | Self::Transpose { input, .. } => (*input, None),
@@ -103,7 +120,51 @@ impl Sequence {
     pub(super) fn keeps_length(&self) -> bool {
         matches!(
             self,
-            Self::GroupedConvolution { .. } | Self::Attention { .. }
+            Self::GroupedConvolution { .. } | Self::Attention { bias: None, .. }
         )
+    }
+}
+
+/// What attention adds to its scores by how the pixels of a row lie to each other (Liu et al., "Swin Transformer", 2021).
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScoreBias {
+    /// `[places, heads]`
+    pub table: Vec<f32>,
+    /// A number for each pixel of a row. The place of a query and a key in the table is the query's number, less the key's,
+    /// plus half of how many places there are.
+    pub codes: Vec<u32>,
+    /// The region of each pixel of all rows. [`APART`](Self::APART) is added to scores between different regions. Empty where
+    /// there is one region.
+    pub regions: Vec<u32>,
+}
+
+impl ScoreBias {
+    /// What is added to scores between regions, as published: so little is left of them that it does not count.
+    pub const APART: f32 = crate::packed::APART;
+
+    /// Places of the table.
+    pub fn places(&self, heads: usize) -> usize {
+        self.table.len() / heads
+    }
+
+    /// Panics where it does not fit to attention of so many heads over such a map.
+    #[track_caller]
+    pub(super) fn check(&self, heads: usize, [height, width]: [usize; 2]) {
+        let places = self.places(heads);
+        let largest = self.codes.iter().max().map_or(0, |code| *code as usize);
+        assert!(
+            self.table.len() == places * heads && places % 2 == 1 && largest <= places / 2,
+            "a table of {} numbers does not fit to {heads} heads and codes up to {largest}",
+            self.table.len()
+        );
+        super::expect("codes", &[width], &[self.codes.len()]);
+        if !self.regions.is_empty() {
+            super::expect("regions", &[height * width], &[self.regions.len()]);
+        }
+    }
+
+    /// The table of a head.
+    pub fn of_head(&self, head: usize, heads: usize) -> impl Iterator<Item = f32> {
+        self.table.iter().skip(head).step_by(heads).copied()
     }
 }

@@ -1,10 +1,8 @@
 //! Operations over pixels in their order.
 
-use std::borrow::Cow;
-
 use super::{Buffer, Lowering, Operation, Task};
 use crate::error::CompileError;
-use crate::graph::{Map, MapShape, Sequence, Weighted, Window};
+use crate::graph::{Map, MapShape, ScoreBias, Sequence, Weighted, Window};
 use crate::packed::{KEY_ROUNDING, packed_head};
 
 /// The loop of an operation over pixels in their order.
@@ -23,6 +21,8 @@ pub(crate) enum Sequenced {
     Keys { heads: usize },
     /// Attention to them.
     Attention { heads: usize, keys: Buffer },
+    /// Pixels in another order.
+    Arrange,
     /// Pixels in rows by their place in a patch.
     Unfold { patch: usize },
     /// The picture of such rows.
@@ -37,6 +37,7 @@ impl Sequenced {
         match self {
             Self::Line { .. }
             | Self::Keys { .. }
+            | Self::Arrange
             | Self::Unfold { .. }
             | Self::Fold { .. }
             | Self::Transpose => None,
@@ -81,7 +82,24 @@ impl<'a> Lowering<'a> {
                 };
                 self.along_row(task, *input, width, weighted)
             }
-            Sequence::Attention { input, heads, .. } => self.attention(*input, *heads),
+            Sequence::Attention {
+                input, heads, bias, ..
+            } => self.attention(*input, *heads, bias.as_ref()),
+            Sequence::Arrange {
+                input,
+                output,
+                places,
+                addend,
+            } => {
+                let places = places
+                    .iter()
+                    .map(|place| place.map_or(0, |place| place + 1));
+                self.moved(Sequenced::Arrange, *input, *output)?;
+                let operation = self.operations.last_mut().expect("just added");
+                operation.weight = places.map(f32::from_bits).collect();
+                operation.bias = addend.into();
+                Ok(operation.destination)
+            }
             Sequence::Unfold {
                 input,
                 output,
@@ -114,7 +132,12 @@ impl<'a> Lowering<'a> {
         self.weighted(Task::Sequence(task), self.find(input), window, weighted)
     }
 
-    fn attention(&mut self, input: Map, heads: usize) -> Result<Buffer, CompileError> {
+    fn attention(
+        &mut self,
+        input: Map,
+        heads: usize,
+        bias: Option<&ScoreBias>,
+    ) -> Result<Buffer, CompileError> {
         let source = self.find(input);
         let shape = self.shape(source);
         let channels = shape.channels / 3;
@@ -129,10 +152,18 @@ impl<'a> Lowering<'a> {
             (Sequenced::Keys { heads }, keys),
             (Sequenced::Attention { heads, keys }, destination),
         ] {
-            self.operations.push(Operation {
-                weight: Cow::default(),
-                ..Operation::plain(Task::Sequence(task), source, destination, pixels)
-            });
+            self.operations.push(Operation::plain(
+                Task::Sequence(task),
+                source,
+                destination,
+                pixels,
+            ));
+        }
+        if let (Some(bias), Some(operation)) = (bias, self.operations.last_mut()) {
+            let heads = (0..heads).flat_map(|head| bias.of_head(head, heads));
+            operation.weight = heads.collect();
+            let numbers = bias.codes.iter().chain(&bias.regions);
+            operation.bias = numbers.map(|number| f32::from_bits(*number)).collect();
         }
         Ok(destination)
     }

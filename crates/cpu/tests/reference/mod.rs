@@ -1,6 +1,6 @@
 //! The steps written down plainly, in f64.
 
-use affectlens_cpu::{Activation, MapShape, Span, Weighted, Window};
+use affectlens_cpu::{Activation, MapShape, ScoreBias, Span, Weighted, Window};
 
 /// Numbers that look random and are the same each time.
 pub(crate) struct Numbers(pub(crate) u64);
@@ -335,12 +335,26 @@ pub(crate) fn along_row(
 }
 
 /// Attention within each row with the whole of its scores.
-pub(crate) fn attention(maps: &Maps, heads: usize) -> Maps {
+pub(crate) fn attention(maps: &Maps, heads: usize, bias: Option<&ScoreBias>) -> Maps {
     let [height, width, channels] = maps.shape;
     let (pixels, length) = (width, channels / 3 / heads);
     let value = |row: usize, pixel: usize, part: usize, head: usize, channel: usize| {
         let place = (row * pixels + pixel) * channels;
         maps.values[place + (part * heads + head) * length + channel]
+    };
+    let added = |row: usize, head: usize, query: usize, key: usize| {
+        let Some(bias) = bias else { return 0.0 };
+        let half = bias.table.len() / heads / 2;
+        let place = half + bias.codes[query] as usize - bias.codes[key] as usize;
+        let regions = bias
+            .regions
+            .get(row % height * pixels..)
+            .unwrap_or_default();
+        let apart = match (regions.get(query), regions.get(key)) {
+            (query, key) if query == key => 0.0,
+            _ => -100.0,
+        };
+        f64::from(bias.table[place * heads + head]) + apart
     };
     let mut values = Vec::new();
     for row in 0..maps.batch * height {
@@ -352,6 +366,7 @@ pub(crate) fn attention(maps: &Maps, heads: usize) -> Maps {
                             value(row, pixel, 0, head, channel) * value(row, key, 1, head, channel)
                         });
                         products.sum::<f64>() / (length as f64).sqrt()
+                            + added(row, head, pixel, key)
                     })
                     .collect();
                 let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -372,6 +387,26 @@ pub(crate) fn attention(maps: &Maps, heads: usize) -> Maps {
         shape: [height, width, channels / 3],
         values,
     }
+}
+
+/// Pixels in another order, with something added.
+pub(crate) fn arranged(
+    maps: &Maps,
+    [height, width]: [usize; 2],
+    places: &[Option<u32>],
+    addend: &[f32],
+) -> Maps {
+    let [_, from_width, channels] = maps.shape;
+    maps.each([height, width, channels], |picture, y, x, channel| {
+        let pixel = y as usize * width + x as usize;
+        let value = places[pixel].map_or(0.0, |place| {
+            let (y, x) = (place as usize / from_width, place as usize % from_width);
+            let value = maps.get(picture, y as isize, x as isize, channel);
+            value.expect("inside")
+        });
+        let added = addend.get(pixel * channels + channel).copied();
+        value + f64::from(added.unwrap_or_default())
+    })
 }
 
 /// Bilinear between the centres of pixels.

@@ -1,6 +1,6 @@
 //! Steps over pixels in their order, and programs whose length changes.
 
-use affectlens_cpu::{Activation, CompileError, Engine, InstructionSet, Plan, Planner};
+use affectlens_cpu::{Activation, CompileError, Engine, InstructionSet, Plan, Planner, ScoreBias};
 
 use super::reference::{self, Maps, Numbers};
 use super::{TOLERANCE, blank, check, layer, plan, refusal};
@@ -89,9 +89,72 @@ fn attention_agrees_with_all_of_its_scores() {
         for (place, value) in maps.values.iter_mut().enumerate() {
             *value = f64::from((*value * (1.0 + 3.0 * place as f64 / count as f64)) as f32);
         }
-        let expected = reference::attention(&maps, heads);
+        let expected = reference::attention(&maps, heads, None);
         let plan = plan(shape, |planner, input| planner.attention(input, heads));
         check(&format!("attention on {shape:?}"), &plan, &maps, &expected);
+    }
+}
+
+/// A bias for rows of so many pixels, whose codes grow and fall, with some regions in every second row.
+fn score_bias(numbers: &mut Numbers, [height, width, heads]: [usize; 3]) -> ScoreBias {
+    let codes: Vec<u32> = (0..width as u32).map(|pixel| pixel * 7 % 23).collect();
+    let regions = (0..height * width)
+        .map(|pixel| u32::from(pixel / width % 2 == 1) * (pixel % width / 5 % 3) as u32)
+        .collect();
+    ScoreBias {
+        table: numbers.take((2 * 22 + 1) * heads, 3.0),
+        codes,
+        regions: if height > 1 { regions } else { Vec::new() },
+    }
+}
+
+/// One region and several; more keys than are looked at at a time.
+#[test]
+fn attention_with_something_added_agrees_with_the_reference() {
+    let mut numbers = Numbers(18);
+    for (index, [height, width, heads, length]) in
+        [[1, 12, 2, 8], [3, 98, 3, 32], [4, 130, 1, 12], [2, 5, 2, 5]]
+            .into_iter()
+            .enumerate()
+    {
+        let shape = [height, width, 3 * heads * length];
+        let maps = Maps::noise(&mut numbers, 1 + index % 2, shape);
+        let bias = score_bias(&mut numbers, [height, width, heads]);
+        let expected = reference::attention(&maps, heads, Some(&bias));
+        let plan = plan(shape, |planner, input| {
+            planner.biased_attention(input, heads, Some(bias))
+        });
+        check(&format!("bias on {shape:?}"), &plan, &maps, &expected);
+    }
+}
+
+#[test]
+fn pixels_in_another_order_agree_with_the_reference() {
+    let mut numbers = Numbers(19);
+    for (index, (shape, sides)) in [
+        ([4, 6, 16], [2, 12]),
+        ([3, 5, 7], [1, 40]),
+        ([1, 50, 33], [5, 10]),
+        ([2, 2, 3], [1, 1]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let maps = Maps::noise(&mut numbers, 1 + index % 2, shape);
+        let [height, width] = sides;
+        let pixels = shape[0] * shape[1];
+        let places: Vec<Option<u32>> = (0..height * width)
+            .map(|pixel| (pixel % 6 != 4).then_some((pixel * 11 % pixels) as u32))
+            .collect();
+        let addend = match index % 2 {
+            0 => numbers.take(height * width * shape[2], 1.0),
+            _ => Vec::new(),
+        };
+        let expected = reference::arranged(&maps, sides, &places, &addend);
+        let plan = plan(shape, |planner, input| {
+            planner.arrange(input, sides, places, addend)
+        });
+        check(&format!("order of {shape:?}"), &plan, &maps, &expected);
     }
 }
 
@@ -217,6 +280,30 @@ fn malformed_sequences_are_refused() {
     assert!(message.contains("rows of a line"), "{message}");
     let message = refusal(|planner, input| planner.unfold(input, 0));
     assert_eq!(message, "patches of 0 pixels a side");
+    let message = refusal(|planner, input| planner.arrange(input, [1, 2], vec![None], vec![]));
+    assert_eq!(message, "places has shape [1], expected [2]");
+    let message =
+        refusal(|planner, input| planner.arrange(input, [1, 1], vec![Some(1 << 20)], vec![]));
+    assert!(
+        message.starts_with("place Some(1048576) of a map"),
+        "{message}"
+    );
+    let message =
+        refusal(|planner, input| planner.arrange(input, [1, 1], vec![None], vec![0.0; 3]));
+    assert_eq!(message, "addend has shape [3], expected [4]");
+    let message = refusal(|planner, input| {
+        let maps = planner.pointwise(input, blank(12, 3, Activation::Relu));
+        let bias = ScoreBias {
+            table: vec![0.0; 3],
+            codes: vec![2; planner.shape(maps).width],
+            regions: vec![],
+        };
+        planner.biased_attention(maps, 1, Some(bias))
+    });
+    assert_eq!(
+        message,
+        "a table of 3 numbers does not fit to 1 heads and codes up to 2"
+    );
     let message = refusal(|planner, input| planner.fold(input, 2, [9, 9]));
     assert!(message.starts_with("patches has shape"), "{message}");
     let narrow = |planner: &mut affectlens_cpu::Planner, input| {

@@ -4,8 +4,8 @@ use affectlens_cpu::Activation;
 
 use crate::architecture::layer::{ConvolutionConfig, Place, Published};
 
-/// Sizes of a convolution over a clip in which every output channel sees every input channel, with padding by half the kernel
-/// on every side, and the activation that follows.
+/// Sizes of a convolution over a clip in which every output channel sees every input channel, and the activation that follows.
+/// There is padding by half the kernel on every side, and none along axes where kernels lie side by side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClipConvolutionConfig {
     /// Input channels.
@@ -31,12 +31,29 @@ impl ClipConvolutionConfig {
 
     /// Frames of the output.
     pub fn output_frames(&self) -> usize {
-        output_frames(
-            self.frames,
-            self.kernel[0],
-            self.stride[0],
-            self.kernel[0] / 2,
-        )
+        let [padding, _] = self.padding();
+        output_frames(self.frames, self.kernel[0], self.stride[0], padding)
+    }
+
+    /// Frames before and after the clip, and pixels around each frame.
+    pub fn padding(&self) -> [usize; 2] {
+        let padding = |axis: usize| match (self.kernel[axis], self.stride[axis]) {
+            (kernel, stride) if kernel == stride => 0,
+            (kernel, _) => kernel / 2,
+        };
+        [padding(0), padding(1)]
+    }
+
+    /// A convolution of each `[frames, pixels]` patch on its own.
+    pub(super) fn patches(frames: usize, patch: [usize; 2], outputs: usize) -> Self {
+        Self {
+            inputs: 3,
+            outputs,
+            frames,
+            kernel: patch,
+            stride: patch,
+            activation: Activation::Identity,
+        }
     }
 
     /// A convolution of each pixel of each frame.
@@ -70,6 +87,14 @@ pub struct ClipConvolution {
 }
 
 impl ClipConvolution {
+    /// The same before a batch norm that remembers that share of a batch.
+    pub(super) fn momentum(mut self, momentum: f64) -> Self {
+        if let Some(norm) = &mut self.published.batch_norm {
+            norm.momentum = momentum;
+        }
+        self
+    }
+
     /// The same beside layers that features do not depend on.
     pub(super) fn unused(mut self, names: &[&str]) -> Self {
         self.published.unused = names.iter().map(|name| (*name).to_owned()).collect();
@@ -78,6 +103,21 @@ impl ClipConvolution {
 }
 
 impl Place {
+    /// A convolution over a clip with a bias, under the same names at the publisher and in canonical files.
+    pub(super) fn plain_clip_convolution(
+        &self,
+        name: &str,
+        config: ClipConvolutionConfig,
+    ) -> ClipConvolution {
+        let named = ConvolutionConfig::pointwise(config.inputs, config.outputs, config.activation);
+        let named = self.convolution(name, named);
+        ClipConvolution {
+            name: named.name,
+            config,
+            published: named.published,
+        }
+    }
+
     /// A convolution over a clip, unbiased and with a batch norm at the publisher, whose names canonical files have too.
     pub(super) fn clip_convolution(
         &self,

@@ -4,6 +4,8 @@ use affectlens_cpu::Activation;
 
 /// Added to the variance by layer norms of ConvNeXt.
 const NORM_EPSILON: f32 = 1e-6;
+/// Share of a batch in what batch norms remember, unless a publisher has another: PyTorch's default.
+const MOMENTUM: f64 = 0.1;
 
 /// How a convolution couples channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,6 +168,7 @@ impl Place {
         Convolution {
             name: join(&self.canonical, name),
             config,
+            stochastic_depth: 0.0,
             published: Published::new(&self.published, name),
         }
     }
@@ -179,6 +182,16 @@ impl Place {
                 has_bias: false,
                 ..Published::new(&self.published, name)
             },
+        }
+    }
+
+    /// Numbers that attention adds to its scores, `[places, heads]`; they have their canonical name at the publisher too.
+    #[cfg(not(target_family = "wasm"))]
+    pub(super) fn table(&self, name: &str, places: usize, heads: usize) -> PositionTable {
+        PositionTable {
+            name: join(&self.canonical, name),
+            places,
+            heads,
         }
     }
 
@@ -209,6 +222,9 @@ pub struct Convolution {
     pub name: String,
     /// Sizes and activation.
     pub config: ConvolutionConfig,
+    /// Probability that training leaves the layer out of a sample, so that only the map that is added to it remains; otherwise
+    /// its outputs are that much larger (Huang et al., "Deep Networks with Stochastic Depth", 2016).
+    pub stochastic_depth: f32,
     /// Where a state dict has it.
     pub published: Published,
 }
@@ -222,6 +238,18 @@ pub struct LineSum {
     pub weight_shape: [usize; 4],
     /// Where a state dict has it.
     pub published: Published,
+}
+
+/// Numbers that attention adds to the scores of pairs of pixels, by how they lie to each other.
+#[cfg(not(target_family = "wasm"))]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PositionTable {
+    /// Whole name in canonical files and in a state dict, `[places, heads]`.
+    pub name: String,
+    /// Ways in which two pixels can lie to each other.
+    pub places: usize,
+    /// Heads of attention.
+    pub heads: usize,
 }
 
 /// A layer norm over the channels of each pixel: `(x - mean) / sqrt(variance + epsilon) * weight + bias`.
@@ -250,6 +278,8 @@ pub struct Published {
     pub layer: String,
     /// Whether there is a bias beside the weight.
     pub has_bias: bool,
+    /// Whole name of the bias, where it is not that of the layer and `.bias`.
+    pub bias: Option<String>,
     /// Whether it is a fully connected layer there, with a weight of two axes.
     pub is_dense: bool,
     /// The batch norm that follows.
@@ -258,7 +288,7 @@ pub struct Published {
     pub slopes: Option<String>,
     /// Whole name of the layer scale that follows, `[outputs]`.
     pub scale: Option<String>,
-    /// Layers beside it that the forward pass does not use.
+    /// Layers, or whole parameters, beside it that the forward pass does not use.
     pub unused: Vec<String>,
     /// What all of these names begin with.
     part: String,
@@ -271,6 +301,8 @@ pub struct BatchNorm {
     pub name: String,
     /// Added to the variance.
     pub epsilon: f64,
+    /// Share of a batch in what is remembered of it and the batches before.
+    pub momentum: f64,
 }
 
 impl Published {
@@ -278,6 +310,7 @@ impl Published {
         Self {
             layer: join(part, name),
             has_bias: true,
+            bias: None,
             is_dense: false,
             batch_norm: None,
             slopes: None,
@@ -287,13 +320,24 @@ impl Published {
         }
     }
 
+    /// Whole name of the bias, if there is one.
+    pub fn bias_name(&self) -> Option<String> {
+        let named = || format!("{}.bias", self.layer);
+        self.has_bias
+            .then(|| self.bias.clone().unwrap_or_else(named))
+    }
+
     fn name(&mut self, name: &str) {
         self.layer = join(&self.part, name);
     }
 
     fn batch_norm(&mut self, name: &str, epsilon: f64) {
         let name = join(&self.part, name);
-        self.batch_norm = Some(BatchNorm { name, epsilon });
+        self.batch_norm = Some(BatchNorm {
+            name,
+            epsilon,
+            momentum: MOMENTUM,
+        });
     }
 
     fn unused(&mut self, names: &[&str]) {
@@ -327,6 +371,22 @@ impl Convolution {
     pub(super) fn unbiased(mut self) -> Self {
         self.published.has_bias = false;
         self
+    }
+
+    /// The same with a bias of that whole name at the publisher.
+    #[cfg(not(target_family = "wasm"))]
+    pub(super) fn bias(mut self, name: &str) -> Self {
+        self.published.bias = Some(join(&self.published.part, name));
+        self
+    }
+
+    /// The same left out of samples with that probability in training.
+    #[cfg(not(target_family = "wasm"))]
+    pub(super) fn stochastic_depth(self, stochastic_depth: f32) -> Self {
+        Self {
+            stochastic_depth,
+            ..self
+        }
     }
 
     /// The same as a fully connected layer at the publisher.

@@ -6,7 +6,11 @@ use affectlens_cpu::Activation;
 
 use super::Architecture;
 #[cfg(not(target_family = "wasm"))]
+use super::arrangement::Arrangement;
+#[cfg(not(target_family = "wasm"))]
 use super::clip::{ClipConvolution, ClipPool};
+#[cfg(not(target_family = "wasm"))]
+use super::layer::PositionTable;
 use super::layer::{ChannelNorm, Classifier, Convolution, LineSum};
 #[cfg(not(target_family = "wasm"))]
 use super::walk::SelfAttention;
@@ -24,6 +28,9 @@ pub enum Layer {
     /// A convolution over a clip.
     #[cfg(not(target_family = "wasm"))]
     Clip(ClipConvolution),
+    /// What attention adds to its scores.
+    #[cfg(not(target_family = "wasm"))]
+    Table(PositionTable),
 }
 
 /// All layers of a network with weights.
@@ -50,7 +57,7 @@ impl Layers {
             Layer::Convolution(layer) => Some(layer),
             Layer::LineSum(_) | Layer::Norm(_) => None,
             #[cfg(not(target_family = "wasm"))]
-            Layer::Clip(_) => None,
+            Layer::Clip(_) | Layer::Table(_) => None,
         });
         convolutions.collect()
     }
@@ -165,13 +172,18 @@ impl Walk for Layers {
     fn fold(&mut self, _input: &(), _patch: usize, _picture: &()) {}
 
     #[cfg(not(target_family = "wasm"))]
+    fn arrange(&mut self, _arrangement: &Arrangement, _input: &()) {}
+
+    #[cfg(not(target_family = "wasm"))]
     fn attention(
         &mut self,
         layers: &SelfAttention,
         _input: &(),
         _addend: &(),
     ) -> Result<(), Infallible> {
-        self.add_layers([&layers.all, &layers.output]);
+        self.add_layers(layers.all.iter().chain([&layers.output]));
+        let table = layers.bias.iter().map(|bias| bias.table.clone());
+        self.layers.extend(table.map(Layer::Table));
         Ok(())
     }
 

@@ -189,9 +189,10 @@ fn describe_layer<W: Walk>(
     let norm = |name: &str| layer.norm(name, width).epsilon(NORM_EPSILON);
     let hidden = MLP_RATIO * width;
     let attention = SelfAttention {
-        all: dense("attn.qkv", [width, 3 * width], Activation::Identity),
+        all: vec![dense("attn.qkv", [width, 3 * width], Activation::Identity)],
         output: dense("attn.proj", [width, width], Activation::Identity),
         heads: HEADS,
+        bias: None,
     };
     let normal = walk.layer_norm(&norm("norm1"), &input)?;
     let rows = walk.attention(&attention, &normal, &input)?;
@@ -228,7 +229,7 @@ mod tests {
                 shape.iter().product::<usize>() + vectors * shape[0]
             }
             Layer::Norm(norm) => 2 * norm.channels,
-            Layer::LineSum(_) | Layer::Clip(_) => unreachable!("no such layer"),
+            other => unreachable!("{other:?} in a network for faces"),
         });
         counts.sum()
     }

@@ -3,7 +3,11 @@
 use affectlens_cpu::Activation;
 
 #[cfg(not(target_family = "wasm"))]
+use super::arrangement::Arrangement;
+#[cfg(not(target_family = "wasm"))]
 use super::clip_layer::{ClipConvolution, ClipPool};
+#[cfg(not(target_family = "wasm"))]
+use super::layer::PositionTable;
 use super::layer::{ChannelNorm, Classifier, Convolution, LineSum};
 
 /// Lists, reads, plans or carries out a network, depending on what a map is.
@@ -176,6 +180,10 @@ pub trait Walk {
     #[cfg(not(target_family = "wasm"))]
     fn fold(&mut self, input: &Self::Map, patch: usize, picture: &Self::Map) -> Self::Map;
 
+    /// The pixels of a map in another order, and numbers added to them.
+    #[cfg(not(target_family = "wasm"))]
+    fn arrange(&mut self, arrangement: &Arrangement, input: &Self::Map) -> Self::Map;
+
     /// Attention of every pixel to all of its row, and a map added.
     ///
     /// # Errors
@@ -288,12 +296,27 @@ pub struct CoordinateAttention {
 #[cfg(not(target_family = "wasm"))]
 #[derive(Clone, Debug, PartialEq)]
 pub struct SelfAttention {
-    /// Queries, keys and values after each other, in each of them the heads after each other.
-    pub all: Convolution,
+    /// Queries, keys and values after each other, in each of them the heads after each other: one layer, or one for each.
+    pub all: Vec<Convolution>,
     /// Of what the heads give.
     pub output: Convolution,
     /// Heads.
     pub heads: usize,
+    /// What is added to scores.
+    pub bias: Option<PositionBias>,
+}
+
+/// What attention adds to its scores by how the pixels of a row lie to each other.
+#[cfg(not(target_family = "wasm"))]
+#[derive(Clone, Debug, PartialEq)]
+pub struct PositionBias {
+    /// Numbers that are added.
+    pub table: PositionTable,
+    /// A number for each pixel of a row: the row of the table for a query and a key is the query's number, less the key's, plus
+    /// half of how many rows there are.
+    pub codes: Vec<u32>,
+    /// The region of each pixel of all rows; pixels of different regions do not see each other. Empty where all do.
+    pub regions: Vec<u32>,
 }
 
 /// Window of a pooling with PyTorch's padding, pixels.

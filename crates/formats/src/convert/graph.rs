@@ -67,6 +67,10 @@ pub(super) fn read_graph(
                 };
                 (values("weight")?, values("bias")?)
             }
+            Operation::Table => {
+                let values = named.values(&layer.name, &layer.shape)?;
+                (values.to_vec(), Vec::new())
+            }
         };
         let slopes = match layer.slopes() {
             None => None,
@@ -107,7 +111,9 @@ fn graph_convolution(
     }
     let bias = match &found.bias {
         Some(bias) => expect_shape(bias, &shape[..1], || format!("{described}.bias"))?.to_vec(),
-        None if !layer.has_bias() && layer.batch_norm().is_none() => vec![0.0; shape[0]],
+        None if layer.published_bias().is_none() && layer.batch_norm().is_none() => {
+            vec![0.0; shape[0]]
+        }
         None => {
             return Err(WeightsError::Missing {
                 name: format!("{described}.bias"),

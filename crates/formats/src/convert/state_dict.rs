@@ -175,15 +175,13 @@ impl StateDict {
         };
         for layer in &self.layers {
             let outputs = &layer.shape[..1];
-            let mut weight = dict
-                .take(layer.published_name(), "weight", &layer.shape)?
-                .to_vec();
-            let mut bias = match layer.has_bias() {
-                true => dict.take(layer.published_name(), "bias", outputs)?.to_vec(),
-                false => vec![0.0; outputs[0]],
+            let mut weight = dict.take(layer.published_weight(), &layer.shape)?.to_vec();
+            let mut bias = match layer.published_bias() {
+                Some(name) => dict.take(name, outputs)?.to_vec(),
+                None => vec![0.0; outputs[0]],
             };
             if let Some(norm) = layer.batch_norm() {
-                let mut take = |part| dict.take(&norm.name, part, outputs);
+                let mut take = |part| dict.take(format!("{}.{part}", norm.name), outputs);
                 let batch_norm = [
                     take("weight")?,
                     take("bias")?,
@@ -197,14 +195,14 @@ impl StateDict {
             }
             let slopes = layer
                 .slopes()
-                .map(|slopes| dict.take(slopes, "weight", outputs));
+                .map(|slopes| dict.take(format!("{slopes}.weight"), outputs));
             layer.insert(&mut weights, weight, bias, slopes.transpose()?)?;
         }
         for name in self.classifiers {
             if let Some(weight) = named.get(&format!("{name}.weight")) {
                 let outputs = weight.shape.first().copied().unwrap_or_default();
                 dict.rest.remove(format!("{name}.weight").as_str());
-                let bias = dict.take(name, "bias", &[outputs])?.to_vec();
+                let bias = dict.take(format!("{name}.bias"), &[outputs])?.to_vec();
                 self.insert_classifier(&mut weights, weight, bias)?;
                 break;
             }
@@ -217,7 +215,8 @@ impl StateDict {
     fn expect_known(&self, rest: BTreeSet<&str>) -> Result<(), WeightsError> {
         let unexpected = rest.into_iter().find(|name| {
             let (layer, part) = name.rsplit_once('.').unwrap_or_default();
-            part != "num_batches_tracked" && !self.unused.iter().any(|unused| unused == layer)
+            let is_unused = |unused: &String| unused == layer || unused == name;
+            part != "num_batches_tracked" && !self.unused.iter().any(is_unused)
         });
         match unexpected {
             None => Ok(()),
@@ -300,13 +299,7 @@ struct Untaken<'a> {
 }
 
 impl<'a> Untaken<'a> {
-    fn take(
-        &mut self,
-        layer: &str,
-        part: &str,
-        shape: &[usize],
-    ) -> Result<&'a [f32], WeightsError> {
-        let name = format!("{layer}.{part}");
+    fn take(&mut self, name: String, shape: &[usize]) -> Result<&'a [f32], WeightsError> {
         self.rest.remove(name.as_str());
         self.named.values(&name, shape)
     }

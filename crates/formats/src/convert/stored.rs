@@ -14,7 +14,7 @@ pub(super) struct StoredLayer {
     /// Shape of the weight in a canonical file.
     pub(super) canonical_shape: Vec<usize>,
     pub(super) operation: Operation,
-    /// Names in the state dict; none for a layer norm, which has its canonical one.
+    /// Names in the state dict; none for a layer norm and a table, which have their canonical ones.
     pub(super) published: Option<Published>,
 }
 
@@ -55,6 +55,8 @@ pub(super) enum Operation {
     Dense,
     /// A layer norm.
     Normalisation,
+    /// What attention adds to its scores: one parameter under the layer's own name.
+    Table,
 }
 
 impl From<Layer> for StoredLayer {
@@ -95,6 +97,14 @@ impl From<Layer> for StoredLayer {
                 },
                 published: Some(layer.published),
             },
+            #[cfg(not(target_family = "wasm"))]
+            Layer::Table(table) => Self {
+                name: table.name,
+                shape: vec![table.places, table.heads],
+                canonical_shape: vec![table.places, table.heads],
+                operation: Operation::Table,
+                published: None,
+            },
             Layer::Norm(norm) => Self {
                 name: norm.name,
                 shape: vec![norm.channels],
@@ -115,12 +125,24 @@ impl StoredLayer {
 
     /// Name of the weight in a state dict.
     pub(super) fn published_weight(&self) -> String {
-        format!("{}.weight", self.published_name())
+        self.weight_of(self.published_name())
     }
 
-    /// Whether there is a bias of its own in a state dict.
-    pub(super) fn has_bias(&self) -> bool {
-        self.published.as_ref().is_none_or(|names| names.has_bias)
+    /// Whole name of the bias in a state dict, if there is one of its own.
+    pub(super) fn published_bias(&self) -> Option<String> {
+        match (&self.published, &self.operation) {
+            (_, Operation::Table) => None,
+            (Some(names), _) => names.bias_name(),
+            (None, _) => Some(format!("{}.bias", self.name)),
+        }
+    }
+
+    /// Name of the weight of this layer under a name.
+    fn weight_of(&self, name: &str) -> String {
+        match self.operation {
+            Operation::Table => name.to_owned(),
+            _ => format!("{name}.weight"),
+        }
     }
 
     /// The batch norm that follows in a state dict.
@@ -146,19 +168,17 @@ impl StoredLayer {
             shape: outputs.clone(),
             fill,
         };
-        let layer = self.published_name();
-        let is_norm = matches!(self.operation, Operation::Normalisation);
         let mut parameters = vec![Parameter {
-            name: format!("{layer}.weight"),
+            name: self.published_weight(),
             shape: self.shape.clone(),
-            fill: if is_norm {
-                ParameterFill::Ones
-            } else {
-                ParameterFill::Random
+            fill: match self.operation {
+                Operation::Normalisation => ParameterFill::Ones,
+                Operation::Table => ParameterFill::Zeros,
+                _ => ParameterFill::Random,
             },
         }];
-        if self.has_bias() {
-            parameters.push(one(format!("{layer}.bias"), ParameterFill::Zeros));
+        if let Some(bias) = self.published_bias() {
+            parameters.push(one(bias, ParameterFill::Zeros));
         }
         if let Some(norm) = self.batch_norm() {
             let norm = &norm.name;
@@ -187,11 +207,10 @@ impl StoredLayer {
     ) -> Result<(), WeightsError> {
         let name = &self.name;
         let outputs = self.shape[..1].to_vec();
-        weights.insert(
-            format!("{name}.weight"),
-            self.canonical_shape.clone(),
-            weight,
-        )?;
+        weights.insert(self.weight_of(name), self.canonical_shape.clone(), weight)?;
+        if matches!(self.operation, Operation::Table) {
+            return Ok(());
+        }
         if let Some(slopes) = slopes {
             weights.insert(format!("{name}.slopes"), outputs.clone(), slopes.to_vec())?;
         }

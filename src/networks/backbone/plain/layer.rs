@@ -2,18 +2,18 @@
 
 use affectlens_formats::architecture::{
     self, ChannelNorm, ClipConvolution, ClipConvolutionConfig, Convolution, ConvolutionConfig,
-    LineSum, Published,
+    LineSum, PositionBias, PositionTable, Published,
 };
 use burn::module::{Module, Param, ParamId, RunningState};
 use burn::nn::BatchNormConfig;
-use burn::tensor::Tensor;
 use burn::tensor::activation::{gelu, relu, sigmoid, silu};
 use burn::tensor::module::{batch_norm_train, conv2d, conv3d};
 use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Distribution, Int, Tensor, TensorData};
 
 use super::Loader;
 use crate::backbone::folded::{clip_window, window};
-use crate::kernel::{Activation, MapShape};
+use crate::kernel::{Activation, MapShape, ScoreBias};
 use crate::weights::WeightsError;
 
 /// A layer with weights.
@@ -26,6 +26,7 @@ pub(super) enum PlainLayer {
     Convolution(PlainConvolution),
     Norm(PlainNorm),
     LineSum(PlainLineSum),
+    Table(PlainTable),
 }
 
 /// `activation(convolve(x, weight) + bias)`; in training with batch norm or a layer scale before the activation.
@@ -39,6 +40,9 @@ pub(super) struct PlainConvolution {
     slopes: Option<Param<Tensor<1>>>,
     #[module(skip)]
     kernel: Kernel,
+    /// Probability that training leaves the layer out of a sample.
+    #[module(skip)]
+    stochastic_depth: f32,
 }
 
 /// What a convolution goes over.
@@ -77,7 +81,10 @@ impl PlainConvolution {
     /// Takes `name.weight`, `name.bias` and for PReLU `name.slopes` of canonical weights.
     pub(super) fn load(layer: &Convolution, from: &mut Loader<'_>) -> Result<Self, WeightsError> {
         let kernel = Kernel::Picture(layer.config);
-        Self::read(&layer.name, &layer.published, kernel, from)
+        Ok(Self {
+            stochastic_depth: layer.stochastic_depth,
+            ..Self::read(&layer.name, &layer.published, kernel, from)?
+        })
     }
 
     /// The same of a convolution over a clip.
@@ -114,6 +121,7 @@ impl PlainConvolution {
             scale: None,
             slopes,
             kernel,
+            stochastic_depth: 0.0,
         })
     }
 
@@ -126,9 +134,7 @@ impl PlainConvolution {
         let (stored, shape) = kernel.shapes();
         let outputs = [shape[0]];
         let weight = from.take_reshaped(&format!("{}.weight", names.layer), &stored, shape)?;
-        let bias = names
-            .has_bias
-            .then(|| from.take(&format!("{}.bias", names.layer), outputs));
+        let bias = names.bias_name().map(|name| from.take(&name, outputs));
         let bias = bias.transpose()?;
         let norm = names.batch_norm.as_ref();
         let norm = norm.map(|norm| BatchNorm::load(norm, outputs[0], from));
@@ -146,6 +152,7 @@ impl PlainConvolution {
             scale,
             slopes: slopes.transpose()?,
             kernel,
+            stochastic_depth: 0.0,
         })
     }
 
@@ -170,6 +177,7 @@ impl PlainConvolution {
             scale: None,
             slopes: None,
             kernel: Kernel::Picture(config),
+            stochastic_depth: 0.0,
         };
         let maps = layer.convolve(maps);
         let batch_norm = BatchNorm::undoing(maps.clone(), bias.clone(), momentum);
@@ -213,7 +221,7 @@ impl PlainConvolution {
     pub(super) fn forward(&self, maps: Tensor<4>, shortcut: Option<Tensor<4>>) -> Tensor<4> {
         let maps = self.convolve(maps);
         self.activate(match shortcut {
-            Some(shortcut) => maps + shortcut,
+            Some(shortcut) => left_out(maps, self.stochastic_depth) + shortcut,
             None => maps,
         })
     }
@@ -248,6 +256,17 @@ impl PlainConvolution {
             }
         }
     }
+}
+
+/// Zeros for some of the samples on a device with gradients, and the others that much larger.
+fn left_out(maps: Tensor<4>, probability: f32) -> Tensor<4> {
+    if probability == 0.0 || !maps.device().is_autodiff() {
+        return maps;
+    }
+    let kept = 1.0 - f64::from(probability);
+    let shape = [maps.dims()[0], 1, 1, 1];
+    let samples = Tensor::random(shape, Distribution::Bernoulli(kept), &maps.device());
+    maps * (samples / kept)
 }
 
 fn over_pictures(
@@ -358,6 +377,53 @@ impl PlainLineSum {
     }
 }
 
+/// What attention adds to its scores by how the pixels of a row lie to each other.
+#[derive(Module, Debug)]
+pub(super) struct PlainTable {
+    /// `[places, heads]`
+    values: Param<Tensor<2>>,
+}
+
+impl PlainTable {
+    pub(super) fn load(table: &PositionTable, from: &mut Loader<'_>) -> Result<Self, WeightsError> {
+        let shape = [table.places, table.heads];
+        Ok(Self {
+            values: from.take(&table.name, shape)?,
+        })
+    }
+
+    /// What is added to the scores of each row, `[rows or 1, heads, queries, keys]`.
+    pub(super) fn forward(&self, bias: &PositionBias) -> Tensor<4> {
+        let device = self.values.val().device();
+        let [places, heads] = self.values.dims();
+        let pixels = bias.codes.len();
+        let pairs = |of: &[u32], between: &dyn Fn(u32, u32) -> i64| -> Vec<i64> {
+            let keys = |query: u32| of.iter().map(move |key| between(query, *key));
+            of.iter().flat_map(|query| keys(*query)).collect()
+        };
+        let half = (places / 2) as i64;
+        let chosen = pairs(&bias.codes, &|query, key| {
+            i64::from(query) - i64::from(key) + half
+        });
+        let chosen = TensorData::new(chosen, [pixels * pixels]);
+        let chosen = Tensor::<1, Int>::from_data(chosen, &device);
+        let added = self.values.val().select(0, chosen).transpose();
+        let added: Tensor<4> = added.reshape([1, heads, pixels, pixels]);
+        if bias.regions.is_empty() {
+            return added;
+        }
+        let apart: Vec<f32> = bias
+            .regions
+            .chunks_exact(pixels)
+            .flat_map(|row| pairs(row, &|query, key| i64::from(query != key)))
+            .map(|is_apart| is_apart as f32 * ScoreBias::APART)
+            .collect();
+        let rows = bias.regions.len() / pixels;
+        let apart = TensorData::new(apart, [rows, 1, pixels, pixels]);
+        added + Tensor::<4>::from_data(apart, &device)
+    }
+}
+
 /// Batch norm with what PyTorch's remembers.
 #[derive(Module, Debug)]
 pub(super) struct BatchNorm {
@@ -374,6 +440,7 @@ impl BatchNorm {
         let name = &norm.name;
         let mut inner = BatchNormConfig::new(channels)
             .with_epsilon(norm.epsilon)
+            .with_momentum(norm.momentum)
             .init(from.device);
         inner.gamma = from.take(&format!("{name}.weight"), [channels])?;
         inner.beta = from.take(&format!("{name}.bias"), [channels])?;
@@ -435,4 +502,40 @@ impl BatchNorm {
 fn channels_of(values: &Param<Tensor<1>>) -> Tensor<4> {
     let [channels] = values.dims();
     values.val().reshape([1, channels, 1, 1])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+
+    /// Every sample has all of a layer or nothing of it, and on average as much as without.
+    #[test]
+    fn training_leaves_a_layer_out_of_some_samples() {
+        let samples = 2000;
+        let device = Device::flex().autodiff();
+        let maps = |device: &Device| Tensor::<4>::ones([samples, 2, 1, 3], device);
+        let values = |maps: Tensor<4>| -> Vec<f32> { maps.into_data().iter().collect() };
+        let kept = values(left_out(maps(&device), 0.25));
+        let whole = kept.chunks_exact(6).filter(|sample| {
+            assert!(sample.iter().all(|value| *value == sample[0]), "{sample:?}");
+            sample[0] != 0.0
+        });
+        let whole: Vec<f32> = whole.map(|sample| sample[0]).collect();
+        assert!(whole.iter().all(|value| (value - 4.0 / 3.0).abs() < 1e-6));
+        // Five standard deviations.
+        let share = whole.len() as f32 / samples as f32;
+        assert!((share - 0.75).abs() < 0.05, "{share}");
+        assert!(
+            values(left_out(maps(&device), 0.0))
+                .iter()
+                .all(|it| *it == 1.0)
+        );
+        let elsewhere = Device::flex();
+        assert!(
+            values(left_out(maps(&elsewhere), 0.25))
+                .iter()
+                .all(|it| *it == 1.0)
+        );
+    }
 }

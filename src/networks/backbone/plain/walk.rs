@@ -4,13 +4,13 @@ use std::convert::Infallible;
 use std::slice::Iter;
 
 use affectlens_formats::architecture::{
-    Activation, Beside, ChannelNorm, Classifier, ClipConvolution, ClipPool, Convolution,
-    CoordinateAttention, MaxPool, SelfAttention, Shortcut, Walk,
+    Activation, Arrangement, Beside, ChannelNorm, Classifier, ClipConvolution, ClipPool,
+    Convolution, CoordinateAttention, MaxPool, SelfAttention, Shortcut, Walk,
 };
 use burn::tensor::activation::{relu, softmax};
 use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::MaxPoolOptions;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::PlainClassifier;
 use super::layer::{PlainConvolution, PlainLayer};
@@ -237,25 +237,64 @@ impl Walk for Forward<'_> {
         input: &Tensor<4>,
         addend: &Tensor<4>,
     ) -> Result<Tensor<4>, Infallible> {
-        let (all, output) = (self.next(), self.next());
+        let all = layers.all.iter();
+        let all = all.map(|_| self.next().forward(input.clone(), None));
+        let all = Tensor::cat(all.collect(), 1);
+        let output = self.next();
         let [batch, channels, rows, pixels] = input.dims();
         let heads = layers.heads;
         let length = channels / heads;
-        let all: Tensor<6> = all
-            .forward(input.clone(), None)
-            .reshape([batch, 3, heads, length, rows, pixels]);
-        let all = all.permute([1, 0, 2, 4, 5, 3]);
+        let all: Tensor<6> = all.reshape([batch, 3, heads, length, rows, pixels]);
+        let all = all.permute([1, 0, 4, 2, 5, 3]);
         let part = |index: usize| -> Tensor<3> {
             let part = all.clone().narrow(0, index, 1);
-            part.reshape([batch * heads * rows, pixels, length])
+            part.reshape([batch * rows * heads, pixels, length])
         };
-        let scores = part(0).matmul(part(1).swap_dims(1, 2)) / (length as f32).sqrt();
+        let mut scores = part(0).matmul(part(1).swap_dims(1, 2)) / (length as f32).sqrt();
+        if let Some(bias) = &layers.bias {
+            let Some(PlainLayer::Table(table)) = self.layers.next() else {
+                unreachable!("layers are those of the description")
+            };
+            let of_rows: Tensor<4> = scores.reshape([batch, rows, heads, pixels * pixels]);
+            let added = table.forward(bias);
+            let [rows_or_one, ..] = added.dims();
+            let added = added.reshape([1, rows_or_one, heads, pixels * pixels]);
+            scores = (of_rows + added).reshape([batch * rows * heads, pixels, pixels]);
+        }
         let attended = softmax(scores, 2).matmul(part(2));
-        let attended: Tensor<5> = attended.reshape([batch, heads, rows, pixels, length]);
+        let attended: Tensor<5> = attended.reshape([batch, rows, heads, pixels, length]);
         let attended = attended
-            .permute([0, 1, 4, 2, 3])
+            .permute([0, 2, 4, 1, 3])
             .reshape([batch, channels, rows, pixels]);
         Ok(output.forward(attended, Some(addend.clone())))
+    }
+
+    fn arrange(&mut self, arrangement: &Arrangement, input: &Tensor<4>) -> Tensor<4> {
+        let Arrangement {
+            height,
+            width,
+            ref places,
+            ref addend,
+        } = *arrangement;
+        let [batch, channels, ..] = input.dims();
+        let device = input.device();
+        // Zeros follow the pixels.
+        let pixels: Tensor<3> = input.clone().flatten(2, 3);
+        let count = pixels.dims()[2];
+        let pixels = pixels.pad([(0, 0), (0, 0), (0, 1)], 0.0);
+        let numbers = places
+            .iter()
+            .map(|place| place.map_or(count as i64, i64::from));
+        let numbers = TensorData::new(numbers.collect::<Vec<_>>(), [places.len()]);
+        let pixels = pixels.select(2, Tensor::<1, Int>::from_data(numbers, &device));
+        let pixels = match addend.is_empty() {
+            true => pixels,
+            false => {
+                let addend = TensorData::new(addend.clone(), [1, places.len(), channels]);
+                pixels + Tensor::<3>::from_data(addend, &device).swap_dims(1, 2)
+            }
+        };
+        pixels.reshape([batch, channels, height, width])
     }
 
     fn clip_convolution(

@@ -1,11 +1,11 @@
-//! Kernels over pixels in their order: convolutions along a row, attention, and patches.
+//! Kernels over pixels in their order: convolutions along a row, attention, patches, and other orders.
 
 use super::Read;
 use super::builder::ShaderBuilder;
-use super::padding::pad;
+use super::padding::{pad, pad_weight};
 use super::shader::Element;
 use super::writer::Writer;
-use crate::kernel::{Activation, Map, MapShape, Sequence, Weighted};
+use crate::kernel::{Activation, Map, MapShape, ScoreBias, Sequence, Weighted};
 
 /// Invocations per group.
 const GROUP: usize = 64;
@@ -43,7 +43,14 @@ impl Writer<'_> {
                 input,
                 output,
                 heads,
-            } => self.attend(*input, *output, *heads),
+                bias,
+            } => self.attend(*input, *output, *heads, bias.as_ref()),
+            Sequence::Arrange {
+                input,
+                output,
+                places,
+                addend,
+            } => self.arrange(*input, *output, places, addend),
             Sequence::Unfold {
                 input,
                 output,
@@ -165,25 +172,80 @@ impl Writer<'_> {
             .activation("activate", activation)
     }
 
-    fn attend(&mut self, input: Map, output: Map, heads: usize) {
+    fn attend(&mut self, input: Map, output: Map, heads: usize, bias: Option<&ScoreBias>) {
         let (from, to) = (self.buffer(input), self.buffer(output));
         let length = self.plan.shape(output).channels / heads;
         assert!(length.is_multiple_of(4), "channels of a head come in fours");
-        let shader = ShaderBuilder::new("attention", GROUP)
+        let MapShape { height, width, .. } = self.plan.shape(input);
+        let mut shader = ShaderBuilder::new("attention", GROUP)
             .numbers(&["pixels", "heads", "rows", "stored", "written"])
-            .reads("input", from.element)
+            .reads("input", from.element);
+        let mut reads = vec![Read::Buffer(input.index())];
+        if let Some(bias) = bias {
+            shader = shader
+                .reads_scalars("table", Element::F32)
+                .reads_scalars("codes", Element::U32);
+            let table: Vec<f32> = (0..heads)
+                .flat_map(|head| bias.of_head(head, heads))
+                .collect();
+            reads.push(self.parameter(&table, Element::F32));
+            reads.push(self.numbers([bias.codes.as_slice(), &bias.regions].concat()));
+        }
+        shader = shader
             .writes("output", to.element)
             .count("LENGTH", length / 4)
-            .number("SCALE", 1.0 / (length as f32).sqrt())
+            .number("SCALE", 1.0 / (length as f32).sqrt());
+        shader = match bias {
+            None => shader.source(include_str!("shaders/score-bias-none.wgsl")),
+            Some(bias) => shader
+                .count("PLACES", bias.places(heads))
+                // Rows that differ in their regions; nothing is apart in none.
+                .count("REGIONED", if bias.regions.is_empty() { 0 } else { height })
+                .number("APART", ScoreBias::APART)
+                .source(include_str!("shaders/score-bias-table.wgsl")),
+        };
+        let shader = shader
             .source(include_str!("shaders/attention.wgsl"))
             .finish();
-        let reads = vec![Read::Buffer(input.index())];
-        let MapShape { height, width, .. } = self.plan.shape(input);
         let (stored, written) = (from.stored / 4, to.stored / 4);
         self.push(shader, reads, output.index(), move |batch| {
             let rows = batch * height;
             let groups = rows * heads * width.div_ceil(GROUP);
             (groups, vec![width, heads, rows, stored, written])
+        });
+    }
+
+    /// Pixels in another order.
+    fn arrange(&mut self, input: Map, output: Map, places: &[Option<u32>], addend: &[f32]) {
+        let (from, to) = (self.buffer(input), self.buffer(output));
+        assert_eq!(from.stored, to.stored, "channels of pixels come in fours");
+        let numbers = places
+            .iter()
+            .map(|place| place.map_or(0, |place| place + 1));
+        let mut reads = vec![Read::Buffer(input.index()), self.numbers(numbers.collect())];
+        let mut shader = ShaderBuilder::new("arrange", GROUP)
+            .numbers(&["invocations", "taken", "pixels", "channels"])
+            .reads("input", from.element)
+            .reads_scalars("places", Element::U32);
+        if !addend.is_empty() {
+            let channels = self.plan.shape(output).channels;
+            let addend = pad_weight(addend, [places.len(), channels], places.len());
+            reads.push(self.parameter(&addend, Element::F32));
+            shader = shader.reads("addend", Element::F32);
+        }
+        let shader = shader
+            .writes("output", to.element)
+            .source(match addend.is_empty() {
+                true => include_str!("shaders/arrange-addend-none.wgsl"),
+                false => include_str!("shaders/arrange-addend-same.wgsl"),
+            })
+            .source(include_str!("shaders/arrange.wgsl"))
+            .finish();
+        let (taken, pixels, channels) = (from.pixels, to.pixels, to.stored / 4);
+        self.push(shader, reads, output.index(), move |batch| {
+            let invocations = batch * pixels * channels;
+            let numbers = vec![invocations, taken, pixels, channels];
+            (invocations.div_ceil(GROUP), numbers)
         });
     }
 
@@ -213,6 +275,7 @@ impl Writer<'_> {
             (invocations.div_ceil(GROUP), numbers)
         });
     }
+
     /// Channels as pixels, and pixels as channels.
     fn transpose(&mut self, input: Map, output: Map) {
         let (from, to) = (self.buffer(input), self.buffer(output));

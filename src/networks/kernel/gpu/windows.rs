@@ -5,6 +5,8 @@ use super::shader::{Element, Shader};
 use crate::kernel::{Activation, MapShape, Span, Window};
 
 const GROUP: usize = 64;
+/// Statements of a window that is written out; drivers take minutes over more of them.
+const MOST_STATEMENTS: usize = 6000;
 
 /// A window over maps; channels of input and output in fours, but for the convolution over few channels.
 #[derive(Clone, Copy, Debug)]
@@ -80,9 +82,23 @@ impl Windowed {
             self.open("convolution", Reads::Scalars)
                 .count("INPUTS", inputs)
                 .source(shortcut)
-                .source(include_str!("shaders/convolution-few.wgsl"))
+                .source(match self.statements() {
+                    ..=MOST_STATEMENTS => include_str!("shaders/convolution-few.wgsl"),
+                    _ => include_str!("shaders/convolution-large.wgsl"),
+                })
                 .finish()
         }
+    }
+
+    /// Those of a convolution over few channels that is written out.
+    fn statements(&self) -> usize {
+        let rows = self.span.kernel * self.window.kernel * self.from.channels;
+        rows * (self.window.kernel * (1 + self.pixels) + self.columns())
+    }
+
+    /// Columns of the input that the pixels of an invocation see together.
+    fn columns(&self) -> usize {
+        (self.pixels - 1) * self.window.stride + self.window.kernel
     }
 
     /// The largest of each window. One buffer: the input.
@@ -143,8 +159,7 @@ impl Windowed {
                 ("TAPS", self.span.kernel),
                 ("KERNEL", kernel),
                 ("STRIDE", stride),
-                // Columns of the input that the pixels of an invocation see together.
-                ("COLUMNS", (self.pixels - 1) * stride + kernel),
+                ("COLUMNS", self.columns()),
             ])
             .activation("activate", self.activation)
             .source(include_str!("shaders/window.wgsl"))

@@ -107,6 +107,11 @@ impl<'a> Writer<'a> {
         Read::Parameter(self.gpu.upload(bytes))
     }
 
+    /// Whole numbers on the GPU.
+    pub(super) fn numbers(&self, values: Vec<u32>) -> Read {
+        Read::Parameter(self.gpu.upload(Bytes::from_elems(values)))
+    }
+
     /// Weight, bias; the slopes come after whatever else the shader reads.
     pub(super) fn weight_and_bias(
         &self,

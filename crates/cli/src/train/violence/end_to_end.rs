@@ -34,7 +34,7 @@ pub(crate) fn train_on_pictures(
     checkpoint: Option<&Path>,
 ) -> Result<Trained> {
     let device = device.open()?.device.autodiff();
-    let read = PublishedWeights::read(published).context("--published")?;
+    let read = PublishedWeights::read_for(name, published).context("--published")?;
     let encoder = TrainableBackbone::load(name, read.named(), &device)
         .with_context(|| format!("`{}` as {name}", published.display()))?;
     let [training, validation] = &parts(encoder.facts().input_side)?;

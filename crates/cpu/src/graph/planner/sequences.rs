@@ -1,8 +1,10 @@
 //! Steps over pixels in their order.
 
+use alloc::vec::Vec;
+
 use super::Planner;
 use crate::Activation;
-use crate::graph::{Map, MapShape, Sequence, Step, Weighted, expect};
+use crate::graph::{Map, MapShape, ScoreBias, Sequence, Step, Weighted, expect};
 
 impl Planner {
     /// Adds a [`Sequence::Convolution`].
@@ -88,19 +90,32 @@ impl Planner {
         output
     }
 
+    /// Adds a [`Sequence::Attention`] with nothing added to scores.
+    ///
+    /// # Panics
+    ///
+    /// As [`biased_attention`](Self::biased_attention).
+    #[track_caller]
+    pub fn attention(&mut self, input: Map, heads: usize) -> Map {
+        self.biased_attention(input, heads, None)
+    }
+
     /// Adds a [`Sequence::Attention`].
     ///
     /// # Panics
     ///
-    /// If the channels are not those of queries, keys and values of that many heads.
+    /// If the channels are not those of queries, keys and values of that many heads, or what is added does not fit.
     #[track_caller]
-    pub fn attention(&mut self, input: Map, heads: usize) -> Map {
+    pub fn biased_attention(&mut self, input: Map, heads: usize, bias: Option<ScoreBias>) -> Map {
         let from = self.read(input);
         assert!(
             heads > 0 && from.channels.is_multiple_of(3 * heads),
             "{} channels are not queries, keys and values of {heads} heads",
             from.channels
         );
+        if let Some(bias) = &bias {
+            bias.check(heads, [from.height, from.width]);
+        }
         let output = self.add(MapShape {
             channels: from.channels / 3,
             ..from
@@ -109,6 +124,46 @@ impl Planner {
             input,
             output,
             heads,
+            bias,
+        }));
+        output
+    }
+
+    /// Adds a [`Sequence::Arrange`] whose output has `height` and `width`.
+    ///
+    /// # Panics
+    ///
+    /// If there is not a place for each pixel, one is outside the map, or what is added is no map of that size.
+    #[track_caller]
+    pub fn arrange(
+        &mut self,
+        input: Map,
+        [height, width]: [usize; 2],
+        places: Vec<Option<u32>>,
+        addend: Vec<f32>,
+    ) -> Map {
+        let from = self.read(input);
+        let shape = MapShape {
+            height,
+            width,
+            channels: from.channels,
+        };
+        expect("places", &[shape.pixels()], &[places.len()]);
+        let last = places.iter().flatten().max();
+        assert!(
+            last.is_none_or(|last| (*last as usize) < from.pixels()),
+            "place {last:?} of a map of {} pixels",
+            from.pixels()
+        );
+        if !addend.is_empty() {
+            expect("addend", &[shape.len()], &[addend.len()]);
+        }
+        let output = self.add(shape);
+        self.steps.push(Step::Sequence(Sequence::Arrange {
+            input,
+            output,
+            places,
+            addend,
         }));
         output
     }

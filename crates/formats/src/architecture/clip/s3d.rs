@@ -15,6 +15,8 @@ pub(super) const WIDTH: usize = 1024;
 
 /// Added to the variance of batch norms.
 const EPSILON: f64 = 1e-3;
+/// Share of a batch in what batch norms remember.
+const MOMENTUM: f64 = 1e-3;
 
 /// Windows of the poolings between blocks: frames and pixels, strides, padding.
 const POOLS: [[[usize; 2]; 3]; 4] = [
@@ -176,5 +178,6 @@ impl<W: Walk> Clip<'_, W> {
 
 /// A convolution before a batch norm, the first and the second member of a part.
 fn normalised(place: &Place, config: ClipConvolutionConfig) -> ClipConvolution {
-    place.clip_convolution(["0", "1"], config, EPSILON)
+    let convolution = place.clip_convolution(["0", "1"], config, EPSILON);
+    convolution.momentum(MOMENTUM)
 }

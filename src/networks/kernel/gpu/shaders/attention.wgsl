@@ -21,6 +21,7 @@ fn main(group: u32, local: u32) {
         #for i in LENGTH
         score += dot(query$i, vec4<f32>(input[at + $iu]));
         #end
+        score += score_bias(row, head, query, key);
         if (score > largest) {
             let scale = exp(largest - score);
             total *= scale;
