@@ -69,6 +69,8 @@ export default defineConfig({
     // Nothing inlined as data: the policy forbids it. No polyfill: it would fetch.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    // One file: what reads video files is there before somebody asks for it, since nothing is requested after loading.
+    rolldownOptions: { output: { codeSplitting: false } },
   },
   worker: { format: "es" },
   // Pre-bundling would part the worker and the wasm from the modules that look for them beside themselves.

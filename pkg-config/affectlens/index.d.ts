@@ -507,6 +507,12 @@ export type ErrorCode =
   | "picture-empty"
   /** A picture from another origin without CORS; the message says what to do. */
   | "picture-tainted"
+  /** A video file that cannot be fetched, or of which nothing comes. */
+  | "video-missing"
+  /** A file that is no video, or is broken. */
+  | "video-malformed"
+  /** A video that this browser cannot decode: it has no WebCodecs, or not this codec; the message says which. */
+  | "video-unsupported"
   /** Nothing to hear: a stream, element or file without sound, or one that this browser does not decode. */
   | "sound-empty"
   /** Sound from another origin without CORS; the message says what to do. */

@@ -6,6 +6,7 @@ import { Connection } from "./connection.js";
 import { DISPOSE } from "./disposal.js";
 import { carriedEngine } from "./engine.js";
 import { AffectLensError } from "./errors.js";
+import { BEGIN_FILE } from "./file-stream.js";
 import { Listening, kindOfSource, readListenOptions } from "./listen.js";
 import { CONNECTIONS, FACE_TASKS, KEYPOINTS } from "./names.js";
 import { readAnalyzeOptions, readCalibration, readOptions } from "./options.js";
@@ -60,6 +61,8 @@ class Lens {
   #clock = new PictureClock();
   /** What listens now; a lens hears one source at a time. @type {Listening | undefined} */
   #listening;
+  /** Whether a file is analysed: there is no live stream meanwhile. */
+  #isInFile = false;
   #timings = { loadMs: 0, gatherMs: 0, moduleMs: 0, openMs: 0, warmUpMs: 0, firstResultMs: /** @type {number | null} */ (null) };
   #requests = 0;
 
@@ -121,6 +124,7 @@ class Lens {
    */
   async analyze(source, options) {
     const { timeMs: givenMs, single } = readAnalyzeOptions(options);
+    this.#refuseInFile("analyze");
     return this.#report(source, (picture, shownAtMs) => {
       if (single) {
         this.#listening?.restart();
@@ -169,6 +173,7 @@ class Lens {
   /** @param {import("./index.js").SettingsChange} settings */
   async configure(settings) {
     this.#refuseDisposed();
+    this.#refuseInFile("configure");
     this.#settings = await this.#ask({ kind: "configure", change: readChange(settings) });
     return this.settings;
   }
@@ -177,13 +182,49 @@ class Lens {
   async calibrate(options = {}) {
     const seconds = readCalibration(options);
     this.#refuseWithoutFaces("calibrate");
+    this.#refuseInFile("calibrate");
     await this.#ask({ kind: "calibrate", seconds });
   }
 
   async reset() {
     this.#refuseDisposed();
+    this.#refuseInFile("reset");
     this.#listening?.restart();
     await this.#ask({ kind: "reset" });
+  }
+
+  /**
+   * @param {import("./index.js").SettingsChange} settings
+   * @returns {Promise<import("./file-stream.js").FileStream>}
+   */
+  async [BEGIN_FILE](settings) {
+    this.#refuseDisposed();
+    this.#refuseInFile("analyzeFile");
+    const change = readChange(settings);
+    this.#isInFile = true;
+    try {
+      await this.#ask({ kind: "beginFile", change });
+    } catch (error) {
+      this.#isInFile = false;
+      throw error;
+    }
+    // Not through `#ask`: another worker, after a failure of this one, would know nothing of the file.
+    const connection = /** @type {Connection} */ (this.#connection);
+    return {
+      push: async ({ image, turn, timeMs }) => {
+        const picture = { kind: /** @type {const} */ ("image"), image };
+        try {
+          return await connection.ask({ kind: "push", picture, turn, timeMs }, [image]);
+        } finally {
+          releasePicture(picture);
+        }
+      },
+      finish: () => connection.ask({ kind: "finish" }),
+      end: () => {
+        this.#isInFile = false;
+        connection.ask({ kind: "endFile" }).catch(() => {});
+      },
+    };
   }
 
   dispose() {
@@ -317,6 +358,12 @@ class Lens {
     const { tasks } = this.#plan;
     if (tasks.some((task) => FACE_TASKS.includes(task))) return;
     throw new AffectLensError("bad-argument", `${call} needs one of the tasks ${FACE_TASKS.join(", ")}; loaded is ${tasks.join(", ")}`);
+  }
+
+  /** @param {string} call */
+  #refuseInFile(call) {
+    if (!this.#isInFile) return;
+    throw new AffectLensError("bad-argument", `${call}: the lens is analysing a file; wait for its end, or load another lens`);
   }
 
   #refuseDisposed() {

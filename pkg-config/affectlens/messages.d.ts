@@ -37,6 +37,12 @@ export type Request =
   | { kind: "analyze"; picture: Picture; timeMs: number }
   | { kind: "analyzeSingle"; picture: Picture }
   | { kind: "analyzeFace"; picture: Picture }
+  /** Until `endFile` there is no live stream; `change` is of the settings for files. */
+  | { kind: "beginFile"; change: GroupedChange }
+  /** `turn`: degrees clockwise that put the picture upright. */
+  | { kind: "push"; picture: Picture; turn: number; timeMs: number }
+  | { kind: "finish" }
+  | { kind: "endFile" }
   /** One channel at 16 kHz; `timeMs` is that of the first sample. */
   | { kind: "hear"; samples: Float32Array; timeMs: number }
   | { kind: "configure"; change: GroupedChange }

@@ -7,6 +7,7 @@ import { CpuWorkers } from "./cpu.js";
 import { Downloads } from "./downloads.js";
 import { unpack } from "./engine.js";
 import { AffectLensError, ERROR_CODES, textOf } from "./errors.js";
+import { readFrame } from "./file-pixels.js";
 import { findAdapter, guardGpu } from "./gpu.js";
 import { isPage, leftBehind } from "./moved.js";
 import { FACE_TASKS } from "./names.js";
@@ -87,17 +88,26 @@ async function act(request) {
       return lens.calibrate(request.seconds);
     case "reset":
       return lens.reset();
+    case "beginFile":
+      lens.beginFile();
+      return configure(lens, request.change);
+    case "finish":
+      return lens.finish();
+    case "endFile":
+      return lens.endFile();
   }
 }
 
 /** @param {Extract<Request, { picture: unknown }>} request */
 async function look(request) {
   // First, since it closes the picture, whatever becomes of it.
-  const { width, height, rgba } = readPixels(request.picture);
+  const { width, height, rgba } = request.kind === "push" ? await readFrame(request.picture, request.turn) : readPixels(request.picture);
   if (!lens) throw noModel();
   switch (request.kind) {
     case "analyze":
       return lens.analyze(width, height, rgba, request.timeMs);
+    case "push":
+      return lens.push(width, height, rgba, request.timeMs);
     case "analyzeSingle":
       return lens.analyzeSingle(width, height, rgba);
     case "analyzeFace":

@@ -42,7 +42,7 @@ test("the package is imported by name in Node without a browser", () => {
 test("every module is imported by name in Node, and what it does needs no browser or says so", () => {
   const seen = runModule(`
     const names = {};
-    for (const name of ["camera", "draw", "element", "export", "inline", "microphone", "watch"]) {
+    for (const name of ["camera", "draw", "element", "export", "file", "inline", "microphone", "watch"]) {
       names[name] = Object.keys(await import("affectlens/" + name)).sort();
     }
     const { toCsv } = await import("affectlens/export");
@@ -55,6 +55,7 @@ test("every module is imported by name in Node, and what it does needs no browse
     draw: ["draw", "drawBoxes", "drawLabels", "drawMesh", "drawSkeletons", "fitPicture", "openSurface"],
     element: ["AffectLensElement"],
     export: ["toCsv", "toJsonLines"],
+    file: ["analyzeFile"],
     inline: ["AffectLensError", "CONNECTIONS", "KEYPOINTS", "load"],
     microphone: ["openMicrophone"],
     watch: ["watch"],
@@ -91,7 +92,7 @@ test("loading outside a browser is refused before anything else, and it is said 
 test("every published entry resolves to a file, and inner files do not", () => {
   const entries = [
     "affectlens",
-    ...["camera", "draw", "element", "export", "inline", "microphone", "watch"].map((name) => `affectlens/${name}`),
+    ...["camera", "draw", "element", "export", "file", "inline", "microphone", "watch"].map((name) => `affectlens/${name}`),
     ...["worker", "cpu-worker", "listen-worklet"].flatMap((name) => [`affectlens/${name}`, `affectlens/${name}.js`]),
     ...["bg", "cpu_relaxed", "cpu_simd"].map((name) => `affectlens/affectlens_${name}.wasm`),
     "affectlens/package.json",
@@ -146,6 +147,11 @@ test("the library carries code, types and licence, and no weights", () => {
       "export.js",
       "failures.js",
       "fields.js",
+      "file-frames.js",
+      "file-pixels.js",
+      "file-stream.js",
+      "file.d.ts",
+      "file.js",
       "gpu.js",
       "index.d.ts",
       "index.js",
@@ -197,8 +203,9 @@ test("both packages have the crate's version", () => {
   // Each names the other: the types of the weights are the library's.
   for (const [name, other] of [["affectlens", "affectlens-weights"], ["affectlens-weights", "affectlens"]]) {
     const { peerDependencies, peerDependenciesMeta } = readJson(join(installed(name), "package.json"));
-    assert.deepEqual(peerDependencies, { [other]: `^${crate}` });
-    assert.deepEqual(peerDependenciesMeta, { [other]: { optional: true } });
+    const readers = name === "affectlens" ? { mediabunny: "^1.61.0" } : {};
+    assert.deepEqual(peerDependencies, { [other]: `^${crate}`, ...readers });
+    for (const peer of Object.keys(peerDependencies)) assert.deepEqual(peerDependenciesMeta[peer], { optional: true });
   }
 });
 

@@ -24,6 +24,10 @@ pub struct Lens {
     device: OpenedDevice,
     lens: lens::Lens,
     sound: Option<LiveSound>,
+    /// Controls for files: those that the weights were tuned for.
+    for_files: Controls,
+    /// Controls of the live stream, while a file is analysed.
+    live: Option<Controls>,
 }
 
 #[wasm_bindgen]
@@ -54,6 +58,7 @@ impl Lens {
         )?;
         let device = open_device(&device, workers).await?;
         let mut lens = lens::Lens::load(&weights, tasks, &device).await?;
+        let for_files = lens.controls();
         lens.configure(lens.live_controls())?;
         lens.look_for(people.into());
         let sound = sound.map(|weights| LiveSound::load(weights, &device));
@@ -62,6 +67,8 @@ impl Lens {
             device,
             lens,
             sound,
+            for_files,
+            live: None,
         })
     }
 
@@ -172,6 +179,62 @@ impl Lens {
             .hear(sound.and_then(|sound| sound.at(time_ms, gla)));
         let report = self.lens.analyze(&frame, time_ms).await;
         self.report(report)
+    }
+
+    /// Begins a file: the stream so far is forgotten, and the controls are those that the command line begins with, until
+    /// [`Self::end_file`].
+    ///
+    /// # Errors
+    ///
+    /// None in practice.
+    #[wasm_bindgen(js_name = beginFile)]
+    pub fn begin_file(&mut self) -> Result<(), JsValue> {
+        let live = self.lens.controls();
+        self.reset();
+        self.live.get_or_insert(live);
+        Ok(self.lens.configure(self.for_files.clone())?)
+    }
+
+    /// Takes the next frame of a file; gives the reports that are complete now, in the order of their frames: centred windows,
+    /// final probabilities of violence.
+    ///
+    /// # Errors
+    ///
+    /// A JavaScript `Error` with a `code`.
+    pub async fn push(
+        &mut self,
+        width: u32,
+        height: u32,
+        rgba: Vec<u8>,
+        time_ms: f64,
+    ) -> Result<JsValue, JsValue> {
+        let frame = Frame::from_rgba(width, height, &rgba)?;
+        let reports = self.lens.push(&frame, time_ms).await;
+        self.report(reports)
+    }
+
+    /// Gives the reports of a file that were left when its last frame had come.
+    ///
+    /// # Errors
+    ///
+    /// A JavaScript `Error` with a `code`.
+    pub fn finish(&mut self) -> Result<JsValue, JsValue> {
+        let reports = self.lens.finish();
+        self.report(reports)
+    }
+
+    /// Ends a file, whether it was finished or not: a live stream begins under its own controls.
+    ///
+    /// # Errors
+    ///
+    /// None in practice.
+    #[wasm_bindgen(js_name = endFile)]
+    pub fn end_file(&mut self) -> Result<(), JsValue> {
+        self.reset();
+        match self.live.take() {
+            Some(live) => Ok(self.lens.configure(live)?),
+            None => Ok(()),
+        }
     }
 
     /// The report on a picture that belongs to no stream; the stream so far is forgotten.

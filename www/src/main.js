@@ -30,6 +30,7 @@ import { Sound } from "./sound.js";
 import { Sources } from "./sources.js";
 import { Stage } from "./stage.js";
 import { Transport } from "./transport.js";
+import { WholeFile } from "./whole-file.js";
 
 /** A screen reader reads out a summary at most this often. */
 const SPOKEN_EVERY_MS = 4000;
@@ -62,6 +63,7 @@ const sources = new Sources(stage, notices, samples, {
     sound.follow();
   },
   onClose: () => {
+    wholeFile.stop();
     session.halt();
     sound.follow();
   },
@@ -88,6 +90,8 @@ const session = new Session(model, sources, notices, {
   onChange: redraw,
   onRecovery: (lens) => devicePanel.showDevice(lens.device),
 });
+
+const wholeFile = new WholeFile(model, sources, session);
 
 const sound = new Sound(model, sources, notices, {
   onFetch: (fetching) => requests.leaveOut(fetching),
@@ -119,6 +123,7 @@ function redraw() {
   readings.redraw(reading());
   neutralLook.show(reading(), model.lens !== undefined);
   if (sources.showing === "clip") transport.show();
+  wholeFile.show();
   markedPanel.show();
   showNumbers();
 }

@@ -47,6 +47,8 @@ export class Session {
   #hasFailed = false;
   /** @type {"none" | "once" | "again"} */
   #stillAnalysis = "none";
+  /** Whether the reports are those of the whole clip, so that none is made while it plays. */
+  #isOfFile = false;
 
   /**
    * @param {import("./model.js").Model} model
@@ -70,6 +72,7 @@ export class Session {
     this.stats = new Stats();
     this.log = new ReportLog();
     this.sourceName = sourceName;
+    this.#isOfFile = false;
     this.#listeners.onChange();
     this.begin();
   }
@@ -85,6 +88,33 @@ export class Session {
     if (showing === "clip" && !lens) return;
     if (lens) this.#follow(lens, video);
     void video.play();
+  }
+
+  /** Takes the reports of the whole clip from here on, in place of those that are made while it plays. */
+  beginFile() {
+    this.#watching?.stop();
+    this.#watching = undefined;
+    this.#isOfFile = true;
+    this.log = new ReportLog();
+    this.latest = undefined;
+    this.#listeners.onChange();
+  }
+
+  /** The whole clip is not analysed after all: it is followed while it plays. */
+  leaveFile() {
+    if (!this.#isOfFile) return;
+    this.#isOfFile = false;
+    this.log = new ReportLog();
+    this.forget();
+    const { lens } = this.#model;
+    if (lens && this.#sources.showing === "clip") this.#follow(lens, this.#sources.video);
+    this.#listeners.onChange();
+  }
+
+  /** Shows what is known of the moment at which the clip stands. */
+  showKnown() {
+    const known = this.log.nearest(this.#sources.video.currentTime * 1000, NEAR_MS);
+    if (known && known !== this.latest) this.#show(known);
   }
 
   /** The source is gone; its reports stay to be saved. */
@@ -116,8 +146,7 @@ export class Session {
     const { showing, video } = this.#sources;
     if (showing !== "clip") return;
     this.forget();
-    const known = this.log.nearest(video.currentTime * 1000, NEAR_MS);
-    if (known) this.#show(known);
+    this.showKnown();
   }
 
   /** @param {Partial<Settings>} changed */
@@ -162,7 +191,7 @@ export class Session {
    * @param {HTMLVideoElement} video
    */
   #follow(lens, video) {
-    if (this.#watching && this.#watchedWith === lens) return;
+    if (this.#isOfFile || (this.#watching && this.#watchedWith === lens)) return;
     this.#watching?.stop();
     const watching = watch(lens, video, {
       clock: (nowMs) => nowMs - (this.#startMs ??= nowMs),

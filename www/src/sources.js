@@ -19,6 +19,8 @@ export class Sources {
   showing = "nothing";
   /** The still picture, decoded. @type {ImageBitmap | undefined} */
   picture;
+  /** The clip that is shown, as a file. @type {Blob | undefined} */
+  file;
   #stage;
   #notices;
   #listeners;
@@ -83,7 +85,7 @@ export class Sources {
       const urls = content.kind === "scene" ? content.urls : [content.url];
       const files = await Promise.all(urls.map((url) => this.#samples.fetch(url)));
       if (signal.aborted) return;
-      if (content.kind === "clip") return showVideo(this.video, URL.createObjectURL(files[0]), "the sample clip");
+      if (content.kind === "clip") return this.#showClip(files[0], "the sample clip", signal);
       if (content.kind === "still") return this.#showPicture(files[0], name, signal);
       const scene = await Scene.open(files, content.draw);
       if (signal.aborted) return scene.stop();
@@ -97,8 +99,18 @@ export class Sources {
     const isPicture = file.type.startsWith("image/");
     await this.#open(isPicture ? "still" : "clip", file.name, async (signal) => {
       if (isPicture) return this.#showPicture(file, file.name, signal);
-      return showVideo(this.video, URL.createObjectURL(file), file.name);
+      return this.#showClip(file, file.name, signal);
     });
+  }
+
+  /**
+   * @param {Blob} file
+   * @param {string} name
+   * @param {AbortSignal} signal
+   */
+  async #showClip(file, name, signal) {
+    await showVideo(this.video, URL.createObjectURL(file), name);
+    if (!signal.aborted) this.file = file;
   }
 
   /**
@@ -126,6 +138,7 @@ export class Sources {
     still.removeAttribute("src");
     this.picture?.close();
     this.picture = undefined;
+    this.file = undefined;
     this.#show("nothing", "");
     this.#listeners.onClose();
   }

