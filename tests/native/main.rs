@@ -18,6 +18,7 @@ mod lens;
 mod mobilevit;
 mod names;
 mod optical_flow;
+mod personal;
 mod pipeline;
 mod pose;
 #[path = "../seeded/mod.rs"]
