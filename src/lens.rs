@@ -9,6 +9,7 @@ mod neutral;
 pub mod part;
 mod pending;
 pub mod people;
+pub mod personal;
 pub mod sound;
 pub mod violence;
 
@@ -24,7 +25,9 @@ use crate::{
     error::LensError,
     faces::{FaceLens, SoundScores},
     frame::Frame,
+    label::Expression,
     people::PeopleLens,
+    personal::{PersonalFit, PersonalHead},
     report::{AudioReport, ExpressionReport, FrameReport, PersonReport},
     task::Tasks,
     violence::ViolenceLens,
@@ -170,6 +173,43 @@ impl Lens {
         }
         self.neutral = span;
         Ok(())
+    }
+
+    /// Learns that the only face of the newest picture shows an expression, and gives the number of faces that were learnt
+    /// of each.
+    ///
+    /// # Errors
+    ///
+    /// [`LensError::NoFaces`] if no task of faces was asked for, and those of [`FaceLens::learn`].
+    pub fn learn(&mut self, label: Expression) -> Result<Vec<(Expression, usize)>, LensError> {
+        self.faces.as_mut().ok_or(LensError::NoFaces)?.learn(label)
+    }
+
+    /// Makes a personal head of what was learnt, and puts it in force: from the next frame on it has a part in the expression
+    /// of every face, so that it is for streams of one person.
+    ///
+    /// # Errors
+    ///
+    /// [`LensError::NoFaces`], and those of [`FaceLens::personalise`].
+    pub fn personalise(&mut self) -> Result<PersonalFit, LensError> {
+        self.faces.as_mut().ok_or(LensError::NoFaces)?.personalise()
+    }
+
+    /// Puts a personal head from its file in force; `None` forgets the one in force, and what was learnt.
+    ///
+    /// # Errors
+    ///
+    /// [`LensError::NoFaces`], and those of [`FaceLens::set_personal`].
+    pub fn set_personal(&mut self, file: Option<&[u8]>) -> Result<(), LensError> {
+        self.faces
+            .as_mut()
+            .ok_or(LensError::NoFaces)?
+            .set_personal(file)
+    }
+
+    /// The personal head in force.
+    pub fn personal(&self) -> Option<&PersonalHead> {
+        self.faces.as_ref()?.classifier().personal()
     }
 
     /// Tells what is heard at the time of the next frame. Its report holds it, and where it has probabilities of expressions,

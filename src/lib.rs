@@ -54,7 +54,7 @@ mod numbers;
 pub mod web;
 mod words;
 
-pub use lens::{controls, error, faces, part, people, sound, violence};
+pub use lens::{controls, error, faces, part, people, personal, sound, violence};
 pub use networks::audio;
 #[cfg(not(target_family = "wasm"))]
 pub use networks::clip;
@@ -63,7 +63,7 @@ pub use networks::{
 };
 pub(crate) use numbers::probability;
 pub use numbers::{
-    baseline, calibration, circumplex, facs, filtering, fusion, gaps, metrics, optical_flow,
-    skeleton, smoothing, tracking, windowing,
+    baseline, calibration, circumplex, correction, facs, filtering, fusion, gaps, metrics,
+    optical_flow, skeleton, smoothing, tracking, windowing,
 };
 pub use words::{face, frame, label, name, person, report, role, task};

@@ -3,6 +3,7 @@
 pub mod baseline;
 pub mod calibration;
 pub mod circumplex;
+pub mod correction;
 pub mod facs;
 pub mod filtering;
 pub mod fusion;

@@ -121,6 +121,7 @@ function columnsOf(lines, tasks) {
       },
     ],
     [faces.some(({ baseline }) => baseline), { names: ["baseline"], cells: ({ face }) => [face && Boolean(face.baseline)] }],
+    [faces.some(({ personal }) => personal), { names: ["personal"], cells: ({ face }) => [face && Boolean(face.personal)] }],
     [hasPeople, { names: keypoints, cells: ({ person }) => person?.keypoints.flat() ?? keypoints.map(() => undefined) }],
   ];
   /** @type {[boolean, FrameColumns][]} */

@@ -465,6 +465,8 @@ export interface FaceReport {
   sources?: Sources;
   /** The person's neutral look was taken off expression and action units: the face has been seen while `calibrate` looked. */
   baseline?: true;
+  /** A personal head had a part in the expression. */
+  personal?: true;
   /** With the setting `landmarks`: x, y and z of 478 points, picture pixels. */
   landmarks?: [number, number, number][];
 }

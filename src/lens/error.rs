@@ -5,8 +5,8 @@ use thiserror::Error;
 use crate::{
     audio::AudioError, calibration::CalibrationError, controls::ControlError, crop::CropError,
     detect::DetectError, device::DeviceError, filtering::FilterError, landmarks::LandmarksError,
-    pose::PoseError, role::Role, smoothing::SmoothingError, weights::WeightsError,
-    windowing::WindowError,
+    personal::PersonalError, pose::PoseError, role::Role, smoothing::SmoothingError,
+    weights::WeightsError, windowing::WindowError,
 };
 
 /// Why a frame has no report.
@@ -120,6 +120,9 @@ pub enum LensError {
         /// Its length, milliseconds.
         got: f64,
     },
+    /// A personal head cannot be made or used.
+    #[error(transparent)]
+    Personal(#[from] PersonalError),
     /// A control is out of range.
     #[error(transparent)]
     Control(#[from] ControlError),
@@ -190,6 +193,7 @@ impl LensError {
             | Self::Sound { .. }
             | Self::Audio(AudioError::Length { .. } | AudioError::NotFinite { .. })
             | Self::NeutralSpan { .. } => "bad-argument",
+            Self::Personal(error) => error.code(),
             Self::Crop(_) => "picture-size",
             Self::Device(error)
             | Self::Landmarks(LandmarksError::Device(error))

@@ -165,6 +165,9 @@ pub struct FaceReport {
     /// Whether the person's neutral look was taken off expression and action units.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub baseline: bool,
+    /// Whether a personal head had a part in the expression.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub personal: bool,
     /// The mesh's points if they were asked for: x and y in frame pixels, z towards the camera negative, in the same
     /// scale.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -310,8 +313,14 @@ fn box_as_array<S: Serializer>(
     .serialize(serializer)
 }
 
-fn pairs_as_map<S: Serializer>(
-    pairs: &[(Expression, f32)],
+/// Numbers of expressions, which serialize as a map.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ByExpression<T: Serialize>(
+    #[serde(serialize_with = "pairs_as_map")] pub Vec<(Expression, T)>,
+);
+
+fn pairs_as_map<T: Serialize, S: Serializer>(
+    pairs: &[(Expression, T)],
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     let mut map = serializer.serialize_map(Some(pairs.len()))?;
@@ -361,6 +370,7 @@ mod tests {
             action_units: None,
             sources: Sources::default(),
             baseline: false,
+            personal: false,
             landmarks: None,
         }
     }
@@ -530,9 +540,10 @@ mod tests {
                 action_units: Some(origin),
             },
             baseline: true,
+            personal: true,
             ..face()
         };
-        let expected = r#""score":0.5,"valence":0.5,"arousal":-0.25,"action_units":{"AU6":0.0,"AU12":1.0},"sources":{"valence_arousal":{"source":"derived"},"action_units":{"source":"blendshapes","proxies":["AU6"]}},"baseline":true}]}"#;
+        let expected = r#""score":0.5,"valence":0.5,"arousal":-0.25,"action_units":{"AU6":0.0,"AU12":1.0},"sources":{"valence_arousal":{"source":"derived"},"action_units":{"source":"blendshapes","proxies":["AU6"]}},"baseline":true,"personal":true}]}"#;
         assert!(json(report.clone()).ends_with(expected), "{}", json(report));
     }
 }

@@ -21,7 +21,7 @@ const CRATES: [(&str, &str); 7] = [
 ];
 
 /// The engine's modules from the bottom to the top, each with its room; a module may use those before it.
-const MODULES: [(&str, &str); 49] = [
+const MODULES: [(&str, &str); 51] = [
     ("label", "words"),
     ("face", "words"),
     ("person", "words"),
@@ -32,6 +32,7 @@ const MODULES: [(&str, &str); 49] = [
     ("report", "words"),
     ("probability", "numbers"),
     ("baseline", "numbers"),
+    ("correction", "numbers"),
     ("circumplex", "numbers"),
     ("facs", "numbers"),
     ("gaps", "numbers"),
@@ -58,6 +59,7 @@ const MODULES: [(&str, &str); 49] = [
     ("voice", "networks"),
     ("network", "networks"),
     ("controls", "lens"),
+    ("personal", "lens"),
     ("error", "lens"),
     ("part", "lens"),
     ("sound", "lens"),

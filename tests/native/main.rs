@@ -19,6 +19,7 @@ mod lens;
 mod mobilevit;
 mod names;
 mod optical_flow;
+mod personal;
 mod pipeline;
 mod pose;
 mod second_stream;

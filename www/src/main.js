@@ -14,6 +14,7 @@ import { byId, setText } from "./elements.js";
 import { acceptFiles } from "./files.js";
 import { offerFullScreen } from "./full-screen.js";
 import { showLinks } from "./links.js";
+import { MachinePanel } from "./machine.js";
 import { MarkedPanel } from "./marked.js";
 import { Model, tasksOf } from "./model.js";
 import { NeutralLook } from "./neutral.js";
@@ -21,7 +22,7 @@ import { Notices, describeAloud } from "./notices.js";
 import { NumbersPanel } from "./numbers.js";
 import { REDRAW_EVERY_MS, Readings } from "./readings.js";
 import { RequestCounter } from "./requests.js";
-import { SampleFiles } from "./samples.js";
+import { SampleFiles, paintingUrl } from "./samples.js";
 import { SavePanel } from "./save.js";
 import { Session } from "./session.js";
 import { SettingsForm } from "./settings.js";
@@ -56,6 +57,11 @@ const stage = new Stage({
   onResize: () => readings.drawOverlay(reading()),
 });
 const samples = new SampleFiles((fetching) => requests.leaveOut(fetching));
+const machinePanel = new MachinePanel(
+  version,
+  () => samples.fetch(paintingUrl),
+  (loading) => requests.leaveOut(loading),
+);
 const sources = new Sources(stage, notices, samples, {
   onOpen: (name) => {
     standsStill = false;
@@ -122,6 +128,7 @@ function reading() {
 function redraw() {
   readings.redraw(reading());
   neutralLook.show(reading(), model.lens !== undefined);
+  machinePanel.show(model.lens !== undefined && sources.showing === "nothing");
   if (sources.showing === "clip") transport.show();
   wholeFile.show();
   markedPanel.show();

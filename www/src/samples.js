@@ -15,6 +15,8 @@ import { drawMovement, drawPair } from "./scene.js";
  * @typedef {{ id: string, label: string, name: string, content: Content }} Sample `name` is that of its reports
  */
 
+export { paintingUrl };
+
 /** The first one is fetched with the page. @type {readonly Sample[]} */
 export const SAMPLES = [
   { id: "one", label: "One face: a clip", name: "cap12_edit.webm", content: { kind: "clip", url: oneUrl } },

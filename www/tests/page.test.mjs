@@ -299,6 +299,26 @@ describe("clips and files", LIMIT, () => {
     assert.deepEqual(trouble, []);
   });
 
+  test("this machine is measured on a button, and a link shows the figures to others", async (context) => {
+    const { page, trouble, requests } = await visit(context, "device=cpu", { webgpu: false });
+    await page.click("#measure");
+    await page.waitForFunction(() => document.querySelector("#measured-says").textContent.startsWith("Here: "), undefined, LIMIT);
+    const figures = () => page.evaluate(() => [...document.querySelectorAll("#measured td")].map(({ textContent }) => textContent));
+    const measured = await figures();
+    context.diagnostic(measured.join(", "));
+    for (const figure of measured.slice(0, 3)) assert.match(figure, /^[\d.]+ m?s$/);
+    assert.deepEqual(measured.slice(3), ["–", "–", "–"], "there is no WebGPU here");
+    assert.match(await page.textContent("#measured-says"), / threads; affectlens \d.* WebGPU: /);
+    assert.ok(requests.every((url) => url.startsWith(server.url)), `${requests}`);
+    const link = page.url();
+    assert.match(link, /#cpu=[\d.%2C]+&machine=/);
+    await page.goto("about:blank");
+    await page.goto(link);
+    await page.waitForFunction(() => document.querySelector("#measured-says").textContent.startsWith("From the link: "));
+    assert.deepEqual(await figures(), measured);
+    assert.deepEqual(trouble, []);
+  });
+
   test("violence of the sample clip warms up, is told with its delay, refined backwards, marked and saved", async (context) => {
     const { page, trouble, requests, counters } = await visit(context, "device=cpu");
     const { violence: facts } = await counters();

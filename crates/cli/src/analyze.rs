@@ -11,11 +11,12 @@ mod table;
 
 use std::{
     ffi::{OsStr, OsString},
-    io::{self, BufReader},
+    fs::File,
+    io::{self, BufReader, Read as _},
     path::{Path, PathBuf},
 };
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{
     ValueEnum,
     builder::{OsStringValueParser, PossibleValue, TypedValueParser as _},
@@ -28,6 +29,7 @@ use super::{
 use affectlens::{
     lens::{Lens, NeutralSpan},
     people,
+    personal::PersonalHead,
     task::{Task, Tasks},
 };
 use affectlens_data::Input;
@@ -118,6 +120,10 @@ pub(super) struct Args {
     /// show at rest is taken off their expressions and action units afterwards.
     #[arg(long, value_name = "SPAN", value_parser = baseline::span)]
     baseline: Option<NeutralSpan>,
+    /// File of a personal head: what the model has learnt about the face of the only person in the input
+    /// has a part in the expression of every face.
+    #[arg(long, value_name = "FILE")]
+    personal: Option<PathBuf>,
     /// Listen to the sound of the video too: what it says of expressions is averaged with what faces show, and reported
     /// by itself (needs the weights `wav2vec2-base` and `expression-audio-head`).
     #[arg(long)]
@@ -205,9 +211,14 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let mut ears = Ears::open(args.heard(), &installed, &device)?;
     let mut lens = pollster::block_on(Lens::load(&weights, tasks, &device))?;
     args.configure(&mut lens)?;
+    if let Some(file) = &args.personal {
+        let head = read_head(file).and_then(|head| Ok(lens.set_personal(Some(&head))?));
+        head.with_context(|| format!("--personal `{}`", file.display()))?;
+    }
 
     let mut columns = Columns::new(tasks, &lens);
     columns.has_baseline = args.baseline.is_some();
+    columns.has_personal = args.personal.is_some();
     if let Some(ears) = &ears {
         columns.heard = ears.classes().to_vec();
         columns.has_speech = ears.hear_speech();
@@ -247,6 +258,14 @@ pub(super) fn run(args: &Args) -> Result<()> {
         output.end(args.follow, &path.display().to_string(), error)?;
     }
     failures.into_result()
+}
+
+/// The bytes of a personal head; of a file that is too large, one more than it may have.
+fn read_head(file: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let most = PersonalHead::MOST_BYTES as u64 + 1;
+    File::open(file)?.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// What is analysed, one after the other.

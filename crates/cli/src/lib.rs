@@ -14,6 +14,7 @@ mod folders;
 mod installed;
 mod options;
 mod outputs;
+mod persons;
 mod pose;
 mod progress;
 mod readers;

@@ -1,6 +1,6 @@
 //! `affectlens tune`: class biases, blend, confidence filter and temperature of the expression classifiers.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
@@ -10,7 +10,7 @@ use crate::{
     folders::picture_folders,
     options::{expression, read_pictures},
     outputs::expect_outputs,
-    progress::Terminal,
+    persons::score_persons,
 };
 use affectlens::{
     calibration::ExpressionSettings,
@@ -19,7 +19,7 @@ use affectlens::{
     task::Tasks,
     weights::{Precision, Weights},
 };
-use affectlens_data::{LabelledPictures, score_faces};
+use affectlens_data::LabelledPictures;
 use affectlens_train::{
     Combination, CombinationScore, Spread, Temperature, Tuning, TuningFace, TuningPlan,
     tune_combination, tune_temperature,
@@ -144,17 +144,8 @@ impl Args {
         classifier: &FaceClassifier,
         pictures: &LabelledPictures,
     ) -> Result<Vec<TuningFace>> {
-        let labels = pictures.class_indices(classifier.classes())?;
-        let scored = score_faces(classifier, pictures, &Terminal::default())?;
-        let mut faces: Vec<_> = scored
-            .into_iter()
-            .map(|(place, scores)| TuningFace {
-                scores,
-                label: labels[place],
-                person: person(&pictures.paths[place]),
-            })
-            .collect();
-        if faces.iter().all(|face| face.person == faces[0].person) {
+        let (mut faces, are_told_apart) = score_persons(classifier, pictures)?;
+        if !are_told_apart {
             complain!(
                 "affectlens: names do not tell persons apart; each picture counts as one of its own"
             );
@@ -185,17 +176,6 @@ impl Args {
             };
             Some((row.as_slice(), label))
         })?)
-    }
-}
-
-/// Whose picture it is: the file's name without what follows the last letter.
-fn person(path: &Path) -> String {
-    let name = path.file_stem().unwrap_or_default().to_string_lossy();
-    let person = name.trim_end_matches(|it: char| !it.is_alphabetic());
-    if person.is_empty() {
-        name.into_owned()
-    } else {
-        person.to_lowercase()
     }
 }
 
@@ -274,22 +254,5 @@ fn print(tuning: &Tuning) {
             if *gla { "yes" } else { "no" },
             fitted_accuracy.mean
         );
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_person_is_named_by_what_stands_before_the_number() {
-        for (file, expected) in [
-            ("Aaron_Eckhart_0001.jpg", "aaron_eckhart"),
-            ("a/anna-2.png", "anna"),
-            ("anna (3).png", "anna"),
-            ("0042.jpg", "0042"),
-        ] {
-            assert_eq!(person(Path::new(file)), expected);
-        }
     }
 }

@@ -21,6 +21,7 @@ mod gradients;
 mod logistic;
 mod loss;
 mod optimizer;
+mod personal;
 mod sampling;
 mod schedule;
 #[cfg(test)]
@@ -48,6 +49,7 @@ pub use expression::{
 };
 pub use loss::ValenceArousalLoss;
 pub use optimizer::UpdateRule;
+pub use personal::{PersonalPlan, PersonalScore, PersonalScores, score_personal};
 pub use sampling::Sampling;
 pub use schedule::{EarlyStop, Plateau, Schedule};
 pub use tables::{

@@ -364,7 +364,7 @@ fn calibration_error(rows: &[(&[f32], usize)], temperature: f32) -> f64 {
 }
 
 impl Spread {
-    fn of(values: &[f64]) -> Self {
+    pub(crate) fn of(values: &[f64]) -> Self {
         Self {
             mean: mean(values),
             least: values.iter().copied().fold(f64::INFINITY, f64::min),
@@ -385,10 +385,7 @@ mod tests {
         TuningFace {
             scores: FaceScores {
                 head: row.to_vec(),
-                pretrained: vec![],
-                valence_arousal: None,
-                action_units: None,
-                sound: None,
+                ..FaceScores::default()
             },
             label,
             person: format!("person {person}"),

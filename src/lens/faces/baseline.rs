@@ -69,6 +69,8 @@ impl Baseline {
                 None => row.clone(),
             }),
             sound: scores.sound.clone(),
+            embedding: Vec::new(),
+            personal: scores.personal.clone(),
         }
     }
 }

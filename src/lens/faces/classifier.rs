@@ -10,6 +10,7 @@ use crate::{
     backbone::Facts,
     calibration::{ActionUnitSettings, ExpressionSettings, softmax},
     circumplex,
+    correction::{apply, unit},
     crop::{self, FaceMargins},
     detect::{DEFAULT_THRESHOLD, FaceCropper, GpuFaces},
     device::OpenedDevice,
@@ -20,6 +21,7 @@ use crate::{
     fusion::{blend_logarithms, blend_with_sound, complete_classes, map_classes},
     kernel::{Network, read_back},
     label::Expression,
+    personal::{Model, PersonalHead},
     report::{AudioReport, ExpressionReport, ExpressionSource, ValenceArousalSource},
     role::Role,
     weights::WeightsError,
@@ -39,6 +41,10 @@ pub struct FaceScores {
     pub action_units: Option<Vec<f32>>,
     /// What sound gives at the time of the frame, where a head over it is heard.
     pub sound: Option<SoundScores>,
+    /// Embedding of the face, of length 1; empty where it is not kept.
+    pub embedding: Vec<f32>,
+    /// What a personal head adds to the logarithm of each class of a report; empty without one.
+    pub personal: Vec<f32>,
 }
 
 impl FaceScores {
@@ -90,6 +96,8 @@ pub struct FaceClassifier {
     settings: ExpressionSettings,
     valence_arousal: ValenceArousalSource,
     action_units: Option<ActionUnitSettings>,
+    embedding_width: usize,
+    personal: Option<PersonalHead>,
 }
 
 impl FaceClassifier {
@@ -112,6 +120,7 @@ impl FaceClassifier {
         let network = Network::build(&plan, device).map_err(WeightsError::Network);
         let network = network.map_err(LensError::weights(Role::Backbone))?;
         let margins = margins(&settings);
+        let embedding_width = network.outputs()[outputs.embedding].len();
         let cropper = device
             .has_gpu()
             .then(|| FaceCropper::new(facts.input_side, &facts.normalisation, margins));
@@ -127,6 +136,8 @@ impl FaceClassifier {
             settings,
             valence_arousal,
             action_units,
+            embedding_width,
+            personal: None,
         })
     }
 
@@ -240,12 +251,15 @@ impl FaceClassifier {
             pretrained,
             valence_arousal,
             action_units,
+            embedding,
             ..
         } = self.outputs;
         Ok(logits
             .chunks_exact(width)
             .map(|row| {
                 let part = |output: usize| &row[ranges[output].clone()];
+                let embedding = unit(part(embedding));
+                let personal = self.personal.as_ref();
                 // Multi-task classifiers append valence and arousal to the classes.
                 let probabilities = |output: Option<usize>, classes: &[Expression]| {
                     output.map_or_else(Vec::new, |output| softmax(&part(output)[..classes.len()]))
@@ -259,6 +273,8 @@ impl FaceClassifier {
                         Some(settings.blend(part(embedding), part(logits)))
                     }),
                     sound: None,
+                    personal: personal.map_or_else(Vec::new, |head| head.correction.of(&embedding)),
+                    embedding,
                 }
             })
             .collect())
@@ -295,13 +311,45 @@ impl FaceClassifier {
     /// Calibrates and blends: the row that is smoothed, [`Self::classes`] of the combined models followed by
     /// [`Self::pretrained_classes`] of the pretrained one.
     pub fn combine(&self, scores: &FaceScores, controls: &FaceControls) -> Vec<f32> {
-        let mut row = if scores.head.is_empty() {
+        let mut row = self.blend(scores, controls);
+        row.extend(self.correct(&scores.pretrained, &self.pretrained_classes, scores));
+        row
+    }
+
+    /// The probabilities of [`Self::classes`] without sound and a personal head.
+    pub fn general(&self, scores: &FaceScores, controls: &FaceControls) -> Vec<f32> {
+        if scores.head.is_empty() {
             scores.pretrained.clone()
         } else {
-            self.blend(scores, controls)
-        };
-        row.extend(&scores.pretrained);
-        row
+            self.blend_seen(scores, controls)
+        }
+    }
+
+    /// Probabilities over some of [`Self::classes`] with what a personal head adds; as they are without one.
+    pub fn correct(&self, row: &[f32], classes: &[Expression], scores: &FaceScores) -> Vec<f32> {
+        if scores.personal.is_empty() || row.is_empty() {
+            return row.to_vec();
+        }
+        apply(row, &map_classes(&scores.personal, &self.classes, classes))
+    }
+
+    /// The personal head in force.
+    pub fn personal(&self) -> Option<&PersonalHead> {
+        self.personal.as_ref()
+    }
+
+    /// Puts a personal head in force for what is scored from now on.
+    pub(super) fn set_personal(&mut self, head: Option<PersonalHead>) {
+        self.personal = head;
+    }
+
+    /// What a personal head has to fit.
+    pub(super) fn model(&self) -> Model<'_> {
+        Model {
+            backbone: self.backbone.name,
+            width: self.embedding_width,
+            classes: &self.classes,
+        }
     }
 
     /// The head's probabilities with its class biases, if the controls ask for them.
@@ -319,13 +367,13 @@ impl FaceClassifier {
     }
 
     fn blend(&self, scores: &FaceScores, controls: &FaceControls) -> Vec<f32> {
-        let seen = self.blend_seen(scores, controls);
+        let seen = self.correct(&self.general(scores, controls), &self.classes, scores);
         match scores.heard(controls) {
-            Some(SoundScores { probabilities, .. }) => {
+            Some(SoundScores { probabilities, .. }) if !scores.head.is_empty() => {
                 let (classes, sound): (Vec<_>, Vec<_>) = probabilities.iter().copied().unzip();
                 blend_with_sound(&seen, &self.classes, &sound, &classes, controls.face_weight)
             }
-            None => seen,
+            _ => seen,
         }
     }
 

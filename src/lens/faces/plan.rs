@@ -32,6 +32,7 @@ pub(super) struct ClassifierPlan {
 #[derive(Debug, Default)]
 pub(super) struct Outputs {
     maps: Vec<Map>,
+    pub(super) embedding: usize,
     pub(super) head: Option<usize>,
     pub(super) pretrained: Option<usize>,
     pub(super) valence_arousal: Option<usize>,
@@ -72,6 +73,7 @@ impl ClassifierPlan {
         }
         builder.outputs.head = builder.give_out(head.as_ref());
         builder.outputs.pretrained = builder.give_out(pretrained.as_ref());
+        builder.outputs.embedding = builder.outputs.add(builder.embedding);
         // The other heads look at the backbone's own outputs, or at the pretrained classifier in their place.
         let scores = pretrained.as_ref().map(|classifier| classifier.logits);
         let scores = builder.backbone_logits.or(scores);

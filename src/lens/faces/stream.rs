@@ -15,8 +15,9 @@ use crate::{
     error::LensError,
     face::{Detection, Landmarks},
     frame::Frame,
-    label::ActionUnit,
+    label::{ActionUnit, Expression},
     part::Found,
+    personal::{Lessons, PersonalError, PersonalFit, PersonalHead, SeenFace},
     report::{ExpressionReport, ExpressionSource, FaceReport, Sources, ValenceArousalOrigin},
     smoothing::SmoothingMode,
     task::{Task, Tasks},
@@ -45,6 +46,9 @@ pub struct FaceLens {
     is_neutral: bool,
     /// What sound gives at the time of the next frame.
     sound: Option<SoundScores>,
+    /// The faces of the newest frame, for a personal head.
+    seen: Vec<SeenFace>,
+    lessons: Lessons,
 }
 
 /// A frame whose window is not complete.
@@ -84,6 +88,8 @@ impl FaceLens {
             pending: VecDeque::new(),
             is_neutral: false,
             sound: None,
+            seen: Vec::new(),
+            lessons: Lessons::default(),
         })
     }
 
@@ -157,6 +163,63 @@ impl FaceLens {
     pub fn clear_baselines(&mut self) -> Result<(), LensError> {
         self.is_neutral = false;
         self.tracks.values_mut().for_each(Track::clear_baseline);
+        self.replay()
+    }
+
+    /// Learns that the only face of the newest frame shows an expression, and gives the number of faces that were learnt
+    /// of each; of an expression the newest [`MOST_FACES`](crate::personal::MOST_FACES) are kept.
+    ///
+    /// # Errors
+    ///
+    /// [`PersonalError`] if there is another number of faces, or no classifier knows the
+    /// expression.
+    pub fn learn(&mut self, label: Expression) -> Result<Vec<(Expression, usize)>, LensError> {
+        self.expect_expressions()?;
+        let classes = self.finder.classifier.classes();
+        self.lessons.add(&self.seen, label, classes)?;
+        Ok(self.lessons.counts(classes))
+    }
+
+    /// Makes a personal head of what was learnt, and puts it in force from the next frame on. Faces of two expressions are
+    /// the least; it takes seconds for hundreds.
+    ///
+    /// # Errors
+    ///
+    /// [`PersonalError`] for too few faces.
+    pub fn personalise(&mut self) -> Result<PersonalFit, LensError> {
+        let (head, fit) = self.lessons.learn(self.finder.classifier.model())?;
+        self.put_personal(Some(head))?;
+        Ok(fit)
+    }
+
+    /// Puts a personal head from its file in force from the next frame on; `None` forgets the one in force, and what was
+    /// learnt.
+    ///
+    /// # Errors
+    ///
+    /// [`PersonalError`] for a file that does not fit the model.
+    pub fn set_personal(&mut self, file: Option<&[u8]>) -> Result<(), LensError> {
+        self.expect_expressions()?;
+        let model = self.finder.classifier.model();
+        let head = file.map(|file| PersonalHead::read(file, model));
+        let head = head.transpose()?;
+        if head.is_none() {
+            self.lessons.forget();
+        }
+        self.put_personal(head)
+    }
+
+    fn expect_expressions(&self) -> Result<(), PersonalError> {
+        match self.tasks.contains(Task::Expression) {
+            true => Ok(()),
+            false => Err(PersonalError::NoExpressions),
+        }
+    }
+
+    fn put_personal(&mut self, head: Option<PersonalHead>) -> Result<(), LensError> {
+        self.finder.classifier.set_personal(head);
+        // What was scored before knows nothing of the new one.
+        self.tracks.values_mut().for_each(Track::forget_personal);
         self.replay()
     }
 
@@ -307,6 +370,7 @@ impl FaceLens {
             .look(search.detector(), frame, &mut faces, &due, wants_mesh)
             .await?;
         let reading = Reading::new(&self.finder, self.tasks, &self.controls);
+        self.seen.clear();
         let mut pending = Vec::with_capacity(faces.len());
         for (track, mut face) in tracks.into_iter().zip(faces) {
             face.scores.sound.clone_from(&sound);
@@ -321,6 +385,12 @@ impl FaceLens {
             if self.is_neutral {
                 track.gathered().add(&face.scores, reading.action_units());
             }
+            // Only of the newest frame: embeddings are long, and tracks remember many frames.
+            let embedding = std::mem::take(&mut face.scores.embedding);
+            self.seen.push(SeenFace {
+                embedding,
+                probabilities: reading.general(&face.scores, track.baseline()),
+            });
             track.push(number, face.scores, |scores, baseline| {
                 reading.rows(scores, baseline)
             })?;
@@ -406,6 +476,8 @@ impl FaceLens {
         {
             expression.source = ExpressionSource::Blend;
         }
+        let expression_is_personal =
+            expression.is_some() && scores.is_some_and(|scores| !scores.personal.is_empty());
         let valence_arousal = row(Row::ValenceArousal);
         let action_units = row(Row::ActionUnits);
         let axis = |index: usize| Some(*valence_arousal.as_ref()?.get(index)?);
@@ -425,7 +497,8 @@ impl FaceLens {
                     .map(|row| self.finder.action_units.origin(row)),
             },
             action_units: action_units.map(|row| self.finder.action_units.strengths(&row)),
-            baseline: track.is_some_and(Track::has_baseline),
+            baseline: track.is_some_and(|track| track.baseline().is_some()),
+            personal: expression_is_personal,
             landmarks: face
                 .landmarks
                 .filter(|_| self.controls.landmarks)
@@ -454,13 +527,26 @@ impl<'a> Reading<'a> {
         &self.finder.action_units
     }
 
-    fn rows(&self, scores: &FaceScores, baseline: Option<&Baseline>) -> Rows {
+    /// Scores without the neutral look.
+    fn without(&self, scores: &FaceScores, baseline: Option<&Baseline>) -> Option<FaceScores> {
         let FaceFinder {
             classifier,
             action_units,
             ..
         } = self.finder;
-        let without = baseline.map(|it| it.remove_from(scores, classifier, action_units));
+        baseline.map(|it| it.remove_from(scores, classifier, action_units))
+    }
+
+    /// What the model says of expressions without sound and a personal head.
+    fn general(&self, scores: &FaceScores, baseline: Option<&Baseline>) -> Vec<f32> {
+        let without = self.without(scores, baseline);
+        let scores = without.as_ref().unwrap_or(scores);
+        self.finder.classifier.general(scores, self.controls)
+    }
+
+    fn rows(&self, scores: &FaceScores, baseline: Option<&Baseline>) -> Rows {
+        let classifier = &self.finder.classifier;
+        let without = self.without(scores, baseline);
         let scores = without.as_ref().unwrap_or(scores);
         Row::ALL.map(|row| match row {
             Row::Expression => self

@@ -133,9 +133,16 @@ impl Track {
         self.baseline = None;
     }
 
-    /// Whether a neutral look is taken off.
-    pub(super) fn has_baseline(&self) -> bool {
-        self.baseline.is_some()
+    /// The neutral look that is taken off.
+    pub(super) fn baseline(&self) -> Option<&Baseline> {
+        self.baseline.as_ref()
+    }
+
+    /// Takes a personal head's part out of past frames; [`Self::replay`] smooths them without it.
+    pub(super) fn forget_personal(&mut self) {
+        for (_, scores) in &mut self.scores {
+            scores.personal.clear();
+        }
     }
 
     /// Ends the track: its last frames are smoothed over what there is.
@@ -192,13 +199,7 @@ mod tests {
             face_weight: 1.0,
             speech_only: false,
         };
-        let scores = FaceScores {
-            head: Vec::new(),
-            pretrained: Vec::new(),
-            valence_arousal: None,
-            action_units: None,
-            sound: None,
-        };
+        let scores = FaceScores::default();
         let mut track = Track::new(SmoothingMode::Delayed, &controls);
         for frame in 0..frames {
             let value = |row| rows.contains(&row).then(|| vec![frame as f32]);

@@ -18,6 +18,7 @@ const KEYPOINT_COLUMNS: [&str; 4] = ["x", "y", "z", "visibility"];
 const EXPRESSION_COLUMNS: [&str; 3] = ["label", "confidence", "source"];
 const VALENCE_AROUSAL_COLUMNS: [&str; 3] = ["valence", "arousal", "valence_arousal_source"];
 const BASELINE_COLUMN: &str = "baseline";
+const PERSONAL_COLUMN: &str = "personal";
 const VIOLENCE_COLUMNS: [&str; 2] = ["violence_probability", "violent"];
 /// Before the name of a class: what sound alone says of it.
 const AUDIO_PREFIX: &str = "audio_";
@@ -30,6 +31,8 @@ pub(super) struct Columns {
     action_units: Vec<ActionUnit>,
     /// Whether one tells whether a neutral look was taken off.
     pub(super) has_baseline: bool,
+    /// Whether one tells whether a personal head had a part.
+    pub(super) has_personal: bool,
     /// Classes of what sound alone says; none if it says nothing.
     pub(super) heard: Vec<Expression>,
     /// Whether one tells how likely somebody speaks.
@@ -45,6 +48,7 @@ impl Columns {
             classes: faces.map_or_else(Vec::new, |faces| faces.classifier().classes().to_vec()),
             action_units: faces.map_or_else(Vec::new, |faces| faces.action_units().to_vec()),
             has_baseline: false,
+            has_personal: false,
             heard: Vec::new(),
             has_speech: false,
         }
@@ -96,6 +100,9 @@ impl Columns {
         }
         if self.has_baseline {
             names.push(BASELINE_COLUMN.to_owned());
+        }
+        if self.has_personal {
+            names.push(PERSONAL_COLUMN.to_owned());
         }
         names
     }
@@ -186,6 +193,9 @@ impl Columns {
         if self.has_baseline {
             fields.push(face.baseline.to_string());
         }
+        if self.has_personal {
+            fields.push(face.personal.to_string());
+        }
         if self.has_people() {
             fields.extend(vec![
                 String::new();
@@ -264,6 +274,7 @@ mod tests {
             action_units: None,
             sources: Sources::default(),
             baseline: false,
+            personal: false,
             landmarks: None,
         }
     }
@@ -303,6 +314,7 @@ mod tests {
                 }),
             },
             baseline: true,
+            personal: true,
             ..face(0)
         };
         let person = PersonReport {
@@ -352,6 +364,7 @@ mod tests {
             classes: vec![Expression::Neutral, Expression::Anger],
             action_units: vec![ActionUnit::Au2, ActionUnit::Au12],
             has_baseline: true,
+            has_personal: true,
             heard: vec![Expression::Other, Expression::Fear],
             has_speech: true,
         };

@@ -14,12 +14,13 @@ use super::{
 use crate::{
     folders::picture_folders,
     options::{SCORED, VideosOption, expression, read_pictures},
+    persons::score_persons,
     progress::Terminal,
 };
 use affectlens::{
     device::OpenedDevice,
     error::LensError,
-    faces::{FaceClassifier, FaceControls},
+    faces::{ClassifierWeights, FaceClassifier, FaceControls},
     label::Expression,
     metrics::Scores,
     task::{Task, Tasks},
@@ -30,6 +31,13 @@ use affectlens_data::{
     GroupScores, LabelledPictures, PictureClassifier, PictureScores, SampleList,
     SoundExpressionPredictor, predict_groups, score_groups, score_pictures,
 };
+
+use affectlens_train::{PersonalPlan, PersonalScores, Spread, score_personal};
+
+/// Pictures of a person from which personal heads are judged on it.
+const PERSON_PICTURES: usize = 20;
+/// Times that pictures are drawn to learn from.
+const DRAWS: usize = 20;
 
 /// Options of `affectlens evaluate expression`.
 #[derive(clap::Args, Debug)]
@@ -81,6 +89,17 @@ pub(super) struct Args {
         conflicts_with = "affwild2"
     )]
     by: Vec<GroupBy>,
+    /// Judge personal heads instead: of each person with 20 pictures or more this many of each expression are learnt from,
+    /// never more than half of them, and the others are read; pictures whose names differ in the last number only
+    /// (anna_1.jpg, anna_2.jpg) are of one person.
+    #[arg(
+        long,
+        value_name = "N,...",
+        value_delimiter = ',',
+        value_parser = clap::value_parser!(u16).range(1..=64),
+        conflicts_with_all = ["affwild2", "by"]
+    )]
+    personal: Vec<u16>,
     #[command(flatten)]
     face: FaceOptions,
 }
@@ -120,6 +139,7 @@ struct Report {
 pub(super) fn run(args: &Args) -> Result<()> {
     args.face.expect_writable()?;
     match (&args.data, &args.affwild2) {
+        (Some(data), _) if !args.personal.is_empty() => args.score_personal(data),
         (Some(data), _) => args.score_pictures(data),
         (None, Some(root)) => match args.modality {
             Modality::Face => args.score_videos(root),
@@ -190,6 +210,34 @@ impl Args {
         Ok(())
     }
 
+    fn score_personal(&self, data: &Path) -> Result<()> {
+        let pictures = read_pictures(data, &self.without)?;
+        let weights = self.deciding_weights()?;
+        let classifier = FaceClassifier::load(&weights, &self.face.device.open()?)?;
+        let controls = self.deciding_controls(&classifier)?;
+        let (faces, _) = score_persons(&classifier, &pictures)?;
+        let mut all = Vec::new();
+        for pictures in &self.personal {
+            let plan = PersonalPlan {
+                pictures: usize::from(*pictures),
+                least: PERSON_PICTURES,
+                draws: DRAWS,
+                seed: 0,
+            };
+            let scores = score_personal(&classifier, &controls, &faces, plan)?;
+            all.push(scores.ok_or_else(|| {
+                anyhow!("nobody has {PERSON_PICTURES} pictures, expected one person or more, whose names differ in the last number only")
+            })?);
+        }
+        if self.face.json {
+            return crate::terminal::json(&all);
+        }
+        for scores in &all {
+            print_personal(scores);
+        }
+        Ok(())
+    }
+
     fn score_videos(&self, root: &Path) -> Result<()> {
         let (mut reader, predictor) = self.open_faces(root)?;
         affwild2::evaluate(&self.face, self.model, &mut reader, &predictor)
@@ -244,6 +292,15 @@ impl Args {
     /// The crops, and what decides on them.
     fn open_faces(&self, root: &Path) -> Result<(CropReader, ExpressionPredictor)> {
         let (reader, device) = affwild2::open(&self.face, root)?;
+        let weights = self.deciding_weights()?;
+        let predictor = ExpressionPredictor::load(weights, &device, |classifier| {
+            self.deciding_controls(classifier)
+        })?;
+        Ok((reader, predictor))
+    }
+
+    /// The files of the model that decides.
+    fn deciding_weights(&self) -> Result<ClassifierWeights> {
         let installed = self.face.weights.installed();
         let mut weights = installed.face_classifier(Tasks::EXPRESSION)?;
         match self.model {
@@ -254,15 +311,17 @@ impl Args {
             }
             Model::Head | Model::Full => {}
         }
-        let predictor = ExpressionPredictor::load(weights, &device, |classifier| {
-            let mut controls = self.controls(classifier)?;
-            if self.model == Model::Head {
-                controls.confidence = 1.0;
-                controls.blend = 1.0;
-            }
-            Ok(controls)
-        })?;
-        Ok((reader, predictor))
+        Ok(weights)
+    }
+
+    /// The controls with which it decides.
+    fn deciding_controls(&self, classifier: &FaceClassifier) -> Result<FaceControls, LensError> {
+        let mut controls = self.controls(classifier)?;
+        if self.model == Model::Head {
+            controls.confidence = 1.0;
+            controls.blend = 1.0;
+        }
+        Ok(controls)
     }
 
     /// The classifier's defaults with what the options change.
@@ -318,4 +377,39 @@ fn print_groups(groups: &[GroupScores]) {
             scores.macro_f1
         );
     }
+}
+
+fn print_personal(scores: &PersonalScores) {
+    let PersonalScores {
+        learnt, persons, ..
+    } = scores;
+    say!(
+        "{} persons, up to {learnt} pictures of an expression learnt, {DRAWS} draws",
+        persons.len()
+    );
+    for it in persons {
+        say!(
+            "{:>28} {:>4} pictures  accuracy {:.3} -> {:.3}  mean recall {:.3} -> {:.3}",
+            it.person,
+            it.pictures,
+            it.accuracy_before,
+            it.accuracy_after,
+            it.recall_before,
+            it.recall_after
+        );
+    }
+    let range =
+        |Spread { mean, least, most }: &Spread| format!("{mean:.3} ({least:.3} to {most:.3})");
+    say!("mean over persons (range)");
+    say!(
+        "  accuracy {} -> {}",
+        range(&scores.accuracy_before),
+        range(&scores.accuracy_after)
+    );
+    say!("  change {}", range(&scores.accuracy_change));
+    say!(
+        "  mean recall {} -> {}\n",
+        range(&scores.recall_before),
+        range(&scores.recall_after)
+    );
 }

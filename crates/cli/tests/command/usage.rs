@@ -456,3 +456,28 @@ fn a_neutral_look_is_taken_off_the_frames_after_it() {
     let expected = "001.png` is a picture; --baseline needs a video or a folder of frames";
     assert!(stderr(&output).contains(expected), "{}", stderr(&output));
 }
+
+#[test]
+#[ignore = "needs fetched weights: run cargo xtask test"]
+fn a_personal_head_that_is_none_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let picture = folder.path().join("1.png");
+    image::RgbImage::new(8, 8).save(&picture).expect("saved");
+    let head = folder.path().join("me.safetensors");
+    let refusal = |bytes: Option<&[u8]>| {
+        if let Some(bytes) = bytes {
+            std::fs::write(&head, bytes).expect("written");
+        }
+        let arguments = ["analyze", text(&picture), "--device", "cpu", "--personal"];
+        let output = affectlens(&[&arguments[..], &[text(&head)]].concat());
+        assert_eq!(output.status.code(), Some(1));
+        stderr(&output)
+    };
+    assert!(refusal(None).contains("me.safetensors`: "));
+    let damaged = refusal(Some(b"no head"));
+    let expected = "me.safetensors`: personal head: safetensors file is malformed: ";
+    assert!(damaged.contains(expected), "{damaged}");
+    let large = refusal(Some(&vec![0; (4 << 20) + 2]));
+    let expected = "personal head: file has 4194305 bytes, expected at most 4194304";
+    assert!(large.contains(expected), "{large}");
+}

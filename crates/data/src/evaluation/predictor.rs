@@ -101,9 +101,7 @@ impl FramePredictor for ExpressionPredictor {
                 .as_ref()
                 .map_or_else(Vec::new, |head| head[row].clone()),
             pretrained: softmax(&outputs[..classes]),
-            valence_arousal: None,
-            action_units: None,
-            sound: None,
+            ..FaceScores::default()
         });
         scores
             .map(|scores| self.classifier.combine(&scores, &self.controls))
