@@ -152,6 +152,19 @@ export interface Lens {
    */
   calibrate(options?: CalibrateOptions | null): Promise<void>;
   /**
+   * Learns that the only face of the newest picture shows this expression; rejects where there is another number of faces.
+   * Gives the number of faces that were learnt of each. Of an expression the newest 64 are kept. Needs the task `expression`.
+   */
+  learn(label: ExpressionName): Promise<Counts>;
+  /**
+   * Makes a personal head of what was learnt, of two expressions at least, and puts it in force from the next picture on: see
+   * `FaceReport.personal`. It has a part in every face, so it is for pictures of one person. Takes seconds for hundreds of
+   * faces; nothing is analysed meanwhile.
+   */
+  personalise(): Promise<Personal>;
+  /** Puts a personal head of the same model in force from the next picture on; `null` forgets it, and what was learnt. */
+  personalise(head: Uint8Array | null): Promise<void>;
+  /**
    * Forgets the stream: ids, smoothing, windows, frame count. Call it before another video; a jump within one begins a new
    * stream by itself, see `FrameReport.restarted`.
    */
@@ -183,6 +196,24 @@ export interface AnalyzeOptions {
    * the picture.
    */
   single?: boolean;
+}
+
+/** Faces by expression. */
+export type Counts = { [name in ExpressionName]?: number };
+
+/** A personal head, and how it does on the faces that it was made of. */
+export interface Personal {
+  /** The head, a safetensors file. It says something about a face: keep it as you would a picture. */
+  head: Uint8Array;
+  /** Faces of each expression that it was made of. */
+  faces: Counts;
+  /**
+   * Share of the faces that the model reads right without it, each expression counting alike; `null` where no expression has
+   * two faces.
+   */
+  before: number | null;
+  /** The same with it: each half of the faces is read with what the other half taught. */
+  after: number | null;
 }
 
 export interface CalibrateOptions {

@@ -9,7 +9,7 @@ import { AffectLensError } from "./errors.js";
 import { BEGIN_FILE } from "./file-stream.js";
 import { Listening, kindOfSource, readListenOptions } from "./listen.js";
 import { CONNECTIONS, FACE_TASKS, KEYPOINTS } from "./names.js";
-import { readAnalyzeOptions, readCalibration, readOptions } from "./options.js";
+import { readAnalyzeOptions, readCalibration, readLabel, readOptions, readPersonalHead } from "./options.js";
 import { releasePicture, takePicture } from "./picture.js";
 import { refuseOtherPlatforms } from "./platform.js";
 import { SettingsInForce, readChange } from "./settings.js";
@@ -55,6 +55,8 @@ class Lens {
   #violence = null;
   /** @type {import("./index.js").SoundFacts | null} */
   #sound = null;
+  /** File of the personal head in force: another worker gets it too. @type {Uint8Array | undefined} */
+  #personal;
   #backoff = new Backoff();
   /** Why the last worker ended. @type {Error | undefined} */
   #failure;
@@ -184,6 +186,22 @@ class Lens {
     this.#refuseWithoutFaces("calibrate");
     this.#refuseInFile("calibrate");
     await this.#ask({ kind: "calibrate", seconds });
+  }
+
+  /** @param {unknown} label */
+  async learn(label) {
+    const name = readLabel(label);
+    this.#refuseWithoutFaces("learn");
+    return this.#ask({ kind: "learn", label: name });
+  }
+
+  /** @param {unknown} [head] */
+  async personalise(head) {
+    const file = head === undefined ? undefined : readPersonalHead(head);
+    this.#refuseWithoutFaces("personalise");
+    const personal = await this.#ask(head === undefined ? { kind: "personalise" } : { kind: "setPersonal", file });
+    this.#personal = personal?.head.slice() ?? file;
+    return personal;
   }
 
   async reset() {
@@ -331,7 +349,7 @@ class Lens {
       // The first picture after a failure is waited for already: nothing is run before it.
       return await connection.ask({
         kind: "load", ...chosen, weights, wasmUrl, engine: engine && { ...engine }, threads, warmUp: warmUp && !isRestart,
-        settings: this.#settings, isRestart,
+        settings: this.#settings, personal: this.#personal, isRestart,
       });
     } catch (error) {
       connection.close(/** @type {Error} */ (error));

@@ -25,6 +25,8 @@ export type LoadRequest = {
   threads: number | undefined;
   warmUp: boolean;
   settings: GroupedSettings | undefined;
+  /** File of a personal head. */
+  personal: Uint8Array | undefined;
   /** A model was there before and failed. */
   isRestart: boolean;
 };
@@ -48,6 +50,10 @@ export type Request =
   | { kind: "configure"; change: GroupedChange }
   /** `undefined` undoes it. */
   | { kind: "calibrate"; seconds: number | undefined }
+  | { kind: "learn"; label: string }
+  | { kind: "personalise" }
+  /** `undefined` forgets it. */
+  | { kind: "setPersonal"; file: Uint8Array | undefined }
   | { kind: "reset" };
 
 export type Reply =

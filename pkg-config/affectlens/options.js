@@ -92,6 +92,27 @@ export function readCalibration(options) {
 }
 
 /**
+ * The name of an expression; the model knows which there are.
+ *
+ * @param {unknown} label
+ */
+export function readLabel(label) {
+  if (typeof label !== "string") throw bad("label", label, "the name of an expression");
+  return label;
+}
+
+/**
+ * The file of a personal head, a copy; `undefined` to forget the one in force.
+ *
+ * @param {unknown} head
+ */
+export function readPersonalHead(head) {
+  if (head === null) return undefined;
+  if (!(head instanceof Uint8Array)) throw bad("head", head, "a Uint8Array, or null");
+  return head.slice();
+}
+
+/**
  * A whole address; relative ones are seen from the page, wherever they are used.
  *
  * @param {string} name

@@ -86,6 +86,12 @@ async function act(request) {
       return lens.settings();
     case "calibrate":
       return lens.calibrate(request.seconds);
+    case "learn":
+      return lens.learn(request.label);
+    case "personalise":
+      return { ...lens.personalise(), head: lens.personalFile() };
+    case "setPersonal":
+      return lens.setPersonal(request.file);
     case "reset":
       return lens.reset();
     case "beginFile":
@@ -120,7 +126,7 @@ function noModel() {
 }
 
 /** @param {LoadRequest} request */
-async function load({ device, detector, tasks, audio, people, pose, weights, wasmUrl, engine, threads, warmUp, settings, isRestart }) {
+async function load({ device, detector, tasks, audio, people, pose, weights, wasmUrl, engine, threads, warmUp, settings, personal, isRestart }) {
   const started = performance.now();
   progress("weights", 0, 0, false);
   const looking = device === "cpu" ? undefined : findAdapter(isRestart);
@@ -149,6 +155,7 @@ async function load({ device, detector, tasks, audio, people, pose, weights, was
   const opening = Lens.open(usesGpu ? device : "cpu", tasks, files, cpu, people);
   lens = await within(OPEN_MS, opening, () => tooLate("the networks were not built", OPEN_MS));
   if (settings) configure(lens, settings);
+  if (personal) lens.setPersonal(personal);
   const opened = performance.now();
   const report = lens.device();
   usesGpu = report.kind === "webgpu";

@@ -258,3 +258,42 @@ test("a worker that the browser refuses to make is no raw error", async (context
     await assert.rejects(load({ weights, workerUrl }), { name: "AffectLensError", code: "module-failed", message: /cannot be accessed from origin/ });
   }
 });
+
+test("a personal head goes with the lens to another worker, until it is forgotten", async (context) => {
+  const clock = stopClock(context);
+  const [learnt, given] = [Uint8Array.of(1, 2), Uint8Array.of(3)];
+  const heads = [];
+  let loses = false;
+  fakeWorkers(context, (worker, request, id) => {
+    if (request.kind === "load") heads.push(request.personal);
+    if (request.kind === "personalise") return worker.done(id, { head: learnt, faces: {}, before: null, after: null });
+    loading((worker, _, id) => (loses ? lose(worker) : worker.done(id, undefined)))(worker, request, id);
+  });
+  const lens = await load({ weights, device: "webgpu" });
+  const restart = async () => {
+    // Long enough for a worker to count as one that works.
+    await clock.pass(31_000);
+    loses = true;
+    await assert.rejects(lens.analyze(new FakeFrame()), { code: "device-lost" });
+    loses = false;
+    await lens.analyze(new FakeFrame());
+    return heads.at(-1);
+  };
+  assert.equal(await restart(), undefined);
+  const { head } = await lens.personalise();
+  head.fill(9);
+  assert.deepEqual(await restart(), Uint8Array.of(1, 2), "what a caller does to its copy changes nothing");
+  await lens.personalise(given);
+  assert.deepEqual(await restart(), given);
+  await lens.personalise(null);
+  assert.equal(await restart(), undefined);
+  lens.dispose();
+});
+
+test("what is neither a label nor a head is refused before the worker is asked", async (context) => {
+  fakeWorkers(context, loading((worker, _, id) => worker.done(id, {})));
+  const lens = await load({ weights, device: "cpu" });
+  await assert.rejects(lens.learn(3), { code: "bad-argument", message: "label is 3, expected the name of an expression" });
+  await assert.rejects(lens.personalise([1]), { code: "bad-argument", message: /^head is .*, expected a Uint8Array, or null$/ });
+  lens.dispose();
+});

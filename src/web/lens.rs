@@ -11,7 +11,11 @@ use crate::{
     device::{DeviceKind, OpenedDevice},
     error::LensError,
     frame::Frame,
+    label::Expression,
     lens::{self, LensWeights, NeutralSpan},
+    name::find,
+    personal::PersonalHead,
+    report::ByExpression,
     role::Role,
     sound::{LiveSound, SoundWeights},
     task::Tasks,
@@ -280,6 +284,43 @@ impl Lens {
     pub fn calibrate(&mut self, seconds: Option<f64>) -> Result<(), JsValue> {
         let span = seconds.map(|seconds| NeutralSpan::next(seconds * 1000.0));
         Ok(self.lens.calibrate(span.transpose()?)?)
+    }
+
+    /// Learns that the only face of the newest picture shows the expression `label`; `{ neutral: 3, .. }`, the faces that
+    /// were learnt of each.
+    ///
+    /// # Errors
+    ///
+    /// A JavaScript `Error` with the code `bad-argument`.
+    pub fn learn(&mut self, label: &str) -> Result<JsValue, JsValue> {
+        let label = find("expression", label, &Expression::ALL, Expression::name)?;
+        to_js(&ByExpression(self.lens.learn(label)?))
+    }
+
+    /// Makes a personal head of what was learnt and puts it in force; `{ faces, before, after }`.
+    ///
+    /// # Errors
+    ///
+    /// A JavaScript `Error` with the code `bad-argument`.
+    pub fn personalise(&mut self) -> Result<JsValue, JsValue> {
+        to_js(&self.lens.personalise()?)
+    }
+
+    /// The file of the personal head in force.
+    #[must_use]
+    #[wasm_bindgen(js_name = personalFile)]
+    pub fn personal_file(&self) -> Option<Vec<u8>> {
+        self.lens.personal().map(PersonalHead::to_file)
+    }
+
+    /// Puts a personal head from its file in force; without one forgets that in force, and what was learnt.
+    ///
+    /// # Errors
+    ///
+    /// A JavaScript `Error` with the code `weights-malformed`.
+    #[wasm_bindgen(js_name = setPersonal)]
+    pub fn set_personal(&mut self, file: Option<Vec<u8>>) -> Result<(), JsValue> {
+        Ok(self.lens.set_personal(file.as_deref())?)
     }
 
     /// Forgets the stream.

@@ -20,6 +20,7 @@ import { Model, tasksOf } from "./model.js";
 import { NeutralLook } from "./neutral.js";
 import { Notices, describeAloud } from "./notices.js";
 import { NumbersPanel } from "./numbers.js";
+import { OwnFace } from "./own-face.js";
 import { REDRAW_EVERY_MS, Readings } from "./readings.js";
 import { RequestCounter } from "./requests.js";
 import { SampleFiles, paintingUrl } from "./samples.js";
@@ -49,6 +50,7 @@ const settings = new SettingsForm(byId("settings", HTMLFormElement), configure);
 const choices = new Choices(settings, notices);
 const devicePanel = new DevicePanel(choices.device, loadModel);
 const sharePanel = new SharePanel();
+const ownFace = new OwnFace();
 const neutralLook = new NeutralLook((options) => session.calibrate(options));
 const readings = new Readings({ onChoose: redraw, onSeek: (seconds) => sources.seek(seconds) });
 const stage = new Stage({
@@ -79,12 +81,14 @@ const model = new Model(devicePanel, notices, () => samples.fetchFirst(), {
   onStart: () => {
     requests.stop();
     neutralLook.forget();
+    ownFace.leave();
     sound.follow();
   },
   onLoaded: (lens) => {
     requests.start();
     settings.show(lens.settings, lens.sound?.expression ?? false);
     showSnippet();
+    void ownFace.meet(lens);
     if (standsStill && stage.video.paused) session.analysePausedFrame();
     else session.begin();
     sound.follow();
@@ -92,7 +96,10 @@ const model = new Model(devicePanel, notices, () => samples.fetchFirst(), {
   onEnd: showNumbers,
 });
 const session = new Session(model, sources, notices, {
-  onReport: () => readings.follow(reading()),
+  onReport: () => {
+    readings.follow(reading());
+    void ownFace.follow();
+  },
   onChange: redraw,
   onRecovery: (lens) => devicePanel.showDevice(lens.device),
 });
@@ -129,6 +136,7 @@ function redraw() {
   readings.redraw(reading());
   neutralLook.show(reading(), model.lens !== undefined);
   machinePanel.show(model.lens !== undefined && sources.showing === "nothing");
+  ownFace.show(sources.showing !== "nothing" && sources.showing !== "still");
   if (sources.showing === "clip") transport.show();
   wholeFile.show();
   markedPanel.show();

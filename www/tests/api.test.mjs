@@ -706,6 +706,73 @@ describe("calibrate", LIMIT, () => {
   });
 });
 
+describe("personalise", LIMIT, () => {
+  test("what is learnt has its part, is kept as a file, fits another lens, and is forgotten", async () => {
+    const seen = await page.evaluate(async () => {
+      const unsmoothed = async () => {
+        const lens = await cpu();
+        await lens.configure({ halfWindow: 0 });
+        return lens;
+      };
+      const lens = await unsmoothed();
+      const face = await image("/face.png");
+      let timeMs = 0;
+      const look = async (lens) => (await lens.analyze(face, { timeMs: (timeMs += 40) })).faces[0];
+      const before = await look(lens);
+      const [wanted] = Object.entries(before.expression.probabilities).sort(([, one], [, other]) => one - other)[0];
+      const alone = await failure(lens.personalise());
+      const counts = [await lens.learn(wanted), await lens.learn(wanted)];
+      // The same face in the mirror, which is read as it was.
+      const mirrored = new OffscreenCanvas(face.width, face.height);
+      const brush = mirrored.getContext("2d");
+      brush.setTransform(-1, 0, 0, 1, face.width, 0);
+      brush.drawImage(face, 0, 0);
+      await lens.analyze(mirrored, { timeMs: (timeMs += 40) });
+      await lens.learn(before.expression.label);
+      const { head, ...fit } = await lens.personalise();
+      const after = await look(lens);
+      const other = await unsmoothed();
+      await other.personalise(head);
+      const elsewhere = await look(other);
+      await lens.personalise(null);
+      const forgotten = [await look(lens), await failure(lens.personalise())];
+      return { before, wanted, alone, counts, size: head.length, fit, after, elsewhere, forgotten };
+    });
+    const { before, wanted, alone, counts, size, fit, after, elsewhere, forgotten } = seen;
+    assert.equal(alone.message, "faces of 0 expressions were learnt, expected two or more");
+    assert.deepEqual(counts.map((count) => count[wanted]), [1, 2]);
+    assert.equal(fit.faces[wanted], 2);
+    assert.equal(fit.before, 0);
+    assert.ok(size > 1000 && size < 100_000, `${size} bytes`);
+    assert.deepEqual([before, after, elsewhere, forgotten[0]].map(({ personal }) => personal), [undefined, true, true, undefined]);
+    assert.ok(after.expression.probabilities[wanted] > before.expression.probabilities[wanted]);
+    assert.deepEqual(elsewhere.expression, after.expression);
+    assert.deepEqual(forgotten[0].expression, before.expression);
+    assert.equal(forgotten[1].message, alone.message);
+  });
+
+  test("what cannot be learnt is refused, and so is a file that is no head", async () => {
+    const [early, label, unknown, head, damaged, task, faceless] = await page.evaluate(async () => {
+      const lens = await cpu();
+      const early = await failure(lens.learn("neutral"));
+      await lens.analyze(await image("/face.png"), { timeMs: 0 });
+      const refused = [early, await failure(lens.learn(3)), await failure(lens.learn("joy")), await failure(lens.personalise("head")), await failure(lens.personalise(new Uint8Array(9)))];
+      const units = await cpu({ tasks: ["action-units"] });
+      const violence = await cpu({ tasks: ["violence"] });
+      return [...refused, await failure(units.learn("neutral")), await failure(violence.learn("neutral"))];
+    });
+    assert.equal(early.message, "the newest picture shows 0 faces, expected one to learn from");
+    assert.equal(label.message, "label is 3, expected the name of an expression");
+    assert.match(unknown.message, /^expression is `joy`, expected one of neutral, anger, /);
+    assert.equal(head.message, 'head is "head", expected a Uint8Array, or null');
+    assert.match(damaged.message, /^personal head: safetensors file is malformed: /);
+    assert.equal(task.message, "a personal head is about expressions, but that task was not asked for");
+    assert.match(faceless.message, /^learn needs one of the tasks expression, /);
+    for (const { code } of [early, label, unknown, head, task, faceless]) assert.equal(code, "bad-argument");
+    assert.equal(damaged.code, "weights-malformed");
+  });
+});
+
 describe("tasks", LIMIT, () => {
   test("only what is asked for is fetched and reported", async () => {
     server.requests.length = 0;

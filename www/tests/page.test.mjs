@@ -299,6 +299,50 @@ describe("clips and files", LIMIT, () => {
     assert.deepEqual(trouble, []);
   });
 
+  test("one's own face is recorded, learnt, kept, met again after a reload, and forgotten", async (context) => {
+    const { page, trouble, requests } = await visit(context, "device=cpu");
+    const says = (pattern) => page.waitForFunction((source) => new RegExp(source).test(document.querySelector("#own-says").textContent), pattern.source, LOADED);
+    const isPersonal = (personal) =>
+      page.waitForFunction((personal) => {
+        const face = window.__affectlens.counters.latest?.faces[0];
+        return face && (face.personal === true) === personal;
+      }, personal, LOADED);
+    for (const id of ["learn", "keep", "save", "forget"]) assert.equal(await page.isDisabled(`#own-${id}`), true, id);
+    await page.click("#use-clip");
+    await isPersonal(false);
+    requests.length = 0;
+    for (const label of ["neutral", "surprise"]) {
+      // With the keyboard.
+      await page.focus(`#own-record [value=${label}]`);
+      await page.keyboard.press("Enter");
+      await says(new RegExp(`^${label}: [1-9]\\d* pictures recorded\\.$`));
+      assert.ok(Number(await page.textContent(`#own-record [value=${label}] span`)) > 0);
+    }
+    await page.click("#own-learn");
+    await says(/^The head is in force\. Of the recorded pictures \d+ % are read right without it, \d+ % with one made of the others\.$/);
+    await isPersonal(true);
+    await page.click("#own-keep");
+    await says(/^The head is kept in this browser/);
+    const [saved] = await Promise.all([page.waitForEvent("download"), page.click("#own-save")]);
+    const file = await saved.path();
+    assert.equal(saved.suggestedFilename(), "affectlens-own-face.safetensors");
+    assert.deepEqual(requests, [], "nothing is sent");
+
+    await page.reload();
+    await says(/^The head that is kept in this browser is in force\.$/);
+    await page.click("#use-clip");
+    await isPersonal(true);
+    await page.click("#own-forget");
+    await says(/^Forgotten/);
+    await isPersonal(false);
+    await page.setInputFiles("#own-file", { name: "other.safetensors", mimeType: "", buffer: Buffer.from("no head") });
+    await says(/^That did not work: personal head: safetensors file is malformed/);
+    await page.setInputFiles("#own-file", { name: "mine.safetensors", mimeType: "", buffer: readFileSync(file) });
+    await says(/^The head of mine\.safetensors is in force\.$/);
+    await isPersonal(true);
+    assert.deepEqual(trouble, []);
+  });
+
   test("this machine is measured on a button, and a link shows the figures to others", async (context) => {
     const { page, trouble, requests } = await visit(context, "device=cpu", { webgpu: false });
     await page.click("#measure");
