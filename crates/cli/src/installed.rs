@@ -279,7 +279,9 @@ impl InstalledWeights {
         let kind = TemporalKind::from_architecture(&head.metadata.architecture);
         let second = match kind.and_then(stream_of) {
             None => None,
-            Some(SecondStream::Skeletons) => Some(SecondWeights::Skeletons(self.people(pose)?)),
+            Some(SecondStream::Skeletons) => {
+                Some(SecondWeights::Skeletons(self.people(pose)?.into()))
+            }
             Some(SecondStream::Flow) => Some(SecondWeights::Flow(self.read(flow_backbone(&head))?)),
         };
         Ok(ViolenceWeights {

@@ -17,7 +17,7 @@ pub struct ViolenceWeights {
 #[derive(Clone, Debug)]
 pub enum SecondWeights {
     /// What finds people, for heads that read skeletons.
-    Skeletons(PeopleWeights),
+    Skeletons(Box<PeopleWeights>),
     /// Backbone that embeds pictures of the optical flow, for heads that read it.
     Flow(Weights),
 }

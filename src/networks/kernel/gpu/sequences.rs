@@ -5,7 +5,9 @@ use super::builder::ShaderBuilder;
 use super::padding::{pad, pad_weight};
 use super::shader::Element;
 use super::writer::Writer;
-use crate::kernel::{Activation, Map, MapShape, ScoreBias, Sequence, Weighted};
+use crate::kernel::{
+    Activation, Map, MapShape, NO_CLIPS, RUNS_CLIPS, ScoreBias, Sequence, Weighted,
+};
 
 /// Invocations per group.
 const GROUP: usize = 64;
@@ -44,7 +46,11 @@ impl Writer<'_> {
                 output,
                 heads,
                 bias,
-            } => self.attend(*input, *output, *heads, bias.as_ref()),
+            } => {
+                let bias = bias.as_ref().filter(|_| RUNS_CLIPS);
+                self.attend(*input, *output, *heads, bias);
+            }
+            Sequence::Arrange { .. } if !RUNS_CLIPS => unreachable!("{NO_CLIPS}"),
             Sequence::Arrange {
                 input,
                 output,
