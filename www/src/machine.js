@@ -137,7 +137,9 @@ async function time(device, picture) {
     while (timed.length < TIMED && (timed.length < LEAST_TIMED || performance.now() - began < TIMED_MS)) timed.push(await look(frame++));
     timed.sort((one, other) => one - other);
     const steadyMs = timed[Math.floor(timed.length / 2)];
-    return { times: { loadMs: lens.timings.loadMs, firstMs, steadyMs }, lens: lens.device };
+    // As the link carries them: it says what stands here.
+    const [load, first, steady] = [lens.timings.loadMs, firstMs, steadyMs].map((ms) => Number(ms.toFixed(1)));
+    return { times: { loadMs: load, firstMs: first, steadyMs: steady }, lens: lens.device };
   } finally {
     lens.dispose();
   }

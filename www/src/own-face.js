@@ -112,7 +112,8 @@ export class OwnFace {
     const isFree = this.#lens !== undefined && !this.#isBusy && !this.#recording;
     const counts = Object.values(this.#counts);
     for (const button of this.#record) {
-      button.disabled = !this.#lens || !isMoving || this.#recording !== undefined;
+      // Not while one is recorded: the button that was pressed would lose the focus, and another one may be wanted instead.
+      button.disabled = !this.#lens || !isMoving;
       button.setAttribute("aria-pressed", String(this.#recording?.label === button.value));
       setText(partOf(button, "count", HTMLElement), String(this.#counts[/** @type {ExpressionName} */ (button.value)] ?? 0));
     }

@@ -528,7 +528,7 @@ test("the page fits a phone, and every control is reached by keyboard with a vis
 
   const reached = new Set();
   await page.evaluate(() => document.activeElement.blur());
-  for (let press = 0; press < 64; press++) {
+  for (let press = 0; press < 80; press++) {
     await page.keyboard.press("Tab");
     const focus = await page.evaluate(() => {
       const element = document.activeElement;
