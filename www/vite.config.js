@@ -69,8 +69,19 @@ export default defineConfig({
     // Nothing inlined as data: the policy forbids it. No polyfill: it would fetch.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
-    // One file: what reads video files is there before somebody asks for it, since nothing is requested after loading.
-    rolldownOptions: { output: { codeSplitting: false } },
+    // One file beside the one that starts the page: what reads video files is there before somebody asks for it, since nothing is
+    // requested after loading.
+    rolldownOptions: {
+      output: {
+        codeSplitting: {
+          groups: [
+            // What both need must not be in the large one: the one that starts the page tells when that is missing.
+            { name: "shared", test: /\/src\/language\.js|preload-helper/, priority: 2 },
+            { name: "main", test: /\/src\/(?!start\.)[^?]*\.js$|\/node_modules\//, priority: 1 },
+          ],
+        },
+      },
+    },
   },
   worker: { format: "es" },
   // Pre-bundling would part the worker and the wasm from the modules that look for them beside themselves.
