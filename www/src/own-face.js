@@ -48,7 +48,7 @@ export class OwnFace {
       button.addEventListener("click", () => {
         this.#recording = { label, learnt: 0, untilMs: undefined };
         this.#missed = 0;
-        this.#say(`Look ${label} into the camera …`);
+        this.#say(`Show ${label} to the camera …`);
       });
     }
     this.#learn.addEventListener("click", () => this.#do((lens) => this.#makeHead(lens)));

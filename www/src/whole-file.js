@@ -10,7 +10,7 @@ import { messageOf } from "./notices.js";
 
 /** @typedef {import("affectlens/file").FileProgress} FileProgress */
 
-const OFFER = "a clip: every frame, with windows centred on it, as the command line has them";
+const OFFER = "every frame of a clip, not only those that there is time for while it plays";
 /** After one of these it can still be analysed while it plays. */
 const PLAYS_ALL_THE_SAME = "It is analysed while it plays, as before.";
 
