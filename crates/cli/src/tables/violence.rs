@@ -76,10 +76,14 @@ impl Group {
 
 impl Args {
     /// Trains the presets and scores whole validation videos with every frame in a window; presets whose weights or second
-    /// stream are not there are left out. Gives the table as Markdown and JSON.
+    /// stream are not there, or do not fit, are left out. Gives the table as Markdown and JSON.
     pub(super) fn violence(&self) -> Result<(String, String)> {
         let root = self.dvd.as_deref().context("--dvd ROOT is missing")?;
         self.second_stream.expect_folders()?;
+        // What is wrong with the data is wrong for every row.
+        for part in [Part::Training, Part::Validation] {
+            Dvd::new(root).read(part)?;
+        }
         let streams = [SecondStream::Skeletons, SecondStream::Flow].into_iter();
         let given: Vec<_> = streams.filter(|it| self.second_stream.has(*it)).collect();
         let mut ours: BTreeMap<&str, Confusion> = BTreeMap::new();
@@ -97,19 +101,18 @@ impl Args {
                         continue;
                     };
                     for preset in group.presets {
-                        let confusion =
-                            self.whole_network(root, preset, group.backbone, &published)?;
-                        ours.insert(preset, confusion);
+                        let row = self.whole_network(root, preset, group.backbone, &published);
+                        keep(&mut ours, preset, row);
                     }
                 }
                 // As published, on the backbone of an earlier run.
                 (Some(_), Some(_)) => {
                     let folder = self.out.join(ENCODER);
-                    self.frozen(root, &group, Some(folder), &mut ours, &mut features)?;
+                    self.frozen(root, &group, Some(folder), &mut ours, &mut features);
                 }
                 (None, _) => {
                     let folder = self.weights.clone();
-                    self.frozen(root, &group, folder, &mut ours, &mut features)?;
+                    self.frozen(root, &group, folder, &mut ours, &mut features);
                 }
             }
         }
@@ -146,42 +149,55 @@ impl Args {
         weights: Option<PathBuf>,
         ours: &mut BTreeMap<&str, Confusion>,
         features: &mut BTreeMap<&'static str, Vec<PathBuf>>,
-    ) -> Result<()> {
-        let reader = match self.video_reader(group, weights) {
-            Ok(reader) => reader,
+    ) {
+        let read = || -> Result<_> {
+            let reader = self.video_reader(group, weights)?;
+            let parts = VideoSource::Dvd(Dvd::new(root)).parts(&reader)?;
+            Ok((reader, parts))
+        };
+        let (reader, parts) = match read() {
+            Ok(read) => read,
             Err(error) => {
                 let presets = group.presets.join(", ");
                 complain!(
                     "affectlens: no rows of {} ({presets}): {error:#}",
                     group.backbone
                 );
-                return Ok(());
+                return;
             }
         };
-        let [training, validation] = VideoSource::Dvd(Dvd::new(root)).parts(&reader)?;
         for &preset in &group.presets {
-            let recipe = ViolenceRecipe {
-                // Features of frames and clips are there once, as they are.
-                augmentation: Augmentation::None,
-                ..self.recipe(preset)?
-            };
-            let frames: usize = training.frames.iter().map(|(frames, _)| frames).sum();
-            let made_of = reader.key();
-            let videos = training.places.len();
-            let trained_on = format!("{made_of} {videos} videos, {frames} frames, {recipe:?}");
-            let length = recipe.length;
-            let head = recipe.head;
-            let weights = self.head(preset, reader.weights(), trained_on, || {
-                let data = [&training.data, &validation.data];
-                let recipe = head_recipe(recipe);
-                let mut trained = recipe.train(data, &[], None, &mut show_training())?.weights;
-                self.second_stream.stamp(head, &mut trained);
-                Ok(trained)
-            })?;
             features.insert(preset, reader.folders());
-            ours.insert(preset, score(&weights, length, &validation)?);
+            keep(ours, preset, self.on_features(preset, &reader, &parts));
         }
-        Ok(())
+    }
+
+    /// Trains a preset's head on features, and scores it.
+    fn on_features(
+        &self,
+        preset: &str,
+        reader: &VideoReader,
+        [training, validation]: &[Videos; 2],
+    ) -> Result<Confusion> {
+        let recipe = ViolenceRecipe {
+            // Features of frames and clips are there once, as they are.
+            augmentation: Augmentation::None,
+            ..self.recipe(preset)?
+        };
+        let frames: usize = training.frames.iter().map(|(frames, _)| frames).sum();
+        let made_of = reader.key();
+        let videos = training.places.len();
+        let trained_on = format!("{made_of} {videos} videos, {frames} frames, {recipe:?}");
+        let length = recipe.length;
+        let head = recipe.head;
+        let weights = self.head(preset, reader.weights(), trained_on, || {
+            let data = [&training.data, &validation.data];
+            let recipe = head_recipe(recipe);
+            let mut trained = recipe.train(data, &[], None, &mut show_training())?.weights;
+            self.second_stream.stamp(head, &mut trained);
+            Ok(trained)
+        })?;
+        score(&weights, length, validation)
     }
 
     /// Files of the preset are in a folder of its name; an interrupted run goes on.
@@ -214,6 +230,16 @@ impl Args {
             recipe.length,
             &reader.dvd(&videos, "validation")?,
         )
+    }
+}
+
+/// Keeps a row; one that cannot be computed takes none of the others with it.
+fn keep<'a>(ours: &mut BTreeMap<&'a str, Confusion>, preset: &'a str, row: Result<Confusion>) {
+    match row {
+        Ok(confusion) => {
+            ours.insert(preset, confusion);
+        }
+        Err(error) => complain!("affectlens: no row of {preset}: {error:#}"),
     }
 }
 

@@ -24,10 +24,10 @@ fn published() -> (Weights, Value) {
     (weights, golden["config"].clone())
 }
 
-/// The same over clips of 16 frames, converted.
-pub(crate) fn of_sixteen_frames() -> Weights {
+/// The same over clips of that many frames, converted.
+pub(crate) fn of_frames(count: usize) -> Weights {
     let (mut weights, mut config) = published();
-    config["num_frames"] = 16.into();
+    config["num_frames"] = count.into();
     let extra = &mut weights.metadata.extra;
     extra.insert("config".to_owned(), config.to_string());
     let published = PublishedWeights::Named(weights);

@@ -17,7 +17,7 @@ use burn::tensor::Device;
 use image::{Rgb, RgbImage};
 use serde_json::Value;
 
-use crate::clip_transformers::of_sixteen_frames;
+use crate::clip_transformers::of_frames;
 use crate::run::{fail, succeed, text};
 use crate::seeded::{golden_file, seeded, shapes, shapes_in, state_dict};
 
@@ -273,7 +273,7 @@ fn rows_of_dvd_equal_a_second_computation_with_numpy() {
     let published = PublishedWeights::Named(state_dict(&shapes_in("clips", "s3d")));
     let weights = canonical_weights("s3d", &published).expect("the published layout");
     install(folder, weights, "s3d");
-    install(folder, of_sixteen_frames(), "videomae-crime");
+    install(folder, of_frames(16), "videomae-crime");
     let tables =
         format!("tables {COMMON} --epochs 1 --out heads --json --skeleton skeleton --flow flow");
     let (out, _) = succeed(folder, &tables);
@@ -313,6 +313,23 @@ fn rows_of_dvd_equal_a_second_computation_with_numpy() {
     let (again, said) = succeed(folder, &tables);
     assert_eq!(again, out);
     assert!(!said.contains(": training"), "{said}");
+
+    // A network that does not fit its preset costs its own row, and no other.
+    install(folder, of_frames(8), "videomae-crime");
+    let (without, said) = succeed(folder, &tables);
+    let complaint =
+        "no row of videomae_crime_v2: clip has 16 frames, `videomae-crime` looks at 8 at a time";
+    assert!(said.contains(complaint), "{said}");
+    let without: Value = serde_json::from_str(&without).expect("JSON");
+    for (row, before) in std::iter::zip(
+        without["rows"].as_array().expect("rows"),
+        report["rows"].as_array().expect("rows"),
+    ) {
+        match row["id"].as_str() {
+            Some("D5") => assert_eq!(row["ours"], Value::Array(Vec::new())),
+            _ => assert_eq!(row["ours"], before["ours"]),
+        }
+    }
 }
 
 #[test]
