@@ -118,13 +118,22 @@ pub fn crop_face(frame: &Frame, region: &BoundingBox, side: u32) -> Result<Frame
 
 /// Normalises the pixels for a network: `(pixel - mean) / std` per channel, in the order of the pixels.
 pub(crate) fn normalise(frame: &Frame, normalisation: &Normalisation) -> Vec<f32> {
+    let mut values = vec![0.0; frame.pixels().len()];
+    write_normalised(frame, normalisation, &mut values);
+    values
+}
+
+/// The same into as many values as the picture has.
+fn write_normalised(frame: &Frame, normalisation: &Normalisation, values: &mut [f32]) {
     let Normalisation { mean, std } = normalisation;
-    let value = |pixel: u8, channel: usize| (f32::from(pixel) - mean[channel]) / std[channel];
-    frame
-        .pixels()
-        .chunks_exact(3)
-        .flat_map(|pixel| [value(pixel[0], 0), value(pixel[1], 1), value(pixel[2], 2)])
-        .collect()
+    let (pixels, values) = (frame.pixels().as_chunks().0, values.as_chunks_mut().0);
+    for (&[red, green, blue], value) in pixels.iter().zip(values) {
+        *value = [
+            (f32::from(red) - mean[0]) / std[0],
+            (f32::from(green) - mean[1]) / std[1],
+            (f32::from(blue) - mean[2]) / std[2],
+        ];
+    }
 }
 
 /// Batches pictures of one size into a tensor.
@@ -143,8 +152,10 @@ pub fn batch(
 ) -> Result<Tensor<4>, CropError> {
     let first = pictures.first().ok_or(CropError::NoPictures)?;
     let expected = (first.width(), first.height());
-    let mut values = Vec::with_capacity(pictures.len() * first.pixels().len());
-    for (index, picture) in pictures.iter().enumerate() {
+    let length = first.pixels().len();
+    let mut values = vec![0.0; pictures.len() * length];
+    let targets = values.chunks_exact_mut(length);
+    for (index, (picture, target)) in pictures.iter().zip(targets).enumerate() {
         let got = (picture.width(), picture.height());
         if got != expected {
             return Err(CropError::Size {
@@ -153,7 +164,7 @@ pub fn batch(
                 got,
             });
         }
-        values.extend(normalise(picture, normalisation));
+        write_normalised(picture, normalisation, target);
     }
     let shape = [
         pictures.len(),

@@ -58,10 +58,11 @@ impl Frame {
     /// [`FrameError`] for an empty picture or the wrong number of bytes.
     pub fn from_rgba(width: u32, height: u32, rgba: &[u8]) -> Result<Self, FrameError> {
         check_length(width, height, 4, rgba.len())?;
-        let pixels = rgba
-            .chunks_exact(4)
-            .flat_map(|pixel| [pixel[0], pixel[1], pixel[2]])
-            .collect();
+        let mut pixels = vec![0; rgba.len() / 4 * 3];
+        let targets = pixels.as_chunks_mut().0;
+        for (target, &[red, green, blue, _]) in targets.iter_mut().zip(rgba.as_chunks().0) {
+            *target = [red, green, blue];
+        }
         Ok(Self {
             width,
             height,

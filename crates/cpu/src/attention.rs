@@ -189,7 +189,6 @@ pub(crate) unsafe fn run<L: Lanes>(memory: &Memory, step: &PackedStep, chunk: us
             shortcut_stride: 0,
             shortcut_vectors: 0,
             limits: Activation::Identity.limits(),
-            is_silu: false,
         };
         for key in (0..pixels).step_by(KEYS) {
             let count = KEYS.min(pixels - key);

@@ -77,7 +77,6 @@ pub(crate) unsafe fn run<L: Lanes>(memory: &Memory, step: &PackedStep, chunk: us
                     shortcut_stride: stored,
                     shortcut_vectors: if tap == 0 { 0 } else { vectors },
                     limits: Activation::Identity.limits(),
-                    is_silu: false,
                 };
                 tile::multiply_rows::<L>(rows, vectors, tile);
             }

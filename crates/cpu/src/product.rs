@@ -150,37 +150,29 @@ unsafe fn multiply<L: Lanes>(
             shortcut_stride: shortcut.stride,
             shortcut_vectors,
             limits: activation.limits(),
-            is_silu: activation == Activation::Silu,
         };
         for line in 0..rows / source.line {
-            // Tiles of nearly equal height, rather than a last one of a few rows.
-            let tiles = source.line.div_ceil(L::ROWS[vectors]);
-            for index in 0..tiles {
-                let start = index * source.line / tiles;
-                let rows = (index + 1) * source.line / tiles - start;
-                let pixel = line * source.line + start;
-                let output = output.add(pixel * stride);
-                let from = line * source.line_stride + start * source.pixels.stride;
-                let tile = Tile {
-                    rows: source.pixels.first.add(from),
-                    output,
-                    shortcut: tile.shortcut.wrapping_add(pixel * shortcut.stride),
-                    ..tile
-                };
-                tile::multiply::<L>(rows, vectors, tile);
-                if !activation.is_clamp() && !tile.is_silu {
-                    L::enter(Activate {
-                        activation,
-                        values: output,
-                        rows,
-                        row_stride: stride,
-                        vectors,
-                        slopes: match step.slope {
-                            NONE => core::ptr::null(),
-                            slope => memory.parameters.add(slope as usize + column),
-                        },
-                    });
-                }
+            let pixel = line * source.line;
+            let output = output.add(pixel * stride);
+            let tile = Tile {
+                rows: source.pixels.first.add(line * source.line_stride),
+                output,
+                shortcut: tile.shortcut.wrapping_add(pixel * shortcut.stride),
+                ..tile
+            };
+            tile::multiply_rows::<L>(source.line, vectors, tile);
+            if !activation.is_clamp() {
+                L::enter(Activate {
+                    activation,
+                    values: output,
+                    rows: source.line,
+                    row_stride: stride,
+                    vectors,
+                    slopes: match step.slope {
+                        NONE => core::ptr::null(),
+                        slope => memory.parameters.add(slope as usize + column),
+                    },
+                });
             }
         }
     }

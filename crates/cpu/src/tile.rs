@@ -1,6 +1,5 @@
 //! The innermost loop of a matrix product: a tile of sums that stays in registers.
 
-use crate::activation::silu;
 use crate::lanes::{Kernel, Lanes, WIDEST_PANEL};
 
 /// `clamp(rows * panel + bias + shortcut)` for a few rows and one panel of weights.
@@ -23,110 +22,123 @@ pub(crate) struct Tile {
     /// Vectors of the panel that have a shortcut.
     pub(crate) shortcut_vectors: usize,
     pub(crate) limits: (f32, f32),
-    pub(crate) is_silu: bool,
 }
 
-struct Sized<const ROWS: usize, const VECTORS: usize>(Tile);
+impl Tile {
+    /// The tile that many rows below.
+    fn below(self, rows: usize) -> Self {
+        Self {
+            rows: self.rows.wrapping_add(rows * self.row_stride),
+            output: self.output.wrapping_add(rows * self.output_stride),
+            shortcut: self.shortcut.wrapping_add(rows * self.shortcut_stride),
+            ..self
+        }
+    }
+}
+
+/// Tiles of one height below each other: where rows are short, a call takes as long as a tile.
+struct Sized<const ROWS: usize, const VECTORS: usize> {
+    first: Tile,
+    count: usize,
+}
 
 impl<const ROWS: usize, const VECTORS: usize> Kernel for Sized<ROWS, VECTORS> {
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) {
-        let tile = self.0;
-        // SAFETY: the caller hands in rows, panel, bias and output of this size.
-        unsafe {
-            let mut sums = [[L::splat(0.0); VECTORS]; ROWS];
-            for vector in 0..VECTORS {
-                let bias = L::load(tile.bias.add(vector * L::WIDTH));
-                for row in &mut sums {
-                    row[vector] = bias;
-                }
+        let mut tile = self.first;
+        for _ in 0..self.count {
+            // SAFETY: the caller hands in rows, panel, bias and output of this size.
+            unsafe { compute::<L, ROWS, VECTORS>(&tile) };
+            tile = tile.below(ROWS);
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn compute<L: Lanes, const ROWS: usize, const VECTORS: usize>(tile: &Tile) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut sums = [[L::splat(0.0); VECTORS]; ROWS];
+        for vector in 0..VECTORS {
+            let bias = L::load(tile.bias.add(vector * L::WIDTH));
+            for row in &mut sums {
+                row[vector] = bias;
             }
-            let mut panel = tile.panel;
-            for run in 0..tile.runs {
-                let rows = tile.rows.add(run * tile.run_stride);
-                for index in 0..tile.depth {
-                    let mut weights = [L::splat(0.0); VECTORS];
-                    for (vector, weight) in weights.iter_mut().enumerate() {
-                        *weight = L::load(panel.add(vector * L::WIDTH));
-                    }
-                    panel = panel.add(VECTORS * L::WIDTH);
-                    for (row, sums) in sums.iter_mut().enumerate() {
-                        let value = L::splat(*rows.add(row * tile.row_stride + index));
-                        for (sum, weight) in sums.iter_mut().zip(weights) {
-                            *sum = value.mul_add(weight, *sum);
-                        }
-                    }
+        }
+        let mut panel = tile.panel;
+        for run in 0..tile.runs {
+            let rows = tile.rows.add(run * tile.run_stride);
+            for index in 0..tile.depth {
+                let mut weights = [L::splat(0.0); VECTORS];
+                for (vector, weight) in weights.iter_mut().enumerate() {
+                    *weight = L::load(panel.add(vector * L::WIDTH));
                 }
-            }
-            for vector in 0..VECTORS {
-                if vector < tile.shortcut_vectors {
-                    for (row, sums) in sums.iter_mut().enumerate() {
-                        let shortcut = tile
-                            .shortcut
-                            .add(row * tile.shortcut_stride + vector * L::WIDTH);
-                        sums[vector] = sums[vector].add(L::load(shortcut));
-                    }
-                }
-            }
-            let (low, high) = (L::splat(tile.limits.0), L::splat(tile.limits.1));
-            for (row, sums) in sums.iter().enumerate() {
-                for (vector, sum) in sums.iter().enumerate() {
-                    let output = tile
-                        .output
-                        .add(row * tile.output_stride + vector * L::WIDTH);
-                    sum.max(low).min(high).store(output);
-                }
-            }
-            if tile.is_silu {
-                // Through memory: from registers, each sum would need code of its own.
-                for row in 0..ROWS {
-                    for vector in 0..VECTORS {
-                        let output = tile
-                            .output
-                            .add(row * tile.output_stride + vector * L::WIDTH);
-                        silu(L::load(output)).store(output);
+                panel = panel.add(VECTORS * L::WIDTH);
+                for (row, sums) in sums.iter_mut().enumerate() {
+                    let value = L::splat(*rows.add(row * tile.row_stride + index));
+                    for (sum, weight) in sums.iter_mut().zip(weights) {
+                        *sum = value.mul_add(weight, *sum);
                     }
                 }
+            }
+        }
+        for vector in 0..VECTORS {
+            if vector < tile.shortcut_vectors {
+                for (row, sums) in sums.iter_mut().enumerate() {
+                    let shortcut = tile
+                        .shortcut
+                        .add(row * tile.shortcut_stride + vector * L::WIDTH);
+                    sums[vector] = sums[vector].add(L::load(shortcut));
+                }
+            }
+        }
+        let (low, high) = (L::splat(tile.limits.0), L::splat(tile.limits.1));
+        for (row, sums) in sums.iter().enumerate() {
+            for (vector, sum) in sums.iter().enumerate() {
+                let output = tile
+                    .output
+                    .add(row * tile.output_stride + vector * L::WIDTH);
+                sum.max(low).min(high).store(output);
             }
         }
     }
 }
 
-/// Computes any number of rows by `vectors`, in tiles of nearly equal height.
+/// Computes any number of rows by `vectors`, in tiles of nearly equal height rather than with a last one of a few rows.
 ///
 /// # Safety
 ///
 /// The pointers of the tile are good for the rows, and for `vectors` vectors, which a panel can have.
 pub(crate) unsafe fn multiply_rows<L: Lanes>(rows: usize, vectors: usize, tile: Tile) {
     let tiles = rows.div_ceil(L::ROWS[vectors]);
-    for index in 0..tiles {
-        let start = index * rows / tiles;
-        // SAFETY: the caller's promise.
-        unsafe {
-            let tile = Tile {
-                rows: tile.rows.add(start * tile.row_stride),
-                output: tile.output.add(start * tile.output_stride),
-                shortcut: tile.shortcut.wrapping_add(start * tile.shortcut_stride),
-                ..tile
-            };
-            multiply::<L>((index + 1) * rows / tiles - start, vectors, tile);
-        }
+    if tiles == 0 {
+        return;
+    }
+    let (height, higher) = (rows / tiles, rows % tiles);
+    // SAFETY: the caller's promise.
+    unsafe {
+        multiply::<L>(higher, [height + 1, vectors], tile);
+        let below = tile.below(higher * (height + 1));
+        multiply::<L>(tiles - higher, [height, vectors], below);
     }
 }
 
-/// Computes a tile of `rows` by `vectors`.
+/// Computes `count` tiles of `rows` by `vectors`, one below the other.
 ///
 /// # Safety
 ///
-/// `rows` is at most what `L::ROWS` says for `vectors`, and the pointers of the tile are good for them.
-pub(crate) unsafe fn multiply<L: Lanes>(rows: usize, vectors: usize, tile: Tile) {
+/// `rows` is at most what `L::ROWS` says for `vectors`, and the pointers of the first tile are good for all rows.
+unsafe fn multiply<L: Lanes>(count: usize, [rows, vectors]: [usize; 2], first: Tile) {
+    if count == 0 {
+        return;
+    }
     macro_rules! sizes {
         ($($vectors:literal: $($rows:literal)*;)*) => {
             match (vectors, rows) {
                 $($(
                     // SAFETY: the caller's promise.
                     ($vectors, $rows) if $rows <= const { L::ROWS[$vectors] } => unsafe {
-                        L::enter(Sized::<$rows, $vectors>(tile));
+                        L::enter(Sized::<$rows, $vectors> { first, count });
                     },
                 )*)*
                 _ => unreachable!("no tile of {rows} by {vectors}"),

@@ -68,39 +68,49 @@ fn crop_bordered(
     let in_frame = |axis: usize, u: f32, v: f32| {
         origin[axis] + u * (right[axis] - origin[axis]) + v * (down[axis] - origin[axis])
     };
-    let mut pixels = Vec::with_capacity(columns.len() * rows.len() * 3);
-    for v in rows {
-        for &u in &columns {
+    let source = frame.pixels().as_chunks().0;
+    let mut pixels = vec![0; columns.len() * rows.len() * 3];
+    let targets = pixels.as_chunks_mut().0.chunks_exact_mut(columns.len());
+    for (targets, v) in targets.zip(rows) {
+        for (target, &u) in targets.iter_mut().zip(&columns) {
             let [x, y] = [in_frame(0, u, v), in_frame(1, u, v)];
             if border == Border::Black && !(axes[0].holds(x) && axes[1].holds(y)) {
-                pixels.extend([0; 3]);
                 continue;
             }
-            let ([left, right], across) = axes[0].neighbours(x);
-            let ([above, below], down) = axes[1].neighbours(y);
-            let pixel = |column: usize, row: usize| {
-                &frame.pixels()[(row * axes[0].count + column) * 3..][..3]
-            };
+            let (columns, across) = axes[0].neighbours(x);
+            let (rows, down) = axes[1].neighbours(y);
+            let [above, below] = [rows[0] * axes[0].count, rows[1] * axes[0].count];
             let corners = [
-                pixel(left, above),
-                pixel(right, above),
-                pixel(left, below),
-                pixel(right, below),
+                source[above + columns[0]],
+                source[above + columns[1]],
+                source[below + columns[0]],
+                source[below + columns[1]],
             ];
-            for channel in 0..3 {
-                let [a, b, c, d] = corners.map(|pixel| f32::from(pixel[channel]));
-                let (upper, lower) = (a + (b - a) * across, c + (d - c) * across);
-                // Between the four values, so from 0 to 255.
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "rounded to the nearest level"
-                )]
-                pixels.push((upper + (lower - upper) * down + 0.5) as u8);
-            }
+            *target = blend(corners, across, down);
         }
     }
     Ok(Frame::from_rgb(width, height, pixels).expect("the picture was made in this size"))
+}
+
+/// The colour between four pixels: two above, left and right, and two below.
+fn blend([a, b, c, d]: [[u8; 3]; 4], across: f32, down: f32) -> [u8; 3] {
+    let mut colour = [0; 3];
+    for channel in 0..3 {
+        let (left, right) = (f32::from(a[channel]), f32::from(b[channel]));
+        let upper = left + (right - left) * across;
+        let (left, right) = (f32::from(c[channel]), f32::from(d[channel]));
+        let lower = left + (right - left) * across;
+        // Between the four values, so from 0 to 255.
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "rounded to the nearest level"
+        )]
+        {
+            colour[channel] = (upper + (lower - upper) * down + 0.5) as u8;
+        }
+    }
+    colour
 }
 
 /// Centres of `count` equal parts of `[0, 1]`.
@@ -133,14 +143,16 @@ impl Axis {
     fn neighbours(&self, coordinate: f32) -> ([usize; 2], f32) {
         // Pixel centres lie at half coordinates.
         let position = (coordinate - 0.5).clamp(0.0, self.last);
-        let first = position.floor();
+        // Cut off, which is the floor of what is not negative: without SSE 4.1 a floor is a call.
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "clamped to the frame"
         )]
-        let index = first as usize;
-        ([index, (index + 1).min(self.count - 1)], position - first)
+        let index = position as u32;
+        let distance = position - pixels(index);
+        let index = index as usize;
+        ([index, (index + 1).min(self.count - 1)], distance)
     }
 }
 
