@@ -41,6 +41,8 @@ export class FileFrames {
   #endSeconds = 0;
   /** @type {number | null} */
   #wholeSeconds = null;
+  /** Whether the file tells of all tracks together, as Matroska does: another one may be longer than the video. */
+  #tellsOfAll = false;
   /** As far as the file tells, milliseconds. @type {number | null} */
   durationMs = null;
 
@@ -73,7 +75,7 @@ export class FileFrames {
     for (;;) {
       const sample = await this.#nextSample();
       if (!sample) {
-        this.#refuseCutOff();
+        await this.#refuseCutOff();
         return undefined;
       }
       try {
@@ -110,8 +112,8 @@ export class FileFrames {
     this.#startTicks = Math.round(start * this.#resolution);
     const end = await track.getDurationFromMetadata();
     if (end !== null && end > start) this.durationMs = (end - start) * 1000;
-    // Matroska tells of all tracks together.
-    if (!isMatroska) this.#wholeSeconds = end;
+    this.#wholeSeconds = end;
+    this.#tellsOfAll = isMatroska;
     this.#samples = new VideoSampleSink(track).samples();
   }
 
@@ -129,11 +131,22 @@ export class FileFrames {
   }
 
   /** Where a file is cut off or broken its reader may only stop. */
-  #refuseCutOff() {
+  async #refuseCutOff() {
     const whole = this.#wholeSeconds;
-    if (whole === null || whole - this.#endSeconds <= MOST_MISSING_SECONDS) return;
+    const isMissing = (/** @type {number} */ end) => whole !== null && whole - end > MOST_MISSING_SECONDS;
+    if (whole === null || !isMissing(this.#endSeconds)) return;
+    if (this.#tellsOfAll && !isMissing(await this.#findEnd())) return;
     const found = `${this.#endSeconds.toFixed(1)} s of ${whole.toFixed(1)} s`;
     throw new AffectLensError("video-malformed", `${this.#name} is cut off or broken: it has frames for ${found}`);
+  }
+
+  /** Where the longest of the tracks ends, seconds on the clock of the file. */
+  async #findEnd() {
+    try {
+      return await this.#inTime(this.#input.computeDuration());
+    } catch (error) {
+      throw this.#explain(error);
+    }
   }
 
   async #nextSample() {

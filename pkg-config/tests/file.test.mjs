@@ -20,6 +20,7 @@ const READER = `
     constructor({ source }) { globalThis.video.source = source; }
     async getTracks() { return globalThis.video.tracks; }
     async getFormat() { return globalThis.video.format; }
+    async computeDuration() { return globalThis.video.longest(); }
     async getVideoTracks() {
       if (globalThis.video.isUnknown) throw new UnsupportedInputFormatError("no such format");
       return globalThis.video.tracks.filter(({ isVideo }) => isVideo);
@@ -62,7 +63,7 @@ const sample = (timestamp, { rotation = 0, flip = false, width = 4, height = 4 }
 };
 
 /** A file with these frames, 25 a second, on a clock of 1000 ticks unless it is told otherwise. */
-function makeVideo({ seconds = [0, 0.04, 0.08], rotation = 0, flip = false, config = {}, decodes = true, firstOfSound, failure, resolution = 1000, endless = false, format = 1, codec = "aac", ends = 0.16 } = {}) {
+function makeVideo({ seconds = [0, 0.04, 0.08], rotation = 0, flip = false, config = {}, decodes = true, firstOfSound, failure, resolution = 1000, endless = false, format = 1, codec = "aac", ends = 0.16, longest = () => 0.12 } = {}) {
   const track = {
     isVideo: true,
     isAudioTrack: () => false,
@@ -84,6 +85,7 @@ function makeVideo({ seconds = [0, 0.04, 0.08], rotation = 0, flip = false, conf
   };
   return {
     format,
+    longest,
     tracks: firstOfSound === undefined ? [track] : [track, sound],
     given: 0,
     async *samples(of) {
@@ -264,9 +266,16 @@ test("a file that ends before its last frame is said to be cut off, where it tel
   const failure = await failureOf(analyzeFile(clip, lens, { onReport: ({ frame }) => seen.push(frame) }));
   assert.deepEqual(failure, ["video-malformed", "the Blob is cut off or broken: it has frames for 0.1 s of 3.0 s (3 frames were read)"]);
   assert.deepEqual(seen, [0, 1, 2]);
-  // In Matroska all tracks share one length.
-  globalThis.video = makeVideo({ ends: 3, format: 3 });
+  // In Matroska all tracks share one length: another one may be longer than the video.
+  globalThis.video = makeVideo({ ends: 3, format: 3, longest: () => 3 });
   assert.equal((await analyzeFile(clip, lens)).length, 3);
+  globalThis.video = makeVideo({ ends: 3, format: 3, longest: () => 0.4 });
+  assert.deepEqual(await failureOf(analyzeFile(clip, lens)), failure);
+  const broken = () => {
+    throw new Error("bad bits");
+  };
+  globalThis.video = makeVideo({ ends: 3, format: 3, longest: broken });
+  assert.deepEqual(await failureOf(analyzeFile(clip, lens)), ["video-malformed", "the Blob cannot be decoded: bad bits (3 frames were read)"]);
 });
 
 test("what is no video, or not for this browser, is refused by name", async (context) => {

