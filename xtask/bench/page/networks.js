@@ -6,7 +6,7 @@ const workers = new Map();
 
 /** @param {string} name */
 function start(name) {
-  const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module", name });
+  const worker = new Worker(new URL("./worker.js", import.meta.url), { name });
   /** @type {{ resolve: (value: any) => void, reject: (error: Error) => void } | undefined} */
   let waiting;
   worker.addEventListener("message", ({ data: { value, failure } }) => {

@@ -1,12 +1,13 @@
 // @ts-check
 /// <reference lib="webworker" />
-// One engine with one network, kept loaded; answers one request after the other.
+// One engine with one network, kept loaded; answers one request after the other. Not a module: LiteRT.js loads its script as
+// only other workers can.
 
-import { meter } from "./meter.js";
-import { ENGINES } from "./engines.js";
+// The meter comes before every engine.
+const parts = import("./meter.js").then(async ({ meter }) => ({ meter, ...(await import("./engines.js")) }));
 
 /**
- * @typedef {{ kind: "open", engine: string, device: "webgpu" | "cpu", threads: number, model: Uint8Array,
+ * @typedef {{ kind: "open", engine: string, device: "webgpu" | "webnn" | "cpu", threads: number, model: Uint8Array,
  *   input: Float32Array, shape: number[] }} Open
  * @typedef {Open | { kind: "run", count: number } | { kind: "output" } | { kind: "meter" }} Request
  */
@@ -18,10 +19,13 @@ let output;
 
 /** @param {Request} request */
 async function answer(request) {
+  const { ENGINES, meter } = await parts;
   switch (request.kind) {
     case "open": {
-      const { engine, model, input, shape } = request;
-      const open = await ENGINES[engine].prepare(request);
+      const { model, shape } = request;
+      const engine = ENGINES[request.engine];
+      const input = engine.arrange?.(request.input, shape) ?? request.input;
+      const open = await engine.prepare(request);
       const started = performance.now();
       const opened = await open(model, shape);
       run = () => opened.run(input, shape);

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 import torchvision
 import transformers
-from onnx_models import uniform
+from weights import uniform
 
 HERE = pathlib.Path(__file__).parent
 sys.path.append(str(HERE.parents[2] / "tests/goldens"))

@@ -7,6 +7,9 @@ import time
 
 import numpy as np
 
+# Numbers of the points of a body, and of their heat maps.
+POINTS, HEATMAPS = 39 * 5, 64 * 64 * 39
+
 
 def memory(field):
     """Bytes on a line of this process's status; None where the system does not say."""
@@ -31,6 +34,26 @@ def parse_arguments(parser=None):
     values = np.fromfile(arguments.input, np.float32).reshape(-1, *shape[1:])[: shape[0]].copy()
     with open(arguments.model, "rb") as file:
         return file.read(), values, arguments
+
+
+def channels_last(pictures):
+    """As tflite takes them."""
+    return np.ascontiguousarray(pictures.transpose(0, 2, 3, 1))
+
+
+def logit(probability):
+    # What is as good as certain has no logit.
+    probability = np.clip(probability.astype(np.float64), 1e-7, 1 - 1e-7)
+    return np.log(probability / (1 - probability)).astype(np.float32)
+
+
+def join(outputs):
+    """The outputs as `Network.run` gives them. Of landmarks the mask and the points in metres are left away."""
+    by_size = {output.size: output for output in outputs}
+    parts = sorted(outputs, key=lambda output: -output.size)
+    if POINTS in by_size:
+        parts = [by_size[POINTS], logit(by_size[1]), by_size[HEATMAPS]]
+    return np.concatenate([part.ravel() for part in parts])
 
 
 def serve(load, model, pictures, adapter="CPU", join=lambda output: output):

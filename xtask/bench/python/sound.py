@@ -24,7 +24,7 @@ import numpy as np
 import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
-from onnx_models import uniform, write_safetensors
+from weights import uniform, write_safetensors
 
 OPSET = 20
 RATE = 16_000

@@ -6,8 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
 use super::{
-    Effort, Input, NETWORKS, Rival, TOLERANCE, TOLERANCE_ON_GPU, Timed, engine::Engine, folder,
-    models,
+    Effort, Input, TOLERANCE, TOLERANCE_ON_GPU, Timed, Written, engine::Engine, folder, models,
 };
 use crate::{setup, shell::command};
 
@@ -20,6 +19,7 @@ enum Program {
     Affectlens { device: &'static str },
     OnnxRuntime,
     LiteRt,
+    OpenVino,
     PyTorch { compiled: bool },
 }
 
@@ -40,34 +40,40 @@ const fn contestant(name: &'static str, program: Program, threads: usize) -> Con
 
 const CPU: Program = Program::Affectlens { device: "cpu" };
 const VULKAN: Program = Program::Affectlens { device: "vulkan" };
-const CONTESTANTS: [Contestant; 9] = [
+const CONTESTANTS: [Contestant; 11] = [
     contestant("affectlens, CPU, 1 thread", CPU, 1),
     contestant("onnxruntime, CPU, 1 thread", Program::OnnxRuntime, 1),
     contestant("LiteRT, CPU, 1 thread", Program::LiteRt, 1),
+    contestant("OpenVINO, CPU, 1 thread", Program::OpenVino, 1),
     contestant("affectlens, CPU, 2 threads", CPU, 2),
     contestant("onnxruntime, CPU, 2 threads", Program::OnnxRuntime, 2),
     contestant("LiteRT, CPU, 2 threads", Program::LiteRt, 2),
+    contestant("OpenVINO, CPU, 2 threads", Program::OpenVino, 2),
     contestant("affectlens, Vulkan", VULKAN, 2),
     contestant("PyTorch, eager", Program::PyTorch { compiled: false }, 1),
     contestant("PyTorch, compiled", Program::PyTorch { compiled: true }, 1),
 ];
 
 impl Contestant {
-    /// Whether it is given the network.
-    fn runs(&self, network: Timed, has_torch: bool) -> bool {
+    /// The file of the network that it reads, if there is one.
+    fn file(&self, network: Timed, has_torch: bool) -> Option<String> {
         match self.program {
-            Program::Affectlens { .. } => true,
-            Program::OnnxRuntime => network.rival == Rival::OnnxRuntime,
-            Program::LiteRt => network.rival == Rival::LiteRt,
-            // PyTorch is given networks for pictures that are written as ONNX.
-            Program::PyTorch { .. } => {
-                let is_written = network.rival == Rival::OnnxRuntime;
-                has_torch && is_written && matches!(network.input, Input::Pictures(_))
-            }
+            Program::Affectlens { .. } => Some(format!("{}.safetensors", network.name)),
+            Program::OnnxRuntime => network.onnx(),
+            Program::LiteRt => network.tflite(),
+            Program::OpenVino => network.onnx().or(network.tflite()),
+            // PyTorch is given networks for pictures.
+            Program::PyTorch { .. } => network
+                .onnx()
+                .filter(|_| has_torch && matches!(network.input, Input::Pictures(_))),
         }
     }
 
-    fn command(&self, binary: &Path, network: Timed, shaders: &Path) -> Command {
+    fn is_ours(&self) -> bool {
+        matches!(self.program, Program::Affectlens { .. })
+    }
+
+    fn command(&self, binary: &Path, network: Timed, file: &str, shaders: &Path) -> Command {
         let Timed {
             name, input, batch, ..
         } = network;
@@ -86,10 +92,11 @@ impl Contestant {
                 }
                 command
             }
-            Program::OnnxRuntime => python("serve_onnxruntime.py", &format!("{name}.onnx"), &shape),
-            Program::LiteRt => python("serve_litert.py", &format!("{name}.tflite"), &shape),
+            Program::OnnxRuntime => python("serve_onnxruntime.py", file, &shape),
+            Program::LiteRt => python("serve_litert.py", file, &shape),
+            Program::OpenVino => python("serve_openvino.py", file, &shape),
             Program::PyTorch { compiled } => {
-                let mut command = python("serve_torch.py", &format!("{name}.onnx"), &shape);
+                let mut command = python("serve_torch.py", file, &shape);
                 command.args(compiled.then_some("--compile"));
                 command
             }
@@ -115,18 +122,18 @@ fn python(script: &str, model: &str, shape: &str) -> Command {
     command
 }
 
-/// Times every network; PyTorch only where it finds a CUDA device.
+/// Times networks; PyTorch only where it finds a CUDA device.
 ///
 /// # Errors
 ///
-/// If an engine fails, or the outputs differ.
-pub fn time(binary: &Path, effort: &Effort) -> Result<Value> {
+/// If our engine fails, or the outputs differ.
+pub fn time(binary: &Path, networks: &[Timed], effort: &Effort) -> Result<Value> {
     let limits = limits();
-    let mut networks = Vec::new();
-    for network in NETWORKS {
-        networks.push(time_network(binary, network, effort, limits.is_some())?);
+    let mut found = Vec::new();
+    for network in networks {
+        found.push(time_network(binary, *network, effort, limits.is_some())?);
     }
-    Ok(json!({ "networks": networks, "limits": limits }))
+    Ok(json!({ "networks": found, "limits": limits }))
 }
 
 /// What the GPU reaches at copying and at multiplying matrices; `None` without a CUDA device and PyTorch.
@@ -143,12 +150,13 @@ fn limits() -> Option<Value> {
 fn time_network(binary: &Path, network: Timed, effort: &Effort, has_torch: bool) -> Result<Value> {
     let Timed { name, batch, .. } = network;
     eprintln!("    {name}, batch {batch}");
-    let contestants: Vec<_> = CONTESTANTS
+    let mut contestants: Vec<_> = CONTESTANTS
         .into_iter()
-        .filter(|it| it.runs(network, has_torch))
+        .filter_map(|it| Some((it, it.file(network, has_torch)?)))
         .collect();
     let mut firsts = vec![Vec::new(); contestants.len()];
     let mut engines = Vec::new();
+    let mut failures = Vec::new();
     let shaders = folder().join("shaders");
     for _ in 0..effort.firsts {
         engines.clear();
@@ -156,15 +164,31 @@ fn time_network(binary: &Path, network: Timed, effort: &Effort, has_torch: bool)
             fs::remove_dir_all(&shaders)?;
         }
         fs::create_dir_all(&shaders)?;
-        for (contestant, firsts) in contestants.iter().zip(&mut firsts) {
-            let engine = Engine::start(&mut contestant.command(binary, network, &shaders))
-                .with_context(|| contestant.name)?;
-            firsts.push(engine.first_ms);
-            engines.push(engine);
+        let mut place = 0;
+        while let Some((contestant, file)) = contestants.get(place) {
+            match Engine::start(&mut contestant.command(binary, network, file, &shaders)) {
+                Ok(engine) => {
+                    firsts[place].push(engine.first_ms);
+                    engines.push(engine);
+                    place += 1;
+                }
+                Err(error) if contestant.is_ours() => return Err(error.context(contestant.name)),
+                Err(error) => {
+                    let failure = format!("{error:#}");
+                    eprintln!("      {}: {failure}", contestant.name);
+                    failures.push(json!({ "name": contestant.name, "failure": failure }));
+                    contestants.remove(place);
+                    firsts.remove(place);
+                }
+            }
             thread::sleep(PAUSE);
         }
     }
-    let reference = network.rival.reference();
+    let contestants: Vec<_> = contestants.into_iter().map(|(it, _)| it).collect();
+    let reference = match network.written {
+        Written::Tflite => "LiteRT, CPU, 1 thread",
+        Written::Both | Written::Onnx => "onnxruntime, CPU, 1 thread",
+    };
     let differences = agree(&contestants, reference, &mut engines)?;
 
     // The first turn warms up and says how many runs fill a visit.
@@ -218,6 +242,7 @@ fn time_network(binary: &Path, network: Timed, effort: &Effort, has_torch: bool)
             "difference": differences[place],
         }));
     }
+    results.extend(failures);
     let facts: Value = serde_json::from_str(&fs::read_to_string(models().join("models.json"))?)?;
     Ok(json!({
         "name": name,
@@ -235,7 +260,8 @@ fn agree(contestants: &[Contestant], reference: &str, engines: &mut [Engine]) ->
         .map(Engine::output)
         .collect::<Result<_>>()?;
     let place = contestants.iter().position(|it| it.name == reference);
-    let expected = &outputs[place.context("there is always a reference")?];
+    let expected =
+        &outputs[place.with_context(|| format!("{reference} gives nothing to compare with"))?];
     let largest = expected
         .iter()
         .fold(0.0_f64, |most, value| most.max(value.abs()));

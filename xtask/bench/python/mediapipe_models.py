@@ -1,11 +1,11 @@
-"""Writes what the benchmark of poses needs: Google's networks as they are published, and MediaPipe's bundle of them.
+"""Writes what MediaPipe's tasks need, and Google's networks for poses as they are published.
 
-    python pose.py WEIGHTS PICTURES PACKAGE OUT
+    python mediapipe_models.py WEIGHTS PICTURES PACKAGE FACES OUT
 
-WEIGHTS and PICTURES are those of onnx_models.py; PACKAGE is the folder of npm @mediapipe/pose. OUT receives
-pose-detector and pose-landmarks as .safetensors, .tflite and .input, and pose_landmarker_lite.task. The bundle holds both
-networks, each with the normalisation of its input in its metadata: MediaPipe reads it there, and the package's files
-do not say it.
+WEIGHTS and PICTURES are those of models.py; PACKAGE is the folder of npm @mediapipe/pose, FACES a bundle of the Face
+Landmarker. OUT receives pose-detector and pose-landmarks as .safetensors, .tflite and .input, pose_landmarker_lite.task and
+face_landmarker.task. The bundle for poses holds both networks, each with the normalisation of its input in its metadata:
+MediaPipe reads it there, and the package's files do not say it. That for faces is published as it is.
 
 Needs ai-edge-litert, flatbuffers and numpy.
 """
@@ -19,7 +19,8 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from onnx_models import BATCH, PICTURE_SIDE, Weights, numbers, read_safetensors, write_input
+from tflite_models import packed
+from weights import BATCH, PICTURE_SIDE, Weights, numbers, read_safetensors, write_input
 
 # our name: file in the package, name in the bundle
 NETWORKS = {
@@ -77,14 +78,13 @@ def described(model, mean, std):
     entry = schema.MetadataT()
     entry.name, entry.buffer = "TFLITE_METADATA", len(model.buffers) - 1
     model.metadata = [*(model.metadata or []), entry]
-    builder = flatbuffers.Builder(1 << 22)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    return packed(model)
 
 
 def main():
-    source, pictures, package, out = (pathlib.Path(argument) for argument in sys.argv[1:5])
+    source, pictures, package, faces, out = (pathlib.Path(argument) for argument in sys.argv[1:6])
     pictures = np.fromfile(pictures, np.uint8).reshape(BATCH, PICTURE_SIDE, PICTURE_SIDE, 3)
+    shutil.copyfile(faces, out / "face_landmarker.task")
     with zipfile.ZipFile(out / "pose_landmarker_lite.task", "w", zipfile.ZIP_STORED) as bundle:
         for name, (published, bundled) in NETWORKS.items():
             file = source / f"{name}.safetensors"

@@ -1,4 +1,4 @@
-//! Poses against MediaPipe's Pose Landmarker.
+//! Frames of a stream against MediaPipe's landmarkers.
 
 use std::fmt::Write as _;
 
@@ -6,11 +6,43 @@ use serde_json::Value;
 
 use super::milliseconds;
 
+/// What is looked at.
+pub(super) struct Stream {
+    /// Key of the results.
+    pub(super) key: &'static str,
+    title: &'static str,
+    about: &'static str,
+    /// What is counted.
+    counted: &'static str,
+}
+
+pub(super) const FACES: Stream = Stream {
+    key: "faces",
+    title: "Faces as a stream in Chromium",
+    about: "MediaPipe's Face Landmarker with blendshapes, for video, on the CPU with its one thread. Points are the 478 of \
+        the mesh.",
+    counted: "faces",
+};
+pub(super) const POSES: Stream = Stream {
+    key: "pose",
+    title: "Poses in Chromium",
+    about: "MediaPipe's Pose Landmarker with the same networks, for video. Points are those of the head and the shoulders.",
+    counted: "people",
+};
+
 /// Adds the table.
-pub(super) fn write(text: &mut String, cases: &Value) {
-    *text += "\n### Poses in Chromium\n\nMediaPipe's Pose Landmarker with the same networks, for video. Points are those of \
-        the head and the shoulders, compared with MediaPipe's.\n\n";
-    *text += "| | | first, ms | median, ms | p95, ms | ours / theirs | frames with as many people | points within, px |\n";
+pub(super) fn write(text: &mut String, stream: &Stream, cases: &Value) {
+    let Stream {
+        title,
+        about,
+        counted,
+        ..
+    } = stream;
+    let _ = writeln!(text, "\n### {title}\n\n{about}\n");
+    let _ = writeln!(
+        text,
+        "| | | first, ms | median, ms | p95, ms | ours / theirs | frames with as many {counted} | points within, px |"
+    );
     *text += "|---|---|---:|---:|---:|---:|---:|---:|\n";
     let none = Vec::new();
     for case in cases.as_array().unwrap_or(&none) {
