@@ -439,8 +439,10 @@ function quantile(/** @type {number[] | undefined} */ values, /** @type {number}
   return sorted[Math.round(share * (sorted.length - 1))];
 }
 
+/** One line, for a table. */
 function textOf(/** @type {unknown} */ error) {
-  return error instanceof Error ? error.message : String(error);
+  const text = error instanceof Error ? error.message : String(error);
+  return text.split("\n")[0].replace(/^page\.evaluate: (Error: )?/, "");
 }
 
 function say(/** @type {string} */ text) {
