@@ -10,8 +10,9 @@ interrupted run goes on, `log.jsonl`, and at the end the files `expression-mobil
 
 The two data sets share each batch: 96 pictures of FER2013 for the classifier of seven expressions, 32 photos for the one
 of six. Labels are softened by what the network itself said of the same picture in the epochs before, one batch in four is
-mixed up until five epochs before the end, and rare classes weigh more: those of FER2013 from the sixth epoch on. Smaller
-pictures in the first epochs save time and cost accuracy: below 96 pixels the last map is 2 x 2.
+mixed up until five epochs before the end, and rare classes weigh more: those of FER2013 from the sixth epoch on, or from the
+first one where `--start` goes on from an earlier run. Smaller pictures in the first epochs save time and cost accuracy: below
+96 pixels the last map is 2 x 2.
 
 Pictures are turned grey and the first convolution sees one channel; it is written with three, weighted by the luminance
 of red, green and blue, so that colour changes nothing.
@@ -61,7 +62,7 @@ def faces(data, folds):
 
 
 def published(folder):
-    """The arrays of the published graph by name."""
+    """Kernel and bias of each step of the published graph."""
     model = json.load(open(f"{folder}/faceres.json"))
     data, place, arrays = open(f"{folder}/faceres.bin", "rb").read(), 0, {}
     for entry in model["weightsManifest"][0]["weights"]:
@@ -70,7 +71,30 @@ def published(folder):
         array = np.frombuffer(data, kind, count, place)
         place += array.nbytes
         arrays[entry["name"]] = (array.astype(np.float32) if kind == np.float16 else array).reshape(entry["shape"])
-    return arrays
+    dense = lambda array: array.transpose(3, 2, 0, 1)
+    first = dense(arrays["conv1/convolution/merged_input"]).sum(1, keepdims=True)
+    layers = [(first, arrays["conv1_bn/batchnorm_1/sub"])]
+    for block in range(1, 14):
+        kernel = arrays[f"conv_dw_{block}/depthwise_kernel"].transpose(2, 3, 0, 1)
+        scale = arrays[f"conv_dw_{block}_bn/batchnorm_1/mul"].reshape(-1, 1, 1, 1)
+        layers.append((kernel * scale, arrays[f"conv_dw_{block}_bn/batchnorm_1/sub"]))
+        kernel = dense(arrays[f"conv_pw_{block}/convolution/merged_input"])
+        layers.append((kernel, arrays[f"conv_pw_{block}_bn/batchnorm_1/sub"]))
+    return layers
+
+
+def trained(folder):
+    """Kernel and bias of each step of a network that this script has written, and its two classifiers."""
+    from safetensors.numpy import load_file
+
+    tensors = {name: array.astype(np.float32) for name, array in load_file(f"{folder}/expression-mobilenet.safetensors").items()}
+    layers = [(tensors[f"{name}.weight"], tensors[f"{name}.bias"]) for name in map(step_name, range(27))]
+    layers[0] = (layers[0][0].sum(1, keepdims=True), layers[0][1])
+    return layers, [load_file(f"{folder}/expression-{head}.safetensors") for head in ("pretrained", "head")]
+
+
+def step_name(place):
+    return "conv_stem" if place == 0 else f"blocks.{(place - 1) // 2}.conv_{'dw' if place % 2 else 'pw'}"
 
 
 class Step(nn.Module):
@@ -82,8 +106,8 @@ class Step(nn.Module):
         self.convolution = nn.Conv2d(inputs * groups, outputs, side, stride, 0, groups=groups, bias=False)
         self.convolution.weight.data = torch.tensor(np.ascontiguousarray(kernel))
         self.normalisation = nn.BatchNorm2d(outputs, momentum=0.02)
-        self.bias = torch.tensor(np.array(bias).reshape(-1).copy())
-        self.started = False
+        self.register_buffer("bias", torch.tensor(np.array(bias).reshape(-1).copy()), persistent=False)
+        self.started = self.frozen = False
 
     def forward(self, x):
         if self.convolution.kernel_size[0] == 3:
@@ -93,6 +117,8 @@ class Step(nn.Module):
             x = F.conv2d(x, self.convolution.weight, groups=self.convolution.groups)[:, :, ::2, ::2]
         else:
             x = self.convolution(x)
+        if self.frozen:
+            return F.relu6(x + self.bias[:, None, None].to(x.dtype))
         if not self.started:
             self.start(x)
         return F.relu6(self.normalisation(x))
@@ -110,9 +136,16 @@ class Step(nn.Module):
 
     @torch.no_grad()
     def folded(self):
+        if self.frozen:
+            return self.convolution.weight, self.bias
         norm = self.normalisation
         scale = norm.weight / (norm.running_var + norm.eps).sqrt()
         return self.convolution.weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale
+
+
+def autocast():
+    """16 bits where the processor has tiles for them; elsewhere they are slower than 32."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=torch.cpu._is_amx_tile_supported())
 
 
 def classifier(classes):
@@ -120,32 +153,34 @@ def classifier(classes):
 
 
 class Network(nn.Module):
-    def __init__(self, arrays):
+    """Each step's kernel and bias; of the steps the first `frozen` stay as they are."""
+
+    def __init__(self, layers, frozen=0):
         super().__init__()
-        dense = lambda array: array.transpose(3, 2, 0, 1)
-        first = dense(arrays["conv1/convolution/merged_input"]).sum(1, keepdims=True)
-        steps = [Step(first, arrays["conv1_bn/batchnorm_1/sub"], 2)]
-        strides = {2: 2, 4: 2, 6: 2, 12: 2}
-        for block in range(1, 14):
-            kernel = arrays[f"conv_dw_{block}/depthwise_kernel"].transpose(2, 3, 0, 1)
-            scale = arrays[f"conv_dw_{block}_bn/batchnorm_1/mul"].reshape(-1, 1, 1, 1)
-            bias = arrays[f"conv_dw_{block}_bn/batchnorm_1/sub"]
-            steps.append(Step(kernel * scale, bias, strides.get(block, 1), len(kernel)))
-            kernel = dense(arrays[f"conv_pw_{block}/convolution/merged_input"])
-            steps.append(Step(kernel, arrays[f"conv_pw_{block}_bn/batchnorm_1/sub"], 1))
+        strides = {0: 2, 3: 2, 7: 2, 11: 2, 23: 2}
+        steps = [
+            Step(kernel, bias, strides.get(place, 1), len(kernel) if place % 2 else 1)
+            for place, (kernel, bias) in enumerate(layers)
+        ]
+        for step in steps[:frozen]:
+            step.frozen = step.started = True
+            step.requires_grad_(False)
         self.steps = nn.Sequential(*steps)
+        self.frozen = frozen
         self.pretrained, self.adapted = classifier(7), classifier(6)
 
     def embed(self, x):
-        return self.steps(x).mean((2, 3))
+        with torch.no_grad():
+            x = self.steps[: self.frozen](x)
+        return self.steps[self.frozen :](x).mean((2, 3))
 
     def forward(self, x):
         embedding = self.embed(x)
         return self.pretrained(embedding), self.adapted(embedding)
 
 
-def augmented(x, side, blur):
-    """Random flip, crop, rotation, contrast, brightness, blur and erasing; `x` is `[n, 1, any, any]`."""
+def augmented(x, side, blur, erased):
+    """Random flip, crop, rotation, contrast, brightness, blur and erasing of a share; `x` is `[n, 1, any, any]`."""
     n = len(x)
     x = x.float()
     if blur:  # half of the sharper set is seen as small as the other
@@ -163,7 +198,7 @@ def augmented(x, side, blur):
     x = F.grid_sample(x, grid, padding_mode="border", align_corners=False)
     contrast, brightness = torch.empty(n, 1, 1, 1).uniform_(0.7, 1.3), torch.empty(n, 1, 1, 1).uniform_(-25, 25)
     x = ((x - 128) * contrast + 128 + brightness).clamp(0, 255)
-    for picture in np.flatnonzero(np.random.rand(n) < 0.3):
+    for picture in np.flatnonzero(np.random.rand(n) < erased):
         height, width = (int(side * np.random.uniform(0.1, 0.4)) for _ in range(2))
         top, left = np.random.randint(side - height), np.random.randint(side - width)
         x[picture, :, top : top + height, left : left + width] = np.random.uniform(0, 255)
@@ -198,7 +233,7 @@ def score(net, data, head, classes, side, mirrored=False):
     net.eval()
     pictures, labels = data
     rows = []
-    with torch.autocast("cpu", torch.bfloat16):
+    with autocast():
         for start in range(0, len(labels), 128):
             x = plain(pictures[start : start + 128], side).contiguous(memory_format=torch.channels_last)
             p = net(x)[head].float().softmax(1)
@@ -222,7 +257,7 @@ def write(net, out, side):
         kernel, bias = step.folded()
         if place == 0:
             kernel = kernel * torch.tensor(LUMINANCE).view(1, 3, 1, 1)
-        name = "conv_stem" if place == 0 else f"blocks.{(place - 1) // 2}.conv_{'dw' if place % 2 else 'pw'}"
+        name = step_name(place)
         network[f"{name}.weight"], network[f"{name}.bias"] = kernel, bias
     digest = hashlib.sha256(b"".join(network[name].half().numpy().tobytes() for name in sorted(network))).hexdigest()
     common = {"source": "models/train_expression.py", "source_sha256": digest}
@@ -265,7 +300,11 @@ def main():
     parser.add_argument("--sides", default="96x16", help="side in pixels x epochs, one after the other")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rate", type=float, default=1.2e-3)
-    parser.add_argument("--ensemble", type=float, default=0.4)
+    parser.add_argument("--ensemble", type=float, default=0.4, help="share of a label that the network's own word takes")
+    parser.add_argument("--mixed", type=int, default=4, help="one batch in so many is mixed up")
+    parser.add_argument("--erased", type=float, default=0.3, help="share of the pictures that are partly covered")
+    parser.add_argument("--start", help="folder with the three files of an earlier run, from which this one goes on")
+    parser.add_argument("--frozen", type=int, default=0, help="steps of the network that stay as they are, from its input on")
     parser.add_argument("--compile", action="store_true")
     args = parser.parse_args()
     torch.manual_seed(args.seed)
@@ -275,7 +314,12 @@ def main():
     photos, fold4 = faces(args.data, (2, 3)), faces(args.data, (4,))
     print("pictures", [len(it[1]) for it in (train, validation, photos, fold4)], f"{time.time() - started:.0f} s", flush=True)
 
-    net = Network(published(args.faceres)).to(memory_format=torch.channels_last)
+    layers, heads = trained(args.start) if args.start else (published(args.faceres), ())
+    net = Network(layers, args.frozen).to(memory_format=torch.channels_last)
+    for classifier, tensors in zip((net.pretrained, net.adapted), heads):
+        for place, index in ((0, 1), (2, 4)):
+            for part in ("weight", "bias"):
+                getattr(classifier[index], part).data = torch.tensor(tensors[f"net.{place}.{part}"].astype(np.float32))
     net.train()
     sides = [int(part.split("x")[0]) for part in args.sides.split(",") for _ in range(int(part.split("x")[1]))]
     args.epochs, args.side, first = len(sides), sides[-1], sides[0]
@@ -285,8 +329,9 @@ def main():
     many, few = 96, 32
     steps = len(train[1]) // many
     total = steps * args.epochs
-    matrices = [p for p in net.parameters() if p.ndim > 1]
-    vectors = [p for p in net.parameters() if p.ndim <= 1]
+    learning = [p for p in net.parameters() if p.requires_grad]
+    matrices = [p for p in learning if p.ndim > 1]
+    vectors = [p for p in learning if p.ndim <= 1]
     groups = [{"params": matrices, "weight_decay": 0.03}, {"params": vectors, "weight_decay": 0.0}]
     optimiser = torch.optim.AdamW(groups, lr=args.rate)
     warm = int(0.06 * total)
@@ -318,19 +363,19 @@ def main():
         strength = args.ensemble * min(1.0, max(0.0, (epoch - 2) / 4))
         for step in range(steps):
             i, k = order[step * many : (step + 1) * many], torch.randint(len(photos[1]), (few,))
-            x = torch.cat([augmented(train[0][i], side, False), augmented(photos[0][k], side, True)])
+            x = torch.cat([augmented(train[0][i], side, False, args.erased), augmented(photos[0][k], side, True, args.erased)])
             a, b = softened(train[1][i], 7, said[0][i], strength), softened(photos[1][k], 6, said[1][k], strength)
-            mixed = step % 4 == 3 and epoch < args.epochs - 5
+            mixed = step % args.mixed == args.mixed - 1 and epoch < args.epochs - 5
             if mixed:
                 share = np.random.beta(0.4, 0.4)
                 for part, target in ((slice(0, many), a), (slice(many, None), b)):
                     other = torch.randperm(len(target))
                     x[part] = share * x[part] + (1 - share) * x[part][other]
                     target.copy_(share * target + (1 - share) * target[other])
-            with torch.autocast("cpu", torch.bfloat16):
+            with autocast():
                 one, two = forward(x.contiguous(memory_format=torch.channels_last))
             one, two = one[:many].float(), two[many:].float()
-            loss = weighted(one, a, seven if epoch >= 5 else torch.ones(7)) + 0.4 * weighted(two, b, six)
+            loss = weighted(one, a, seven if epoch >= 5 or args.start else torch.ones(7)) + 0.4 * weighted(two, b, six)
             optimiser.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(net.parameters(), 2.0)
