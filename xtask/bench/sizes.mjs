@@ -14,7 +14,10 @@ const library = join(packages, "affectlens");
 const ort = join(modules, "onnxruntime-web/dist");
 
 const ENGINES = {
-  affectlens: readdirSync(library).filter((name) => /\.(js|wasm)$/.test(name)).map((name) => join(library, name)),
+  // `inline` is the same once more, for pages that load one script.
+  affectlens: readdirSync(library)
+    .filter((name) => /\.(js|wasm)$/.test(name) && !name.startsWith("inline"))
+    .map((name) => join(library, name)),
   "onnxruntime-web, WebGPU": ["ort.webgpu.min.mjs", ...glue("asyncify")].map((name) => join(ort, name)),
   "onnxruntime-web, CPU": ["ort.wasm.min.mjs", ...glue()].map((name) => join(ort, name)),
   "human, wasm": [
