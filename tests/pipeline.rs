@@ -202,7 +202,7 @@ async fn a_network_by_itself_gives_each_picture_its_own_outputs() {
         .await
         .expect("there is always a CPU");
     let weights = seeded("blazeface-short-range", FaceDetector::load);
-    let mut network = Network::load(&weights, device).expect("seeded weights fit");
+    let mut network = Network::load(weights, device).expect("seeded weights fit");
     let values = 896 * 17;
     assert_eq!(network.facts().outputs[0].shape, [896, 17]);
     let mut noise = noise(7);

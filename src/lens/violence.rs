@@ -19,7 +19,7 @@ use crate::{
     device::OpenedDevice,
     error::LensError,
     frame::Frame,
-    head::TemporalHead,
+    head::TemporalPredictor,
     part::{Found, expect_embedding, warm_up},
     person::Person,
     report::{LiveViolence, ViolenceReport, ViolenceUpdate},
@@ -58,8 +58,7 @@ pub struct ViolenceFacts {
 #[derive(Debug)]
 pub struct ViolenceLens {
     embedder: Embedder,
-    /// On the CPU: its input has just been read back, and it is small.
-    head: TemporalHead,
+    head: TemporalPredictor,
     facts: ViolenceFacts,
     windows: Windows,
     controls: ViolenceControls,
@@ -76,7 +75,7 @@ impl ViolenceLens {
     /// [`LensError`] if the weights do not fit or the GPU refuses a kernel.
     pub async fn load(weights: &ViolenceWeights, device: &OpenedDevice) -> Result<Self, LensError> {
         let embedder = Embedder::load(weights, device).await?;
-        let head = TemporalHead::load(&weights.head, &OpenedDevice::cpu().device)
+        let head = TemporalPredictor::load(&weights.head)
             .map_err(LensError::weights(Role::ViolenceHead))?;
         let settings = ViolenceSettings::read(&weights.head.metadata.extra)?;
         check_fit(&weights.head, &head, &settings, &embedder)?;
@@ -232,7 +231,7 @@ impl ViolenceLens {
 /// Confirms that a head was made for the backbone and for its windows.
 fn check_fit(
     weights: &Weights,
-    head: &TemporalHead,
+    head: &TemporalPredictor,
     settings: &ViolenceSettings,
     embedder: &Embedder,
 ) -> Result<(), LensError> {
@@ -245,7 +244,7 @@ fn check_fit(
             got,
         })
     };
-    let (width, features) = (embedder.width(), head.config().features);
+    let (width, features) = (embedder.width(), head.features());
     if width != features {
         let expected = format!("{width}, as `{name}` has");
         return misfit("length of the embeddings", expected, features);

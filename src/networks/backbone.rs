@@ -72,7 +72,7 @@ impl Backbone {
         Ok(Self {
             facts,
             outputs: outputs(weights)?,
-            network: Network::build(&planner.finish(&maps), device)
+            network: Network::build(planner.finish(&maps), device)
                 .map_err(WeightsError::Network)?,
         })
     }

@@ -118,7 +118,7 @@ impl ClipBackbone {
             normalisation: facts.normalisation,
             moments: moments.sum(),
             device: device.clone(),
-            network: Network::build(&plan, device).map_err(WeightsError::Network)?,
+            network: Network::build(plan, device).map_err(WeightsError::Network)?,
         })
     }
 

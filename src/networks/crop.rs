@@ -5,11 +5,12 @@ mod gpu;
 mod resizing;
 mod rotated;
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use thiserror::Error;
 
 use crate::face::{BoundingBox, RotatedBox};
 use crate::frame::Frame;
+use crate::kernel::on_device;
 use crate::weights::Normalisation;
 pub use resizing::resize;
 pub(crate) use rotated::crop_on_black;
@@ -172,7 +173,7 @@ pub fn batch(
         first.width() as usize,
         3,
     ];
-    Ok(Tensor::from_data(TensorData::new(values, shape), device))
+    Ok(on_device(values, shape, device))
 }
 
 /// First and one past the last whole pixel of `start..start + length` inside `0..limit`; `None` without a whole pixel.

@@ -75,7 +75,7 @@ impl FaceDetector {
         let range = DetectorRange::of(weights)?;
         let detector = Self {
             range,
-            network: Network::build(&plan(weights)?, device).map_err(WeightsError::Network)?,
+            network: Network::build(plan(weights)?, device).map_err(WeightsError::Network)?,
             device: device.clone(),
             threshold: range.default_threshold(),
             gpu: None,

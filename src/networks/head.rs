@@ -12,6 +12,7 @@ pub use action_units::{ActionUnits, ActionUnitsConfig, EmbeddingNetwork, LogitsN
 pub use mlp::{Mlp, MlpConfig};
 pub use temporal::{
     FusionKind, Joining, MotionStatistics, OverTime, SecondStream, TemporalConfig, TemporalHead,
-    TemporalKind, kind_of_checkpoint, temporal_from_checkpoint, write_motion_blend,
+    TemporalKind, TemporalPredictor, kind_of_checkpoint, temporal_from_checkpoint,
+    write_motion_blend,
 };
 pub use valence_arousal::{ValenceArousal, ValenceArousalConfig};

@@ -6,21 +6,22 @@
 mod counters;
 mod cpu;
 mod gpu;
-mod product;
 mod shares;
+mod transfer;
 mod tuning;
 
-use std::ops::Range;
+use std::{borrow::Borrow, ops::Range};
 
-use burn::tensor::{Device, ExecutionError, Tensor};
+use burn::tensor::Tensor;
 
 pub use affectlens_cpu::{
     Activation, Clip, CompileError, LineSums, Map, MapShape, NO_CLIPS, Plan, Planner, RUNS_CLIPS,
     ScoreBias, Sequence, Shortcut, Span, Step, Weighted, Window,
 };
 pub use counters::Counters;
-pub(crate) use product::product;
 pub(crate) use shares::linear_shares;
+pub use transfer::read_back;
+pub(crate) use transfer::{on_device, on_host};
 pub use tuning::tuned;
 
 pub(crate) use gpu::{Element, Gpu, GpuBuffer, Shader, ShaderBuilder};
@@ -49,27 +50,29 @@ impl Network {
     /// # Panics
     ///
     /// For a plan that [`build`](Self::build) refuses.
-    pub fn new(plan: &Plan, device: &OpenedDevice) -> Self {
+    pub fn new(plan: impl Borrow<Plan>, device: &OpenedDevice) -> Self {
         Self::build(plan, device).expect("loops for every step of a plan")
     }
 
-    /// Puts a plan's parameters on a device. A plan may have sizes that a file decides.
+    /// Puts a plan's parameters on a device. A plan may have sizes that a file decides. One that is handed over is dropped
+    /// once its parameters are packed: a page's memory never shrinks.
     ///
     /// # Errors
     ///
     /// [`CompileError`] for a map that is empty or too large, and for a window that the loops do not have.
-    pub fn build(plan: &Plan, device: &OpenedDevice) -> Result<Self, CompileError> {
+    pub fn build(plan: impl Borrow<Plan>, device: &OpenedDevice) -> Result<Self, CompileError> {
+        let (input, outputs) = (plan.borrow().input(), plan.borrow().output_ranges());
         let executor = match device.kind {
             DeviceKind::Cpu => Executor::Cpu(CpuNetwork::new(plan, device)?),
             DeviceKind::Vulkan | DeviceKind::WebGpu => {
                 let gpu = Gpu::of(&device.device).expect("a GPU is Burn's wgpu device");
-                Executor::Gpu(GpuNetwork::new(plan, &gpu, device.kernels))
+                Executor::Gpu(GpuNetwork::new(plan.borrow(), &gpu, device.kernels))
             }
         };
         Ok(Self {
             executor,
-            input: plan.input(),
-            outputs: plan.output_ranges(),
+            input,
+            outputs,
         })
     }
 
@@ -142,43 +145,4 @@ impl Network {
             Executor::Gpu(network) => network.forward(input),
         }
     }
-}
-
-/// Fetches results from their device in one read: on a GPU, the read itself costs far more than its bytes.
-///
-/// # Errors
-///
-/// [`ExecutionError`] if a kernel failed or the device was lost.
-pub async fn read_back(tensors: Vec<Tensor<2>>) -> Result<Vec<Vec<f32>>, ExecutionError> {
-    let sizes: Vec<usize> = tensors
-        .iter()
-        .map(|tensor| tensor.dims().iter().product())
-        .collect();
-    let gpu = match tensors.as_slice() {
-        [first, _, ..] => Gpu::of(&first.device()),
-        _ => None,
-    };
-    let joined = match gpu {
-        Some(gpu) => vec![gpu.join(tensors)],
-        None => tensors,
-    };
-    let mut values = Vec::new();
-    for tensor in joined {
-        let is_on_gpu = tensor.device() != Device::flex();
-        let data = tensor.into_data_async().await?.convert::<f32>();
-        let part = data.as_slice::<f32>().expect("just converted");
-        if is_on_gpu {
-            counters::count_read_back(size_of_val(part));
-        }
-        values.extend_from_slice(part);
-    }
-    let mut rest = values.as_slice();
-    Ok(sizes
-        .into_iter()
-        .map(|size| {
-            let (part, after) = rest.split_at(size);
-            rest = after;
-            part.to_vec()
-        })
-        .collect())
 }

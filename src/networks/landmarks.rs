@@ -60,7 +60,7 @@ impl FaceMesh {
     /// [`WeightsError`] unless these are the weights of [`MESH_ARCHITECTURE`], all of them and nothing else.
     pub fn load(weights: &Weights, device: &OpenedDevice) -> Result<Self, WeightsError> {
         Ok(Self {
-            network: Network::build(&plan(weights)?, device).map_err(WeightsError::Network)?,
+            network: Network::build(plan(weights)?, device).map_err(WeightsError::Network)?,
             device: device.clone(),
         })
     }

@@ -2,7 +2,6 @@
 //!
 //! What the benchmarks time, and a way in for those who bring their own crops.
 
-use burn::tensor::{Tensor, TensorData};
 use serde::Serialize;
 use thiserror::Error;
 
@@ -13,7 +12,7 @@ use crate::{
     detect::{self, DetectorRange},
     device::{DeviceError, OpenedDevice},
     face::Landmarks,
-    kernel::{self, Counters, Plan, read_back},
+    kernel::{self, Counters, Plan, on_device, read_back},
     landmarks,
     pose::{self, PoseVersion},
     weights::{Weights, WeightsError},
@@ -104,10 +103,11 @@ impl Network {
     /// # Errors
     ///
     /// [`NetworkError::Weights`] if they do not fit, or name no network.
-    pub fn load(weights: &Weights, device: OpenedDevice) -> Result<Self, NetworkError> {
-        let (plan, facts) = plan(weights)?;
+    pub fn load(weights: Weights, device: OpenedDevice) -> Result<Self, NetworkError> {
+        let (plan, facts) = plan(&weights)?;
+        drop(weights);
         Ok(Self {
-            network: kernel::Network::build(&plan, &device).map_err(WeightsError::Network)?,
+            network: kernel::Network::build(plan, &device).map_err(WeightsError::Network)?,
             device,
             facts,
             counters: Counters::default(),
@@ -154,14 +154,12 @@ impl Network {
         }
         let before = Counters::of_this_thread();
         let side = side as usize;
-        let input = TensorData::new(
+        let input = on_device(
             channels_last(input, frames * side * side),
             [batch, frames * side, side, 3],
+            &self.device.device,
         );
-        let output = self
-            .network
-            .forward(Tensor::from_data(input, &self.device.device));
-        let output = read_back(vec![output]).await;
+        let output = read_back(vec![self.network.forward(input)]).await;
         self.counters = Counters::of_this_thread().since(before);
         // A lost device gives numbers too.
         self.device.check()?;
@@ -311,7 +309,7 @@ mod tests {
             architecture: "mlp".to_owned(),
             ..Metadata::default()
         });
-        let error = Network::load(&weights, cpu()).expect_err("not a network for pictures");
+        let error = Network::load(weights, cpu()).expect_err("not a network for pictures");
         assert!(
             error
                 .to_string()

@@ -30,9 +30,10 @@ impl Network {
         weights: Vec<u8>,
         workers: Option<Workers>,
     ) -> Result<Self, JsValue> {
-        let weights = parse("network", &weights)?;
+        let parsed = parse("network", &weights)?;
+        drop(weights);
         let device = open_device(&device, workers).await?;
-        let network = network::Network::load(&weights, device)?;
+        let network = network::Network::load(parsed, device)?;
         Ok(Self { network })
     }
 

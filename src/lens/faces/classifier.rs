@@ -117,7 +117,7 @@ impl FaceClassifier {
             action_units,
         } = ClassifierPlan::build(weights)?;
         let settings = read_settings(weights, head_classes.len(), pretrained_classes.len())?;
-        let network = Network::build(&plan, device).map_err(WeightsError::Network);
+        let network = Network::build(plan, device).map_err(WeightsError::Network);
         let network = network.map_err(LensError::weights(Role::Backbone))?;
         let margins = margins(&settings);
         let embedding_width = network.outputs()[outputs.embedding].len();

@@ -1,13 +1,13 @@
 //! From vectors of sound to expressions.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 
 use crate::{
     calibration::{ExpressionSettings, softmax},
     device::OpenedDevice,
     error::LensError,
     head::Mlp,
-    kernel::{Network, Plan},
+    kernel::{Network, Plan, on_device, on_host},
     label::Expression,
     role::Role,
     weights::{Weights, WeightsError},
@@ -44,7 +44,7 @@ impl SoundHead {
         let vectors = planner.input();
         let logits = Mlp::plan(weights, &mut planner, vectors).map_err(wrong())?;
         let plan = planner.finish(&[logits]);
-        let network = Network::build(&plan, &OpenedDevice::cpu()).map_err(WeightsError::Network);
+        let network = Network::build(plan, &OpenedDevice::cpu()).map_err(WeightsError::Network);
         let network = network.map_err(wrong())?;
         let classes = weights.metadata.classes.clone();
         let got = config.classes;
@@ -109,10 +109,8 @@ impl SoundHead {
             return Vec::new();
         }
         let shape = [vectors.len() / inputs, 1, 1, inputs];
-        let vectors = TensorData::new(vectors.to_vec(), shape);
-        let vectors = Tensor::<4>::from_data(vectors, &Device::flex());
-        let logits = self.network.forward(vectors);
-        let logits = logits.into_data();
+        let vectors = on_device(vectors.to_vec(), shape, &Device::flex());
+        let logits = on_host(self.network.forward(vectors));
         let logits = logits.as_slice::<f32>().expect("networks compute in f32");
         let rows = logits.chunks_exact(self.classes.len());
         rows.map(|row| self.probabilities(row, gla)).collect()

@@ -1,8 +1,6 @@
 //! What the head reads of a window: an embedding of each frame, with a second stream beside it where the head reads two, or
 //! features of a few moments of the window.
 
-use burn::tensor::{Tensor, TensorData};
-
 #[cfg(not(target_family = "wasm"))]
 use super::second::{self, SecondInput};
 use super::{files::ViolenceWeights, frames::embed};
@@ -166,12 +164,12 @@ impl Embedder {
         Ok(Seen::Embedding(numbers))
     }
 
-    /// What the head reads of a window, `[1, moments, width]` on the CPU; with embeddings each frame is a moment.
+    /// What the head reads of a window, `[moments, width]` row by row; with embeddings each frame is a moment.
     ///
     /// # Panics
     ///
     /// If there are not as many frames as the network looks at.
-    pub(super) fn window(&self, frames: &[&Seen]) -> Result<Tensor<3>, LensError> {
+    pub(super) fn window(&self, frames: &[&Seen]) -> Result<Vec<f32>, LensError> {
         let mut values: Vec<f32> = Vec::with_capacity(frames.len() * self.width());
         #[cfg(not(target_family = "wasm"))]
         let mut clip: Vec<&ClipFrame> = Vec::new();
@@ -190,8 +188,6 @@ impl Embedder {
             self.device.check()?;
             values = read.map_err(LensError::read_back)?.swap_remove(0);
         }
-        let shape = [1, values.len() / self.width(), self.width()];
-        let device = OpenedDevice::cpu().device;
-        Ok(Tensor::from_data(TensorData::new(values, shape), &device))
+        Ok(values)
     }
 }

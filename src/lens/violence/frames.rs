@@ -14,9 +14,11 @@ pub(super) async fn embed(
     let facts = backbone.facts();
     let squashed = crop::resize(frame, facts.input_side);
     let batch = crop::batch(&[squashed], &facts.normalisation, &device.device)?;
-    let embedding = backbone.forward(batch).embedding;
-    let read = read_back(vec![embedding]).await;
+    let network = backbone.network();
+    let read = read_back(vec![network.forward(batch)]).await;
     let mut read = read.map_err(LensError::read_back)?;
     device.check()?;
-    Ok(read.swap_remove(0))
+    // The embedding is the first output; a classifier may follow.
+    let embedding = network.outputs()[0].clone();
+    Ok(read.swap_remove(0)[embedding].to_vec())
 }

@@ -6,7 +6,7 @@ use super::embedder::{Before, Embedder, Seen};
 use crate::{
     error::LensError,
     frame::Frame,
-    head::TemporalHead,
+    head::TemporalPredictor,
     part::Found,
     report::{LiveViolence, ViolenceReport, ViolenceWindow},
     windowing::{Sampler, StreamingWindows},
@@ -73,7 +73,7 @@ impl Stream {
     pub(super) async fn take(
         &mut self,
         embedder: &Embedder,
-        head: &TemporalHead,
+        head: &TemporalPredictor,
         frame: &Frame,
         number: u64,
         time_ms: f64,
@@ -124,16 +124,15 @@ impl Stream {
     pub(super) fn score(
         &mut self,
         embedder: &Embedder,
-        head: &TemporalHead,
+        head: &TemporalPredictor,
         start: usize,
     ) -> Result<(), LensError> {
         let frames = self.windows.frames(start);
         let samples = frames.iter().filter_map(|index| self.sample(*index));
         let seen: Vec<&Seen> = samples.map(|sample| &sample.seen).collect();
         let window = embedder.window(&seen)?;
-        let logits = head.forward_moments(window, frames.len()).into_data();
-        let logits: Vec<f32> = logits.iter().collect();
-        self.windows.add(start, &head.probabilities(&logits))?;
+        let probabilities = head.predict(&window, frames.len());
+        self.windows.add(start, &probabilities)?;
         self.remember_window(&frames);
         Ok(())
     }

@@ -1,12 +1,14 @@
 //! The transformer over the vectors of a block.
 
 use affectlens_formats::architecture::SPEECH_EPSILON;
-use burn::tensor::{ExecutionError, Tensor, TensorData};
+use burn::tensor::ExecutionError;
 
 use super::Wav2Vec2Config;
 use super::tensors::Tensors;
 use crate::device::OpenedDevice;
-use crate::kernel::{Activation, Map, Network, Plan, Planner, Shortcut, Weighted};
+use crate::kernel::{
+    Activation, Map, Network, Plan, Planner, Shortcut, Weighted, on_device, read_back,
+};
 use crate::weights::WeightsError;
 
 /// The transformer, for blocks of the length of the last one. In loops of this process another length costs nothing: weights
@@ -56,10 +58,9 @@ impl Encoder {
             }
             self.length = length;
         }
-        let input = TensorData::new(features, [1, 1, length, channels]);
-        let input = Tensor::<4>::from_data(input, &device.device);
-        let output = self.network.forward(input).into_data_async().await?;
-        Ok(output.try_into_vec().expect("networks compute in f32"))
+        let input = on_device(features, [1, 1, length, channels], &device.device);
+        let read = read_back(vec![self.network.forward(input)]).await?;
+        Ok(read.into_iter().flatten().collect())
     }
 }
 

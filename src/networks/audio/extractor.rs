@@ -3,13 +3,13 @@
 use affectlens_formats::architecture::{
     SPEECH_EPSILON, SPEECH_KERNELS, SPEECH_STRIDES, samples_of,
 };
-use burn::tensor::{ExecutionError, Tensor, TensorData};
+use burn::tensor::ExecutionError;
 
 use super::statistics::WindowStatistics;
 use super::tensors::Tensors;
 use super::{Wav2Vec2Config, vectors_of};
 use crate::device::OpenedDevice;
-use crate::kernel::{Activation, Network, Plan, Weighted};
+use crate::kernel::{Activation, Network, Plan, Weighted, on_device, read_back};
 use crate::weights::WeightsError;
 
 /// Most vectors that are computed at a time: two seconds. The largest maps then have 12 MB.
@@ -67,17 +67,18 @@ impl Extractor {
         // Parts of nearly equal length; the last one begins earlier where it would be shorter.
         let parts = vectors.div_ceil(self.chunk);
         let part = vectors.div_ceil(parts);
-        let network = Network::new(&self.plan(samples, samples_of(part)), device);
+        let network = Network::new(self.plan(samples, samples_of(part)), device);
         let hop: usize = SPEECH_STRIDES.iter().product();
         let mut features = vec![0.0; vectors * self.channels];
         for index in 0..parts {
             let first = (index * part).min(vectors - part);
             let window = samples[first * hop..][..samples_of(part)].to_vec();
             let shape = [1, 1, window.len(), 1];
-            let input = Tensor::<4>::from_data(TensorData::new(window, shape), &device.device);
-            let output = network.forward(input).into_data_async().await?;
-            let output = output.as_slice::<f32>().expect("networks compute in f32");
-            features[first * self.channels..][..output.len()].copy_from_slice(output);
+            let input = on_device(window, shape, &device.device);
+            let output = read_back(vec![network.forward(input)])
+                .await?
+                .swap_remove(0);
+            features[first * self.channels..][..output.len()].copy_from_slice(&output);
         }
         Ok(features)
     }

@@ -12,7 +12,6 @@ mod attention;
 mod checkpoint;
 mod convolution;
 mod crf;
-#[cfg(not(target_family = "wasm"))]
 mod fusion;
 mod fusion_kind;
 mod interpolation;
@@ -21,6 +20,7 @@ mod lstm;
 mod motion;
 mod network;
 mod parameters;
+mod predictor;
 mod sequence;
 mod tcn;
 #[cfg(test)]
@@ -37,6 +37,7 @@ pub use kind::TemporalKind;
 pub use motion::{MotionStatistics, write_motion_blend};
 use network::Network;
 use parameters::Source;
+pub use predictor::TemporalPredictor;
 use sequence::TemporalNetwork;
 
 use crate::weights::{Metadata, Weights, WeightsError};
@@ -120,14 +121,7 @@ impl TemporalHead {
     /// [`WeightsError`] for another architecture, or for a parameter that is missing, unexpected, of the wrong shape or
     /// of an invalid value.
     pub fn load(weights: &Weights, device: &Device) -> Result<Self, WeightsError> {
-        let architecture = &weights.metadata.architecture;
-        let kind = TemporalKind::from_architecture(architecture).ok_or_else(|| {
-            let known = TemporalKind::ALL.map(TemporalKind::architecture);
-            WeightsError::Architecture {
-                expected: known.join("` or `"),
-                got: architecture.clone(),
-            }
-        })?;
+        let kind = TemporalKind::of(weights)?;
         let head = Self::new(Network::build(kind, &mut Source::file(weights, device))?);
         let names = head.network.names().0;
         match weights
@@ -137,7 +131,7 @@ impl TemporalHead {
             None => Ok(head),
             Some((name, _)) => Err(WeightsError::Unexpected {
                 name: name.to_owned(),
-                architecture: architecture.clone(),
+                architecture: weights.metadata.architecture.clone(),
             }),
         }
     }
@@ -215,11 +209,7 @@ impl TemporalHead {
 
     /// Converts the logits of one window, two per frame, to the probability of violence in each frame.
     pub fn probabilities(&self, logits: &[f32]) -> Vec<f32> {
-        let (frames, _) = logits.as_chunks::<CLASSES>();
-        frames
-            .iter()
-            .map(|[calm, violent]| 1.0 / (1.0 + (calm - violent).exp()))
-            .collect()
+        probabilities(logits)
     }
 
     /// Decodes the logits of one window, two per frame, into the most likely sequence of violent (`true`) and other
@@ -249,4 +239,13 @@ impl TemporalHead {
             _ => None,
         }
     }
+}
+
+/// Probability of violence in each frame, from two logits per frame.
+fn probabilities(logits: &[f32]) -> Vec<f32> {
+    let (frames, _) = logits.as_chunks::<CLASSES>();
+    frames
+        .iter()
+        .map(|[calm, violent]| 1.0 / (1.0 + (calm - violent).exp()))
+        .collect()
 }

@@ -1,10 +1,12 @@
 //! Runs a [`Plan`] with the vector loops of `affectlens-cpu`.
 
+use std::borrow::Borrow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use affectlens_cpu::{CompileError, Engine, InstructionSet, MapShape, Plan, Program};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 
+use super::transfer::{on_device, on_host};
 use crate::device::{CpuWorkers, OpenedDevice};
 
 /// Most threads of a network unless the device has a number. More gain little: the last layers are small.
@@ -36,16 +38,19 @@ impl CpuNetwork {
     /// # Errors
     ///
     /// [`CompileError`] for a window that the loops do not have.
-    pub(super) fn new(plan: &Plan, device: &OpenedDevice) -> Result<Self, CompileError> {
-        let program = plan.compile(InstructionSet::detect())?;
+    pub(super) fn new(
+        plan: impl Borrow<Plan>,
+        device: &OpenedDevice,
+    ) -> Result<Self, CompileError> {
+        let borrowed = plan.borrow();
+        let program = borrowed.compile(InstructionSet::detect())?;
+        let (input, outputs) = (borrowed.input(), borrowed.outputs().iter());
+        let outputs = outputs.map(|map| borrowed.shape(*map).len()).collect();
+        drop(plan);
         Ok(Self {
             runner: Runner::new(program, device),
-            input: plan.input(),
-            outputs: plan
-                .outputs()
-                .iter()
-                .map(|map| plan.shape(*map).len())
-                .collect(),
+            input,
+            outputs,
         })
     }
 
@@ -98,10 +103,10 @@ impl CpuNetwork {
             channels,
         };
         assert_eq!(shape, self.input, "input of a network");
-        let input = input.into_data();
+        let input = on_host(input);
         let values = self.run(batch, input.as_slice().expect("networks compute in f32"));
         let width = values.len() / batch;
-        Tensor::from_data(TensorData::new(values, [batch, width]), &device)
+        on_device(values, [batch, width], &device)
     }
 
     /// Runs the network on plain numbers, in the order of [`forward`](Self::forward).
@@ -178,7 +183,7 @@ fn default_threads() -> usize {
 #[cfg(test)]
 mod tests {
     use affectlens_cpu::{Activation, Shortcut, Weighted, Window};
-    use burn::tensor::Device;
+    use burn::tensor::{Device, TensorData};
 
     use super::*;
 

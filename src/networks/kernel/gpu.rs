@@ -152,8 +152,11 @@ impl fmt::Debug for GpuNetwork {
 }
 
 impl Gpu {
-    /// The values of tensors one after the other, `[1, n]`.
-    pub(super) fn join(&self, tensors: Vec<Tensor<2>>) -> Tensor<2> {
+    /// The values of tensors one after the other.
+    pub(super) fn join(&self, mut tensors: Vec<Tensor<2>>) -> GpuBuffer {
+        if tensors.len() == 1 {
+            return self.buffer(tensors.remove(0));
+        }
         let lengths: Vec<usize> = tensors
             .iter()
             .map(|tensor| tensor.dims().iter().product())
@@ -166,6 +169,6 @@ impl Gpu {
         let reads: Vec<&GpuBuffer> = buffers.iter().collect();
         let joined = self.empty(values * size_of::<f32>());
         self.launch(&join(reads.len()), &reads, &joined, values, &lengths);
-        self.tensor(joined, [1, values])
+        joined
     }
 }

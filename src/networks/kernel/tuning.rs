@@ -1,8 +1,6 @@
 //! Which form of the kernels an adapter likes better.
 
-use burn::tensor::Tensor;
-
-use super::{Activation, Network, Plan, Weighted, read_back};
+use super::{Activation, Network, Plan, Weighted, on_device, read_back};
 use crate::device::{DeviceError, KernelForm, OpenedDevice};
 
 /// Runs of each form; the fastest counts.
@@ -49,10 +47,8 @@ async fn tiles_are_faster(device: &OpenedDevice) -> Result<bool, DeviceError> {
         )
     });
     let shape = plan.input();
-    let input = Tensor::<4>::zeros(
-        [1, shape.height, shape.width, shape.channels],
-        &device.device,
-    );
+    let size = [1, shape.height, shape.width, shape.channels];
+    let input = on_device(vec![0.0; shape.len()], size, &device.device);
     let mut fastest = [f64::INFINITY; 2];
     // The first round compiles.
     for round in 0..=ROUNDS {

@@ -9,12 +9,13 @@ pub use affectlens_formats::architecture::blendshapes::NAME as BLENDSHAPES_ARCHI
 use affectlens_formats::architecture::blendshapes::{
     BLOCKS, CHANNELS, POINTS, TOKEN, TOKENS, layers, norm,
 };
-use burn::tensor::{Tensor, TensorData};
 
 use crate::backbone::Parameters;
 use crate::device::OpenedDevice;
 use crate::face::Landmarks;
-use crate::kernel::{Activation, Map, Network, Plan, Planner, Shortcut, Weighted};
+use crate::kernel::{
+    Activation, Map, Network, Plan, Planner, Shortcut, Weighted, on_device, on_host,
+};
 use crate::label::BLENDSHAPES;
 use crate::weights::{Weights, WeightsError};
 
@@ -52,7 +53,7 @@ impl Blendshapes {
             true => OpenedDevice::cpu(),
             false => device.clone(),
         };
-        let network = Network::build(&plan(weights)?, &device).map_err(WeightsError::Network)?;
+        let network = Network::build(plan(weights)?, &device).map_err(WeightsError::Network)?;
         Ok(Self { network, device })
     }
 
@@ -64,9 +65,9 @@ impl Blendshapes {
             return Vec::new();
         }
         let values = faces.iter().flat_map(|face| marked(&normalised(face)));
-        let values = TensorData::new(values.collect(), [faces.len(), 1, AXES, POINTS + MARKS]);
-        let points = Tensor::from_data(values, &self.device.device);
-        let scores = self.network.forward(points).into_data();
+        let shape = [faces.len(), 1, AXES, POINTS + MARKS];
+        let points = on_device(values.collect(), shape, &self.device.device);
+        let scores = on_host(self.network.forward(points));
         let scores = scores.as_slice::<f32>().expect("networks compute in f32");
         scores.as_chunks().0.to_vec()
     }

@@ -42,7 +42,7 @@ impl PoseDetector {
     pub fn load(weights: &Weights, device: &OpenedDevice) -> Result<Self, WeightsError> {
         let grids = GRIDS.map(|(cells, anchors)| [cells, 1, anchors]);
         Ok(Self {
-            network: Network::new(&plan(weights)?, device),
+            network: Network::new(plan(weights)?, device),
             device: device.clone(),
             centres: centres_of(INPUT_SIDE, &grids),
         })

@@ -55,7 +55,7 @@ impl PoseLandmarks {
     /// [`WeightsError`] unless these are the weights of a [`PoseVersion`], all of them and nothing else.
     pub fn load(weights: &Weights, device: &OpenedDevice) -> Result<Self, WeightsError> {
         Ok(Self {
-            network: Network::new(&plan(weights)?, device),
+            network: Network::new(plan(weights)?, device),
             device: device.clone(),
         })
     }

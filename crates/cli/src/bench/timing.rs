@@ -59,7 +59,7 @@ impl Started {
         let weights = weights.map_err(|error| broken(&name, file, error))?;
         let opened = open()?;
         let adapter = opened.adapter.clone();
-        let mut network = Network::load(&weights, opened)?;
+        let mut network = Network::load(weights, opened)?;
         let loaded = started.elapsed();
         let input = pictures(network.facts(), batch)?;
         let started = Instant::now();

@@ -5,8 +5,7 @@ use burn::nn::Dropout;
 use burn::tensor::Tensor;
 use burn::tensor::activation::softmax;
 
-use super::parameters::{Affine, Initial, Names, Source, dropped};
-use crate::kernel::product;
+use super::parameters::{Affine, Initial, Names, Source};
 use crate::weights::WeightsError;
 
 /// Number of attention heads.
@@ -24,11 +23,11 @@ pub(super) fn packed_weight(key: &str) -> String {
     format!("{key}.in_proj_weight")
 }
 
-fn packed_names(key: &str) -> [String; 2] {
+pub(super) fn packed_names(key: &str) -> [String; 2] {
     [packed_weight(key), format!("{key}.in_proj_bias")]
 }
 
-fn output_names(key: &str) -> [String; 2] {
+pub(super) fn output_names(key: &str) -> [String; 2] {
     ["weight", "bias"].map(|part| format!("{key}.out_proj.{part}"))
 }
 
@@ -67,7 +66,6 @@ impl Attention {
     }
 
     /// Attends from each frame to all frames of the same window in another stream, both `[batch, time, width]`.
-    #[cfg(not(target_family = "wasm"))]
     pub(super) fn to_others(
         &self,
         frames: Tensor<3>,
@@ -94,8 +92,8 @@ impl Attention {
         };
         let [queries, keys, values] = parts.map(heads);
         let scale = ((width / HEADS) as f32).sqrt();
-        let scores = softmax(product(queries, keys.transpose()) / scale, 3);
-        let attended = product(dropped(dropout, scores), values);
+        let scores = softmax(queries.matmul(keys.transpose()) / scale, 3);
+        let attended = dropout.forward(scores).matmul(values);
         let attended = attended.swap_dims(1, 2).reshape([batch, time, width]);
         self.output.forward(attended)
     }

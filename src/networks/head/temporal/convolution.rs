@@ -5,12 +5,12 @@ use burn::nn::Dropout;
 use burn::tensor::Tensor;
 
 use super::CLASSES;
-use super::parameters::{Convolution, Names, Source, axes, dropped};
+use super::parameters::{Convolution, Names, Source, axes};
 use super::sequence::TemporalNetwork;
 use crate::weights::{Weights, WeightsError};
 
 /// Name of the convolution when it is the whole head.
-const HEAD: &str = "head";
+pub(super) const HEAD: &str = "head";
 
 #[derive(Module, Debug)]
 pub(super) struct Pointwise {
@@ -56,7 +56,7 @@ impl TemporalNetwork for Pointwise {
     }
 
     fn forward(&self, features: Tensor<3>, dropout: &Dropout) -> Tensor<3> {
-        let frames = dropped(dropout, features).swap_dims(1, 2);
+        let frames = dropout.forward(features).swap_dims(1, 2);
         self.convolution.forward(frames).swap_dims(1, 2)
     }
 }

@@ -13,9 +13,9 @@ use super::parameters::{Initial, Names, Source};
 use super::sequence::TemporalNetwork;
 use crate::weights::WeightsError;
 
-const TRANSITIONS: &str = "crf.transitions";
-const START: &str = "crf.start_transitions";
-const END: &str = "crf.end_transitions";
+pub(super) const TRANSITIONS: &str = "crf.transitions";
+pub(super) const START: &str = "crf.start_transitions";
+pub(super) const END: &str = "crf.end_transitions";
 
 #[derive(Module, Debug)]
 pub(super) struct Crf {

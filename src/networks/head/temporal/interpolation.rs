@@ -2,7 +2,7 @@
 
 use burn::tensor::{Tensor, TensorData};
 
-use crate::kernel::{linear_shares, product};
+use crate::kernel::linear_shares;
 
 /// Interpolates linearly along time; before the centre of the first moment there are the features of the first, behind that
 /// of the last those of the last.
@@ -18,5 +18,5 @@ pub(super) fn over_frames(features: Tensor<3>, frames: usize) -> Tensor<3> {
     }
     let shares = TensorData::new(linear_shares(moments, frames), [1, frames, moments]);
     let shares: Tensor<3> = Tensor::from_data(shares, &features.device());
-    product(shares.expand([batch, frames, moments]), features)
+    shares.expand([batch, frames, moments]).matmul(features)
 }

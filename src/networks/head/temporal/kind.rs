@@ -1,6 +1,7 @@
 //! Kinds of temporal heads and their names.
 
 use super::fusion_kind::FusionKind;
+use crate::weights::{Weights, WeightsError};
 
 /// Prefix of the kind's name in the architecture of a weights file.
 const PREFIX: &str = "temporal-";
@@ -91,6 +92,15 @@ impl TemporalKind {
     /// Architecture in weights files.
     pub(super) fn architecture(self) -> String {
         format!("{PREFIX}{}", self.name())
+    }
+
+    /// The kind of head that weights are of.
+    pub(super) fn of(weights: &Weights) -> Result<Self, WeightsError> {
+        let architecture = &weights.metadata.architecture;
+        Self::from_architecture(architecture).ok_or_else(|| WeightsError::Architecture {
+            expected: Self::ALL.map(Self::architecture).join("` or `"),
+            got: architecture.clone(),
+        })
     }
 
     /// Parses the architecture in a weights file; a transformer gets two layers.

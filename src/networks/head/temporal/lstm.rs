@@ -10,25 +10,24 @@ use burn::tensor::activation::sigmoid;
 
 use super::CLASSES;
 use super::convolution::Pointwise;
-use super::parameters::{Affine, Initial, Names, Source, axes, count_layers, dropped};
+use super::parameters::{Affine, Initial, Names, Source, axes, count_layers};
 use super::sequence::TemporalNetwork;
-use crate::kernel::product;
 use crate::weights::{Weights, WeightsError};
 
 /// Names of the LSTM and the linear layer of a [`BiLstm`].
-const PLAIN: [&str; 2] = ["lstm", "head"];
+pub(super) const PLAIN: [&str; 2] = ["lstm", "head"];
 /// Names of the LSTM and the convolution of a [`BiLstmConv`].
-const NESTED: [&str; 2] = ["temporal_head.lstm", "temporal_head.proj"];
+pub(super) const NESTED: [&str; 2] = ["temporal_head.lstm", "temporal_head.proj"];
 
 /// Most layers; published ones have 2.
 const MAX_LAYERS: usize = 12;
 
 #[derive(Clone, Copy)]
 pub(super) struct Sizes {
-    features: usize,
+    pub(super) features: usize,
     /// Units per direction.
-    hidden: usize,
-    layers: usize,
+    pub(super) hidden: usize,
+    pub(super) layers: usize,
 }
 
 /// LSTM, then a linear layer.
@@ -116,7 +115,7 @@ impl TemporalNetwork for BiLstm {
 
     fn forward(&self, features: Tensor<3>, dropout: &Dropout) -> Tensor<3> {
         let frames = self.lstm.forward(features, dropout);
-        self.head.forward(dropped(dropout, frames))
+        self.head.forward(dropout.forward(frames))
     }
 }
 
@@ -201,7 +200,7 @@ impl Lstm {
         let mut frames = features;
         for (number, layer) in self.layers.iter().enumerate() {
             if number > 0 {
-                frames = dropped(dropout, frames);
+                frames = dropout.forward(frames);
             }
             frames = layer.forward(frames);
         }
@@ -210,7 +209,7 @@ impl Lstm {
 }
 
 /// Names of the parameters of a [`Direction`], in the order of its fields.
-fn parameter_names(key: &str, layer: usize, suffix: &str) -> [String; 4] {
+pub(super) fn parameter_names(key: &str, layer: usize, suffix: &str) -> [String; 4] {
     ["weight_ih", "weight_hh", "bias_ih", "bias_hh"]
         .map(|part| format!("{key}.{part}_l{layer}{suffix}"))
 }
@@ -240,7 +239,7 @@ impl Layer {
         let mut states = Vec::with_capacity(time);
         for step in 0..time {
             let gates = gates.clone().narrow(2, step, 1).squeeze_dim::<3>(2)
-                + product(state, recurrent.clone());
+                + state.matmul(recurrent.clone());
             let gate = |index| gates.clone().narrow(2, index * hidden, hidden);
             cell = sigmoid(gate(1)) * cell + sigmoid(gate(0)) * gate(2).tanh();
             state = sigmoid(gate(3)) * cell.clone().tanh();
@@ -258,7 +257,7 @@ impl Direction {
         let [batch, time, inputs] = frames.dims();
         let [gates, _] = self.weight_ih.dims();
         let frames = frames.reshape([batch * time, inputs]);
-        let product = product(frames, self.weight_ih.val().transpose());
+        let product = frames.matmul(self.weight_ih.val().transpose());
         let bias = self.bias_ih.val() + self.bias_hh.val();
         (product + bias.unsqueeze()).reshape([batch, time, gates])
     }

@@ -11,7 +11,7 @@ use burn::nn::Dropout;
 use burn::tensor::Tensor;
 
 use super::CLASSES;
-use super::parameters::{Initial, Names, Source, Stored, axes, dropped, malformed};
+use super::parameters::{Initial, Names, Source, Stored, axes, malformed};
 use super::sequence::TemporalNetwork;
 use super::tcn::{self, Tcn};
 use crate::weights::{Weights, WeightsError};
@@ -24,12 +24,12 @@ const LAYERS: usize = 2;
 pub(super) const DROPOUT: f64 = 0.5;
 
 // Names of the statistics, which are not trained by gradients; all but the blend have one value per feature.
-const LEVEL_MEAN: &str = "motion.level_mean";
-const LEVEL_SCALE: &str = "motion.level_scale";
-const CHANGE_MEAN: &str = "motion.change_mean";
-const CHANGE_SCALE: &str = "motion.change_scale";
-const LINEAR: &str = "motion.linear";
-const BLEND: &str = "motion.blend";
+pub(super) const LEVEL_MEAN: &str = "motion.level_mean";
+pub(super) const LEVEL_SCALE: &str = "motion.level_scale";
+pub(super) const CHANGE_MEAN: &str = "motion.change_mean";
+pub(super) const CHANGE_SCALE: &str = "motion.change_scale";
+pub(super) const LINEAR: &str = "motion.linear";
+pub(super) const BLEND: &str = "motion.blend";
 
 /// Statistics of a [`TemporalKind::Motion`](super::TemporalKind::Motion) or
 /// [`TemporalKind::MotionLinear`](super::TemporalKind::MotionLinear) head, which training computes without gradients.
@@ -113,22 +113,31 @@ impl Stored for Fixed {
     }
 }
 
+/// Length of the embeddings.
+pub(super) fn stored_features(weights: &Weights) -> Result<usize, WeightsError> {
+    axes(weights, LINEAR).map(|[features]| features)
+}
+
+/// Confirms that the network takes level and change of each feature.
+pub(super) fn expect_two_per_feature(values: usize, features: usize) -> Result<(), WeightsError> {
+    if values == 2 * features {
+        return Ok(());
+    }
+    Err(malformed(format!(
+        "network of the motion head takes {values} values per frame, expected {}, two per feature",
+        2 * features
+    )))
+}
+
 impl Motion {
     /// Builds a head with a convolutional network of these sizes, or without a network.
     pub(super) fn build(
         sizes: Option<tcn::Sizes>,
         source: &mut Source,
     ) -> Result<Self, WeightsError> {
-        let stored = |weights: &Weights| axes(weights, LINEAR).map(|[features]| features);
-        let features = source.sizes(|features| features, stored)?;
-        if let Some(sizes) = &sizes
-            && sizes.features != 2 * features
-        {
-            return Err(malformed(format!(
-                "network of the motion head takes {} values per frame, expected {}, two per feature",
-                sizes.features,
-                2 * features
-            )));
+        let features = source.sizes(|features| features, stored_features)?;
+        if let Some(sizes) = &sizes {
+            expect_two_per_feature(sizes.features, features)?;
         }
         let mut fixed = |name, initial| {
             let values = source.parameter(name, [features], initial)?;
@@ -222,10 +231,7 @@ impl TemporalNetwork for Motion {
         if let Some(network) = &self.network {
             let inputs = Tensor::cat(vec![change, level], 2);
             // Dropout of whole channels, the same for all frames of a window.
-            let kept = dropped(
-                dropout,
-                Tensor::ones([batch, 1, 2 * width], &inputs.device()),
-            );
+            let kept = dropout.forward(Tensor::ones([batch, 1, 2 * width], &inputs.device()));
             logits = logits + network.forward(inputs * kept, dropout).mean_dim(1) * network_weight;
         }
         logits.expand([batch, frames, CLASSES])

@@ -7,7 +7,6 @@ use burn::tensor::Tensor;
 use super::TemporalKind;
 use super::convolution::Pointwise;
 use super::crf::Crf;
-#[cfg(not(target_family = "wasm"))]
 use super::fusion::Fusion;
 use super::lstm::{self, BiLstm, BiLstmConv};
 use super::motion::Motion;
@@ -30,8 +29,6 @@ pub(super) enum Network {
     Transformer(Transformer),
     Crf(Crf),
     Motion(Motion),
-    // A page has no second stream, and its download no room for one.
-    #[cfg(not(target_family = "wasm"))]
     Fusion(Fusion),
 }
 
@@ -69,15 +66,7 @@ impl Network {
                 Self::Motion(Motion::build(Some(sizes), source)?)
             }
             TemporalKind::MotionLinear => Self::Motion(Motion::build(None, source)?),
-            #[cfg(not(target_family = "wasm"))]
             TemporalKind::Fusion(kind) => Self::Fusion(Fusion::build(kind, source)?),
-            #[cfg(target_family = "wasm")]
-            TemporalKind::Fusion(kind) => {
-                return Err(WeightsError::Unsupported {
-                    format: "weights",
-                    what: format!("a second stream of features ({})", kind.stream().name()),
-                });
-            }
         })
     }
 
@@ -93,7 +82,6 @@ impl Network {
             Self::Crf(_) => TemporalKind::Crf,
             Self::Motion(network) if network.has_network() => TemporalKind::Motion,
             Self::Motion(_) => TemporalKind::MotionLinear,
-            #[cfg(not(target_family = "wasm"))]
             Self::Fusion(network) => TemporalKind::Fusion(network.kind()),
         }
     }
@@ -107,7 +95,6 @@ impl Network {
             Self::Transformer(network) => network,
             Self::Crf(network) => network,
             Self::Motion(network) => network,
-            #[cfg(not(target_family = "wasm"))]
             Self::Fusion(network) => network,
         }
     }

@@ -1,15 +1,13 @@
 //! Parameters of temporal heads, random or from a file, in PyTorch's layout and with their published names.
 
-#[cfg(not(target_family = "wasm"))]
 use std::ops::Range;
 
 use burn::module::{Module, Param, ParamId, RunningState};
-use burn::nn::{BatchNorm, BatchNormConfig, Dropout, LayerNorm, LayerNormConfig};
+use burn::nn::{BatchNorm, BatchNormConfig, LayerNorm, LayerNormConfig};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::head::batch_norm;
 use crate::head::linear::{self, Uniform};
-use crate::kernel::product;
 use crate::weights::{OnDevice, Weights, WeightsError, expect_units};
 
 /// Longest kernel of a convolution over time, frames; published ones have 3. Every tap is a matrix product.
@@ -79,7 +77,6 @@ impl<'a> Source<'a> {
     }
 
     /// Whether a file has a parameter of that name; random parameters have no optional ones.
-    #[cfg(not(target_family = "wasm"))]
     pub(super) fn has(&self, name: &str) -> bool {
         matches!(self.origin, Origin::File(weights) if weights.get(name).is_some())
     }
@@ -207,17 +204,8 @@ impl Convolution {
                 .narrow(2, tap, 1)
                 .reshape([1, outputs, inputs]);
             let shifted = padded.clone().narrow(2, tap * self.dilation, time);
-            sum + product(weight.expand([batch, outputs, inputs]), shifted)
+            sum + weight.expand([batch, outputs, inputs]).matmul(shifted)
         })
-    }
-}
-
-/// Applies dropout on a device with gradients. A build for browsers, which does not train, leaves its kernels out.
-pub(super) fn dropped<const D: usize>(dropout: &Dropout, values: Tensor<D>) -> Tensor<D> {
-    if cfg!(not(target_family = "wasm")) {
-        dropout.forward(values)
-    } else {
-        values
     }
 }
 
@@ -236,7 +224,6 @@ impl Affine {
     }
 
     /// The same for some of the outputs.
-    #[cfg(not(target_family = "wasm"))]
     pub(super) fn forward_rows(&self, input: Tensor<3>, rows: Range<usize>) -> Tensor<3> {
         let (start, count) = (rows.start, rows.len());
         let weight = self.weight.val().narrow(0, start, count);
@@ -248,7 +235,7 @@ fn affine(input: Tensor<3>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<3> {
     let [batch, time, inputs] = input.dims();
     let [outputs, _] = weight.dims();
     let input = input.reshape([batch * time, inputs]);
-    let product = product(input, weight.transpose());
+    let product = input.matmul(weight.transpose());
     (product + bias.unsqueeze()).reshape([batch, time, outputs])
 }
 

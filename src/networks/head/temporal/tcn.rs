@@ -8,22 +8,22 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 
 use super::CLASSES;
-use super::parameters::{Convolution, Names, Source, axes, count_layers, dropped, stored_kernel};
+use super::parameters::{Convolution, Names, Source, axes, count_layers, stored_kernel};
 use super::sequence::TemporalNetwork;
 use crate::head::batch_norm;
 use crate::weights::{Weights, WeightsError};
 
-const INPUT: &str = "temporal_head.input_proj";
-const OUTPUT: &str = "temporal_head.proj";
+pub(super) const INPUT: &str = "temporal_head.input_proj";
+pub(super) const OUTPUT: &str = "temporal_head.proj";
 /// Largest number of layers; with more, the dilation exceeds the length of any window.
 const MAX_LAYERS: usize = 12;
 
 #[derive(Clone, Copy)]
 pub(super) struct Sizes {
     pub(super) features: usize,
-    hidden: usize,
-    layers: usize,
-    kernel: usize,
+    pub(super) hidden: usize,
+    pub(super) layers: usize,
+    pub(super) kernel: usize,
 }
 
 #[derive(Module, Debug)]
@@ -70,11 +70,11 @@ impl Sizes {
     }
 }
 
-fn convolution_key(layer: usize) -> String {
+pub(super) fn convolution_key(layer: usize) -> String {
     format!("temporal_head.layers.{layer}.0")
 }
 
-fn norm_key(layer: usize) -> String {
+pub(super) fn norm_key(layer: usize) -> String {
     format!("temporal_head.layers.{layer}.1")
 }
 
@@ -123,19 +123,16 @@ impl TemporalNetwork for Tcn {
         let mut frames = self.input.forward(features.swap_dims(1, 2));
         for layer in &self.layers {
             let residual = relu(layer.normalise(layer.convolution.forward(frames.clone())));
-            frames = frames + dropped(dropout, residual);
+            frames = frames + dropout.forward(residual);
         }
         self.output.forward(frames).swap_dims(1, 2)
     }
 }
 
 impl Layer {
-    /// Applies batch norm; with the statistics of the batch in training, which wasm leaves out.
+    /// Applies batch norm; with the statistics of the batch in training.
     fn normalise(&self, frames: Tensor<3>) -> Tensor<3> {
-        if cfg!(not(target_family = "wasm"))
-            && frames.device().is_autodiff()
-            && self.norm.training.is_enabled()
-        {
+        if frames.device().is_autodiff() && self.norm.training.is_enabled() {
             batch_norm::forward_training(&self.norm, frames)
         } else {
             batch_norm::forward(&self.norm, frames)

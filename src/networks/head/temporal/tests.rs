@@ -60,12 +60,15 @@ fn goldens() -> Vec<(TemporalKind, String)> {
 
 /// Logits of seeded features; a second stream, the last numbers of a frame, has zeros in the place of negative numbers.
 fn logits(head: &TemporalHead, name: &str, device: &Device) -> Tensor<3> {
-    let [batch, frames, width] = WINDOW;
-    if name.ends_with(OVER_MOMENTS) {
-        let features = seeded("features", [batch, MOMENTS, width], device);
-        return head.forward_moments(features, frames);
+    head.forward_moments(inputs(head.config().kind, name, device), WINDOW[1])
+}
+
+fn inputs(kind: TemporalKind, name: &str, device: &Device) -> Tensor<3> {
+    let [batch, _, width] = WINDOW;
+    match name.ends_with(OVER_MOMENTS) {
+        true => seeded("features", [batch, MOMENTS, width], device),
+        false => features(kind, device),
     }
-    head.forward(features(head.config().kind, device))
 }
 
 fn features(kind: TemporalKind, device: &Device) -> Tensor<3> {
@@ -150,6 +153,12 @@ fn heads_give_what_pytorch_gives() {
         let head = TemporalHead::load(&golden.weights(kind), &device).expect("loads");
         assert_eq!(head.config(), TemporalConfig { kind, features: 12 });
         assert_eq!(head.to_weights(), golden.weights(kind), "the round trip");
+        let predictor = TemporalPredictor::load(&golden.weights(kind)).expect("loads");
+        assert_eq!(predictor.features(), 12);
+        let predicted = read(inputs(kind, &name, &device));
+        let predicted = predicted.chunks(predicted.len() / WINDOW[0]);
+        let predicted = predicted.flat_map(|window| predictor.logits(window, WINDOW[1]));
+        assert_close(&name, &predicted.collect::<Vec<_>>(), &golden.logits);
         let logits = read(logits(&head, &name, &device));
         assert_close(&name, &logits, &golden.logits);
         let best = logits.chunks(18).filter_map(|window| head.decode(window));
@@ -318,6 +327,23 @@ fn dropout_is_for_training_only() {
 }
 
 #[test]
+fn predictors_give_what_heads_give() {
+    let device = Device::flex();
+    let fusions = FusionKind::ALL.into_iter().map(TemporalKind::Fusion);
+    for kind in TemporalKind::ALL.into_iter().chain(fusions) {
+        let features = few_features(kind);
+        let head = TemporalConfig { kind, features }.init(6, &device);
+        let predictor = TemporalPredictor::load(&head.to_weights()).expect("loads");
+        assert_eq!(predictor.longest_window(), head.longest_window());
+        for frames in [1, 2, 33] {
+            let window = seeded("window", [1, frames, features], &device);
+            let got = predictor.logits(&read(window.clone()), frames);
+            assert_close(kind.name(), &got, &read(head.forward(window)));
+        }
+    }
+}
+
+#[test]
 fn a_frame_sees_31_frames_to_each_side() {
     let config = TemporalConfig {
         kind: TemporalKind::Tcn,
@@ -357,9 +383,10 @@ fn foreign_weights_are_refused() {
     let refusal = |kind: TemporalKind, change: fn(&mut Weights)| {
         let mut weights = golden(kind).weights(kind);
         change(&mut weights);
-        TemporalHead::load(&weights, &Device::flex())
-            .expect_err("must be refused")
-            .to_string()
+        let refusal = TemporalHead::load(&weights, &Device::flex()).expect_err("must be refused");
+        let as_predictor = TemporalPredictor::load(&weights).expect_err("must be refused");
+        assert_eq!(as_predictor.to_string(), refusal.to_string());
+        refusal.to_string()
     };
     let transformer = TemporalKind::Transformer { layers: 2 };
     for (kind, change, expected) in [

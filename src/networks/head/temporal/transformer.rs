@@ -10,25 +10,25 @@ use burn::tensor::{Tensor, s};
 use super::CLASSES;
 use super::attention::{Attention, HEADS, packed_weight};
 use super::kind::LONGEST_WINDOW;
-use super::parameters::{Affine, Initial, Names, Source, axes, count_layers, dropped, malformed};
+use super::parameters::{Affine, Initial, Names, Source, axes, count_layers, malformed};
 use super::sequence::TemporalNetwork;
 use crate::weights::{Weights, WeightsError};
 
-const INPUT: &str = "temporal_head.input_proj";
-const POSITIONS: &str = "temporal_head.pos_embed";
-const NORM: &str = "temporal_head.norm";
-const OUTPUT: &str = "temporal_head.proj";
+pub(super) const INPUT: &str = "temporal_head.input_proj";
+pub(super) const POSITIONS: &str = "temporal_head.pos_embed";
+pub(super) const NORM: &str = "temporal_head.norm";
+pub(super) const OUTPUT: &str = "temporal_head.proj";
 /// Most layers; published ones have 2 or 3.
 const MAX_LAYERS: usize = 24;
 
 #[derive(Clone, Copy)]
 pub(super) struct Sizes {
-    features: usize,
-    layers: usize,
-    width: usize,
+    pub(super) features: usize,
+    pub(super) layers: usize,
+    pub(super) width: usize,
     /// Units of the feed-forward network in each layer.
-    hidden: usize,
-    positions: usize,
+    pub(super) hidden: usize,
+    pub(super) positions: usize,
 }
 
 #[derive(Module, Debug)]
@@ -86,11 +86,11 @@ impl Sizes {
     }
 }
 
-fn layer_key(layer: usize, part: &str) -> String {
+pub(super) fn layer_key(layer: usize, part: &str) -> String {
     format!("temporal_head.transformer.layers.{layer}.{part}")
 }
 
-fn attention_key(layer: usize) -> String {
+pub(super) fn attention_key(layer: usize) -> String {
     layer_key(layer, "self_attn")
 }
 
@@ -153,7 +153,7 @@ impl TemporalNetwork for Transformer {
         for layer in &self.layers {
             frames = layer.forward(frames, dropout);
         }
-        let frames = dropped(dropout, self.norm.forward(frames));
+        let frames = dropout.forward(self.norm.forward(frames));
         self.output.forward(frames)
     }
 }
@@ -176,10 +176,10 @@ impl Layer {
 
     fn forward(&self, frames: Tensor<3>, dropout: &Dropout) -> Tensor<3> {
         let attended = self.attention.to_itself(frames.clone(), dropout);
-        let attended = dropped(dropout, attended);
+        let attended = dropout.forward(attended);
         let frames = self.attention_norm.forward(frames + attended);
-        let hidden = dropped(dropout, gelu(self.hidden.forward(frames.clone())));
-        let output = dropped(dropout, self.output.forward(hidden));
+        let hidden = dropout.forward(gelu(self.hidden.forward(frames.clone())));
+        let output = dropout.forward(self.output.forward(hidden));
         self.output_norm.forward(frames + output)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use burn::tensor::{Bytes, DType, Device, Shape, Tensor};
+use burn::tensor::{Bytes, DType, Device, ExecutionError, Shape, Tensor};
 use burn_cubecl::cubecl::{client::Client, server::Handle};
 use burn_cubecl::{CubeBackend, CubeDevice, kernel::into_contiguous, tensor::CubeTensor};
 
@@ -47,7 +47,23 @@ impl Gpu {
             .try_into_primitive::<CubeBackend>()
             .expect("a tensor of this device");
         assert_eq!(tensor.dtype, DType::F32, "tensors for own kernels");
+        if cfg!(target_family = "wasm") {
+            assert!(tensor.is_contiguous(), "a page has no kernels for others");
+            return GpuBuffer(tensor.handle);
+        }
         GpuBuffer(into_contiguous(tensor).handle)
+    }
+
+    /// The f32 values in memory of the GPU.
+    ///
+    /// # Errors
+    ///
+    /// [`ExecutionError`] if a kernel failed or the device was lost.
+    pub(crate) async fn read(&self, buffer: GpuBuffer) -> Result<Vec<f32>, ExecutionError> {
+        let read = self.client.read_async(vec![buffer.0]).await;
+        let read = read.map_err(|error| ExecutionError::with_context(error.to_string()))?;
+        let (bytes, _) = read[0].as_chunks();
+        Ok(bytes.iter().map(|it| f32::from_le_bytes(*it)).collect())
     }
 
     /// f32 values as a tensor.

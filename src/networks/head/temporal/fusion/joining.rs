@@ -9,7 +9,7 @@ use burn::tensor::activation::{gelu, sigmoid};
 
 use super::super::attention::{Attention, HEADS};
 use super::super::fusion_kind::Joining;
-use super::super::parameters::{Affine, Names, Source, axes, dropped, malformed};
+use super::super::parameters::{Affine, Names, Source, axes, malformed};
 use crate::weights::WeightsError;
 
 const CONCAT: &str = "fusion.proj.0";
@@ -208,7 +208,7 @@ impl CrossAttention {
         let seen = self.norms[0].forward(frames + seen);
         let felt = self.norms[1].forward(second + felt);
         let output = gelu(self.output.forward(Tensor::cat(vec![seen, felt], 2)));
-        self.output_norm.forward(dropped(dropout, output))
+        self.output_norm.forward(dropout.forward(output))
     }
 }
 

@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::{gelu, relu, sigmoid};
 
 use super::super::fusion_kind::{Joining, SecondStream};
-use super::super::parameters::{Affine, Convolution, Names, Source, axes, dropped, stored_kernel};
+use super::super::parameters::{Affine, Convolution, Names, Source, axes, stored_kernel};
 use crate::weights::WeightsError;
 
 const NORM: &str = "skeleton_proj.0";
@@ -122,7 +122,7 @@ impl Skeletons {
             Some(norm) => gelu(self.projection.forward(norm.forward(skeletons))),
             None => relu(self.projection.forward(skeletons)),
         };
-        let projected = dropped(dropout, projected);
+        let projected = dropout.forward(projected);
         match reliability {
             Some(reliability) => projected * reliability,
             None => projected,
@@ -143,7 +143,7 @@ impl Denoise {
     fn forward(&self, skeletons: Tensor<3>, dropout: &Dropout) -> Tensor<3> {
         let normed = self.norm.forward(skeletons.clone()).swap_dims(1, 2);
         let change = gelu(self.convolution.forward(normed)).swap_dims(1, 2);
-        skeletons + dropped(dropout, change)
+        skeletons + dropout.forward(change)
     }
 }
 
