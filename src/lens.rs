@@ -312,7 +312,7 @@ impl Lens {
         time_ms: f64,
     ) -> Result<Vec<FrameReport>, LensError> {
         if self.clock.read(time_ms)? == Passage::Jumps {
-            self.complete_stream()?;
+            self.complete_stream().await?;
             self.begin_anew();
         }
         self.enter_neutral_span(time_ms)?;
@@ -351,8 +351,8 @@ impl Lens {
     /// # Errors
     ///
     /// As [`FaceLens::finish`] and [`ViolenceLens::finish`].
-    pub fn finish(&mut self) -> Result<Vec<FrameReport>, LensError> {
-        self.complete_stream()?;
+    pub async fn finish(&mut self) -> Result<Vec<FrameReport>, LensError> {
+        self.complete_stream().await?;
         let reports = self.pending.complete();
         self.reset();
         Ok(reports)
@@ -371,13 +371,13 @@ impl Lens {
     }
 
     /// Completes the frames of a file that are pending; they are given out with the next ones.
-    fn complete_stream(&mut self) -> Result<(), LensError> {
+    async fn complete_stream(&mut self) -> Result<(), LensError> {
         if let Some(faces) = &mut self.faces {
             faces.adopt_baselines()?;
             self.pending.add_faces(faces.finish()?);
         }
         if let Some(violence) = &mut self.violence {
-            self.pending.add_violence(violence.finish()?);
+            self.pending.add_violence(violence.finish().await?);
         }
         self.pending.close(self.next_frame);
         Ok(())

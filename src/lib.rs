@@ -55,11 +55,9 @@ pub mod web;
 mod words;
 
 pub use lens::{controls, error, faces, part, people, personal, sound, violence};
-pub use networks::audio;
-#[cfg(not(target_family = "wasm"))]
-pub use networks::clip;
 pub use networks::{
-    backbone, crop, detect, device, head, kernel, landmarks, network, pose, voice, weights,
+    audio, backbone, clip, crop, detect, device, head, kernel, landmarks, network, pose, voice,
+    weights,
 };
 pub(crate) use numbers::probability;
 pub use numbers::{

@@ -2,7 +2,6 @@
 
 pub mod audio;
 pub mod backbone;
-#[cfg(not(target_family = "wasm"))]
 pub mod clip;
 pub mod crop;
 pub mod detect;

@@ -107,7 +107,7 @@ impl ViolenceLens {
         warm_up(device, async |blank| {
             let seen = embedder.see(blank, &mut Before::default()).await?;
             let window = vec![&seen; embedder.length().unwrap_or(1)];
-            embedder.window(&window).map(drop)
+            embedder.window(&window).await.map(drop)
         })
         .await?;
         Ok(lens)
@@ -216,13 +216,13 @@ impl ViolenceLens {
     ///
     /// # Errors
     ///
-    /// [`LensError::Window`], which it never should.
-    pub fn finish(&mut self) -> Result<Vec<Found<ViolenceReport>>, LensError> {
+    /// [`LensError`] if the device fails.
+    pub async fn finish(&mut self) -> Result<Vec<Found<ViolenceReport>>, LensError> {
         let Some(mut stream) = self.stream.take() else {
             return Ok(Vec::new());
         };
         for start in stream.windows.finish() {
-            stream.score(&self.embedder, &self.head, start)?;
+            stream.score(&self.embedder, &self.head, start).await?;
         }
         Ok(stream.complete(self.controls.threshold))
     }

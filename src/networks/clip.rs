@@ -1,7 +1,7 @@
 //! Networks that turn a clip of frames into features of several moments.
 
 use affectlens_formats::architecture::{Architecture, Classifier};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 use thiserror::Error;
 
 pub use affectlens_formats::architecture::{CLIP_NAMES, ClipConfig, VideoMaeConfig};
@@ -10,7 +10,7 @@ use crate::backbone::plan_network;
 use crate::crop::{normalise, resize};
 use crate::device::OpenedDevice;
 use crate::frame::Frame;
-use crate::kernel::{Network, Plan};
+use crate::kernel::{Network, Plan, on_device};
 use crate::weights::{Normalisation, Weights, WeightsError};
 
 /// A network over clips with its weights, ready on a device.
@@ -170,7 +170,7 @@ impl ClipBackbone {
     ///
     /// # Shapes
     ///
-    /// - output: `[moments, width]`
+    /// - output: `[1, moments * width]`, a moment after the other
     ///
     /// # Errors
     ///
@@ -191,9 +191,9 @@ impl ClipBackbone {
             values.extend_from_slice(&frame.values);
         }
         let side = side as usize;
-        let clip = TensorData::new(values, [1, frames.len() * side, side, 3]);
-        let features = self.forward(Tensor::from_data(clip, &self.device.device));
-        Ok(features.squeeze_dim(0))
+        let shape = [1, frames.len() * side, side, 3];
+        let clip = on_device(values, shape, &self.device.device);
+        Ok(self.network.forward(clip))
     }
 
     /// Gives the features of clips.

@@ -15,8 +15,8 @@ use std::{borrow::Borrow, ops::Range};
 use burn::tensor::Tensor;
 
 pub use affectlens_cpu::{
-    Activation, Clip, CompileError, LineSums, Map, MapShape, NO_CLIPS, Plan, Planner, RUNS_CLIPS,
-    ScoreBias, Sequence, Shortcut, Span, Step, Weighted, Window,
+    Activation, Clip, CompileError, LineSums, Map, MapShape, Plan, Planner, ScoreBias, Sequence,
+    Shortcut, Span, Step, Weighted, Window,
 };
 pub use counters::Counters;
 pub(crate) use shares::linear_shares;

@@ -5,10 +5,9 @@
 use serde::Serialize;
 use thiserror::Error;
 
-#[cfg(not(target_family = "wasm"))]
-use crate::clip::{ClipConfig, plan_clip};
 use crate::{
     backbone::{self, Facts},
+    clip::{ClipConfig, plan_clip},
     detect::{self, DetectorRange},
     device::{DeviceError, OpenedDevice},
     face::Landmarks,
@@ -66,8 +65,7 @@ pub struct NetworkFacts {
     pub name: &'static str,
     /// Side of the square input, pixels.
     pub side: u32,
-    /// Frames of a clip; one for networks that look at pictures, as all do in browsers.
-    #[serde(skip)]
+    /// Frames of a clip; one for networks that look at pictures.
     pub frames: usize,
     /// What the values of one picture are, in order.
     pub outputs: Vec<OutputPart>,
@@ -233,7 +231,6 @@ fn plan(weights: &Weights) -> Result<(Plan, NetworkFacts), WeightsError> {
         };
         return Ok((pose::landmarks_plan(weights)?, facts));
     }
-    #[cfg(not(target_family = "wasm"))]
     if let Some(config) = ClipConfig::of_metadata(&weights.metadata)? {
         return plan_over_clips(config, weights);
     }
@@ -258,7 +255,6 @@ fn plan(weights: &Weights) -> Result<(Plan, NetworkFacts), WeightsError> {
     Ok((planner.finish(&maps), facts))
 }
 
-#[cfg(not(target_family = "wasm"))]
 fn plan_over_clips(
     config: ClipConfig,
     weights: &Weights,

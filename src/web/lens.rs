@@ -222,8 +222,8 @@ impl Lens {
     /// # Errors
     ///
     /// A JavaScript `Error` with a `code`.
-    pub fn finish(&mut self) -> Result<JsValue, JsValue> {
-        let reports = self.lens.finish();
+    pub async fn finish(&mut self) -> Result<JsValue, JsValue> {
+        let reports = self.lens.finish().await;
         self.report(reports)
     }
 

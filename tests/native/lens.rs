@@ -123,7 +123,7 @@ fn file(lens: &mut Lens, frames: usize) -> Vec<FrameReport> {
         let pushed = pollster::block_on(lens.push(&frame, time_ms(number)));
         reports.extend(pushed.expect("reports"));
     }
-    reports.extend(lens.finish().expect("reports"));
+    reports.extend(pollster::block_on(lens.finish()).expect("reports"));
     reports
 }
 
@@ -234,7 +234,7 @@ fn the_threshold_decides_and_nonsense_is_refused() {
         };
         lens.configure(controls).expect("in range");
         pollster::block_on(lens.push(&frame(0), 0, 0.0)).expect("taken");
-        let scored = lens.finish().expect("scored");
+        let scored = pollster::block_on(lens.finish()).expect("scored");
         let [Found { frame: 0, found }] = &scored[..] else {
             panic!("{scored:?} is not one frame");
         };
@@ -274,7 +274,7 @@ fn frames_that_are_skipped_are_counted_and_a_stream_can_start_again() {
         assert!(push(&mut lens, 0).is_empty(), "its window is not full");
         lens.skip();
         assert!(push(&mut lens, 2).is_empty());
-        let reports = lens.finish().expect("reports");
+        let reports = pollster::block_on(lens.finish()).expect("reports");
         let seen: Vec<_> = reports.iter().map(|it| (it.frame, it.time_ms)).collect();
         assert_eq!(seen, [(0, 0.0), (2, 80.0)]);
         assert!(reports.iter().all(|report| report.violence.is_some()));

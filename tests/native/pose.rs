@@ -423,7 +423,7 @@ fn people_keep_their_numbers_while_others_come_and_go() {
         let pushed = pollster::block_on(lens.push(frame, 40.0 * step as f64));
         reports.extend(pushed.expect("the device answers"));
     }
-    reports.extend(lens.finish().expect("nothing is pending"));
+    reports.extend(pollster::block_on(lens.finish()).expect("nothing is pending"));
     let seen = ids(reports);
     let both = vec![1, 0];
     assert_eq!(seen[..2], [[0], [0]]);

@@ -51,7 +51,7 @@ fn file(lens: &mut Lens, film: &[Frame]) -> Vec<f32> {
     for (number, frame) in film.iter().enumerate() {
         reports.extend(pollster::block_on(lens.push(frame, time_ms(number))).expect("reports"));
     }
-    reports.extend(lens.finish().expect("reports"));
+    reports.extend(pollster::block_on(lens.finish()).expect("reports"));
     reports.iter().map(probability).collect()
 }
 

@@ -164,7 +164,7 @@ pub(super) fn film(
     }
     match form {
         Form::Live => lens.reset(),
-        Form::File => reports.extend(lens.finish().expect("reports")),
+        Form::File => reports.extend(pollster::block_on(lens.finish()).expect("reports")),
     }
     let times: Vec<_> = reports.iter().map(|report| report.time_ms).collect();
     assert_eq!(times, times_ms, "a report a frame, in order");
@@ -354,7 +354,7 @@ fn a_time_that_is_not_finite_is_refused_before_anything_is_changed() {
             }
             reports.extend(take(&mut lens, form, picture, *time_ms));
         }
-        reports.extend(lens.finish().expect("reports"));
+        reports.extend(pollster::block_on(lens.finish()).expect("reports"));
         assert_eq!(reports, expected);
     }
 }

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 
 import { ffmpeg, media, openBrowser, scratch, serve, tarballs, unpack } from "./harness.mjs";
+import { layer, safetensors } from "./seeded.mjs";
 import { tones, writeWav } from "./wav.mjs";
 
 const LIMIT = { timeout: 240_000 };
@@ -42,7 +43,7 @@ after(() => server?.close());
 /** Shapes of the network's parameters. */
 function encoder() {
   const shapes = {};
-  const pair = (name, ...shape) => Object.assign(shapes, { [`${name}.weight`]: shape, [`${name}.bias`]: shape.slice(0, 1) });
+  const pair = layer.bind(null, shapes);
   KERNELS.forEach((kernel, index) => (shapes[`extractor.${index}.weight`] = [CHANNELS, index ? CHANNELS : 1, kernel]));
   pair("extractor.0.norm", CHANNELS);
   pair("projection.norm", CHANNELS);
@@ -57,29 +58,6 @@ function encoder() {
     pair(`layers.${layer}.norm2`, WIDTH);
   }
   return shapes;
-}
-
-/** A file of numbers without a pattern in these shapes. */
-function safetensors(shapes, metadata) {
-  const header = { __metadata__: metadata };
-  const parts = [];
-  let [start, state] = [0, 1];
-  for (const [name, shape] of Object.entries(shapes)) {
-    const count = shape.reduce((product, side) => product * side, 1);
-    const scale = shape.length > 1 ? Math.sqrt(3 / (count / shape[0])) : 0.2;
-    const centre = name.endsWith("norm.weight") || /norm\d\.weight$/.test(name) ? 1 : 0;
-    const values = Float32Array.from({ length: count }, () => {
-      state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-      return centre + scale * (state / 2 ** 31 - 1);
-    });
-    header[name] = { dtype: "F32", shape, data_offsets: [start, start + values.byteLength] };
-    start += values.byteLength;
-    parts.push(Buffer.from(values.buffer));
-  }
-  const text = Buffer.from(JSON.stringify(header));
-  const length = Buffer.alloc(8);
-  length.writeBigUInt64LE(BigInt(text.length));
-  return Buffer.concat([length, text, ...parts]);
 }
 
 /** What a page on a device reports of a face beside the sound of a file. */

@@ -4,7 +4,6 @@
 //! Keys and values are first brought into panels, as weights of a product are: for each head keys,
 //! `[panels, length, keys of a panel]`, then values, `[panels, keys, columns of a panel]`.
 
-use crate::RUNS_CLIPS;
 use crate::activation::{Activation, power_of_two};
 use crate::lanes::{Kernel, Lanes};
 use crate::memory::Memory;
@@ -268,7 +267,7 @@ struct Bias {
 impl Bias {
     /// What is added for a head; none where that is nothing.
     unsafe fn new(memory: &Memory, step: &PackedStep, head: &Head) -> Option<Self> {
-        if !RUNS_CLIPS || step.weight == NONE {
+        if step.weight == NONE {
             return None;
         }
         let places = step.advance as usize;

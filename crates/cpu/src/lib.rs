@@ -86,13 +86,6 @@ mod resize;
 #[cfg(feature = "std")]
 mod team;
 
-/// Whether steps that only networks over clips have can run. Pages load no such network, and their download has no room for
-/// the steps.
-pub const RUNS_CLIPS: bool = cfg!(not(target_family = "wasm"));
-
-/// What a step of a network over clips says in a page; no network that is loaded there has one.
-pub const NO_CLIPS: &str = "a page runs no network over clips";
-
 pub use activation::Activation;
 #[cfg(feature = "alloc")]
 pub use graph::{

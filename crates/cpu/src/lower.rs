@@ -10,7 +10,6 @@ use crate::error::CompileError;
 use crate::graph::{
     LONGEST_SIDE, LineSums, Map, MapShape, Plan, Shortcut, Span, Step, Weighted, Window,
 };
-use crate::{NO_CLIPS, RUNS_CLIPS};
 pub(crate) use sequences::Sequenced;
 
 /// A plan as operations.
@@ -208,8 +207,7 @@ impl<'a> Lowering<'a> {
                 ..
             } => self.layer_norm(*input, scale, bias, *epsilon),
             Step::Sequence(sequence) => self.sequence(sequence),
-            Step::Clip(clip) if RUNS_CLIPS => self.clip(clip),
-            Step::Clip(_) => unreachable!("{NO_CLIPS}"),
+            Step::Clip(clip) => self.clip(clip),
         }
     }
 

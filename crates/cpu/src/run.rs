@@ -5,8 +5,8 @@ use crate::lanes::Lanes;
 use crate::memory::Memory;
 use crate::packed::{Kind, PackedStep};
 use crate::{
-    RUNS_CLIPS, arrange, attention, depthwise, grouped, interpolation, join, patches, pixelwise,
-    product, transpose,
+    arrange, attention, depthwise, grouped, interpolation, join, patches, pixelwise, product,
+    transpose,
 };
 
 /// Runs one chunk of a step.
@@ -43,8 +43,6 @@ unsafe fn with<L: Lanes>(memory: &Memory, step: &PackedStep, chunk: usize) {
             Kind::Attention => attention::run::<L>(memory, step, chunk),
             Kind::Unfold | Kind::Fold => patches::run::<L>(memory, step, chunk),
             Kind::Transpose => transpose::run::<L>(memory, step, chunk),
-            // No program has them there (`lower`).
-            Kind::Interpolate | Kind::Join | Kind::Arrange if !RUNS_CLIPS => {}
             Kind::Interpolate => interpolation::run::<L>(memory, step, chunk),
             Kind::Join => join::run::<L>(memory, step, chunk),
             Kind::Arrange => arrange::run::<L>(memory, step, chunk),

@@ -4,15 +4,12 @@
 //! canonical files and at the publisher. A walk that only lists ([`Layers`]) is what conversion needs; others plan the
 //! folded network or carry it out.
 
-#[cfg(not(target_family = "wasm"))]
 mod arrangement;
 pub mod blazeface;
 pub mod blazeface_full_range;
 pub mod blazepose;
 pub mod blendshapes;
-#[cfg(not(target_family = "wasm"))]
 mod clip;
-#[cfg(not(target_family = "wasm"))]
 mod clip_layer;
 mod convnext;
 mod ddamfn;
@@ -31,30 +28,24 @@ mod walk;
 mod wav2vec2;
 
 pub use affectlens_cpu::Activation;
-#[cfg(not(target_family = "wasm"))]
 pub use arrangement::Arrangement;
 pub use blazepose::landmarks::PoseLandmarksConfig;
-#[cfg(not(target_family = "wasm"))]
 pub use clip::{
     CLIP_NAMES, CONFIG, ClipConfig, ClipConvolution, ClipConvolutionConfig, ClipPool,
     VideoMaeConfig,
 };
 pub use convnext::ConvNextConfig;
 pub use efficientnet::EfficientNetConfig;
-#[cfg(not(target_family = "wasm"))]
-pub use layer::PositionTable;
 pub use layer::{
     BatchNorm, ChannelNorm, Classifier, Convolution, ConvolutionConfig, Coupling, LineSum, Padding,
-    Published,
+    PositionTable, Published,
 };
 pub use list::{Layer, Layers};
 pub use mobilenet_v1::MobileNetConfig;
 #[cfg(not(target_family = "wasm"))]
 pub use mobilevit::MobileVitConfig;
 pub use resnet::ResNetConfig;
-pub use walk::{Beside, CoordinateAttention, MaxPool, Shortcut, Walk};
-#[cfg(not(target_family = "wasm"))]
-pub use walk::{PositionBias, SelfAttention};
+pub use walk::{Beside, CoordinateAttention, MaxPool, PositionBias, SelfAttention, Shortcut, Walk};
 pub use wav2vec2::{
     EPSILON as SPEECH_EPSILON, KERNELS as SPEECH_KERNELS, SAMPLE_RATE, STRIDES as SPEECH_STRIDES,
     SpeechParameter, Wav2Vec2Config, samples_of, vectors_of,
@@ -117,8 +108,7 @@ pub enum Architecture {
     ConvNext(ConvNextConfig),
     /// ResNet: embeds whole frames.
     ResNet(ResNetConfig),
-    /// A network over clips of frames. Not in browsers yet.
-    #[cfg(not(target_family = "wasm"))]
+    /// A network over clips of frames.
     Clip(ClipConfig),
     /// BlazeFace, short range: finds faces.
     BlazeFace,
@@ -211,7 +201,6 @@ impl Architecture {
             Self::MobileVit(config) => config.name,
             Self::ConvNext(config) => config.name,
             Self::ResNet(config) => config.name,
-            #[cfg(not(target_family = "wasm"))]
             Self::Clip(config) => config.name,
             Self::BlazeFace => blazeface::NAME,
             Self::BlazeFaceFullRange => blazeface_full_range::NAME,
@@ -240,7 +229,6 @@ impl Architecture {
             Self::MobileVit(config) => (mobilevit::SIDE, normalisation::IMAGENET, config.features),
             Self::ConvNext(config) => (config.side, normalisation::IMAGENET, config.width()),
             Self::ResNet(config) => (resnet::SIDE, normalisation::IMAGENET, config.width()),
-            #[cfg(not(target_family = "wasm"))]
             Self::Clip(config) => (config.side, normalisation::IMAGENET, config.width()),
             Self::BlazeFace
             | Self::BlazeFaceFullRange
@@ -261,7 +249,6 @@ impl Architecture {
         match self {
             Self::EfficientNet(config) => config.describes_frames,
             Self::ConvNext(_) | Self::ResNet(_) => true,
-            #[cfg(not(target_family = "wasm"))]
             Self::Clip(_) => true,
             _ => false,
         }
@@ -283,7 +270,6 @@ impl Architecture {
             Self::MobileVit(config) => config.describe(walk, &input),
             Self::ConvNext(config) => config.describe(walk, &input),
             Self::ResNet(config) => config.describe(walk, &input),
-            #[cfg(not(target_family = "wasm"))]
             Self::Clip(config) => config.describe(walk, &input),
             Self::BlazeFace => blazeface::describe(walk, &input),
             Self::BlazeFaceFullRange => blazeface_full_range::describe(walk, &input),

@@ -6,18 +6,15 @@ use super::second::{self, SecondInput};
 use super::{files::ViolenceWeights, frames::embed};
 use crate::{
     backbone::Backbone,
+    clip::{ClipBackbone, ClipConfig, ClipFrame},
     device::OpenedDevice,
     error::LensError,
     frame::Frame,
     head::{FusionKind, TemporalKind},
+    kernel::read_back,
     person::Person,
     role::Role,
     weights::{Weights, WeightsError},
-};
-#[cfg(not(target_family = "wasm"))]
-use crate::{
-    clip::{ClipBackbone, ClipConfig, ClipFrame},
-    kernel::read_back,
 };
 
 /// The networks that look at frames or windows, on their device.
@@ -42,8 +39,7 @@ pub(super) struct Before {
 enum Network {
     /// Sees one frame at a time.
     Frames(Box<Backbone>),
-    /// Sees a window as a whole. A page has none of these, and its download no room for them.
-    #[cfg(not(target_family = "wasm"))]
+    /// Sees a window as a whole.
     Clips(Box<ClipBackbone>),
 }
 
@@ -53,7 +49,6 @@ pub(super) enum Seen {
     /// What the network makes of it, then the numbers of the second stream.
     Embedding(Vec<f32>),
     /// In the size and the numbers that the network reads.
-    #[cfg(not(target_family = "wasm"))]
     Frame(ClipFrame),
 }
 
@@ -62,7 +57,6 @@ impl Network {
     fn length(&self) -> Option<usize> {
         match self {
             Self::Frames(_) => None,
-            #[cfg(not(target_family = "wasm"))]
             Self::Clips(network) => Some(network.config().frames),
         }
     }
@@ -103,7 +97,6 @@ impl Embedder {
     }
 
     fn network(weights: &Weights, device: &OpenedDevice) -> Result<Network, WeightsError> {
-        #[cfg(not(target_family = "wasm"))]
         if ClipConfig::from_name(&weights.metadata.architecture).is_some() {
             let network = ClipBackbone::load(weights, device)?;
             return Ok(Network::Clips(Box::new(network)));
@@ -116,7 +109,6 @@ impl Embedder {
     pub(super) fn name(&self) -> &'static str {
         match &self.network {
             Network::Frames(backbone) => backbone.facts().name,
-            #[cfg(not(target_family = "wasm"))]
             Network::Clips(network) => network.config().name,
         }
     }
@@ -131,7 +123,6 @@ impl Embedder {
                 let second = 0;
                 backbone.facts().width + second
             }
-            #[cfg(not(target_family = "wasm"))]
             Network::Clips(network) => network.config().width(),
         }
     }
@@ -146,7 +137,6 @@ impl Embedder {
         let people = before.people.take();
         let backbone = match &self.network {
             Network::Frames(backbone) => backbone,
-            #[cfg(not(target_family = "wasm"))]
             Network::Clips(network) => return Ok(Seen::Frame(network.prepare(frame))),
         };
         #[cfg_attr(
@@ -169,21 +159,18 @@ impl Embedder {
     /// # Panics
     ///
     /// If there are not as many frames as the network looks at.
-    pub(super) fn window(&self, frames: &[&Seen]) -> Result<Vec<f32>, LensError> {
+    pub(super) async fn window(&self, frames: &[&Seen]) -> Result<Vec<f32>, LensError> {
         let mut values: Vec<f32> = Vec::with_capacity(frames.len() * self.width());
-        #[cfg(not(target_family = "wasm"))]
         let mut clip: Vec<&ClipFrame> = Vec::new();
         for seen in frames {
             match seen {
                 Seen::Embedding(embedding) => values.extend(embedding),
-                #[cfg(not(target_family = "wasm"))]
                 Seen::Frame(frame) => clip.push(frame),
             }
         }
-        #[cfg(not(target_family = "wasm"))]
         if let Network::Clips(network) = &self.network {
             let features = network.embed(&clip).expect("a window of prepared frames");
-            let read = pollster::block_on(read_back(vec![features]));
+            let read = read_back(vec![features]).await;
             // A lost device gives numbers too.
             self.device.check()?;
             values = read.map_err(LensError::read_back)?.swap_remove(0);

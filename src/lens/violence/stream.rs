@@ -95,7 +95,7 @@ impl Stream {
             window: None,
         });
         if let Some(start) = due {
-            self.score(embedder, head, start)?;
+            self.score(embedder, head, start).await?;
         }
         Ok(due)
     }
@@ -121,7 +121,7 @@ impl Stream {
     }
 
     /// Runs the head on a window.
-    pub(super) fn score(
+    pub(super) async fn score(
         &mut self,
         embedder: &Embedder,
         head: &TemporalPredictor,
@@ -130,7 +130,7 @@ impl Stream {
         let frames = self.windows.frames(start);
         let samples = frames.iter().filter_map(|index| self.sample(*index));
         let seen: Vec<&Seen> = samples.map(|sample| &sample.seen).collect();
-        let window = embedder.window(&seen)?;
+        let window = embedder.window(&seen).await?;
         let probabilities = head.predict(&window, frames.len());
         self.windows.add(start, &probabilities)?;
         self.remember_window(&frames);

@@ -1,18 +1,15 @@
 //! The folded form: a network's description as a plan with the parameters of canonical weights.
 
 use affectlens_formats::architecture::{
-    Architecture, Beside, ChannelNorm, Classifier, Convolution, ConvolutionConfig,
-    CoordinateAttention, Coupling, MaxPool, Padding, Shortcut, Walk,
-};
-#[cfg(not(target_family = "wasm"))]
-use affectlens_formats::architecture::{
-    Arrangement, ClipConvolution, ClipConvolutionConfig, ClipPool, PositionBias, SelfAttention,
+    Architecture, Arrangement, Beside, ChannelNorm, Classifier, ClipConvolution,
+    ClipConvolutionConfig, ClipPool, Convolution, ConvolutionConfig, CoordinateAttention, Coupling,
+    MaxPool, Padding, PositionBias, SelfAttention, Shortcut, Walk,
 };
 
 use super::parameters::Parameters;
-use crate::kernel::{self, Activation, LineSums, Map, MapShape, Planner, Weighted, Window};
-#[cfg(not(target_family = "wasm"))]
-use crate::kernel::{ScoreBias, Span};
+use crate::kernel::{
+    self, Activation, LineSums, Map, MapShape, Planner, ScoreBias, Span, Weighted, Window,
+};
 use crate::weights::{Weights, WeightsError};
 
 /// Adds a network to a plan whose map `input` is as large as the network's input; gives its outputs.
@@ -46,7 +43,6 @@ pub(super) fn window(config: &ConvolutionConfig, maps: MapShape) -> Window {
 }
 
 /// Where the kernel of a convolution over a clip looks: frames, and pixels of each of them.
-#[cfg(not(target_family = "wasm"))]
 pub(super) fn clip_window(config: &ClipConvolutionConfig, maps: MapShape) -> (Span, Window) {
     let ClipConvolutionConfig {
         frames,
@@ -79,7 +75,6 @@ impl<'a> Folded<'a, '_> {
         Ok((weight, bias))
     }
 
-    #[cfg(not(target_family = "wasm"))]
     fn score_bias(&mut self, bias: &PositionBias) -> Result<ScoreBias, WeightsError> {
         let table = &bias.table;
         let shape = [table.places, table.heads];
@@ -130,7 +125,6 @@ impl<'a> Folded<'a, '_> {
 }
 
 /// Runs of `length` numbers with zeros after each, so that it is `filled` long.
-#[cfg(not(target_family = "wasm"))]
 fn fill_up(values: &[f32], length: usize, filled: usize) -> Vec<f32> {
     let runs = values.chunks_exact(length);
     let mut all = Vec::with_capacity(runs.len() * filled);
@@ -420,7 +414,6 @@ impl Walk for Folded<'_, '_> {
         self.planner.fold(*input, patch, [height, width])
     }
 
-    #[cfg(not(target_family = "wasm"))]
     fn arrange(&mut self, arrangement: &Arrangement, input: &Map) -> Map {
         let Arrangement {
             height,
@@ -434,7 +427,6 @@ impl Walk for Folded<'_, '_> {
 
     /// Heads whose channels do not come in fours are filled up with zeros: kernels of a GPU read four at a time. Queries are
     /// the larger for it, since scores are divided by the root of how many channels there are.
-    #[cfg(not(target_family = "wasm"))]
     fn attention(
         &mut self,
         layers: &SelfAttention,
@@ -492,7 +484,6 @@ impl Walk for Folded<'_, '_> {
     }
 
     /// One of single pixels is the same for pictures.
-    #[cfg(not(target_family = "wasm"))]
     fn clip_convolution(
         &mut self,
         layer: &ClipConvolution,
@@ -517,7 +508,6 @@ impl Walk for Folded<'_, '_> {
             .clip_convolution(*input, span, window, weighted, shortcut))
     }
 
-    #[cfg(not(target_family = "wasm"))]
     fn clip_max_pool(&mut self, pool: ClipPool, input: &Map) -> Map {
         let ClipPool {
             frames,
@@ -531,17 +521,14 @@ impl Walk for Folded<'_, '_> {
         self.planner.clip_max_pool(*input, span, window)
     }
 
-    #[cfg(not(target_family = "wasm"))]
     fn frame_average(&mut self, frames: usize, input: &Map) -> Map {
         self.planner.frame_average(*input, frames)
     }
 
-    #[cfg(not(target_family = "wasm"))]
     fn interpolate_frames(&mut self, frames: [usize; 2], input: &Map) -> Map {
         self.planner.interpolate_frames(*input, frames)
     }
 
-    #[cfg(not(target_family = "wasm"))]
     fn join(&mut self, inputs: &[Map]) -> Map {
         self.planner.join(inputs)
     }

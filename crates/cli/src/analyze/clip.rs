@@ -197,7 +197,7 @@ impl Clip<'_> {
     }
 
     fn finish(&mut self, bar: &ProgressBar) -> Result<()> {
-        let reports = self.lens.finish()?;
+        let reports = pollster::block_on(self.lens.finish())?;
         bar.finish_and_clear();
         self.write(reports)
     }

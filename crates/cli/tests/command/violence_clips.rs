@@ -180,7 +180,8 @@ fn probabilities(folder: &Path, head: &Weights) -> Vec<f64> {
     let mut sums = vec![(0.0, 0.0); frames.len()];
     for start in [0, 4, 6] {
         let clip: Vec<&ClipFrame> = frames[start..start + 16].iter().collect();
-        let moments = network.embed(&clip).expect("16 frames").unsqueeze();
+        let moments = network.embed(&clip).expect("16 frames");
+        let moments = moments.reshape([1, network.moments(), network.config().width()]);
         let logits = head.forward_moments(moments, 16).into_data();
         let logits: Vec<f32> = logits.iter().collect();
         for (place, probability) in head.probabilities(&logits).into_iter().enumerate() {

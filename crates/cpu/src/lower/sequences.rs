@@ -4,7 +4,6 @@ use super::{Buffer, Lowering, Operation, Task};
 use crate::error::CompileError;
 use crate::graph::{Map, MapShape, ScoreBias, Sequence, Weighted, Window};
 use crate::packed::{KEY_ROUNDING, packed_head};
-use crate::{NO_CLIPS, RUNS_CLIPS};
 
 /// The loop of an operation over pixels in their order.
 #[derive(Clone, Copy, Debug)]
@@ -85,8 +84,7 @@ impl<'a> Lowering<'a> {
             }
             Sequence::Attention {
                 input, heads, bias, ..
-            } => self.attention(*input, *heads, bias.as_ref().filter(|_| RUNS_CLIPS)),
-            Sequence::Arrange { .. } if !RUNS_CLIPS => unreachable!("{NO_CLIPS}"),
+            } => self.attention(*input, *heads, bias.as_ref()),
             Sequence::Arrange {
                 input,
                 output,

@@ -248,6 +248,7 @@ impl ClipConfig {
     }
 
     /// Sizes of a VideoMAE.
+    #[cfg(not(target_family = "wasm"))]
     pub(crate) fn videomae(&self) -> Option<VideoMaeConfig> {
         match self.kind {
             Kind::VideoMae(config) => Some(config),

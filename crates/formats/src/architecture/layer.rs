@@ -186,7 +186,6 @@ impl Place {
     }
 
     /// Numbers that attention adds to its scores, `[places, heads]`; they have their canonical name at the publisher too.
-    #[cfg(not(target_family = "wasm"))]
     pub(super) fn table(&self, name: &str, places: usize, heads: usize) -> PositionTable {
         PositionTable {
             name: join(&self.canonical, name),
@@ -241,7 +240,6 @@ pub struct LineSum {
 }
 
 /// Numbers that attention adds to the scores of pairs of pixels, by how they lie to each other.
-#[cfg(not(target_family = "wasm"))]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PositionTable {
     /// Whole name in canonical files and in a state dict, `[places, heads]`.
@@ -265,7 +263,6 @@ pub struct ChannelNorm {
 
 impl ChannelNorm {
     /// The same with another number added to the variance.
-    #[cfg(not(target_family = "wasm"))]
     pub(super) fn epsilon(self, epsilon: f32) -> Self {
         Self { epsilon, ..self }
     }
@@ -374,14 +371,12 @@ impl Convolution {
     }
 
     /// The same with a bias of that whole name at the publisher.
-    #[cfg(not(target_family = "wasm"))]
     pub(super) fn bias(mut self, name: &str) -> Self {
         self.published.bias = Some(join(&self.published.part, name));
         self
     }
 
     /// The same left out of samples with that probability in training.
-    #[cfg(not(target_family = "wasm"))]
     pub(super) fn stochastic_depth(self, stochastic_depth: f32) -> Self {
         Self {
             stochastic_depth,

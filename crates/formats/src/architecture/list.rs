@@ -5,16 +5,10 @@ use std::convert::Infallible;
 use affectlens_cpu::Activation;
 
 use super::Architecture;
-#[cfg(not(target_family = "wasm"))]
 use super::arrangement::Arrangement;
-#[cfg(not(target_family = "wasm"))]
 use super::clip::{ClipConvolution, ClipPool};
-#[cfg(not(target_family = "wasm"))]
-use super::layer::PositionTable;
-use super::layer::{ChannelNorm, Classifier, Convolution, LineSum};
-#[cfg(not(target_family = "wasm"))]
-use super::walk::SelfAttention;
-use super::walk::{Beside, CoordinateAttention, MaxPool, Shortcut, Walk};
+use super::layer::{ChannelNorm, Classifier, Convolution, LineSum, PositionTable};
+use super::walk::{Beside, CoordinateAttention, MaxPool, SelfAttention, Shortcut, Walk};
 
 /// A layer with weights.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,10 +20,8 @@ pub enum Layer {
     /// A layer norm.
     Norm(ChannelNorm),
     /// A convolution over a clip.
-    #[cfg(not(target_family = "wasm"))]
     Clip(ClipConvolution),
     /// What attention adds to its scores.
-    #[cfg(not(target_family = "wasm"))]
     Table(PositionTable),
 }
 
@@ -56,7 +48,6 @@ impl Layers {
         let convolutions = layers.filter_map(|layer| match layer {
             Layer::Convolution(layer) => Some(layer),
             Layer::LineSum(_) | Layer::Norm(_) => None,
-            #[cfg(not(target_family = "wasm"))]
             Layer::Clip(_) | Layer::Table(_) => None,
         });
         convolutions.collect()
@@ -171,10 +162,8 @@ impl Walk for Layers {
     #[cfg(not(target_family = "wasm"))]
     fn fold(&mut self, _input: &(), _patch: usize, _picture: &()) {}
 
-    #[cfg(not(target_family = "wasm"))]
     fn arrange(&mut self, _arrangement: &Arrangement, _input: &()) {}
 
-    #[cfg(not(target_family = "wasm"))]
     fn attention(
         &mut self,
         layers: &SelfAttention,
@@ -187,7 +176,6 @@ impl Walk for Layers {
         Ok(())
     }
 
-    #[cfg(not(target_family = "wasm"))]
     fn clip_convolution(
         &mut self,
         layer: &ClipConvolution,
@@ -198,16 +186,12 @@ impl Walk for Layers {
         Ok(())
     }
 
-    #[cfg(not(target_family = "wasm"))]
     fn clip_max_pool(&mut self, _pool: ClipPool, _input: &()) {}
 
-    #[cfg(not(target_family = "wasm"))]
     fn frame_average(&mut self, _frames: usize, _input: &()) {}
 
-    #[cfg(not(target_family = "wasm"))]
     fn interpolate_frames(&mut self, _frames: [usize; 2], _input: &()) {}
 
-    #[cfg(not(target_family = "wasm"))]
     fn join(&mut self, _inputs: &[()]) {}
 
     fn concatenate(&mut self, _first: &(), _second: &()) {}

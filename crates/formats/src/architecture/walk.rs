@@ -2,13 +2,9 @@
 
 use affectlens_cpu::Activation;
 
-#[cfg(not(target_family = "wasm"))]
 use super::arrangement::Arrangement;
-#[cfg(not(target_family = "wasm"))]
 use super::clip_layer::{ClipConvolution, ClipPool};
-#[cfg(not(target_family = "wasm"))]
-use super::layer::PositionTable;
-use super::layer::{ChannelNorm, Classifier, Convolution, LineSum};
+use super::layer::{ChannelNorm, Classifier, Convolution, LineSum, PositionTable};
 
 /// Lists, reads, plans or carries out a network, depending on what a map is.
 ///
@@ -181,7 +177,6 @@ pub trait Walk {
     fn fold(&mut self, input: &Self::Map, patch: usize, picture: &Self::Map) -> Self::Map;
 
     /// The pixels of a map in another order, and numbers added to them.
-    #[cfg(not(target_family = "wasm"))]
     fn arrange(&mut self, arrangement: &Arrangement, input: &Self::Map) -> Self::Map;
 
     /// Attention of every pixel to all of its row, and a map added.
@@ -189,7 +184,6 @@ pub trait Walk {
     /// # Errors
     ///
     /// As [`convolution_beside`](Self::convolution_beside).
-    #[cfg(not(target_family = "wasm"))]
     fn attention(
         &mut self,
         layers: &SelfAttention,
@@ -202,7 +196,6 @@ pub trait Walk {
     /// # Errors
     ///
     /// As [`convolution_beside`](Self::convolution_beside).
-    #[cfg(not(target_family = "wasm"))]
     fn clip_convolution(
         &mut self,
         layer: &ClipConvolution,
@@ -211,19 +204,15 @@ pub trait Walk {
     ) -> Result<Self::Map, Self::Error>;
 
     /// Largest pixel of each window over some frames; padding never wins.
-    #[cfg(not(target_family = "wasm"))]
     fn clip_max_pool(&mut self, pool: ClipPool, input: &Self::Map) -> Self::Map;
 
     /// Mean of each channel over the pixels of each frame: a map of one column.
-    #[cfg(not(target_family = "wasm"))]
     fn frame_average(&mut self, frames: usize, input: &Self::Map) -> Self::Map;
 
     /// As many frames as wanted, `[frames, wanted]`, linear between the centres of frames and flat beyond them.
-    #[cfg(not(target_family = "wasm"))]
     fn interpolate_frames(&mut self, frames: [usize; 2], input: &Self::Map) -> Self::Map;
 
     /// The channels of maps of one size after each other.
-    #[cfg(not(target_family = "wasm"))]
     fn join(&mut self, inputs: &[Self::Map]) -> Self::Map;
 
     /// The channels of two maps of one pixel after each other.
@@ -293,7 +282,6 @@ pub struct CoordinateAttention {
 }
 
 /// The layers of an attention (Vaswani et al. 2017).
-#[cfg(not(target_family = "wasm"))]
 #[derive(Clone, Debug, PartialEq)]
 pub struct SelfAttention {
     /// Queries, keys and values after each other, in each of them the heads after each other: one layer, or one for each.
@@ -307,7 +295,6 @@ pub struct SelfAttention {
 }
 
 /// What attention adds to its scores by how the pixels of a row lie to each other.
-#[cfg(not(target_family = "wasm"))]
 #[derive(Clone, Debug, PartialEq)]
 pub struct PositionBias {
     /// Numbers that are added.

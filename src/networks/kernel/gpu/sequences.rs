@@ -5,9 +5,7 @@ use super::builder::ShaderBuilder;
 use super::padding::{pad, pad_weight};
 use super::shader::Element;
 use super::writer::Writer;
-use crate::kernel::{
-    Activation, Map, MapShape, NO_CLIPS, RUNS_CLIPS, ScoreBias, Sequence, Weighted,
-};
+use crate::kernel::{Activation, Map, MapShape, ScoreBias, Sequence, Weighted};
 
 /// Invocations per group.
 const GROUP: usize = 64;
@@ -47,10 +45,8 @@ impl Writer<'_> {
                 heads,
                 bias,
             } => {
-                let bias = bias.as_ref().filter(|_| RUNS_CLIPS);
-                self.attend(*input, *output, *heads, bias);
+                self.attend(*input, *output, *heads, bias.as_ref());
             }
-            Sequence::Arrange { .. } if !RUNS_CLIPS => unreachable!("{NO_CLIPS}"),
             Sequence::Arrange {
                 input,
                 output,

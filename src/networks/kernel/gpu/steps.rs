@@ -7,10 +7,7 @@ use super::shader::Element;
 use super::windows::Windowed;
 use super::writer::Writer;
 use super::{Buffer, Read};
-use crate::kernel::{
-    Activation, LineSums, Map, MapShape, NO_CLIPS, RUNS_CLIPS, Shortcut, Span, Step, Weighted,
-    Window,
-};
+use crate::kernel::{Activation, LineSums, Map, MapShape, Shortcut, Span, Step, Weighted, Window};
 
 /// Above this number of pixels, means are taken in two dispatches: one group alone would leave the GPU idle.
 const ONE_GROUP_PIXELS: usize = 56 * 56;
@@ -91,8 +88,7 @@ impl Writer<'_> {
                 epsilon,
             } => self.layer_norm(*input, *output, [scale, bias], *epsilon),
             Step::Sequence(sequence) => self.sequence(sequence),
-            Step::Clip(clip) if RUNS_CLIPS => self.clip(clip),
-            Step::Clip(_) => unreachable!("{NO_CLIPS}"),
+            Step::Clip(clip) => self.clip(clip),
         }
     }
 
