@@ -65,52 +65,119 @@ fn crop_bordered(
     let [columns, rows] = [width, height].map(|count| part_centres(count).collect::<Vec<_>>());
     let [origin, right, down] =
         [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]].map(|corner| region.to_frame(corner));
-    let in_frame = |axis: usize, u: f32, v: f32| {
-        origin[axis] + u * (right[axis] - origin[axis]) + v * (down[axis] - origin[axis])
-    };
-    let source = frame.pixels().as_chunks().0;
+    let [right, down] = [right, down].map(|end| [0, 1].map(|axis| end[axis] - origin[axis]));
     let mut pixels = vec![0; columns.len() * rows.len() * 3];
     let targets = pixels.as_chunks_mut().0.chunks_exact_mut(columns.len());
     for (targets, v) in targets.zip(rows) {
-        for (target, &u) in targets.iter_mut().zip(&columns) {
-            let [x, y] = [in_frame(0, u, v), in_frame(1, u, v)];
-            if border == Border::Black && !(axes[0].holds(x) && axes[1].holds(y)) {
-                continue;
+        for (targets, columns) in targets.chunks_mut(RUN).zip(columns.chunks(RUN)) {
+            let mut places = [Places::default(), Places::default()];
+            for (axis, places) in places.iter_mut().enumerate() {
+                let down = v * down[axis];
+                places.take(&axes[axis], columns, |u| {
+                    origin[axis] + u * right[axis] + down
+                });
             }
-            let (columns, across) = axes[0].neighbours(x);
-            let (rows, down) = axes[1].neighbours(y);
-            let [above, below] = [rows[0] * axes[0].count, rows[1] * axes[0].count];
-            let corners = [
-                source[above + columns[0]],
-                source[above + columns[1]],
-                source[below + columns[0]],
-                source[below + columns[1]],
-            ];
-            *target = blend(corners, across, down);
+            let [reds, greens, blues] = blend(frame, &axes, &places);
+            for (index, target) in targets.iter_mut().enumerate() {
+                *target = [reds[index], greens[index], blues[index]];
+            }
+            if border == Border::Black {
+                let is_held = |index| {
+                    let mut both = axes.iter().zip(&places);
+                    both.all(|(axis, places)| axis.holds(places.coordinate[index]))
+                };
+                for (index, target) in targets.iter_mut().enumerate() {
+                    if !is_held(index) {
+                        *target = [0; 3];
+                    }
+                }
+            }
         }
     }
     Ok(Frame::from_rgb(width, height, pixels).expect("the picture was made in this size"))
 }
 
-/// The colour between four pixels: two above, left and right, and two below.
-fn blend([a, b, c, d]: [[u8; 3]; 4], across: f32, down: f32) -> [u8; 3] {
-    let mut colour = [0; 3];
-    for channel in 0..3 {
-        let (left, right) = (f32::from(a[channel]), f32::from(b[channel]));
-        let upper = left + (right - left) * across;
-        let (left, right) = (f32::from(c[channel]), f32::from(d[channel]));
-        let lower = left + (right - left) * across;
-        // Between the four values, so from 0 to 255.
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "rounded to the nearest level"
-        )]
-        {
-            colour[channel] = (upper + (lower - upper) * down + 0.5) as u8;
+/// Pixels that are computed together, in vectors where the processor has them.
+const RUN: usize = 16;
+
+/// Where a run of pixels is read along one axis.
+#[derive(Default)]
+struct Places {
+    coordinate: [f32; RUN],
+    /// The pixel at or before each place, and how far behind it the place lies, in `[0, 1]`.
+    index: [i32; RUN],
+    distance: [f32; RUN],
+}
+
+impl Places {
+    #[inline]
+    fn take(&mut self, axis: &Axis, columns: &[f32], coordinate: impl Fn(f32) -> f32) {
+        let mut across = [0.0; RUN];
+        across[..columns.len()].copy_from_slice(columns);
+        for (at, &u) in across.iter().enumerate() {
+            self.coordinate[at] = coordinate(u);
+            // Pixel centres lie at half coordinates. Compared by hand: `clamp` is slow in wasm.
+            let position = self.coordinate[at] - 0.5;
+            let position = if position > 0.0 { position } else { 0.0 };
+            let position = if position < axis.last {
+                position
+            } else {
+                axis.last
+            };
+            // Cut off, which is the floor of what is not negative: without SSE 4.1 a floor is a call.
+            #[expect(clippy::cast_possible_truncation, reason = "clamped to the frame")]
+            let cut = position as i32;
+            self.index[at] = cut;
+            self.distance[at] = position - level(cut);
         }
     }
-    colour
+}
+
+/// The colours between the four pixels around each place, by channel.
+#[inline]
+fn blend(
+    frame: &Frame,
+    [columns, rows]: &[Axis; 2],
+    [across, down]: &[Places; 2],
+) -> [[u8; RUN]; 3] {
+    let source: &[[u8; 3]] = frame.pixels().as_chunks().0;
+    let read = |place: usize| {
+        let [red, green, blue] = source[place];
+        i32::from_le_bytes([red, green, blue, 0])
+    };
+    // Above, left and right, and below.
+    let mut corners = [[0; RUN]; 4];
+    for (at, (&left, &top)) in across.index.iter().zip(&down.index).enumerate() {
+        let (left, top) = (left as usize, top as usize);
+        let [right, bottom] = [
+            (left + 1).min(columns.count - 1),
+            (top + 1).min(rows.count - 1),
+        ];
+        let [above, below] = [top * columns.count, bottom * columns.count];
+        corners[0][at] = read(above + left);
+        corners[1][at] = read(above + right);
+        corners[2][at] = read(below + left);
+        corners[3][at] = read(below + right);
+    }
+    let mut colours = [[0; RUN]; 3];
+    for (channel, colour) in colours.iter_mut().enumerate() {
+        let value = |corner: usize, at: usize| level((corners[corner][at] >> (8 * channel)) & 0xff);
+        for (at, colour) in colour.iter_mut().enumerate() {
+            let (left, right) = (value(0, at), value(1, at));
+            let upper = left + (right - left) * across.distance[at];
+            let (left, right) = (value(2, at), value(3, at));
+            let lower = left + (right - left) * across.distance[at];
+            // Between the four values, so from 0 to 255.
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "rounded to the nearest level"
+            )]
+            let rounded = (upper + (lower - upper) * down.distance[at] + 0.5) as i32 as u8;
+            *colour = rounded;
+        }
+    }
+    colours
 }
 
 /// Centres of `count` equal parts of `[0, 1]`.
@@ -138,22 +205,15 @@ impl Axis {
     fn holds(&self, coordinate: f32) -> bool {
         (0.0..=self.last + 1.0).contains(&coordinate)
     }
+}
 
-    /// The two pixels around a coordinate, and its distance from the first in `[0, 1]`.
-    fn neighbours(&self, coordinate: f32) -> ([usize; 2], f32) {
-        // Pixel centres lie at half coordinates.
-        let position = (coordinate - 0.5).clamp(0.0, self.last);
-        // Cut off, which is the floor of what is not negative: without SSE 4.1 a floor is a call.
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "clamped to the frame"
-        )]
-        let index = position as u32;
-        let distance = position - pixels(index);
-        let index = index as usize;
-        ([index, (index + 1).min(self.count - 1)], distance)
-    }
+/// Signed, which processors convert faster.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "pictures are narrower than 2^24 pixels"
+)]
+fn level(number: i32) -> f32 {
+    number as f32
 }
 
 #[expect(
