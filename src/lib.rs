@@ -64,4 +64,4 @@ pub use numbers::{
     baseline, calibration, circumplex, correction, facs, filtering, fusion, gaps, metrics,
     optical_flow, skeleton, smoothing, tracking, windowing,
 };
-pub use words::{face, frame, label, name, person, report, role, task};
+pub use words::{face, frame, label, name, person, planes, report, role, task};

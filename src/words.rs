@@ -5,6 +5,7 @@ pub mod frame;
 pub mod label;
 pub mod name;
 pub mod person;
+pub mod planes;
 pub mod report;
 pub mod role;
 pub mod task;

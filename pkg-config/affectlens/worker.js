@@ -76,6 +76,7 @@ function answerInTime(request) {
 
 /** @param {Exclude<Request, LoadRequest>} request */
 async function act(request) {
+  if (request.kind === "push") return push(request);
   if ("picture" in request) return look(request);
   if (!lens) throw noModel();
   switch (request.kind) {
@@ -104,16 +105,24 @@ async function act(request) {
   }
 }
 
-/** @param {Extract<Request, { picture: unknown }>} request */
+/** @param {Extract<Request, { kind: "push" }>} request */
+async function push({ picture, turn, timeMs }) {
+  // First, since it closes the picture, whatever becomes of it.
+  const read = await readFrame(picture);
+  if (!lens) throw noModel();
+  const quarters = turn / 90;
+  if ("planes" in read) return lens.pushPlanes(read.planes, read.bytes, quarters, timeMs);
+  return lens.push(read.width, read.height, read.rgba, quarters, timeMs);
+}
+
+/** @param {Exclude<Extract<Request, { picture: unknown }>, { kind: "push" }>} request */
 async function look(request) {
   // First, since it closes the picture, whatever becomes of it.
-  const { width, height, rgba } = request.kind === "push" ? await readFrame(request.picture, request.turn) : readPixels(request.picture);
+  const { width, height, rgba } = readPixels(request.picture);
   if (!lens) throw noModel();
   switch (request.kind) {
     case "analyze":
       return lens.analyze(width, height, rgba, request.timeMs);
-    case "push":
-      return lens.push(width, height, rgba, request.timeMs);
     case "analyzeSingle":
       return lens.analyzeSingle(width, height, rgba);
     case "analyzeFace":

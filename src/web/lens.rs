@@ -15,6 +15,7 @@ use crate::{
     lens::{self, LensWeights, NeutralSpan},
     name::find,
     personal::PersonalHead,
+    planes::Planes,
     report::ByExpression,
     role::Role,
     sound::{LiveSound, SoundWeights},
@@ -199,8 +200,8 @@ impl Lens {
         Ok(self.lens.configure(self.for_files.clone())?)
     }
 
-    /// Takes the next frame of a file; gives the reports that are complete now, in the order of their frames: centred windows,
-    /// final probabilities of violence.
+    /// Takes the next frame of a file, turned clockwise by so many quarters; gives the reports that are complete now, in the
+    /// order of their frames: centred windows, final probabilities of violence.
     ///
     /// # Errors
     ///
@@ -210,11 +211,31 @@ impl Lens {
         width: u32,
         height: u32,
         rgba: Vec<u8>,
+        quarters: u16,
         time_ms: f64,
     ) -> Result<JsValue, JsValue> {
         let frame = Frame::from_rgba(width, height, &rgba)?;
-        let reports = self.lens.push(&frame, time_ms).await;
-        self.report(reports)
+        self.push_frame(frame.turned(quarters), time_ms).await
+    }
+
+    /// The same with a frame as it was decoded; `layout` says where its [`Planes`] lie in `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// A JavaScript `Error` with a `code`.
+    #[wasm_bindgen(js_name = pushPlanes)]
+    pub async fn push_planes(
+        &mut self,
+        layout: JsValue,
+        bytes: Vec<u8>,
+        quarters: u16,
+        time_ms: f64,
+    ) -> Result<JsValue, JsValue> {
+        let planes: Planes = serde_wasm_bindgen::from_value(layout)
+            .map_err(|error| failure("bad-argument", &format!("planes: {error}")))?;
+        let frame = planes.to_frame(&bytes)?;
+        drop(bytes);
+        self.push_frame(frame.turned(quarters), time_ms).await
     }
 
     /// Gives the reports of a file that were left when its last frame had come.
@@ -333,6 +354,11 @@ impl Lens {
 }
 
 impl Lens {
+    async fn push_frame(&mut self, frame: Frame, time_ms: f64) -> Result<JsValue, JsValue> {
+        let reports = self.lens.push(&frame, time_ms).await;
+        self.report(reports)
+    }
+
     /// A report, unless the device was lost meanwhile: whatever was read from it then is not a result.
     fn report(&self, report: Result<impl Serialize, LensError>) -> Result<JsValue, JsValue> {
         self.device.check()?;

@@ -34,6 +34,19 @@ pub enum FrameError {
         /// Bytes received.
         got: usize,
     },
+    /// Planes of brightness and colours are no picture.
+    #[error(
+        "picture of {width}x{height} pixels in planes of {got} bytes, expected an even width and height and planes that lie \
+         within the bytes"
+    )]
+    Planes {
+        /// Width, pixels.
+        width: u32,
+        /// Height, pixels.
+        height: u32,
+        /// Bytes received.
+        got: usize,
+    },
 }
 
 impl Frame {
@@ -68,6 +81,42 @@ impl Frame {
             height,
             pixels,
         })
+    }
+
+    /// The picture turned clockwise by quarters of a turn.
+    #[must_use]
+    pub fn turned(self, quarters: u16) -> Self {
+        let quarters = quarters % 4;
+        if quarters == 0 {
+            return self;
+        }
+        let (width, height) = (self.width as usize, self.height as usize);
+        // Where the first pixel goes, and how far the next one of its row and of its column goes from there; to the left and
+        // up it goes by what wraps around.
+        let (start, right, down) = match quarters {
+            1 => (height - 1, height, usize::MAX),
+            2 => (width * height - 1, usize::MAX, width.wrapping_neg()),
+            _ => ((width - 1) * height, height.wrapping_neg(), 1),
+        };
+        let mut pixels = vec![0; self.pixels.len()];
+        let targets: &mut [[u8; 3]] = pixels.as_chunks_mut().0;
+        let rows = self.pixels.as_chunks().0.chunks_exact(width);
+        for (row, sources) in rows.enumerate() {
+            let mut place = start.wrapping_add(row.wrapping_mul(down));
+            for source in sources {
+                targets[place] = *source;
+                place = place.wrapping_add(right);
+            }
+        }
+        let (width, height) = match quarters {
+            2 => (self.width, self.height),
+            _ => (self.height, self.width),
+        };
+        Self {
+            width,
+            height,
+            pixels,
+        }
     }
 
     /// The mirror image: left and right exchanged.
@@ -134,6 +183,21 @@ mod tests {
             [6, 7, 8, 3, 4, 5, 0, 1, 2, 15, 16, 17, 12, 13, 14, 9, 10, 11]
         );
         assert_eq!(mirrored.mirrored(), frame);
+    }
+
+    #[test]
+    fn turned_pictures_show_the_first_pixel_in_the_corner_where_it_goes() {
+        let frame = Frame::from_rgb(3, 2, (0..18).collect()).expect("six pixels");
+        let reds = |quarters| {
+            let turned = frame.clone().turned(quarters);
+            let reds = turned.pixels().iter().step_by(3).copied();
+            ((turned.width(), turned.height()), reds.collect::<Vec<_>>())
+        };
+        assert_eq!(reds(0), ((3, 2), vec![0, 3, 6, 9, 12, 15]));
+        assert_eq!(reds(1), ((2, 3), vec![9, 0, 12, 3, 15, 6]));
+        assert_eq!(reds(2), ((3, 2), vec![15, 12, 9, 6, 3, 0]));
+        assert_eq!(reds(3), ((2, 3), vec![6, 15, 3, 12, 0, 9]));
+        assert_eq!(reds(4), reds(0));
     }
 
     #[test]

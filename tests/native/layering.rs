@@ -21,11 +21,12 @@ const CRATES: [(&str, &str); 7] = [
 ];
 
 /// The engine's modules from the bottom to the top, each with its room; a module may use those before it.
-const MODULES: [(&str, &str); 51] = [
+const MODULES: [(&str, &str); 52] = [
     ("label", "words"),
     ("face", "words"),
     ("person", "words"),
     ("frame", "words"),
+    ("planes", "words"),
     ("name", "words"),
     ("task", "words"),
     ("role", "words"),
