@@ -57,8 +57,8 @@ def done(out: Path) -> list[Path]:
     return sorted(out.glob("*.parquet"))
 
 
-def start(videos: Path, out: Path, *more: str) -> subprocess.Popen:
-    command = [sys.executable, HERE / "analyze.py", videos, out, "--workers", "2", "--affectlens", BIN, *more, "--", *OPTIONS]
+def start(videos: Path | str, out: Path, *more: str, options: list[str] = OPTIONS) -> subprocess.Popen:
+    command = [sys.executable, HERE / "analyze.py", videos, out, "--workers", "2", "--affectlens", BIN, *more, "--", *options]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "RAY_DEDUP_LOGS": "0"})
 
 
@@ -83,12 +83,16 @@ def run_and_kill(videos: Path, out: Path) -> tuple[int, str, str]:
     return driver.returncode, output, errors
 
 
-def expected_rows(clips: list[Path]) -> list[tuple]:
+def reports_on(clips: list[Path], options: list[str]) -> list[dict]:
     names = "\n".join(map(str, clips)) + "\n"
-    command = [BIN, "analyze", "-", *OPTIONS]
+    command = [BIN, "analyze", "-", *options]
     lines = subprocess.run(command, input=names, capture_output=True, text=True, check=True, timeout=LIMIT).stdout
+    return [json.loads(line) for line in lines.splitlines()]
+
+
+def expected_rows(clips: list[Path]) -> list[tuple]:
     rows = []
-    for report in map(json.loads, lines.splitlines()):
+    for report in reports_on(clips, OPTIONS):
         for face in report["faces"] or [None]:
             label = face and face["expression"]["label"]
             rows.append((report["file"], report["frame"], face and face["id"], label))
@@ -99,6 +103,48 @@ def found_rows(out: Path) -> list[tuple]:
     columns = ["file", "frame", "id", "label"]
     rows = [row for file in done(out) for row in pq.read_table(file, columns=columns).to_pylist()]
     return sorted((tuple(row[column] for column in columns) for row in rows), key=str)
+
+
+def analyze_a_bucket(folder: Path, clips: list[Path]) -> None:
+    """Videos behind addresses, with people: copies are fetched, bounded and removed."""
+    bucket, out, copies = folder / "bucket" / "deep", folder / "of-bucket", folder / "copies"
+    bucket.mkdir(parents=True)
+    copies.mkdir()
+    for clip in clips:
+        (bucket / clip.name).write_bytes(clip.read_bytes())
+    with (bucket / "large.mp4").open("wb") as large:
+        large.truncate(2**30)
+    # What a worker left that was killed.
+    gone = subprocess.Popen(["true"])
+    gone.wait(timeout=10)
+    (copies / f"affectlens-ray-{gone.pid}-left").mkdir()
+    tempfile.tempdir, before = str(copies), os.environ.get("TMPDIR")
+    os.environ["TMPDIR"] = str(copies)
+    options = ["--device", "cpu", "--tasks", "expression,pose"]
+    run = start(f"file://{bucket.parent}", out, "--most-gib", "0.5", options=options)
+    output, errors = run.communicate(timeout=LIMIT)
+    assert run.returncode == 1 and f"{len(clips)} done, 1 failed" in output, output + errors
+    assert "large.mp4: it has more than 0.5 GiB" in errors, errors
+    left = [each.name for each in copies.iterdir() if each.name.startswith("affectlens-ray-")]
+    assert not left, f"copies are removed: {left}"
+    tempfile.tempdir = None
+    os.environ.pop("TMPDIR") if before is None else os.environ.update(TMPDIR=before)
+
+    wanted, frames = [], []
+    for report in reports_on(clips, options):
+        address = f"file://{bucket / Path(report['file']).name}"
+        frames.append((address, report["frame"]))
+        for person in report["people"]:
+            wrist = person["keypoints"][15]
+            wanted.append((address, report["frame"], person["id"], *wrist))
+    people = [row for file in done(out / "people") for row in pq.read_table(file).to_pylist()]
+    assert len(people) == len(wanted) > 0, (len(people), len(wanted))
+    got = sorted((row["file"], row["frame"], row["id"], *row["left_wrist"].values()) for row in people)
+    for one, other in zip(got, sorted(wanted), strict=True):
+        assert one[:3] == other[:3] and all(abs(a - b) <= 1e-3 * (1 + abs(b)) for a, b in zip(one[3:], other[3:])), (one, other)
+    rows = {(file, frame) for file, frame, _, _ in found_rows(out)}
+    assert rows == set(frames), "every frame is in the table of faces"
+    print(f"a bucket: {len(people)} rows of people, none lost; copies are bounded and removed")
 
 
 def main() -> None:
@@ -134,6 +180,7 @@ def main() -> None:
             assert share.returncode == 0 and f"{count} done, 0 failed" in output, output + errors
         assert len(done(Path(folder) / "shared")) == 5
         print("shares of a list are the whole list")
+        analyze_a_bucket(Path(folder), clips[:3])
 
 
 if __name__ == "__main__":
