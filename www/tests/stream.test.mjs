@@ -4,12 +4,11 @@
 //   AFFECTLENS_STREAM_SECONDS=1800 AFFECTLENS_GPU_CRASHES=10 AFFECTLENS_LENSES=1000 node --test tests/stream.test.mjs
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { after, before, test } from "node:test";
 import { env } from "node:process";
 
-import { copyFolder, ffmpeg, makeSite, media, openBrowser, scratch, serve } from "./harness.mjs";
+import { copyFolder, ffmpeg, makeSite, media, openBrowser, residentBytes, scratch, serve } from "./harness.mjs";
 
 /** Of each stream. */
 const SECONDS = Number(env.AFFECTLENS_STREAM_SECONDS ?? 0);
@@ -147,17 +146,12 @@ function recoveries(all) {
 }
 
 test(`${LENSES} lenses, one after the other, leave nothing behind`, { skip: LENSES === 0 && "set AFFECTLENS_LENSES", timeout: START_MS + 3000 * LENSES }, async (context) => {
-  const { page, protocol } = await visit(context, {});
-  const resident = async () => {
-    const { processInfo } = await protocol.send("SystemInfo.getProcessInfo");
-    const pages = processInfo.filter(({ type }) => type === "renderer").map(({ id }) => Number(readFileSync(`/proc/${id}/statm`, "utf8").split(" ")[1]));
-    return 4096 * pages.reduce((sum, count) => sum + count, 0);
-  };
+  const { browser, page } = await visit(context, {});
   const sizes = [];
   const step = LENSES / 10;
   for (let done = 0; done < LENSES; done += step) {
     await page.evaluate(loadAndDispose, step);
-    sizes.push(await resident());
+    sizes.push(await residentBytes(browser));
   }
   for (let tries = 0; page.workers().length > 0 && tries < 50; tries++) await page.waitForTimeout(100);
   context.diagnostic(`resident after each tenth: ${sizes.map((size) => Math.round(size / 1e6)).join(", ")} MB`);
