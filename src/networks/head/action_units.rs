@@ -291,7 +291,7 @@ mod tests {
         let mut planner = Plan::of_input(1, 1, 6);
         let map = planner.input();
         let outputs = ActionUnits::plan(&weights, &mut planner, map, map).expect("fits");
-        let planned = Network::new(&planner.finish(&outputs), &OpenedDevice::cpu())
+        let planned = Network::new(planner.finish(&outputs), &OpenedDevice::cpu())
             .forward(input.reshape([2, 1, 1, 6]));
         for (planned, expected) in values(planned).iter().zip(&expected) {
             assert!(

@@ -178,7 +178,7 @@ mod tests {
             let mut planner = Plan::of_input(1, 1, 10);
             let input = planner.input();
             let output = ValenceArousal::plan(&weights, &mut planner, input).expect("fits");
-            let planned = Network::new(&planner.finish(&[output]), &OpenedDevice::cpu())
+            let planned = Network::new(planner.finish(&[output]), &OpenedDevice::cpu())
                 .forward(Tensor::<2>::from_data(rows, &Device::flex()).reshape([1, 1, 1, 10]));
             let planned: Vec<f32> = planned.into_data().try_into_vec().expect("f32");
             for (planned, expected) in planned.iter().zip(&expected) {
