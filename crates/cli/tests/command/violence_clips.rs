@@ -194,12 +194,12 @@ fn probabilities(folder: &Path, head: &Weights) -> Vec<f64> {
 }
 
 /// Trains a network with its head by a preset of one like it; the run that is ended goes on to the same parameters.
-fn train_by_a_preset(preset: &str, network: &str) {
+fn train_by_a_preset(preset: &str, network: &str, epochs: usize) {
     let folder = made_up(network);
     let folder = folder.path();
     let train = format!(
         "train violence --dvd dvd --preset {preset} --backbone {network} --end-to-end --published published.safetensors \
-         --batch 2 --accumulate 1 --epochs 8 --learning-rate 1e-3 --layer-decay .9 --device cpu --weights ."
+         --batch 2 --accumulate 1 --epochs {epochs} --learning-rate 1e-3 --layer-decay .9 --device cpu --weights ."
     );
     let files = format!("--backbone-out {network}.safetensors --out violence-head.safetensors");
     let (out, _) = succeed(folder, &format!("{train} {files}"));
@@ -226,18 +226,28 @@ fn train_by_a_preset(preset: &str, network: &str) {
 
 #[test]
 fn a_network_over_clips_is_trained_with_its_head_by_a_preset() {
-    train_by_a_preset("r3d_18_v2", NETWORK);
+    train_by_a_preset("r3d_18_v2", NETWORK, 8);
+}
+
+#[test]
+fn an_r2plus1d_is_trained_with_its_head_by_its_preset() {
+    train_by_a_preset("r2plus1d_18_v2", "r2plus1d-test", 16);
+}
+
+#[test]
+fn a_slowfast_is_trained_with_its_head_by_its_preset() {
+    train_by_a_preset("slowfast_r50_v2", "slowfast-test", 8);
 }
 
 /// Layers are left out of samples here, the same ones in the run that goes on.
 #[test]
 fn a_video_swin_is_trained_with_its_head_by_its_preset() {
-    train_by_a_preset("swin_v2_improved", "swin3d-test");
+    train_by_a_preset("swin_v2_improved", "swin3d-test", 8);
 }
 
 #[test]
 fn a_videomae_is_trained_with_its_head_by_its_preset() {
-    train_by_a_preset("videomae_small_v2_improved", "videomae-test");
+    train_by_a_preset("videomae_small_v2_improved", "videomae-test", 8);
 }
 
 #[test]

@@ -57,13 +57,16 @@ enum Kind {
         channels: usize,
     },
     S3d,
-    SlowFast,
+    SlowFast {
+        /// Channels of the slow pathway's stem.
+        channels: usize,
+    },
     VideoMae(VideoMaeConfig),
     Swin(SwinConfig),
 }
 
 impl ClipConfig {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::R3D_18,
         Self::R2PLUS1D_18,
         Self::S3D,
@@ -72,6 +75,8 @@ impl ClipConfig {
         Self::VIDEOMAE_CRIME,
         Self::SWIN3D_T,
         Self::TEST,
+        Self::R2PLUS1D_TEST,
+        Self::SLOWFAST_TEST,
         Self::VIDEOMAE_TEST,
         Self::SWIN3D_TEST,
     ];
@@ -104,7 +109,9 @@ impl ClipConfig {
     /// SlowFast-R50 over 16 frames: 16 moments of 2304 features.
     pub const SLOWFAST_R50: Self = Self {
         name: "slowfast-r50",
-        kind: Kind::SlowFast,
+        kind: Kind::SlowFast {
+            channels: slowfast::CHANNELS,
+        },
         ..Self::R3D_18
     };
     /// VideoMAE-Small over 16 frames: 8 moments of 384 features.
@@ -137,6 +144,23 @@ impl ClipConfig {
             channels: 4,
         },
         ..Self::R3D_18
+    };
+    /// R(2+1)D with few channels, for the same: 2 moments of 32 features.
+    #[doc(hidden)]
+    pub const R2PLUS1D_TEST: Self = Self {
+        name: "r2plus1d-test",
+        kind: Kind::ResNet {
+            is_factored: true,
+            channels: 4,
+        },
+        ..Self::TEST
+    };
+    /// SlowFast with few channels, for the same: 16 moments of 288 features.
+    #[doc(hidden)]
+    pub const SLOWFAST_TEST: Self = Self {
+        name: "slowfast-test",
+        kind: Kind::SlowFast { channels: 8 },
+        ..Self::TEST
     };
     /// VideoMAE with few channels, for the same: 8 moments of 24 features.
     #[doc(hidden)]
@@ -271,7 +295,7 @@ impl ClipConfig {
         match self.kind {
             Kind::ResNet { channels, .. } => resnet::width(channels),
             Kind::S3d => s3d::WIDTH,
-            Kind::SlowFast => slowfast::WIDTH,
+            Kind::SlowFast { channels } => slowfast::width(channels),
             Kind::VideoMae(config) => config.width,
             Kind::Swin(config) => config.width(),
         }
@@ -289,7 +313,7 @@ impl ClipConfig {
                 channels,
             } => resnet::describe(walk, is_factored, channels, self.frames, input)?,
             Kind::S3d => s3d::describe(walk, self.frames, input)?,
-            Kind::SlowFast => slowfast::describe(walk, self.frames, input)?,
+            Kind::SlowFast { channels } => slowfast::describe(walk, channels, self.frames, input)?,
             Kind::VideoMae(config) => config.describe(walk, self.frames, self.side, input)?,
             Kind::Swin(config) => config.describe(walk, self.frames, self.side, input)?,
         };

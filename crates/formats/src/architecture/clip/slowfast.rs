@@ -10,9 +10,11 @@ use crate::architecture::clip_layer::{ClipConvolutionConfig, ClipPool};
 use crate::architecture::layer::Place;
 use crate::architecture::walk::Walk;
 
-/// Features of a moment: those of the slow pathway and those of the fast one.
-pub(super) const WIDTH: usize = SLOW.outputs(STAGES.len() - 1) + FAST.outputs(STAGES.len() - 1);
+/// Channels of the slow pathway's stem in the published network.
+pub(super) const CHANNELS: usize = 64;
 
+/// The slow pathway's channels to one of the fast one.
+const CHANNELS_OF_SLOW: usize = 8;
 /// Frames of the fast pathway to one of the slow one.
 const FRAMES_OF_A_STEP: usize = 4;
 /// Frames that a convolution from the fast to the slow pathway sees.
@@ -40,20 +42,31 @@ struct Pathway {
     kernels: [usize; STAGES.len()],
 }
 
-const SLOW: Pathway = Pathway {
-    number: 0,
-    step: FRAMES_OF_A_STEP,
-    channels: 64,
-    stem: 1,
-    kernels: [1, 1, 3, 3],
-};
-const FAST: Pathway = Pathway {
-    number: 1,
-    step: 1,
-    channels: 8,
-    stem: 5,
-    kernels: [3; STAGES.len()],
-};
+/// The slow pathway, of so many channels, and the fast one.
+fn pathways(channels: usize) -> [Pathway; 2] {
+    [
+        Pathway {
+            number: 0,
+            step: FRAMES_OF_A_STEP,
+            channels,
+            stem: 1,
+            kernels: [1, 1, 3, 3],
+        },
+        Pathway {
+            number: 1,
+            step: 1,
+            channels: channels / CHANNELS_OF_SLOW,
+            stem: 5,
+            kernels: [3; STAGES.len()],
+        },
+    ]
+}
+
+/// Features of a moment, those of the slow pathway and those of the fast one, for that many channels of the slow one's stem.
+pub(super) fn width(channels: usize) -> usize {
+    let last = |pathway: Pathway| pathway.outputs(STAGES.len() - 1);
+    pathways(channels).map(last).iter().sum()
+}
 
 /// Maps of a pathway on the way.
 struct Clip<M> {
@@ -62,18 +75,21 @@ struct Clip<M> {
     channels: usize,
 }
 
-/// Walks the network; gives the means of the last frames of both pathways, the slow one's interpolated to the fast one's.
+/// Walks the network, whose slow pathway begins with that many channels; gives the means of the last frames of both pathways,
+/// the slow one's interpolated to the fast one's.
 pub(super) fn describe<W: Walk>(
     walk: &mut W,
+    channels: usize,
     frames: usize,
     input: &W::Map,
 ) -> Result<W::Map, W::Error> {
-    let mut slow = SLOW.describe_stem(walk, frames, input)?;
-    let mut fast = FAST.describe_stem(walk, frames, input)?;
+    let [slow_pathway, fast_pathway] = pathways(channels);
+    let mut slow = slow_pathway.describe_stem(walk, frames, input)?;
+    let mut fast = fast_pathway.describe_stem(walk, frames, input)?;
     for stage in 0..STAGES.len() {
         slow = tell(walk, stage, &fast, &slow)?;
-        slow = SLOW.describe_stage(walk, stage, &slow)?;
-        fast = FAST.describe_stage(walk, stage, &fast)?;
+        slow = slow_pathway.describe_stage(walk, stage, &slow)?;
+        fast = fast_pathway.describe_stage(walk, stage, &fast)?;
     }
     let [of_slow, of_fast] = [&slow, &fast].map(|clip| walk.frame_average(clip.frames, &clip.maps));
     let of_slow = walk.interpolate_frames([slow.frames, fast.frames], &of_slow);
@@ -107,7 +123,7 @@ fn tell<W: Walk>(
 
 impl Pathway {
     /// Channels of a stage's output.
-    const fn outputs(&self, stage: usize) -> usize {
+    fn outputs(&self, stage: usize) -> usize {
         (EXPANSION * self.channels) << stage
     }
 
