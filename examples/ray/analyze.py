@@ -46,18 +46,21 @@ PIECE = 1 << 20
 MOST_OF_LIST = 1 << 28
 
 SCORES = pa.map_(pa.string(), pa.float32())
+# Which frame, and what was found in it: null from `id` on where no face is in the frame.
+FOUND = [
+    ("file", pa.string()),
+    ("frame", pa.int64()),
+    ("time_ms", pa.float64()),
+    ("id", pa.int64()),
+    ("x", pa.float32()),
+    ("y", pa.float32()),
+    ("width", pa.float32()),
+    ("height", pa.float32()),
+    ("score", pa.float32()),
+]
 SCHEMA = pa.schema(
     [
-        ("file", pa.string()),
-        ("frame", pa.int64()),
-        ("time_ms", pa.float64()),
-        # Null where no face is in the frame.
-        ("id", pa.int64()),
-        ("x", pa.float32()),
-        ("y", pa.float32()),
-        ("width", pa.float32()),
-        ("height", pa.float32()),
-        ("score", pa.float32()),
+        *FOUND,
         ("label", pa.string()),
         ("confidence", pa.float32()),
         ("source", pa.string()),
@@ -80,15 +83,7 @@ KEYPOINTS = """
 POINT = pa.struct([(name, pa.float32()) for name in ("x", "y", "z", "visibility")])
 PEOPLE_SCHEMA = pa.schema(
     [
-        ("file", pa.string()),
-        ("frame", pa.int64()),
-        ("time_ms", pa.float64()),
-        ("id", pa.int64()),
-        ("x", pa.float32()),
-        ("y", pa.float32()),
-        ("width", pa.float32()),
-        ("height", pa.float32()),
-        ("score", pa.float32()),
+        *FOUND,
         # A column `nose` with x, y, z and visibility, and so on.
         *((name, POINT) for name in KEYPOINTS),
     ]
@@ -103,13 +98,21 @@ class NotFetched(Exception):
     """A video of a bucket is not to be had, or too large."""
 
 
+def frame_of(report: dict, video: str) -> dict:
+    return {"file": video, "frame": report["frame"], "time_ms": report["time_ms"]}
+
+
+def found(what: dict) -> dict:
+    """Number, box and score of a face or a person."""
+    x, y, width, height = what["box"]
+    return {"id": what["id"], "x": x, "y": y, "width": width, "height": height, "score": what["score"]}
+
+
 def rows_of(report: dict, video: str) -> Iterator[dict]:
     """The rows of a frame: one a face, and one without a face where there is none."""
     violence = report.get("violence", {})
     frame = {
-        "file": video,
-        "frame": report["frame"],
-        "time_ms": report["time_ms"],
+        **frame_of(report, video),
         "violence_probability": violence.get("probability"),
         "violent": violence.get("violent"),
     }
@@ -118,12 +121,9 @@ def rows_of(report: dict, video: str) -> Iterator[dict]:
             yield frame
             continue
         expression = face.get("expression", {})
-        x, y, width, height = face["box"]
         yield {
             **frame,
-            "id": face["id"],
-            **{"x": x, "y": y, "width": width, "height": height},
-            "score": face["score"],
+            **found(face),
             "label": expression.get("label"),
             "confidence": expression.get("confidence"),
             "source": expression.get("source"),
@@ -137,15 +137,10 @@ def rows_of(report: dict, video: str) -> Iterator[dict]:
 def people_of(report: dict, video: str) -> Iterator[dict]:
     """The rows of a frame in the table of people, one each."""
     for person in report["people"]:
-        x, y, width, height = person["box"]
         points = zip(KEYPOINTS, person["keypoints"], strict=True)
         yield {
-            "file": video,
-            "frame": report["frame"],
-            "time_ms": report["time_ms"],
-            "id": person["id"],
-            **{"x": x, "y": y, "width": width, "height": height},
-            "score": person["score"],
+            **frame_of(report, video),
+            **found(person),
             **{name: dict(zip(POINT.names, values)) for name, values in points},
         }
 
