@@ -47,7 +47,7 @@ impl Network {
         Ok(self.network.run(&input, batch).await?)
     }
 
-    /// `{ name, side, outputs: [{ name, shape }] }`; shapes are those of one picture.
+    /// `{ name, side, frames, outputs: [{ name, shape }] }`; shapes are those of one picture.
     ///
     /// # Errors
     ///

@@ -16,7 +16,7 @@ use deep::Deep;
 use pairs::Pairs;
 use whole::Whole;
 
-/// Bits of a number at most: with more a row of numbers would not be one of `u16` with room for sums.
+/// Bits of a number at most, of the kinds that ffmpeg converts so.
 const MOST_BITS: u32 = 14;
 
 /// A picture in planes.

@@ -45,7 +45,7 @@ pub(crate) fn on_device<const D: usize>(
 ///
 /// If the tensors lie on different devices, or are no f32.
 pub async fn read_back(tensors: Vec<Tensor<2>>) -> Result<Vec<Vec<f32>>, ExecutionError> {
-    let Some(gpu) = tensors.first().and_then(|first| Gpu::of(&first.device())) else {
+    let Some(gpu) = tensors.first().cloned().and_then(Gpu::holding) else {
         return Ok(tensors.into_iter().map(|it| values(on_host(it))).collect());
     };
     let sizes: Vec<usize> = tensors

@@ -14,9 +14,20 @@ pub(super) struct Coefficients {
 
 const ONE: i64 = 1 << 16;
 
+/// What the colours count in full range: red-difference in red, blue-difference in blue, and in green the blue and the red one
+/// (ITU-T H.273); `weights` are those of red and blue in the brightness.
+pub(super) fn of_colours([red, blue]: [f64; 2]) -> [f64; 4] {
+    let green = 1.0 - red - blue;
+    [
+        2.0 * (1.0 - red),
+        2.0 * (1.0 - blue),
+        -2.0 * (1.0 - blue) * blue / green,
+        -2.0 * (1.0 - red) * red / green,
+    ]
+}
+
 impl Coefficients {
-    pub(super) fn new([red, blue]: [f64; 2], is_full_range: bool) -> Self {
-        let green = 1.0 - red - blue;
+    pub(super) fn new(weights: [f64; 2], is_full_range: bool) -> Self {
         let factor = |factor: f64| {
             // As they are for the limited range, from which the others come.
             #[expect(clippy::cast_possible_truncation, reason = "`as` saturates")]
@@ -32,13 +43,15 @@ impl Coefficients {
             true => (ONE, 0),
             false => (ONE * 255 / 219, 16 * ONE),
         };
+        let [red_of_red, blue_of_blue, green_of_blue, green_of_red] =
+            of_colours(weights).map(factor);
         Self {
             light,
             black,
-            red_of_red: factor(2.0 * (1.0 - red)),
-            blue_of_blue: factor(2.0 * (1.0 - blue)),
-            green_of_blue: factor(-2.0 * (1.0 - blue) * blue / green),
-            green_of_red: factor(-2.0 * (1.0 - red) * red / green),
+            red_of_red,
+            blue_of_blue,
+            green_of_blue,
+            green_of_red,
             is_full_range,
         }
     }

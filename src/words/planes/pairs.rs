@@ -1,5 +1,7 @@
 //! 8 bits, colours for two pixels: a sum of what each number is worth, which is cut off and not rounded.
 
+use super::coefficients::of_colours;
+
 const LEVELS: usize = 256;
 /// Numbers have three binary places, factors thirteen; products keep what is above the sixteenth.
 const NUMBER: i32 = 8;
@@ -16,18 +18,19 @@ pub(super) struct Pairs {
 }
 
 impl Pairs {
-    pub(super) fn new([red, blue]: [f64; 2], is_full_range: bool) -> Self {
-        let green = 1.0 - red - blue;
+    pub(super) fn new(weights: [f64; 2], is_full_range: bool) -> Self {
         let (black, brightness, colour) = match is_full_range {
             true => (0, 1.0, 1.0),
             false => (16, 255.0 / 219.0, 255.0 / 224.0),
         };
+        let [red_of_red, blue_of_blue, green_of_blue, green_of_red] =
+            of_colours(weights).map(|factor| levels(128, factor * colour));
         Self {
             light: levels(black, brightness),
-            red_of_red: levels(128, 2.0 * (1.0 - red) * colour),
-            green_of_blue: levels(128, -2.0 * (1.0 - blue) * blue / green * colour),
-            green_of_red: levels(128, -2.0 * (1.0 - red) * red / green * colour),
-            blue_of_blue: levels(128, 2.0 * (1.0 - blue) * colour),
+            red_of_red,
+            green_of_blue,
+            green_of_red,
+            blue_of_blue,
         }
     }
 

@@ -22,12 +22,15 @@ pub(crate) struct GpuBuffer(Handle);
 impl Gpu {
     /// `None` if the device is no GPU, or one that carries gradients.
     pub(crate) fn of(device: &Device) -> Option<Self> {
-        let probe = Tensor::<1>::empty([1], device)
-            .try_into_primitive::<CubeBackend>()
-            .ok()?;
+        Self::holding(Tensor::<1>::empty([1], device))
+    }
+
+    /// The GPU that a tensor lies on; `None` as for [`of`](Self::of).
+    pub(crate) fn holding<const D: usize>(tensor: Tensor<D>) -> Option<Self> {
+        let tensor = tensor.try_into_primitive::<CubeBackend>().ok()?;
         Some(Self {
-            client: probe.client.clone(),
-            device: probe.device.clone(),
+            client: tensor.client.clone(),
+            device: tensor.device.clone(),
         })
     }
 
