@@ -38,6 +38,9 @@ pub const WASM_BUILD: [&str; 8] = [
     "web",
 ];
 
+/// Takes what no page runs out of the module.
+const SHED_COMPILER: &str = "pkg-config/shed-compiler.mjs";
+
 /// The small module for the CPU, once for browsers with and once for those without relaxed SIMD.
 const CPU_MODULES: [(&str, &str); 2] = [
     ("affectlens_cpu_relaxed.wasm", "+simd128,+relaxed-simd"),
@@ -106,7 +109,7 @@ fn build_wasm() -> Result<PathBuf> {
     let built = paths::target().join("wasm32-unknown-unknown/release/affectlens.wasm");
     let out = paths::target().join("package/wasm");
     let stamp = out.join("stamp");
-    let digest = hex_digest(&built)?;
+    let digest = hex_digest(&built)? + &hex_digest(&paths::root().join(SHED_COMPILER))?;
     if fs::read_to_string(&stamp).is_ok_and(|done| done == digest) {
         return Ok(out);
     }
@@ -123,6 +126,12 @@ fn build_wasm() -> Result<PathBuf> {
         minutes(5),
     )?;
     let module = out.join("affectlens_bg.wasm");
+    run(
+        command("node", [SHED_COMPILER])
+            .arg(&module)
+            .arg(paths::tools()),
+        minutes(5),
+    )?;
     let smaller = out.join("smaller.wasm");
     let wasm_opt = paths::tools().join("node_modules/binaryen/bin/wasm-opt");
     run(
