@@ -320,16 +320,18 @@ impl Walk for Folded<'_, '_> {
         let (weight, second_bias) = self.weight_and_bias(&pointwise.name, &shapes[1])?;
         let channels = first_bias.len();
         let bias = carried_bias(weight, first_bias, second_bias);
-        // Pixel of the packed map and quarter in it that a tap sees.
-        let places = [(0, 1), (1, 0), (1, 1)];
         let mut dense = vec![0.0; weight.len() * 4 * 4];
-        for (output, row) in weight.chunks_exact(channels).enumerate() {
-            for (channel, factor) in row.iter().enumerate() {
-                for (tap, value) in taps[channel * 9..][..9].iter().enumerate() {
-                    let ((row, down), (column, across)) = (places[tap / 3], places[tap % 3]);
-                    let input = (2 * down + across) * channels + channel;
-                    let at = ((output * 4 * channels + input) * 2 + row) * 2 + column;
-                    dense[at] = factor * value;
+        let outputs = dense.chunks_exact_mut(4 * 4 * channels);
+        for (written, row) in outputs.zip(weight.chunks_exact(channels)) {
+            for tap in 0..9 {
+                // Pixel of the packed map and quarter in it that a tap sees.
+                let [(row_seen, down), (column_seen, across)] =
+                    [tap / 3, tap % 3].map(|it| [(0, 1), (1, 0), (1, 1)][it]);
+                let start = 4 * (2 * down + across) * channels + 2 * row_seen + column_seen;
+                let values = row.iter().zip(taps.iter().skip(tap).step_by(9));
+                let places = written[start..].iter_mut().step_by(4);
+                for (place, (factor, value)) in places.zip(values) {
+                    *place = factor * value;
                 }
             }
         }

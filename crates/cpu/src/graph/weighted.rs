@@ -1,4 +1,4 @@
-use alloc::vec::Vec;
+use alloc::{vec, vec::Vec};
 
 use super::expect;
 use crate::Activation;
@@ -45,14 +45,8 @@ impl Weighted {
         let outputs = bias.len();
         assert_eq!(weight.len() % (outputs * taps), 0, "weights of a kernel");
         let inputs = weight.len() / (outputs * taps);
-        let mut reordered = Vec::with_capacity(weight.len());
-        for tap in 0..taps {
-            for input in 0..inputs {
-                reordered.extend((0..outputs).map(|o| weight[(o * inputs + input) * taps + tap]));
-            }
-        }
         Self {
-            weight: reordered,
+            weight: outputs_last(weight, [outputs, inputs, taps]),
             bias: bias.to_vec(),
             activation,
             slopes: Vec::new(),
@@ -71,6 +65,34 @@ impl Weighted {
     }
 }
 
+/// `[outputs, inputs, taps]` to `[taps, inputs, outputs]`.
+fn outputs_last(weight: &[f32], [outputs, inputs, taps]: [usize; 3]) -> Vec<f32> {
+    /// Outputs that are read side by side, so that whole vectors are written.
+    const SIDE_BY_SIDE: usize = 4;
+    let mut reordered = vec![0.0; weight.len()];
+    let read = inputs * taps;
+    let mut whole = weight.chunks_exact(SIDE_BY_SIDE * read);
+    for (four, rows) in whole.by_ref().enumerate() {
+        let (first, rest) = rows.split_at(read);
+        let (second, rest) = rest.split_at(read);
+        let (third, fourth) = rest.split_at(read);
+        let values = first.iter().zip(second).zip(third.iter().zip(fourth));
+        for (place, ((&first, &second), (&third, &fourth))) in values.enumerate() {
+            let row = place % taps * inputs + place / taps;
+            let written = &mut reordered[row * outputs + SIDE_BY_SIDE * four..];
+            written[..SIDE_BY_SIDE].copy_from_slice(&[first, second, third, fourth]);
+        }
+    }
+    let done = outputs - outputs % SIDE_BY_SIDE;
+    for (output, row) in whole.remainder().chunks_exact(read).enumerate() {
+        for (place, &value) in row.iter().enumerate() {
+            let row = place % taps * inputs + place / taps;
+            reordered[row * outputs + done + output] = value;
+        }
+    }
+    reordered
+}
+
 /// Weighted sums over the rows and over the columns of a map.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LineSums {
@@ -83,6 +105,23 @@ pub struct LineSums {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_weight_is_found_at_its_place() {
+        for sizes @ [outputs, inputs, taps] in [[1, 1, 1], [4, 3, 2], [7, 2, 9], [10, 5, 1]] {
+            let weight: Vec<f32> = (0_u8..)
+                .map(f32::from)
+                .take(outputs * inputs * taps)
+                .collect();
+            let reordered = outputs_last(&weight, sizes);
+            for (place, value) in weight.iter().enumerate() {
+                let [output, input, tap] =
+                    [place / (inputs * taps), place / taps % inputs, place % taps];
+                let found = reordered[(tap * inputs + input) * outputs + output];
+                assert_eq!(found.to_bits(), value.to_bits(), "{sizes:?}: {place}");
+            }
+        }
+    }
 
     #[test]
     fn weights_are_reordered_with_outputs_last() {
