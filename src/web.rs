@@ -5,6 +5,7 @@
 )]
 
 mod error;
+mod files;
 mod lens;
 mod network;
 mod workers;
@@ -15,6 +16,7 @@ use js_sys::JSON;
 use serde::Serialize;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 
+pub use files::WeightFiles;
 pub use lens::Lens;
 pub use network::{Network, SoundNetwork};
 pub use workers::Workers;

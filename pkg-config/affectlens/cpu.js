@@ -41,6 +41,8 @@ export class CpuWorkers {
   #wanted;
   #engine;
   #report = { threads: 1, relaxedSimd: false, fallback: /** @type {string | null} */ (null) };
+  /** @type {Promise<boolean> | undefined} */
+  #starting;
   /** @type {Worker[]} */
   #helpers = [];
   /** @type {{ exports: import("./cpu-instance.js").Exports, memory: WebAssembly.Memory, heap: Heap } | undefined} */
@@ -65,8 +67,12 @@ export class CpuWorkers {
     return this.#report.threads;
   }
 
-  /** Whether it is ready to run networks. Never rejects: the large module can do without. */
-  async start() {
+  /** Whether it is ready to run networks; started once. Never rejects: the large module can do without. */
+  start() {
+    return (this.#starting ??= this.#startOnce());
+  }
+
+  async #startOnce() {
     let threads = this.#wanted ?? Math.min(cores(), THREADS);
     if (threads > 1 && !globalThis.crossOriginIsolated) {
       this.#fallBack("one thread: the page is not cross-origin isolated");

@@ -60,7 +60,8 @@ export class WeightsCache {
    * @param {Uint8Array<ArrayBuffer>} bytes
    */
   async keepFile(digest, bytes) {
-    await this.#keep(FILES + digest, bytes.length, new Response(bytes));
+    // The browser reads a blob by itself, while this thread does other work.
+    await this.#keep(FILES + digest, bytes.length, new Response(new Blob([bytes])));
   }
 
   /** @param {string} url */

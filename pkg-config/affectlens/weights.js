@@ -50,25 +50,35 @@ export function rolesFor(tasks, detector = "short-range", audio = false, pose = 
 }
 
 /**
- * The bytes of every file that the source names and the tasks can use.
+ * Gets every file that the source names and the tasks can use.
  *
- * @param {WeightsSource} source
- * @param {readonly Task[]} tasks
- * @param {import("./index.js").DetectorChoice} detector
- * @param {boolean} audio
- * @param {OnBytes} onBytes
- * @param {import("./index.js").PoseVersion} [pose]
- * @returns {Promise<Partial<Record<Role, Uint8Array>>>}
+ * @param {{
+ *   source: WeightsSource,
+ *   tasks: readonly Task[],
+ *   detector: import("./index.js").DetectorChoice,
+ *   audio: boolean,
+ *   pose?: import("./index.js").PoseVersion,
+ *   onBytes: OnBytes,
+ *   read: (role: Role, bytes: Uint8Array) => void | Promise<void>,
+ * }} wanted `read`: called with each file once it is there and good, while others are still on their way
+ * @returns {Promise<{ roles: Role[], kept: Promise<unknown> }>} the files that were read; `kept`: once what came from the network
+ *   is kept for the next visit, never rejects
  */
-export async function gatherWeights(source, tasks, detector, audio, onBytes, pose) {
+export async function gatherWeights({ source, tasks, detector, audio, pose, onBytes, read }) {
   const roles = rolesFor(tasks, detector, audio, pose);
   if (source.kind === "bytes") {
-    const { files } = source;
-    const read = roles.flatMap((role) => (files[role] ? [readGiven(role, files[role])] : []));
-    return Object.fromEntries(await Promise.all(read));
+    const given = roles.flatMap((role) => {
+      const file = source.files[role];
+      return file ? [{ role, file }] : [];
+    });
+    await Promise.all(given.map(async ({ role, file }) => read(role, await readGiven(role, file))));
+    return { roles: given.map(({ role }) => role), kept: Promise.resolve() };
   }
-  const cache = await WeightsCache.open();
-  const files = source.kind === "manifest" ? await fetchManifest(source.url, cache) : source.files;
+  /** @type {Promise<void>[]} */
+  const keeping = [];
+  const opening = WeightsCache.open();
+  const files = source.kind === "manifest" ? await fetchManifest(source.url, opening, keeping) : source.files;
+  const cache = await opening;
   const wanted = roles.flatMap((role) => {
     const file = files[role];
     return file ? [{ role, file }] : [];
@@ -76,26 +86,27 @@ export async function gatherWeights(source, tasks, detector, audio, onBytes, pos
   const totalBytes = wanted.reduce((sum, { file }) => sum + file.bytes, 0);
   let loadedBytes = 0;
   let cached = true;
-  const bytes = await Promise.all(
+  await Promise.all(
     wanted.map(async ({ role, file }) => {
       const kept = await cache.file(file, async (bytes) => bytes.length === file.bytes && (await sha256(bytes)) === file.sha256);
       if (kept) {
         loadedBytes += kept.length;
         onBytes({ loadedBytes, totalBytes, cached });
-        return kept;
+        return read(role, kept);
       }
       cached = false;
       const fetched = await fetchFile(role, file, (count) => {
         loadedBytes += count;
         onBytes({ loadedBytes, totalBytes, cached });
       });
-      await cache.keepFile(file.sha256, fetched);
-      return fetched;
+      keeping.push(cache.keepFile(file.sha256, fetched));
+      return read(role, fetched);
     }),
   );
+  const kept = Promise.all(keeping);
   // Nothing waits for it.
-  void cache.clean();
-  return Object.fromEntries(wanted.map(({ role }, index) => [role, bytes[index]]));
+  void kept.then(() => cache.clean());
+  return { roles: wanted.map(({ role }) => role), kept };
 }
 
 /**
@@ -109,15 +120,14 @@ export function isBlob(value) {
 /**
  * @param {Role} role
  * @param {Uint8Array | Blob} given
- * @returns {Promise<[Role, Uint8Array]>}
  */
 async function readGiven(role, given) {
-  if (!isBlob(given)) return [role, given];
+  if (!isBlob(given)) return given;
   if (given.size > MAX_FILE_BYTES) {
     throw new AffectLensError("weights-malformed", `\`${role}\` has ${given.size} bytes, expected at most ${MAX_FILE_BYTES}`);
   }
   try {
-    return [role, new Uint8Array(await given.arrayBuffer())];
+    return new Uint8Array(await given.arrayBuffer());
   } catch (cause) {
     throw new AffectLensError("weights-missing", `the file given for \`${role}\` cannot be read any more`, { cause });
   }
@@ -168,21 +178,22 @@ function addressOf(address, base) {
 
 /**
  * @param {string} url
- * @param {WeightsCache} cache
+ * @param {Promise<WeightsCache>} opening
+ * @param {Promise<void>[]} keeping what is kept for the next visit joins it
  */
-async function fetchManifest(url, cache) {
+async function fetchManifest(url, opening, keeping) {
   let text;
   try {
     text = await fetchText(url);
   } catch (error) {
     // Offline: the files that were checked before are still good.
     const isMissing = error instanceof AffectLensError && error.code === "weights-missing";
-    const kept = isMissing ? await cache.manifest(url) : undefined;
+    const kept = isMissing ? await (await opening).manifest(url) : undefined;
     if (kept === undefined) throw error;
     return parseManifest(kept, url);
   }
   const files = parseManifest(text, url);
-  await cache.keepManifest(url, text);
+  keeping.push(opening.then((cache) => cache.keepManifest(url, text)));
   return files;
 }
 

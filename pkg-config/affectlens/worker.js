@@ -2,7 +2,7 @@
 /// <reference lib="webworker" />
 // Owns the model: gets weights and module, then answers one request after the other.
 
-import initialise, { Lens, lastPanic } from "./affectlens.js";
+import initialise, { Lens, WeightFiles, lastPanic } from "./affectlens.js";
 import { CpuWorkers } from "./cpu.js";
 import { Downloads } from "./downloads.js";
 import { unpack } from "./engine.js";
@@ -143,24 +143,34 @@ async function load({ device, detector, tasks, audio, people, pose, weights, was
   const missing = device === "webgpu" ? (await looking)?.obstacle : undefined;
   if (missing) throw new AffectLensError("webgpu-unavailable", missing);
   const downloads = new Downloads(({ loadedBytes, totalBytes, cached }) => progress("weights", loadedBytes, totalBytes, cached));
+  const cpu = new CpuWorkers(threads, engine);
+  // Beside the downloads, where it is certain that it is wanted.
+  if (device === "cpu") void cpu.start();
   if (weights.kind === "bytes") downloads.meetWeights({ loadedBytes: 0, totalBytes: 0, cached: false });
-  const [files, moduleMs] = await Promise.all([
-    gatherWeights(weights, tasks, detector, audio, (bytes) => downloads.meetWeights(bytes), pose),
-    startModule(wasmUrl, engine, downloads),
-  ]);
-  if (detector !== "short-range" && tasks.some((task) => FACE_TASKS.includes(task)) && !files.fullRangeDetector) {
+  const starting = startModule(wasmUrl, engine, downloads);
+  const reading = starting.then(() => new WeightFiles());
+  const gathering = gatherWeights({
+    source: weights,
+    tasks,
+    detector,
+    audio,
+    pose,
+    onBytes: (bytes) => downloads.meetWeights(bytes),
+    read: async (role, bytes) => (await reading).add(role, bytes),
+  });
+  const [{ roles, kept }, moduleMs, files] = await Promise.all([gathering, starting, reading]);
+  if (detector !== "short-range" && tasks.some((task) => FACE_TASKS.includes(task)) && !roles.includes("fullRangeDetector")) {
     throw new AffectLensError("weights-missing", `weights have no \`fullRangeDetector\`, which the detector \`${detector}\` needs`);
   }
   const points = LANDMARKS_OF_POSE[pose];
-  if (pose !== "lite" && tasks.includes("pose") && !files[points]) {
+  if (pose !== "lite" && tasks.includes("pose") && !roles.includes(points)) {
     throw new AffectLensError("weights-missing", `weights have no \`${points}\`, which \`pose: "${pose}"\` needs`);
   }
-  if (audio && !files.voice) throw new AffectLensError("weights-missing", "weights have no `voice`, which `audio: true` needs");
+  if (audio && !roles.includes("voice")) throw new AffectLensError("weights-missing", "weights have no `voice`, which `audio: true` needs");
   const gathered = performance.now();
   const adapter = await looking;
   usesGpu = adapter !== undefined && !adapter.obstacle;
   progress("device");
-  const cpu = new CpuWorkers(threads, engine);
   const opening = Lens.open(usesGpu ? device : "cpu", tasks, files, cpu, people);
   lens = await within(OPEN_MS, opening, () => tooLate("the networks were not built", OPEN_MS));
   if (settings) configure(lens, settings);
@@ -173,6 +183,8 @@ async function load({ device, detector, tasks, audio, people, pose, weights, was
     await within(OPEN_MS, runOnce(lens, tasks), () => tooLate("the first run did not end", OPEN_MS));
   }
   const ended = performance.now();
+  // By now it mostly is, while networks were built: a page that loads to have the files for later may go at once.
+  await kept;
   watchRequests();
   return {
     device: usesGpu

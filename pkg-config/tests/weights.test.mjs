@@ -46,9 +46,21 @@ test("one network for the points of a body is read, the one that is asked for", 
   assert.deepEqual(rolesFor(["expression"], "short-range", false, "full"), FACES);
 });
 
+/** The files by their role, once those from the network are kept. */
+async function gatherFiles(wanted) {
+  const files = {};
+  const read = (role, bytes) => {
+    files[role] = bytes;
+  };
+  const { roles, kept } = await gatherWeights({ detector: "short-range", audio: false, read, ...wanted });
+  assert.deepEqual(roles.toSorted(), Object.keys(files).sort());
+  await kept;
+  return files;
+}
+
 test("bytes that no task can use are left out, and missing ones are not made up", async () => {
   const files = { detector: new Uint8Array(1), violenceHead: new Uint8Array(2) };
-  const gathered = (tasks) => gatherWeights({ kind: "bytes", files }, tasks, "short-range", false, assert.fail);
+  const gathered = (tasks) => gatherFiles({ source: { kind: "bytes", files }, tasks, onBytes: assert.fail });
   assert.deepEqual(await gathered(["violence"]), { violenceHead: files.violenceHead });
   assert.deepEqual(await gathered(["expression"]), { detector: files.detector });
 });
@@ -92,7 +104,7 @@ function serve(context, { content = "weights", answers = {}, caches = new FakeCa
     return new Response(url.endsWith(".json") ? manifest : bytes);
   };
   setGlobals(context, { fetch, caches, self: { origin: "https://page.test" } });
-  const gather = (url = MANIFEST) => gatherWeights({ kind: "manifest", url }, ["expression"], "short-range", false, () => {});
+  const gather = (url = MANIFEST) => gatherFiles({ source: { kind: "manifest", url }, tasks: ["expression"], onBytes: () => {} });
   return { asked, caches, bytes, sha256, gather };
 }
 

@@ -1,11 +1,10 @@
 //! A model and its stream of pictures, for JavaScript.
 
-use js_sys::{Object, Reflect, Uint8Array};
 use serde::Serialize;
 use serde_json::Value;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 
-use super::{Workers, error::failure, open_device, parse, to_js};
+use super::{WeightFiles, Workers, error::failure, open_device, to_js};
 use crate::{
     controls::Controls,
     device::{DeviceKind, OpenedDevice},
@@ -37,9 +36,9 @@ pub struct Lens {
 
 #[wasm_bindgen]
 impl Lens {
-    /// Opens `device` ("auto", "webgpu" or "cpu") and builds the networks that `tasks` need from `files`, an object
-    /// of safetensors files by role; with a `voice` among them sound can be heard too. On the CPU `workers` run them, if given
-    /// and once started; else this module does, with one thread. Of a picture's people at most `people` are reported.
+    /// Opens `device` ("auto", "webgpu" or "cpu") and builds the networks that `tasks` need from `files`; with a `voice` among
+    /// them sound can be heard too. On the CPU `workers` run them, if given and once started; else this module does, with one
+    /// thread. Of a picture's people at most `people` are reported.
     ///
     /// # Errors
     ///
@@ -47,20 +46,14 @@ impl Lens {
     pub async fn open(
         device: String,
         tasks: Vec<String>,
-        files: Object,
+        files: WeightFiles,
         workers: Option<Workers>,
         people: u16,
     ) -> Result<Self, JsValue> {
         let tasks = Tasks::from_names(tasks.iter().map(String::as_str))?;
-        let weights = LensWeights::read(
-            tasks,
-            |role| file(&files, role),
-            |role, file| parse(role.name(), &Uint8Array::new(&file).to_vec()),
-        )?;
-        let sound = SoundWeights::read(
-            |role| file(&files, role),
-            |role, file| parse(role.name(), &Uint8Array::new(&file).to_vec()),
-        )?;
+        let weights = LensWeights::read(tasks, |role| files.take(role), |_, file| file)?;
+        let sound = SoundWeights::read(|role| files.take(role), |_, file| file)?;
+        drop(files);
         let device = open_device(&device, workers).await?;
         let mut lens = lens::Lens::load(&weights, tasks, &device).await?;
         let for_files = lens.controls();
@@ -364,11 +357,4 @@ impl Lens {
         self.device.check()?;
         to_js(&report?)
     }
-}
-
-/// The file of a role in the object that JavaScript handed over.
-fn file(files: &Object, role: Role) -> Option<JsValue> {
-    // Reading a field of a plain object cannot fail.
-    let file = Reflect::get(files, &role.name().into()).ok()?;
-    (!file.is_undefined()).then_some(file)
 }

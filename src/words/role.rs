@@ -5,7 +5,7 @@ use std::fmt;
 use super::task::{Task, Tasks};
 
 /// A weights file by what it is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Face detector.
     Detector,

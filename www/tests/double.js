@@ -12,6 +12,16 @@ export function lastPanic() {
   return panic;
 }
 
+/** Keeps no more than which files came. */
+export class WeightFiles {
+  roles = new Set();
+
+  /** @param {string} role */
+  add(role) {
+    this.roles.add(role);
+  }
+}
+
 export class Lens {
   #settings = {
     faces: {
@@ -37,7 +47,7 @@ export class Lens {
    *
    * @param {string} device
    * @param {string[]} tasks
-   * @param {Record<string, Uint8Array>} files
+   * @param {WeightFiles} files
    */
   static async open(device, tasks, files) {
     opened += 1;
@@ -46,7 +56,8 @@ export class Lens {
       throw new WebAssembly.RuntimeError("unreachable");
     }
     const lens = new Lens();
-    if (files.voice) lens.#sound = { speech: true, expression: Boolean(files.audioExpressionHead), windowMs: files.audioExpressionHead ? 4000 : null };
+    const expression = files.roles.has("audioExpressionHead");
+    if (files.roles.has("voice")) lens.#sound = { speech: true, expression, windowMs: expression ? 4000 : null };
     return lens;
   }
 
