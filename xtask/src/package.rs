@@ -214,7 +214,7 @@ fn pack_library(wasm: &Path, modules: &[(PathBuf, &str)], version: &str) -> Resu
     on_package("pkg-config/inline.mjs")?;
     // The types of the modules stand in their comments: they are checked there (`www/tsconfig.json`).
     copy_folder(&folder, &fresh_folder("affectlens-commented")?)?;
-    on_package("pkg-config/compact.mjs")?;
+    on_package("pkg-config/bundle.mjs")?;
     finish(&folder, version)
 }
 

@@ -1,0 +1,45 @@
+// Makes few scripts of the many modules of a built package, without comments and blanks: a page fetches one after the other what
+// modules import, and each takes a way to the server and back.
+//
+// node bundle.mjs PACKAGE TOOLS: the folder with the built package, and the one in whose node_modules esbuild lies.
+
+import { readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { argv } from "node:process";
+
+const [folder, tools] = argv.slice(2);
+const { buildSync, transformSync } = createRequire(join(tools, "package.json"))("esbuild");
+
+/** Scripts already: see `inline.mjs`. */
+const SCRIPTS = ["inline-engine.js", "listen-worklet.js"];
+/** What the wasm module's build has written stays a script of its own. */
+const GLUE = "affectlens.js";
+/** What the benchmark loads beside that and what the package exports. */
+const UNPUBLISHED = ["cpu.js"];
+
+const { exports, peerDependencies } = JSON.parse(readFileSync(join(folder, "package.template.json"), "utf8"));
+const published = Object.values(exports).map((entry) => (entry.default ?? entry).slice(2));
+const entries = new Set([...published, ...UNPUBLISHED].filter((name) => name.endsWith(".js") && !SCRIPTS.includes(name)));
+
+// Names stay, so that errors tell where they come from. Bundlers find files by expressions, and those stay too.
+const SHORT = /** @type {const} */ ({ target: "esnext", charset: "utf8", legalComments: "none", minifyWhitespace: true });
+
+const { outputFiles } = buildSync({
+  entryPoints: [...entries].map((name) => join(folder, name)),
+  outdir: folder,
+  bundle: true,
+  // One copy of what several entries share: an `AffectLensError` is one class.
+  splitting: true,
+  chunkNames: "[name]-[hash]",
+  external: [...Object.keys(peerDependencies), "./inline-engine.js", `./${GLUE}`],
+  format: "esm",
+  write: false,
+  ...SHORT,
+});
+const { code } = transformSync(readFileSync(join(folder, GLUE), "utf8"), SHORT);
+for (const name of readdirSync(folder).filter((file) => file.endsWith(".js") && !SCRIPTS.includes(file))) {
+  rmSync(join(folder, name));
+}
+for (const { path, text } of outputFiles) writeFileSync(path, text);
+writeFileSync(join(folder, GLUE), code);
