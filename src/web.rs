@@ -60,13 +60,18 @@ pub fn last_panic() -> Option<String> {
     LAST_PANIC.with_borrow(Clone::clone)
 }
 
-/// Opens a device, and on the CPU starts the workers.
-async fn open_device(name: &str, workers: Option<Workers>) -> Result<OpenedDevice, JsValue> {
+/// Opens a device, and on the CPU starts the workers. The form of the GPU's kernels that `workgroup_tiles` names is taken without
+/// a trial.
+async fn open_device(
+    name: &str,
+    workers: Option<Workers>,
+    workgroup_tiles: Option<bool>,
+) -> Result<OpenedDevice, JsValue> {
     let mut device = device::open(DeviceChoice::from_name(name)?).await?;
     if let (DeviceKind::Cpu, Some(workers)) = (device.kind, workers) {
         device.workers = workers.started().await;
     }
-    Ok(kernel::tuned(device, None, None).await?)
+    Ok(kernel::tuned(device, workgroup_tiles, None).await?)
 }
 
 /// Reads a safetensors file; messages name it as JavaScript does.

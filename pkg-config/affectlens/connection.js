@@ -10,6 +10,7 @@ import { explainStart, startAt, startFound, startText } from "./start-worker.js"
  * @typedef {import("./messages.js").Reply} Reply
  * @typedef {{
  *   onProgress: (progress: import("./index.js").Progress) => void,
+ *   onModule: (module: WebAssembly.Module) => void,
  *   onRequest: () => void,
  *   onEnd: (error: Error) => void,
  * }} Listeners `onEnd`: nothing can be asked any more
@@ -48,7 +49,7 @@ export class Connection {
    * @param {string | undefined} script of the worker, where it is carried
    * @param {Listeners} listeners
    */
-  constructor(workerUrl, script, { onProgress, onRequest, onEnd }) {
+  constructor(workerUrl, script, { onProgress, onModule, onRequest, onEnd }) {
     this.#onEnd = onEnd;
     try {
       const { worker, address } = openWorker(workerUrl, script);
@@ -78,6 +79,8 @@ export class Connection {
         case "progress":
           this.#usesGpu = reply.usesGpu;
           return onProgress(reply.progress);
+        case "module":
+          return onModule(reply.module);
         case "request":
           return onRequest();
       }

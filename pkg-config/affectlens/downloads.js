@@ -23,6 +23,11 @@ export class Downloads {
     this.#tell();
   }
 
+  /** The module is here already: it was loaded before. */
+  haveModule() {
+    this.#module = { loadedBytes: 0, totalBytes: 0 };
+  }
+
   /**
    * Counts what comes of the module, beside whoever reads it, who gets the browser's own response.
    *

@@ -57,6 +57,10 @@ class Lens {
   #sound = null;
   /** File of the personal head in force: another worker gets it too. @type {Uint8Array | undefined} */
   #personal;
+  /** The wasm module, for the next worker. @type {WebAssembly.Module | undefined} */
+  #module;
+  /** Of the GPU's kernels, for the next worker. @type {boolean | undefined} */
+  #workgroupTiles;
   #backoff = new Backoff();
   /** Why the last worker ended. @type {Error | undefined} */
   #failure;
@@ -300,6 +304,7 @@ class Lens {
     const loaded = await this.#connectAnywhere();
     this.#backoff.begin(performance.now());
     this.#device = loaded.device;
+    this.#workgroupTiles = loaded.workgroupTiles;
     this.#settings = loaded.settings;
     this.#violence = loaded.violence;
     this.#sound = loaded.sound;
@@ -337,6 +342,9 @@ class Lens {
     this.#refuseDisposed();
     const connection = new Connection(workerUrl, engine?.worker, {
       onProgress: (progress) => onProgress?.(progress),
+      onModule: (module) => {
+        this.#module = module;
+      },
       onRequest: () => this.#requests++,
       onEnd: (error) => {
         this.#failure = error;
@@ -348,8 +356,8 @@ class Lens {
       const chosen = { device, detector, tasks, audio, people, pose };
       // The first picture after a failure is waited for already: nothing is run before it.
       return await connection.ask({
-        kind: "load", ...chosen, weights, wasmUrl, engine: engine && { ...engine }, threads, warmUp: warmUp && !isRestart,
-        settings: this.#settings, personal: this.#personal, isRestart,
+        kind: "load", ...chosen, weights, wasmUrl, module: this.#module, engine: engine && { ...engine }, threads, warmUp: warmUp && !isRestart,
+        settings: this.#settings, personal: this.#personal, isRestart, workgroupTiles: this.#workgroupTiles,
       });
     } catch (error) {
       connection.close(/** @type {Error} */ (error));

@@ -20,6 +20,8 @@ export type LoadRequest = {
   pose: PoseVersion;
   weights: WeightsSource;
   wasmUrl: string | undefined;
+  /** What a worker before this one has loaded from there: with what the browser has compiled of it. */
+  module: WebAssembly.Module | undefined;
   /** The package's files, where they are carried. */
   engine: Engine | undefined;
   threads: number | undefined;
@@ -29,6 +31,8 @@ export type LoadRequest = {
   personal: Uint8Array | undefined;
   /** A model was there before and failed. */
   isRestart: boolean;
+  /** The form of the GPU's kernels that a worker before this one has found the faster. */
+  workgroupTiles: boolean | undefined;
 };
 
 /** A `knock` is answered at once, past all requests, as a sign of life. */
@@ -64,5 +68,7 @@ export type Reply =
   /** `usesGpu`: what fails from here on is a failure of the GPU. */
   | { kind: "progress"; progress: Progress; usesGpu: boolean }
   | { kind: "here" }
+  /** For the next worker, once this one has loaded. */
+  | { kind: "module"; module: WebAssembly.Module }
   /** A network request after loading. */
   | { kind: "request"; url: string };

@@ -135,8 +135,10 @@ function noModel() {
 }
 
 /** @param {LoadRequest} request */
-async function load({ device, detector, tasks, audio, people, pose, weights, wasmUrl, engine, threads, warmUp, settings, personal, isRestart }) {
-  const started = performance.now();
+async function load({
+  device, detector, tasks, audio, people, pose, weights, wasmUrl, module, engine, threads, warmUp, settings, personal, isRestart, workgroupTiles,
+}) {
+  const began = performance.now();
   progress("weights", 0, 0, false);
   const looking = device === "cpu" ? undefined : findAdapter(isRestart);
   // Nothing is fetched for a device that is not there.
@@ -147,7 +149,7 @@ async function load({ device, detector, tasks, audio, people, pose, weights, was
   // Beside the downloads, where it is certain that it is wanted.
   if (device === "cpu") void cpu.start();
   if (weights.kind === "bytes") downloads.meetWeights({ loadedBytes: 0, totalBytes: 0, cached: false });
-  const starting = startModule(wasmUrl, engine, downloads);
+  const starting = module ? startAgain(module, downloads) : startModule(wasmUrl, engine, downloads);
   const reading = starting.then(() => new WeightFiles());
   const gathering = gatherWeights({
     source: weights,
@@ -158,7 +160,7 @@ async function load({ device, detector, tasks, audio, people, pose, weights, was
     onBytes: (bytes) => downloads.meetWeights(bytes),
     read: async (role, bytes) => (await reading).add(role, bytes),
   });
-  const [{ roles, kept }, moduleMs, files] = await Promise.all([gathering, starting, reading]);
+  const [{ roles, kept }, started, files] = await Promise.all([gathering, starting, reading]);
   if (detector !== "short-range" && tasks.some((task) => FACE_TASKS.includes(task)) && !roles.includes("fullRangeDetector")) {
     throw new AffectLensError("weights-missing", `weights have no \`fullRangeDetector\`, which the detector \`${detector}\` needs`);
   }
@@ -171,12 +173,12 @@ async function load({ device, detector, tasks, audio, people, pose, weights, was
   const adapter = await looking;
   usesGpu = adapter !== undefined && !adapter.obstacle;
   progress("device");
-  const opening = Lens.open(usesGpu ? device : "cpu", tasks, files, cpu, people);
+  const opening = Lens.open(usesGpu ? device : "cpu", tasks, files, cpu, people, workgroupTiles);
   lens = await within(OPEN_MS, opening, () => tooLate("the networks were not built", OPEN_MS));
   if (settings) configure(lens, settings);
   if (personal) lens.setPersonal(personal);
   const opened = performance.now();
-  const report = lens.device();
+  const { workgroupTiles: formOfKernels, ...report } = lens.device();
   usesGpu = report.kind === "webgpu";
   if (warmUp) {
     progress("warm-up");
@@ -186,14 +188,16 @@ async function load({ device, detector, tasks, audio, people, pose, weights, was
   // By now it mostly is, while networks were built: a page that loads to have the files for later may go at once.
   await kept;
   watchRequests();
+  handOver(started.module);
   return {
     device: usesGpu
       ? { ...report, adapter: adapter?.name ?? report.adapter, cpu: null }
       : { ...report, fallback: adapter?.obstacle ?? report.fallback, cpu: cpu.report },
+    workgroupTiles: usesGpu ? formOfKernels : workgroupTiles,
     settings: lens.settings(),
     violence: lens.violence(),
     sound: lens.sound(),
-    timings: { gatherMs: gathered - started, moduleMs, openMs: opened - gathered, warmUpMs: ended - opened },
+    timings: { gatherMs: gathered - began, moduleMs: started.moduleMs, openMs: opened - gathered, warmUpMs: ended - opened },
   };
 }
 
@@ -210,12 +214,23 @@ function configure(lens, change) {
 }
 
 /**
+ * @param {WebAssembly.Module} module that a worker before this one has loaded
+ * @param {Downloads} downloads
+ */
+async function startAgain(module, downloads) {
+  const began = performance.now();
+  downloads.haveModule();
+  await initialise({ module_or_path: module });
+  return { module, moduleMs: performance.now() - began };
+}
+
+/**
  * @param {string | undefined} wasmUrl
  * @param {import("./engine.js").Engine | undefined} engine
  * @param {Downloads} downloads
  */
 async function startModule(wasmUrl, engine, downloads) {
-  const started = performance.now();
+  const began = performance.now();
   const ended = new AbortController();
   const late = () => new Error("its address gives no answer");
   const fetchModule = async () => {
@@ -226,15 +241,31 @@ async function startModule(wasmUrl, engine, downloads) {
     if (isPage(response)) throw new Error(`\`${url}\` answered with a page; ${leftBehind("wasmUrl")}`);
     return response;
   };
-  try {
+  const start = async () => {
     const response = wasmUrl === undefined && engine ? unpack(engine.wasm) : await fetchModule();
     const counting = downloads.countModule(response);
-    await within(MODULE_MS, Promise.all([initialise({ module_or_path: response }), counting]), late);
+    const module = await compile(response);
+    await initialise({ module_or_path: module });
+    await counting;
+    return module;
+  };
+  try {
+    const module = await within(MODULE_MS, start(), late);
+    return { module, moduleMs: performance.now() - began };
   } catch (cause) {
     ended.abort();
     throw new AffectLensError("module-failed", `the wasm module does not start: ${textOf(cause)}`, { cause });
   }
-  return performance.now() - started;
+}
+
+/**
+ * While it comes, where the server says that it is wasm.
+ *
+ * @param {Response} response
+ */
+async function compile(response) {
+  const isTold = /^application\/wasm\b/i.test(response.headers.get("content-type") ?? "");
+  return isTold ? WebAssembly.compileStreaming(response) : WebAssembly.compile(await response.arrayBuffer());
 }
 
 /**
@@ -250,6 +281,19 @@ async function runOnce(lens, tasks) {
   await lens.analyze(width, height, grey, 0);
   if (tasks.some((task) => FACE_TASKS.includes(task))) await lens.analyzeFace(width, height, grey);
   lens.reset();
+}
+
+/**
+ * Gives the page the module for the next worker, should this one fail.
+ *
+ * @param {WebAssembly.Module} module
+ */
+function handOver(module) {
+  try {
+    reply({ kind: "module", module });
+  } catch {
+    // A browser that hands no modules over: the next worker loads its own.
+  }
 }
 
 /** Tells the page of every request that this worker makes from now on: there should be none. */

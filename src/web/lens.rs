@@ -38,7 +38,8 @@ pub struct Lens {
 impl Lens {
     /// Opens `device` ("auto", "webgpu" or "cpu") and builds the networks that `tasks` need from `files`; with a `voice` among
     /// them sound can be heard too. On the CPU `workers` run them, if given and once started; else this module does, with one
-    /// thread. Of a picture's people at most `people` are reported.
+    /// thread. Of a picture's people at most `people` are reported. `workgroup_tiles` is what [`device`](Self::device) said
+    /// of the same GPU before: it is not tried out again.
     ///
     /// # Errors
     ///
@@ -49,12 +50,13 @@ impl Lens {
         files: WeightFiles,
         workers: Option<Workers>,
         people: u16,
+        workgroup_tiles: Option<bool>,
     ) -> Result<Self, JsValue> {
         let tasks = Tasks::from_names(tasks.iter().map(String::as_str))?;
         let weights = LensWeights::read(tasks, |role| files.take(role), |_, file| file)?;
         let sound = SoundWeights::read(|role| files.take(role), |_, file| file)?;
         drop(files);
-        let device = open_device(&device, workers).await?;
+        let device = open_device(&device, workers, workgroup_tiles).await?;
         let mut lens = lens::Lens::load(&weights, tasks, &device).await?;
         let for_files = lens.controls();
         lens.configure(lens.live_controls())?;
@@ -70,22 +72,25 @@ impl Lens {
         })
     }
 
-    /// `{ kind, adapter, fallback }` of the open device.
+    /// `{ kind, adapter, fallback, workgroupTiles }` of the open device; the last is the form of a GPU's kernels.
     ///
     /// # Errors
     ///
     /// None in practice.
     pub fn device(&self) -> Result<JsValue, JsValue> {
         #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
         struct Device<'a> {
             kind: DeviceKind,
             adapter: &'a str,
             fallback: Option<&'a str>,
+            workgroup_tiles: bool,
         }
         to_js(&Device {
             kind: self.device.kind,
             adapter: &self.device.adapter,
             fallback: self.device.fallback.as_deref(),
+            workgroup_tiles: self.device.kernels.workgroup_tiles,
         })
     }
 

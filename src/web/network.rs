@@ -32,7 +32,7 @@ impl Network {
     ) -> Result<Self, JsValue> {
         let parsed = parse("network", &weights)?;
         drop(weights);
-        let device = open_device(&device, workers).await?;
+        let device = open_device(&device, workers, None).await?;
         let network = network::Network::load(parsed, device)?;
         Ok(Self { network })
     }
@@ -104,7 +104,7 @@ impl SoundNetwork {
     ) -> Result<Self, JsValue> {
         let parsed = parse("network", &weights)?;
         drop(weights);
-        let device = open_device(&device, workers).await?;
+        let device = open_device(&device, workers, None).await?;
         let network = Wav2Vec2::load_for(parsed, samples, &device);
         Ok(Self {
             network: network.map_err(LensError::from)?,
