@@ -25,18 +25,29 @@ const entries = new Set([...published, ...UNPUBLISHED].filter((name) => name.end
 // Names stay, so that errors tell where they come from. Bundlers find files by expressions, and those stay too.
 const SHORT = /** @type {const} */ ({ target: "esnext", charset: "utf8", legalComments: "none", minifyWhitespace: true });
 
-const { outputFiles } = buildSync({
-  entryPoints: [...entries].map((name) => join(folder, name)),
-  outdir: folder,
-  bundle: true,
-  // One copy of what several entries share: an `AffectLensError` is one class.
-  splitting: true,
-  chunkNames: "[name]-[hash]",
-  external: [...Object.keys(peerDependencies), "./inline-engine.js", `./${GLUE}`],
-  format: "esm",
-  write: false,
-  ...SHORT,
-});
+/**
+ * The entries as scripts, and beside them what several share: an `AffectLensError` is one class to the page.
+ *
+ * @param {string[]} names
+ */
+function bundle(names) {
+  const { outputFiles } = buildSync({
+    entryPoints: names.map((name) => join(folder, name)),
+    outdir: folder,
+    bundle: true,
+    splitting: true,
+    chunkNames: "[name]-[hash]",
+    external: [...Object.keys(peerDependencies), "./inline-engine.js", `./${GLUE}`],
+    format: "esm",
+    write: false,
+    ...SHORT,
+  });
+  return outputFiles;
+}
+
+// A worker shares nothing with its page.
+const alone = [...entries].filter((name) => name.endsWith("worker.js") || UNPUBLISHED.includes(name));
+const outputFiles = [[...entries].filter((name) => !alone.includes(name)), ...alone.map((name) => [name])].flatMap(bundle);
 const { code } = transformSync(readFileSync(join(folder, GLUE), "utf8"), SHORT);
 for (const name of readdirSync(folder).filter((file) => file.endsWith(".js") && !SCRIPTS.includes(file))) {
   rmSync(join(folder, name));

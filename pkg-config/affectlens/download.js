@@ -25,15 +25,20 @@ export async function* download(url, init) {
   const ended = new AbortController();
   const late = () => missing(url, `stopped coming: nothing was sent for ${SILENCE_MS / 1000} s`);
   let count = 0;
+  /** @type {Silence | undefined} */
+  let silence;
   try {
     const answer = fetch(url, { credentials: "same-origin", signal: ended.signal, ...init });
     const response = await within(SILENCE_MS, answer, late);
     if (!response.ok) throw missing(url, `answered ${response.status}${response.status === 404 ? HINT : ""}`);
     if (isPage(response)) throw missing(url, `answered with a page instead of a file${HINT}`);
     const reader = response.body?.getReader();
+    silence = new Silence(() => void reader?.cancel());
     while (reader) {
-      const { done, value } = await within(SILENCE_MS, reader.read(), late);
+      const { done, value } = await reader.read();
+      if (silence.isTooLong) throw late();
       if (done) return;
+      silence.end();
       count += value.length;
       yield value;
     }
@@ -42,7 +47,45 @@ export async function* download(url, init) {
     const reason = count > 0 ? `broke off after ${count} bytes: ${textOf(cause)}` : explainRefusal(url, cause);
     throw missing(url, reason, cause);
   } finally {
+    silence?.stop();
     ended.abort();
+  }
+}
+
+/** Since when nothing was heard: one timer for all pieces, since one for each would cost more than to read it. */
+class Silence {
+  #sinceMs = performance.now();
+  #timer = this.#wait(SILENCE_MS);
+  #meet;
+  /** Whether it was met: nothing is waited for any more. */
+  isTooLong = false;
+
+  /** @param {() => void} meet called once it is too long */
+  constructor(meet) {
+    this.#meet = meet;
+  }
+
+  end() {
+    this.#sinceMs = performance.now();
+  }
+
+  stop() {
+    clearTimeout(this.#timer);
+  }
+
+  /** @param {number} limitMs */
+  #wait(limitMs) {
+    return setTimeout(() => this.#look(), limitMs);
+  }
+
+  #look() {
+    const leftMs = this.#sinceMs + SILENCE_MS - performance.now();
+    if (leftMs > 0) {
+      this.#timer = this.#wait(leftMs);
+      return;
+    }
+    this.isTooLong = true;
+    this.#meet();
   }
 }
 

@@ -5,12 +5,16 @@ import { MODULE_BYTES } from "./module-size.js";
 
 /** @typedef {import("./weights.js").OnBytes} OnBytes */
 
+/** So often at most is told of pieces, which come by the thousand. */
+const TELL_EVERY_MS = 20;
+
 /** Downloads that are told as one. */
 export class Downloads {
   /** Nothing before their sizes are known. @type {Parameters<OnBytes>[0] | undefined} */
   #weights;
   #module = { loadedBytes: 0, totalBytes: MODULE_BYTES };
   #onBytes;
+  #toldMs = -Infinity;
 
   /** @param {OnBytes} onBytes called whenever there are more; the total is 0 until that of the weights is known */
   constructor(onBytes) {
@@ -50,13 +54,14 @@ export class Downloads {
   }
 
   #tell() {
-    const { loadedBytes, totalBytes } = this.#module;
+    const module = this.#module;
     const weights = this.#weights;
-    this.#onBytes({
-      loadedBytes: (weights?.loadedBytes ?? 0) + loadedBytes,
-      // A module from another address may be larger than ours.
-      totalBytes: weights ? weights.totalBytes + Math.max(totalBytes, loadedBytes) : 0,
-      cached: weights?.cached ?? false,
-    });
+    const loadedBytes = (weights?.loadedBytes ?? 0) + module.loadedBytes;
+    // A module from another address may be larger than ours.
+    const totalBytes = weights ? weights.totalBytes + Math.max(module.totalBytes, module.loadedBytes) : 0;
+    const nowMs = performance.now();
+    if (loadedBytes !== totalBytes && nowMs - this.#toldMs < TELL_EVERY_MS) return;
+    this.#toldMs = nowMs;
+    this.#onBytes({ loadedBytes, totalBytes, cached: weights?.cached ?? false });
   }
 }
