@@ -56,7 +56,7 @@ enum Kind {
         /// Channels of the stem.
         channels: usize,
     },
-    S3d,
+    S3d(s3d::Size),
     SlowFast {
         /// Channels of the slow pathway's stem.
         channels: usize,
@@ -66,7 +66,7 @@ enum Kind {
 }
 
 impl ClipConfig {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::R3D_18,
         Self::R2PLUS1D_18,
         Self::S3D,
@@ -76,6 +76,7 @@ impl ClipConfig {
         Self::SWIN3D_T,
         Self::TEST,
         Self::R2PLUS1D_TEST,
+        Self::S3D_TEST,
         Self::SLOWFAST_TEST,
         Self::VIDEOMAE_TEST,
         Self::SWIN3D_TEST,
@@ -103,7 +104,7 @@ impl ClipConfig {
     /// S3D over 16 frames: 2 moments of 1024 features.
     pub const S3D: Self = Self {
         name: "s3d",
-        kind: Kind::S3d,
+        kind: Kind::S3d(s3d::Size::PUBLISHED),
         ..Self::R3D_18
     };
     /// SlowFast-R50 over 16 frames: 16 moments of 2304 features.
@@ -153,6 +154,13 @@ impl ClipConfig {
             is_factored: true,
             channels: 4,
         },
+        ..Self::TEST
+    };
+    /// S3D with few channels and blocks, for the same: 2 moments of 104 features.
+    #[doc(hidden)]
+    pub const S3D_TEST: Self = Self {
+        name: "s3d-test",
+        kind: Kind::S3d(s3d::Size::SMALL),
         ..Self::TEST
     };
     /// SlowFast with few channels, for the same: 16 moments of 288 features.
@@ -294,7 +302,7 @@ impl ClipConfig {
     pub fn width(&self) -> usize {
         match self.kind {
             Kind::ResNet { channels, .. } => resnet::width(channels),
-            Kind::S3d => s3d::WIDTH,
+            Kind::S3d(size) => size.width(),
             Kind::SlowFast { channels } => slowfast::width(channels),
             Kind::VideoMae(config) => config.width,
             Kind::Swin(config) => config.width(),
@@ -312,7 +320,7 @@ impl ClipConfig {
                 is_factored,
                 channels,
             } => resnet::describe(walk, is_factored, channels, self.frames, input)?,
-            Kind::S3d => s3d::describe(walk, self.frames, input)?,
+            Kind::S3d(size) => s3d::describe(walk, size, self.frames, input)?,
             Kind::SlowFast { channels } => slowfast::describe(walk, channels, self.frames, input)?,
             Kind::VideoMae(config) => config.describe(walk, self.frames, self.side, input)?,
             Kind::Swin(config) => config.describe(walk, self.frames, self.side, input)?,

@@ -10,8 +10,34 @@ use crate::architecture::clip_layer::{ClipConvolution, ClipConvolutionConfig, Cl
 use crate::architecture::layer::Place;
 use crate::architecture::walk::Walk;
 
-/// Features of a moment.
-pub(super) const WIDTH: usize = 1024;
+/// How much of the network there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Size {
+    /// The published channels to one here: 1, 2, 4 or 8.
+    divisor: usize,
+    /// Blocks before each pooling, at most.
+    blocks: usize,
+}
+
+impl Size {
+    pub(super) const PUBLISHED: Self = Self {
+        divisor: 1,
+        blocks: usize::MAX,
+    };
+    /// Shallow too: through all layers, without shortcuts, nothing is learned in seconds.
+    pub(super) const SMALL: Self = Self {
+        divisor: 8,
+        blocks: 1,
+    };
+
+    /// Features of a moment.
+    pub(super) fn width(self) -> usize {
+        let last = BLOCKS
+            .iter()
+            .flat_map(|stage| stage.iter().take(self.blocks));
+        last.last().map_or(0, Inception::outputs) / self.divisor
+    }
+}
 
 /// Added to the variance of batch norms.
 const EPSILON: f64 = 1e-3;
@@ -58,21 +84,23 @@ const BLOCKS: [&[Inception]; 3] = [
 /// Walks the network; gives the means of the last frames.
 pub(super) fn describe<W: Walk>(
     walk: &mut W,
+    Size { divisor, blocks }: Size,
     frames: usize,
     input: &W::Map,
 ) -> Result<W::Map, W::Error> {
     let layer = |number: usize| Place::same(format!("features.{number}"));
     let mut clip = Clip { walk, frames };
     let [first, second, pools @ ..] = POOLS;
-    let maps = clip.separable(&layer(0), [3, 64], 7, 2, input)?;
+    let [stem, mut inputs] = [64, 192].map(|channels| channels / divisor);
+    let maps = clip.separable(&layer(0), [3, stem], 7, 2, input)?;
     let maps = clip.pool(first, &maps);
-    let maps = clip.pointwise(&layer(2), [64, 64], &maps)?;
-    let maps = clip.separable(&layer(3), [64, 192], 3, 1, &maps)?;
+    let maps = clip.pointwise(&layer(2), [stem, stem], &maps)?;
+    let maps = clip.separable(&layer(3), [stem, inputs], 3, 1, &maps)?;
     let mut maps = clip.pool(second, &maps);
-    let mut inputs = 192;
-    for (stage, blocks) in BLOCKS.into_iter().enumerate() {
-        for block in blocks {
-            maps = clip.inception(&layer(block.number), block, inputs, &maps)?;
+    for (stage, members) in BLOCKS.into_iter().enumerate() {
+        for block in members.iter().take(blocks) {
+            let block = block.divided(divisor);
+            maps = clip.inception(&layer(block.number), &block, inputs, &maps)?;
             inputs = block.outputs();
         }
         if let Some(pool) = pools.get(stage) {
@@ -83,6 +111,17 @@ pub(super) fn describe<W: Walk>(
 }
 
 impl Inception {
+    fn divided(&self, divisor: usize) -> Self {
+        Self {
+            number: self.number,
+            pointwise: self.pointwise / divisor,
+            separable: self
+                .separable
+                .map(|branch| branch.map(|channels| channels / divisor)),
+            pooled: self.pooled / divisor,
+        }
+    }
+
     fn outputs(&self) -> usize {
         self.pointwise
             + self
