@@ -65,6 +65,6 @@ pub use valence_arousal::{
 };
 pub use violence::{
     Augmentation, Boundary, ClassWeighting, Fold, FrameLoss, HeadRecipe, PartScores,
-    TrainedNetwork, TrainedViolence, ViolenceError, ViolenceNetwork, ViolenceRecipe,
+    TrainedNetwork, TrainedViolence, VideoFrames, ViolenceError, ViolenceNetwork, ViolenceRecipe,
     ViolenceReport, ViolenceScore, head_recipe, mean_and_spread, settings_for, train_end_to_end,
 };

@@ -18,7 +18,7 @@ mod scores;
 mod temporal;
 mod training;
 
-pub use end_to_end::{TrainedNetwork, ViolenceNetwork, train_end_to_end};
+pub use end_to_end::{TrainedNetwork, VideoFrames, ViolenceNetwork, train_end_to_end};
 pub use error::ViolenceError;
 pub use head::{Fold, HeadRecipe, PartScores, head_recipe, settings_for};
 pub use recipe::{Augmentation, Boundary, ClassWeighting, FrameLoss, ViolenceRecipe};

@@ -215,7 +215,7 @@ impl Args {
             (backbone, published),
             |side| {
                 let source = VideoSource::Dvd(Dvd::new(root));
-                Ok(source.pictures(side, None, &Terminal::default())?)
+                Ok(source.pictures(side, None, None, &Terminal::default())?)
             },
             &recipe,
             self.device,

@@ -267,12 +267,18 @@ impl Args {
                 settings.head.name()
             );
         }
-        let checkpoint = self.checkpoint(recipe, &file_sha256(published)?);
+        let (weights, options) = (self.weights.as_deref(), &self.second_stream);
+        let second = options.open(settings.head, None, weights, self.device)?;
+        let mut key = file_sha256(published)?;
+        if let Some(second) = &second {
+            key = format!("{key} {}", second.key());
+        }
+        let checkpoint = self.checkpoint(recipe, &key);
         let trained = train_on_pictures(
             (self.backbone(), published),
             |side| {
                 let rate = self.frames_per_second(recipe);
-                Ok(source.pictures(side, rate, &Terminal::default())?)
+                Ok(source.pictures(side, rate, second.as_ref(), &Terminal::default())?)
             },
             settings,
             self.device,

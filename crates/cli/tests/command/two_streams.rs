@@ -204,9 +204,6 @@ fn a_head_that_reads_skeletons_is_trained_and_scored() {
     );
     let plain = format!("{TRAIN} {COMMON} --skeleton skeleton");
     assert!(fail(folder, &plain).contains("--skeleton: a `tcn` head does not read skeletons"));
-    let whole =
-        format!("{train} --end-to-end --published p.safetensors --backbone-out b.safetensors");
-    assert!(fail(folder, &whole).contains("is trained on features of a frozen backbone"));
     fs::write(folder.join("skeleton/Validation/v4.npy"), b"no file").expect("writable");
     let (_, error) = succeed(folder, &format!("{evaluate} --skeleton skeleton"));
     assert!(
@@ -225,6 +222,50 @@ fn a_head_that_reads_skeletons_is_trained_and_scored() {
         message.contains("weights `pose-detector` are not installed"),
         "{message}"
     );
+}
+
+/// The run that is ended goes on to the same parameters, and the head that was trained reads the backbone that was.
+#[test]
+fn a_backbone_is_trained_with_a_head_that_reads_skeletons() {
+    let folder = filmed();
+    let folder = folder.path();
+    let backbone = TrainableBackbone::init("convnext-test", 3, &Device::flex());
+    let published = backbone.expect("is known").to_weights();
+    let path = folder.join("published.safetensors");
+    published.write(&path, Precision::Single).expect("writable");
+    let train = format!(
+        "{TRAIN} {COMMON} --head skeleton-gated-tcn --skeleton skeleton --end-to-end --published published.safetensors \
+         --backbone-out convnext-test.safetensors"
+    );
+    let (out, error) = succeed(folder, &format!("{train} --epochs 6 --resume run"));
+    let report: Value = serde_json::from_str(&out).expect("one line of JSON");
+    let epochs = report["epochs"].as_array().expect("epochs");
+    let losses: Vec<f64> = epochs
+        .iter()
+        .map(|it| it["loss"].as_f64().expect("a number"))
+        .collect();
+    let least = losses.iter().copied().fold(f64::INFINITY, f64::min);
+    assert!(least < 0.9 * losses[0], "{losses:?}");
+    assert!(error.contains("video `v5` has no skeletons"), "{error}");
+    let read = |name: &str| Weights::read(&folder.join(name)).expect("was trained");
+    let head = read("violence-head.safetensors");
+    let before = canonical_weights("convnext-test", &PublishedWeights::Named(published));
+    let after = read("convnext-test.safetensors");
+    assert!(!before.expect("is whole").iter().eq(after.iter()));
+
+    // All epochs are there: what they came to is written again.
+    let again = train
+        .replace("violence-head", "again")
+        .replace("convnext-test.safe", "b.safe");
+    succeed(folder, &format!("{again} --epochs 6 --resume run"));
+    assert!(head.iter().eq(read("again.safetensors").iter()));
+    let other = format!("{train} --epochs 6 --resume run --strict");
+    assert!(fail(folder, &other).contains("video `v5` has no skeletons"));
+
+    let evaluate = format!("evaluate violence {COMMON} --json --skeleton skeleton");
+    let (scores, _) = succeed(folder, &evaluate);
+    let scores: Value = serde_json::from_str(&scores).expect("one line of JSON");
+    assert_eq!(scores["count"], 22);
 }
 
 #[test]

@@ -5,7 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{LabelledVideo, VideoReaderError, reader::sample, times::read_times};
+use super::{
+    LabelledVideo, SecondReader, VideoReaderError, reader::sample, second::SecondFeatures,
+    second_reader::Of, times::read_times,
+};
 use crate::{ClipFile, DvdVideo, Observer, Video, VideoError, picture::read_picture};
 use affectlens::{crop::resize, frame::Frame};
 
@@ -17,8 +20,19 @@ pub struct VideoPictures {
     pub videos: Vec<LabelledVideo>,
     /// Where the frames of each video come from, and which are sampled.
     sources: Vec<(FrameSource, Vec<usize>)>,
+    /// Of each video, where one is read.
+    second: Vec<SecondFeatures>,
     side: u32,
     frames_per_second: Option<f32>,
+}
+
+/// How the videos of a part are read.
+#[derive(Clone, Copy)]
+pub(super) struct Reading<'a> {
+    /// `training` or `validation`.
+    pub(super) part: &'a str,
+    pub(super) second: Option<&'a SecondReader>,
+    pub(super) observer: &'a dyn Observer,
 }
 
 #[derive(Clone, Debug)]
@@ -33,6 +47,7 @@ impl VideoPictures {
         Self {
             videos: Vec::new(),
             sources: Vec::new(),
+            second: Vec::new(),
             side,
             frames_per_second,
         }
@@ -42,17 +57,17 @@ impl VideoPictures {
     pub(super) fn push_clip(
         &mut self,
         clip: &ClipFile,
-        observer: &dyn Observer,
+        reading: Reading<'_>,
     ) -> Result<(), VideoReaderError> {
         let labels = |frames| vec![Some(clip.violent); frames];
-        self.push_file(&clip.name, &clip.path, labels, observer)
+        self.push_file(&clip.name, &clip.path, labels, reading)
     }
 
     /// Adds a video of DVD; one that cannot be read is a complaint.
     pub(super) fn push_dvd(
         &mut self,
         video: DvdVideo,
-        observer: &dyn Observer,
+        reading: Reading<'_>,
     ) -> Result<(), VideoReaderError> {
         let name = video.id.clone();
         let known = video.labels.clone();
@@ -61,10 +76,10 @@ impl VideoPictures {
             false => known,
         };
         match (&video.video, video.files.is_empty()) {
-            (Some(file), true) => self.push_file(&name, file, labels, observer),
+            (Some(file), true) => self.push_file(&name, file, labels, reading),
             _ => {
                 let labels = labels(video.len());
-                self.push(name, FrameSource::Files(video), &labels, None)
+                self.push(name, FrameSource::Files(video), &labels, None, reading)
             }
         }
     }
@@ -74,8 +89,9 @@ impl VideoPictures {
         name: &str,
         path: &Path,
         labels: impl FnOnce(usize) -> Vec<Option<bool>>,
-        observer: &dyn Observer,
+        reading: Reading<'_>,
     ) -> Result<(), VideoReaderError> {
+        let Reading { observer, .. } = reading;
         let times_ms = match read_times(path) {
             Ok((times_ms, complaint)) if times_ms.is_empty() => {
                 let reason = complaint.unwrap_or_else(|| "the video is empty".to_owned());
@@ -98,7 +114,7 @@ impl VideoPictures {
         };
         let source = FrameSource::Video(path.to_owned());
         let labels = labels(times_ms.len());
-        self.push(name.to_owned(), source, &labels, Some(&times_ms))
+        self.push(name.to_owned(), source, &labels, Some(&times_ms), reading)
     }
 
     fn push(
@@ -107,8 +123,30 @@ impl VideoPictures {
         source: FrameSource,
         labels: &[Option<bool>],
         times_ms: Option<&[f64]>,
+        reading: Reading<'_>,
     ) -> Result<(), VideoReaderError> {
         let sampled = sample(&name, labels.len(), times_ms, self.frames_per_second)?;
+        if let Some(reader) = reading.second {
+            let video = Of {
+                name: &name,
+                part: reading.part,
+                frames: labels.len(),
+            };
+            // A mirrored picture of a clip has the second stream of the picture itself.
+            match reader.read(video, false, reading.observer) {
+                Ok(second) => self.second.push(second.select(&sampled)),
+                Err(error) => {
+                    let error = match error.into_failure() {
+                        Ok(failure) => return Err(failure),
+                        Err(error) => error,
+                    };
+                    reading
+                        .observer
+                        .complain(&format_args!("skipped `{name}`: {error}"));
+                    return Ok(());
+                }
+            }
+        }
         self.videos.push(LabelledVideo {
             name,
             labels: sampled.iter().map(|frame| labels[*frame]).collect(),
@@ -139,6 +177,16 @@ impl VideoPictures {
             }
             FrameSource::Video(path) => read_frames(path, &frames, self.side),
         }
+    }
+
+    /// Numbers of the second stream of some frames, one frame after the other; `None` where none is read.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such video.
+    pub fn second(&self, video: usize, frames: &[usize]) -> Option<Vec<f32>> {
+        let is_read = !self.second.is_empty();
+        is_read.then(|| self.second[video].clip(frames, &mut || false))
     }
 }
 

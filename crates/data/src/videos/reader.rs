@@ -121,7 +121,7 @@ struct Read {
 
 impl SkipError {
     /// What ends everything: a failure of the network, or a second stream that must not be missing.
-    fn into_failure(self) -> Result<VideoReaderError, Self> {
+    pub(super) fn into_failure(self) -> Result<VideoReaderError, Self> {
         match self {
             Self::File {
                 error:

@@ -1,6 +1,8 @@
 //! Where videos with labels come from.
 
-use super::{VideoPictures, VideoReader, VideoReaderError, Videos};
+use super::{
+    SecondReader, VideoPictures, VideoReader, VideoReaderError, Videos, pictures::Reading,
+};
 use crate::{ClipFile, ClipFolders, Dvd, DvdVideo, Observer, Part, expect_both_classes};
 
 /// What is trained on and what the epoch is chosen on.
@@ -35,7 +37,8 @@ impl VideoSource {
         })
     }
 
-    /// The same parts as pictures of `side` pixels; videos that cannot be read are complaints.
+    /// The same parts as pictures of `side` pixels, with a second stream where one is read; videos that cannot be read are
+    /// complaints.
     ///
     /// # Errors
     ///
@@ -44,24 +47,33 @@ impl VideoSource {
         &self,
         side: u32,
         frames_per_second: Option<f32>,
+        second: Option<&SecondReader>,
         observer: &dyn Observer,
     ) -> Result<[VideoPictures; 2], VideoReaderError> {
-        let [training, validation] = ["training", "validation"];
-        let clips = |clips: &[ClipFile], part| -> Result<VideoPictures, VideoReaderError> {
-            let mut pictures = VideoPictures::new(side, frames_per_second);
-            let mut read = Vec::new();
-            for (place, clip) in clips.iter().enumerate() {
-                let before = pictures.videos.len();
-                pictures.push_clip(clip, observer)?;
-                read.extend((pictures.videos.len() > before).then_some(place));
-            }
-            expect_both_classes(clips, &read, part)?;
-            Ok(pictures)
-        };
-        let videos = |videos: Vec<DvdVideo>| -> Result<VideoPictures, VideoReaderError> {
+        let [training, validation] = ["training", "validation"].map(|part| Reading {
+            part,
+            second,
+            observer,
+        });
+        if let Some(second) = second {
+            second.warn(observer);
+        }
+        let clips =
+            |clips: &[ClipFile], reading: Reading<'_>| -> Result<VideoPictures, VideoReaderError> {
+                let mut pictures = VideoPictures::new(side, frames_per_second);
+                let mut read = Vec::new();
+                for (place, clip) in clips.iter().enumerate() {
+                    let before = pictures.videos.len();
+                    pictures.push_clip(clip, reading)?;
+                    read.extend((pictures.videos.len() > before).then_some(place));
+                }
+                expect_both_classes(clips, &read, reading.part)?;
+                Ok(pictures)
+            };
+        let videos = |videos: Vec<DvdVideo>, reading| -> Result<VideoPictures, VideoReaderError> {
             let mut pictures = VideoPictures::new(side, frames_per_second);
             for video in videos {
-                pictures.push_dvd(video, observer)?;
+                pictures.push_dvd(video, reading)?;
             }
             Ok(pictures)
         };
@@ -73,8 +85,8 @@ impl VideoSource {
                 [clips(whole, training)?, clips(&[], validation)?]
             }
             Self::Dvd(dvd) => [
-                videos(dvd.read(Part::Training)?)?,
-                videos(dvd.read(Part::Validation)?)?,
+                videos(dvd.read(Part::Training)?, training)?,
+                videos(dvd.read(Part::Validation)?, validation)?,
             ],
         })
     }

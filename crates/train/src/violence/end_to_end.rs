@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::{
     module::{Module, ParamId},
-    tensor::{Device, Tensor},
+    tensor::{Device, Tensor, TensorData},
 };
 use rand::rngs::StdRng;
 
@@ -19,7 +19,7 @@ use affectlens::{
     backbone::TrainableBackbone,
     crop,
     frame::Frame,
-    head::{TemporalConfig, TemporalHead},
+    head::{FusionKind, SecondStream, TemporalConfig, TemporalHead, TemporalKind},
     weights::{Normalisation, Weights},
     windowing::Windows,
 };
@@ -36,11 +36,12 @@ pub struct ViolenceNetwork {
 }
 
 impl ViolenceNetwork {
-    /// A backbone with a head of random weights.
+    /// A backbone with a head of random weights, which may read a second stream.
     pub fn new(encoder: TrainableBackbone, recipe: &ViolenceRecipe, device: &Device) -> Self {
+        let second = recipe.head.fusion().map(FusionKind::stream);
         let config = TemporalConfig {
             kind: recipe.head,
-            features: encoder.facts().width,
+            features: encoder.facts().width + second.map_or(0, SecondStream::width),
         };
         Self {
             head: config.init(recipe.seed, device),
@@ -53,10 +54,15 @@ impl ViolenceNetwork {
     /// # Shapes
     ///
     /// - frames: `[clips * time, 3, side, side]`, normalised as the backbone says, clip after clip
+    /// - second: `[clips, time, width]`, for a head that reads a second stream
     /// - output: `[clips, time, 2]`, not violent and violent, before softmax
-    pub fn forward(&self, frames: Tensor<4>, clips: usize) -> Tensor<3> {
+    pub fn forward(&self, frames: Tensor<4>, clips: usize, second: Option<Tensor<3>>) -> Tensor<3> {
         let [count, ..] = frames.dims();
         let features = self.encoder.forward_clips(frames, clips);
+        let features = match second {
+            Some(second) => Tensor::cat(vec![features, second], 2),
+            None => features,
+        };
         self.head.forward_moments(features, count / clips.max(1))
     }
 
@@ -89,27 +95,46 @@ pub struct TrainedNetwork {
     pub report: ViolenceReport,
 }
 
+/// Frames of a video as they are trained on.
+#[derive(Clone, Debug)]
+pub struct VideoFrames {
+    /// `None` where one cannot be read.
+    pub pictures: Vec<Option<Frame>>,
+    /// Numbers of the second stream, one frame after the other; `None` where none is read.
+    pub second: Option<Vec<f32>>,
+}
+
+impl From<Vec<Option<Frame>>> for VideoFrames {
+    fn from(pictures: Vec<Option<Frame>>) -> Self {
+        Self {
+            pictures,
+            second: None,
+        }
+    }
+}
+
 /// Trains backbone and head together on `device`, an autodiff device that the network lives on; the epoch with the
 /// highest macro-F1 on the validation clips is kept, the last one without validation videos.
 ///
-/// `frames` gives some frames of a video of a part, each `side` by `side` pixels, `None` where one cannot be read.
+/// `frames` gives some frames of a video of a part, each `side` by `side` pixels. What gives the numbers of a second stream is not
+/// trained.
 ///
 /// # Errors
 ///
-/// [`ViolenceError`] as [`HeadRecipe::train`](super::HeadRecipe::train), those of `frames`, for frames of another size, and
-/// for a head that reads a second stream.
+/// [`ViolenceError`] as [`HeadRecipe::train`](super::HeadRecipe::train), those of `frames`, for frames of another size, for a
+/// head that reads a second stream where there is none, and for one over the moments of a network over clips.
 pub fn train_end_to_end(
     network: ViolenceNetwork,
     device: &Device,
     [training, validation]: [&[LabelledVideo]; 2],
-    frames: impl Fn(Part, usize, &[usize]) -> Result<Vec<Option<Frame>>, ViolenceError>,
+    frames: impl Fn(Part, usize, &[usize]) -> Result<VideoFrames, ViolenceError>,
     recipe: &ViolenceRecipe,
     checkpoint: Option<&Path>,
     on_event: impl FnMut(TrainingEvent<'_, ViolenceScore>),
 ) -> Result<TrainedNetwork, ViolenceError> {
     let head = network.head.config().kind;
-    if head.fusion().is_some() {
-        return Err(ViolenceError::FrozenOnly { head: head.name() });
+    if head.fusion().is_some() && network.encoder.clip().is_some() {
+        return Err(ViolenceError::SingleFrames { head: head.name() });
     }
     check_window_length(&network.head, recipe.length)?;
     if let Some(clip) = network.encoder.clip()
@@ -125,6 +150,7 @@ pub fn train_end_to_end(
     let facts = network.encoder.facts();
     let pictures = Pictures {
         read: frames,
+        head,
         parts: [training, validation],
         windows,
         augmentation: recipe.augmentation,
@@ -144,6 +170,7 @@ pub fn train_end_to_end(
 /// Pictures of the frames, read anew for each clip.
 struct Pictures<'a, F> {
     read: F,
+    head: TemporalKind,
     parts: [&'a [LabelledVideo]; 2],
     windows: Windows,
     augmentation: Augmentation,
@@ -155,11 +182,11 @@ struct Pictures<'a, F> {
 
 impl<F> ClipSource for Pictures<'_, F>
 where
-    F: Fn(Part, usize, &[usize]) -> Result<Vec<Option<Frame>>, ViolenceError>,
+    F: Fn(Part, usize, &[usize]) -> Result<VideoFrames, ViolenceError>,
 {
     type Network = ViolenceNetwork;
-    /// Pictures of all clips, and the number of clips.
-    type Frames = (Tensor<4>, usize);
+    /// Pictures of all clips, the number of clips, and the second stream of them where the head reads one.
+    type Frames = (Tensor<4>, usize, Option<Tensor<3>>);
 
     fn parameters(network: &ViolenceNetwork) -> Vec<(String, ParamId)> {
         network.parameters()
@@ -175,12 +202,26 @@ where
             Part::Training => (self.parts[0], self.device.clone()),
             Part::Validation => (self.parts[1], self.device.clone().inner()),
         };
+        let stream = self.head.fusion().map(FusionKind::stream);
         let mut pictures = Vec::with_capacity(clips.len() * self.windows.length());
+        let mut numbers = Vec::new();
         for clip in clips {
             let frames = videos[clip.video].labels.len();
             let frames = self.windows.frames(clip.start, frames);
             let read = (self.read)(part, clip.video, &frames)?;
-            let clip = whole_clip(read, self.side);
+            if let Some(stream) = stream {
+                let second = read.second.unwrap_or_default();
+                if second.len() != frames.len() * stream.width() {
+                    return Err(ViolenceError::SecondStream {
+                        head: self.head.name(),
+                        stream: stream.name(),
+                        second: stream.width(),
+                        got: second.len() / frames.len().max(1),
+                    });
+                }
+                numbers.extend(second);
+            }
+            let clip = whole_clip(read.pictures, self.side);
             pictures.extend(match random.as_deref_mut() {
                 Some(random) => augment_clip(clip, self.augmentation, random),
                 None => clip,
@@ -188,11 +229,16 @@ where
         }
         let batch = crop::batch(&pictures, &self.normalisation, &device)
             .map_err(|error| ViolenceError::Frames(error.to_string()))?;
-        Ok((batch.permute([0, 3, 1, 2]), clips.len()))
+        let second = stream.map(|stream| {
+            let shape = [clips.len(), self.windows.length(), stream.width()];
+            Tensor::from_data(TensorData::new(numbers, shape), &device)
+        });
+        Ok((batch.permute([0, 3, 1, 2]), clips.len(), second))
     }
 
-    fn logits(&self, network: &ViolenceNetwork, (frames, clips): Self::Frames) -> Tensor<3> {
-        network.forward(frames, clips)
+    fn logits(&self, network: &ViolenceNetwork, frames: Self::Frames) -> Tensor<3> {
+        let (frames, clips, second) = frames;
+        network.forward(frames, clips, second)
     }
 }
 
@@ -216,7 +262,6 @@ fn whole_clip(read: Vec<Option<Frame>>, side: u32) -> Vec<Frame> {
 mod tests {
     use super::*;
     use crate::state;
-    use affectlens::head::TemporalKind;
 
     /// Violence is red here, and the rest blue.
     fn videos() -> Vec<LabelledVideo> {
@@ -260,9 +305,8 @@ mod tests {
         let frames = |_: Part, video: usize, frames: &[usize]| {
             let label = |frame: usize| videos[video].labels[frame] == Some(true);
             let frames = frames.iter();
-            Ok(frames
-                .map(|&frame| (frame != 1).then(|| picture(label(frame), frame)))
-                .collect())
+            let frames = frames.map(|&frame| (frame != 1).then(|| picture(label(frame), frame)));
+            Ok(frames.collect::<Vec<_>>().into())
         };
         let run = |checkpoint: Option<&Path>| {
             let encoder = TrainableBackbone::init("convnext-test", 1, &device).expect("is known");
@@ -323,9 +367,8 @@ mod tests {
         let frames = |_: Part, video: usize, frames: &[usize]| {
             let label = |frame: usize| videos[video].labels[frame] == Some(true);
             let frames = frames.iter();
-            Ok(frames
-                .map(|&frame| (frame != 1).then(|| picture(label(frame), frame)))
-                .collect())
+            let frames = frames.map(|&frame| (frame != 1).then(|| picture(label(frame), frame)));
+            Ok(frames.collect::<Vec<_>>().into())
         };
         let run = |recipe: &ViolenceRecipe| {
             let encoder = TrainableBackbone::init("r3d-test", 1, &device).expect("is known");
@@ -347,6 +390,55 @@ mod tests {
         assert_eq!(
             run(&short).expect_err("too short").to_string(),
             "clips have 8 frames, `r3d-test` looks at 16 at a time"
+        );
+    }
+
+    #[test]
+    fn backbone_and_head_learn_beside_a_second_stream() {
+        // Pictures tell nothing here, and one number of the skeletons everything.
+        let device = Device::flex().autodiff();
+        let recipe = ViolenceRecipe {
+            head: TemporalKind::from_name("skeleton-gated-tcn").expect("is one"),
+            length: 4,
+            step: 1,
+            epochs: 8,
+            accumulate: 1,
+            learning_rate: 1e-3,
+            backbone_multiplier: 1.0,
+            augmentation: Augmentation::Flip,
+            ..ViolenceRecipe::default()
+        };
+        let videos = videos();
+        let run = |width: usize| {
+            let frames = |_: Part, video: usize, frames: &[usize]| {
+                let rows = frames.iter().flat_map(|&frame| {
+                    let violent = videos[video].labels[frame] == Some(true);
+                    let mut row = vec![0.1; width];
+                    row[7] = if violent { 3.0 } else { -3.0 };
+                    row
+                });
+                Ok(VideoFrames {
+                    second: Some(rows.collect()),
+                    pictures: frames.iter().map(|_| Some(picture(true, 3))).collect(),
+                })
+            };
+            let encoder = TrainableBackbone::init("convnext-test", 1, &device).expect("is known");
+            let network = ViolenceNetwork::new(encoder, &recipe, &device);
+            let parts = [videos.as_slice(), &[]];
+            train_end_to_end(network, &device, parts, frames, &recipe, None, |_| {})
+        };
+        let trained = run(406).expect("valid data");
+        let losses: Vec<f64> = trained.report.epochs.iter().map(|it| it.loss).collect();
+        let least = losses.iter().copied().fold(f64::INFINITY, f64::min);
+        assert!(least < 0.8 * losses[0], "{losses:?}");
+        let before = TrainableBackbone::init("convnext-test", 1, &device).expect("is known");
+        assert_ne!(trained.network.backbone_weights(), before.to_weights());
+        let error = run(405).expect_err("too few numbers");
+        assert!(
+            error
+                .to_string()
+                .starts_with("head `skeleton-gated-tcn` reads skeletons behind"),
+            "{error}"
         );
     }
 

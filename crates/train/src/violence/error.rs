@@ -57,12 +57,6 @@ pub enum ViolenceError {
         /// Values that came.
         got: usize,
     },
-    /// A head over two streams cannot be trained together with its backbone.
-    #[error("head `{head}` is trained on features of frozen backbones, not together with one")]
-    FrozenOnly {
-        /// Name of the kind of head.
-        head: &'static str,
-    },
     /// A head reads features of every frame, and there are those of clips.
     #[error(
         "head `{head}` reads features of single frames, got those of a network over clips; expected a head such as \

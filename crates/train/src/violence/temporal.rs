@@ -22,10 +22,6 @@ impl HeadRecipe for TemporalRecipe {
         &self.settings
     }
 
-    fn trains_backbone(&self) -> bool {
-        self.settings.head.fusion().is_none()
-    }
-
     fn train(
         &self,
         data: [&VideoData; 2],

@@ -14,7 +14,7 @@ use affectlens::{
 };
 use affectlens_data::{Part, VideoPictures};
 use affectlens_train::{
-    ViolenceError, ViolenceNetwork, ViolenceRecipe, ViolenceReport, train_end_to_end,
+    VideoFrames, ViolenceError, ViolenceNetwork, ViolenceRecipe, ViolenceReport, train_end_to_end,
 };
 
 /// Backbone and head that were trained together.
@@ -44,7 +44,10 @@ pub(crate) fn train_on_pictures(
             Part::Validation => validation,
         };
         let read = pictures.frames(video, frames);
-        read.map_err(|error| ViolenceError::Frames(error.to_string()))
+        Ok(VideoFrames {
+            pictures: read.map_err(|error| ViolenceError::Frames(error.to_string()))?,
+            second: pictures.second(video, frames),
+        })
     };
     let trained = train_end_to_end(
         ViolenceNetwork::new(encoder, recipe, &device),
