@@ -60,25 +60,26 @@ pub struct Lens {
 }
 
 impl Lens {
-    /// Puts the networks of the parts that are given on the device.
+    /// Puts the networks of the parts that are given on the device. Weights go as they are taken over: a page's memory never
+    /// shrinks.
     ///
     /// # Errors
     ///
     /// [`LensError`] if weights do not fit or the GPU refuses a kernel.
     pub async fn load(
-        weights: &LensWeights,
+        weights: LensWeights,
         tasks: Tasks,
         device: &OpenedDevice,
     ) -> Result<Self, LensError> {
-        let faces = match &weights.faces {
+        let faces = match weights.faces {
             Some(weights) => Some(FaceLens::load(weights, tasks, device).await?),
             None => None,
         };
-        let violence = match &weights.violence {
+        let violence = match weights.violence {
             Some(weights) => Some(ViolenceLens::load(weights, device).await?),
             None => None,
         };
-        let people = match &weights.people {
+        let people = match weights.people {
             Some(weights) => Some(PeopleLens::load(weights, device).await?),
             None => None,
         };

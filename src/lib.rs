@@ -29,7 +29,7 @@
 //!         |_, file: PathBuf| Weights::read(&file).map_err(Box::<dyn Error>::from),
 //!     )?;
 //!     let device = device::open(DeviceChoice::Auto).await?;
-//!     let mut lens = Lens::load(&weights, tasks, &device).await?;
+//!     let mut lens = Lens::load(weights, tasks, &device).await?;
 //!     for face in lens.analyze(frame, 0.0).await?.faces {
 //!         let label = face.expression.map(|expression| expression.label.name());
 //!         println!("face {}: {label:?}, valence {:?}", face.id, face.valence);

@@ -12,7 +12,7 @@ mod workers;
 
 use std::{cell::RefCell, panic, sync::Once};
 
-use js_sys::JSON;
+use js_sys::{JSON, Uint8Array};
 use serde::Serialize;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 
@@ -75,9 +75,13 @@ async fn open_device(
 }
 
 /// Reads a safetensors file; messages name it as JavaScript does.
-fn parse(file: &str, bytes: &[u8]) -> Result<Weights, JsValue> {
-    Weights::from_safetensors(bytes)
-        .map_err(|error| failure("weights-malformed", &format!("{file}: {error}")))
+fn parse(file: &str, bytes: &Uint8Array) -> Result<Weights, JsValue> {
+    // What lies in the module's own memory stays for good: one tensor at a time.
+    Weights::read_safetensors(bytes.length() as usize, |range| {
+        let [start, end] = [range.start, range.end].map(|it| u32::try_from(it).unwrap_or(u32::MAX));
+        bytes.subarray(start, end).to_vec().into()
+    })
+    .map_err(|error| failure("weights-malformed", &format!("{file}: {error}")))
 }
 
 // Through JSON text, so that numbers read the same as on the command line: 0.93, not 0.9300000071525574.

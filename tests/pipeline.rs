@@ -109,10 +109,12 @@ fn classifier(seed_name: &str) -> Weights {
 
 fn weights() -> LensWeights {
     let faces = FaceWeights {
-        detector: seeded("blazeface-short-range", FaceDetector::load),
+        detector: seeded("blazeface-short-range", |weights, device| {
+            FaceDetector::load(weights, device)
+        }),
         full_range_detector: None,
         classifier: ClassifierWeights {
-            backbone: seeded("faceres", Backbone::load),
+            backbone: seeded("faceres", |weights, device| Backbone::load(weights, device)),
             pretrained: Some(classifier("pretrained")),
             head: Some(classifier("head")),
             valence_arousal_head: None,
@@ -138,7 +140,7 @@ fn picture(width: u32, height: u32) -> Frame {
 
 async fn classify(choice: DeviceChoice) -> ExpressionReport {
     let device = device::open(choice).await.expect("the device opens");
-    let lens = Lens::load(&weights(), TASKS, &device)
+    let lens = Lens::load(weights(), TASKS, &device)
         .await
         .expect("seeded weights fit");
     lens.analyze_face(&picture(150, 190))
@@ -179,7 +181,7 @@ async fn frames_are_counted_and_a_stream_can_start_again() {
     let device = device::open(DeviceChoice::Cpu)
         .await
         .expect("there is always a CPU");
-    let mut lens = Lens::load(&weights(), TASKS, &device)
+    let mut lens = Lens::load(weights(), TASKS, &device)
         .await
         .expect("seeded weights fit");
     let frame = picture(64, 48);
@@ -201,7 +203,9 @@ async fn a_network_by_itself_gives_each_picture_its_own_outputs() {
     let device = device::open(DeviceChoice::Cpu)
         .await
         .expect("there is always a CPU");
-    let weights = seeded("blazeface-short-range", FaceDetector::load);
+    let weights = seeded("blazeface-short-range", |weights, device| {
+        FaceDetector::load(weights, device)
+    });
     let mut network = Network::load(weights, device).expect("seeded weights fit");
     let values = 896 * 17;
     assert_eq!(network.facts().outputs[0].shape, [896, 17]);

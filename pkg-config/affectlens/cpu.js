@@ -91,14 +91,21 @@ export class CpuWorkers {
   }
 
   /**
-   * @param {Uint32Array} program
+   * @param {number} words of a program
    * @returns {number | undefined} its address, unless memory is short
    */
-  load(program) {
-    const heap = this.#opened.heap;
-    const start = heap.take(program.byteLength);
-    if (start !== undefined) new Uint32Array(heap.buffer, start, program.length).set(program);
-    return start;
+  reserve(words) {
+    return this.#opened.heap.take(words * Uint32Array.BYTES_PER_ELEMENT);
+  }
+
+  /**
+   * @param {number} program
+   * @param {number} start
+   * @param {Uint32Array} words of the program, from the place `start` on
+   */
+  write(program, start, words) {
+    const address = program + start * Uint32Array.BYTES_PER_ELEMENT;
+    new Uint32Array(this.#opened.heap.buffer, address, words.length).set(words);
   }
 
   /**

@@ -46,7 +46,7 @@ impl PeopleLens {
     /// # Errors
     ///
     /// [`LensError`] if the weights do not fit or the GPU refuses a kernel.
-    pub async fn load(weights: &PeopleWeights, device: &OpenedDevice) -> Result<Self, LensError> {
+    pub async fn load(weights: PeopleWeights, device: &OpenedDevice) -> Result<Self, LensError> {
         Ok(Self {
             landmarker: load_landmarker(weights, device).await?,
             most: DEFAULT_MOST,
@@ -114,7 +114,7 @@ impl PeopleLens {
 ///
 /// [`LensError`] if the weights do not fit or the GPU refuses a kernel.
 pub(crate) async fn load_landmarker(
-    weights: &PeopleWeights,
+    weights: PeopleWeights,
     device: &OpenedDevice,
 ) -> Result<PoseLandmarker, LensError> {
     let PeopleWeights {

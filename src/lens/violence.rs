@@ -73,12 +73,17 @@ impl ViolenceLens {
     /// # Errors
     ///
     /// [`LensError`] if the weights do not fit or the GPU refuses a kernel.
-    pub async fn load(weights: &ViolenceWeights, device: &OpenedDevice) -> Result<Self, LensError> {
-        let embedder = Embedder::load(weights, device).await?;
-        let head = TemporalPredictor::load(&weights.head)
-            .map_err(LensError::weights(Role::ViolenceHead))?;
-        let settings = ViolenceSettings::read(&weights.head.metadata.extra)?;
-        check_fit(&weights.head, &head, &settings, &embedder)?;
+    pub async fn load(weights: ViolenceWeights, device: &OpenedDevice) -> Result<Self, LensError> {
+        let ViolenceWeights {
+            backbone,
+            head: file,
+            second,
+        } = weights;
+        let embedder = Embedder::load(backbone, &file, second, device).await?;
+        let head =
+            TemporalPredictor::load(&file).map_err(LensError::weights(Role::ViolenceHead))?;
+        let settings = ViolenceSettings::read(&file.metadata.extra)?;
+        check_fit(&file, &head, &settings, &embedder)?;
         let windows = Windows::new(settings.length, settings.step)?;
         let windows = match settings.stride {
             Some(stride) => windows.with_stride(stride)?,
@@ -88,7 +93,7 @@ impl ViolenceLens {
         let lens = Self {
             facts: ViolenceFacts {
                 backbone: embedder.name().to_owned(),
-                head: weights.head.metadata.architecture.clone(),
+                head: file.metadata.architecture.clone(),
                 length: settings.length,
                 frames_per_second: settings.frames_per_second,
                 span_ms: (windows.span() - 1) as f64 * interval.unwrap_or(USUAL_INTERVAL_MS),

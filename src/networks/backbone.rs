@@ -15,6 +15,8 @@ mod plain;
 #[cfg(not(target_family = "wasm"))]
 mod trainable;
 
+use std::borrow::Cow;
+
 use burn::tensor::Tensor;
 
 pub use affectlens_formats::architecture::{
@@ -62,8 +64,13 @@ impl Backbone {
     ///
     /// [`WeightsError::Architecture`] for a name that is not in [`NAMES`]; other [`WeightsError`]s for
     /// a missing, misshapen or unexpected parameter.
-    pub fn load(weights: &Weights, device: &OpenedDevice) -> Result<Self, WeightsError> {
-        let facts = Facts::of_weights(weights)?;
+    pub fn load<'a>(
+        weights: impl Into<Cow<'a, Weights>>,
+        device: &OpenedDevice,
+    ) -> Result<Self, WeightsError> {
+        let weights = weights.into();
+        let facts = Facts::of_weights(&weights)?;
+        let outputs = outputs(&weights)?;
         let side = facts.input_side as usize;
         let mut planner = Plan::of_input(side, side, 3);
         let faces = planner.input();
@@ -71,7 +78,7 @@ impl Backbone {
         let maps: Vec<Map> = [Some(embedding), logits].into_iter().flatten().collect();
         Ok(Self {
             facts,
-            outputs: outputs(weights)?,
+            outputs,
             network: Network::build(planner.finish(&maps), device)
                 .map_err(WeightsError::Network)?,
         })
@@ -126,11 +133,12 @@ impl Backbone {
 /// # Errors
 ///
 /// As [`Backbone::load`].
-pub fn plan(
-    weights: &Weights,
+pub fn plan<'a>(
+    weights: impl Into<Cow<'a, Weights>>,
     planner: &mut Planner,
     faces: Map,
 ) -> Result<(Map, Option<Map>), WeightsError> {
+    let weights = weights.into();
     let architecture = Architecture::backbone(&weights.metadata.architecture)?;
     let mut outputs = plan_network(architecture, weights, planner, faces)?.into_iter();
     let embedding = outputs.next().expect("every backbone embeds");

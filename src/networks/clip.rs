@@ -1,5 +1,7 @@
 //! Networks that turn a clip of frames into features of several moments.
 
+use std::borrow::Cow;
+
 use affectlens_formats::architecture::{Architecture, Classifier};
 use burn::tensor::Tensor;
 use thiserror::Error;
@@ -66,7 +68,11 @@ impl ClipBackbone {
     ///
     /// [`WeightsError::Architecture`] for a name that is not in [`CLIP_NAMES`]; [`WeightsError::Malformed`] for a network of
     /// another input side, or with a classifier; other [`WeightsError`]s for a missing, misshapen or unexpected parameter.
-    pub fn load(weights: &Weights, device: &OpenedDevice) -> Result<Self, WeightsError> {
+    pub fn load<'a>(
+        weights: impl Into<Cow<'a, Weights>>,
+        device: &OpenedDevice,
+    ) -> Result<Self, WeightsError> {
+        let weights = weights.into();
         let name = &weights.metadata.architecture;
         let config = ClipConfig::of_metadata(&weights.metadata)?;
         let config = config.ok_or_else(|| WeightsError::Architecture {
@@ -104,9 +110,9 @@ impl ClipBackbone {
     /// # Panics
     ///
     /// If clips are so small that a layer sees nothing.
-    pub fn of_size(
+    pub fn of_size<'a>(
         config: ClipConfig,
-        weights: &Weights,
+        weights: impl Into<Cow<'a, Weights>>,
         device: &OpenedDevice,
     ) -> Result<Self, WeightsError> {
         let facts = Architecture::Clip(config).facts();
@@ -229,7 +235,10 @@ impl ClipBackbone {
 /// # Errors
 ///
 /// As [`ClipBackbone::of_size`].
-pub(crate) fn plan_clip(config: ClipConfig, weights: &Weights) -> Result<Plan, WeightsError> {
+pub(crate) fn plan_clip<'a>(
+    config: ClipConfig,
+    weights: impl Into<Cow<'a, Weights>>,
+) -> Result<Plan, WeightsError> {
     let side = config.side as usize;
     let mut planner = Plan::of_input(config.frames * side, side, 3);
     let clip = planner.input();

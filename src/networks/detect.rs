@@ -12,6 +12,8 @@ mod search;
 mod suppression;
 mod view;
 
+use std::borrow::Cow;
+
 use burn::tensor::Tensor;
 use thiserror::Error;
 
@@ -71,8 +73,12 @@ impl FaceDetector {
     /// # Errors
     ///
     /// [`WeightsError`] unless the weights are those of a [`DetectorRange`], complete and without further parameters.
-    pub fn load(weights: &Weights, device: &OpenedDevice) -> Result<Self, WeightsError> {
-        let range = DetectorRange::of(weights)?;
+    pub fn load<'a>(
+        weights: impl Into<Cow<'a, Weights>>,
+        device: &OpenedDevice,
+    ) -> Result<Self, WeightsError> {
+        let weights = weights.into();
+        let range = DetectorRange::of(&weights)?;
         let detector = Self {
             range,
             network: Network::build(plan(weights)?, device).map_err(WeightsError::Network)?,

@@ -106,9 +106,11 @@ pub trait CpuWorkers: fmt::Debug + Send + Sync {
     /// Threads of a run, the calling one included.
     fn threads(&self) -> usize;
 
-    /// Takes over a program, as [`Program::words`](affectlens_cpu::Program::words) gives it; its number, or `None`
-    /// where there is no room for it.
-    fn load(&self, program: &[u32]) -> Option<u32>;
+    /// Makes room for a program of so many words; its number, or `None` where there is none.
+    fn reserve(&self, words: usize) -> Option<u32>;
+
+    /// Takes over a piece of a program, as [`Lowered::write`](affectlens_cpu::Lowered::write) gives it.
+    fn write(&self, program: u32, start: usize, words: &[u32]);
 
     /// Runs a program on `[batch, height, width, channels]`; the output is `[batch, values]`.
     ///

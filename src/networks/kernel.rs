@@ -10,7 +10,7 @@ mod shares;
 mod transfer;
 mod tuning;
 
-use std::{borrow::Borrow, ops::Range};
+use std::{borrow::Cow, ops::Range};
 
 use burn::tensor::Tensor;
 
@@ -50,23 +50,27 @@ impl Network {
     /// # Panics
     ///
     /// For a plan that [`build`](Self::build) refuses.
-    pub fn new(plan: impl Borrow<Plan>, device: &OpenedDevice) -> Self {
+    pub fn new<'a>(plan: impl Into<Cow<'a, Plan>>, device: &OpenedDevice) -> Self {
         Self::build(plan, device).expect("loops for every step of a plan")
     }
 
     /// Puts a plan's parameters on a device. A plan may have sizes that a file decides. One that is handed over is dropped
-    /// once its parameters are packed: a page's memory never shrinks.
+    /// bit by bit as its parameters are packed: a page's memory never shrinks.
     ///
     /// # Errors
     ///
     /// [`CompileError`] for a map that is empty or too large, and for a window that the loops do not have.
-    pub fn build(plan: impl Borrow<Plan>, device: &OpenedDevice) -> Result<Self, CompileError> {
-        let (input, outputs) = (plan.borrow().input(), plan.borrow().output_ranges());
+    pub fn build<'a>(
+        plan: impl Into<Cow<'a, Plan>>,
+        device: &OpenedDevice,
+    ) -> Result<Self, CompileError> {
+        let plan = plan.into();
+        let (input, outputs) = (plan.input(), plan.output_ranges());
         let executor = match device.kind {
-            DeviceKind::Cpu => Executor::Cpu(CpuNetwork::new(plan, device)?),
+            DeviceKind::Cpu => Executor::Cpu(CpuNetwork::new(plan.into_owned(), device)?),
             DeviceKind::Vulkan | DeviceKind::WebGpu => {
                 let gpu = Gpu::of(&device.device).expect("a GPU is Burn's wgpu device");
-                Executor::Gpu(GpuNetwork::new(plan.borrow(), &gpu, device.kernels))
+                Executor::Gpu(GpuNetwork::new(&plan, &gpu, device.kernels))
             }
         };
         Ok(Self {
@@ -92,9 +96,9 @@ impl Network {
         }
     }
 
-    /// Whether [`Self::set_length`] can change it.
-    pub(crate) fn takes_any_length(&self) -> bool {
-        matches!(&self.executor, Executor::Cpu(network) if network.takes_any_length())
+    /// Whether [`Self::set_length`] can change networks on a device.
+    pub(crate) fn takes_any_length(device: &OpenedDevice) -> bool {
+        device.kind == DeviceKind::Cpu && device.workers.is_none()
     }
 
     /// Changes the number of pixels of every map, for plans that [`Plan::set_length`] takes.

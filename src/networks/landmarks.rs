@@ -6,6 +6,8 @@
 mod blendshapes;
 mod mesh;
 
+use std::borrow::Cow;
+
 use thiserror::Error;
 
 pub use blendshapes::{BLENDSHAPES_ARCHITECTURE, Blendshapes};
@@ -58,7 +60,10 @@ impl FaceMesh {
     /// # Errors
     ///
     /// [`WeightsError`] unless these are the weights of [`MESH_ARCHITECTURE`], all of them and nothing else.
-    pub fn load(weights: &Weights, device: &OpenedDevice) -> Result<Self, WeightsError> {
+    pub fn load<'a>(
+        weights: impl Into<Cow<'a, Weights>>,
+        device: &OpenedDevice,
+    ) -> Result<Self, WeightsError> {
         Ok(Self {
             network: Network::build(plan(weights)?, device).map_err(WeightsError::Network)?,
             device: device.clone(),

@@ -102,8 +102,7 @@ impl Network {
     ///
     /// [`NetworkError::Weights`] if they do not fit, or name no network.
     pub fn load(weights: Weights, device: OpenedDevice) -> Result<Self, NetworkError> {
-        let (plan, facts) = plan(&weights)?;
-        drop(weights);
+        let (plan, facts) = plan(weights)?;
         Ok(Self {
             network: kernel::Network::build(plan, &device).map_err(WeightsError::Network)?,
             device,
@@ -170,12 +169,12 @@ impl Network {
 }
 
 /// The network that the weights name, and what it gives.
-fn plan(weights: &Weights) -> Result<(Plan, NetworkFacts), WeightsError> {
+fn plan(weights: Weights) -> Result<(Plan, NetworkFacts), WeightsError> {
     let part = |name, shape: &[usize]| OutputPart {
         name,
         shape: shape.to_vec(),
     };
-    if let Ok(range) = DetectorRange::of(weights) {
+    if let Ok(range) = DetectorRange::of(&weights) {
         let anchors = range.anchors();
         let facts = NetworkFacts {
             name: range.architecture(),
@@ -236,7 +235,7 @@ fn plan(weights: &Weights) -> Result<(Plan, NetworkFacts), WeightsError> {
     }
     let Facts {
         name, input_side, ..
-    } = Facts::of_weights(weights)?;
+    } = Facts::of_weights(&weights)?;
     let mut planner = Plan::of_input(input_side as usize, input_side as usize, 3);
     let input = planner.input();
     let (embedding, logits) = backbone::plan(weights, &mut planner, input)?;
@@ -257,7 +256,7 @@ fn plan(weights: &Weights) -> Result<(Plan, NetworkFacts), WeightsError> {
 
 fn plan_over_clips(
     config: ClipConfig,
-    weights: &Weights,
+    weights: Weights,
 ) -> Result<(Plan, NetworkFacts), WeightsError> {
     let plan = plan_clip(config, weights)?;
     let moments = plan.outputs().iter().map(|map| plan.shape(*map).pixels());

@@ -2,6 +2,7 @@
 
 use std::{cell::RefCell, collections::HashMap};
 
+use js_sys::Uint8Array;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 
 use super::parse;
@@ -29,7 +30,7 @@ impl WeightFiles {
     /// # Errors
     ///
     /// A JavaScript `Error` with a `code`, for an unknown role.
-    pub fn add(&self, role: &str, bytes: &[u8]) -> Result<(), JsValue> {
+    pub fn add(&self, role: &str, bytes: &Uint8Array) -> Result<(), JsValue> {
         let role = find("role", role, &Role::ALL, Role::name)?;
         let file = parse(role.name(), bytes);
         self.read.borrow_mut().insert(role, file);

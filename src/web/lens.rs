@@ -57,7 +57,7 @@ impl Lens {
         let sound = SoundWeights::read(|role| files.take(role), |_, file| file)?;
         drop(files);
         let device = open_device(&device, workers, workgroup_tiles).await?;
-        let mut lens = lens::Lens::load(&weights, tasks, &device).await?;
+        let mut lens = lens::Lens::load(weights, tasks, &device).await?;
         let for_files = lens.controls();
         lens.configure(lens.live_controls())?;
         lens.look_for(people.into());

@@ -1,5 +1,6 @@
 //! One network by itself, for JavaScript.
 
+use js_sys::Uint8Array;
 use serde::Serialize;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 
@@ -27,7 +28,7 @@ impl Network {
     /// A JavaScript `Error` with a `code`.
     pub async fn open(
         device: String,
-        weights: Vec<u8>,
+        weights: Uint8Array,
         workers: Option<Workers>,
     ) -> Result<Self, JsValue> {
         let parsed = parse("network", &weights)?;
@@ -98,7 +99,7 @@ impl SoundNetwork {
     /// A JavaScript `Error` with a `code`.
     pub async fn open(
         device: String,
-        weights: Vec<u8>,
+        weights: Uint8Array,
         samples: usize,
         workers: Option<Workers>,
     ) -> Result<Self, JsValue> {

@@ -20,7 +20,10 @@ extern "C" {
     fn threads(this: &Workers) -> usize;
 
     #[wasm_bindgen(method)]
-    fn load(this: &Workers, program: &[u32]) -> Option<u32>;
+    fn reserve(this: &Workers, words: usize) -> Option<u32>;
+
+    #[wasm_bindgen(method)]
+    fn write(this: &Workers, program: u32, start: usize, words: &[u32]);
 
     #[wasm_bindgen(method, catch)]
     fn run(
@@ -47,8 +50,12 @@ impl CpuWorkers for Workers {
         self.threads()
     }
 
-    fn load(&self, program: &[u32]) -> Option<u32> {
-        self.load(program)
+    fn reserve(&self, words: usize) -> Option<u32> {
+        self.reserve(words)
+    }
+
+    fn write(&self, program: u32, start: usize, words: &[u32]) {
+        self.write(program, start, words);
     }
 
     fn run(&self, program: u32, batch: usize, input: &[f32], output: &mut [f32]) {

@@ -571,7 +571,7 @@ fn a_batch_of_two_equals_two_singles() {
 #[should_panic(expected = "input of a network")]
 fn faces_of_another_size_are_refused() {
     let device = OpenedDevice::cpu();
-    let network = Backbone::load(&seeded("faceres"), &device).expect("canonical");
+    let network = Backbone::load(seeded("faceres"), &device).expect("canonical");
     network.forward(Tensor::zeros([1, 112, 112, 3], &device.device));
 }
 
@@ -799,7 +799,7 @@ fn networks_take_few_dispatches() {
         ("resnet18", 25),
         ("resnet50", 60),
     ] {
-        let network = Backbone::load(&seeded(name), &device).expect("canonical");
+        let network = Backbone::load(seeded(name), &device).expect("canonical");
         let dispatches = network.network().dispatches();
         assert!(dispatches <= most, "{name}: {dispatches} dispatches");
     }

@@ -264,7 +264,7 @@ fn assert_raw_outputs_agree(
 #[track_caller]
 fn assert_folded_outputs_agree(device: &OpenedDevice) {
     for range in RANGES {
-        let plan = detect::plan(&weights(range)).expect("weights of the detector");
+        let plan = detect::plan(weights(range)).expect("weights of the detector");
         let network = Network::new(&plan, device);
         let read = |tensor: Tensor<2>| pollster::block_on(read_back(vec![tensor])).expect("output");
         let forward = |input| read(network.forward(input)).remove(0);
@@ -329,7 +329,7 @@ fn assert_faces_equal(
     device: &OpenedDevice,
     exact: &BTreeMap<&'static str, Frame>,
 ) {
-    let detector = FaceDetector::load(&weights(range), device).expect("weights of the detector");
+    let detector = FaceDetector::load(weights(range), device).expect("weights of the detector");
     for (name, expected) in golden_faces_of(range) {
         let picture = exact
             .get(name.as_str())
@@ -373,7 +373,7 @@ fn assert_faces_equal(
 #[test]
 #[ignore = "needs fetched weights and media, ffmpeg: run cargo xtask test"]
 fn webcam_clip_shows_one_face_in_nearly_every_frame() {
-    let detector = FaceDetector::load(&weights(DetectorRange::Short), &OpenedDevice::cpu())
+    let detector = FaceDetector::load(weights(DetectorRange::Short), &OpenedDevice::cpu())
         .expect("weights of the detector");
     let frames = video_frames("cap13_edit2.mp4", "not(mod(n\\,25))", 400, 300);
     let start = std::time::Instant::now();
@@ -396,7 +396,7 @@ fn webcam_clip_shows_one_face_in_nearly_every_frame() {
 #[test]
 #[ignore = "needs fetched weights and media: run cargo xtask test"]
 fn threshold_above_every_score_finds_nothing() {
-    let detector = FaceDetector::load(&weights(DetectorRange::Short), &OpenedDevice::cpu())
+    let detector = FaceDetector::load(weights(DetectorRange::Short), &OpenedDevice::cpu())
         .expect("weights of the detector");
     let picture = jpeg("audrey.jpg");
     assert_eq!(detect(&detector, &picture).len(), 1);

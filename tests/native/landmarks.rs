@@ -127,7 +127,7 @@ fn assert_raw_outputs_agree(forward: impl Fn(Tensor<4>) -> Tensor<2>, device: &D
 
 #[track_caller]
 fn assert_landmarks_agree(device: &OpenedDevice) {
-    let mesh = FaceMesh::load(&weights("face-mesh"), device).expect("weights of the mesh");
+    let mesh = FaceMesh::load(weights("face-mesh"), device).expect("weights of the mesh");
     let goldens = goldens();
     for (name, picture, face) in pictures() {
         let golden = |part: &str| {
@@ -181,7 +181,7 @@ fn raw_outputs_of_the_plain_form_equal_tflite() {
 
 #[track_caller]
 fn assert_folded_outputs_agree(device: &OpenedDevice) {
-    let plan = landmarks::plan(&weights("face-mesh")).expect("weights of the mesh");
+    let plan = landmarks::plan(weights("face-mesh")).expect("weights of the mesh");
     let network = Network::new(&plan, device);
     assert_raw_outputs_agree(|input| network.forward(input), &device.device);
 }
@@ -214,7 +214,7 @@ fn landmarks_found_on_the_gpu_equal_the_published_graph() {
 #[ignore = "needs fetched weights and media, ffmpeg: run cargo xtask test"]
 fn a_region_without_a_face_has_no_landmarks() {
     let mesh =
-        FaceMesh::load(&weights("face-mesh"), &OpenedDevice::cpu()).expect("weights of the mesh");
+        FaceMesh::load(weights("face-mesh"), &OpenedDevice::cpu()).expect("weights of the mesh");
     let (_, picture, mut face) = pictures().next().expect("a picture");
     face.bounding_box.x -= 130.0;
     assert_eq!(find(&mesh, &picture, &[face]), [None]);
@@ -225,7 +225,7 @@ fn a_region_without_a_face_has_no_landmarks() {
 #[ignore = "needs fetched weights: run cargo xtask test"]
 fn blendshapes_of_the_published_landmarks_equal_tflite() {
     let network =
-        Blendshapes::load(&weights("face-blendshapes"), &OpenedDevice::cpu()).expect("its weights");
+        Blendshapes::load(weights("face-blendshapes"), &OpenedDevice::cpu()).expect("its weights");
     let goldens = goldens();
     let golden = |name: &str, part: &str| {
         let golden = goldens.get(&format!("{name}.{part}"));
@@ -261,7 +261,7 @@ fn blendshapes_of_the_published_landmarks_equal_tflite() {
 #[test]
 #[ignore = "needs fetched weights and clips: run cargo xtask test"]
 fn a_second_look_sees_faces_and_nothing_in_noise_and_stripes() {
-    let mesh = FaceMesh::load(&weights("face-mesh"), &OpenedDevice::cpu()).expect("canonical");
+    let mesh = FaceMesh::load(weights("face-mesh"), &OpenedDevice::cpu()).expect("canonical");
     for (name, picture, face) in pictures() {
         let presence = presence_of(&mesh, &picture, &face);
         assert!(presence > 0.9, "{name}: {presence}");

@@ -51,7 +51,7 @@ pub(super) fn weights(kind: TemporalKind, settings: &ViolenceSettings) -> Violen
 }
 
 fn load(weights: &ViolenceWeights) -> Result<ViolenceLens, LensError> {
-    pollster::block_on(ViolenceLens::load(weights, &OpenedDevice::cpu()))
+    pollster::block_on(ViolenceLens::load(weights.clone(), &OpenedDevice::cpu()))
 }
 
 /// Frame of a film in which brightness and a stripe move.
@@ -154,7 +154,7 @@ fn a_file_has_the_means_over_all_its_windows() {
             people: None,
         };
         let mut lens =
-            pollster::block_on(Lens::load(&parts, VIOLENCE, &OpenedDevice::cpu())).expect("fits");
+            pollster::block_on(Lens::load(parts, VIOLENCE, &OpenedDevice::cpu())).expect("fits");
         let expected = expected(&weights, &settings, frames);
         for _ in 0..2 {
             let reports = file(&mut lens, frames);
@@ -265,7 +265,7 @@ fn frames_that_are_skipped_are_counted_and_a_stream_can_start_again() {
         people: None,
     };
     let mut lens =
-        pollster::block_on(Lens::load(&parts, VIOLENCE, &OpenedDevice::cpu())).expect("fits");
+        pollster::block_on(Lens::load(parts, VIOLENCE, &OpenedDevice::cpu())).expect("fits");
     let push = |lens: &mut Lens, number: usize| {
         let pushed = pollster::block_on(lens.push(&frame(number), time_ms(number)));
         pushed.expect("taken")

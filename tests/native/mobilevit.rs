@@ -94,7 +94,7 @@ fn the_plain_form_equals_timm() {
 fn a_multi_task_checkpoint_embeds_and_classifies() {
     let config = MobileVitConfig::XXS;
     let device = OpenedDevice::cpu();
-    let network = Backbone::load(&seeded(config.name), &device).expect("canonical");
+    let network = Backbone::load(seeded(config.name), &device).expect("canonical");
     assert_eq!(network.classes(), AFFECTNET_8);
     assert!(network.outputs().valence_arousal);
     assert_eq!(network.facts().input_side, 224);

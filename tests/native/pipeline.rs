@@ -94,7 +94,7 @@ fn load_faces(faces: FaceWeights, tasks: Tasks, device: &OpenedDevice) -> Lens {
         violence: None,
         people: None,
     };
-    pollster::block_on(Lens::load(&weights, tasks, device)).expect("weights that fit")
+    pollster::block_on(Lens::load(weights, tasks, device)).expect("weights that fit")
 }
 
 fn gpu() -> OpenedDevice {
@@ -211,7 +211,7 @@ fn small_faces_of_a_single_picture_are_found_by_two_detectors_without_doubles() 
             people: None,
         };
         let device = OpenedDevice::cpu();
-        let lens = Lens::load(&weights, Tasks::EXPRESSION, &device);
+        let lens = Lens::load(weights, Tasks::EXPRESSION, &device);
         let mut lens = pollster::block_on(lens).expect("weights that fit");
         let report = pollster::block_on(lens.analyze_single(&crowd)).expect("a report");
         let boxes = report.faces.into_iter().map(|face| face.bounding_box);
@@ -376,7 +376,8 @@ fn of_backbone(backbone: Weights) -> ClassifierWeights {
 }
 
 fn score(weights: &ClassifierWeights, face: &Frame) -> (FaceClassifier, FaceScores) {
-    let classifier = FaceClassifier::load(weights, &OpenedDevice::cpu()).expect("weights that fit");
+    let classifier =
+        FaceClassifier::load(weights.clone(), &OpenedDevice::cpu()).expect("weights that fit");
     let scores = pollster::block_on(classifier.score(std::slice::from_ref(face)));
     (classifier, scores.expect("a score").remove(0))
 }
@@ -454,7 +455,7 @@ fn backbone_and_heads_say_valence_arousal_and_action_units() {
         .metadata
         .extra
         .insert(EMBEDDING.to_owned(), "faceres".to_owned());
-    let error = FaceClassifier::load(&weights, &device).expect_err("another backbone's");
+    let error = FaceClassifier::load(weights, &device).expect_err("another backbone's");
     assert_eq!(
         error.to_string(),
         "action-unit head was trained on embeddings of `faceres`, the backbone is `mt-ddamfn`"

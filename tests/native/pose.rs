@@ -291,11 +291,11 @@ fn read(tensors: Vec<Tensor<2>>) -> Vec<f32> {
 
 #[track_caller]
 fn assert_folded_outputs_agree(device: &OpenedDevice, versions: &[PoseVersion]) {
-    let plan = pose::detector_plan(&weights("pose-detector")).expect("weights of the detector");
+    let plan = pose::detector_plan(weights("pose-detector")).expect("weights of the detector");
     let network = Network::new(&plan, device);
     assert_detector_agrees(|input| read(vec![network.forward(input)]), &device.device);
     for version in versions {
-        let plan = pose::landmarks_plan(&weights(version.name)).expect("weights of the version");
+        let plan = pose::landmarks_plan(weights(version.name)).expect("weights of the version");
         let network = Network::new(&plan, device);
         let forward = |input| read(vec![network.forward(input)]);
         assert_landmarks_agree(*version, forward, &device.device);
@@ -399,7 +399,7 @@ fn lens() -> Lens {
         people: Some(people_weights()),
     };
     let device = OpenedDevice::cpu();
-    let loaded = Lens::load(&weights, Tasks::new(&[Task::Pose]), &device);
+    let loaded = Lens::load(weights, Tasks::new(&[Task::Pose]), &device);
     pollster::block_on(loaded).expect("the weights fit")
 }
 
@@ -473,7 +473,7 @@ fn pictures_report_people_and_an_empty_list_for_nobody() {
 #[test]
 #[ignore = "needs fetched weights and media, ffmpeg: run cargo xtask test"]
 fn regions_without_area_show_nobody_and_keep_their_places() {
-    let network = PoseLandmarks::load(&weights(PoseVersion::LITE.name), &OpenedDevice::cpu());
+    let network = PoseLandmarks::load(weights(PoseVersion::LITE.name), &OpenedDevice::cpu());
     let network = network.expect("its weights");
     let region = |side: f32| RotatedBox {
         centre: [200.0, 150.0],

@@ -43,7 +43,7 @@ fn lens(weights: &ViolenceWeights, tasks: Tasks) -> Lens {
         violence: Some(weights.clone()),
         people: tasks.contains(Task::Pose).then(people_weights),
     };
-    pollster::block_on(Lens::load(&parts, tasks, &OpenedDevice::cpu())).expect("fits")
+    pollster::block_on(Lens::load(parts, tasks, &OpenedDevice::cpu())).expect("fits")
 }
 
 fn file(lens: &mut Lens, film: &[Frame]) -> Vec<f32> {
@@ -66,7 +66,7 @@ fn assert_equal(got: &[f32], expected: &[f32]) {
 fn optical_flow_is_told_from_the_frame_embedded_before() {
     let film: Vec<_> = (0..6).map(frame).collect();
     let second = SecondWeights::Flow(seeded(FLOW_BACKBONE));
-    let backbone = Backbone::load(&seeded(FLOW_BACKBONE), &OpenedDevice::cpu()).expect("fits");
+    let backbone = Backbone::load(seeded(FLOW_BACKBONE), &OpenedDevice::cpu()).expect("fits");
     // All frames, and every second one.
     for rate in [None, Some(12.5)] {
         let weights = with("flow-gated-tcn", Some(second.clone()), rate);
@@ -125,7 +125,7 @@ fn a_second_stream_that_nothing_tells_is_named() {
         ("skeleton-gated-tcn", flow(), "skeletons"),
     ] {
         let weights = with(head, second, None);
-        let loaded = pollster::block_on(ViolenceLens::load(&weights, &OpenedDevice::cpu()));
+        let loaded = pollster::block_on(ViolenceLens::load(weights, &OpenedDevice::cpu()));
         match loaded {
             Err(LensError::SecondStream { stream: named, .. }) => assert_eq!(named, stream),
             other => panic!("{head}: {other:?}"),
@@ -133,14 +133,14 @@ fn a_second_stream_that_nothing_tells_is_named() {
     }
     // One that the head does not read is left aside.
     let plain = with("motion", flow(), None);
-    pollster::block_on(ViolenceLens::load(&plain, &OpenedDevice::cpu())).expect("fits");
+    pollster::block_on(ViolenceLens::load(plain, &OpenedDevice::cpu())).expect("fits");
     // A backbone of another length is refused with both numbers.
     let short = with(
         "flow-gated-tcn",
         Some(SecondWeights::Flow(seeded("resnet18"))),
         None,
     );
-    let error = pollster::block_on(ViolenceLens::load(&short, &OpenedDevice::cpu()));
+    let error = pollster::block_on(ViolenceLens::load(short, &OpenedDevice::cpu()));
     let message = error.expect_err("does not fit").to_string();
     assert!(
         message.contains("1536") && message.contains("2304"),

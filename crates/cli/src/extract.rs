@@ -94,8 +94,8 @@ impl SkeletonArgs {
         let weights = InstalledWeights::new(self.weights.clone(), None).people(self.pose)?;
         let device = self.device.open()?;
         Ok(PoseLandmarker::new(
-            PoseDetector::load(&weights.detector, &device)?,
-            PoseLandmarks::load(&weights.landmarks, &device)?,
+            PoseDetector::load(weights.detector, &device)?,
+            PoseLandmarks::load(weights.landmarks, &device)?,
         ))
     }
 }

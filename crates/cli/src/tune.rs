@@ -90,7 +90,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
             installed.backbone_name()
         );
     };
-    let classifier = FaceClassifier::load(&weights, &args.device.open()?)?;
+    let classifier = FaceClassifier::load(weights, &args.device.open()?)?;
     let mut faces = args.score(&classifier, &pictures)?;
     let temperature = args.temperature(&classifier, &faces)?;
     say!(

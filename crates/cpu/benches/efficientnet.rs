@@ -192,7 +192,7 @@ fn main() -> Result<(), CompileError> {
         {
             continue;
         }
-        let mut engine = Engine::new(plan.compile(set)?, options.threads.unwrap_or(1));
+        let mut engine = Engine::new(plan.clone().compile(set)?, options.threads.unwrap_or(1));
         engine.run(batch, input);
         let mut output = vec![0.0; batch * 1280];
         engine.read(0, &mut output);

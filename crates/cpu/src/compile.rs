@@ -6,9 +6,9 @@ use crate::graph::Plan;
 use crate::instructions::InstructionSet;
 use crate::job::Parts;
 use crate::layout::{Layout, place};
-use crate::lower::{Buffer, Lowered, Operation, Roles, Sequenced, Task, column_gates, lower};
+use crate::lower::{Buffer, Lowered, Operation, Roles, Sequenced, Task, column_gates};
 use crate::packed::{Kind, NONE, PackedMap, PackedSpan, PackedStep, Port, narrow};
-use crate::parameters::{Line, Parameters};
+use crate::parameters::{Line, Parameters, Take};
 
 /// A plan that is ready to run on the CPU.
 #[derive(Clone, Debug)]
@@ -40,31 +40,46 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// [`CompileError`] for a depthwise convolution that has no loop (the kernel is 3, 5 or 7 and the stride 1 or 2, or
-    /// the kernel is 9 and the stride 2; in pairs the kernel is 3 and the stride 1), an empty or too large map, or an
-    /// instruction set that this processor lacks.
-    pub fn compile(&self, set: InstructionSet) -> Result<Program, CompileError> {
-        if !InstructionSet::available().contains(&set) {
-            return Err(CompileError::InstructionSet {
-                name: format!("{set:?}"),
-            });
-        }
-        Ok(lower(self)?.compile(set))
+    /// As [`lower`](Self::lower).
+    pub fn compile(self, set: InstructionSet) -> Result<Program, CompileError> {
+        Ok(self.lower(set)?.compile())
     }
 }
 
-impl Lowered<'_> {
-    fn compile(&self, set: InstructionSet) -> Program {
-        let mut maps = self.lay_out(set);
-        let floats = self
-            .operations
-            .iter()
-            .map(|it| it.weight.len() + it.bias.len());
-        let mut parameters = Parameters::new(set, floats.sum());
-        let mut steps = Vec::with_capacity(self.operations.len());
+impl Lowered {
+    /// Makes a program for this process.
+    pub fn compile(self) -> Program {
+        let mut lines = Vec::with_capacity(self.parameters() / 16);
+        let program = self.pack_all(&mut |floats| {
+            let (whole, _) = floats.as_chunks();
+            lines.extend(whole.iter().map(|&line| Line(line)));
+        });
+        Program {
+            parameters: lines,
+            ..program
+        }
+    }
+
+    /// Floats of all parameters as they are packed.
+    pub(crate) fn parameters(&self) -> usize {
+        let maps = self.lay_out();
+        let mut parameters = Parameters::counted(self.set);
         for operation in &self.operations {
-            let mut step = self.pack(operation, &maps, &mut parameters);
-            split(&mut step, set);
+            self.pack(operation, &maps, &mut parameters);
+        }
+        parameters.len()
+    }
+
+    /// Hands packed parameters over, whole lines at a time; the program itself has none. Weights go as they are packed.
+    pub(crate) fn pack_all(mut self, take: Take<'_>) -> Program {
+        let mut maps = self.lay_out();
+        let mut parameters = Parameters::taken(self.set, take);
+        let mut steps = Vec::with_capacity(self.operations.len());
+        for index in 0..self.operations.len() {
+            let mut step = self.pack(&self.operations[index], &maps, &mut parameters);
+            let operation = &mut self.operations[index];
+            (operation.weight, operation.bias) = (Vec::new(), Vec::new());
+            split(&mut step, self.set);
             if let Task::Depthwise {
                 sums: Some(sums), ..
             } = operation.task
@@ -85,20 +100,20 @@ impl Lowered<'_> {
             channels: narrow(self.buffers[buffer.0].channels),
         };
         Program {
-            set,
+            set: self.set,
             scratch: PackedStep::most_scratch(&steps),
             steps,
-            parameters: parameters.into_lines(),
+            parameters: Vec::new(),
             input: port(self.input),
             outputs: self.outputs.iter().copied().map(port).collect(),
             arena,
-            layout: Layout::new(self, maps),
+            layout: Layout::new(&self, maps),
         }
     }
 
     /// Maps with whole vectors of channels, but for an input that nothing reads by vectors.
-    fn lay_out(&self, set: InstructionSet) -> Vec<PackedMap> {
-        let [width, _, _] = set.sizes();
+    fn lay_out(&self) -> Vec<PackedMap> {
+        let [width, _, _] = self.set.sizes();
         let is_input_exact = !self
             .operations
             .iter()
@@ -122,9 +137,9 @@ impl Lowered<'_> {
 
     fn pack(
         &self,
-        operation: &Operation<'_>,
+        operation: &Operation,
         maps: &[PackedMap],
-        parameters: &mut Parameters,
+        parameters: &mut Parameters<'_>,
     ) -> PackedStep {
         let channels = |buffer: Buffer| self.buffers[buffer.0].channels;
         let (inputs, outputs) = (channels(operation.source), channels(operation.destination));
@@ -175,13 +190,13 @@ impl Lowered<'_> {
             }
         }
         if !operation.slopes.is_empty() {
-            step.slope = parameters.row(operation.slopes, 0.0);
+            step.slope = parameters.row(&operation.slopes, 0.0);
         }
         step
     }
 }
 
-impl Operation<'_> {
+impl Operation {
     /// Whether the operation needs a map in whole vectors of channels.
     fn reads_by_vectors(&self, buffer: Buffer) -> bool {
         let is_source = self.source == buffer;
@@ -203,7 +218,7 @@ impl Operation<'_> {
 }
 
 impl PackedStep {
-    fn new(operation: &Operation<'_>, maps: &[PackedMap], outputs: usize) -> Self {
+    fn new(operation: &Operation, maps: &[PackedMap], outputs: usize) -> Self {
         let window = operation.window;
         let kernel = narrow(window.kernel);
         let mut step = Self {
@@ -263,8 +278,8 @@ impl PackedStep {
 
     fn pack_product(
         &mut self,
-        operation: &Operation<'_>,
-        parameters: &mut Parameters,
+        operation: &Operation,
+        parameters: &mut Parameters<'_>,
         inputs: usize,
         outputs: usize,
     ) {
@@ -284,8 +299,8 @@ impl PackedStep {
     fn pack_sequence(
         &mut self,
         sequence: Sequenced,
-        operation: &Operation<'_>,
-        parameters: &mut Parameters,
+        operation: &Operation,
+        parameters: &mut Parameters<'_>,
         [inputs, outputs]: [usize; 2],
     ) {
         match sequence {

@@ -10,7 +10,7 @@ mod step;
 mod weighted;
 mod window;
 
-use alloc::vec::Vec;
+use alloc::{borrow::Cow, vec::Vec};
 use core::ops::Range;
 
 pub use clip::{Clip, Span};
@@ -119,6 +119,12 @@ impl Plan {
         &self.outputs
     }
 
+    /// Maps, steps and outputs.
+    #[cfg(feature = "std")]
+    pub(crate) fn into_parts(self) -> (Vec<MapShape>, Vec<Step>, Vec<Map>) {
+        (self.maps, self.steps, self.outputs)
+    }
+
     /// Changes the number of pixels of every map, for a plan over a row whose steps all keep its length.
     ///
     /// # Panics
@@ -153,6 +159,18 @@ impl Plan {
             start = end;
         }
         ranges
+    }
+}
+
+impl From<Plan> for Cow<'_, Plan> {
+    fn from(plan: Plan) -> Self {
+        Self::Owned(plan)
+    }
+}
+
+impl<'a> From<&'a Plan> for Cow<'a, Plan> {
+    fn from(plan: &'a Plan) -> Self {
+        Self::Borrowed(plan)
     }
 }
 

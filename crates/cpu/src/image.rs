@@ -38,51 +38,72 @@ const PORT: usize = 5;
 
 impl Header {
     const WORDS: usize = 16;
+}
 
-    fn ports(&self) -> usize {
-        1 + self.outputs as usize
-    }
+/// Words before the room for the first chunk of each step.
+const fn starts_at(steps: usize, outputs: usize) -> usize {
+    Header::WORDS + steps * STEP + (1 + outputs) * PORT
+}
 
-    fn starts_at(&self) -> usize {
-        Self::WORDS + self.steps as usize * STEP + self.ports() * PORT
-    }
+/// Words before the parameters.
+#[cfg(feature = "std")]
+pub(crate) fn head_len(steps: usize, outputs: usize) -> usize {
+    (starts_at(steps, outputs) + steps + 1).next_multiple_of(16)
 }
 
 #[cfg(feature = "std")]
 mod write {
-    use super::{FORMAT, Header, PORT, STEP};
+    use super::{FORMAT, Header, PORT, STEP, head_len};
     use crate::compile::Program;
-    use crate::packed::{PackedStep, Port};
-    use crate::parameters::Line;
+    use crate::lower::Lowered;
+    use crate::packed::{PackedStep, Port, narrow};
 
-    impl Program {
-        /// The program as words without pointers: for `affectlens_cpu_*.wasm`, which is built from the feature
-        /// `module`. Its copy lies on a boundary of 64 bytes.
+    impl Lowered {
+        /// Words of the program that [`write`](Self::write) gives.
+        pub fn words(&self) -> usize {
+            head_len(self.operations.len(), self.outputs.len()) + self.parameters()
+        }
+
+        /// Gives the program in pieces, as words without pointers: for `affectlens_cpu_*.wasm`, which is built from the feature
+        /// `module`. `write` takes the place of a piece's first word and the piece; all pieces together are
+        /// [`words`](Self::words), and their copy lies on a boundary of 64 bytes.
         ///
         /// The instruction set is not among them; vectors of the two sides are equally wide.
-        pub fn words(&self) -> Vec<u32> {
-            let narrow = |value| u32::try_from(value).expect("compiling checked the sizes");
-            let mut header = Header {
+        pub fn write(self, mut write: impl FnMut(usize, &[u32])) {
+            let mut next = head_len(self.operations.len(), self.outputs.len());
+            let program = self.pack_all(&mut |floats| {
+                // SAFETY: a float is as large as a word, and every word is one.
+                let words =
+                    unsafe { std::slice::from_raw_parts(floats.as_ptr().cast(), floats.len()) };
+                write(next, words);
+                next += words.len();
+            });
+            write(0, &program.head());
+        }
+    }
+
+    impl Program {
+        /// Everything before the parameters.
+        pub(crate) fn head(&self) -> Vec<u32> {
+            let parameters = head_len(self.steps.len(), self.outputs.len());
+            let header = Header {
                 format: FORMAT,
                 steps: narrow(self.steps.len()),
                 outputs: narrow(self.outputs.len()),
-                parameters: 0,
+                parameters: narrow(parameters),
                 arena: narrow(self.arena),
                 scratch: narrow(self.scratch),
                 rest: [0; 10],
             };
-            let parameters = (header.starts_at() + self.steps.len() + 1).next_multiple_of(16);
-            header.parameters = narrow(parameters);
-            let mut words = Vec::with_capacity(parameters + self.parameters.len() * 16);
-            // SAFETY: all four are words from end to end, as the assertions on their sizes say.
+            let mut words = Vec::with_capacity(parameters);
+            // SAFETY: all are words from end to end, as the assertions on their sizes say.
             unsafe {
                 push::<Header, { Header::WORDS }>(&mut words, &[header]);
                 push::<PackedStep, STEP>(&mut words, &self.steps);
                 push::<Port, PORT>(&mut words, &[self.input]);
                 push::<Port, PORT>(&mut words, &self.outputs);
-                words.resize(parameters, 0);
-                push::<Line, 16>(&mut words, &self.parameters);
             }
+            words.resize(parameters, 0);
             words
         }
     }
@@ -104,7 +125,7 @@ mod write {
 mod read {
     use core::slice;
 
-    use super::{FORMAT, Header, PORT};
+    use super::{FORMAT, Header, STEP, starts_at};
     use crate::instructions::InstructionSet;
     use crate::job::{self, Job, Parts};
     use crate::packed::{PackedStep, Port};
@@ -131,7 +152,7 @@ mod read {
         ///
         /// # Safety
         ///
-        /// What [`Program::words`](crate::Program::words) gave lies there, on a boundary of 64 bytes, for as long
+        /// What [`Lowered::write`](crate::Lowered::write) gave lies there, on a boundary of 64 bytes, for as long
         /// as this is used.
         pub(crate) unsafe fn at(words: *mut u32) -> Self {
             // SAFETY: the caller's promise.
@@ -170,7 +191,7 @@ mod read {
             let steps = self.parts().steps;
             // SAFETY: there is room for one more than steps, and nobody else reads it now.
             let starts = unsafe {
-                let first = self.words.add(self.header.starts_at());
+                let first = self.words.add(self.starts_at());
                 slice::from_raw_parts_mut(first, steps.len() + 1)
             };
             job::count_chunks(steps, batch, starts.iter_mut());
@@ -199,7 +220,7 @@ mod read {
                     scratch: workspace.add(plan.scratch),
                     batch,
                     starts: slice::from_raw_parts(
-                        self.words.add(self.header.starts_at()),
+                        self.words.add(self.starts_at()),
                         self.header.steps as usize + 1,
                     ),
                     queue,
@@ -248,9 +269,14 @@ mod read {
         }
 
         fn ports(&self) -> &[Port] {
-            let ports = self.header.ports();
+            let steps = self.header.steps as usize;
+            let ports = 1 + self.header.outputs as usize;
             // SAFETY: `at` was promised a program.
-            unsafe { self.list(self.header.starts_at() - ports * PORT, ports) }
+            unsafe { self.list(Header::WORDS + steps * STEP, ports) }
+        }
+
+        fn starts_at(&self) -> usize {
+            starts_at(self.header.steps as usize, self.header.outputs as usize)
         }
 
         unsafe fn list<T>(&self, word: usize, length: usize) -> &[T] {

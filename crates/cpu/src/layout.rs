@@ -53,7 +53,7 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    pub(crate) fn new(lowered: &Lowered<'_>, maps: Vec<PackedMap>) -> Self {
+    pub(crate) fn new(lowered: &Lowered, maps: Vec<PackedMap>) -> Self {
         let operations = lowered.operations.iter();
         let mut has_panels = vec![false; maps.len()];
         for operation in &lowered.operations {

@@ -3,7 +3,7 @@
 //! A [`Plan`] lists feature maps and the steps between them: convolutions with bias and activation,
 //! squeeze-and-excitation, pooling, normalisation. A [`Planner`] builds it. [`Plan::compile`] packs its weights for one
 //! [`InstructionSet`] and plans its memory; an [`Engine`] runs the [`Program`] on pictures in NHWC order with one thread
-//! or several.
+//! or several. [`Lowered::write`] writes a program for an instance with a memory of its own.
 //!
 //! ```
 //! use affectlens_cpu::{Activation, Engine, InstructionSet, Plan, Weighted, Window};
@@ -99,4 +99,4 @@ pub use instructions::InstructionSet;
 static MEMORY: affectlens_fuzz::CountedMemory = affectlens_fuzz::CountedMemory;
 
 #[cfg(feature = "std")]
-pub use {compile::Program, engine::Engine, error::CompileError};
+pub use {compile::Program, engine::Engine, error::CompileError, lower::Lowered};

@@ -3,21 +3,21 @@
 mod clips;
 mod sequences;
 
-use std::borrow::Cow;
-
 use crate::activation::Activation;
 use crate::error::CompileError;
 use crate::graph::{
     LONGEST_SIDE, LineSums, Map, MapShape, Plan, Shortcut, Span, Step, Weighted, Window,
 };
+use crate::instructions::InstructionSet;
 pub(crate) use sequences::Sequenced;
 
-/// A plan as operations.
+/// A plan as operations that there are loops for.
 #[derive(Debug)]
-pub(crate) struct Lowered<'a> {
+pub struct Lowered {
+    pub(crate) set: InstructionSet,
     /// Sizes of all buffers.
     pub(crate) buffers: Vec<MapShape>,
-    pub(crate) operations: Vec<Operation<'a>>,
+    pub(crate) operations: Vec<Operation>,
     pub(crate) input: Buffer,
     pub(crate) outputs: Vec<Buffer>,
 }
@@ -28,7 +28,7 @@ pub(crate) struct Buffer(pub(crate) usize);
 
 /// One operation, for which there is one loop.
 #[derive(Clone, Debug)]
-pub(crate) struct Operation<'a> {
+pub(crate) struct Operation {
     pub(crate) task: Task,
     pub(crate) source: Buffer,
     pub(crate) destination: Buffer,
@@ -36,9 +36,9 @@ pub(crate) struct Operation<'a> {
     /// Frames that are read with the window.
     pub(crate) span: Span,
     /// `[kernel of the span, kernel, kernel, inputs, outputs]` for a product, `[kernel, kernel, group, channels]` for a depthwise operation.
-    pub(crate) weight: Cow<'a, [f32]>,
-    pub(crate) bias: Cow<'a, [f32]>,
-    pub(crate) slopes: &'a [f32],
+    pub(crate) weight: Vec<f32>,
+    pub(crate) bias: Vec<f32>,
+    pub(crate) slopes: Vec<f32>,
     pub(crate) activation: Activation,
 }
 
@@ -90,27 +90,42 @@ impl Task {
     };
 }
 
-/// Lowers a plan.
-pub(crate) fn lower(plan: &Plan) -> Result<Lowered<'_>, CompileError> {
-    let mut lowering = Lowering {
-        buffers: Vec::new(),
-        operations: Vec::new(),
-        written: vec![None; plan.maps().len()],
-        planned: plan.maps(),
-    };
-    let input = lowering.buffer(plan.input())?;
-    lowering.written[0] = Some(input);
-    for step in plan.steps() {
-        let output = lowering.step(step)?;
-        lowering.written[step.output().index()] = Some(output);
+impl Plan {
+    /// Breaks the steps down and takes their weights along.
+    ///
+    /// # Errors
+    ///
+    /// [`CompileError`] for a depthwise convolution that has no loop (the kernel is 3, 5 or 7 and the stride 1 or 2, or
+    /// the kernel is 9 and the stride 2; in pairs the kernel is 3 and the stride 1), an empty or too large map, or an
+    /// instruction set that this processor lacks.
+    pub fn lower(self, set: InstructionSet) -> Result<Lowered, CompileError> {
+        if !InstructionSet::available().contains(&set) {
+            return Err(CompileError::InstructionSet {
+                name: format!("{set:?}"),
+            });
+        }
+        let (maps, steps, outputs) = self.into_parts();
+        let mut lowering = Lowering {
+            buffers: Vec::new(),
+            operations: Vec::new(),
+            written: vec![None; maps.len()],
+            planned: maps,
+        };
+        let input = lowering.buffer(lowering.planned[0])?;
+        lowering.written[0] = Some(input);
+        for step in steps {
+            let written = step.output().index();
+            lowering.written[written] = Some(lowering.step(step)?);
+        }
+        let outputs = outputs.into_iter();
+        Ok(Lowered {
+            set,
+            outputs: outputs.map(|map| lowering.find(map)).collect(),
+            buffers: lowering.buffers,
+            operations: lowering.operations,
+            input,
+        })
     }
-    let outputs = plan.outputs().iter();
-    Ok(Lowered {
-        outputs: outputs.map(|&map| lowering.find(map)).collect(),
-        buffers: lowering.buffers,
-        operations: lowering.operations,
-        input,
-    })
 }
 
 /// The position in a line where the gates of columns begin: on a whole vector.
@@ -118,16 +133,16 @@ pub(crate) fn column_gates(channels: usize) -> usize {
     channels.next_multiple_of(16)
 }
 
-struct Lowering<'a> {
+struct Lowering {
     buffers: Vec<MapShape>,
-    operations: Vec<Operation<'a>>,
+    operations: Vec<Operation>,
     /// Buffers of the plan's maps.
     written: Vec<Option<Buffer>>,
     /// Sizes of the plan's maps.
-    planned: &'a [MapShape],
+    planned: Vec<MapShape>,
 }
 
-impl<'a> Lowering<'a> {
+impl Lowering {
     fn find(&self, map: Map) -> Buffer {
         self.written[map.index()].expect("the steps of a plan stand in order")
     }
@@ -148,7 +163,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// Lowers one step; gives the buffer of its output.
-    fn step(&mut self, step: &'a Step) -> Result<Buffer, CompileError> {
+    fn step(&mut self, step: Step) -> Result<Buffer, CompileError> {
         match step {
             Step::Convolution {
                 input,
@@ -156,27 +171,27 @@ impl<'a> Lowering<'a> {
                 weighted,
                 shortcut,
                 ..
-            } => self.convolution(*input, *window, weighted, *shortcut),
+            } => self.convolution(input, window, weighted, shortcut),
             Step::Depthwise {
                 input,
                 window,
                 group,
                 weighted,
                 ..
-            } => self.depthwise(*input, *window, *group, weighted),
+            } => self.depthwise(input, window, group, weighted),
             Step::Pointwise {
                 input,
                 weighted,
                 gate,
                 shortcut,
                 ..
-            } => self.pointwise(*input, weighted, *gate, *shortcut),
+            } => self.pointwise(input, weighted, gate, shortcut),
             Step::SqueezeExcite {
                 input,
                 reduce,
                 excite,
                 ..
-            } => self.squeeze_excite(*input, reduce, excite),
+            } => self.squeeze_excite(input, reduce, excite),
             Step::CoordinateAttention {
                 input,
                 sums,
@@ -184,28 +199,28 @@ impl<'a> Lowering<'a> {
                 rows,
                 columns,
                 ..
-            } => self.coordinate_attention(*input, sums.as_ref(), reduce, [rows, columns]),
+            } => self.coordinate_attention(input, sums, reduce, [rows, columns]),
             Step::LineGate {
                 input,
                 gates,
                 others,
                 ..
-            } => self.line_gate(*input, *gates, *others),
-            Step::Average { input, .. } => self.average(self.find(*input)),
-            Step::MaxPool { input, window, .. } => self.max_pool(*input, *window),
+            } => self.line_gate(input, gates, others),
+            Step::Average { input, .. } => self.average(self.find(input)),
+            Step::MaxPool { input, window, .. } => self.max_pool(input, window),
             Step::Enlarge {
                 input,
                 activation,
                 addend,
                 ..
-            } => self.enlarge(*input, *activation, *addend),
+            } => self.enlarge(input, activation, addend),
             Step::LayerNorm {
                 input,
                 scale,
                 bias,
                 epsilon,
                 ..
-            } => self.layer_norm(*input, scale, bias, *epsilon),
+            } => self.layer_norm(input, scale, bias, epsilon),
             Step::Sequence(sequence) => self.sequence(sequence),
             Step::Clip(clip) => self.clip(clip),
         }
@@ -215,7 +230,7 @@ impl<'a> Lowering<'a> {
         &mut self,
         input: Map,
         window: Window,
-        weighted: &'a Weighted,
+        weighted: Weighted,
         shortcut: Option<Map>,
     ) -> Result<Buffer, CompileError> {
         let task = Task::Product {
@@ -232,7 +247,7 @@ impl<'a> Lowering<'a> {
         input: Map,
         window: Window,
         group: usize,
-        weighted: &'a Weighted,
+        weighted: Weighted,
     ) -> Result<Buffer, CompileError> {
         let has_loop = matches!(
             (group, window.kernel, window.stride),
@@ -248,7 +263,7 @@ impl<'a> Lowering<'a> {
     fn pointwise(
         &mut self,
         input: Map,
-        weighted: &'a Weighted,
+        weighted: Weighted,
         gate: Option<Map>,
         shortcut: Option<Shortcut>,
     ) -> Result<Buffer, CompileError> {
@@ -265,8 +280,8 @@ impl<'a> Lowering<'a> {
     fn squeeze_excite(
         &mut self,
         input: Map,
-        reduce: &'a Weighted,
-        excite: &'a Weighted,
+        reduce: Weighted,
+        excite: Weighted,
     ) -> Result<Buffer, CompileError> {
         let source = self.find(input);
         let squeezed = match self.summed(source)? {
@@ -308,9 +323,9 @@ impl<'a> Lowering<'a> {
     fn coordinate_attention(
         &mut self,
         input: Map,
-        sums: Option<&'a LineSums>,
-        reduce: &'a Weighted,
-        excite: [&'a Weighted; 2],
+        sums: Option<LineSums>,
+        reduce: Weighted,
+        excite: [Weighted; 2],
     ) -> Result<Buffer, CompileError> {
         let source = self.find(input);
         let MapShape {
@@ -318,8 +333,9 @@ impl<'a> Lowering<'a> {
             width,
             channels,
         } = self.shape(source);
-        let (weight, bias) = sums.map_or((&[][..], &[][..]), |LineSums { weight, bias }| {
-            (weight, bias)
+        let LineSums { weight, bias } = sums.unwrap_or_else(|| LineSums {
+            weight: Vec::new(),
+            bias: Vec::new(),
         });
         let lines = self.buffer(MapShape {
             height: height + width,
@@ -327,8 +343,8 @@ impl<'a> Lowering<'a> {
             channels,
         })?;
         self.operations.push(Operation {
-            weight: weight.into(),
-            bias: bias.into(),
+            weight,
+            bias,
             ..Operation::plain(Task::Lines, source, lines, PIXEL)
         });
         let squeezed = self.dense(lines, reduce)?;
@@ -339,7 +355,7 @@ impl<'a> Lowering<'a> {
     fn gates_of_lines(
         &mut self,
         squeezed: Buffer,
-        excite: [&'a Weighted; 2],
+        excite: [Weighted; 2],
     ) -> Result<Buffer, CompileError> {
         let channels = excite[0].bias.len();
         let inputs = self.shape(squeezed).channels;
@@ -360,8 +376,8 @@ impl<'a> Lowering<'a> {
         };
         let gates = self.buffer(shape)?;
         self.operations.push(Operation {
-            weight: weight.into(),
-            bias: bias.into(),
+            weight,
+            bias,
             activation: Activation::Sigmoid,
             ..Operation::plain(Task::PRODUCT, squeezed, gates, Window::pixels(shape))
         });
@@ -429,8 +445,8 @@ impl<'a> Lowering<'a> {
     fn layer_norm(
         &mut self,
         input: Map,
-        scale: &'a [f32],
-        bias: &'a [f32],
+        scale: Vec<f32>,
+        bias: Vec<f32>,
         epsilon: f32,
     ) -> Result<Buffer, CompileError> {
         let source = self.find(input);
@@ -438,15 +454,15 @@ impl<'a> Lowering<'a> {
         let destination = self.buffer(shape)?;
         let task = Task::LayerNorm { epsilon };
         self.operations.push(Operation {
-            weight: scale.into(),
-            bias: bias.into(),
+            weight: scale,
+            bias,
             ..Operation::plain(task, source, destination, Window::pixels(shape))
         });
         Ok(destination)
     }
 
     /// A fully connected layer of each pixel.
-    fn dense(&mut self, source: Buffer, weighted: &'a Weighted) -> Result<Buffer, CompileError> {
+    fn dense(&mut self, source: Buffer, weighted: Weighted) -> Result<Buffer, CompileError> {
         let window = Window::pixels(self.shape(source));
         self.weighted(Task::PRODUCT, source, window, weighted)
     }
@@ -456,7 +472,7 @@ impl<'a> Lowering<'a> {
         task: Task,
         source: Buffer,
         window: Window,
-        weighted: &'a Weighted,
+        weighted: Weighted,
     ) -> Result<Buffer, CompileError> {
         let [height, width] = window.output;
         let destination = self.buffer(MapShape {
@@ -465,9 +481,9 @@ impl<'a> Lowering<'a> {
             channels: weighted.bias.len(),
         })?;
         self.operations.push(Operation {
-            weight: Cow::from(&weighted.weight),
-            bias: Cow::from(&weighted.bias),
-            slopes: &weighted.slopes,
+            weight: weighted.weight,
+            bias: weighted.bias,
+            slopes: weighted.slopes,
             activation: weighted.activation,
             ..Operation::plain(task, source, destination, window)
         });
@@ -483,7 +499,7 @@ const PIXEL: Window = Window {
     output: [1, 1],
 };
 
-impl Operation<'_> {
+impl Operation {
     /// An operation without parameters.
     fn plain(task: Task, source: Buffer, destination: Buffer, window: Window) -> Self {
         Self {
@@ -492,9 +508,9 @@ impl Operation<'_> {
             destination,
             window,
             span: Span::PICTURE,
-            weight: Cow::default(),
-            bias: Cow::default(),
-            slopes: &[],
+            weight: Vec::new(),
+            bias: Vec::new(),
+            slopes: Vec::new(),
             activation: Activation::Identity,
         }
     }

@@ -13,24 +13,43 @@ impl Line {
     pub(crate) const ZERO: Self = Self([0.0; 16]);
 }
 
+/// What gets packed parameters.
+pub(crate) type Take<'a> = &'a mut dyn FnMut(&[f32]);
+
 /// Packed parameters. Each method appends some and gives the place of the first float.
-pub(crate) struct Parameters {
-    lines: Vec<Line>,
+pub(crate) struct Parameters<'a> {
+    /// Floats so far.
+    length: usize,
+    take: Option<Take<'a>>,
     /// Floats in a vector.
     width: usize,
     /// Vectors of a panel at most.
     panel: usize,
 }
 
-impl Parameters {
-    /// Room for about that many floats.
-    pub(crate) fn new(set: InstructionSet, floats: usize) -> Self {
+impl<'a> Parameters<'a> {
+    /// Parameters whose places alone count.
+    pub(crate) fn counted(set: InstructionSet) -> Self {
         let [width, panel, _] = set.sizes();
         Self {
-            lines: Vec::with_capacity(floats / 16 + floats / 256),
+            length: 0,
+            take: None,
             width,
             panel,
         }
+    }
+
+    /// Parameters that `take` gets in their order, whole lines at a time.
+    pub(crate) fn taken(set: InstructionSet, take: Take<'a>) -> Self {
+        Self {
+            take: Some(take),
+            ..Self::counted(set)
+        }
+    }
+
+    /// Floats of whole lines.
+    pub(crate) fn len(&self) -> usize {
+        self.length
     }
 
     /// Floats in a vector.
@@ -43,24 +62,28 @@ impl Parameters {
         self.panel
     }
 
-    /// Begins on a line of its own.
-    fn append(&mut self, floats: &[f32]) -> u32 {
-        let start = narrow(16 * self.lines.len());
-        let (whole, rest) = floats.as_chunks();
-        self.lines.extend(whole.iter().map(|&line| Line(line)));
-        if !rest.is_empty() {
-            let mut line = Line::ZERO;
-            line.0[..rest.len()].copy_from_slice(rest);
-            self.lines.push(line);
+    /// Begins on a line of its own; `write` appends so many floats, unless they are only counted.
+    fn append(&mut self, length: usize, write: impl FnOnce(&mut Vec<f32>)) -> u32 {
+        let start = narrow(self.length);
+        let whole = length.next_multiple_of(16);
+        self.length += whole;
+        if let Some(take) = &mut self.take {
+            let mut floats = Vec::with_capacity(whole);
+            write(&mut floats);
+            assert_eq!(floats.len(), length, "packed parameters");
+            floats.resize(whole, 0.0);
+            take(&floats);
         }
         start
     }
 
     /// One value per channel, in whole vectors.
     pub(crate) fn row(&mut self, values: &[f32], pad: f32) -> u32 {
-        let mut row = values.to_vec();
-        row.resize(values.len().next_multiple_of(self.width), pad);
-        self.append(&row)
+        let length = values.len().next_multiple_of(self.width);
+        self.append(length, |row| {
+            row.extend_from_slice(values);
+            row.resize(length, pad);
+        })
     }
 
     /// The bias of a convolution.
@@ -75,12 +98,14 @@ impl Parameters {
 
     /// `[taps, channels]` in whole vectors.
     pub(crate) fn taps(&mut self, weight: &[f32], channels: usize) -> u32 {
-        let mut rows = Vec::new();
-        for tap in weight.chunks_exact(channels) {
-            rows.extend_from_slice(tap);
-            rows.resize(rows.len().next_multiple_of(self.width), 0.0);
-        }
-        self.append(&rows)
+        let length = channels.next_multiple_of(self.width);
+        let taps = weight.chunks_exact(channels);
+        self.append(taps.len() * length, |rows| {
+            for tap in taps {
+                rows.extend_from_slice(tap);
+                rows.resize(rows.len().next_multiple_of(length), 0.0);
+            }
+        })
     }
 
     /// `[taps, inputs, outputs]` to `[panel, taps, inputs, outputs of the panel]`; a tap has `pixel` inputs in memory.
@@ -88,44 +113,54 @@ impl Parameters {
         &mut self,
         step: &PackedStep,
         weight: &[f32],
-        [inputs, outputs, pixel, taps]: [usize; 4],
+        sizes @ [_, _, pixel, taps]: [usize; 4],
     ) -> u32 {
-        let mut panels = vec![0.0; taps * pixel * step.vectors as usize * self.width];
-        let mut rest = panels.as_mut_slice();
-        for panel in 0..step.panels as usize {
-            let [first, last] = [panel, panel + 1].map(|it| step.panel_start(it) * self.width);
-            let columns = first.min(outputs)..last.min(outputs);
-            let length = last - first;
-            let (written, after) = rest.split_at_mut(taps * pixel * length);
-            rest = after;
-            match length {
-                // What the vectors of browsers make: runs of a known length are copied several times faster.
-                4 if inputs == pixel && last <= outputs => {
-                    copy_columns::<4>(weight, outputs, first, written)
-                }
-                8 if inputs == pixel && last <= outputs => {
-                    copy_columns::<8>(weight, outputs, first, written)
-                }
-                _ => {
-                    let rows = weight
-                        .chunks_exact(inputs * outputs)
-                        .zip(written.chunks_exact_mut(pixel * length));
-                    for (tap, written) in rows {
-                        for (row, written) in tap
-                            .chunks_exact(outputs)
-                            .zip(written.chunks_exact_mut(length))
-                        {
-                            written[..columns.len()].copy_from_slice(&row[columns.clone()]);
-                        }
+        let width = self.width;
+        let length = taps * pixel * step.vectors as usize * width;
+        self.append(length, |panels| {
+            panels.resize(length, 0.0);
+            write_panels(panels, step, width, weight, sizes);
+        })
+    }
+}
+
+/// What [`Parameters::panels`] says, into zeros; vectors have `width` floats.
+fn write_panels(
+    panels: &mut [f32],
+    step: &PackedStep,
+    width: usize,
+    weight: &[f32],
+    [inputs, outputs, pixel, taps]: [usize; 4],
+) {
+    let mut rest = panels;
+    for panel in 0..step.panels as usize {
+        let [first, last] = [panel, panel + 1].map(|it| step.panel_start(it) * width);
+        let columns = first.min(outputs)..last.min(outputs);
+        let length = last - first;
+        let (written, after) = rest.split_at_mut(taps * pixel * length);
+        rest = after;
+        match length {
+            // What the vectors of browsers make: runs of a known length are copied several times faster.
+            4 if inputs == pixel && last <= outputs => {
+                copy_columns::<4>(weight, outputs, first, written)
+            }
+            8 if inputs == pixel && last <= outputs => {
+                copy_columns::<8>(weight, outputs, first, written)
+            }
+            _ => {
+                let rows = weight
+                    .chunks_exact(inputs * outputs)
+                    .zip(written.chunks_exact_mut(pixel * length));
+                for (tap, written) in rows {
+                    for (row, written) in tap
+                        .chunks_exact(outputs)
+                        .zip(written.chunks_exact_mut(length))
+                    {
+                        written[..columns.len()].copy_from_slice(&row[columns.clone()]);
                     }
                 }
             }
         }
-        self.append(&panels)
-    }
-
-    pub(crate) fn into_lines(self) -> Vec<Line> {
-        self.lines
     }
 }
 

@@ -30,7 +30,7 @@ const TOLERANCE: f64 = 2e-5;
 fn check(what: &str, plan: &Plan, input: &Maps, expected: &Maps) {
     let input = input.to_f32();
     for set in InstructionSet::available() {
-        let program = plan.compile(set).expect("an available set");
+        let program = plan.clone().compile(set).expect("an available set");
         let mut single: Vec<f32> = Vec::new();
         for threads in 1..=3 {
             let mut engine = Engine::new(program.clone(), threads);

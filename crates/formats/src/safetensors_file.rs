@@ -6,9 +6,10 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 
 use half::f16;
-use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, View};
+use safetensors::tensor::{Dtype, Metadata as Header, SafeTensorError, View};
 use serde_json::{Map, Value};
 
 use crate::content::{Format, HEAD_BYTES, impostor};
@@ -21,6 +22,8 @@ use crate::weights::{WeightTensor, Weights};
 pub(crate) const FORMAT: &str = "safetensors";
 /// Key of the digest of the file itself.
 pub(crate) const FILE_DIGEST: &str = "file_sha256";
+/// Bytes of the header's length, with which a file begins.
+const LENGTH_BYTES: usize = 8;
 /// Largest header that is parsed. The largest real one here is under 100 kB.
 const MAX_HEADER_BYTES: u64 = 8 << 20;
 /// Most entries that a file may have. The largest network here has under 1,000.
@@ -47,27 +50,48 @@ impl Weights {
     /// [`WeightsError::Malformed`] for anything but a whole, consistent file of finite numbers,
     /// [`WeightsError::Unsupported`] for 8-bit floats and other rarities.
     pub fn from_safetensors(bytes: &[u8]) -> Result<Self, WeightsError> {
-        check_header_size(bytes)?;
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(refusal)?;
-        let file = SafeTensors::deserialize(bytes).map_err(refusal)?;
-        if file.len() > MAX_ENTRIES {
+        Self::read_safetensors(bytes.len(), |range| bytes[range].into())
+    }
+
+    /// Reads a safetensors file of `length` bytes that lie elsewhere: `read` gives those of a range, first those of the header
+    /// and then of one tensor after the other.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_safetensors`](Self::from_safetensors).
+    pub fn read_safetensors<'a>(
+        length: usize,
+        read: impl Fn(Range<usize>) -> Cow<'a, [u8]>,
+    ) -> Result<Self, WeightsError> {
+        let start = check_header_size(&read(0..length.min(HEAD_BYTES)), length)?;
+        let header = parse_header(&read(LENGTH_BYTES..start))?;
+        if start.checked_add(header.data_len()) != Some(length) {
+            return Err(refusal(SafeTensorError::MetadataIncompleteBuffer));
+        }
+        let names = header.offset_keys();
+        if names.len() > MAX_ENTRIES {
             return Err(malformed(
                 FORMAT,
-                format!("{} entries, expected at most {MAX_ENTRIES}", file.len()),
+                format!("{} entries, expected at most {MAX_ENTRIES}", names.len()),
             ));
         }
         let mut weights = Self::new(read_metadata(header.metadata().as_ref())?);
         let mut total = 0_usize;
-        for (name, view) in file.iter() {
-            let Some(element) = element_of(name, view.dtype())? else {
+        for name in &names {
+            let Some(tensor) = header.info(name) else {
                 continue;
             };
-            let values = decode_exactly(FORMAT, name, view.shape(), element, view.data())?;
+            let Some(element) = element_of(name, tensor.dtype)? else {
+                continue;
+            };
+            let (first, end) = tensor.data_offsets;
+            let bytes = read(start + first..start + end);
+            let values = decode_exactly(FORMAT, name, &tensor.shape, element, &bytes)?;
             total = total.saturating_add(values.len());
             if total > MAX_VALUES {
                 return Err(malformed(FORMAT, format!("more than {MAX_VALUES} values")));
             }
-            insert_finite(&mut weights, FORMAT, name, view.shape().to_vec(), values)?;
+            insert_finite(&mut weights, FORMAT, name, tensor.shape.clone(), values)?;
         }
         Ok(weights)
     }
@@ -175,49 +199,50 @@ impl View for StoredTensor<'_> {
     }
 }
 
-/// The safetensors crate would parse up to 100 MB of JSON.
-fn check_header_size(bytes: &[u8]) -> Result<(), WeightsError> {
-    if bytes.is_empty() {
+/// Where the header of a file of `length` bytes ends, told by its first ones. The safetensors crate would parse up to 100 MB
+/// of JSON.
+fn check_header_size(head: &[u8], length: usize) -> Result<usize, WeightsError> {
+    if length == 0 {
         return Err(malformed(FORMAT, "the file is empty"));
     }
-    let Some((length, rest)) = bytes.split_first_chunk::<8>() else {
+    let Some(header) = head.first_chunk().copied().map(u64::from_le_bytes) else {
         return Err(malformed(
             FORMAT,
-            format!("{} bytes, expected at least 8", bytes.len()),
+            format!("{length} bytes, expected at least {LENGTH_BYTES}"),
         ));
     };
-    let header = u64::from_le_bytes(*length);
     if header > MAX_HEADER_BYTES {
-        let reason = match other_content(bytes) {
+        let reason = match other_content(head) {
             Some(content) => format!("it is {content}, expected safetensors"),
             None => format!("header of {header} bytes, expected at most {MAX_HEADER_BYTES}"),
         };
         return Err(malformed(FORMAT, reason));
     }
-    if header > rest.len() as u64 {
-        return Err(malformed(
+    let end = LENGTH_BYTES as u64 + header;
+    match usize::try_from(end) {
+        Ok(end) if end <= length => Ok(end),
+        _ => Err(malformed(
             FORMAT,
-            format!(
-                "header of {header} bytes in a file of {} bytes",
-                bytes.len()
-            ),
-        ));
+            format!("header of {header} bytes in a file of {length} bytes"),
+        )),
     }
-    Ok(())
 }
 
 /// Where the header of a file ends and its numbers begin.
 pub(crate) fn header_end(bytes: &[u8]) -> Result<usize, WeightsError> {
-    check_header_size(bytes)?;
-    let length = bytes.first_chunk().copied().map(u64::from_le_bytes);
-    let length = length.and_then(|length| usize::try_from(length).ok());
-    // No longer than the file, which was checked.
-    Ok(8 + length.unwrap_or_default())
+    check_header_size(&bytes[..bytes.len().min(HEAD_BYTES)], bytes.len())
 }
 
-/// What the bytes are instead, where that can be told.
-fn other_content(bytes: &[u8]) -> Option<String> {
-    let head = &bytes[..bytes.len().min(HEAD_BYTES)];
+/// The header, whose tensors follow each other without gaps.
+fn parse_header(json: &[u8]) -> Result<Header, WeightsError> {
+    let text = str::from_utf8(json).map_err(SafeTensorError::InvalidHeader);
+    let text = text.map_err(refusal)?;
+    serde_json::from_str(text)
+        .map_err(|error| refusal(SafeTensorError::InvalidHeaderDeserialization(error)))
+}
+
+/// What the bytes are instead, where that can be told by the first ones.
+fn other_content(head: &[u8]) -> Option<String> {
     impostor(head).or_else(|| {
         let format = Format::of(head).filter(|format| *format != Format::Safetensors);
         format.map(|format| format.name().to_owned())
@@ -389,20 +414,23 @@ fn json<T: serde::Serialize + ?Sized>(value: &T) -> Result<String, WeightsError>
 /// its keys, in place.
 fn sort_header(mut bytes: Vec<u8>) -> Result<Vec<u8>, WeightsError> {
     let end = header_end(&bytes)?;
-    let mut header: Map<String, Value> = serde_json::from_slice(&bytes[8..end])
+    let mut header: Map<String, Value> = serde_json::from_slice(&bytes[LENGTH_BYTES..end])
         .map_err(|error| malformed(FORMAT, error.to_string()))?;
     if let Some(Value::Object(metadata)) = header.get_mut("__metadata__") {
         metadata.sort_keys();
     }
     let text = json(&header)?;
     // The same entries in another order take the same room; the padding is already there.
-    bytes[8..end].fill(b' ');
-    bytes[8..8 + text.len()].copy_from_slice(text.as_bytes());
+    let written = &mut bytes[LENGTH_BYTES..end];
+    written.fill(b' ');
+    written[..text.len()].copy_from_slice(text.as_bytes());
     Ok(bytes)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -458,6 +486,23 @@ mod tests {
     }
 
     #[test]
+    fn a_file_elsewhere_is_read_tensor_by_tensor() {
+        let bytes = example()
+            .to_safetensors(Precision::Single)
+            .expect("finite values");
+        let start = header_end(&bytes).expect("own file");
+        let asked = RefCell::new(Vec::new());
+        let read = Weights::read_safetensors(bytes.len(), |range| {
+            asked.borrow_mut().push(range.clone());
+            bytes[range].into()
+        });
+        assert_eq!(read.expect("own file"), example());
+        let (exact, fine) = (start..start + 16, start + 16..start + 20);
+        let head = bytes.len().min(HEAD_BYTES);
+        assert_eq!(asked.into_inner(), [0..head, 8..start, exact, fine]);
+    }
+
+    #[test]
     fn lossless_files_halve_what_they_can() {
         let single = example()
             .to_safetensors(Precision::Single)
@@ -465,12 +510,7 @@ mod tests {
         let lossless = example()
             .to_safetensors(Precision::Lossless)
             .expect("finite values");
-        let data = |bytes: &[u8]| {
-            SafeTensors::read_metadata(bytes)
-                .expect("own file")
-                .1
-                .data_len()
-        };
+        let data = |bytes: &[u8]| bytes.len() - header_end(bytes).expect("own file");
         assert_eq!(data(&single), 20);
         assert_eq!(data(&lossless), 12);
     }

@@ -4,6 +4,7 @@
 //! metadata says which architecture the tensors belong to, how its input is normalised, what its classes
 //! are and where they came from. Networks take their parameters from the table by name and shape.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::error::WeightsError;
@@ -128,6 +129,17 @@ impl Weights {
         Ok(&tensor.values)
     }
 
+    /// Takes out the values of a parameter whose shape is known.
+    ///
+    /// # Errors
+    ///
+    /// As [`values`](Self::values); the parameter then stays.
+    pub fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
+        self.values(name, shape)?;
+        let tensor = self.remove(name);
+        Ok(tensor.map(|tensor| tensor.values).unwrap_or_default())
+    }
+
     /// Confirms that the metadata names this architecture.
     ///
     /// # Errors
@@ -164,5 +176,17 @@ impl Weights {
             name: name.to_owned(),
             hint,
         }
+    }
+}
+
+impl From<Weights> for Cow<'_, Weights> {
+    fn from(weights: Weights) -> Self {
+        Self::Owned(weights)
+    }
+}
+
+impl<'a> From<&'a Weights> for Cow<'a, Weights> {
+    fn from(weights: &'a Weights) -> Self {
+        Self::Borrowed(weights)
     }
 }

@@ -1,9 +1,6 @@
 //! The mesh of faces: whether there is a face, and its action units, where they do not come from a head's scores.
 
-use super::{
-    FaceWeights,
-    scored_face::{MOST_TOGETHER, ScoredFace},
-};
+use super::scored_face::{MOST_TOGETHER, ScoredFace};
 use crate::{
     calibration::{ActionUnitScore, ActionUnitSettings, sigmoid},
     crop::crop_on_black,
@@ -18,6 +15,7 @@ use crate::{
     report::{ActionUnitOrigin, ActionUnitSource},
     role::Role,
     task::{Task, Tasks},
+    weights::Weights,
 };
 
 /// Score of a detection from which it is a face without a look, or on the second one: glowing letters and clouds reach .67.
@@ -54,7 +52,8 @@ fn logit(probability: f32) -> f32 {
 impl ActionUnitReader {
     /// `head` holds the settings of the head that the classifier runs, if there is one.
     pub(super) fn load(
-        weights: &FaceWeights,
+        mesh: Option<Weights>,
+        blendshapes: Option<Weights>,
         tasks: Tasks,
         head: Option<&ActionUnitSettings>,
         device: &OpenedDevice,
@@ -62,17 +61,11 @@ impl ActionUnitReader {
         // A look once a second is not worth a GPU's kernels, nor a second read-back.
         let on_cpu = device.has_gpu() && !tasks.contains(Task::ActionUnits);
         let mesh_device = if on_cpu { &OpenedDevice::cpu() } else { device };
-        let mesh = weights
-            .mesh
-            .as_ref()
+        let mesh = mesh
             .map(|weights| FaceMesh::load(weights, mesh_device))
             .transpose()
             .map_err(LensError::weights(Role::Mesh))?;
-        let model = match (
-            tasks.contains(Task::ActionUnits),
-            head,
-            &weights.blendshapes,
-        ) {
+        let model = match (tasks.contains(Task::ActionUnits), head, blendshapes) {
             (false, ..) => Model::Off,
             (true, Some(settings), _) => Model::Head(settings.clone()),
             (true, None, Some(blendshapes)) if mesh.is_some() => {

@@ -106,7 +106,7 @@ impl FaceClassifier {
     /// # Errors
     ///
     /// [`LensError`] if a file does not fit its architecture or the files do not fit each other.
-    pub fn load(weights: &ClassifierWeights, device: &OpenedDevice) -> Result<Self, LensError> {
+    pub fn load(mut weights: ClassifierWeights, device: &OpenedDevice) -> Result<Self, LensError> {
         let ClassifierPlan {
             facts,
             plan,
@@ -115,8 +115,8 @@ impl FaceClassifier {
             head_classes,
             valence_arousal,
             action_units,
-        } = ClassifierPlan::build(weights)?;
-        let settings = read_settings(weights, head_classes.len(), pretrained_classes.len())?;
+        } = ClassifierPlan::build(&mut weights)?;
+        let settings = read_settings(&weights, head_classes.len(), pretrained_classes.len())?;
         let network = Network::build(plan, device).map_err(WeightsError::Network);
         let network = network.map_err(LensError::weights(Role::Backbone))?;
         let margins = margins(&settings);

@@ -15,6 +15,7 @@ use crate::{
     part::warm_up,
     role::Role,
     task::{Task, Tasks},
+    weights::Weights,
 };
 
 /// Finds and scores the faces of a frame.
@@ -51,21 +52,28 @@ impl Scope {
 impl FaceFinder {
     /// Puts all networks on the device; on a GPU all kernels are compiled and tried.
     pub(super) async fn load(
-        weights: &FaceWeights,
+        weights: FaceWeights,
         tasks: Tasks,
         device: &OpenedDevice,
     ) -> Result<Self, LensError> {
-        let load =
-            |weights, role| FaceDetector::load(weights, device).map_err(LensError::weights(role));
-        let detector = load(&weights.detector, Role::Detector)?;
-        let far = weights.full_range_detector.as_ref();
+        let load = |weights: Weights, role| {
+            FaceDetector::load(weights, device).map_err(LensError::weights(role))
+        };
+        let FaceWeights {
+            detector,
+            full_range_detector: far,
+            classifier,
+            mesh,
+            blendshapes,
+        } = weights;
+        let detector = load(detector, Role::Detector)?;
         let far = far.map(|far| load(far, Role::FullRangeDetector));
-        let classifier = FaceClassifier::load(&weights.classifier, device)?;
+        let classifier = FaceClassifier::load(classifier, device)?;
         let head = classifier.action_unit_settings();
         let reads_classifier = tasks.contains(Task::Expression)
             || tasks.contains(Task::ValenceArousal)
             || head.is_some();
-        let action_units = ActionUnitReader::load(weights, tasks, head, device)?;
+        let action_units = ActionUnitReader::load(mesh, blendshapes, tasks, head, device)?;
         let finder = Self {
             search: FaceSearch::new(detector, far.transpose()?),
             classifier,

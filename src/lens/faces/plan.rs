@@ -1,5 +1,7 @@
 //! The one network of a classifier: the backbone, and everything that looks at its outputs.
 
+use std::mem;
+
 use super::ClassifierWeights;
 use crate::{
     backbone::{self, Facts},
@@ -59,15 +61,16 @@ struct Builder<'a> {
 }
 
 impl ClassifierPlan {
-    /// Plans the backbone, then both classifiers of expressions, then the heads of the other tasks.
+    /// Plans the backbone, whose weights are gone afterwards, then both classifiers of expressions, then the heads of the
+    /// other tasks.
     ///
     /// # Errors
     ///
     /// [`LensError`] if a file does not fit its architecture or the files do not fit each other.
-    pub(super) fn build(weights: &ClassifierWeights) -> Result<Self, LensError> {
+    pub(super) fn build(weights: &mut ClassifierWeights) -> Result<Self, LensError> {
         let mut builder = Builder::new(weights)?;
         let pretrained = builder.pretrained()?;
-        let head = builder.classifier(Role::Head, weights.head.as_ref())?;
+        let head = builder.classifier(Role::Head, builder.weights.head.as_ref())?;
         if head.is_none() && pretrained.is_none() {
             return Err(builder.no_classifier());
         }
@@ -93,10 +96,11 @@ impl ClassifierPlan {
 }
 
 impl<'a> Builder<'a> {
-    fn new(weights: &'a ClassifierWeights) -> Result<Self, LensError> {
-        let backbone = &weights.backbone;
+    fn new(weights: &'a mut ClassifierWeights) -> Result<Self, LensError> {
+        let backbone = mem::take(&mut weights.backbone);
         let wrong = || LensError::weights(Role::Backbone);
-        let facts = Facts::of_weights(backbone).map_err(wrong())?;
+        let facts = Facts::of_weights(&backbone).map_err(wrong())?;
+        let backbone_outputs = backbone::outputs(&backbone).map_err(wrong())?;
         let side = facts.input_side as usize;
         let mut planner = Plan::of_input(side, side, 3);
         let faces = planner.input();
@@ -108,7 +112,7 @@ impl<'a> Builder<'a> {
             planner,
             embedding,
             backbone_logits,
-            backbone_outputs: backbone::outputs(backbone).map_err(wrong())?,
+            backbone_outputs,
             outputs: Outputs::default(),
         })
     }
@@ -182,16 +186,12 @@ impl<'a> Builder<'a> {
     }
 
     fn expect_embedding(&self, role: Role, file: &Weights) -> Result<(), LensError> {
-        expect_embedding(
-            role,
-            &file.metadata,
-            &self.weights.backbone.metadata.architecture,
-        )
+        expect_embedding(role, &file.metadata, self.facts.name)
     }
 
     fn no_classifier(&self) -> LensError {
         LensError::NoClassifier {
-            backbone: self.weights.backbone.metadata.architecture.clone(),
+            backbone: self.facts.name.to_owned(),
         }
     }
 }

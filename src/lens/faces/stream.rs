@@ -72,7 +72,7 @@ impl FaceLens {
     ///
     /// [`LensError`] if the weights do not fit or the GPU refuses a kernel.
     pub async fn load(
-        weights: &FaceWeights,
+        weights: FaceWeights,
         tasks: Tasks,
         device: &OpenedDevice,
     ) -> Result<Self, LensError> {

@@ -3,7 +3,7 @@
 
 #[cfg(not(target_family = "wasm"))]
 use super::second::{self, SecondInput};
-use super::{files::ViolenceWeights, frames::embed};
+use super::{files::SecondWeights, frames::embed};
 use crate::{
     backbone::Backbone,
     clip::{ClipBackbone, ClipConfig, ClipFrame},
@@ -65,15 +65,16 @@ impl Network {
 impl Embedder {
     /// Puts the networks on the device; those of a second stream where the head reads one.
     pub(super) async fn load(
-        weights: &ViolenceWeights,
+        backbone: Weights,
+        head: &Weights,
+        second: Option<SecondWeights>,
         device: &OpenedDevice,
     ) -> Result<Self, LensError> {
-        let network = Self::network(&weights.backbone, device);
+        let network = Self::network(backbone, device);
         let network = network.map_err(LensError::weights(Role::ViolenceBackbone))?;
-        let head = &weights.head.metadata.architecture;
+        let head = &head.metadata.architecture;
         let reads = TemporalKind::from_architecture(head).and_then(TemporalKind::fusion);
         let reads = reads.map(FusionKind::stream);
-        let second = weights.second.as_ref();
         let second = second.filter(|second| Some(second.stream()) == reads);
         let is_beside_frames = !cfg!(target_family = "wasm") && network.length().is_none();
         if let Some(stream) = reads
@@ -96,7 +97,7 @@ impl Embedder {
         })
     }
 
-    fn network(weights: &Weights, device: &OpenedDevice) -> Result<Network, WeightsError> {
+    fn network(weights: Weights, device: &OpenedDevice) -> Result<Network, WeightsError> {
         if ClipConfig::from_name(&weights.metadata.architecture).is_some() {
             let network = ClipBackbone::load(weights, device)?;
             return Ok(Network::Clips(Box::new(network)));

@@ -36,12 +36,12 @@ pub(super) struct Before {
 impl SecondInput {
     /// Puts the networks on the device.
     pub(super) async fn load(
-        weights: &SecondWeights,
+        weights: SecondWeights,
         device: &OpenedDevice,
     ) -> Result<Self, LensError> {
         Ok(match weights {
             SecondWeights::Skeletons(people) => {
-                Self::Skeletons(Box::new(load_landmarker(people, device).await?))
+                Self::Skeletons(Box::new(load_landmarker(*people, device).await?))
             }
             SecondWeights::Flow(weights) => {
                 let backbone = Backbone::load(weights, device);

@@ -27,12 +27,16 @@ impl Encoder {
         if let Some(vectors) = vectors {
             plan.set_length(vectors);
         }
-        let network = Network::new(&plan, device);
-        let keeps_plan = vectors.is_none() && !network.takes_any_length();
+        let length = plan.input().width;
+        let is_written_anew = vectors.is_none() && !Network::takes_any_length(device);
+        let (network, plan) = match is_written_anew {
+            true => (Network::new(&plan, device), Some(plan)),
+            false => (Network::new(plan, device), None),
+        };
         Self {
             network,
-            length: plan.input().width,
-            plan: keeps_plan.then_some(plan),
+            plan,
+            length,
         }
     }
 
@@ -53,7 +57,7 @@ impl Encoder {
                 None => self.network.set_length(length),
                 Some(plan) => {
                     plan.set_length(length);
-                    self.network = Network::new(plan, device);
+                    self.network = Network::new(&*plan, device);
                 }
             }
             self.length = length;

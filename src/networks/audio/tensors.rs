@@ -1,21 +1,20 @@
 //! Takes parameters out of weights, so that their memory goes as they are used.
 
+use crate::backbone::Parameters;
 use crate::kernel::{Activation, Weighted};
 use crate::weights::{Weights, WeightsError};
 
 /// The parameters that nobody has taken yet.
-pub(super) struct Tensors(Weights);
+pub(super) struct Tensors(Parameters<'static>);
 
 impl Tensors {
     pub(super) fn new(weights: Weights) -> Self {
-        Self(weights)
+        Self(Parameters::new(weights))
     }
 
     /// The values of the parameter of that name and shape.
     pub(super) fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
-        self.0.values(name, shape)?;
-        let tensor = self.0.remove(name);
-        Ok(tensor.map(|tensor| tensor.values).unwrap_or_default())
+        Ok(self.0.values(name, shape)?.into_owned())
     }
 
     /// Weight and bias of a layer.
@@ -43,12 +42,6 @@ impl Tensors {
 
     /// Confirms that nothing is left.
     pub(super) fn finish(self, architecture: &str) -> Result<(), WeightsError> {
-        match self.0.iter().next() {
-            None => Ok(()),
-            Some((name, _)) => Err(WeightsError::Unexpected {
-                name: name.to_owned(),
-                architecture: architecture.to_owned(),
-            }),
-        }
+        self.0.finish(architecture)
     }
 }

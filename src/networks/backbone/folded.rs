@@ -1,5 +1,7 @@
 //! The folded form: a network's description as a plan with the parameters of canonical weights.
 
+use std::borrow::Cow;
+
 use affectlens_formats::architecture::{
     Architecture, Arrangement, Beside, ChannelNorm, Classifier, ClipConvolution,
     ClipConvolutionConfig, ClipPool, Convolution, ConvolutionConfig, CoordinateAttention, Coupling,
@@ -17,9 +19,9 @@ use crate::weights::{Weights, WeightsError};
 /// # Errors
 ///
 /// [`WeightsError`] for a missing, misshapen or unexpected parameter.
-pub(crate) fn plan_network(
+pub(crate) fn plan_network<'a>(
     architecture: Architecture,
-    weights: &Weights,
+    weights: impl Into<Cow<'a, Weights>>,
     planner: &mut Planner,
     input: Map,
 ) -> Result<Vec<Map>, WeightsError> {
@@ -67,19 +69,19 @@ impl<'a> Folded<'a, '_> {
         &mut self,
         name: &str,
         shape: &[usize],
-    ) -> Result<(&'a [f32], &'a [f32]), WeightsError> {
+    ) -> Result<[Cow<'a, [f32]>; 2], WeightsError> {
         let weight = self.parameters.values(&format!("{name}.weight"), shape)?;
         let bias = self
             .parameters
             .values(&format!("{name}.bias"), &shape[..1])?;
-        Ok((weight, bias))
+        Ok([weight, bias])
     }
 
     fn score_bias(&mut self, bias: &PositionBias) -> Result<ScoreBias, WeightsError> {
         let table = &bias.table;
         let shape = [table.places, table.heads];
         Ok(ScoreBias {
-            table: self.parameters.values(&table.name, &shape)?.to_vec(),
+            table: self.parameters.values(&table.name, &shape)?.into_owned(),
             codes: bias.codes.clone(),
             regions: bias.regions.clone(),
         })
@@ -88,16 +90,16 @@ impl<'a> Folded<'a, '_> {
     fn weighted(&mut self, layer: &Convolution) -> Result<Weighted, WeightsError> {
         let Convolution { name, config, .. } = layer;
         let shape = config.weight_shape();
-        let (weight, bias) = self.weight_and_bias(name, &shape)?;
+        let [weight, bias] = self.weight_and_bias(name, &shape)?;
         let slopes = match config.activation {
             Activation::Prelu => self
                 .parameters
                 .values(&format!("{name}.slopes"), &shape[..1])?,
-            _ => &[],
+            _ => Cow::default(),
         };
         Ok(Weighted {
-            slopes: slopes.to_vec(),
-            ..Weighted::from_outputs_first(weight, bias, config.kernel, config.activation)
+            slopes: slopes.into_owned(),
+            ..Weighted::from_outputs_first(&weight, &bias, config.kernel, config.activation)
         })
     }
 
@@ -185,7 +187,7 @@ impl Walk for Folded<'_, '_> {
         for Convolution { name, config, .. } in layers {
             let kernel = config.kernel;
             let before = (side - kernel) / 2;
-            let (taps, layer_bias) = self.weight_and_bias(name, &config.weight_shape())?;
+            let [taps, layer_bias] = self.weight_and_bias(name, &config.weight_shape())?;
             for taps in taps.chunks_exact(kernel * kernel) {
                 let mut padded = vec![0.0; side * side];
                 for (row, taps) in taps.chunks_exact(kernel).enumerate() {
@@ -193,7 +195,7 @@ impl Walk for Folded<'_, '_> {
                 }
                 weight.extend(padded);
             }
-            bias.extend(layer_bias);
+            bias.extend_from_slice(&layer_bias);
         }
         let config = layers[0].config;
         let window = Window::symmetric(self.planner.shape(*input), side, config.stride, side / 2);
@@ -210,14 +212,14 @@ impl Walk for Folded<'_, '_> {
         shortcut: Shortcut<'_, Map>,
     ) -> Result<Map, WeightsError> {
         let shapes = [depthwise, pointwise].map(|layer| layer.config.weight_shape());
-        let (taps, first_bias) = self.weight_and_bias(&depthwise.name, &shapes[0])?;
-        let (weight, second_bias) = self.weight_and_bias(&pointwise.name, &shapes[1])?;
-        let bias = carried_bias(weight, first_bias, second_bias);
+        let [taps, first_bias] = self.weight_and_bias(&depthwise.name, &shapes[0])?;
+        let [weight, second_bias] = self.weight_and_bias(&pointwise.name, &shapes[1])?;
+        let bias = carried_bias(&weight, &first_bias, &second_bias);
         let config = depthwise.config;
         let window = window(&config, self.planner.shape(*input));
         let zeros = vec![0.0; first_bias.len()];
-        let first = Weighted::from_outputs_first(taps, &zeros, config.kernel, config.activation);
-        let second = Weighted::from_outputs_first(weight, &bias, 1, pointwise.config.activation);
+        let first = Weighted::from_outputs_first(&taps, &zeros, config.kernel, config.activation);
+        let second = Weighted::from_outputs_first(&weight, &bias, 1, pointwise.config.activation);
         let maps = self.planner.depthwise(*input, window, first);
         let shortcut = Some(planned(shortcut));
         Ok(self.planner.gated_pointwise(maps, second, None, shortcut))
@@ -236,7 +238,7 @@ impl Walk for Folded<'_, '_> {
         }
         let (mut weight, mut bias) = (Vec::new(), Vec::new());
         for group in 0..groups {
-            for (layer_weight, layer_bias) in &parts {
+            for [layer_weight, layer_bias] in &parts {
                 for (all, part) in [(&mut weight, layer_weight), (&mut bias, layer_bias)] {
                     let length = part.len() / groups;
                     all.extend_from_slice(&part[group * length..][..length]);
@@ -267,7 +269,7 @@ impl Walk for Folded<'_, '_> {
     ) -> Result<Map, WeightsError> {
         let mut sums = None;
         for line in layers.sums.iter().flatten() {
-            let (weight, bias) = self.weight_and_bias(&line.name, &line.weight_shape)?;
+            let [weight, bias] = self.weight_and_bias(&line.name, &line.weight_shape)?;
             let sums = sums.get_or_insert_with(|| LineSums {
                 weight: Vec::new(),
                 bias: Vec::new(),
@@ -277,7 +279,7 @@ impl Walk for Folded<'_, '_> {
             for place in 0..side {
                 sums.weight.extend(weight.iter().skip(place).step_by(side));
             }
-            sums.bias.extend(bias);
+            sums.bias.extend_from_slice(&bias);
         }
         let reduce = self.weighted(&layers.reduce)?;
         let rows = self.weighted(&layers.rows)?;
@@ -292,8 +294,8 @@ impl Walk for Folded<'_, '_> {
     }
 
     fn layer_norm(&mut self, norm: &ChannelNorm, input: &Map) -> Result<Map, WeightsError> {
-        let (weight, bias) = self.weight_and_bias(&norm.name, &[norm.channels])?;
-        let (weight, bias) = (weight.to_vec(), bias.to_vec());
+        let [weight, bias] = self.weight_and_bias(&norm.name, &[norm.channels])?;
+        let (weight, bias) = (weight.into_owned(), bias.into_owned());
         Ok(self.planner.layer_norm(*input, weight, bias, norm.epsilon))
     }
 
@@ -316,10 +318,10 @@ impl Walk for Folded<'_, '_> {
         input: &Map,
     ) -> Result<Map, WeightsError> {
         let shapes = [depthwise, pointwise].map(|layer| layer.config.weight_shape());
-        let (taps, first_bias) = self.weight_and_bias(&depthwise.name, &shapes[0])?;
-        let (weight, second_bias) = self.weight_and_bias(&pointwise.name, &shapes[1])?;
+        let [taps, first_bias] = self.weight_and_bias(&depthwise.name, &shapes[0])?;
+        let [weight, second_bias] = self.weight_and_bias(&pointwise.name, &shapes[1])?;
         let channels = first_bias.len();
-        let bias = carried_bias(weight, first_bias, second_bias);
+        let bias = carried_bias(&weight, &first_bias, &second_bias);
         let mut dense = vec![0.0; weight.len() * 4 * 4];
         let outputs = dense.chunks_exact_mut(4 * 4 * channels);
         for (written, row) in outputs.zip(weight.chunks_exact(channels)) {
@@ -384,7 +386,7 @@ impl Walk for Folded<'_, '_> {
         second: &Map,
     ) -> Result<Map, WeightsError> {
         let Convolution { name, config, .. } = layer;
-        let (weight, bias) = self.weight_and_bias(name, &config.weight_shape())?;
+        let [weight, bias] = self.weight_and_bias(name, &config.weight_shape())?;
         let shape = self.planner.shape(*first);
         let taps = config.kernel * config.kernel;
         let (mut of_first, mut of_second) = (Vec::new(), Vec::new());
@@ -397,7 +399,7 @@ impl Walk for Folded<'_, '_> {
         let kernel = config.kernel;
         let of_first =
             Weighted::from_outputs_first(&of_first, &zeros, kernel, Activation::Identity);
-        let of_second = Weighted::from_outputs_first(&of_second, bias, kernel, config.activation);
+        let of_second = Weighted::from_outputs_first(&of_second, &bias, kernel, config.activation);
         let window = window(config, shape);
         let sum = self.planner.convolution(*first, window, of_first);
         Ok(self
@@ -443,12 +445,12 @@ impl Walk for Folded<'_, '_> {
         } = layers;
         let (mut weight, mut bias) = (Vec::new(), Vec::new());
         for Convolution { name, config, .. } in all {
-            let (of_weight, of_bias) = self.weight_and_bias(name, &config.weight_shape())?;
-            weight.extend_from_slice(of_weight);
-            bias.extend_from_slice(of_bias);
+            let [of_weight, of_bias] = self.weight_and_bias(name, &config.weight_shape())?;
+            weight.extend_from_slice(&of_weight);
+            bias.extend_from_slice(&of_bias);
         }
         let shape = output.config.weight_shape();
-        let (output_weight, output_bias) = self.weight_and_bias(&output.name, &shape)?;
+        let [output_weight, output_bias] = self.weight_and_bias(&output.name, &shape)?;
         let [_, width, ..] = shape;
         let length = width / heads;
         let filled = length.next_multiple_of(4);
@@ -467,8 +469,8 @@ impl Walk for Folded<'_, '_> {
             Activation::Identity,
         );
         let output = Weighted::from_outputs_first(
-            &fill_up(output_weight, length, filled),
-            output_bias,
+            &fill_up(&output_weight, length, filled),
+            &output_bias,
             1,
             output.config.activation,
         );
@@ -493,9 +495,9 @@ impl Walk for Folded<'_, '_> {
         shortcut: Option<&Map>,
     ) -> Result<Map, WeightsError> {
         let ClipConvolution { name, config, .. } = layer;
-        let (weight, bias) = self.weight_and_bias(name, &config.weight_shape())?;
+        let [weight, bias] = self.weight_and_bias(name, &config.weight_shape())?;
         let [frames, side] = config.kernel;
-        let weighted = Weighted::from_taps(weight, bias, frames * side * side, config.activation);
+        let weighted = Weighted::from_taps(&weight, &bias, frames * side * side, config.activation);
         if (config.kernel, config.stride) == ([1, 1], [1, 1]) {
             let pooled = false;
             let shortcut = shortcut.map(|map| kernel::Shortcut { map: *map, pooled });
@@ -550,7 +552,7 @@ impl Walk for Folded<'_, '_> {
         let shape = [outputs, classifier.width];
         let weight = self.parameters.values(Classifier::WEIGHT, &shape)?;
         let bias = self.parameters.values(Classifier::BIAS, &shape[..1])?;
-        let layer = Weighted::from_outputs_first(weight, bias, 1, Activation::Identity);
+        let layer = Weighted::from_outputs_first(&weight, &bias, 1, Activation::Identity);
         Ok(Some(self.planner.pointwise(*embedding, layer)))
     }
 }

@@ -1,20 +1,21 @@
 //! Takes parameters out of a weights table and notices what is left.
 
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use crate::weights::{Weights, WeightsError, expect_units};
 
-/// The parameters of one network.
+/// The parameters of one network. Of weights that are handed over, those that are taken are gone: a page's memory never
+/// shrinks.
 pub(crate) struct Parameters<'a> {
-    weights: &'a Weights,
+    weights: Cow<'a, Weights>,
     taken: BTreeSet<String>,
 }
 
 impl<'a> Parameters<'a> {
     /// Begins with nothing taken.
-    pub(crate) fn new(weights: &'a Weights) -> Self {
+    pub(crate) fn new(weights: impl Into<Cow<'a, Weights>>) -> Self {
         Self {
-            weights,
+            weights: weights.into(),
             taken: BTreeSet::new(),
         }
     }
@@ -24,10 +25,15 @@ impl<'a> Parameters<'a> {
         &mut self,
         name: &str,
         shape: &[usize],
-    ) -> Result<&'a [f32], WeightsError> {
-        let values = self.weights.values(name, shape)?;
-        self.taken.insert(name.to_owned());
-        Ok(values)
+    ) -> Result<Cow<'a, [f32]>, WeightsError> {
+        Ok(match &mut self.weights {
+            Cow::Owned(weights) => weights.take(name, shape)?.into(),
+            Cow::Borrowed(weights) => {
+                let values = weights.values(name, shape)?;
+                self.taken.insert(name.to_owned());
+                values.into()
+            }
+        })
     }
 
     /// First axis of a parameter that need not be there. The file decides it: none is refused, and more than a network can

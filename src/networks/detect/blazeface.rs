@@ -1,5 +1,7 @@
 //! The detector's networks.
 
+use std::borrow::Cow;
+
 use affectlens_formats::architecture::Architecture;
 use affectlens_formats::architecture::blazeface::HEADS;
 pub use affectlens_formats::architecture::blazeface::{
@@ -125,8 +127,9 @@ impl DetectorRange {
 /// # Errors
 ///
 /// [`WeightsError`] for weights of another architecture, a missing, misshapen or unknown parameter.
-pub fn plan(weights: &Weights) -> Result<Plan, WeightsError> {
-    let range = DetectorRange::of(weights)?;
+pub fn plan<'a>(weights: impl Into<Cow<'a, Weights>>) -> Result<Plan, WeightsError> {
+    let weights = weights.into();
+    let range = DetectorRange::of(&weights)?;
     let side = range.input_side() as usize;
     let mut planner = Plan::of_input(side, side, 3);
     let input = planner.input();

@@ -1,9 +1,8 @@
 //! Runs a [`Plan`] with the vector loops of `affectlens-cpu`.
 
-use std::borrow::Borrow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use affectlens_cpu::{CompileError, Engine, InstructionSet, MapShape, Plan, Program};
+use affectlens_cpu::{CompileError, Engine, InstructionSet, Lowered, MapShape, Plan};
 use burn::tensor::Tensor;
 
 use super::transfer::{on_device, on_host};
@@ -38,25 +37,14 @@ impl CpuNetwork {
     /// # Errors
     ///
     /// [`CompileError`] for a window that the loops do not have.
-    pub(super) fn new(
-        plan: impl Borrow<Plan>,
-        device: &OpenedDevice,
-    ) -> Result<Self, CompileError> {
-        let borrowed = plan.borrow();
-        let program = borrowed.compile(InstructionSet::detect())?;
-        let (input, outputs) = (borrowed.input(), borrowed.outputs().iter());
-        let outputs = outputs.map(|map| borrowed.shape(*map).len()).collect();
-        drop(plan);
+    pub(super) fn new(plan: Plan, device: &OpenedDevice) -> Result<Self, CompileError> {
+        let (input, outputs) = (plan.input(), plan.outputs().iter());
+        let outputs = outputs.map(|map| plan.shape(*map).len()).collect();
         Ok(Self {
-            runner: Runner::new(program, device),
+            runner: Runner::new(plan.lower(InstructionSet::detect())?, device),
             input,
             outputs,
         })
-    }
-
-    /// Whether it runs in this process, where [`Self::set_length`] can change it.
-    pub(super) fn takes_any_length(&self) -> bool {
-        matches!(self.runner, Runner::Here(_))
     }
 
     /// Changes the number of pixels of every map.
@@ -151,17 +139,21 @@ fn lock(engine: &Mutex<Engine>) -> MutexGuard<'_, Engine> {
 }
 
 impl Runner {
-    fn new(program: Program, device: &OpenedDevice) -> Self {
+    fn new(program: Lowered, device: &OpenedDevice) -> Self {
         if let Some(workers) = &device.workers
-            && let Some(number) = workers.load(&program.words())
+            && let Some(number) = workers.reserve(program.words())
         {
+            program.write(|start, words| workers.write(number, start, words));
             return Self::Workers {
                 workers: Arc::clone(workers),
                 program: number,
             };
         }
         let threads = device.threads.unwrap_or_else(default_threads);
-        Self::Here(Box::new(Mutex::new(Engine::new(program, threads))))
+        Self::Here(Box::new(Mutex::new(Engine::new(
+            program.compile(),
+            threads,
+        ))))
     }
 }
 
@@ -251,7 +243,7 @@ mod tests {
             threads: Some(2),
             ..OpenedDevice::cpu()
         };
-        let network = CpuNetwork::new(&plan, &device).expect("a plan that fits");
+        let network = CpuNetwork::new(plan, &device).expect("a plan that fits");
         assert_eq!(network.threads(), 2);
         let pictures = [1.0, 2.0, 3.0, 4.0, 0.0, 0.0, 0.0, 8.0];
         // Sums 10 and 8; halved by the gate: 5 and 4, and (2 * sum + 1) / 2; the shortcut adds the input to the

@@ -4,6 +4,8 @@
 //! Vision", 2021) over 146 landmarks, after Grishchenko et al., "Blendshapes GHUM: Real-time Monocular Facial
 //! Blendshape Prediction", 2023. It is small enough to stay on the CPU whatever the device of the mesh.
 
+use std::borrow::Cow;
+
 use affectlens_formats::architecture::Convolution;
 pub use affectlens_formats::architecture::blendshapes::NAME as BLENDSHAPES_ARCHITECTURE;
 use affectlens_formats::architecture::blendshapes::{
@@ -48,7 +50,10 @@ impl Blendshapes {
     /// # Errors
     ///
     /// [`WeightsError`] for weights of another architecture, a missing, misshapen or unknown parameter.
-    pub fn load(weights: &Weights, device: &OpenedDevice) -> Result<Self, WeightsError> {
+    pub fn load<'a>(
+        weights: impl Into<Cow<'a, Weights>>,
+        device: &OpenedDevice,
+    ) -> Result<Self, WeightsError> {
         let device = match device.has_gpu() {
             true => OpenedDevice::cpu(),
             false => device.clone(),
@@ -108,7 +113,8 @@ fn marked(points: &[f32]) -> Vec<f32> {
 ///
 /// - input: `[batch, 1, 3, 148]`, as [`marked`] gives it
 /// - output: `[batch, 52]`, in `[0, 1]`
-fn plan(weights: &Weights) -> Result<Plan, WeightsError> {
+fn plan<'a>(weights: impl Into<Cow<'a, Weights>>) -> Result<Plan, WeightsError> {
+    let weights = weights.into();
     weights.expect_architecture(BLENDSHAPES_ARCHITECTURE)?;
     let mut parameters = Parameters::new(weights);
     let linears = layers()
@@ -123,10 +129,12 @@ fn plan(weights: &Weights) -> Result<Plan, WeightsError> {
     let input = planner.input();
     let x = planner.pointwise(input, condense.with_gathering_token());
     let x = planner.transpose(x);
-    let mut x = planner.pointwise(x, embed.with_token(token));
+    let mut x = planner.pointwise(x, embed.with_token(&token));
     for block in 0..BLOCKS {
         let mut normalise = |planner: &mut Planner, part: &str, x: Map| {
-            let scale = parameters.values(&norm(block, part), &[CHANNELS])?.to_vec();
+            let scale = parameters
+                .values(&norm(block, part), &[CHANNELS])?
+                .into_owned();
             let bias = vec![0.0; CHANNELS];
             Ok::<_, WeightsError>(planner.layer_norm(x, scale, bias, EPSILON))
         };
@@ -184,8 +192,8 @@ fn linear(weight: Vec<f32>, bias: Vec<f32>, activation: Activation) -> Weighted 
 
 /// A fully connected layer, its weight `[outputs, inputs]`.
 struct Linear<'a> {
-    weight: &'a [f32],
-    bias: &'a [f32],
+    weight: Cow<'a, [f32]>,
+    bias: Cow<'a, [f32]>,
 }
 
 impl<'a> Linear<'a> {
@@ -218,8 +226,8 @@ impl<'a> Linear<'a> {
     /// The layer that gives the first output alone.
     fn first(&self) -> Self {
         Self {
-            weight: &self.weight[..self.inputs()],
-            bias: &self.bias[..1],
+            weight: self.weight[..self.inputs()].to_vec().into(),
+            bias: self.bias[..1].to_vec().into(),
         }
     }
 
@@ -228,7 +236,7 @@ impl<'a> Linear<'a> {
     fn with_gathering_token(&self) -> Weighted {
         let outputs = self.bias.len();
         let mut weight = Vec::with_capacity((POINTS + MARKS) * (outputs + 1));
-        for row in self.turned().chunks_exact(outputs).chain([self.bias]) {
+        for row in self.turned().chunks_exact(outputs).chain([&*self.bias]) {
             weight.push(0.0);
             weight.extend(row);
         }
@@ -243,7 +251,7 @@ impl<'a> Linear<'a> {
         weight.extend(
             token
                 .iter()
-                .zip(self.bias)
+                .zip(&*self.bias)
                 .map(|(token, bias)| token - bias),
         );
         linear(weight, self.bias.to_vec(), Activation::Identity)

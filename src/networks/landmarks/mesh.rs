@@ -1,5 +1,7 @@
 //! The landmarks' network.
 
+use std::borrow::Cow;
+
 use affectlens_formats::architecture::Architecture;
 use affectlens_formats::architecture::face_mesh::POINTS;
 pub use affectlens_formats::architecture::face_mesh::{
@@ -24,7 +26,8 @@ const _: () = assert!(POINTS == Landmarks::COUNT);
 /// # Errors
 ///
 /// [`WeightsError`] for weights of another architecture, a missing, misshapen or unknown parameter.
-pub fn plan(weights: &Weights) -> Result<Plan, WeightsError> {
+pub fn plan<'a>(weights: impl Into<Cow<'a, Weights>>) -> Result<Plan, WeightsError> {
+    let weights = weights.into();
     weights.expect_architecture(MESH_ARCHITECTURE)?;
     let side = MESH_INPUT_SIDE as usize;
     let mut planner = Plan::of_input(side, side, 3);

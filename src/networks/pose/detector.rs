@@ -1,5 +1,7 @@
 //! Where people are.
 
+use std::borrow::Cow;
+
 use affectlens_formats::architecture::Architecture;
 pub use affectlens_formats::architecture::blazepose::detector::NAME as DETECTOR_ARCHITECTURE;
 use affectlens_formats::architecture::blazepose::detector::{
@@ -39,7 +41,10 @@ impl PoseDetector {
     /// # Errors
     ///
     /// [`WeightsError`] unless these are the weights of [`DETECTOR_ARCHITECTURE`], all of them and nothing else.
-    pub fn load(weights: &Weights, device: &OpenedDevice) -> Result<Self, WeightsError> {
+    pub fn load<'a>(
+        weights: impl Into<Cow<'a, Weights>>,
+        device: &OpenedDevice,
+    ) -> Result<Self, WeightsError> {
         let grids = GRIDS.map(|(cells, anchors)| [cells, 1, anchors]);
         Ok(Self {
             network: Network::new(plan(weights)?, device),
@@ -153,7 +158,8 @@ fn pixels(length: u32) -> f32 {
 /// # Errors
 ///
 /// [`WeightsError`] for weights of another architecture, a missing, misshapen or unknown parameter.
-pub fn plan(weights: &Weights) -> Result<Plan, WeightsError> {
+pub fn plan<'a>(weights: impl Into<Cow<'a, Weights>>) -> Result<Plan, WeightsError> {
+    let weights = weights.into();
     weights.expect_architecture(DETECTOR_ARCHITECTURE)?;
     let side = INPUT_SIDE as usize;
     let mut planner = Plan::of_input(side, side, 3);

@@ -1,5 +1,7 @@
 //! The points of a body.
 
+use std::borrow::Cow;
+
 use affectlens_formats::architecture::Architecture;
 pub use affectlens_formats::architecture::PoseLandmarksConfig as PoseVersion;
 pub use affectlens_formats::architecture::blazepose::landmarks::VALUES;
@@ -53,7 +55,10 @@ impl PoseLandmarks {
     /// # Errors
     ///
     /// [`WeightsError`] unless these are the weights of a [`PoseVersion`], all of them and nothing else.
-    pub fn load(weights: &Weights, device: &OpenedDevice) -> Result<Self, WeightsError> {
+    pub fn load<'a>(
+        weights: impl Into<Cow<'a, Weights>>,
+        device: &OpenedDevice,
+    ) -> Result<Self, WeightsError> {
         Ok(Self {
             network: Network::new(plan(weights)?, device),
             device: device.clone(),
@@ -144,7 +149,8 @@ fn look(values: &[f32], region: &RotatedBox) -> Look {
 /// # Errors
 ///
 /// [`WeightsError`] for weights of another architecture, a missing, misshapen or unknown parameter.
-pub fn plan(weights: &Weights) -> Result<Plan, WeightsError> {
+pub fn plan<'a>(weights: impl Into<Cow<'a, Weights>>) -> Result<Plan, WeightsError> {
+    let weights = weights.into();
     let name = &weights.metadata.architecture;
     let version = PoseVersion::from_name(name).ok_or_else(|| WeightsError::Architecture {
         expected: PoseVersion::ALL.map(|version| version.name).join("`, `"),

@@ -167,7 +167,7 @@ impl Args {
         let installed = face.weights.installed();
         let weights = installed.face_classifier(Tasks::EXPRESSION)?;
         let device = face.device.open()?;
-        let classifier = FaceClassifier::load(&weights, &device)?;
+        let classifier = FaceClassifier::load(weights, &device)?;
         let classifier = PictureClassifier {
             controls: self.controls(&classifier)?,
             classifier,
@@ -213,7 +213,7 @@ impl Args {
     fn score_personal(&self, data: &Path) -> Result<()> {
         let pictures = read_pictures(data, &self.without)?;
         let weights = self.deciding_weights()?;
-        let classifier = FaceClassifier::load(&weights, &self.face.device.open()?)?;
+        let classifier = FaceClassifier::load(weights, &self.face.device.open()?)?;
         let controls = self.deciding_controls(&classifier)?;
         let (faces, _) = score_persons(&classifier, &pictures)?;
         let mut all = Vec::new();

@@ -167,7 +167,7 @@ fn a_head_is_trained_on_a_frozen_network_over_clips_and_used() {
 /// Of the readable pictures of a video, by the windows at 0, 4 and 6.
 fn probabilities(folder: &Path, head: &Weights) -> Vec<f64> {
     let weights = Weights::read(&folder.join(format!("{NETWORK}.safetensors")));
-    let network = ClipBackbone::load(&weights.expect("converted"), &OpenedDevice::cpu());
+    let network = ClipBackbone::load(weights.expect("converted"), &OpenedDevice::cpu());
     let network = network.expect("canonical");
     let head = TemporalHead::load(head, &Device::flex()).expect("a head");
     let numbers = (1..=FRAMES).filter(|number| ![3, 5].contains(number));

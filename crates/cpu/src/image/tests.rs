@@ -29,9 +29,20 @@ fn plan() -> Plan {
 
 /// Runs a plan as words and by the engine, and compares all outputs.
 fn compare(plan: &Plan, set: InstructionSet, batches: &[usize]) -> Result<(), CompileError> {
-    let program = plan.compile(set)?;
-    let words = program.words();
-    let mut engine = Engine::new(program, 1);
+    let written = plan.clone().lower(set)?;
+    let mut words = vec![u32::MAX; written.words()];
+    let mut pieces = Vec::new();
+    written.write(|start, piece| {
+        words[start..start + piece.len()].copy_from_slice(piece);
+        pieces.push(start..start + piece.len());
+    });
+    pieces.sort_by_key(|piece| piece.start);
+    let end = pieces.iter().fold(0, |end, piece| {
+        assert_eq!(piece.start, end, "a gap between pieces, or one on another");
+        piece.end
+    });
+    assert_eq!(end, words.len(), "words that were not written");
+    let mut engine = Engine::new(plan.clone().compile(set)?, 1);
     let widths: Vec<usize> = (0..plan.outputs().len())
         .map(|index| engine.output_len(index))
         .collect();

@@ -4,8 +4,8 @@ use super::{Buffer, Lowering, Operation, PIXEL, Task};
 use crate::error::CompileError;
 use crate::graph::{Clip, Map, Span, Weighted, Window};
 
-impl<'a> Lowering<'a> {
-    pub(super) fn clip(&mut self, clip: &'a Clip) -> Result<Buffer, CompileError> {
+impl Lowering {
+    pub(super) fn clip(&mut self, clip: Clip) -> Result<Buffer, CompileError> {
         let destination = self.buffer(self.planned[clip.output().index()])?;
         match clip {
             Clip::Convolution {
@@ -22,8 +22,8 @@ impl<'a> Lowering<'a> {
                     pools_shortcut: false,
                     sums: None,
                 };
-                let buffers = [self.find(*input), destination];
-                self.clip_convolution(task, buffers, *span, *window, weighted);
+                let buffers = [self.find(input), destination];
+                self.clip_convolution(task, buffers, span, window, weighted);
             }
             Clip::MaxPool {
                 input,
@@ -31,14 +31,14 @@ impl<'a> Lowering<'a> {
                 window,
                 ..
             } => {
-                let source = self.find(*input);
+                let source = self.find(input);
                 self.operations.push(Operation {
-                    span: *span,
-                    ..Operation::plain(Task::MaxPool, source, destination, *window)
+                    span,
+                    ..Operation::plain(Task::MaxPool, source, destination, window)
                 });
             }
             Clip::Average { input, .. } => {
-                let source = self.find(*input);
+                let source = self.find(input);
                 let average = Operation::plain(Task::Average, source, destination, PIXEL);
                 self.operations.push(average);
             }
@@ -47,18 +47,18 @@ impl<'a> Lowering<'a> {
                 frames: [frames, output],
                 ..
             } => {
-                let source = self.find(*input);
+                let source = self.find(input);
                 let window = Window::pixels(self.shape(destination));
                 self.operations.push(Operation {
                     span: Span {
-                        frames: *frames,
-                        output: *output,
+                        frames,
+                        output,
                         ..Span::PICTURE
                     },
                     ..Operation::plain(Task::Interpolate, source, destination, window)
                 });
             }
-            Clip::Join { inputs, .. } => self.join(inputs, destination),
+            Clip::Join { inputs, .. } => self.join(&inputs, destination),
         }
         Ok(destination)
     }
@@ -69,13 +69,13 @@ impl<'a> Lowering<'a> {
         [source, destination]: [Buffer; 2],
         span: Span,
         window: Window,
-        weighted: &'a Weighted,
+        weighted: Weighted,
     ) {
         self.operations.push(Operation {
             span,
-            weight: (&weighted.weight).into(),
-            bias: (&weighted.bias).into(),
-            slopes: &weighted.slopes,
+            weight: weighted.weight,
+            bias: weighted.bias,
+            slopes: weighted.slopes,
             activation: weighted.activation,
             ..Operation::plain(task, source, destination, window)
         });

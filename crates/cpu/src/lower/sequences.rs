@@ -47,8 +47,8 @@ impl Sequenced {
     }
 }
 
-impl<'a> Lowering<'a> {
-    pub(super) fn sequence(&mut self, sequence: &'a Sequence) -> Result<Buffer, CompileError> {
+impl Lowering {
+    pub(super) fn sequence(&mut self, sequence: Sequence) -> Result<Buffer, CompileError> {
         match sequence {
             Sequence::Convolution {
                 input,
@@ -57,12 +57,9 @@ impl<'a> Lowering<'a> {
                 stride,
                 weighted,
             } => {
-                let width = (self.shape(self.find(*input)).width - kernel) / stride + 1;
-                let task = Sequenced::Line {
-                    kernel: *kernel,
-                    stride: *stride,
-                };
-                self.along_row(task, *input, width, weighted)
+                let width = (self.shape(self.find(input)).width - kernel) / stride + 1;
+                let task = Sequenced::Line { kernel, stride };
+                self.along_row(task, input, width, weighted)
             }
             Sequence::GroupedConvolution {
                 input,
@@ -73,18 +70,18 @@ impl<'a> Lowering<'a> {
                 weighted,
                 addend,
             } => {
-                let width = self.shape(self.find(*input)).width;
+                let width = self.shape(self.find(input)).width;
                 let task = Sequenced::Grouped {
-                    kernel: *kernel,
-                    padding: *padding,
-                    groups: *groups,
+                    kernel,
+                    padding,
+                    groups,
                     addend: addend.map(|map| self.find(map)),
                 };
-                self.along_row(task, *input, width, weighted)
+                self.along_row(task, input, width, weighted)
             }
             Sequence::Attention {
                 input, heads, bias, ..
-            } => self.attention(*input, *heads, bias.as_ref()),
+            } => self.attention(input, heads, bias),
             Sequence::Arrange {
                 input,
                 output,
@@ -94,24 +91,24 @@ impl<'a> Lowering<'a> {
                 let places = places
                     .iter()
                     .map(|place| place.map_or(0, |place| place + 1));
-                self.moved(Sequenced::Arrange, *input, *output)?;
+                self.moved(Sequenced::Arrange, input, output)?;
                 let operation = self.operations.last_mut().expect("just added");
                 operation.weight = places.map(f32::from_bits).collect();
-                operation.bias = addend.into();
+                operation.bias = addend;
                 Ok(operation.destination)
             }
             Sequence::Unfold {
                 input,
                 output,
                 patch,
-            } => self.moved(Sequenced::Unfold { patch: *patch }, *input, *output),
+            } => self.moved(Sequenced::Unfold { patch }, input, output),
             Sequence::Fold {
                 input,
                 output,
                 patch,
-            } => self.moved(Sequenced::Fold { patch: *patch }, *input, *output),
+            } => self.moved(Sequenced::Fold { patch }, input, output),
             Sequence::Transpose { input, output } => {
-                self.moved(Sequenced::Transpose, *input, *output)
+                self.moved(Sequenced::Transpose, input, output)
             }
         }
     }
@@ -121,7 +118,7 @@ impl<'a> Lowering<'a> {
         task: Sequenced,
         input: Map,
         width: usize,
-        weighted: &'a Weighted,
+        weighted: Weighted,
     ) -> Result<Buffer, CompileError> {
         let window = Window {
             kernel: 1,
@@ -136,7 +133,7 @@ impl<'a> Lowering<'a> {
         &mut self,
         input: Map,
         heads: usize,
-        bias: Option<&ScoreBias>,
+        bias: Option<ScoreBias>,
     ) -> Result<Buffer, CompileError> {
         let source = self.find(input);
         let shape = self.shape(source);

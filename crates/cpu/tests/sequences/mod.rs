@@ -233,11 +233,11 @@ fn encoder(length: usize, numbers: &mut Numbers) -> Plan {
 fn a_program_of_another_length_is_one_that_was_made_for_it() {
     for set in InstructionSet::available() {
         let mut first = encoder(3, &mut Numbers(14));
-        let mut engine = Engine::new(first.compile(set).expect("a set"), 2);
+        let mut engine = Engine::new(first.clone().compile(set).expect("a set"), 2);
         for length in [1, 200, 49, 49] {
             let plan = encoder(length, &mut Numbers(14));
             let input = Numbers(15).take(12 * length, 1.0);
-            let mut made = Engine::new(plan.compile(set).expect("a set"), 2);
+            let mut made = Engine::new(plan.clone().compile(set).expect("a set"), 2);
             made.run(1, &input);
             engine.set_length(length).expect("a row");
             engine.run(1, &input);
@@ -263,7 +263,10 @@ fn lengths_that_cannot_be_are_refused() {
     let input = planner.input();
     let halved = planner.line_convolution(input, 2, 2, blank(16, 2, Activation::Relu));
     let mut program = planner.finish(&[halved]);
-    let mut compiled = program.compile(InstructionSet::Plain).expect("everywhere");
+    let mut compiled = program
+        .clone()
+        .compile(InstructionSet::Plain)
+        .expect("everywhere");
     let error = compiled.set_length(24).expect_err("two lengths");
     assert_eq!(error.to_string(), "program cannot have maps of 24 pixels");
     let refused = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| program.set_length(24)));

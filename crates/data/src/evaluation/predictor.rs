@@ -58,11 +58,10 @@ impl ExpressionPredictor {
         if !backbone::outputs(&weights.backbone)?.classes.is_empty() {
             weights.pretrained = None;
         }
-        let classifier = FaceClassifier::load(&weights, device)?;
         let head = weights.head.as_ref();
-        let head = head
-            .map(|head| Mlp::load(head, &Device::flex()))
-            .transpose()?;
+        let head = head.map(|head| Mlp::load(head, &Device::flex()));
+        let head = head.transpose()?;
+        let classifier = FaceClassifier::load(weights, device)?;
         Ok(Self {
             controls: controls(&classifier)?,
             classifier,

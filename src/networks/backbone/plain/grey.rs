@@ -57,7 +57,7 @@ impl GreyBackbone {
             let shape = layer.config.weight_shape();
             let mut tensor = |part: &str, shape: &[usize]| {
                 let values = parameters.values(&format!("{}.{part}", layer.name), shape)?;
-                Ok::<_, WeightsError>(Tensor::<1>::from_floats(values, &plain))
+                Ok::<_, WeightsError>(Tensor::<1>::from_floats(&*values, &plain))
             };
             let mut weight = tensor("weight", &shape)?.reshape(shape);
             if layers.is_empty() {
