@@ -753,6 +753,47 @@ describe("personalise", LIMIT, () => {
     assert.equal(forgotten[1].message, alone.message);
   });
 
+  test("a head that was learnt on the CPU has the same part on WebGPU, and one is learnt there", async (context) => {
+    const withGpu = await openBrowser({ webgpu: true });
+    context.after(() => withGpu.close());
+    const page = await withGpu.newPage();
+    await page.goto(server.url);
+    const { faces, personal, fits } = await page.evaluate(async () => {
+      const { load } = await import("/library/index.js");
+      const face = Object.assign(new Image(), { src: "/face.png" });
+      await face.decode();
+      const open = async (device) => {
+        const lens = await load({ device, weights: "/weights/", warmUp: false });
+        await lens.configure({ halfWindow: 0 });
+        return lens;
+      };
+      let timeMs = 0;
+      const look = async (lens) => (await lens.analyze(face, { timeMs: (timeMs += 40) })).faces[0];
+      const learn = async (lens) => {
+        for (const label of ["neutral", "anger", "neutral"]) {
+          await look(lens);
+          await lens.learn(label);
+        }
+        return lens.personalise();
+      };
+      const [cpu, gpu] = [await open("cpu"), await open("webgpu")];
+      const { head, ...fit } = await learn(cpu);
+      await gpu.personalise(head);
+      const faces = [await look(cpu), await look(gpu)];
+      await gpu.personalise(null);
+      const { head: own, ...there } = await learn(gpu);
+      await gpu.personalise(own);
+      return { faces, personal: (await look(gpu)).personal, fits: [fit.faces, there.faces] };
+    });
+    assert.deepEqual(faces.map(({ personal }) => personal), [true, true]);
+    for (const [name, value] of Object.entries(faces[0].expression.probabilities)) {
+      const other = faces[1].expression.probabilities[name];
+      assert.ok(Math.abs(value - other) <= 2e-3, `${name}: ${other} on WebGPU, ${value} on the CPU`);
+    }
+    assert.equal(personal, true);
+    assert.deepEqual(fits[1], fits[0]);
+  });
+
   test("what cannot be learnt is refused, and so is a file that is no head", async () => {
     const [early, label, unknown, head, damaged, task, faceless] = await page.evaluate(async () => {
       const lens = await cpu();

@@ -363,6 +363,18 @@ describe("clips and files", LIMIT, () => {
     assert.deepEqual(trouble, []);
   });
 
+  test("both devices of this machine are measured where it has WebGPU", async (context) => {
+    const { page, trouble } = await visit(context, "device=cpu", { webgpu: true });
+    await page.click("#measure");
+    await page.waitForFunction(() => document.querySelector("#measured-says").textContent.startsWith("Here: "), undefined, LIMIT);
+    const measured = await page.evaluate(() => [...document.querySelectorAll("#measured td")].map(({ textContent }) => textContent));
+    context.diagnostic(measured.join(", "));
+    assert.equal(measured.length, 6);
+    for (const figure of measured) assert.match(figure, /^[\d.]+ m?s$/);
+    assert.match(page.url(), /#cpu=[\d.%2C]+&webgpu=[\d.%2C]+&machine=/);
+    assert.deepEqual(trouble, []);
+  });
+
   test("violence of the sample clip warms up, is told with its delay, refined backwards, marked and saved", async (context) => {
     const { page, trouble, requests, counters } = await visit(context, "device=cpu");
     const { violence: facts } = await counters();
