@@ -18,7 +18,7 @@ import { serve } from "./server.mjs";
  *   format
  * @typedef {{ file: string, width: number, height: number }} Clip raw RGBA frames
  * @typedef {{ models: string, packages: string, clip: Clip, twoPeople: Clip, networks: Network[], firsts: number, rounds: number,
- *   secondsPerNetwork: number, frames: number, parts: ("browser" | "frame" | "pose")[], tolerance: number,
+ *   secondsPerNetwork: number, frames: number, parts: ("browser" | "frame" | "pose" | "growth")[], tolerance: number,
  *   toleranceOnGpu: number }} Plan
  * @typedef {{ name: string, engine: string, device: string, threads: number }} Contestant
  * @typedef {{ name: string, clip: Clip, tasks: string[], most: number }} Case tasks of ours, people or faces looked for at most
@@ -102,6 +102,21 @@ const POSES = {
   points: 13,
 };
 
+/** A mosaic's size, pixels, and the part of each of the clip's frames in it: a face, an eighth of the mosaic's side. */
+const MOSAIC = { width: 1920, height: 1440, side: 4, part: [100, 100, 220, 165] };
+const FACES_IN_MOSAIC = [1, 2, 4, 8, 12, 16];
+/** Pictures of one face, which is the same part of each. */
+const SIZES = [
+  { width: 640, height: 480 },
+  { width: 1280, height: 960 },
+  { width: 1920, height: 1440 },
+  { width: 2560, height: 1920 },
+  { width: 3264, height: 2448 },
+];
+const MORE_TASKS = ["expression", "valence-arousal", "action-units", "pose", "violence"];
+/** Of those that whole frames have: a large one takes long. */
+const GROWTH_SHARE = 0.25;
+
 const server = await serve(folders, { litert: { "@litertjs/wasm-utils": "/litert-utils/index.js" } });
 
 const { browser, page, adapter, isHardware } = await openBrowser();
@@ -122,6 +137,7 @@ try {
     found.faces = await timeStreams(FACES);
   }
   if (plan.parts.includes("pose")) found.pose = await timeStreams(POSES);
+  if (plan.parts.includes("growth")) found.growth = await timeGrowth();
   writeFileSync(argv[3], JSON.stringify(found, null, 2));
 } finally {
   await browser.close();
@@ -382,6 +398,41 @@ async function timeStreams({ what, theirs: engine, cases, points, least }) {
     found.push({ name: what, most, frames: plan.frames, width: clip.width, height: clip.height, results: rows });
   }
   return found;
+}
+
+/** How a frame of ours grows, on one thread. */
+async function timeGrowth() {
+  say("    what a frame grows with");
+  await inPage("growth", "readClip", addressed(plan.clip));
+  const count = Math.max(4, Math.round(GROWTH_SHARE * plan.frames));
+  const look = async (/** @type {string} */ what, /** @type {any} */ picture) => {
+    const { times, found } = await inPage("growth", "look", picture, count);
+    const row = { ...picture, found: median(found), median_ms: median(times), p95_ms: quantile(times, 0.95) };
+    say(`      ${what}: ${row.found} faces, median ${row.median_ms.toFixed(1)} ms`);
+    return row;
+  };
+  const aboutFaces = MORE_TASKS.slice(0, 3);
+  await inPage("growth", "open", aboutFaces, "full-range");
+  const one = { side: 1, shown: 1, part: [0, 0, plan.clip.width, plan.clip.height] };
+  const cell = { ...one, width: MOSAIC.width / MOSAIC.side, height: MOSAIC.height / MOSAIC.side, part: MOSAIC.part };
+  const alone = (await look("a picture of a mosaic alone", cell)).median_ms;
+  const faces = [];
+  for (const shown of FACES_IN_MOSAIC) {
+    faces.push({ ...(await look(`${shown} in a mosaic`, { ...MOSAIC, shown })), alone_ms: shown * alone });
+  }
+  await inPage("growth", "open", aboutFaces, "short-range");
+  const sizes = [];
+  for (const size of SIZES) sizes.push(await look(`${size.width}x${size.height}`, { ...size, ...one }));
+  const tasks = [];
+  for (let number = 1; number <= MORE_TASKS.length; number++) {
+    const names = MORE_TASKS.slice(0, number);
+    await inPage("growth", "open", names, "short-range");
+    const { width, height } = plan.clip;
+    const row = await look(names.join(", "), { width, height, ...one });
+    tasks.push({ ...row, tasks: names, wasm_bytes: await inPage("growth", "memory") });
+  }
+  await inPage("growth", "close");
+  return { frames: count, faces, sizes, tasks };
 }
 
 /**

@@ -4,7 +4,11 @@ mod engine;
 mod native;
 mod tables;
 
-use std::{fs, path::PathBuf, process::Stdio};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
@@ -41,6 +45,8 @@ enum Part {
     Frame,
     /// The npm package's poses against MediaPipe's Pose Landmarker.
     Pose,
+    /// How a frame of the npm package grows with faces, pixels and tasks.
+    Growth,
 }
 
 /// A network that is timed.
@@ -249,13 +255,23 @@ pub fn compare(options: &Options) -> Result<()> {
         step("poses in Chromium, against MediaPipe's Pose Landmarker");
         let part = browse(Part::Pose, &networks, &effort)?;
         keep(&mut results, "pose", part, options);
+        write(&file, &results)?;
+    }
+    if wants(Part::Growth) {
+        step("what a frame grows with, in Chromium");
+        let part = browse(Part::Growth, &networks, &effort)?;
+        keep(&mut results, "growth", part, options);
     }
     results.insert("bars".to_owned(), tables::bars(&results));
     write(&file, &results)?;
     let text = tables::markdown(&results);
     fs::write(folder().join("results.md"), &text)?;
     if !options.quick {
-        tables::show_in(&paths::root().join("docs/performance.md"), &text)?;
+        let docs = paths::root().join("docs");
+        tables::show_in(&docs.join("performance.md"), &text)?;
+        if wants(Part::Growth) {
+            plot(&file, &docs.join("growth.svg"))?;
+        }
     }
     step(&format!("results: {}", file.display()));
     eprintln!("{text}");
@@ -367,6 +383,18 @@ fn write_models() -> Result<()> {
     )
 }
 
+/// Draws how a frame grows.
+fn plot(results: &Path, picture: &Path) -> Result<()> {
+    run(
+        command(
+            &setup::bench_python().to_string_lossy(),
+            ["xtask/bench/python/growth.py"],
+        )
+        .args([results, picture]),
+        minutes(2),
+    )
+}
+
 fn release_binary() -> Result<PathBuf> {
     run(
         &mut command(
@@ -412,7 +440,8 @@ fn browse(part: Part, networks: &[Timed], effort: &Effort) -> Result<Value> {
         "parts": [match part {
             Part::Frame => "frame",
             Part::Pose => "pose",
-            _ => "browser",
+            Part::Growth => "growth",
+            Part::Native | Part::Browser => "browser",
         }],
         "tolerance": TOLERANCE,
         "toleranceOnGpu": TOLERANCE_ON_GPU,

@@ -1,5 +1,6 @@
 //! What the benchmark found, in tables.
 
+mod growth;
 mod streams;
 
 use std::{fmt::Write as _, fs, path::Path};
@@ -228,6 +229,9 @@ pub fn markdown(results: &Map<String, Value>) -> String {
             streams::write(&mut text, &stream, &found[stream.key]);
         }
     }
+    if let Some(found) = results.get("growth") {
+        growth::write(&mut text, &found["growth"]);
+    }
     if let Some(sizes) = results.get("sizes").and_then(Value::as_object) {
         text += "\n### What a page fetches\n\n| | files, MB | brotli, MB |\n|---|---:|---:|\n";
         for (name, size) in sizes {
@@ -281,7 +285,7 @@ fn write_machine(text: &mut String, results: &Map<String, Value>) {
             .map(|(name, version)| format!("{name} {}", version.as_str().unwrap_or("-")));
         let _ = writeln!(text, "{}.", listed.collect::<Vec<_>>().join(", "));
     }
-    let dates = ["native", "browser", "frame", "pose"].map(|part| {
+    let dates = ["native", "browser", "frame", "pose", "growth"].map(|part| {
         let quick = results
             .get(part)
             .is_some_and(|part| part["quick"] == json!(true));
