@@ -52,5 +52,7 @@ const { code } = transformSync(readFileSync(join(folder, GLUE), "utf8"), SHORT);
 for (const name of readdirSync(folder).filter((file) => file.endsWith(".js") && !SCRIPTS.includes(file))) {
   rmSync(join(folder, name));
 }
-for (const { path, text } of outputFiles) writeFileSync(path, text);
+// Without an export some tools take a script for CommonJS.
+const marked = (/** @type {string} */ text) => (/\bexport\s*\{/.test(text) ? text : `${text}export{};\n`);
+for (const { path, text } of outputFiles) writeFileSync(path, marked(text));
 writeFileSync(join(folder, GLUE), code);

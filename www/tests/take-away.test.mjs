@@ -104,7 +104,8 @@ test("the picture fills the screen and comes back, and the links lead somewhere"
   const { page } = await visit(context, "device=cpu");
   await page.click("#full-screen");
   await page.waitForFunction(() => document.fullscreenElement?.id === "player");
-  assert.equal(await page.textContent("#full-screen"), "Leave full screen");
+  // Its event comes a frame later.
+  await page.waitForFunction(() => document.querySelector("#full-screen").textContent === "Leave full screen");
   const { stage, screen } = await page.evaluate(() => ({ stage: document.querySelector("#stage").clientHeight, screen: innerHeight }));
   assert.ok(stage > 0.8 * screen, `${stage} of ${screen}`);
   await page.click("#full-screen");
