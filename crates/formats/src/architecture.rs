@@ -282,6 +282,8 @@ impl Architecture {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::metadata::Metadata;
 
@@ -307,6 +309,39 @@ mod tests {
             let error = side("faceres", Some(impossible)).expect_err("impossible");
             let expected = format!("input side is {impossible}, expected 32 to 512 pixels");
             assert!(error.to_string().ends_with(&expected), "{error}");
+        }
+    }
+
+    /// Who hands weights over finds each of them once.
+    #[test]
+    fn every_layer_of_a_network_has_a_name_of_its_own() {
+        let backbones = NAMES.map(|name| Architecture::backbone(name).expect("is listed"));
+        let clips = CLIP_NAMES.map(|name| ClipConfig::from_name(name).expect("is listed"));
+        let landmarks = PoseLandmarksConfig::ALL.map(Architecture::PoseLandmarks);
+        let others = [
+            Architecture::BlazeFace,
+            Architecture::BlazeFaceFullRange,
+            Architecture::FaceMesh,
+            Architecture::PoseDetector,
+        ];
+        let all = backbones.into_iter().chain(clips.map(Architecture::Clip));
+        for architecture in all.chain(landmarks).chain(others) {
+            let mut names = BTreeSet::new();
+            for layer in Layers::new(architecture).layers {
+                let name = match layer {
+                    Layer::Convolution(layer) => layer.name,
+                    Layer::LineSum(layer) => layer.name,
+                    Layer::Norm(layer) => layer.name,
+                    Layer::Clip(layer) => layer.name,
+                    Layer::Table(layer) => layer.name,
+                };
+                assert!(
+                    names.insert(name.clone()),
+                    "{}: `{name}` twice",
+                    architecture.name()
+                );
+            }
+            assert!(!names.is_empty(), "{}", architecture.name());
         }
     }
 }
