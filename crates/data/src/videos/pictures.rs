@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     LabelledVideo, SecondReader, VideoReaderError, reader::sample, second::SecondFeatures,
-    second_reader::Of, times::read_times,
+    second_reader::Of, skip::SkipError, times::read_times,
 };
 use crate::{ClipFile, DvdVideo, Observer, Video, VideoError, picture::read_picture};
 use affectlens::{crop::resize, frame::Frame};
@@ -133,16 +133,13 @@ impl VideoPictures {
                 frames: labels.len(),
             };
             // A mirrored picture of a clip has the second stream of the picture itself.
-            match reader.read(video, false, reading.observer) {
+            let read = reader.read(video, false, reading.observer);
+            match read.map_err(SkipError::into_failure) {
                 Ok(second) => self.second.push(second.select(&sampled)),
-                Err(error) => {
-                    let error = match error.into_failure() {
-                        Ok(failure) => return Err(failure),
-                        Err(error) => error,
-                    };
-                    reading
-                        .observer
-                        .complain(&format_args!("skipped `{name}`: {error}"));
+                Err(Ok(failure)) => return Err(failure),
+                Err(Err(error)) => {
+                    let skipped = format_args!("skipped `{name}`: {error}");
+                    reading.observer.complain(&skipped);
                     return Ok(());
                 }
             }
