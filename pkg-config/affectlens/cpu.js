@@ -7,6 +7,7 @@ import { instantiate } from "./cpu-instance.js";
 import { textOf } from "./errors.js";
 import { unpack } from "./engine.js";
 import { startFound, startText } from "./start-worker.js";
+import { ThreadChoice } from "./thread-choice.js";
 import { within } from "./time-limit.js";
 
 /**
@@ -48,6 +49,8 @@ export class CpuWorkers {
   /** @type {{ exports: import("./cpu-instance.js").Exports, memory: WebAssembly.Memory, heap: Heap } | undefined} */
   #instance;
   #workspace = { start: 0, bytes: 0 };
+  /** By program. @type {Map<number, ThreadChoice>} */
+  #choices = new Map();
 
   /**
    * @param {number | undefined} threads the one that calls included
@@ -95,7 +98,9 @@ export class CpuWorkers {
    * @returns {number | undefined} its address, unless memory is short
    */
   reserve(words) {
-    return this.#opened.heap.take(words * Uint32Array.BYTES_PER_ELEMENT);
+    const program = this.#opened.heap.take(words * Uint32Array.BYTES_PER_ELEMENT);
+    if (program !== undefined) this.#choices.set(program, new ThreadChoice(this.threads));
+    return program;
   }
 
   /**
@@ -125,12 +130,16 @@ export class CpuWorkers {
     }
     const { start } = this.#workspace;
     new Float32Array(heap.buffer, start, input.length).set(input);
-    const result = exports.run(program, start, batch, this.threads);
+    const choice = /** @type {ThreadChoice} */ (this.#choices.get(program));
+    const started = performance.now();
+    const result = exports.run(program, start, batch, choice.threads);
+    choice.took((performance.now() - started) / batch);
     output.set(new Float32Array(heap.buffer, result, output.length));
   }
 
   /** @param {number} program */
   free(program) {
+    this.#choices.delete(program);
     this.#opened.heap.give(program);
   }
 

@@ -5,6 +5,7 @@ import { mock, test } from "node:test";
 import { inspect } from "node:util";
 
 import { CpuWorkers } from "../affectlens/cpu.js";
+import { ThreadChoice } from "../affectlens/thread-choice.js";
 import { setGlobals, stopClock } from "./fakes.mjs";
 
 for (const hardwareConcurrency of [0, undefined, -1, 2.5, NaN, "4"]) {
@@ -32,4 +33,34 @@ test("a module that never comes is done without", async (context) => {
   await clock.pass(50_000);
   assert.equal(isReady, false);
   assert.match(cpu.report.fallback, /affectlens_cpu_simd\.wasm` has not come in 20 s$/);
+});
+
+/** The threads of so many runs, each of which takes what `ms` says of its threads. */
+function threadsOf(choice, runs, ms) {
+  return Array.from({ length: runs }, () => {
+    const { threads } = choice;
+    choice.took(ms(threads));
+    return threads;
+  });
+}
+
+test("a network runs with as many threads as are faster, and both numbers are compared again", () => {
+  const trials = Array.from({ length: 8 }, () => [4, 1]).flat();
+  const choice = new ThreadChoice(4);
+  // The first run is slow whatever it runs with.
+  assert.deepEqual(threadsOf(choice, 1, () => 500), [4]);
+  // A thread comes late in every other run of several.
+  let several = 0;
+  const busy = (threads) => (threads === 1 ? 6 : several++ % 2 === 0 ? 16 : 4);
+  assert.deepEqual(threadsOf(choice, 16, busy), trials);
+  assert.deepEqual(new Set(threadsOf(choice, 200, busy)), new Set([1]));
+  // Meanwhile the machine is idle, and the page pauses once.
+  let run = 0;
+  const idle = (threads) => (run++ === 2 ? 90 : 8 / threads);
+  assert.deepEqual(threadsOf(choice, 16, idle), trials);
+  assert.deepEqual(new Set(threadsOf(choice, 200, idle)), new Set([4]));
+});
+
+test("one thread is no choice", () => {
+  assert.deepEqual(new Set(threadsOf(new ThreadChoice(1), 200, () => 1)), new Set([1]));
 });
