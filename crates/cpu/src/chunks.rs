@@ -4,8 +4,8 @@
 use crate::instructions::InstructionSet;
 use crate::packed::{Kind, PackedStep, narrow};
 
-/// Products of one chunk at least: some microseconds of work.
-const CHUNK: usize = 1 << 20;
+/// Products of one chunk at least, for each float of a vector: some microseconds of work.
+const CHUNK: usize = 1 << 15;
 /// Chunks of one operation and picture at most.
 const CHUNKS: usize = 16;
 /// Cost of an exponential, in products.
@@ -24,7 +24,12 @@ const PANEL_ROWS: u32 = 192;
 
 /// Sets rows and columns of the chunks, and the block of a product.
 pub(crate) fn split(step: &mut PackedStep, set: InstructionSet) {
-    let wanted = narrow((work(step) / CHUNK).clamp(1, CHUNKS));
+    let [width, ..] = set.sizes();
+    let wanted = narrow(match work(step) / (CHUNK * width) {
+        0 => 1,
+        // An even number: of three chunks two threads would have one and two.
+        chunks => chunks.min(CHUNKS).next_multiple_of(2),
+    });
     let pixels = step.destination.pixels();
     let height = step.destination.height;
     (step.chunk_rows, step.chunk_columns) = match step.kind {

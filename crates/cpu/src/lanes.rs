@@ -58,6 +58,10 @@ pub(crate) trait Lanes: Copy {
     /// `self * 2^n`, where the low bits of `shifted` hold `n`; both are normal.
     unsafe fn scale(self, shifted: Self) -> Self;
 
+    /// Has memory brought closer that is read soon; any address will do.
+    #[inline(always)]
+    fn prefetch(_: *const f32) {}
+
     /// Runs a kernel with the instruction set switched on.
     unsafe fn enter<K: Kernel>(kernel: K);
 

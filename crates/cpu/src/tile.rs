@@ -2,6 +2,10 @@
 
 use crate::lanes::{Kernel, Lanes, WIDEST_PANEL};
 
+/// Floats of weights from the one that is read to the one that is brought closer meanwhile: large networks come from main
+/// memory for every picture, and processors do not look ahead over the border of a page.
+const AHEAD: usize = 2048;
+
 /// `clamp(rows * panel + bias + shortcut)` for a few rows and one panel of weights.
 #[derive(Clone, Copy)]
 pub(crate) struct Tile {
@@ -71,7 +75,9 @@ unsafe fn compute<L: Lanes, const ROWS: usize, const VECTORS: usize>(tile: &Tile
             for index in 0..tile.depth {
                 let mut weights = [L::splat(0.0); VECTORS];
                 for (vector, weight) in weights.iter_mut().enumerate() {
-                    *weight = L::load(panel.add(vector * L::WIDTH));
+                    let from = panel.add(vector * L::WIDTH);
+                    *weight = L::load(from);
+                    L::prefetch(from.wrapping_add(AHEAD));
                 }
                 panel = panel.add(VECTORS * L::WIDTH);
                 for (row, sums) in sums.iter_mut().enumerate() {
@@ -147,8 +153,8 @@ unsafe fn multiply<L: Lanes>(count: usize, [rows, vectors]: [usize; 2], first: T
     }
     sizes! {
         1: 1 2 3 4 5 6 7 8 9 10 11 12 13 14;
-        2: 1 2 3 4 5 6 7 8 9 10 11 12;
-        3: 1 2 3 4 5 6 7 8;
+        2: 1 2 3 4 5 6 7 8 9 10 11 12 13 14;
+        3: 1 2 3 4 5 6 7 8 9;
         4: 1 2 3 4 5 6;
     }
     const { assert!(L::PANEL <= WIDEST_PANEL) };

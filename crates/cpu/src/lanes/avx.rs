@@ -87,6 +87,10 @@ macro_rules! lanes {
                     ))
                 })
             }
+            #[inline(always)]
+            fn prefetch(from: *const f32) {
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
+            }
             #[inline]
             unsafe fn enter<K: Kernel>(kernel: K) {
                 #[target_feature(enable = $features)]
@@ -105,7 +109,7 @@ lanes!(
     "avx512f,fma",
     16,
     3,
-    [0, 14, 12, 8, 6],
+    [0, 14, 14, 9, 6],
     _mm512_set1_ps,
     _mm512_loadu_ps,
     _mm512_storeu_ps,

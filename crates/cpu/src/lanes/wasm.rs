@@ -11,7 +11,7 @@ pub(crate) struct Simd128(v128);
 impl Lanes for Simd128 {
     const WIDTH: usize = 4;
     const PANEL: usize = 2;
-    const ROWS: [usize; WIDEST_PANEL + 1] = [0, 6, 4, 0, 0];
+    const ROWS: [usize; WIDEST_PANEL + 1] = [0, 6, 6, 0, 0];
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {
