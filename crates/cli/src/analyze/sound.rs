@@ -10,7 +10,7 @@ use affectlens::{
     task::Task,
     voice::{VOICE_ARCHITECTURE, VOICE_CHUNK, VOICE_RATE, VoiceActivity},
 };
-use affectlens_data::{EmbedSoundError, HeardExpressions, Sound, SoundError};
+use affectlens_data::{EmbedSoundError, HeardExpressions, Sound};
 use anyhow::Result;
 use indicatif::ProgressBar;
 
@@ -86,21 +86,35 @@ impl Ears {
         self.voice.is_some()
     }
 
-    /// Opens the sound of a video, and listens to all of it for expressions.
+    /// Opens the sound of a video; for expressions it is listened to at once, all of it.
     pub(super) fn listen(&mut self, path: &Path) -> Result<Listening, EmbedSoundError> {
-        let speech = self.voice.as_ref().map(|voice| Speech::open(path, voice));
-        let speech = speech.transpose()?;
-        let expressions = self.expressions.as_mut().map(|ears| {
-            let bar = ProgressBar::new_spinner().with_message("listening to the sound");
-            bar.enable_steady_tick(Duration::from_millis(200));
-            let network = &mut ears.network;
-            let heard = HeardExpressions::hear(path, network, &ears.head, ears.has_gla);
-            bar.finish_and_clear();
-            heard
-        });
+        let mut speech = self.voice.clone().map(Speech::new);
+        let Some(ears) = &mut self.expressions else {
+            if let Some(speech) = &mut speech {
+                speech.sound = Some(Sound::open(path)?);
+            }
+            let expressions = None;
+            return Ok(Listening {
+                speech,
+                expressions,
+            });
+        };
+        let bar = ProgressBar::new_spinner().with_message("listening to the sound");
+        bar.enable_steady_tick(Duration::from_millis(200));
+        let listen = |samples: &[f32]| {
+            if let Some(speech) = &mut speech {
+                speech.hear(samples);
+            }
+        };
+        let network = &mut ears.network;
+        let heard = HeardExpressions::hear(path, network, &ears.head, ears.has_gla, listen);
+        bar.finish_and_clear();
+        if let Some(speech) = &mut speech {
+            speech.end();
+        }
         Ok(Listening {
             speech,
-            expressions: expressions.transpose()?,
+            expressions: Some(heard?),
         })
     }
 }
@@ -130,57 +144,74 @@ impl Listening {
 
 /// Whether somebody speaks at the time of a frame.
 struct Speech {
-    sound: Sound,
     voice: VoiceActivity,
-    /// Chunks that were listened to.
-    chunks: u64,
+    /// Of each chunk that was listened to.
+    probabilities: Vec<f32>,
+    /// Samples of a chunk that is not full.
+    rest: Vec<f32>,
+    /// What is read as far as it is asked for; none if the samples come from elsewhere.
+    sound: Option<Sound>,
     is_over: bool,
-    /// Of the last chunk.
-    probability: f32,
 }
 
 impl Speech {
-    /// Opens the sound of a video.
-    fn open(path: &Path, voice: &VoiceActivity) -> Result<Self, SoundError> {
-        Ok(Self {
-            sound: Sound::open(path)?,
-            voice: voice.clone(),
-            chunks: 0,
+    fn new(voice: VoiceActivity) -> Self {
+        Self {
+            voice,
+            probabilities: Vec::new(),
+            rest: Vec::new(),
+            sound: None,
             is_over: false,
-            probability: 0.0,
-        })
+        }
     }
 
-    /// What is heard at a time, in milliseconds from the start; none where the sound is over. Times are asked for in
-    /// ascending order: what was heard before is gone.
+    /// What is heard at a time, in milliseconds from the start; none where the sound is over.
     fn at(&mut self, time_ms: f64) -> Option<f32> {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "a number of chunks; beyond all of them the sound is over"
         )]
-        let chunk = (time_ms / 1000.0 * f64::from(VOICE_RATE) / VOICE_CHUNK as f64) as u64;
-        while self.chunks <= chunk && !self.is_over {
-            self.listen();
+        let chunk = (time_ms / 1000.0 * f64::from(VOICE_RATE) / VOICE_CHUNK as f64) as usize;
+        while self.probabilities.len() <= chunk && !self.is_over {
+            self.read();
         }
-        (chunk < self.chunks).then_some(self.probability)
+        self.probabilities.get(chunk).copied()
     }
 
-    /// Listens to one chunk more; what is missing of the last one is silence.
-    fn listen(&mut self) {
-        let read = self.sound.read(VOICE_CHUNK);
-        self.is_over = read.len() < VOICE_CHUNK;
-        if read.is_empty() {
+    /// Reads one chunk more.
+    fn read(&mut self) {
+        let Some(sound) = &mut self.sound else {
+            self.is_over = true;
             return;
+        };
+        let samples = sound.read(VOICE_CHUNK);
+        self.hear(&samples);
+        if samples.len() < VOICE_CHUNK {
+            self.end();
         }
-        let mut samples = [0.0; VOICE_CHUNK];
-        samples[..read.len()].copy_from_slice(&read);
-        self.probability = self.voice.hear(&samples);
-        self.chunks += 1;
+    }
+
+    /// Listens to the samples that come next.
+    fn hear(&mut self, samples: &[f32]) {
+        self.rest.extend_from_slice(samples);
+        let (chunks, rest) = self.rest.as_chunks();
+        self.probabilities
+            .extend(chunks.iter().map(|chunk| self.voice.hear(chunk)));
+        self.rest = rest.to_vec();
+    }
+
+    /// The sound is over; what is missing of the last chunk is silence.
+    fn end(&mut self) {
+        if !self.rest.is_empty() {
+            self.rest.resize(VOICE_CHUNK, 0.0);
+            self.hear(&[]);
+        }
+        self.is_over = true;
     }
 
     /// Ends the reading; gives what was wrong with the sound.
     fn close(self) -> Option<String> {
-        self.sound.close()
+        self.sound?.close()
     }
 }

@@ -27,7 +27,7 @@ pub struct HeardExpressions {
 }
 
 impl HeardExpressions {
-    /// Listens to the whole sound of a video, in the published blocks of 360 seconds.
+    /// Listens to the whole sound of a video, in the published blocks of 360 seconds; `listen` gets the samples of each.
     ///
     /// # Errors
     ///
@@ -37,9 +37,11 @@ impl HeardExpressions {
         network: &mut dyn EmbedSound,
         head: &SoundHead,
         gla: bool,
+        mut listen: impl FnMut(&[f32]),
     ) -> Result<Self, EmbedSoundError> {
         let mut rows = Vec::new();
-        let heard = hear_blocks(path, network, MOST_HOURS, |vectors| {
+        let heard = hear_blocks(path, network, MOST_HOURS, |samples, vectors| {
+            listen(samples);
             rows.extend(head.classify(vectors, gla));
             Ok(())
         })?;
@@ -144,7 +146,12 @@ mod tests {
         }
         writer.finalize().expect("writable");
         let head = head();
-        let heard = HeardExpressions::hear(&path, &mut Ears, &head, true).expect("has sound");
+        let mut listened = Vec::new();
+        let listen = |samples: &[f32]| listened.extend_from_slice(samples);
+        let heard = HeardExpressions::hear(&path, &mut Ears, &head, true, listen);
+        let heard = heard.expect("has sound");
+        let ramp = (0..3200).map(|place: u16| f32::from(place) / 32768.0);
+        assert_eq!(listened, ramp.collect::<Vec<_>>());
         assert_eq!((heard.rows.len(), heard.complaints.len()), (10, 0));
         // A ramp of 200 ms: every 20 ms another vector.
         let at = |time_ms| {
