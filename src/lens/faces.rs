@@ -9,6 +9,7 @@ mod baseline;
 mod classifier;
 mod confirmation;
 mod finder;
+mod following;
 mod plan;
 mod scored_face;
 mod stream;

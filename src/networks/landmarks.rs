@@ -84,9 +84,23 @@ impl FaceMesh {
         faces: &[Detection],
     ) -> Result<Vec<Option<Landmarks>>, LandmarksError> {
         let regions: Vec<_> = faces.iter().map(region_of_interest).collect();
-        let found = self.look(frame, &regions).await?.into_iter();
-        let present = |it: &Landmarks| it.presence >= MIN_PRESENCE;
-        Ok(found.map(|face| face.filter(present)).collect())
+        self.present(frame, &regions).await
+    }
+
+    /// The same in the next frame of a stream, about where the landmarks of each face lay, as MediaPipe follows faces.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::find`].
+    pub async fn follow(
+        &self,
+        frame: &Frame,
+        faces: &[&Landmarks],
+    ) -> Result<Vec<Option<Landmarks>>, LandmarksError> {
+        let regions = faces
+            .iter()
+            .map(|face| region_of_landmarks(face, face.roll()));
+        self.present(frame, &regions.collect::<Vec<_>>()).await
     }
 
     /// How sure the mesh is on a second look that a face is there, in `[0, 1]`: it looks where the landmarks lie that it
@@ -113,6 +127,16 @@ impl FaceMesh {
             .into_iter()
             .map(|face| face.map_or(0.0, |it| it.presence));
         Ok(presence.collect())
+    }
+
+    async fn present(
+        &self,
+        frame: &Frame,
+        regions: &[RotatedBox],
+    ) -> Result<Vec<Option<Landmarks>>, LandmarksError> {
+        let found = self.look(frame, regions).await?.into_iter();
+        let present = |it: &Landmarks| it.presence >= MIN_PRESENCE;
+        Ok(found.map(|face| face.filter(present)).collect())
     }
 
     /// The landmarks in each region, whatever is there; none in a region without area.

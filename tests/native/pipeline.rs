@@ -336,6 +336,93 @@ fn a_smile_is_told_by_every_task() {
     }
 }
 
+/// The reports on a stream with landmarks, on a live one or on a file.
+fn film(frames: &[Frame], is_live: bool) -> Vec<FrameReport> {
+    let mut lens = load(Tasks::new(&[Task::ActionUnits]), &OpenedDevice::cpu());
+    let mut controls = lens.controls().clone();
+    controls.faces.landmarks = true;
+    lens.configure(controls).expect("in range");
+    let mut reports = Vec::new();
+    for (number, frame) in frames.iter().enumerate() {
+        let time_ms = 40.0 * number as f64;
+        match is_live {
+            true => {
+                reports.push(pollster::block_on(lens.analyze(frame, time_ms)).expect("a report"))
+            }
+            false => {
+                reports.extend(pollster::block_on(lens.push(frame, time_ms)).expect("reports"))
+            }
+        }
+    }
+    reports.extend(pollster::block_on(lens.finish()).expect("the rest"));
+    reports
+}
+
+#[test]
+#[ignore = "needs fetched weights and media: run cargo xtask test"]
+fn a_live_face_is_followed_by_its_landmarks_between_runs_of_the_detector() {
+    let still = picture("audrey.jpg");
+    let frames: Vec<Frame> = (0..11)
+        .map(|number| {
+            let step = number as f32;
+            let side = still.height() as f32 - 3.0 * step;
+            let region = RotatedBox {
+                centre: [still.width() as f32 / 2.0 + 2.0 * step, side / 2.0],
+                width: side,
+                height: side,
+                roll: 0.01 * step,
+            };
+            crop_rotated(&still, &region, 256, 256).expect("has an area")
+        })
+        .collect();
+    let reports = [true, false].map(|is_live| film(&frames, is_live));
+    let [live, file] = reports.map(|reports| {
+        let faces = reports.into_iter().map(|report| {
+            let [face] = report.faces.try_into().expect("one face");
+            face
+        });
+        faces.collect::<Vec<_>>()
+    });
+    assert_eq!((live.len(), file.len()), (frames.len(), frames.len()));
+    for (number, (live, file)) in live.iter().zip(&file).enumerate() {
+        assert_eq!((live.id, file.id), (0, 0), "frame {number}");
+        assert!(live.landmarks.is_some());
+        assert_eq!(live.landmarks, file.landmarks, "frame {number}");
+        // In the second frame too: a new face's landmarks settle.
+        let is_detected = number == 0 || number % 5 == 1;
+        assert_eq!(
+            live.bounding_box == file.bounding_box,
+            is_detected,
+            "frame {number}"
+        );
+        let overlap = live
+            .bounding_box
+            .intersection_over_union(&file.bounding_box);
+        assert!(overlap > 0.9, "frame {number}: {overlap}");
+    }
+}
+
+#[test]
+#[ignore = "needs fetched weights and media: run cargo xtask test"]
+fn whoever_comes_is_found_soon_and_whoever_goes_is_gone_at_once() {
+    let face = picture("audrey.jpg");
+    let nobody = Frame::from_rgb(face.width(), face.height(), vec![90; face.pixels().len()]);
+    let nobody = nobody.expect("as many pixels");
+    let [none, left, both] = [(&nobody, &nobody), (&face, &nobody), (&face, &face)]
+        .map(|(left, right)| side_by_side(left, right));
+    let mut frames = vec![none.clone(), left.clone(), left.clone()];
+    frames.extend(std::iter::repeat_n(both, 6));
+    frames.extend([left.clone(), left, none.clone(), none]);
+    let found = film(&frames, true);
+    let counts: Vec<_> = found.iter().map(|report| report.faces.len()).collect();
+    assert_eq!(counts, [0, 1, 1, 1, 1, 1, 1, 2, 2, 1, 1, 0, 0]);
+    assert!(
+        found[1..11]
+            .iter()
+            .all(|report| report.faces.iter().any(|face| face.id == 0))
+    );
+}
+
 /// What no task reads is not computed: a head that gives no numbers fails the task that asks for it, and no other.
 #[test]
 #[ignore = "needs fetched weights and media: run cargo xtask test"]

@@ -672,26 +672,31 @@ describe("detectors", LIMIT, () => {
 
 describe("calibrate", LIMIT, () => {
   test("a neutral look is taken off once its seconds are over, and comes back when that is undone", async () => {
-    const { before, meanwhile, after, undone } = await page.evaluate(async () => {
-      const lens = await cpu({ tasks: ["expression", "action-units"] });
+    const { before, meanwhile, after, undone, other } = await page.evaluate(async () => {
+      const [lens, untouched] = [await cpu({ tasks: ["expression", "action-units"] }), await cpu({ tasks: ["expression", "action-units"] })];
       const face = await image("/face.png");
-      const look = async (timeMs) => (await lens.analyze(face, { timeMs })).faces[0];
-      const before = await look(0);
+      const look = async (timeMs, lens) => (await lens.analyze(face, { timeMs })).faces[0];
+      // The mesh looks where it saw the face before: on a still picture that settles.
+      for (let frame = 0; frame < 20; frame++) await look(frame, lens);
+      const before = await look(20, lens);
       await lens.calibrate({ seconds: 1 });
-      const meanwhile = [await look(500), await look(1400)];
-      const after = await look(1500);
+      const meanwhile = [await look(500, lens), await look(1400, lens)];
+      const after = await look(1500, lens);
       await lens.calibrate(null);
-      return { before, meanwhile, after, undone: await look(1600) };
+      const undone = await look(1600, lens);
+      let other;
+      for (let frame = 0; frame < 25; frame++) other = await look(frame, untouched);
+      return { before, meanwhile, after, undone, other };
     });
     assert.deepEqual([before, ...meanwhile, after, undone].map(({ baseline }) => baseline), [undefined, undefined, undefined, true, undefined]);
-    const near = (got, expected) => {
+    const near = (got, expected, tolerance) => {
       assert.deepEqual(Object.keys(got), Object.keys(expected));
-      for (const [name, value] of Object.entries(expected)) assert.ok(Math.abs(got[name] - value) < 1e-5, `${name}: ${got[name]}, not ${value}`);
+      for (const [name, value] of Object.entries(expected)) assert.ok(Math.abs(got[name] - value) < tolerance, `${name}: ${got[name]}, not ${value}`);
     };
-    near(undone.expression.probabilities, before.expression.probabilities);
-    near(undone.action_units, before.action_units);
+    near(undone.expression.probabilities, other.expression.probabilities, 1e-5);
+    near(undone.action_units, other.action_units, 1e-5);
     // The look is all that the face shows.
-    near(after.action_units, Object.fromEntries(Object.keys(before.action_units).map((unit) => [unit, 0])));
+    near(after.action_units, Object.fromEntries(Object.keys(before.action_units).map((unit) => [unit, 0])), 1e-3);
     assert.ok(after.expression.probabilities.neutral >= before.expression.probabilities.neutral - 1e-6);
   });
 

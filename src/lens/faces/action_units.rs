@@ -7,7 +7,7 @@ use crate::{
     detect::FaceDetector,
     device::OpenedDevice,
     error::LensError,
-    face::{BoundingBox, Detection, Landmarks, RotatedBox},
+    face::{BoundingBox, Detection, RotatedBox},
     facs,
     frame::Frame,
     label::{ActionUnit, BLENDSHAPES},
@@ -117,8 +117,8 @@ impl ActionUnitReader {
         Ok(())
     }
 
-    /// Looks at the faces of a frame that are due, and at all of them if the mesh is wanted or action units come from it;
-    /// completes their scores. Without a mesh every look shows a face.
+    /// Looks at the faces of a frame that are due, and at all of them that it has not seen yet if the mesh is wanted or
+    /// action units come from it; completes their scores. Without a mesh every look shows a face.
     pub(super) async fn look(
         &self,
         detector: &FaceDetector,
@@ -132,29 +132,38 @@ impl ActionUnitReader {
             return Ok(());
         };
         confirm(detector, mesh, frame, faces, due).await?;
-        if !wants_mesh && !matches!(self.model, Model::Blendshapes(_)) {
+        if self.follower(wants_mesh).is_none() {
             return Ok(());
         }
-        let detections: Vec<_> = faces.iter().map(|face| face.detection.clone()).collect();
-        let mut found = Vec::with_capacity(faces.len());
-        for together in detections.chunks(MOST_TOGETHER) {
-            found.extend(mesh.find(frame, together).await?);
-        }
-        if let Model::Blendshapes(blendshapes) = &self.model {
-            let present: Vec<&Landmarks> = found.iter().flatten().collect();
-            let mut rows = blendshapes.scores(&present).into_iter();
-            for (landmarks, face) in found.iter().zip(&mut *faces) {
-                let row = landmarks.as_ref().and_then(|_| rows.next());
-                face.scores.action_units = row.map(|row| {
-                    let units = facs::action_units(&row);
-                    units.into_iter().map(|(_, strength)| strength).collect()
-                });
+        let mut unseen: Vec<_> = faces
+            .iter_mut()
+            .filter(|face| face.landmarks.is_none())
+            .collect();
+        for together in unseen.chunks_mut(MOST_TOGETHER) {
+            let detections: Vec<_> = together.iter().map(|face| face.detection.clone()).collect();
+            let found = mesh.find(frame, &detections).await?;
+            for (face, landmarks) in together.iter_mut().zip(found) {
+                face.landmarks = landmarks;
             }
         }
-        for (landmarks, face) in found.into_iter().zip(faces) {
-            face.landmarks = landmarks;
+        if let Model::Blendshapes(blendshapes) = &self.model {
+            let (present, scores): (Vec<_>, Vec<_>) = faces
+                .iter_mut()
+                .filter_map(|face| Some((face.landmarks.as_ref()?, &mut face.scores)))
+                .unzip();
+            let rows = blendshapes.scores(&present);
+            for (scores, row) in scores.into_iter().zip(rows) {
+                let units = facs::action_units(&row).into_iter();
+                scores.action_units = Some(units.map(|(_, strength)| strength).collect());
+            }
         }
         Ok(())
+    }
+
+    /// The mesh, where it looks at every face of every frame: it can follow them.
+    pub(super) fn follower(&self, wants_mesh: bool) -> Option<&FaceMesh> {
+        let is_read = wants_mesh || matches!(self.model, Model::Blendshapes(_));
+        self.mesh.as_ref().filter(|_| is_read)
     }
 
     /// A smoothed row as strengths in `[0, 1]`.

@@ -1,7 +1,7 @@
 //! The faces of one frame: detected, cropped and classified, and looked at with the mesh.
 
 use super::{
-    FaceClassifier, FaceScores, FaceWeights,
+    FaceClassifier, FaceWeights,
     action_units::ActionUnitReader,
     scored_face::{MOST_TOGETHER, ScoredFace},
 };
@@ -96,20 +96,13 @@ impl FaceFinder {
         frame: &Frame,
         scope: Scope,
     ) -> Result<Vec<ScoredFace>, LensError> {
-        let (detections, scores) = self.detect(frame, scope).await?;
-        self.expected_faces = detections.len().clamp(1, MOST_EXPECTED_FACES);
+        let faces = self.detect(frame, scope).await?;
+        self.expected_faces = faces.len().clamp(1, MOST_EXPECTED_FACES);
         if !scope.is_single {
-            self.search.follow(frame, &detections);
+            let detections = faces.iter().map(|face| &face.detection);
+            self.search.follow(frame, detections);
         }
-        let faces = detections.into_iter().zip(scores);
-        Ok(faces
-            .map(|(detection, scores)| ScoredFace {
-                detection,
-                scores,
-                landmarks: None,
-                look: None,
-            })
-            .collect())
+        Ok(faces)
     }
 
     /// Begins a new stream.
@@ -117,55 +110,47 @@ impl FaceFinder {
         self.search.begin_anew();
     }
 
-    async fn detect(
-        &self,
-        frame: &Frame,
-        scope: Scope,
-    ) -> Result<(Vec<Detection>, Vec<FaceScores>), LensError> {
-        if scope.is_single && self.search.looks_closer() {
-            let found = self.search.search(frame, scope.turned).await?;
-            return self.classify(frame, found).await;
-        }
-        if scope.turned {
-            let found = self.search.search_turned(frame).await?;
-            return self.classify(frame, found).await;
-        }
-        if self.classifies
-            && let Some(found) = self.search.detector().find_on_gpu(frame)
-        {
-            return self.classify_on_gpu(frame, &found).await;
-        }
-        let found = self.search.detector().detect(frame).await?;
+    async fn detect(&self, frame: &Frame, scope: Scope) -> Result<Vec<ScoredFace>, LensError> {
+        let detector = self.search.detector();
+        let looks_closer = scope.is_single && self.search.looks_closer();
+        let found = if looks_closer {
+            self.search.search(frame, scope.turned).await?
+        } else if scope.turned {
+            self.search.search_turned(frame).await?
+        } else {
+            let on_gpu = self.classifies.then(|| detector.find_on_gpu(frame));
+            if let Some(found) = on_gpu.flatten() {
+                return self.classify_on_gpu(frame, &found).await;
+            }
+            detector.detect(frame).await?
+        };
+        let found = found.into_iter().map(ScoredFace::new).collect();
         self.classify(frame, found).await
     }
 
-    async fn classify(
+    /// Scores faces; one that hangs out of the frame by all its area has nothing to show, and is left out.
+    pub(super) async fn classify(
         &self,
         frame: &Frame,
-        found: Vec<Detection>,
-    ) -> Result<(Vec<Detection>, Vec<FaceScores>), LensError> {
+        mut faces: Vec<ScoredFace>,
+    ) -> Result<Vec<ScoredFace>, LensError> {
         if !self.classifies {
-            let faces: Vec<_> = found
-                .into_iter()
-                .filter(|face| self.is_in(frame, face))
-                .collect();
-            let scores = vec![FaceScores::default(); faces.len()];
-            return Ok((faces, scores));
+            faces.retain(|face| self.is_in(frame, &face.detection));
+            return Ok(faces);
         }
-        let mut faces = Vec::new();
-        let mut crops = Vec::new();
-        for detection in found {
-            // A box that hangs out of the frame by all its area has nothing to show.
-            if let Ok(crop) = self.classifier.crop(frame, &detection) {
-                faces.push(detection);
-                crops.push(crop);
+        let mut crops = Vec::with_capacity(faces.len());
+        faces.retain(|face| {
+            let crop = self.classifier.crop(frame, &face.detection);
+            crop.map(|crop| crops.push(crop)).is_ok()
+        });
+        let parts = crops.chunks(MOST_TOGETHER);
+        for (crops, faces) in parts.zip(faces.chunks_mut(MOST_TOGETHER)) {
+            let scores = self.classifier.score(crops).await?;
+            for (face, scores) in faces.iter_mut().zip(scores) {
+                face.scores = scores;
             }
         }
-        let mut scores = Vec::with_capacity(crops.len());
-        for crops in crops.chunks(MOST_TOGETHER) {
-            scores.extend(self.classifier.score(crops).await?);
-        }
-        Ok((faces, scores))
+        Ok(faces)
     }
 
     /// One read-back gives faces and scores, unless there are more faces than in the frame before or one is tilted: the
@@ -174,7 +159,7 @@ impl FaceFinder {
         &self,
         frame: &Frame,
         found: &GpuFaces,
-    ) -> Result<(Vec<Detection>, Vec<FaceScores>), LensError> {
+    ) -> Result<Vec<ScoredFace>, LensError> {
         let expected = self.expected_faces;
         let first_scores = self.classifier.forward_found(found, 0, expected);
         let read = self
@@ -201,11 +186,13 @@ impl FaceFinder {
         for (place, upright) in places.into_iter().zip(self.classifier.score(&crops).await?) {
             scores[place] = upright;
         }
-        Ok(faces
-            .into_iter()
-            .zip(scores)
-            .filter(|(face, _)| self.is_in(frame, face))
-            .unzip())
+        let found = faces.into_iter().zip(scores);
+        let found = found.map(|(detection, scores)| ScoredFace {
+            scores,
+            ..ScoredFace::new(detection)
+        });
+        let is_in = |face: &ScoredFace| self.is_in(frame, &face.detection);
+        Ok(found.filter(is_in).collect())
     }
 
     /// Whether the frame shows something of a face.

@@ -8,6 +8,8 @@ use super::{
     baseline::Baseline,
     confirmation::Confirmation,
     finder::{FaceFinder, Scope},
+    following::{Following, FoundBy, LIVE_INTERVAL, Seen},
+    scored_face::ScoredFace,
     track::{Row, Rows, Track},
 };
 use crate::{
@@ -37,6 +39,7 @@ pub struct FaceLens {
     tasks: Tasks,
     finder: FaceFinder,
     controls: FaceControls,
+    following: Following,
     tracker: Tracker,
     confirmation: Confirmation,
     /// By the number of the face.
@@ -82,6 +85,7 @@ impl FaceLens {
             tasks,
             controls: finder.classifier.default_controls(),
             finder,
+            following: Following::default(),
             tracker: Tracker::new(config),
             confirmation: Confirmation::new(config.max_gap),
             tracks: BTreeMap::new(),
@@ -244,6 +248,7 @@ impl FaceLens {
 
     /// Begins a new stream as [`Self::reset`] does, but its faces get ids that were not used yet.
     pub fn begin_anew(&mut self) {
+        self.following.forget();
         self.tracker.forget();
         self.confirmation.forget();
         self.tracks.clear();
@@ -347,8 +352,13 @@ impl FaceLens {
             is_single,
             turned: self.controls.turned,
         };
-        let mut faces = match self.finder.find(frame, scope).await {
-            Ok(faces) => faces,
+        let interval = match mode {
+            SmoothingMode::Trailing => LIVE_INTERVAL,
+            // A file's frames are searched one by one, as the published systems search them.
+            SmoothingMode::Delayed => 1,
+        };
+        let (mut faces, found_by) = match self.find(frame, scope, interval).await {
+            Ok(found) => found,
             Err(error) => {
                 self.skip();
                 return Err(error);
@@ -369,6 +379,7 @@ impl FaceLens {
         action_units
             .look(search.detector(), frame, &mut faces, &due, wants_mesh)
             .await?;
+        self.following.take(frame, &faces, found_by);
         let reading = Reading::new(&self.finder, self.tasks, &self.controls);
         self.seen.clear();
         let mut pending = Vec::with_capacity(faces.len());
@@ -408,6 +419,29 @@ impl FaceLens {
             frame: number,
             faces: pending,
         })
+    }
+
+    /// Finds and scores the faces of a frame: by the mesh where it sees those of the last one, else by the detector, which
+    /// runs once in `interval` frames.
+    async fn find(
+        &mut self,
+        frame: &Frame,
+        scope: Scope,
+        interval: u32,
+    ) -> Result<(Vec<ScoredFace>, FoundBy), LensError> {
+        let mesh = self.finder.action_units.follower(self.controls.landmarks);
+        let seen = match mesh.filter(|_| !scope.is_single) {
+            Some(mesh) => self.following.look(mesh, frame, interval).await?,
+            None => Seen::default(),
+        };
+        match seen.instead_of_detector() {
+            Ok(faces) => Ok((self.finder.classify(frame, faces).await?, FoundBy::Mesh)),
+            Err(seen) => {
+                let mut faces = self.finder.find(frame, scope).await?;
+                let are_same = seen.recognise(&mut faces);
+                Ok((faces, FoundBy::Detector { are_same }))
+            }
+        }
     }
 
     /// Follows what was detected in the next frame, and ends the faces that have been missing for too long.
