@@ -120,8 +120,7 @@ impl Ears {
 }
 
 impl Listening {
-    /// What is heard at a frame, which is counted from 0; none where the sound is over. Frames are asked for in ascending
-    /// order.
+    /// What is heard at a frame, which is counted from 0; none where the sound is over.
     pub(super) fn at(&mut self, frame: u64, time_ms: f64) -> Option<AudioReport> {
         let expressions = self.expressions.as_ref();
         let probabilities = expressions.and_then(|heard| heard.at(frame, time_ms));
