@@ -61,6 +61,12 @@ test("a network runs with as many threads as are faster, and both numbers are co
   assert.deepEqual(new Set(threadsOf(choice, 200, idle)), new Set([4]));
 });
 
+test("a large network is tried four times, and a very large one has all threads", () => {
+  const of = (ms) => threadsOf(new ThreadChoice(2), 9, (threads) => ms / threads);
+  assert.deepEqual(of(400), [2, 2, 1, 2, 1, 2, 2, 2, 2]);
+  assert.deepEqual(of(2000), Array(9).fill(2));
+});
+
 test("one thread is no choice", () => {
   assert.deepEqual(new Set(threadsOf(new ThreadChoice(1), 200, () => 1)), new Set([1]));
 });
