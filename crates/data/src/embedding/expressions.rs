@@ -37,11 +37,10 @@ impl HeardExpressions {
         network: &mut dyn EmbedSound,
         head: &SoundHead,
         gla: bool,
-        mut listen: impl FnMut(&[f32]),
+        listen: impl FnMut(&[f32]),
     ) -> Result<Self, EmbedSoundError> {
         let mut rows = Vec::new();
-        let heard = hear_blocks(path, network, MOST_HOURS, |samples, vectors| {
-            listen(samples);
+        let heard = hear_blocks(path, network, MOST_HOURS, listen, |vectors| {
             rows.extend(head.classify(vectors, gla));
             Ok(())
         })?;

@@ -233,7 +233,8 @@ pub fn extract_sound<'a>(
 fn compute(path: &Path, network: &mut dyn EmbedSound) -> Result<EmbeddedSound, EmbedSoundError> {
     let width = network.width();
     let mut rows = FeatureRows::new(width);
-    let heard = hear_blocks(path, network, MOST_HOURS, |_, vectors| {
+    let ignore = |_: &[f32]| ();
+    let heard = hear_blocks(path, network, MOST_HOURS, ignore, |vectors| {
         let mut rows_of_block = vectors.chunks(width.max(1));
         let pushed = rows_of_block.try_for_each(|row| rows.push(row));
         pushed.map_err(|error| EmbedSoundError::Feature {
@@ -262,12 +263,13 @@ pub(super) struct HeardSound {
     pub(super) is_whole: bool,
 }
 
-/// Sends a sound through a network block by block; `take` gets the samples and the vectors of each.
+/// Sends a sound through a network block by block; `listen` gets the samples of each as they are, `take` the vectors.
 pub(super) fn hear_blocks(
     path: &Path,
     network: &mut dyn EmbedSound,
     most_hours: u64,
-    mut take: impl FnMut(&[f32], &[f32]) -> Result<(), EmbedSoundError>,
+    mut listen: impl FnMut(&[f32]),
+    mut take: impl FnMut(&[f32]) -> Result<(), EmbedSoundError>,
 ) -> Result<HeardSound, EmbedSoundError> {
     let block = BLOCK_SECONDS * SAMPLE_RATE as usize;
     let described = Description::read(path);
@@ -278,18 +280,17 @@ pub(super) fn hear_blocks(
     };
     let mut taken = 0;
     loop {
-        let samples = sound.read(block);
+        let mut samples = sound.read(block);
+        listen(&samples);
         let is_last = samples.len() < block;
         let vectors = network.vectors(samples.len());
-        let mut embedded = Vec::new();
         if vectors > 0 {
-            let mut normal = samples.clone();
-            normalise(&mut normal);
-            embedded = network.embed(&normal)?;
+            normalise(&mut samples);
+            let embedded = network.embed(&samples)?;
             expect_vectors(&embedded, vectors, network.width())?;
+            take(&embedded)?;
+            taken += vectors;
         }
-        take(&samples, &embedded)?;
-        taken += vectors;
         if is_last {
             break;
         }
